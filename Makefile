@@ -1,0 +1,50 @@
+# Two commands matter: `make book` and `make test`. Each needs python3, python3-venv and make, and makes its own environment in .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+ENVIRONMENT := .venv/made
+
+.PHONY: book test lab bench lock clean
+
+# Executes what must be executed, builds the site, prints its address.
+book: $(ENVIRONMENT)
+	$(BIN)/python book/build.py
+
+# Everything: style, types, import order, tests, the book, its pages in a browser.
+test: $(ENVIRONMENT)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/repo-review .
+	$(BIN)/python -m pytest -n auto --dist loadfile --doctest-modules collapse tests --ignore tests/book
+	$(BIN)/python book/build.py
+	$(BIN)/python -m pytest tests/book
+
+lab: $(ENVIRONMENT)
+	$(BIN)/jupyter lab --ServerApp.default_url=/lab/tree/book
+
+bench: $(ENVIRONMENT)
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks
+
+# The environment is made anew when the lock file or the package's metadata change.
+# pip refuses hashes on an editable install, hence two steps.
+$(ENVIRONMENT): requirements.lock pyproject.toml
+	rm -rf .venv
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+# Resolves all versions anew, within pyproject.toml's bounds. The binder's file is a subset under the same pins.
+COMPILE = _build/uv/bin/uv pip compile pyproject.toml --universal --python-version 3.11 --fork-strategy fewest \
+	--generate-hashes --no-emit-index-url --no-header --no-annotate
+
+lock:
+	$(PYTHON) -m venv _build/uv
+	_build/uv/bin/python -m pip install --disable-pip-version-check --quiet uv
+	$(COMPILE) --extra dev -o requirements.lock
+	$(COMPILE) --extra binder -c requirements.lock -o requirements-binder.lock
+
+clean:
+	rm -rf _build _figures book/_figures runs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

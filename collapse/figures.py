@@ -1,0 +1,314 @@
+"""The figure bundle: every figure is written once, by one call, with the numbers behind it."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import html
+import io
+import json
+import os
+import platform
+import re
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from collapse import plot
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DISTRIBUTION = "collapse-companion"
+DPI = 200
+"""Dots per inch of the PNG files: twice what a screen shows at print size."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A figure as it lies on disk: PNG (wide and narrow, light and dark), PDF, SVG, CSV and JSON.
+
+    Attributes
+    ----------
+    label : str
+        Name of the figure and stem of its files.
+    folder : pathlib.Path
+        Where they lie.
+    files : tuple of str
+        Their names, sorted.
+    """
+
+    label: str
+    folder: Path
+    files: tuple[str, ...]
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        return (self.folder / f"{self.label}.png").read_bytes(), {"width": round(plot.WIDE * DPI / 2)}
+
+    def _ipython_display_(self) -> None:
+        # the page shows the bundle itself, with its caption, under the cell
+        if os.environ.get("COLLAPSE_STATIC"):
+            return
+        from IPython.display import Image, display  # type: ignore[import-not-found, unused-ignore]
+
+        data, size = self._repr_png_()
+        display(Image(data, **size))  # type: ignore[no-untyped-call, unused-ignore]
+
+
+def write(
+    label: str,
+    draw: Callable[[Figure], object],
+    *,
+    numbers: Mapping[str, Sequence[Any] | np.ndarray[Any, Any]],
+    parameters: Mapping[str, Any],
+    seed: int | None,
+    height: float = 3.2,
+    narrow_height: float = 3.0,
+    folder: str | os.PathLike[str] | None = None,
+) -> Bundle:
+    """Write a figure with everything that belongs to it; the same call gives the same bytes.
+
+    Parameters
+    ----------
+    label : str
+        Lower-case words joined by hyphens: the stem of the files and, in the book, of the figure's number.
+    draw : callable
+        Draws on the `matplotlib.figure.Figure` it is given. It is called once for each variant: 6.8 and 3.3 inches wide, light and
+        dark. Colours come from `collapse.plot.colour`, axes that must stand side by side or stacked from `collapse.plot.panels`.
+    numbers : mapping of str to sequence
+        Columns of the CSV: the numbers behind the figure, all of one length. Floats keep full precision, fractions are written as text.
+    parameters : mapping
+        What the figure depends on; written to the JSON.
+    seed : int or None
+        Seed of the simulation behind the figure, None where there is none.
+    height, narrow_height : float
+        Height in inches of the wide and of the narrow variants.
+    folder : path, optional
+        Where to write; else the environment variable COLLAPSE_FIGURES says, else `_figures` in the current folder.
+
+    Returns
+    -------
+    Bundle
+        Shows its wide, light variant in Jupyter.
+
+    Raises
+    ------
+    ValueError
+        If the label is no label, columns differ in length, or a parameter cannot be written as JSON.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> def draw(figure):
+    ...     ax, = plot.panels(figure, 1)
+    ...     ax.plot([1, 2, 3], [1, 1.25, 1.361], color=plot.colour("augment"))
+    >>> bundle = write("first-steps", draw, numbers={"generation": [1, 2, 3], "ratio": [1, 1.25, 1.361]},
+    ...                parameters={"generations": 3}, seed=None, folder=tempfile.mkdtemp())
+    >>> bundle.files[:3]
+    ('first-steps-dark.png', 'first-steps-narrow-dark.png', 'first-steps-narrow.png')
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", label) or re.search(r"-(dark|narrow)$", label):
+        raise ValueError(
+            f"expected a label of lower-case words joined by hyphens, not ending in -dark or -narrow, got {label!r}; "
+            "name the figure after what it shows, such as 'ratio-by-generation'"
+        )
+    # everything that can be refused is refused before a file is written
+    table = _csv(numbers)
+    described = _described(parameters)
+    target = Path(folder or os.environ.get("COLLAPSE_FIGURES") or "_figures").absolute()
+    target.mkdir(parents=True, exist_ok=True)
+
+    files = {f"{label}.csv": table.encode()}
+    for theme in ("light", "dark"):
+        for width, inches, suffix in ((plot.WIDE, height, ""), (plot.NARROW, narrow_height, "-narrow")):
+            stem = label + suffix + ("-dark" if theme == "dark" else "")
+            formats = ("png", "pdf", "svg") if stem == label else ("png",)
+            for extension, data in _drawn(draw, (width, inches), theme, formats).items():
+                files[f"{stem}.{extension}"] = data
+    record = {
+        "label": label,
+        "parameters": described,
+        "seed": seed,
+        "versions": versions(),
+        **provenance(),
+        "inches": {"wide": [plot.WIDE, height], "narrow": [plot.NARROW, narrow_height]},
+        "files": {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)},
+    }
+    files[f"{label}.json"] = (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode()
+    for name, data in files.items():
+        (target / name).write_bytes(data)
+    return Bundle(label, target, tuple(sorted(files)))
+
+
+def manifest(folder: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
+    """Records of all bundles in a folder, by label.
+
+    Parameters
+    ----------
+    folder : path
+        Where `write` put them.
+
+    Raises
+    ------
+    ValueError
+        If a file that a record lists is missing.
+    """
+    records = {}
+    for path in sorted(Path(folder).glob("*.json")):
+        if path.name == "manifest.json":
+            continue
+        record = json.loads(path.read_text(encoding="utf-8"))
+        missing = [name for name in record["files"] if not (path.parent / name).is_file()]
+        if missing:
+            raise ValueError(
+                f"expected the files that {path} lists, found no {', '.join(missing)}; write the figure {record['label']!r} again"
+            )
+        records[record["label"]] = record
+    return records
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, numpy, scipy, matplotlib and this package."""
+    names = ("numpy", "scipy", "matplotlib", DISTRIBUTION)
+    return {"python": platform.python_version(), **{name: _version(name) for name in names}}
+
+
+@cache
+def provenance() -> dict[str, Any]:
+    """Commit of the checkout that the package is imported from, and whether tracked files differ from it; both None outside a checkout."""
+    here = Path(__file__).parent
+    if _git(here, "ls-files", "--error-unmatch", Path(__file__).name) is None:
+        return {"commit": None, "uncommitted_changes": None}
+    return {
+        "commit": _git(here, "rev-parse", "HEAD"),
+        "uncommitted_changes": bool(_git(here, "status", "--porcelain", "--untracked-files=no")),
+    }
+
+
+@dataclass(frozen=True)
+class Colophon:
+    """The line that closes a page: seed, versions, commit, CPU time, how to cite."""
+
+    seed: int | None
+    seconds: float
+
+    def _parts(self) -> list[str]:
+        origin = provenance()
+        commit = "no checkout" if origin["commit"] is None else f"commit {origin['commit'][:9]}"
+        return [
+            "no seed" if self.seed is None else f"seed {self.seed}",
+            ", ".join(f"{name} {version}" for name, version in versions().items()),
+            commit + (" with uncommitted changes" if origin["uncommitted_changes"] else ""),
+            f"{self.seconds:.1f} s of CPU time",
+        ]
+
+    def __repr__(self) -> str:
+        return " · ".join([*self._parts(), "cite: CITATION.cff"])
+
+    def _repr_markdown_(self) -> str:
+        return " · ".join([*self._parts(), "cite: [CITATION.cff](../CITATION.cff)"])
+
+    def _repr_html_(self) -> str:
+        parts = " · ".join(html.escape(part) for part in self._parts())
+        return f'<p class="colophon">{parts} · cite: <a href="../CITATION.cff">CITATION.cff</a></p>'
+
+
+def colophon(seed: int | None) -> Colophon:
+    """Line that closes a page, with the CPU time this process has used so far.
+
+    Parameters
+    ----------
+    seed : int or None
+        The page's seed, None where nothing is simulated.
+
+    Examples
+    --------
+    >>> str(colophon(7)).split(" · ")[0]
+    'seed 7'
+    """
+    return Colophon(seed, time.process_time())
+
+
+def _drawn(draw: Callable[[Figure], object], inches: tuple[float, float], theme: plot.Theme, formats: Sequence[str]) -> dict[str, bytes]:
+    from matplotlib.figure import Figure
+
+    # a date, or the name of the program that wrote it, would make two writes differ
+    undated = {
+        "png": {"Software": None},
+        "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
+        "svg": {"Date": None, "Creator": None},
+    }
+    drawn = {}
+    with plot.style(theme):
+        figure = Figure(inches, layout="constrained")
+        draw(figure)
+        for extension in formats:
+            stream = io.BytesIO()
+            figure.savefig(stream, format=extension, dpi=DPI, metadata=undated[extension])
+            drawn[extension] = stream.getvalue()
+    return drawn
+
+
+def _csv(numbers: Mapping[str, Sequence[Any] | np.ndarray[Any, Any]]) -> str:
+    columns = {name: list(values) for name, values in numbers.items()}
+    lengths = {name: len(values) for name, values in columns.items()}
+    if not columns or len(set(lengths.values())) != 1:
+        said = ", ".join(f"{name} has {length}" for name, length in lengths.items()) or "there are none"
+        raise ValueError(f"expected columns of one length, but {said}; write one row for each point drawn, repeating what is constant")
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*([_cell(name, value) for value in values] for name, values in columns.items()), strict=True))
+    return stream.getvalue()
+
+
+def _cell(column: str, value: Any) -> str:
+    value = value.item() if isinstance(value, np.generic) else value
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return repr(value)
+    if isinstance(value, (bool, int, str, Fraction)):
+        return str(value)
+    raise ValueError(f"expected numbers, fractions or text in column {column!r}, got {value!r}; flatten it into columns of scalars")
+
+
+def _described(parameters: Mapping[str, Any]) -> Any:
+    try:
+        return json.loads(json.dumps(dict(parameters), default=_plain, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"expected parameters that JSON can hold (finite numbers, text, lists, mappings), got {dict(parameters)!r}: {error}; "
+            "give a model or a plan by its name and its numbers"
+        ) from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    if isinstance(value, Fraction):
+        return str(value)
+    raise TypeError(f"no JSON for {type(value).__name__}")
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    try:
+        answer = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    return answer.stdout.strip() if answer.returncode == 0 else None

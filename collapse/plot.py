@@ -1,0 +1,409 @@
+"""The style of every figure, and the one way a risk curve is drawn."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.container import ErrorbarContainer
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+    from matplotlib.text import Annotation
+
+Theme = Literal["light", "dark"]
+
+WIDE = 6.8
+"""Width of a figure over the whole text, in inches."""
+NARROW = 3.3
+"""Width of a figure in one column or on a telephone, in inches."""
+LIMIT = np.pi**2 / 6
+"""Limit of the risk ratio under augment (Dey and Donoho 2024)."""
+
+HUES: dict[str, tuple[str, str]] = {
+    "real": ("#1A1A1A", "#F0F0F0"),
+    "discard": ("#C8102E", "#FF7043"),
+    "augment": ("#1F5FBF", "#3D8BFD"),
+    "subsample": ("#009E73", "#2FC79A"),
+    "fixed real share": ("#882255", "#EE99CC"),
+    "window": ("#B8860B", "#F0E442"),
+}
+"""One hue for each family of workflows: (light, dark)."""
+
+_GROUND = {"light": "#FFFFFF", "dark": "#14181E"}
+_INK = {"light": "#1A1A1A", "dark": "#F0F0F0"}
+_MUTED = {"light": "#5A5F66", "dark": "#A9B1BA"}
+_GRID = {"light": "#E4E6E9", "dark": "#2B323B"}
+
+_theme: ContextVar[Theme] = ContextVar("theme", default="light")
+
+
+class _Plan(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+class RiskCurve(Protocol):
+    """What is drawn of a `Risk`: a ratio for each generation, and its error where it was simulated."""
+
+    @property
+    def generations(self) -> NDArray[np.int64]: ...
+    @property
+    def ratio(self) -> NDArray[np.float64]: ...
+    @property
+    def stderr(self) -> NDArray[np.float64] | None: ...
+    @property
+    def plan(self) -> _Plan: ...
+
+
+@contextmanager
+def style(theme: Theme = "light") -> Iterator[None]:
+    """Draw in the house style: sans, 8 pt or more, quiet axes, reproducible files.
+
+    Parameters
+    ----------
+    theme : {"light", "dark"}
+        Ground #FFFFFF or #14181E; `colour` follows it.
+
+    Raises
+    ------
+    ValueError
+        If there is no such theme.
+
+    Examples
+    --------
+    >>> with style("dark"):
+    ...     colour("augment")
+    '#3D8BFD'
+    """
+    if theme not in _GROUND:
+        raise ValueError(f"expected theme 'light' or 'dark', got {theme!r}; choose one of the two")
+    import matplotlib
+
+    ink, muted, ground = _INK[theme], _MUTED[theme], _GROUND[theme]
+    settings = {
+        "axes.axisbelow": True,
+        "axes.edgecolor": muted,
+        "axes.facecolor": ground,
+        "axes.formatter.use_mathtext": True,
+        "axes.grid": True,
+        "axes.labelcolor": ink,
+        "axes.labelsize": 9,
+        "axes.linewidth": 0.7,
+        "axes.prop_cycle": matplotlib.cycler(color=[pair[theme == "dark"] for pair in HUES.values()]),
+        "axes.spines.right": False,
+        "axes.spines.top": False,
+        "axes.titlecolor": ink,
+        "axes.titlelocation": "left",
+        "axes.titlesize": 9.5,
+        "axes.titleweight": "bold",
+        "errorbar.capsize": 0,
+        "figure.dpi": 100,
+        "figure.edgecolor": ground,
+        "figure.facecolor": ground,
+        # the one sans face that matplotlib carries itself: the same outlines on every machine
+        "font.family": "DejaVu Sans",
+        "font.size": 8.5,
+        "grid.color": _GRID[theme],
+        "grid.linewidth": 0.6,
+        "hatch.color": muted,
+        "image.cmap": "cividis",
+        "legend.fontsize": 8,
+        "legend.frameon": False,
+        "lines.linewidth": 1.6,
+        "lines.markersize": 3.6,
+        "lines.solid_capstyle": "round",
+        "mathtext.fontset": "dejavusans",
+        "patch.edgecolor": ground,
+        "pdf.fonttype": 42,
+        "savefig.edgecolor": ground,
+        "savefig.facecolor": ground,
+        "svg.fonttype": "path",
+        "svg.hashsalt": "collapse",
+        "text.color": ink,
+        "xtick.color": muted,
+        "xtick.labelcolor": ink,
+        "xtick.labelsize": 8,
+        "xtick.major.width": 0.7,
+        "ytick.color": muted,
+        "ytick.labelcolor": ink,
+        "ytick.labelsize": 8,
+        "ytick.major.width": 0.7,
+    }
+    token = _theme.set(theme)
+    try:
+        # from the defaults, so that a reader's own matplotlibrc does not change the figures
+        with matplotlib.rc_context():
+            matplotlib.rcdefaults()
+            matplotlib.rcParams.update(settings)
+            yield
+    finally:
+        _theme.reset(token)
+
+
+def colour(family: str) -> str:
+    """Hue of a family of workflows in the current theme.
+
+    Parameters
+    ----------
+    family : str
+        One of "real", "discard", "augment", "subsample", "fixed real share", "window".
+
+    Raises
+    ------
+    ValueError
+        If the family has no hue.
+
+    Examples
+    --------
+    >>> colour("discard")
+    '#C8102E'
+    """
+    if family not in HUES:
+        raise ValueError(f"expected a family among {', '.join(HUES)}, got {family!r}; use the family that the workflow belongs to")
+    return HUES[family][_theme.get() == "dark"]
+
+
+def ink() -> str:
+    """Colour of text in the current theme."""
+    return _INK[_theme.get()]
+
+
+def muted() -> str:
+    """Colour of reference lines and side remarks in the current theme."""
+    return _MUTED[_theme.get()]
+
+
+def ground() -> str:
+    """Colour behind the figure in the current theme."""
+    return _GROUND[_theme.get()]
+
+
+def family_of(name: str) -> str:
+    """Family whose hue a workflow of this name takes; "real", the colour of ink, where it belongs to none.
+
+    Examples
+    --------
+    >>> family_of("window(5)"), family_of("fixed_real_share, 10 %"), family_of("two models in turn")
+    ('window', 'fixed real share', 'real')
+    """
+    words = re.sub(r"[_-]", " ", name.lower())
+    return next((family for family in HUES if words.startswith(family)), "real")
+
+
+def panels(figure: Figure, count: int, **options: Any) -> list[Axes]:
+    """Axes side by side where the figure is wide, one above the other where it is narrow.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        The figure that `collapse.figures.write` hands to the drawing function.
+    count : int
+        Number of axes.
+    **options
+        Passed on to `Figure.subplots`: sharex, sharey, width_ratios, ...
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> [len({round(ax.get_position().x0, 2) for ax in panels(Figure((width, 3)), 2)}) for width in (WIDE, NARROW)]
+    [2, 1]
+    """
+    shape = (1, count) if is_wide(figure) else (count, 1)
+    if shape[0] > 1:
+        options = {{"width_ratios": "height_ratios"}.get(name, name): value for name, value in options.items()}
+    return list(figure.subplots(*shape, squeeze=False, **options).flat)
+
+
+def is_wide(figure: Figure) -> bool:
+    """Whether the figure spans the whole text (6.8 inches) and not one column (3.3 inches)."""
+    return bool(figure.get_figwidth() > (WIDE + NARROW) / 2)
+
+
+def mark_limit(ax: Axes, x: float = 0.99, text: str = r"$\pi^2/6$") -> None:
+    """Draw and label the limit of the risk ratio under augment, pi^2/6.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Axes whose vertical axis is a risk ratio.
+    x : float
+        Where the label ends, as a share of the axes' width.
+    text : str
+        The label.
+    """
+    ax.axhline(LIMIT, color=muted(), linewidth=0.9, linestyle=(0, (5, 3)), zorder=1.5)
+    ax.annotate(
+        text,
+        (x, LIMIT),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, 2),
+        textcoords="offset points",
+        ha="right",
+        va="bottom",
+        color=ink(),
+        path_effects=_halo(),
+        zorder=4,
+    )
+
+
+def label_curve(
+    ax: Axes,
+    x: float,
+    y: float,
+    text: str,
+    *,
+    family: str = "real",
+    offset: tuple[float, float] = (0, 4),
+    ha: str = "right",
+    va: str = "bottom",
+) -> Annotation:
+    """Write a curve's name beside it, in its hue: the reader needs no legend.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Axes that hold the curve.
+    x, y : float
+        A point of the curve, in data units.
+    text : str
+        The name.
+    family : str
+        Family of workflows whose hue the name takes.
+    offset : tuple of float
+        From the point to the text, in points.
+    ha, va : str
+        Which corner of the text the offset leads to.
+    """
+    return ax.annotate(
+        text,
+        (x, y),
+        xytext=offset,
+        textcoords="offset points",
+        ha=ha,
+        va=va,
+        color=colour(family),
+        fontweight="bold",
+        path_effects=_halo(),
+        zorder=5,
+    )
+
+
+def plot_risk(
+    risk: RiskCurve,
+    ax: Axes | None = None,
+    *,
+    label: str | None = None,
+    family: str | None = None,
+    dash: Any = "-",
+    dots: int = 20,
+) -> Axes:
+    """Draw a risk ratio against the generation: a derived one as a line, a simulated one as dots.
+
+    Parameters
+    ----------
+    risk : Risk
+        What `derive` or `simulate` returned.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+    label : str, optional
+        Name for a legend, where a curve cannot be labelled directly.
+    family : str, optional
+        Family of workflows whose hue the curve takes; by default the plan's name says it.
+    dash : linestyle
+        Tells members of one family apart.
+    dots : int
+        At most this many simulated generations are drawn, spread over all of them. Bars are plus and minus two standard errors.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn on.
+    """
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        with style(_theme.get()):
+            ax = plt.figure(figsize=(WIDE, 3.2), layout="constrained").subplots()
+            return plot_risk(risk, ax, label=label, family=family, dash=dash, dots=dots)
+    hue = family or family_of(risk.plan.name)
+    if risk.stderr is None:
+        plot_derived(ax, risk.generations, risk.ratio, family=hue, dash=dash, label=label)
+    else:
+        plot_simulated(ax, risk.generations, risk.ratio, risk.stderr, family=hue, label=label, dots=dots)
+    ax.set_xlabel("generation")
+    ax.set_ylabel("risk ratio")
+    return ax
+
+
+def plot_derived(
+    ax: Axes, x: ArrayLike, y: ArrayLike, *, family: str = "real", dash: Any = "-", label: str | None = None, **options: Any
+) -> Line2D:
+    """Draw derived values: a line in the family's hue."""
+    (line,) = ax.plot(x, y, color=colour(family), linestyle=dash, label=label, zorder=2, **options)
+    return line
+
+
+def plot_simulated(
+    ax: Axes,
+    x: ArrayLike,
+    y: ArrayLike,
+    stderr: ArrayLike | None = None,
+    *,
+    family: str = "real",
+    label: str | None = None,
+    dots: int = 20,
+    **options: Any,
+) -> ErrorbarContainer:
+    """Draw simulated values: dots with bars of plus and minus two standard errors, at most `dots` of them."""
+    x, y = np.asarray(x), np.asarray(y)
+    shown = np.unique(np.linspace(0, len(x) - 1, min(dots, len(x))).round().astype(int))
+    bars = None if stderr is None else 2 * np.asarray(stderr)[shown]
+    return ax.errorbar(
+        x[shown],
+        y[shown],
+        bars,
+        fmt="o",
+        color=colour(family),
+        markeredgecolor=ground(),
+        markeredgewidth=0.5,
+        elinewidth=1,
+        label=label,
+        zorder=3,
+        **options,
+    )
+
+
+def plot_published(
+    ax: Axes, x: ArrayLike, y: ArrayLike, *, family: str = "real", label: str | None = None, dots: int = 20, **options: Any
+) -> Line2D:
+    """Draw published values: hollow squares, at most `dots` of them."""
+    x, y = np.asarray(x), np.asarray(y)
+    shown = np.unique(np.linspace(0, len(x) - 1, min(dots, len(x))).round().astype(int))
+    (line,) = ax.plot(
+        x[shown],
+        y[shown],
+        "s",
+        color=colour(family),
+        markerfacecolor="none",
+        markeredgewidth=1,
+        markersize=4.5,
+        label=label,
+        zorder=3.5,
+        **options,
+    )
+    return line
+
+
+def _halo() -> list[Any]:
+    """An outline in the ground's colour keeps text legible over a curve."""
+    from matplotlib.patheffects import withStroke
+
+    return [withStroke(linewidth=2.4, foreground=ground())]
