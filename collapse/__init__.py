@@ -1,0 +1,11 @@
+"""Risk of models retrained on synthetic data: derived and simulated, for any workflow and any model."""
+
+from collapse import datasets, models, workflows
+from collapse.derivation import derive
+from collapse.plan import Plan
+from collapse.risk import Risk
+from collapse.simulation import simulate
+
+__version__ = "0.1.0"
+
+__all__ = ["Plan", "Risk", "datasets", "derive", "models", "simulate", "workflows"]

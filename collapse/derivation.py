@@ -1,0 +1,330 @@
+"""derive(): exact risk of a plan, in the Gaussian limit or at finite n where the family allows."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from functools import partial
+from numbers import Rational
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collapse.plan import Array, Plan, whole
+from collapse.risk import Risk
+
+
+def derive(plan: Plan, *, model: Any = None, n: int | None = None, exact: bool = False) -> Risk:
+    """Derive the risk of every generation of a plan.
+
+    Parameters
+    ----------
+    plan : Plan
+        The workflow.
+    model : model, optional
+        Without it: the Gaussian limit, which all regular models share. With it: the exact risk at n, known for the
+        natural exponential families with quadratic variance (in the mean parameter), for least squares on a fixed
+        design where every batch is read whole, and for the maximum of a uniform sample where one batch decides.
+    n : int, optional
+        Rows of real data; required with a model, except that a regression's n is the number of rows of its design.
+    exact : bool, optional
+        Answer in `fractions.Fraction`. Needs a plan (and a model) of int and Fraction entries.
+
+    Returns
+    -------
+    Risk
+        With `covariance` and `contributions` computed when asked for.
+
+    Raises
+    ------
+    ValueError
+        Where no exact form is known (the message names the alternatives), n does not fit the plan's batches, or
+        exact=True meets floats.
+
+    Notes
+    -----
+    Let u_g be the scaled error of fit g, A the feedback and K the noise of the plan: u = A u + N, Cov N = K, hence
+    Cov u = C = (I - A)^-1 K (I - A)^-T and the ratio is C[g, g] / C[1, 1] (Dey and Donoho 2024, the sequential
+    Gaussian process). In a family with variance function v0 + v1 mu + v2 mu^2 the same holds at every n, if the noise
+    of a batch drawn from fit s has variance (V + v2 Var mu_s) / rows.
+
+    Examples
+    --------
+    >>> import collapse
+    >>> collapse.derive(collapse.workflows.subsample(100)).ratio[-1].round(6)
+    np.float64(2.904952)
+    >>> collapse.derive(collapse.workflows.discard(3), model=collapse.models.Bernoulli(0.2), n=100).risk.round(7)
+    array([0.0016   , 0.003184 , 0.0047522])
+    """
+    if not isinstance(plan, Plan):
+        raise ValueError(f"plan must be a collapse.Plan, such as collapse.workflows.augment(50); it is {type(plan).__name__}.")
+    if model is None:
+        if n is not None:
+            raise ValueError("n was given without a model; the Gaussian limit has no n. Give model=..., or leave n out.")
+        return _limit(plan, exact)
+    n = rows_of(model, n)
+    if hasattr(model, "variance_function"):
+        return _quadratic_variance(plan, model, n, exact)
+    if hasattr(model, "first_risk"):
+        return _fixed_design(plan, model, n, exact)
+    if hasattr(model, "endpoint"):
+        return _maximum(plan, model, n, exact)
+    raise ValueError(
+        f"no exact form at finite n is known for {model!r}; use derive(plan) for the limit, or "
+        "simulate(plan, model=..., n=..., replications=...) for the model itself."
+    )
+
+
+def rows_of(model: Any, n: int | None) -> int:
+    """Rows of real data: n, or the rows of a regression's design.
+
+    Raises
+    ------
+    ValueError
+        Where n is missing, no positive whole number, or not the number of rows of the design.
+    """
+    design = getattr(model, "design_rows", None)
+    if n is None:
+        if design is None:
+            raise ValueError(f"n (rows of real data) is needed with {model!r}; give n=...")
+        return int(design)
+    n = whole(n, "n", "rows of real data")
+    if design is not None and n != design:
+        raise ValueError(f"n = {n}, but the design X has {design} rows and is reused whole; leave n out, or give X with n rows.")
+    return n
+
+
+def _limit(plan: Plan, exact: bool) -> Risk:
+    tables = {"covariance": partial(_limit_covariance, plan, exact), "contributions": partial(_contributions, plan, exact)}
+    if plan.recursion:
+        risk = _recursion(plan, exact)
+    elif exact:
+        risk = np.diag(_forward(plan, True, *_limit_noise(plan, True)))
+    else:
+        risk = _dense(plan)
+    return Risk(risk, risk / risk[0], plan, tables=dict(tables))
+
+
+def _recursion(plan: Plan, exact: bool) -> NDArray[Any]:
+    """diag C in O(G): the weighted mean m_g moves by share * (noise of the newest batch + what subsampling added to its source)."""
+    rows = plan.recursion
+    assert rows is not None
+    size = plan.exact_size(exact)
+    decay = rows.decay.fractions("weight") if exact else rows.decay.floats()
+    share = rows.share.fractions("weight") if exact else rows.share.floats()
+    spread = share**2 / size
+    if rows.kept is None and not plan.replace:
+        return np.cumsum(spread)
+    one = rows.kept is None
+    kept: NDArray[Any] = np.ones_like(share) if one else rows.kept.fractions("kept") if exact else rows.kept.floats()  # type: ignore[union-attr]
+    draw = 1 / kept if plan.replace else 1 / kept - 1
+    added, squares, out, walk = 0 * spread[0], 0 * spread[0], [], 0 * spread[0]
+    for d, v, s, r in zip(decay.tolist(), share.tolist(), spread.tolist(), draw.tolist(), strict=True):
+        walk = walk + v * v * added + s
+        squares = d * d * squares + s
+        added = r * squares
+        out.append(walk + added)
+    return np.array(out, dtype=object if exact else np.float64)
+
+
+def _inverse(plan: Plan) -> Array:
+    """(I - A)^-1, unit lower triangular (G, G)."""
+    from scipy.linalg.lapack import dtrtri
+
+    lower = -plan.feedback()
+    np.fill_diagonal(lower, 1.0)
+    # the transpose of a C-ordered lower triangle is a Fortran-ordered upper one: LAPACK then works in place
+    inverse, info = dtrtri(lower.T, lower=0, unitdiag=1, overwrite_c=1)
+    if info:
+        raise RuntimeError(f"dtrtri failed with info = {info}; the plan's feedback is not unit triangular.")
+    return np.asarray(inverse.T)
+
+
+def _spread(plan: Plan, inverse: Array) -> Array:
+    """c = (I - A)^-1 W, shape (G, B)."""
+    read = [plan.source == s for s in range(plan.generations + 1)]
+    if all(mask.sum() <= 1 for mask in read[1:]):
+        # with one batch to a source, W's columns are those of A = I - (I - A), and (I - A)^-1 A = (I - A)^-1 - I
+        out = np.empty((plan.generations, plan.batches))
+        real = read[0]
+        synthetic = plan.source[~real] - 1
+        out[:, ~real] = inverse[:, synthetic]
+        out[synthetic, np.flatnonzero(~real)] = 0.0
+        out[:, real] = inverse @ plan.weight[:, real]
+        return out
+    return np.asarray(inverse @ plan.weight)
+
+
+def _dense(plan: Plan) -> Array:
+    inverse = _inverse(plan)
+    c = _spread(plan, inverse)
+    risk: Array = np.einsum("gb,gb,b->g", c, c, 1 / plan.size)
+    if not plan.reads_whole_batches:
+        risk = risk + np.einsum("gh,gh,h->g", inverse, inverse, plan.subsampling_noise())
+    return risk
+
+
+def _limit_covariance(plan: Plan, exact: bool) -> NDArray[Any]:
+    if exact:
+        return _forward(plan, True, *_limit_noise(plan, True))
+    inverse = _inverse(plan)
+    c = _spread(plan, inverse)
+    return np.asarray((c / plan.size) @ c.T + (inverse * plan.subsampling_noise()) @ inverse.T)
+
+
+def _contributions(plan: Plan, exact: bool) -> NDArray[Any]:
+    if not exact:
+        return _spread(plan, _inverse(plan))
+    A, c = plan.feedback(True), plan.exact_weight(True).copy()
+    for g in range(1, plan.generations):
+        c[g] = c[g] + A[g, :g] @ c[:g]
+    return c
+
+
+def _limit_noise(plan: Plan, exact: bool) -> tuple[NDArray[Any], NDArray[Any], Any, Any]:
+    """Per unit of V: noise of each batch's mean, of each fit's draw from each batch, V, v2."""
+    size, kept = plan.exact_size(exact), plan.exact_kept(exact)
+    return 1 / size, (1 / kept if plan.replace else 1 / kept - 1) / size, 1, 0
+
+
+def _forward(plan: Plan, exact: bool, batch_noise: NDArray[Any], draw_noise: NDArray[Any], V: Any, v2: Any) -> NDArray[Any]:
+    """Covariance (G, G) of the fits, fit by fit, where the noise of a batch from fit s has variance (V + v2 Var mu_s) * batch_noise.
+
+    Works on the covariance D of the batch means x_b = mu_s + Z_b and their covariance F with the fits: fit g is
+    sum_b weight[g, b] x_b plus the noise of its draws.
+    """
+    G, B = plan.generations, plan.batches
+    weight = plan.exact_weight(exact)
+
+    def zeros(*shape: int) -> NDArray[Any]:
+        return np.full(shape, Fraction(0), object) if exact else np.zeros(shape)
+
+    D, F, covariance = zeros(B, B), zeros(B, G), zeros(G, G)
+    level = zeros(B) + V
+    real = np.flatnonzero(plan.source == 0)
+    D[real, real] = V * batch_noise[real]
+    for g in range(G):
+        w = weight[g]
+        towards = D @ w
+        covariance[g, :g] = covariance[:g, g] = w @ F[:, :g]
+        covariance[g, g] = w @ towards + (w * w * draw_noise[g] * level).sum()
+        F[:, g] = towards
+        for b in np.flatnonzero(plan.source == g + 1):
+            level[b] = V + v2 * covariance[g, g]
+            F[b] = covariance[g]
+            D[b] = D[:, b] = F[:, g]
+            D[b, b] = covariance[g, g] + level[b] * batch_noise[b]
+    return covariance
+
+
+def draw_noise(plan: Plan, n: int, exact: bool = False) -> NDArray[Any]:
+    """Finite-n noise (G, B) of a fit's draw from a batch, in units of the batch's row variance: E[1/k] - 1/rows.
+
+    k, the rows read, is kept * rows where that is whole, otherwise its floor or its ceiling at random with that mean.
+    With replacement: (1 - 1/rows) E[1/k].
+    """
+    k, m = plan.reads(n), plan.rows(n)
+    low: NDArray[Any] = np.maximum(np.floor(k), 1)
+    mean: NDArray[Any] = k
+    rows: NDArray[Any] = m.astype(np.float64)
+    if exact:
+        low = np.vectorize(lambda v: Fraction(int(v)), otypes=[object])(low)
+        rows = np.array([Fraction(int(v)) for v in m], dtype=object)
+        mean = plan.exact_kept() * rows
+    part = mean - low
+    inverse = (1 - part) / low + part / (low + 1)
+    out = inverse * (1 - 1 / rows) if plan.replace else inverse - 1 / rows
+    # batches that are not read have weight 0, whatever stands here
+    return np.asarray(out)
+
+
+def _quadratic_variance(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
+    mean, (v0, v1, v2) = model.mean, model.variance_function
+    if exact and not all(isinstance(v, Rational) for v in (mean, v0, v1, v2)):
+        raise ValueError(f"exact=True needs rational parameters, and {model!r} holds floats: give int or fractions.Fraction.")
+    V = v0 + v1 * mean + v2 * mean * mean
+    rows = plan.rows(n)
+    if exact:
+        V, v2 = Fraction(V), Fraction(v2)
+    else:
+        V, v2 = float(V), float(v2)
+    tables: dict[str, Any] = {"contributions": partial(_contributions, plan, exact)}
+    if plan.recursion and plan.reads_whole_batches:
+        risk, walk = [], 0 * V
+        share = plan.recursion.share.fractions("weight") if exact else plan.recursion.share.floats()
+        for v, m in zip(share.tolist(), rows.tolist(), strict=True):
+            walk = walk + v * v * (V + v2 * walk) / m
+            risk.append(walk)
+        out = np.array(risk, dtype=object if exact else np.float64)
+        tables["covariance"] = partial(_finite_covariance, plan, n, exact, V, v2)
+    else:
+        tables["covariance"] = _finite_covariance(plan, n, exact, V, v2)
+        out = np.diag(tables["covariance"]).copy()
+    return Risk(out, out / out[0], plan, model=repr(model), n=n, tables=tables)
+
+
+def _finite_covariance(plan: Plan, n: int, exact: bool, V: Any, v2: Any) -> NDArray[Any]:
+    rows = plan.rows(n)
+    noise = np.array([Fraction(1, int(m)) for m in rows], dtype=object) if exact else 1.0 / rows
+    return _forward(plan, exact, noise, draw_noise(plan, n, exact), V, v2)
+
+
+def _fixed_design(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
+    if exact:
+        raise ValueError("exact=True needs rational arithmetic, and a regression's design is floats; derive without it.")
+    if not plan.reads_whole_batches:
+        raise ValueError(
+            f"{plan.name} reads part of a batch, which makes the Gram matrix random: no exact form is known for least squares there. "
+            "Use derive(plan) for the limit, or simulate(plan, model=...)."
+        )
+    if np.any(plan.rows(n) % n):
+        raise ValueError(
+            "a batch labels part of the design, and no exact form is known then; use sizes that are whole numbers, or simulate."
+        )
+    limit = _limit(plan, False)
+    risk = model.first_risk * limit.risk
+    tables: dict[str, Any] = {
+        "contributions": limit.tables["contributions"],
+        "covariance": lambda: model.first_risk * limit.covariance,
+    }
+    return Risk(risk, risk / risk[0], plan, model=repr(model), n=n, tables=tables)
+
+
+def _maximum(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
+    """Risk of the sample maximum of a uniform law, where for every fit one batch surely holds the maximum.
+
+    A batch drawn from fit s lies below the maximum of fit s, so it lies below every batch that decides fit s: the decided maximum
+    is a product of independent Beta(rows, 1) variates along the line of descent, E theta_g^k = theta^k prod rows / (rows + k).
+    """
+    rows = plan.rows(n)
+    if not plan.reads_whole_batches:
+        raise ValueError(
+            f"{plan.name} reads part of a batch; no exact form is known for a maximum then. Use simulate(plan, model=..., n=...)."
+        )
+    end = Fraction(model.endpoint) if exact else float(model.endpoint)
+    line: list[tuple[int, ...]] = []  # for each fit, the batches whose variates multiply to its maximum
+    below: list[tuple[int, ...]] = []  # the same for each batch
+    for b in range(plan.batches):
+        below.append((b,) if plan.source[b] == 0 else ())
+    for g in range(plan.generations):
+        read = np.flatnonzero(plan.weight[g] > 0).tolist()
+        best = [b for b in read if all(below[b] == below[c][: len(below[b])] for c in read)]
+        if not best:
+            raise ValueError(
+                f"which batch holds the maximum of fit {g + 1} is random; no exact form is known. Use simulate(plan, model=..., n=...)."
+            )
+        line.append(below[best[0]])
+        for b in np.flatnonzero(plan.source == g + 1).tolist():
+            below[b] = (*line[g], b)
+
+    def moment(g: int, k: int) -> Any:
+        product = Fraction(1) if exact else 1.0
+        for b in line[g]:
+            m = int(rows[b])
+            product = product * (Fraction(m, m + k) if exact else m / (m + k))
+        return product
+
+    # 1 - 2 E t + E t^2 in a form that does not cancel where both moments are close to one
+    values = [end**2 * (moment(g, 2) - moment(g, 1) ** 2 + (1 - moment(g, 1)) ** 2) for g in range(plan.generations)]
+    risk = np.array(values, dtype=object if exact else np.float64)
+    return Risk(risk, risk / risk[0], plan, model=repr(model), n=n, tables={"contributions": partial(_contributions, plan, exact)})

@@ -1,0 +1,26 @@
+"""Models: a family, its fit and its risk."""
+
+from collapse.models.base import Model, WithStatistic
+from collapse.models.glm import LogisticRegression
+from collapse.models.glm import LogisticRegression
+from collapse.models.linear import LinearRegression
+from collapse.models.location import Median
+from collapse.models.morris import Bernoulli, Binomial, Exponential, Gamma, NegativeBinomial, Normal, Poisson
+from collapse.models.nonregular import Uniform
+
+__all__ = [
+    "Bernoulli",
+    "Binomial",
+    "Exponential",
+    "Gamma",
+    "LinearRegression",
+    "LogisticRegression",
+    "LogisticRegression",
+    "Median",
+    "Model",
+    "NegativeBinomial",
+    "Normal",
+    "Poisson",
+    "Uniform",
+    "WithStatistic",
+]

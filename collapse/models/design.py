@@ -1,0 +1,71 @@
+"""What regressions on a reused design share: its checks, and rows that are labels of its rows."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from collapse.models.base import Array
+
+
+def check_design(X: ArrayLike) -> Array:
+    """Return the design (n, p) as floats.
+
+    Raises
+    ------
+    ValueError
+        Where it is not a finite table of full column rank with n >= p >= 1.
+    """
+    table = np.array(X, dtype=np.float64)
+    if table.ndim != 2 or 0 in table.shape:
+        raise ValueError(
+            f"X must be the whole design, a table of shape (n, p) with its column of ones if one is wanted; it has shape {table.shape}."
+        )
+    if not np.all(np.isfinite(table)):
+        i, j = np.argwhere(~np.isfinite(table))[0]
+        raise ValueError(f"X must be finite; row {i + 1}, column {j + 1} is {table[i, j]}. Drop or impute missing values first.")
+    n, p = table.shape
+    scale = np.abs(table).max(axis=0)
+    rank = np.linalg.matrix_rank(table / np.where(scale > 0, scale, 1.0))
+    if rank < p:
+        raise ValueError(
+            f"X must have full column rank; its {p} columns have rank {rank} with {n} rows. Drop constant or redundant columns."
+        )
+    table.flags.writeable = False
+    return table
+
+
+def check_vector(values: ArrayLike, length: int, name: str) -> Array:
+    """Return a finite vector of the given length.
+
+    Raises
+    ------
+    ValueError
+        Otherwise, naming the argument.
+    """
+    vector = np.array(values, dtype=np.float64)
+    if vector.shape != (length,):
+        raise ValueError(f"{name} must have shape ({length},) to match X; it has shape {vector.shape}.")
+    if not np.all(np.isfinite(vector)):
+        raise ValueError(f"{name} must be finite; entry {int(np.argmax(~np.isfinite(vector))) + 1} is {vector[~np.isfinite(vector)][0]}.")
+    vector.flags.writeable = False
+    return vector
+
+
+def rows_of_design(n: int, replications: int, rows: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Rows of the design that a batch labels, (R, rows): whole copies, then distinct rows drawn without replacement."""
+    copies, rest = divmod(rows, n)
+    whole = np.broadcast_to(np.tile(np.arange(n), copies), (replications, copies * n))
+    if not rest:
+        return np.array(whole)
+    part = np.argpartition(rng.random((replications, n)), rest - 1, axis=1)[:, :rest]
+    return np.concatenate([whole, part], axis=1)
+
+
+def totals(n: int, rows: Array, weight: Array) -> tuple[Array, Array]:
+    """Total weight and weighted sum of labels on each row of the design: rows (R, N, 2), weight (R, N) to (R, n), (R, n)."""
+    R = len(rows)
+    place = (rows[:, :, 0].astype(np.int64) + n * np.arange(R)[:, None]).ravel()
+    total: Array = np.bincount(place, weight.ravel(), minlength=R * n).reshape(R, n).astype(np.float64, copy=False)
+    labels: Array = np.bincount(place, (weight * rows[:, :, 1]).ravel(), minlength=R * n).reshape(R, n).astype(np.float64, copy=False)
+    return total, labels

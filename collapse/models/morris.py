@@ -1,0 +1,285 @@
+"""Natural exponential families with quadratic variance function, in the mean parameter (the Morris class)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from numbers import Rational
+from typing import Protocol
+
+import numpy as np
+
+from collapse.models.base import Array, DrawsFromTruth, Scalar, check_number
+from collapse.plan import whole
+
+
+def _inverse(value: Scalar) -> Scalar:
+    return Fraction(1, value) if isinstance(value, Rational) else 1 / value
+
+
+class _Family(Protocol):
+    @property
+    def mean(self) -> Scalar: ...
+
+    @property
+    def variance_function(self) -> tuple[Scalar, Scalar, Scalar]: ...
+
+
+class MeanFamily(DrawsFromTruth):
+    """What the families share: the fit is the weighted mean of the rows, the risk its squared error.
+
+    A family adds its mean, its variance function V(mu) = v0 + v1 mu + v2 mu^2 as (v0, v1, v2), and its samplers.
+    """
+
+    @property
+    def truth(self: _Family) -> Array:
+        return np.array([float(self.mean)])
+
+    @property
+    def limit_risk(self: _Family) -> float:
+        """n times the risk of the first fit: the variance of one row."""
+        v0, v1, v2 = (float(v) for v in self.variance_function)
+        return v0 + v1 * float(self.mean) + v2 * float(self.mean) ** 2
+
+    def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
+        total: Array = np.einsum("rn,rn->r", weight, rows)[:, None]
+        return np.asarray(total / weight.sum(axis=1, keepdims=True))
+
+    def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
+        return statistic
+
+    def deviation(self: _Family, theta: Array) -> Array:
+        return theta - float(self.mean)
+
+    def risk(self: _Family, theta: Array) -> Array:
+        return np.asarray((theta[:, 0] - float(self.mean)) ** 2)
+
+
+@dataclass(frozen=True)
+class Normal(MeanFamily):
+    """Normal law with known standard deviation: V = sd^2.
+
+    Parameters
+    ----------
+    mean, sd : float
+        Mean and standard deviation of the real world.
+
+    Examples
+    --------
+    >>> import collapse
+    >>> collapse.derive(collapse.workflows.discard(3), model=collapse.models.Normal(0, 2), n=100).risk
+    array([0.04, 0.08, 0.12])
+    """
+
+    mean: Scalar
+    sd: Scalar
+
+    def __post_init__(self) -> None:
+        check_number(self.mean, "mean")
+        check_number(self.sd, "sd", 0)
+
+    @property
+    def variance_function(self) -> tuple[Scalar, Scalar, Scalar]:
+        return (self.sd * self.sd, 0, 0)
+
+    def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        return theta + float(self.sd) * rng.standard_normal((len(theta), rows))
+
+    def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        noise = rng.standard_normal((len(theta), 1))
+        noise *= float(self.sd) / np.sqrt(rows)
+        noise += theta
+        return noise
+
+
+@dataclass(frozen=True)
+class Binomial(MeanFamily):
+    """Binomial law with known number of trials N: V = mu (1 - mu / N), mu = N p.
+
+    Parameters
+    ----------
+    trials : int
+        Number of trials N of one row.
+    p : float
+        Probability of success in the real world.
+
+    Examples
+    --------
+    >>> import collapse
+    >>> collapse.derive(collapse.workflows.discard(2), model=collapse.models.Binomial(10, 0.5), n=100).ratio
+    array([1.   , 1.999])
+    """
+
+    trials: int
+    p: Scalar
+
+    def __post_init__(self) -> None:
+        whole(self.trials, "trials", "trials of one row")
+        check_number(self.p, "p", 0, 1)
+
+    @property
+    def mean(self) -> Scalar:
+        return self.trials * self.p
+
+    @property
+    def variance_function(self) -> tuple[Scalar, Scalar, Scalar]:
+        return (0, 1, -Fraction(1, self.trials))
+
+    def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        return rng.binomial(self.trials, self._probability(theta), (len(theta), rows)).astype(np.float64)
+
+    def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        return rng.binomial(self.trials * rows, self._probability(theta)) / rows
+
+    def _probability(self, theta: Array) -> Array:
+        # a weighted mean of shares may exceed one by rounding
+        return np.minimum(theta / self.trials, 1.0)
+
+
+def Bernoulli(p: Scalar) -> Binomial:
+    """Bernoulli law: V = mu (1 - mu), the binomial with one trial.
+
+    Parameters
+    ----------
+    p : float
+        Probability of success in the real world.
+
+    Returns
+    -------
+    Binomial
+        With trials = 1.
+
+    Examples
+    --------
+    >>> import collapse
+    >>> collapse.derive(collapse.workflows.discard(2), model=collapse.models.Bernoulli(0.5), n=100).ratio
+    array([1.  , 1.99])
+    """
+    return Binomial(1, p)
+
+
+@dataclass(frozen=True)
+class Poisson(MeanFamily):
+    """Poisson law: V = mu.
+
+    Parameters
+    ----------
+    rate : float
+        Mean of the real world.
+
+    Examples
+    --------
+    >>> import collapse
+    >>> collapse.derive(collapse.workflows.discard(3), model=collapse.models.Poisson(5), n=100).risk
+    array([0.05, 0.1 , 0.15])
+    """
+
+    rate: Scalar
+
+    def __post_init__(self) -> None:
+        check_number(self.rate, "rate", 0)
+
+    @property
+    def mean(self) -> Scalar:
+        return self.rate
+
+    variance_function = (0, 1, 0)
+
+    def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        return rng.poisson(theta, (len(theta), rows)).astype(np.float64)
+
+    def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        return rng.poisson(rows * theta) / rows
+
+
+@dataclass(frozen=True)
+class Gamma(MeanFamily):
+    """Gamma law with known shape: V = mu^2 / shape.
+
+    Parameters
+    ----------
+    shape, mean : float
+        Known shape, and the mean of the real world.
+
+    Examples
+    --------
+    >>> import collapse
+    >>> collapse.derive(collapse.workflows.discard(2), model=collapse.models.Gamma(2, 1), n=100).ratio
+    array([1.   , 2.005])
+    """
+
+    shape: Scalar
+    mean: Scalar
+
+    def __post_init__(self) -> None:
+        check_number(self.shape, "shape", 0)
+        check_number(self.mean, "mean", 0)
+
+    @property
+    def variance_function(self) -> tuple[Scalar, Scalar, Scalar]:
+        return (0, 0, _inverse(self.shape))
+
+    def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        return rng.standard_gamma(float(self.shape), (len(theta), rows)) * (theta / float(self.shape))
+
+    def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        total = rows * float(self.shape)
+        return rng.standard_gamma(total, theta.shape) * (theta / total)
+
+
+def Exponential(mean: Scalar) -> Gamma:
+    """Exponential law: V = mu^2, the gamma with shape one.
+
+    Parameters
+    ----------
+    mean : float
+        Mean of the real world.
+
+    Returns
+    -------
+    Gamma
+        With shape = 1.
+
+    Examples
+    --------
+    >>> import collapse
+    >>> collapse.derive(collapse.workflows.discard(2), model=collapse.models.Exponential(1), n=100).ratio
+    array([1.  , 2.01])
+    """
+    return Gamma(1, mean)
+
+
+@dataclass(frozen=True)
+class NegativeBinomial(MeanFamily):
+    """Negative binomial law with known size: V = mu + mu^2 / size.
+
+    Parameters
+    ----------
+    size, mean : float
+        Known size (the number of successes waited for; need not be whole), and the mean of the real world.
+
+    Examples
+    --------
+    >>> import collapse
+    >>> collapse.derive(collapse.workflows.discard(2), model=collapse.models.NegativeBinomial(2, 1), n=100).ratio
+    array([1.   , 2.005])
+    """
+
+    size: Scalar
+    mean: Scalar
+
+    def __post_init__(self) -> None:
+        check_number(self.size, "size", 0)
+        check_number(self.mean, "mean", 0)
+
+    @property
+    def variance_function(self) -> tuple[Scalar, Scalar, Scalar]:
+        return (0, 1, _inverse(self.size))
+
+    def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        r = float(self.size)
+        return rng.negative_binomial(r, r / (r + theta), (len(theta), rows)).astype(np.float64)
+
+    def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        r = float(self.size)
+        return rng.negative_binomial(rows * r, r / (r + theta)) / rows

@@ -1,0 +1,531 @@
+"""Plan: a workflow written as a few tables, checked and frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from numbers import Rational, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+TOLERANCE = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """An array of floats, or of exact rationals held as numerators over denominators.
+
+    Parameters
+    ----------
+    numerator : ndarray
+        Floats where `denominator` is None, otherwise integers (int64, or object for large ones).
+    denominator : ndarray or None
+        Positive integers of the same shape.
+    """
+
+    numerator: NDArray[Any]
+    denominator: NDArray[Any] | None
+
+    @classmethod
+    def read(cls, values: ArrayLike | Numbers | Iterable[Any], name: str, ndim: int) -> Numbers:
+        """Read int, Fraction and float entries; one float makes the table a table of floats."""
+        if isinstance(values, Numbers):
+            return values
+        raw = np.asarray(values)
+        if (raw.dtype == object and raw.ndim != ndim) or raw.ndim != ndim:
+            raise ValueError(f"{name} must have {ndim} dimension{'s' * (ndim > 1)}, it has {raw.ndim}; give {_SHAPES[name]}.")
+        if raw.dtype.kind in "iu":
+            return cls(raw.astype(np.int64), np.ones(raw.shape, np.int64))
+        if raw.dtype.kind == "f":
+            return cls(raw.astype(np.float64), None)
+        if raw.dtype != object or not all(isinstance(v, Real) and not isinstance(v, bool) for v in raw.flat):
+            raise ValueError(f"{name} must hold int, fractions.Fraction or float entries; it holds {raw.dtype} data.")
+        if all(isinstance(v, Rational) for v in raw.flat):
+            top, bottom = np.empty(raw.shape, object), np.empty(raw.shape, object)
+            for i, v in enumerate(raw.flat):
+                top.flat[i], bottom.flat[i] = int(v.numerator), int(v.denominator)
+            return cls(top, bottom)
+        return cls(raw.astype(np.float64), None)
+
+    @classmethod
+    def ratio(cls, numerator: ArrayLike, denominator: ArrayLike) -> Numbers:
+        """Hold numerator / denominator of two integer arrays exactly."""
+        top, bottom = np.broadcast_arrays(np.asarray(numerator, np.int64), np.asarray(denominator, np.int64))
+        return cls(top, bottom)
+
+    @property
+    def rational(self) -> bool:
+        return self.denominator is not None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.numerator.shape
+
+    def floats(self) -> Array:
+        if self.denominator is None:
+            return self.numerator
+        return np.asarray(self.numerator / self.denominator, np.float64)
+
+    def fractions(self, name: str) -> NDArray[np.object_]:
+        if self.denominator is None:
+            raise ValueError(f"{name} holds floats, and exact=True needs rationals: give int or fractions.Fraction entries.")
+        out = np.empty(self.shape, object)
+        for i, (top, bottom) in enumerate(zip(self.numerator.flat, self.denominator.flat, strict=True)):
+            out.flat[i] = Fraction(int(top), int(bottom))
+        return out
+
+    def to_json(self) -> Any:
+        """Nested lists: floats as numbers, rationals as text such as '1/3'."""
+        if self.denominator is None:
+            return self.numerator.tolist()
+        text = np.array([str(v) for v in self.fractions("table").flat], dtype=object)
+        return text.reshape(self.shape).tolist()
+
+    @classmethod
+    def from_json(cls, values: Any, name: str, ndim: int) -> Numbers:
+        raw = np.asarray(values)
+        if raw.dtype.kind in "U":
+            exact = np.empty(raw.shape, object)
+            for i, text in enumerate(raw.flat):
+                exact.flat[i] = Fraction(str(text))
+            return cls.read(exact, name, ndim)
+        return cls.read(raw, name, ndim)
+
+
+_SHAPES = {
+    "source": "one source for each batch, shape (B,)",
+    "size": "one size for each batch, shape (B,)",
+    "weight": "one row for each fit and one column for each batch, shape (G, B)",
+    "kept": "one row for each fit and one column for each batch, shape (G, B)",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Recursion:
+    """Weights whose row g is decay[g] times row g - 1, plus `share[g]` on the newest batch, the one drawn from fit g - 1.
+
+    It stands for a weight table (G, G) with source (0, 1, ..., G - 1) and, where `kept` is given, the same kept[g]
+    for every batch that fit g reads. A hundred thousand generations are three short arrays.
+    """
+
+    decay: Numbers
+    share: Numbers
+    kept: Numbers | None = None
+
+    def weight(self, exact: bool) -> NDArray[Any]:
+        decay = self.decay.fractions("weight") if exact else self.decay.floats()
+        share = self.share.fractions("weight") if exact else self.share.floats()
+        G = len(decay)
+        table = np.full((G, G), Fraction(0), object) if exact else np.zeros((G, G))
+        for g in range(G):
+            if g:
+                table[g, :g] = decay[g] * table[g - 1, :g]
+            table[g, g] = share[g]
+        return table
+
+
+class Plan:
+    """A workflow as a few tables: which batches exist, and how each fit weighs and reads them.
+
+    Fits are numbered 1, ..., G and batches 1, ..., B in the tables' order; fit 1 is the reference of the risk ratio.
+
+    Parameters
+    ----------
+    source : array_like of int, shape (B,)
+        Where batch b is drawn from: 0 the real world, s >= 1 the model of fit s.
+    size : array_like, shape (B,)
+        Rows in the batch, as a multiple of n (the rows of real data).
+    weight : array_like, shape (G, B)
+        Share of fit g's total weight carried by batch b. Rows sum to one; only batches with source < g may be read.
+    kept : array_like, shape (G, B), optional
+        Share of the batch's rows that fit g reads: 1 (the default) all of them, less than 1 a fresh uniform draw
+        without replacement from that batch. Ignored where the weight is 0.
+    replace : bool, optional
+        True: where weight is positive, the share `kept` is drawn with replacement (a bootstrap). Default False.
+    name : str, optional
+        What to call the workflow in prints and plots.
+
+    Raises
+    ------
+    ValueError
+        Where a table is not a workflow; the message says which entry, what was expected and what to do.
+
+    Notes
+    -----
+    Entries may be int, `fractions.Fraction` (kept exact) or float. Dey and Donoho (2024) describe a workflow by the
+    rows each generation trains on; these tables are that description up to the order of rows.
+
+    Examples
+    --------
+    Half of the weight on the real data, half on the latest synthetic batch:
+
+    >>> from fractions import Fraction
+    >>> import collapse
+    >>> half = Fraction(1, 2)
+    >>> plan = collapse.Plan(source=[0, 1, 2], size=[1, 1, 1], weight=[[1, 0, 0], [half, half, 0], [half, 0, half]], name="half real")
+    >>> print(plan)
+    half real: 3 fits, 3 batches
+    batch         1    2    3
+    source     real  fit  fit
+                       1    2
+    size          1    1    1
+    fit 1         1    .    .
+    fit 2       1/2  1/2    .
+    fit 3       1/2    .  1/2
+    >>> collapse.derive(plan, exact=True).ratio.tolist()
+    [Fraction(1, 1), Fraction(3, 4), Fraction(11, 16)]
+    """
+
+    def __init__(
+        self,
+        source: ArrayLike,
+        size: ArrayLike,
+        weight: ArrayLike | Recursion,
+        kept: ArrayLike | None = None,
+        *,
+        replace: bool = False,
+        name: str = "plan",
+    ) -> None:
+        self.__dict__.update(
+            source=_read_source(source),
+            replace=bool(replace),
+            name=str(name),
+            recursion=weight if isinstance(weight, Recursion) else None,
+            _size=Numbers.read(size, "size", 1),
+        )
+        self.source.flags.writeable = False
+        if isinstance(weight, Recursion):
+            _check_recursion(self, weight)
+        else:
+            table = Numbers.read(weight, "weight", 2)
+            share = Numbers.ratio(np.ones(table.shape, np.int64), 1) if kept is None else Numbers.read(kept, "kept", 2)
+            self.__dict__.update(_weight=table, _kept=share)
+            _check_tables(self)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a Plan is frozen: build a new one to change {name!r}.")
+
+    source: NDArray[np.int64]
+    replace: bool
+    name: str
+    recursion: Recursion | None
+    _size: Numbers
+    _weight: Numbers
+    _kept: Numbers
+
+    @property
+    def generations(self) -> int:
+        """Number of fits G."""
+        return len(self.recursion.decay.numerator) if self.recursion else self._weight.shape[0]
+
+    @property
+    def batches(self) -> int:
+        """Number of batches B."""
+        return len(self.source)
+
+    @property
+    def rational(self) -> bool:
+        """Whether every entry is an int or a Fraction, so that exact answers exist."""
+        tables = [self._size]
+        if self.recursion:
+            tables += [self.recursion.decay, self.recursion.share] + ([self.recursion.kept] if self.recursion.kept else [])
+        else:
+            tables += [self._weight, self._kept]
+        return all(t.rational for t in tables)
+
+    @property
+    def size(self) -> Array:
+        """Rows of each batch as a multiple of n, shape (B,)."""
+        return self.exact_size(False)
+
+    @property
+    def weight(self) -> Array:
+        """Share of each fit's weight on each batch, dense, shape (G, B)."""
+        return self.exact_weight(False)
+
+    @property
+    def kept(self) -> Array:
+        """Share of each batch's rows that each fit reads, dense, shape (G, B)."""
+        return self.exact_kept(False)
+
+    def exact_size(self, exact: bool = True) -> NDArray[Any]:
+        """`size` in Fractions (or floats)."""
+        return self._size.fractions("size") if exact else _frozen(self._size.floats())
+
+    def exact_weight(self, exact: bool = True) -> NDArray[Any]:
+        """`weight` in Fractions (or floats)."""
+        if self.recursion:
+            return _frozen(self.recursion.weight(exact))
+        return self._weight.fractions("weight") if exact else _frozen(self._weight.floats())
+
+    def exact_kept(self, exact: bool = True) -> NDArray[Any]:
+        """`kept` in Fractions (or floats)."""
+        if self.recursion:
+            share = self.recursion.kept or Numbers.ratio(np.ones(self.generations, np.int64), 1)
+            column = share.fractions("kept") if exact else share.floats()
+            return _frozen(np.repeat(column[:, None], self.batches, axis=1))
+        return self._kept.fractions("kept") if exact else _frozen(self._kept.floats())
+
+    @cached_property
+    def reads_whole_batches(self) -> bool:
+        """Whether every fit reads every row of the batches it weighs, so that rows can be summed up once."""
+        if self.replace:
+            return False
+        if self.recursion:
+            return self.recursion.kept is None or bool(np.all(self.recursion.kept.floats() == 1))
+        return bool(np.all(self.kept[self.weight > 0] == 1))
+
+    def feedback(self, exact: bool = False) -> NDArray[Any]:
+        """A, shape (G, G): A[g, s] is the weight that fit g + 1 puts on data drawn from fit s + 1."""
+        weight = self.exact_weight(exact)
+        G = self.generations
+        table = np.full((G, G), Fraction(0), object) if exact else np.zeros((G, G))
+        for b, s in enumerate(self.source):
+            if s:
+                table[:, s - 1] += weight[:, b]
+        return table
+
+    def subsampling_noise(self, exact: bool = False) -> NDArray[Any]:
+        """Limit variance (G,) that the fresh draws of rows add to each fit, in units of the first fit's."""
+        kept, size = self.exact_kept(exact), self.exact_size(exact)
+        spread = 1 / kept if self.replace else 1 / kept - 1
+        return np.asarray((self.exact_weight(exact) ** 2 * spread / size).sum(axis=1))
+
+    def noise(self, exact: bool = False) -> NDArray[Any]:
+        """K, shape (G, G): covariance of the fresh noise in the fits, W diag(1 / size) W' + diag(subsampling)."""
+        weight = self.exact_weight(exact)
+        K: NDArray[Any] = (weight / self.exact_size(exact)) @ weight.T
+        diagonal = np.arange(self.generations)
+        K[diagonal, diagonal] += self.subsampling_noise(exact)
+        return K
+
+    def rows(self, n: int) -> NDArray[np.int64]:
+        """Rows of each batch where the real world gives n, shape (B,).
+
+        Raises
+        ------
+        ValueError
+            Where n is no positive whole number, or size * n is not whole for a batch.
+        """
+        n = whole(n, "n", "rows of real data")
+        exact = self.size * n
+        m = np.rint(exact).astype(np.int64)
+        bad = (np.abs(exact - m) > 1e-9 * exact) | (m < 1)
+        if bad.any():
+            b = int(np.argmax(bad))
+            raise ValueError(
+                f"batch {b + 1} would have {exact[b]:g} rows (size {self.size[b]:g} times n = {n}); choose n so that it is whole."
+            )
+        return m
+
+    def reads(self, n: int) -> Array:
+        """Mean number of rows of batch b that fit g reads, kept * rows, shape (G, B); 0 where the weight is 0.
+
+        Raises
+        ------
+        ValueError
+            Where a fit would read less than one row of a batch that it weighs: n is too small for so many generations.
+        """
+        k = np.where(self.weight > 0, self.kept * self.rows(n), 0.0)
+        k = np.where(np.abs(k - np.rint(k)) <= 1e-9 * k, np.rint(k), k)
+        few = (k > 0) & (k < 1)
+        if few.any():
+            g, b = np.argwhere(few)[0]
+            raise ValueError(
+                f"n = {n} is too small for so many generations: fit {g + 1} would read {k[g, b]:.3g} rows of batch {b + 1}, and at least 1 is needed; "
+                f"take n >= {int(np.ceil(n / k[few].min() - 1e-9))} or fewer generations."
+            )
+        return k
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as plain lists, numbers and text."""
+        out: dict[str, Any] = {"name": self.name, "replace": self.replace, "source": self.source.tolist(), "size": self._size.to_json()}
+        if self.recursion:
+            r = self.recursion
+            out["recursion"] = {"decay": r.decay.to_json(), "share": r.share.to_json(), "kept": r.kept.to_json() if r.kept else None}
+        else:
+            out |= {"weight": self._weight.to_json(), "kept": self._kept.to_json()}
+        return out
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> Plan:
+        """Rebuild a plan from `to_json`."""
+        size = Numbers.from_json(document["size"], "size", 1)
+        common: dict[str, Any] = {"replace": document["replace"], "name": document["name"]}
+        if "recursion" in document:
+            r = document["recursion"]
+            kept = Numbers.from_json(r["kept"], "kept", 1) if r["kept"] is not None else None
+            rows = Recursion(Numbers.from_json(r["decay"], "weight", 1), Numbers.from_json(r["share"], "weight", 1), kept)
+            return cls(document["source"], size, rows, **common)  # type: ignore[arg-type]
+        weight, kept = (Numbers.from_json(document[key], key, 2) for key in ("weight", "kept"))
+        return cls(document["source"], size, weight, kept, **common)  # type: ignore[arg-type]
+
+    def __repr__(self) -> str:
+        return f"<Plan {self.name}: {self.generations} fits, {self.batches} batches>"
+
+    def __str__(self) -> str:
+        return _print(self)
+
+
+def whole(value: object, name: str, meaning: str) -> int:
+    """Return `value` if it is a whole number of at least 1.
+
+    Raises
+    ------
+    ValueError
+        Otherwise, naming the argument.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ValueError(f"{name} ({meaning}) must be a whole number, at least 1; it is {value!r}.")
+    return int(value)
+
+
+def _frozen(table: NDArray[Any]) -> NDArray[Any]:
+    table = table.view()
+    table.flags.writeable = False
+    return table
+
+
+def _read_source(source: ArrayLike) -> NDArray[np.int64]:
+    raw = np.asarray(source)
+    if raw.ndim != 1 or raw.size == 0:
+        raise ValueError(f"source must be a list of batches, shape (B,) with B >= 1; it has shape {raw.shape}.")
+    if raw.dtype.kind not in "iu":
+        raise ValueError(f"source must hold integers (0 real data, s >= 1 the model of fit s); it holds {raw.dtype} data.")
+    if raw.min() < 0:
+        raise ValueError(f"source must be 0 (real data) or the number of a fit; batch {int(raw.argmin()) + 1} has {raw.min()}.")
+    return raw.astype(np.int64)
+
+
+def _check_finite_positive(name: str, table: Array, where: str) -> None:
+    if not np.all(np.isfinite(table)):
+        raise ValueError(f"{name} must be finite; {where} {_first(~np.isfinite(table))} is {table[~np.isfinite(table)][0]}.")
+    if np.any(table <= 0):
+        raise ValueError(f"{name} must be positive; {where} {_first(table <= 0)} is {table[table <= 0][0]:g}.")
+
+
+def _first(mask: NDArray[np.bool_]) -> str:
+    at = np.argwhere(mask)[0] + 1
+    return str(at[0]) if len(at) == 1 else f"(fit {at[0]}, batch {at[1]})"
+
+
+def _check_tables(plan: Plan) -> None:
+    source, size = plan.source, plan.size
+    weight, kept = plan.weight, plan.kept
+    G, B = weight.shape
+    if G == 0:
+        raise ValueError("weight has no row; give one row for each fit.")
+    if len(source) != B or len(size) != len(source):
+        raise ValueError(f"shapes disagree: source has {len(source)} batches, size {len(size)}, weight {B} columns; all must be B.")
+    if kept.shape != weight.shape:
+        raise ValueError(f"shapes disagree: kept is {kept.shape}, weight {weight.shape}; both must be (G, B).")
+    _check_finite_positive("size", size, "batch")
+    if not np.all(np.isfinite(weight)):
+        raise ValueError(f"weight must be finite; {_first(~np.isfinite(weight))} is {weight[~np.isfinite(weight)][0]}.")
+    if np.any(weight < 0):
+        raise ValueError(f"weight must not be negative; {_first(weight < 0)} is {weight[weight < 0][0]:g}.")
+    used = weight > 0
+    if not used.any(axis=1).all():
+        raise ValueError(f"no batch read: fit {_first(np.asarray(~used.any(axis=1)))} gives weight to no batch; a fit needs data.")
+    early = used & (source[None, :] > np.arange(G)[:, None])
+    if early.any():
+        g, b = np.argwhere(early)[0] + 1
+        raise ValueError(
+            f"batch {b} is read by fit {g}, but it is drawn from the model of fit {source[b - 1]}, which is fitted later; "
+            "give it weight 0 there, or reorder the fits."
+        )
+    if source.max() > G:
+        raise ValueError(f"source names fit {source.max()}, but weight has {G} rows (fits).")
+    with np.errstate(invalid="ignore"):
+        bad = used & ~((kept > 0) & (kept <= 1))
+    if bad.any():
+        raise ValueError(f"kept must lie in (0, 1]; {_first(bad)} is {kept[bad][0]:g}. A batch that is not read has weight 0.")
+    sums = weight.sum(axis=1)
+    wrong: NDArray[np.bool_] = np.abs(sums - 1) > TOLERANCE
+    if wrong.any():
+        g = int(np.argmax(wrong))
+        raise ValueError(f"weights must sum to one in each row; those of fit {g + 1} sum to {sums[g]:.15g}. Divide the row by its sum.")
+    if plan._weight.rational:
+        for g, row in enumerate(plan.exact_weight()):
+            if (total := sum(row)) != 1:
+                raise ValueError(f"weights must sum to one in each row; those of fit {g + 1} sum to {total}. Divide the row by its sum.")
+
+
+def _check_recursion(plan: Plan, rows: Recursion) -> None:
+    decay, share, size = rows.decay.floats(), rows.share.floats(), plan.size
+    G = len(decay)
+    if not np.array_equal(plan.source, np.arange(G)):
+        raise ValueError("a Recursion has one batch for each fit, drawn from the fit before: source must be 0, 1, ..., G - 1.")
+    if share.shape != (G,) or size.shape != (G,) or (rows.kept is not None and rows.kept.shape != (G,)):
+        raise ValueError("shapes disagree: decay, share, kept and size of a Recursion must all have shape (G,).")
+    _check_finite_positive("size", size, "batch")
+    if not (np.all(decay >= 0) and np.all(share >= 0) and np.all(decay <= 1)):
+        raise ValueError("decay and share of a Recursion must lie between 0 and 1.")
+    total = decay + share
+    total[0] = share[0]
+    if np.any(np.abs(total - 1) > TOLERANCE):
+        g = int(np.argmax(np.abs(total - 1) > TOLERANCE))
+        raise ValueError(f"weights must sum to one in each row; those of fit {g + 1} sum to {total[g]:.15g}.")
+    if rows.kept is not None:
+        kept = rows.kept.floats()
+        if not np.all((kept > 0) & (kept <= 1)):
+            raise ValueError(f"kept must lie in (0, 1]; it is {kept[~((kept > 0) & (kept <= 1))][0]:g} for one fit.")
+
+
+def _print(plan: Plan, most: int = 8) -> str:
+    G, B = plan.generations, plan.batches
+    fits, batches = min(G, most), min(B, most)
+    head = f"{plan.name}: {G} fit{'s' * (G > 1)}, {B} batch{'es' * (B > 1)}" + (", drawn with replacement" if plan.replace else "")
+
+    def show(value: Any) -> str:
+        return str(value) if isinstance(value, Fraction) else f"{value:.4g}"
+
+    exact = plan.rational
+    corner = plan if fits == G and batches == B else _corner(plan, fits, batches)
+    weight, kept, size = corner.exact_weight(exact), corner.exact_kept(exact), corner.exact_size(exact)
+    rows = [
+        ["batch", *(str(b + 1) for b in range(batches))],
+        ["source", *("real" if s == 0 else "fit" for s in plan.source[:batches])],
+        ["", *("" if s == 0 else str(s) for s in plan.source[:batches])],
+        ["size", *(show(v) for v in size)],
+    ]
+    for g in range(fits):
+        cells = []
+        for b in range(batches):
+            if weight[g, b] == 0:
+                cells.append(".")
+            else:
+                cells.append(show(weight[g, b]) + ("" if kept[g, b] == 1 and not plan.replace else f" of {show(kept[g, b])}"))
+        rows.append([f"fit {g + 1}", *cells])
+    width = max(len(cell) for row in rows for cell in row[1:])
+    lines = [(row[0].ljust(9) + "".join(cell.rjust(width + 2 if width > 2 else 5) for cell in row[1:])).rstrip() for row in rows]
+    if fits < G or batches < B:
+        lines.append(f"... ({G} fits, {B} batches in all)")
+    return "\n".join([head, *lines])
+
+
+def _corner(plan: Plan, fits: int, batches: int) -> Plan:
+    """Return the first fits and batches, unchecked, for printing."""
+    part: Plan = object.__new__(Plan)
+
+    def cut(numbers: Numbers, *shape: slice) -> Numbers:
+        return Numbers(numbers.numerator[shape], None if numbers.denominator is None else numbers.denominator[shape])
+
+    f, b = slice(fits), slice(batches)
+    if plan.recursion:
+        r = plan.recursion
+        few = slice(max(fits, batches))
+        rows = Recursion(cut(r.decay, few), cut(r.share, few), cut(r.kept, few) if r.kept else None)
+        part.__dict__.update(recursion=rows, source=plan.source[few], _size=cut(plan._size, few), replace=plan.replace, name=plan.name)
+    else:
+        part.__dict__.update(
+            recursion=None, source=plan.source[b], _size=cut(plan._size, b), _weight=cut(plan._weight, f, b), _kept=cut(plan._kept, f, b)
+        )
+        part.__dict__.update(replace=plan.replace, name=plan.name)
+    return part

@@ -1,0 +1,210 @@
+"""Risk: what derive() and simulate() answer."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collapse.plan import Plan
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+Array = NDArray[np.float64]
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Versions of Python, numpy, scipy, matplotlib and this package, as installed."""
+    names = ("collapse-companion", "numpy", "scipy", "matplotlib")
+    return {"python": platform.python_version()} | {name: metadata.version(name) for name in names}
+
+
+@dataclass(frozen=True, eq=False)
+class Risk:
+    """Risk of every generation of a plan, derived or simulated.
+
+    Attributes
+    ----------
+    risk : ndarray, shape (G,)
+        Expected excess loss of each fit. In the Gaussian limit: n times the risk in units of the first fit's variance.
+        Float64, or `fractions.Fraction` where an exact answer was asked for.
+    ratio : ndarray, shape (G,)
+        risk / risk[0]. A ratio of excess risks, not of losses.
+    plan : Plan
+        The workflow.
+    model : str or None
+        The model, as printed; None for the Gaussian limit.
+    n : int or None
+        Rows of real data; None for the limit.
+    stderr, risk_stderr : ndarray, shape (G,)
+        Standard errors of `ratio` (delta method; 0 at generation 1, numerator and denominator share replications) and `risk`. Zero where derived.
+    failed : ndarray, shape (G,)
+        Share of replications that have no estimate at this generation or had none at an earlier one (separation).
+        Means are NaN from the first such generation on; quantiles count a lost replication as +inf.
+    levels, quantiles : ndarray, shapes (Q,) and (Q, G)
+        Quantiles of risk over replications where they were asked for, otherwise empty.
+    replications : int or None
+        Number of Monte Carlo replications; None where derived.
+    seed : int or None
+        Seed of the simulation; None where derived or where a Generator was given.
+    versions : dict
+        Software that computed it.
+
+    Examples
+    --------
+    >>> import collapse
+    >>> risk = collapse.derive(collapse.workflows.augment(100))
+    >>> round(risk.ratio[-1], 6)
+    1.634984
+    >>> risk
+    <Risk of augment, 100 generations, derived in the Gaussian limit: ratio 1.635 at the last>
+    """
+
+    risk: NDArray[Any]
+    ratio: NDArray[Any]
+    plan: Plan
+    model: str | None = None
+    n: int | None = None
+    stderr: Array = field(default_factory=lambda: np.empty(0))
+    risk_stderr: Array = field(default_factory=lambda: np.empty(0))
+    failed: Array = field(default_factory=lambda: np.empty(0))
+    levels: Array = field(default_factory=lambda: np.empty(0))
+    quantiles: Array = field(default_factory=lambda: np.empty((0, 0)))
+    replications: int | None = None
+    seed: int | None = None
+    versions: dict[str, str] = field(default_factory=versions)
+    tables: dict[str, NDArray[Any] | Callable[[], NDArray[Any]]] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("stderr", "risk_stderr", "failed"):
+            if not getattr(self, name).size:
+                object.__setattr__(self, name, np.zeros(len(self.risk)))
+
+    @property
+    def generations(self) -> NDArray[np.int64]:
+        """1, ..., G."""
+        return np.arange(1, len(self.risk) + 1)
+
+    @property
+    def covariance(self) -> NDArray[Any]:
+        """Covariance (G, G) of the fits around the truth, in the metric of the risk: its diagonal is `risk`.
+
+        Raises
+        ------
+        ValueError
+            Where it was not kept (a simulation without covariance=True) or the risk is not quadratic.
+        """
+        return self._table("covariance", "ask for it with simulate(..., covariance=True), or derive(plan).covariance")
+
+    @property
+    def contributions(self) -> NDArray[Any]:
+        """c (G, B): how much of batch b's noise stands in fit g, u_g = sum_b c[g, b] Z_b + subsampling noise."""
+        return self._table("contributions", "they belong to the plan: derive(risk.plan).contributions")
+
+    def _table(self, name: str, remedy: str) -> NDArray[Any]:
+        if name not in self.tables:
+            raise ValueError(f"this Risk does not hold {name}; {remedy}.")
+        value = self.tables[name]
+        if callable(value):
+            value = self.tables[name] = value()
+        return value
+
+    def worth(self, n: int) -> Array:
+        """How many rows of real data alone would have the same risk as n rows under this workflow: n / ratio, shape (G,)."""
+        return np.asarray(n / np.asarray(self.ratio, float))
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row for each generation, as a pandas DataFrame.
+
+        Raises
+        ------
+        ImportError
+            Where pandas is missing: install collapse-companion[data].
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ImportError("Risk.to_frame needs pandas: pip install 'collapse-companion[data]'.") from error
+        columns: dict[str, Any] = {
+            "generation": self.generations,
+            "risk": self.risk,
+            "ratio": self.ratio,
+            "stderr": self.stderr,
+            "risk_stderr": self.risk_stderr,
+            "failed": self.failed,
+        }
+        columns |= {f"quantile_{level:g}": row for level, row in zip(self.levels, self.quantiles, strict=True)}
+        return pd.DataFrame(columns)
+
+    def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
+        """Draw the ratio against the generation: a line where derived, dots with two standard errors where simulated."""
+        from collapse.plot import plot_risk  # the one import that points down the package's order
+
+        return plot_risk(self, ax, **options)
+
+    def save(self, path: str | Path) -> Path:
+        """Write everything as JSON; exact values as text such as "5/4". Returns the path."""
+        arrays = {name: _to_list(getattr(self, name)) for name in _ARRAYS}
+        kept = {name: _to_list(value) for name, value in self.tables.items() if not callable(value)}
+        plain = {name: getattr(self, name) for name in ("model", "n", "replications", "seed", "versions")}
+        path = Path(path)
+        path.write_text(json.dumps({"collapse": "risk", "plan": self.plan.to_json(), **plain, **arrays, "tables": kept}, indent=1) + "\n")
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> Risk:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            Where there is no such file, or it was not written by `Risk.save`.
+        """
+        path = Path(path)
+        try:
+            document = json.loads(path.read_text())
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path} is not JSON ({error}); Risk.load reads what Risk.save wrote.") from error
+        if not isinstance(document, dict) or document.get("collapse") != "risk":
+            raise ValueError(f"{path} holds no saved Risk; Risk.load reads what Risk.save wrote.")
+        arrays: dict[str, Any] = {name: _from_list(document[name]) for name in _ARRAYS}
+        if not arrays["levels"].size:
+            arrays["quantiles"] = np.empty((0, 0))
+        plain = {name: document[name] for name in ("model", "n", "replications", "seed", "versions")}
+        tables = {name: _from_list(value) for name, value in document["tables"].items()}
+        return cls(plan=Plan.from_json(document["plan"]), tables=dict(tables), **arrays, **plain)
+
+    def __repr__(self) -> str:
+        how = "derived" if self.replications is None else f"{self.replications:,} replications"
+        where = "in the Gaussian limit" if self.model is None else f"of {self.model} at n = {self.n}"
+        last = float(self.ratio[-1])
+        return f"<Risk of {self.plan.name}, {len(self.risk)} generations, {how} {where}: ratio {last:.4g} at the last>"
+
+
+_ARRAYS = ("risk", "ratio", "stderr", "risk_stderr", "failed", "levels", "quantiles")
+
+
+def _to_list(values: NDArray[Any]) -> Any:
+    if values.dtype == object:
+        return np.array([str(v) for v in values.flat], dtype=object).reshape(values.shape).tolist()
+    # JSON knows neither NaN nor infinity
+    return [_to_list(row) for row in values] if values.ndim > 1 else [v if np.isfinite(v) else repr(float(v)) for v in values.tolist()]
+
+
+def _from_list(values: Any) -> NDArray[Any]:
+    flat = np.array(values, dtype=object)
+    if any(isinstance(v, str) and v not in ("nan", "inf", "-inf") for v in flat.flat):
+        return np.array([Fraction(v) for v in flat.flat], dtype=object).reshape(flat.shape)
+    return flat.astype(np.float64)

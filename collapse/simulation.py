@@ -1,0 +1,409 @@
+"""simulate(): Monte Carlo of a plan, of the Gaussian process or of a model itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collapse.derivation import rows_of
+from collapse.models.base import Array, Model, WithStatistic
+from collapse.plan import Plan, whole
+from collapse.risk import Risk
+
+LARGEST_BLOCK = 4096
+BLOCK_VALUES = 2**23
+
+
+def simulate(
+    plan: Plan,
+    *,
+    model: Any = None,
+    n: int | None = None,
+    replications: int = 10_000,
+    rng: int | np.random.Generator | None = None,
+    quantiles: Sequence[float] = (),
+    covariance: bool = False,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> Risk:
+    """Simulate the risk of every generation of a plan.
+
+    Parameters
+    ----------
+    plan : Plan
+        The workflow.
+    model : model, optional
+        Without it: the sequential Gaussian process, the limit of all regular models. With it: the experiment itself,
+        data drawn from and fits made by the model.
+    n : int, optional
+        Rows of real data; required with a model, except that a regression's n is the number of rows of its design.
+    replications : int, optional
+        Independent repetitions R of the whole chain of fits.
+    rng : int or numpy.random.Generator, optional
+        Seed or generator. The same seed gives the same numbers, whatever the number of workers. Default: a fresh seed,
+        recorded in the result.
+    quantiles : sequence of float, optional
+        Levels in (0, 1) at which to keep quantiles of the risk over replications; keeps (R, G) numbers in memory.
+    covariance : bool, optional
+        Keep the covariance (G, G) of the fits, for a model whose risk is quadratic.
+    workers : int, optional
+        Processes among which blocks of replications are divided.
+    progress : callable, optional
+        Called as progress(done, total) in replications after each block.
+
+    Returns
+    -------
+    Risk
+        Means with standard errors; `failed` tells the share of replications without an estimate.
+
+    Raises
+    ------
+    ValueError
+        Where an argument is out of range, or n does not fit the plan's batches.
+
+    Notes
+    -----
+    A plan that reads whole batches needs their mean statistics alone, where the model has them. A plan that reads part
+    of a batch needs rows, since later draws overlap earlier ones: memory and time grow with rows times generations.
+
+    Examples
+    --------
+    >>> import collapse
+    >>> plan = collapse.workflows.discard(5)
+    >>> risk = collapse.simulate(plan, model=collapse.models.Poisson(3), n=100, replications=20_000, rng=0)
+    >>> bool(abs(risk.ratio[-1] - 5) < 5 * risk.stderr[-1])
+    True
+    """
+    if not isinstance(plan, Plan):
+        raise ValueError(f"plan must be a collapse.Plan, such as collapse.workflows.augment(50); it is {type(plan).__name__}.")
+    replications = whole(replications, "replications", "repetitions of the experiment")
+    workers = whole(workers, "workers", "processes")
+    levels = np.asarray(quantiles, np.float64)
+    if levels.ndim != 1 or not np.all((levels > 0) & (levels < 1)):
+        raise ValueError(f"quantiles must be levels strictly between 0 and 1, such as (0.05, 0.5, 0.95); they are {list(quantiles)}.")
+    if model is None:
+        if n is not None:
+            raise ValueError("n was given without a model; the Gaussian limit has no n. Give model=..., or leave n out.")
+    elif not isinstance(model, Model):
+        raise ValueError(f"model must have truth, draw, draw_real, fit and risk; {type(model).__name__} is no model.")
+    else:
+        n = rows_of(model, n)
+    if covariance and model is not None and not hasattr(model, "deviation"):
+        raise ValueError(f"the risk of {model!r} is not quadratic, so its covariance is not defined; leave covariance out.")
+    experiment = _Experiment.prepare(plan, model, n)
+    seeds, seed = _seeds(rng, -(-replications // experiment.block))
+    sizes = [experiment.block] * (len(seeds) - 1) + [replications - experiment.block * (len(seeds) - 1)]
+    keep = bool(levels.size)
+    total = _Moments.zero(plan.generations, covariance)
+    paths: list[Array] = []
+    done = 0
+    with ExitStack() as stack:
+        for moments in _run(experiment, sizes, seeds, keep, covariance, workers, stack):
+            total = total + moments
+            paths += moments.paths
+            done += moments.count
+            if progress is not None:
+                progress(done, replications)
+    return _summary(plan, model, n, seed, total, paths, levels)
+
+
+def _seeds(rng: object, blocks: int) -> tuple[list[np.random.SeedSequence], int | None]:
+    if isinstance(rng, np.random.Generator):
+        return list(rng.bit_generator.seed_seq.spawn(blocks)), None  # type: ignore[attr-defined]
+    if rng is not None and (isinstance(rng, bool) or not isinstance(rng, (int, np.integer)) or rng < 0):
+        raise ValueError(f"rng must be a numpy Generator or a seed (a whole number, at least 0); it is {rng!r}.")
+    sequence = np.random.SeedSequence(None if rng is None else int(rng))
+    assert isinstance(sequence.entropy, int)
+    return sequence.spawn(blocks), int(sequence.entropy)
+
+
+@dataclass(frozen=True, eq=False)
+class _Moments:
+    """Running sums over replications; a block's own, or the total."""
+
+    count: int
+    lost: NDArray[np.int64]
+    first: Array
+    second: Array
+    cross: Array
+    outer: Array | None
+    paths: list[Array]
+
+    @classmethod
+    def zero(cls, G: int, covariance: bool) -> _Moments:
+        return cls(0, np.zeros(G, np.int64), np.zeros(G), np.zeros(G), np.zeros(G), np.zeros((G, G)) if covariance else None, [])
+
+    def __add__(self, other: _Moments) -> _Moments:
+        outer = None if self.outer is None or other.outer is None else self.outer + other.outer
+        return _Moments(
+            self.count + other.count,
+            self.lost + other.lost,
+            self.first + other.first,
+            self.second + other.second,
+            self.cross + other.cross,
+            outer,
+            [],
+        )
+
+
+class _GaussianLimit:
+    """The sequential Gaussian process as a model: a batch's mean is its source's error plus unit noise over its size."""
+
+    truth = np.zeros(1)
+
+    def deviation(self, theta: Array) -> Array:
+        return theta
+
+    def risk(self, theta: Array) -> Array:
+        return np.asarray(theta[:, 0] ** 2)
+
+
+@dataclass(frozen=True, eq=False)
+class _Experiment:
+    """All that a block of replications needs; sent whole to a worker."""
+
+    plan: Plan
+    model: Any
+    n: int
+    block: int
+    path: Callable[[_Experiment, int, np.random.Generator], Iterator[tuple[NDArray[np.int64], Array]]]
+
+    @classmethod
+    def prepare(cls, plan: Plan, model: Any, n: int | None) -> _Experiment:
+        kept_batches = 1 if plan.recursion else plan.batches
+        if model is None:
+            return cls(plan, _GaussianLimit(), 0, _block(kept_batches), _limit_path)
+        assert n is not None
+        rows = plan.rows(n)
+        plan.reads(n) if not plan.reads_whole_batches else None
+        by_statistic = plan.reads_whole_batches and isinstance(model, WithStatistic)
+        design = getattr(model, "design_rows", None)
+        if by_statistic and (design is None or not np.any(rows % design)):
+            # labels of one batch are the largest array of a regression
+            return cls(plan, model, n, _block(kept_batches * len(model.truth) + (design or 0)), _statistic_path)
+        return cls(plan, model, n, _block(4 * int(rows.sum())), _row_path)
+
+    def run(self, replications: int, seed: np.random.SeedSequence, keep: bool, covariance: bool) -> _Moments:
+        """One block: run the chain of fits, and sum up."""
+        G = self.plan.generations
+        risks = np.full((G, replications), np.nan)
+        deviations: list[Array] = []
+        lost = np.zeros(G, np.int64)
+        for g, (alive, theta) in enumerate(self.path(self, replications, np.random.default_rng(seed))):
+            risks[g, alive] = self.model.risk(theta)
+            lost[g] = replications - len(alive)
+            if covariance:
+                full = np.full((replications, *self.model.deviation(theta).shape[1:]), np.nan)
+                full[alive] = self.model.deviation(theta)
+                deviations.append(full.reshape(-1))
+        outer = None
+        if covariance:
+            stacked = np.array(deviations)
+            outer = stacked @ stacked.T
+        paths = [risks.T.copy()] if keep else []
+        return _Moments(replications, lost, risks.sum(1), (risks**2).sum(1), (risks * risks[0]).sum(1), outer, paths)
+
+
+def _block(values: int) -> int:
+    """Replications in a block: a function of the experiment alone, so that seeds and numbers do not depend on the machine."""
+    return int(np.clip(BLOCK_VALUES // max(values, 1), 8, LARGEST_BLOCK))
+
+
+def _run(
+    experiment: _Experiment,
+    sizes: list[int],
+    seeds: list[np.random.SeedSequence],
+    keep: bool,
+    covariance: bool,
+    workers: int,
+    stack: ExitStack,
+) -> Iterator[_Moments]:
+    if workers == 1 or len(sizes) == 1:
+        for size, seed in zip(sizes, seeds, strict=True):
+            yield experiment.run(size, seed, keep, covariance)
+        return
+    pool = stack.enter_context(ProcessPoolExecutor(min(workers, len(sizes))))
+    stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+    futures = [pool.submit(experiment.run, size, seed, keep, covariance) for size, seed in zip(sizes, seeds, strict=True)]
+    for future in futures:
+        yield future.result()
+
+
+def _limit_path(experiment: _Experiment, R: int, rng: np.random.Generator) -> Iterator[tuple[NDArray[np.int64], Array]]:
+    plan = experiment.plan
+    sd = 1 / np.sqrt(plan.size)
+    added = None if plan.reads_whole_batches else np.sqrt(plan.subsampling_noise())
+    everyone = np.arange(R)
+    order, pool = _by_source(plan), _Pool(plan)
+    u = np.zeros((R, 1))
+    for g in range(plan.generations):
+        for b in order[g]:
+            noise = rng.standard_normal((R, 1))
+            noise *= sd[b]
+            if plan.source[b]:
+                noise += u
+            pool.put(b, noise)
+        u = pool.mean(g)
+        if added is not None and added[g] > 0:
+            u = u + added[g] * rng.standard_normal((R, 1))
+        yield everyone, u
+
+
+def _statistic_path(experiment: _Experiment, R: int, rng: np.random.Generator) -> Iterator[tuple[NDArray[np.int64], Array]]:
+    plan, model = experiment.plan, experiment.model
+    rows, order = plan.rows(experiment.n), _by_source(plan)
+    alive = np.arange(R)
+    theta: Array | None = None
+    pool = _Pool(plan)
+    for g in range(plan.generations):
+        for b in order[g]:
+            m = int(rows[b])
+            pool.put(b, model.draw_statistic(theta, m, rng) if plan.source[b] else model.draw_real_statistic(R, m, rng))
+        theta = model.fit_statistic(pool.mean(g), theta)
+        good = np.asarray(~np.isnan(theta).any(axis=1))
+        if not good.all():
+            alive, theta = alive[good], theta[good]
+            pool.drop(good)
+        yield alive, theta
+
+
+def _by_source(plan: Plan) -> list[list[int]]:
+    """For each source s = 0, ..., G the batches drawn from it: they come into being before fit s + 1."""
+    order: list[list[int]] = [[] for _ in range(plan.generations + 1)]
+    for b, s in enumerate(plan.source):
+        order[s].append(b)
+    return order
+
+
+class _Pool:
+    """Mean statistics (R, k) of one block's batches, and their weighted mean for each fit."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.recursion, self.batches = plan.recursion, plan.batches
+        self.table: Array | None = None
+        self.sum: Array = np.zeros((0, 0))
+        if plan.recursion:
+            self.decay, self.share = plan.recursion.decay.floats(), plan.recursion.share.floats()
+        else:
+            self.weight = plan.weight
+
+    def put(self, b: int, mean: Array) -> None:
+        if self.recursion:
+            self.newest = mean
+            return
+        if self.table is None:
+            self.table = np.zeros((self.batches, *mean.shape))
+        self.table[b] = mean
+
+    def mean(self, g: int) -> Array:
+        if self.table is not None:
+            B, R, k = self.table.shape
+            return np.asarray(self.weight[g] @ self.table.reshape(B, R * k)).reshape(R, k)
+        self.sum = self.newest if self.decay[g] == 0 else self.decay[g] * self.sum + self.share[g] * self.newest
+        return self.sum
+
+    def drop(self, good: NDArray[np.bool_]) -> None:
+        """Keep the replications that still have an estimate."""
+        if self.table is not None:
+            self.table = self.table[:, good]
+        else:
+            self.sum = self.sum[good]
+
+
+def _row_path(experiment: _Experiment, R: int, rng: np.random.Generator) -> Iterator[tuple[NDArray[np.int64], Array]]:
+    plan, model = experiment.plan, experiment.model
+    rows, weight = plan.rows(experiment.n), plan.weight
+    reads = plan.reads(experiment.n)
+    last = np.array([np.flatnonzero(column > 0).max(initial=-1) for column in weight.T])
+    order = _by_source(plan)
+    alive = np.arange(R)
+    theta: Array | None = None
+    batches: dict[int, Array] = {}
+    for g in range(plan.generations):
+        for b in order[g]:
+            if last[b] >= 0:
+                m = int(rows[b])
+                batches[b] = model.draw(theta, m, rng) if plan.source[b] else model.draw_real(len(alive), m, rng)
+        pieces, shares = [], []
+        for b in np.flatnonzero(weight[g] > 0).tolist():
+            drawn, share = _read(batches[b], reads[g, b], plan.replace, rng)
+            pieces.append(drawn)
+            shares.append(weight[g, b] * share)
+        theta = model.fit(np.concatenate(pieces, axis=1), np.concatenate(shares, axis=1), theta)
+        batches = {b: batch for b, batch in batches.items() if last[b] > g}
+        good = np.asarray(~np.isnan(theta).any(axis=1))
+        if not good.all():
+            alive, theta = alive[good], theta[good]
+            batches = {b: batch[good] for b, batch in batches.items()}
+        yield alive, theta
+
+
+def _read(batch: Array, k: float, replace: bool, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Draw k rows of a batch (R, m, ...) for each replication: rows (R, K, ...) and weights (R, K) that sum to one.
+
+    Where k is not whole, K is its ceiling, and a replication that reads only the floor has weight 0 on one row at random.
+    """
+    R, m = batch.shape[:2]
+    if k == m and not replace:
+        return batch, np.full((R, m), 1 / m)
+    K = int(np.ceil(k))
+    index = rng.integers(0, m, (R, K)) if replace else distinct(R, m, K, rng)
+    rows = np.take_along_axis(batch, index.reshape(R, K, *[1] * (batch.ndim - 2)), axis=1)
+    share = np.full((R, K), 1 / K)
+    if k != K:
+        fewer = np.flatnonzero(rng.random(R) < K - k)
+        share[fewer] = 1 / (K - 1)
+        share[fewer, rng.integers(0, K, len(fewer))] = 0.0
+    return rows, share
+
+
+def distinct(R: int, m: int, k: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """R independent uniform samples of k distinct integers below m, shape (R, k)."""
+    if k * k > 2 * m:
+        return np.asarray(np.argpartition(rng.random((R, m)), k - 1, axis=1)[:, :k])
+    # few out of many: draw with replacement, and draw again whole samples that repeat themselves (at most about 2 in 3)
+    sample = rng.integers(0, m, (R, k))
+    again = np.arange(R)
+    while len(again):
+        ordered = np.sort(sample[again], axis=1)
+        again = again[(ordered[:, 1:] == ordered[:, :-1]).any(axis=1)]
+        sample[again] = rng.integers(0, m, (len(again), k))
+    return sample
+
+
+def _summary(plan: Plan, model: Any, n: int | None, seed: int | None, total: _Moments, paths: list[Array], levels: Array) -> Risk:
+    R = total.count
+    mean = total.first / R
+    ratio = mean / mean[0]
+    freedom = max(R - 1, 1)
+    variance = np.maximum(total.second - R * mean**2, 0) / freedom
+    cross = (total.cross - R * mean * mean[0]) / freedom
+    spread = variance - 2 * ratio * cross + ratio**2 * variance[0]
+    stderr = np.sqrt(np.maximum(spread, 0) / R) / abs(mean[0])
+    stderr[0] = np.nan if np.isnan(mean[0]) else 0.0
+    quantiles = np.empty((0, 0))
+    if levels.size:
+        values = np.concatenate(paths)
+        # the inverse of the empirical distribution: interpolation would mix finite values with the infinite ones
+        quantiles = np.quantile(np.where(np.isnan(values), np.inf, values), levels, axis=0, method="inverted_cdf")
+    return Risk(
+        mean,
+        ratio,
+        plan,
+        model=None if model is None else repr(model),
+        n=n,
+        stderr=stderr,
+        risk_stderr=np.sqrt(variance / R),
+        failed=total.lost / R,
+        levels=levels,
+        quantiles=quantiles,
+        replications=R,
+        seed=seed,
+        tables={} if total.outer is None else {"covariance": total.outer / R},
+    )
