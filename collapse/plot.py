@@ -56,9 +56,11 @@ class RiskCurve(Protocol):
     @property
     def generations(self) -> NDArray[np.int64]: ...
     @property
-    def ratio(self) -> NDArray[np.float64]: ...
+    def ratio(self) -> NDArray[Any]: ...
     @property
-    def stderr(self) -> NDArray[np.float64] | None: ...
+    def stderr(self) -> NDArray[np.float64]: ...
+    @property
+    def replications(self) -> int | None: ...
     @property
     def plan(self) -> _Plan: ...
 
@@ -85,10 +87,11 @@ def style(theme: Theme = "light") -> Iterator[None]:
     """
     if theme not in _GROUND:
         raise ValueError(f"expected theme 'light' or 'dark', got {theme!r}; choose one of the two")
-    import matplotlib
+    import matplotlib as mpl
+    from cycler import cycler
 
     ink, muted, ground = _INK[theme], _MUTED[theme], _GROUND[theme]
-    settings = {
+    settings: Any = {
         "axes.axisbelow": True,
         "axes.edgecolor": muted,
         "axes.facecolor": ground,
@@ -97,7 +100,7 @@ def style(theme: Theme = "light") -> Iterator[None]:
         "axes.labelcolor": ink,
         "axes.labelsize": 9,
         "axes.linewidth": 0.7,
-        "axes.prop_cycle": matplotlib.cycler(color=[pair[theme == "dark"] for pair in HUES.values()]),
+        "axes.prop_cycle": cycler(color=[pair[theme == "dark"] for pair in HUES.values()]),
         "axes.spines.right": False,
         "axes.spines.top": False,
         "axes.titlecolor": ink,
@@ -140,9 +143,9 @@ def style(theme: Theme = "light") -> Iterator[None]:
     token = _theme.set(theme)
     try:
         # from the defaults, so that a reader's own matplotlibrc does not change the figures
-        with matplotlib.rc_context():
-            matplotlib.rcdefaults()
-            matplotlib.rcParams.update(settings)
+        with mpl.rc_context():
+            mpl.rcdefaults()
+            mpl.rcParams.update(settings)
             yield
     finally:
         _theme.reset(token)
@@ -334,10 +337,11 @@ def plot_risk(
             ax = plt.figure(figsize=(WIDE, 3.2), layout="constrained").subplots()
             return plot_risk(risk, ax, label=label, family=family, dash=dash, dots=dots)
     hue = family or family_of(risk.plan.name)
-    if risk.stderr is None:
-        plot_derived(ax, risk.generations, risk.ratio, family=hue, dash=dash, label=label)
+    ratio = np.asarray(risk.ratio, dtype=float)
+    if risk.replications is None:
+        plot_derived(ax, risk.generations, ratio, family=hue, dash=dash, label=label)
     else:
-        plot_simulated(ax, risk.generations, risk.ratio, risk.stderr, family=hue, label=label, dots=dots)
+        plot_simulated(ax, risk.generations, ratio, risk.stderr, family=hue, label=label, dots=dots)
     ax.set_xlabel("generation")
     ax.set_ylabel("risk ratio")
     return ax

@@ -7,7 +7,7 @@ import posixpath
 import shutil
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import directives
@@ -35,7 +35,7 @@ class Bundle(SphinxDirective):
 
     required_arguments = 1
     has_content = True
-    option_spec = {"alt": directives.unchanged_required}
+    option_spec: ClassVar = {"alt": directives.unchanged_required}
 
     def run(self) -> list[nodes.Node]:
         label = self.arguments[0]
@@ -88,10 +88,10 @@ def visit_image_html(self: Any, node: bundle_image) -> None:
             [round(96 * inches) for inches in node["inches"][kind]] for kind in ("wide", "narrow")
         )
         self.body.append(
-            f'<picture class="only-{theme}">'
+            f'<picture class="bundle-{theme}">'
             f'<source media="(max-width: {NARROW_SCREEN}px)" srcset="{address}/{label}-narrow{suffix}.png" '
             f'width="{narrow_width}" height="{narrow_height}">'
-            f'<img class="only-{theme}" src="{address}/{label}{suffix}.png" alt="{alt}" width="{width}" height="{height}" loading="lazy">'
+            f'<img class="dark-light" src="{address}/{label}{suffix}.png" alt="{alt}" width="{width}" height="{height}" loading="lazy">'
             "</picture>\n"
         )
 
