@@ -2,7 +2,6 @@
 
 from collapse.models.base import Model, WithStatistic
 from collapse.models.glm import LogisticRegression
-from collapse.models.glm import LogisticRegression
 from collapse.models.linear import LinearRegression
 from collapse.models.location import Median
 from collapse.models.morris import Bernoulli, Binomial, Exponential, Gamma, NegativeBinomial, Normal, Poisson
@@ -14,7 +13,6 @@ __all__ = [
     "Exponential",
     "Gamma",
     "LinearRegression",
-    "LogisticRegression",
     "LogisticRegression",
     "Median",
     "Model",
