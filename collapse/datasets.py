@@ -158,7 +158,7 @@ def diabetes() -> Dataset:
     --------
     >>> import collapse
     >>> collapse.datasets.diabetes()
-    <diabetes: 442 rows, 10 attributes, 66% above 100>
+    <diabetes: 442 rows, 10 attributes, 67% above 100>
     """
     bunch = _sklearn("datasets").load_diabetes()
     source = "Efron, Hastie, Johnstone and Tibshirani (2004), Least Angle Regression"

@@ -66,8 +66,8 @@ class Risk:
     --------
     >>> import collapse
     >>> risk = collapse.derive(collapse.workflows.augment(100))
-    >>> round(risk.ratio[-1], 6)
-    1.634984
+    >>> risk.ratio[-1].round(6)
+    np.float64(1.634984)
     >>> risk
     <Risk of augment, 100 generations, derived in the Gaussian limit: ratio 1.635 at the last>
     """
