@@ -21,11 +21,11 @@ def check_number(value: object, name: str, low: float = -np.inf, high: float = n
     between = (
         f"between {low:g} and {high:g}, both excluded"
         if np.isfinite(high)
-        else f"greater than {low:g}"
+        else f"finite and greater than {low:g}"
         if low > -np.inf
-        else "that is finite"
+        else "finite"
     )
-    raise ValueError(f"{name} must be a number {between}; it is {value!r}.")
+    raise ValueError(f"{name} must be a number, {between}; it is {value!r}.")
 
 
 @runtime_checkable

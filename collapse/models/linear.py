@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from collapse.models.base import Array, replicate
+from collapse.models.base import Array, check_number, replicate
 from collapse.models.design import check_design, check_vector, rows_of_design, totals
 
 
@@ -86,8 +86,7 @@ class LinearRegression:
                 raise ValueError(f"test must be (X, y) of shapes (m, {p}) and (m,); it has {self.test[0].shape} and {self.test[1].shape}.")
             if not (np.all(np.isfinite(self.test[0])) and np.all(np.isfinite(self.test[1]))):
                 raise ValueError("test must be finite; drop or impute missing values first.")
-        if not (np.isfinite(sigma) and sigma > 0):
-            raise ValueError(f"sigma must be positive and finite; it is {sigma!r}.")
+        check_number(sigma, "sigma", 0)
         self.sigma = float(sigma)
         self.limit_risk = self.sigma**2 * p
         if self.observed is None:

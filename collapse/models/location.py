@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from collapse.models.base import Array, DrawsFromTruth
+from collapse.models.base import Array, DrawsFromTruth, check_number
 
 # law: (a sampler of the standard law, its density at the median 0)
 LAWS = {
@@ -53,12 +53,10 @@ class Median(DrawsFromTruth):
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.law not in LAWS:
+        if not isinstance(self.law, str) or self.law not in LAWS:
             raise ValueError(f"law must be one of {', '.join(LAWS)}; it is {self.law!r}.")
-        if not np.isfinite(self.location):
-            raise ValueError(f"location must be finite; it is {self.location!r}.")
-        if not (np.isfinite(self.scale) and self.scale > 0):
-            raise ValueError(f"scale must be positive and finite; it is {self.scale!r}.")
+        check_number(self.location, "location")
+        check_number(self.scale, "scale", 0)
 
     @cached_property
     def truth(self) -> Array:
