@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from functools import partial
+from math import prod
 from numbers import Rational
 from typing import Any
 
@@ -81,8 +82,10 @@ def rows_of(model: Any, n: int | None) -> int:
     Raises
     ------
     ValueError
-        Where n is missing, no positive whole number, or not the number of rows of the design.
+        Where the model is a class, n is missing, no positive whole number, or not the number of rows of the design.
     """
+    if isinstance(model, type):
+        raise ValueError(f"model is the class {model.__name__}; give an instance of it, with its parameters.")
     design = getattr(model, "design_rows", None)
     if n is None:
         if design is None:
@@ -115,8 +118,7 @@ def _recursion(plan: Plan, exact: bool) -> NDArray[Any]:
     spread = share**2 / size
     if rows.kept is None and not plan.replace:
         return np.cumsum(spread)
-    one = rows.kept is None
-    kept: NDArray[Any] = np.ones_like(share) if one else rows.kept.fractions("kept") if exact else rows.kept.floats()  # type: ignore[union-attr]
+    kept = rows.share_kept(exact)
     draw = 1 / kept if plan.replace else 1 / kept - 1
     added, squares, out, walk = 0 * spread[0], 0 * spread[0], [], 0 * spread[0]
     for d, v, s, r in zip(decay.tolist(), share.tolist(), spread.tolist(), draw.tolist(), strict=True):
@@ -245,7 +247,8 @@ def _quadratic_variance(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
     V = v0 + v1 * mean + v2 * mean * mean
     rows = plan.rows(n)
     if exact:
-        V, v2 = Fraction(V), Fraction(v2)
+        # numpy's integers are rational too, and overflow
+        V, v2 = (Fraction(int(v.numerator), int(v.denominator)) for v in (V, v2))
     else:
         V, v2 = float(V), float(v2)
     tables: dict[str, Any] = {"contributions": partial(_contributions, plan, exact)}
@@ -301,7 +304,10 @@ def _maximum(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
         raise ValueError(
             f"{plan.name} reads part of a batch; no exact form is known for a maximum then. Use simulate(plan, model=..., n=...)."
         )
-    end = Fraction(model.endpoint) if exact else float(model.endpoint)
+    if exact and not (plan.rational and isinstance(model.endpoint, Rational)):
+        raise ValueError(
+            f"exact=True needs a rational plan and endpoint, and they hold floats ({model!r}): give int or fractions.Fraction."
+        )
     line: list[tuple[int, ...]] = []  # for each fit, the batches whose variates multiply to its maximum
     below: list[tuple[int, ...]] = []  # the same for each batch
     for b in range(plan.batches):
@@ -317,14 +323,21 @@ def _maximum(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
         for b in np.flatnonzero(plan.source == g + 1).tolist():
             below[b] = (*line[g], b)
 
-    def moment(g: int, k: int) -> Any:
-        product = Fraction(1) if exact else 1.0
-        for b in line[g]:
-            m = int(rows[b])
-            product = product * (Fraction(m, m + k) if exact else m / (m + k))
-        return product
+    def exactly(m: list[int]) -> Fraction:
+        first = prod((Fraction(k, k + 1) for k in m), start=Fraction(1))
+        second = prod((Fraction(k, k + 2) for k in m), start=Fraction(1))
+        return 1 - 2 * first + second
 
-    # 1 - 2 E t + E t^2 in a form that does not cancel where both moments are close to one
-    values = [end**2 * (moment(g, 2) - moment(g, 1) ** 2 + (1 - moment(g, 1)) ** 2) for g in range(plan.generations)]
-    risk = np.array(values, dtype=object if exact else np.float64)
+    def closely(m: list[int]) -> float:
+        # variance plus squared bias, each without a difference of numbers close to one: (Var t) / (E t)^2 + 1 = prod 1 + 1 / (m (m + 2))
+        bias = -np.expm1(-sum(np.log1p(1 / k) for k in m))
+        spread = np.expm1(sum(np.log1p(1 / (k * (k + 2))) for k in m))
+        return float((1 - bias) ** 2 * spread + bias**2)
+
+    lines = [[int(rows[b]) for b in descent] for descent in line]
+    if exact:
+        end = Fraction(int(model.endpoint.numerator), int(model.endpoint.denominator))
+        risk = np.array([end**2 * exactly(m) for m in lines], dtype=object)
+    else:
+        risk = np.array([float(model.endpoint) ** 2 * closely(m) for m in lines])
     return Risk(risk, risk / risk[0], plan, model=repr(model), n=n, tables={"contributions": partial(_contributions, plan, exact)})
