@@ -86,14 +86,14 @@ def simulate(
     workers = whole(workers, "workers", "processes")
     levels = np.asarray(quantiles, np.float64)
     if levels.ndim != 1 or not np.all((levels > 0) & (levels < 1)):
-        raise ValueError(f"quantiles must be levels strictly between 0 and 1, such as (0.05, 0.5, 0.95); they are {list(quantiles)}.")
+        raise ValueError(f"quantiles must be levels strictly between 0 and 1, such as (0.05, 0.5, 0.95); they are {quantiles!r}.")
     if model is None:
         if n is not None:
             raise ValueError("n was given without a model; the Gaussian limit has no n. Give model=..., or leave n out.")
-    elif not isinstance(model, Model):
-        raise ValueError(f"model must have truth, draw, draw_real, fit and risk; {type(model).__name__} is no model.")
     else:
         n = rows_of(model, n)
+        if not isinstance(model, Model):
+            raise ValueError(f"model must have truth, draw, draw_real, fit and risk; {type(model).__name__} is no model.")
     if covariance and model is not None and not hasattr(model, "deviation"):
         raise ValueError(f"the risk of {model!r} is not quadratic, so its covariance is not defined; leave covariance out.")
     experiment = _Experiment.prepare(plan, model, n)
@@ -192,22 +192,32 @@ class _Experiment:
     def run(self, replications: int, seed: np.random.SeedSequence, keep: bool, covariance: bool) -> _Moments:
         """One block: run the chain of fits, and sum up."""
         G = self.plan.generations
-        risks = np.full((G, replications), np.nan)
-        deviations: list[Array] = []
+        first, second, cross = np.zeros((3, G))
         lost = np.zeros(G, np.int64)
-        for g, (alive, theta) in enumerate(self.path(self, replications, np.random.default_rng(seed))):
-            risks[g, alive] = self.model.risk(theta)
+        risks: list[Array] = []
+        deviations: list[Array] = []
+        for g, (alive, theta) in enumerate(self.path(self, replications, np.random.Generator(np.random.SFC64(seed)))):
+            risk = _everyone(self.model.risk(theta), alive, replications)
+            if keep or g == 0:
+                risks.append(risk)
+            first[g], second[g], cross[g] = risk.sum(), (risk * risk).sum(), (risk * risks[0]).sum()
             lost[g] = replications - len(alive)
             if covariance:
-                full = np.full((replications, *self.model.deviation(theta).shape[1:]), np.nan)
-                full[alive] = self.model.deviation(theta)
-                deviations.append(full.reshape(-1))
+                deviations.append(_everyone(self.model.deviation(theta), alive, replications).reshape(-1))
         outer = None
         if covariance:
             stacked = np.array(deviations)
             outer = stacked @ stacked.T
-        paths = [risks.T.copy()] if keep else []
-        return _Moments(replications, lost, risks.sum(1), (risks**2).sum(1), (risks * risks[0]).sum(1), outer, paths)
+        return _Moments(replications, lost, first, second, cross, outer, [np.array(risks).T] if keep else [])
+
+
+def _everyone(values: Array, alive: NDArray[np.int64], replications: int) -> Array:
+    """Values of all replications, NaN where a replication has no estimate."""
+    if len(alive) == replications:
+        return values
+    full = np.full((replications, *values.shape[1:]), np.nan)
+    full[alive] = values
+    return full
 
 
 def _block(values: int) -> int:
@@ -266,8 +276,9 @@ def _statistic_path(experiment: _Experiment, R: int, rng: np.random.Generator) -
             m = int(rows[b])
             pool.put(b, model.draw_statistic(theta, m, rng) if plan.source[b] else model.draw_real_statistic(R, m, rng))
         theta = model.fit_statistic(pool.mean(g), theta)
-        good = np.asarray(~np.isnan(theta).any(axis=1))
-        if not good.all():
+        missing = np.isnan(theta)
+        if missing.any():
+            good = np.asarray(~missing.any(axis=1))
             alive, theta = alive[good], theta[good]
             pool.drop(good)
         yield alive, theta
@@ -381,7 +392,7 @@ def _summary(plan: Plan, model: Any, n: int | None, seed: int | None, total: _Mo
     R = total.count
     mean = total.first / R
     ratio = mean / mean[0]
-    freedom = max(R - 1, 1)
+    freedom = R - 1 if R > 1 else np.nan  # one replication tells nothing of its spread
     variance = np.maximum(total.second - R * mean**2, 0) / freedom
     cross = (total.cross - R * mean * mean[0]) / freedom
     spread = variance - 2 * ratio * cross + ratio**2 * variance[0]
