@@ -37,8 +37,8 @@ class Numbers:
         """Read int, Fraction and float entries; one float makes the table a table of floats."""
         if isinstance(values, Numbers):
             return values
-        raw = np.asarray(values)
-        if (raw.dtype == object and raw.ndim != ndim) or raw.ndim != ndim:
+        raw = _table(values, name, _SHAPES[name])
+        if raw.ndim != ndim:
             raise ValueError(f"{name} must have {ndim} dimension{'s' * (ndim > 1)}, it has {raw.ndim}; give {_SHAPES[name]}.")
         if raw.dtype.kind in "iu":
             return cls(raw.astype(np.int64), np.ones(raw.shape, np.int64))
@@ -79,6 +79,12 @@ class Numbers:
         for i, (top, bottom) in enumerate(zip(self.numerator.flat, self.denominator.flat, strict=True)):
             out.flat[i] = Fraction(int(top), int(bottom))
         return out
+
+    def where_one(self, mask: NDArray[np.bool_]) -> Numbers:
+        """Put 1 where the mask is true."""
+        if not mask.any():
+            return self
+        return Numbers(np.where(mask, 1, self.numerator), None if self.denominator is None else np.where(mask, 1, self.denominator))
 
     def to_json(self) -> Any:
         """Nested lists: floats as numbers, rationals as text such as '1/3'."""
@@ -129,6 +135,11 @@ class Recursion:
             table[g, g] = share[g]
         return table
 
+    def share_kept(self, exact: bool) -> NDArray[Any]:
+        """What each fit reads of every batch, shape (G,)."""
+        kept = self.kept or Numbers.ratio(np.ones(len(self.decay.numerator), np.int64), 1)
+        return kept.fractions("kept") if exact else kept.floats()
+
 
 class Plan:
     """A workflow as a few tables: which batches exist, and how each fit weighs and reads them.
@@ -171,15 +182,15 @@ class Plan:
     >>> plan = collapse.Plan(source=[0, 1, 2], size=[1, 1, 1], weight=[[1, 0, 0], [half, half, 0], [half, 0, half]], name="half real")
     >>> print(plan)
     half real: 3 fits, 3 batches
-    batch         1    2    3
-    source     real  fit  fit
-                       1    2
-    size          1    1    1
-    fit 1         1    .    .
-    fit 2       1/2  1/2    .
-    fit 3       1/2    .  1/2
+    batch         1     2     3
+    source     real   fit   fit
+                        1     2
+    size          1     1     1
+    fit 1         1     .     .
+    fit 2       1/2   1/2     .
+    fit 3       1/2     .   1/2
     >>> collapse.derive(plan, exact=True).ratio.tolist()
-    [Fraction(1, 1), Fraction(3, 4), Fraction(11, 16)]
+    [Fraction(1, 1), Fraction(5, 4), Fraction(21, 16)]
     """
 
     def __init__(
@@ -201,12 +212,16 @@ class Plan:
         )
         self.source.flags.writeable = False
         if isinstance(weight, Recursion):
+            if kept is not None:
+                raise ValueError("a Recursion carries its own kept; give kept there.")
             _check_recursion(self, weight)
         else:
             table = Numbers.read(weight, "weight", 2)
             share = Numbers.ratio(np.ones(table.shape, np.int64), 1) if kept is None else Numbers.read(kept, "kept", 2)
             self.__dict__.update(_weight=table, _kept=share)
             _check_tables(self)
+            if kept is not None:
+                self.__dict__.update(_kept=share.where_one(table.numerator == 0))
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a Plan is frozen: build a new one to change {name!r}.")
@@ -267,9 +282,7 @@ class Plan:
     def exact_kept(self, exact: bool = True) -> NDArray[Any]:
         """`kept` in Fractions (or floats)."""
         if self.recursion:
-            share = self.recursion.kept or Numbers.ratio(np.ones(self.generations, np.int64), 1)
-            column = share.fractions("kept") if exact else share.floats()
-            return _frozen(np.repeat(column[:, None], self.batches, axis=1))
+            return _frozen(np.repeat(self.recursion.share_kept(exact)[:, None], self.batches, axis=1))
         return self._kept.fractions("kept") if exact else _frozen(self._kept.floats())
 
     @cached_property
@@ -316,7 +329,7 @@ class Plan:
         n = whole(n, "n", "rows of real data")
         exact = self.size * n
         m = np.rint(exact).astype(np.int64)
-        bad = (np.abs(exact - m) > 1e-9 * exact) | (m < 1)
+        bad = (np.abs(exact - m) > TOLERANCE * exact) | (m < 1)
         if bad.any():
             b = int(np.argmax(bad))
             raise ValueError(
@@ -333,7 +346,7 @@ class Plan:
             Where a fit would read less than one row of a batch that it weighs: n is too small for so many generations.
         """
         k = np.where(self.weight > 0, self.kept * self.rows(n), 0.0)
-        k = np.where(np.abs(k - np.rint(k)) <= 1e-9 * k, np.rint(k), k)
+        k = np.where(np.abs(k - np.rint(k)) <= TOLERANCE * k, np.rint(k), k)
         few = (k > 0) & (k < 1)
         if few.any():
             g, b = np.argwhere(few)[0]
@@ -392,8 +405,15 @@ def _frozen(table: NDArray[Any]) -> NDArray[Any]:
     return table
 
 
+def _table(values: Any, name: str, shape: str) -> NDArray[Any]:
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name} has rows of different lengths; give {shape}.") from error
+
+
 def _read_source(source: ArrayLike) -> NDArray[np.int64]:
-    raw = np.asarray(source)
+    raw = _table(source, "source", _SHAPES["source"])
     if raw.ndim != 1 or raw.size == 0:
         raise ValueError(f"source must be a list of batches, shape (B,) with B >= 1; it has shape {raw.shape}.")
     if raw.dtype.kind not in "iu":
@@ -451,7 +471,7 @@ def _check_tables(plan: Plan) -> None:
     if wrong.any():
         g = int(np.argmax(wrong))
         raise ValueError(f"weights must sum to one in each row; those of fit {g + 1} sum to {sums[g]:.15g}. Divide the row by its sum.")
-    if plan._weight.rational:
+    if plan._weight.denominator is not None and np.any(plan._weight.denominator != 1):
         for g, row in enumerate(plan.exact_weight()):
             if (total := sum(row)) != 1:
                 raise ValueError(f"weights must sum to one in each row; those of fit {g + 1} sum to {total}. Divide the row by its sum.")
@@ -467,8 +487,9 @@ def _check_recursion(plan: Plan, rows: Recursion) -> None:
     _check_finite_positive("size", size, "batch")
     if not (np.all(decay >= 0) and np.all(share >= 0) and np.all(decay <= 1)):
         raise ValueError("decay and share of a Recursion must lie between 0 and 1.")
+    if decay[0] != 0:
+        raise ValueError(f"decay of a Recursion must be 0 for fit 1, which no fit precedes; it is {decay[0]:g}.")
     total = decay + share
-    total[0] = share[0]
     if np.any(np.abs(total - 1) > TOLERANCE):
         g = int(np.argmax(np.abs(total - 1) > TOLERANCE))
         raise ValueError(f"weights must sum to one in each row; those of fit {g + 1} sum to {total[g]:.15g}.")
