@@ -7,6 +7,7 @@ replaces only when it was built without a warning.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import re
@@ -17,6 +18,7 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 
 import nbformat
@@ -85,15 +87,31 @@ class Book:
 def main(root: Path) -> int:
     """Execute what must be executed and build what must be built; the exit status."""
     book = Book(root)
+    book.build.mkdir(exist_ok=True)
+    with (book.build / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Another build of this checkout is running; waiting for it to end.", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            return make(book)
+        except KeyboardInterrupt:
+            print("\nInterrupted. Finished chapters are kept; the last good site, if any, too.", file=sys.stderr)
+            return 130
+
+
+def make(book: Book) -> int:
+    """What `main` does, for the one that holds the lock."""
     started = time.monotonic()
     discard_stale(book)
     chapters = read_chapters(book)
     runs = execute(book, [chapter for chapter in chapters if not is_kept(book, chapter)])
     failed = [run for run in runs if run.failure]
-    if failed or len(runs) < len(chapters) - sum(is_kept(book, chapter) for chapter in chapters):
+    if failed:
         for run in failed:
-            print(f"\nFAILED {run.chapter.name}: {run.failure}", file=sys.stderr)
-        print(f"\n{len(failed)} of {len(chapters)} chapters failed: {', '.join(run.chapter.name for run in failed)}", file=sys.stderr)
+            print(f"\nFAILED {run.chapter.name}.md, {run.failure}", file=sys.stderr)
+        print(f"\n{len(failed)} of {len(chapters)} chapters failed: {', '.join(run.chapter.name for run in failed)}.", file=sys.stderr)
         return 1
     gather_figures(book, chapters)
     inputs = hash_of_inputs(book, chapters)
@@ -103,7 +121,7 @@ def main(root: Path) -> int:
     else:
         status = build_site(book)
         if status:
-            print("\nThe site was not built: each warning above counts as an error. The last good site, if any, is kept.", file=sys.stderr)
+            print("\nThe site was not built: a warning counts as an error. The last good site, if any, is kept.", file=sys.stderr)
             return status
         stamp.write_text(inputs)
     print(f"Done in {time.monotonic() - started:.0f} s. Open {(book.html / 'index.html').as_uri()}")
@@ -111,7 +129,7 @@ def main(root: Path) -> int:
 
 
 def environment_key(root: Path) -> str:
-    """Hash of what every chapter's outputs depend on beside its own code: package, data, lock file, Python."""
+    """Hash of what every chapter's outputs depend on beside its own code: package, data, lock file, and what is in fact installed."""
     files = [root / "requirements.lock", root / "pyproject.toml", *files_under(root / "collapse")]
     # what chapters may read; pages are hashed one by one, and the machinery has no part in their outputs
     files += [
@@ -121,7 +139,8 @@ def environment_key(root: Path) -> str:
         and path != root / "book" / "build.py"
         and not {"_ext", "_static"} & set(path.relative_to(root).parts)
     ]
-    return digest(root, files, sys.version)
+    installed = sorted(f"{distribution.name}=={distribution.version}" for distribution in metadata.distributions())
+    return digest(root, files, sys.version, *installed)
 
 
 def discard_stale(book: Book) -> None:
@@ -167,7 +186,7 @@ def execute(book: Book, chapters: list[Chapter]) -> list[Run]:
         print(f"Executing {len(chapters)} {'chapter' if len(chapters) == 1 else 'chapters'}, {PROCESSES} at a time.", flush=True)
     cache = book.cache()
     finished: list[Run] = []
-    runs = [Run(chapter, book.execution / "running" / chapter.code) for chapter in chapters]
+    runs = [Run(chapter, book.execution / "running" / chapter.name.replace("/", "-")) for chapter in chapters]
     with ThreadPoolExecutor(PROCESSES) as pool:
         pending = {pool.submit(execute_one, book, run): run for run in runs}
         try:
@@ -178,11 +197,11 @@ def execute(book: Book, chapters: list[Chapter]) -> list[Run]:
                     finished.append(run)
                     keep(book, cache, run)
                     report(run, len(finished), len(runs))
-        except KeyboardInterrupt:
+        except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for run in pending.values():
                 stop(run)
-            raise SystemExit(f"\nInterrupted: {len(finished)} of {len(runs)} chapters are finished and kept.") from None
+            raise
     return finished
 
 
@@ -193,6 +212,8 @@ def execute_one(book: Book, run: Run) -> None:
     environment = os.environ | {
         "COLLAPSE_FIGURES": str(run.figures),
         "COLLAPSE_STATIC": "1",
+        # not the reader's own start-up files
+        "IPYTHONDIR": str(book.execution / "ipython"),
         "MPLBACKEND": "agg",
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
@@ -223,6 +244,8 @@ def execute_one(book: Book, run: Run) -> None:
         run.failure = f"{where(run)}: not finished after {CELL_TIMEOUT} s"
     except DeadKernelError:
         run.failure = f"{where(run)}: the kernel died"
+    except Exception as error:  # whatever stops one chapter must not stop the others
+        run.failure = f"not run: {type(error).__name__}: {error}"
     run.seconds = time.monotonic() - started
 
 
@@ -232,7 +255,7 @@ def where(run: Run) -> str:
     cell = notebook.cells[run.cell]
     number = sum(other.cell_type == "code" for other in notebook.cells[: run.cell + 1])
     first = next((line for line in cell.source.splitlines() if line.strip() and not line.lstrip().startswith("#")), "")
-    return f"code cell {number} (line {notebook.metadata['source_map'][run.cell] + 1}: {first.strip()})"
+    return f"code cell {number} (line {notebook.metadata['source_map'][run.cell]}: {first.strip()})"
 
 
 def keep(book: Book, cache: JupyterCacheAbstract, run: Run) -> None:
@@ -299,6 +322,7 @@ def build_site(book: Book) -> int:
     # its output names the folder that is about to be moved; warnings come by the other stream
     status = subprocess.run(command, cwd=book.root, env=environment, stdout=subprocess.DEVNULL, check=False).returncode
     if status == 0:
+        (book.build / "built").unlink(missing_ok=True)
         shutil.rmtree(book.html, ignore_errors=True)
         (staging / "_build" / "html").rename(book.html)
         shutil.rmtree(staging)

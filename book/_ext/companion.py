@@ -11,7 +11,10 @@ from typing import Any, ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import directives
+from jupyter_cache import get_cache
+from myst_nb.core.read import is_myst_markdown_notebook, read_myst_markdown_notebook
 from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
@@ -118,6 +121,16 @@ def depart(self: Any, node: nodes.Element) -> None:
     """Nothing is left open."""
 
 
+def refuse_unexecuted(app: Sphinx, docname: str, source: list[str]) -> None:
+    """The build reads outputs and never makes them: what it would execute here, no one would time, record or name when it fails."""
+    if is_myst_markdown_notebook(source[0]):
+        path = app.env.doc2path(docname)
+        try:
+            get_cache(app.config.nb_execution_cache_path).match_cache_notebook(read_myst_markdown_notebook(source[0], path=path))
+        except KeyError:
+            raise ExtensionError(f"{docname} has not been executed as it stands; run `python book/build.py`") from None
+
+
 def locate_bundles(app: Sphinx, config: Any) -> None:
     config.bundle_folder = str(Path(app.srcdir, config.bundle_folder))
 
@@ -169,5 +182,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
         texinfo=(skip, depart),
     )
     app.connect("config-inited", locate_bundles)
+    app.connect("source-read", refuse_unexecuted)
     app.connect("build-finished", copy_bundles)
     return {"version": "1", "env_version": 1, "parallel_read_safe": True, "parallel_write_safe": True}

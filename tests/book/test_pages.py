@@ -1,0 +1,187 @@
+"""Every page of the built site, as files and in a browser."""
+
+import json
+import re
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from bs4 import BeautifulSoup
+
+from .conftest import SITE
+
+PAGES = sorted(path.relative_to(SITE).as_posix() for path in SITE.rglob("*.html") if "_static" not in path.parts)
+GENERATED = {"index.html", "search.html", "genindex.html", "py-modindex.html", "prf-prf.html"}  # Sphinx's own
+CHAPTERS = [page for page in PAGES if page not in GENERATED]
+
+each_page = pytest.mark.parametrize("page", PAGES)
+each_chapter = pytest.mark.parametrize("page", CHAPTERS)
+
+
+def soup(page):
+    return BeautifulSoup((SITE / page).read_text(encoding="utf-8"), "html.parser")
+
+
+def test_there_are_pages(site):
+    assert CHAPTERS
+
+
+@each_chapter
+def test_one_heading_and_what_it_must_not_show(site, page):
+    article = soup(page).find("article")
+    assert len(article.find_all("h1")) == 1
+    for code in article.find_all(["pre", "code"]):
+        if not code.find_parent(class_="output"):
+            code.decompose()
+    text = article.get_text()
+    for unwanted in (
+        "Traceback (most recent call last)",
+        "{glue",
+        "{numref}",
+        "{eq}",
+        "{doc}",
+        "{prf:ref}",
+        "{cite}",
+        ":::",
+        "COLLAPSE_STATIC",
+    ):
+        assert unwanted not in text
+
+
+@each_page
+def test_images_say_what_they_show(site, page):
+    for image in soup(page).find_all("img"):
+        # the browser's test sees the launch buttons' logos; in the text every picture has words
+        if image.find_parent("article"):
+            assert image.get("alt", "").strip(), image
+
+
+@each_page
+def test_links_and_files_exist(site, page):
+    document = soup(page)
+    addresses = [(tag.name, tag.get(name)) for name in ("href", "src") for tag in document.find_all(attrs={name: True})]
+    addresses += [("source", source["srcset"]) for source in document.find_all("source")]
+    for kind, address in addresses:
+        parts = urlsplit(address)
+        if parts.scheme or parts.netloc:
+            # a reader may follow a link to another host; the page itself may not load anything from there
+            assert kind == "a" or parts.scheme == "data" or (kind, parts.netloc) == ("link", ""), address
+            continue
+        target = (SITE / page).parent / unquote(parts.path) if parts.path else SITE / page
+        if target.is_dir():
+            target /= "index.html"
+        assert target.is_file(), address
+        if parts.fragment and target.suffix == ".html" and not parts.fragment.startswith("searchbox"):
+            identifiers = {tag["id"] for tag in soup(target.resolve().relative_to(SITE)).find_all(id=True)}
+            assert unquote(parts.fragment) in identifiers, address
+
+
+def test_figures_are_complete(site):
+    records = json.loads((site / "figures" / "manifest.json").read_text())
+    assert records
+    for label, record in records.items():
+        assert {f"{label}.{kind}" for kind in ("png", "pdf", "svg", "csv")} <= set(record["files"])
+        for name in (*record["files"], f"{label}.json"):
+            assert (site / "figures" / name).stat().st_size > 0
+        shown = soup(record["page"]).find(id=f"fig-{label}")
+        assert shown.find("figcaption").get_text(strip=True)
+        assert [a["href"].rsplit(".", 1)[1] for a in shown.select(".bundle-downloads a")] == ["png", "pdf", "svg", "csv", "json"]
+    assert {path.name for path in (site / "figures").iterdir()} == {"manifest.json"}.union(
+        *(set(record["files"]) | {f"{label}.json"} for label, record in records.items())
+    )
+
+
+@pytest.fixture
+def visit(browser):
+    """Open an address; return the page, and a list that fills with what a reader should never meet."""
+    contexts = []
+
+    def open_page(address, home, theme, width):
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
+        contexts.append(context)
+        page = context.new_page()
+        troubles = []
+        page.on("console", lambda message: troubles.append(message.text) if message.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on("requestfailed", lambda request: troubles.append(f"failed: {request.url}"))
+        page.on(
+            "request",
+            lambda request: None if request.url.startswith((home, "data:", "blob:")) else troubles.append(f"asked: {request.url}"),
+        )
+        page.goto(address)
+        page.wait_for_load_state("networkidle")
+        # pictures further down are fetched as they come into view
+        page.evaluate(
+            "async () => { for (const image of document.images) image.loading = 'eager';"
+            " await Promise.all([...document.images].filter(i => i.offsetParent).map(i => i.decode()));"
+            " if (window.MathJax && MathJax.startup) await MathJax.startup.promise; }"
+        )
+        return page, troubles
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+OVERFLOW = """() => [...document.querySelectorAll('article *')].filter(element => {
+  if (!element.getClientRects().length || element.getBoundingClientRect().right <= window.innerWidth + 1) return false;
+  for (let box = element.parentElement; box; box = box.parentElement)
+    if (getComputedStyle(box).overflowX !== 'visible') return false;
+  return true;
+}).map(element => element.outerHTML.slice(0, 120))"""
+
+
+@each_chapter
+@pytest.mark.parametrize(("theme", "width", "over"), [("light", 1280, "http"), ("dark", 360, "http"), ("dark", 1280, "file")])
+def test_reads_well_in_a_browser(site, address, visit, page, theme, width, over):
+    home = address if over == "http" else site.as_uri()
+    opened, troubles = visit(f"{home}/{page}", home, theme, width)
+    assert troubles == []
+    assert opened.evaluate("document.documentElement.dataset.theme") == theme
+    text = opened.locator("article").inner_text()
+    assert r"\(" not in text
+    assert r"\[" not in text
+    assert opened.locator("mjx-merror").count() == 0
+    assert opened.locator(".math").count() <= opened.locator("mjx-container").count()
+    # the picture of the theme is shown, the other is not
+    for figure in opened.locator("figure.bundle").all():
+        shown = [picture.get_attribute("class") for picture in figure.locator("picture").all() if picture.locator("img").is_visible()]
+        assert shown == [f"bundle-{theme}"]
+        source = figure.locator(f".bundle-{theme} img").evaluate("image => image.currentSrc")
+        assert ("-narrow" in source) == (width < 600)
+    assert opened.evaluate("document.documentElement.scrollWidth") <= width
+    assert opened.evaluate(OVERFLOW) == []
+
+
+@each_chapter
+def test_the_same_words_in_both_themes_are_legible(site, address, visit, page):
+    for theme in ("light", "dark"):
+        opened, _ = visit(f"{address}/{page}", address, theme, 1280)
+        assert opened.evaluate(CONTRAST) == []
+
+
+CONTRAST = r"""() => {
+  const channels = colour => colour.match(/[\d.]+/g).map(Number);
+  const light = rgb => rgb.slice(0, 3).map(v => v / 255).map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const ground = element => {
+    for (let box = element; box; box = box.parentElement) {
+      const rgba = channels(getComputedStyle(box).backgroundColor);
+      if (rgba.length === 3 || rgba[3] > 0.99) return rgba;
+    }
+    return [255, 255, 255];
+  };
+  const poor = new Set();
+  for (const element of document.querySelectorAll('article p, article li, article td, article th, article h1, article h2, article h3, article a, article summary, article code, article pre')) {
+    if (!element.getClientRects().length || !element.innerText.trim()) continue;
+    const [a, b] = [light(channels(getComputedStyle(element).color)), light(ground(element))].sort((x, y) => y - x);
+    if ((a + 0.05) / (b + 0.05) < 4.5) poor.add(element.tagName + ' ' + element.className + ': ' + element.innerText.slice(0, 40));
+  }
+  return [...poor];
+}"""
+
+
+def test_every_page_of_code_tells_how_it_was_made(site):
+    for page in CHAPTERS:
+        document = soup(page)
+        if document.select("article .cell"):
+            assert re.search(r"seed|no seed", document.select_one("article .colophon").get_text()), page
