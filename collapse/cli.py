@@ -1,0 +1,114 @@
+"""The `collapse` command."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from collapse import workflows
+from collapse.derivation import derive
+from collapse.plan import Plan
+from collapse.risk import Risk
+from collapse.simulation import simulate
+
+WORKFLOWS = {"discard": workflows.discard, "augment": workflows.augment, "subsample": workflows.subsample}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit status: 0, 1 where a chapter failed, 2 where the arguments are wrong."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except (ValueError, FileNotFoundError, ImportError) as error:
+        print(f"collapse: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("collapse: interrupted; what was finished is kept, and the same command goes on from there.", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="collapse", description="Risk of models retrained on synthetic data.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    for name, run, text in (
+        ("derive", _derive, "exact ratio of a named workflow"),
+        ("simulate", _simulate, "Monte Carlo of the Gaussian process"),
+    ):
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("workflow", choices=WORKFLOWS)
+        command.add_argument("-g", "--generations", type=int, default=50)
+        command.add_argument("-o", "--output", help="write the whole answer to this JSON file")
+        command.set_defaults(run=run)
+        if name == "derive":
+            command.add_argument("--exact", action="store_true", help="answer in fractions")
+        else:
+            command.add_argument("-r", "--replications", type=int, default=10_000)
+            command.add_argument("--seed", type=int, default=0)
+            command.add_argument("--workers", type=int, default=1)
+
+    text = "execute chapters with other parameters, into a folder of their own"
+    command = commands.add_parser("rerun", help=text, description=text)
+    command.add_argument("chapters", nargs="*", metavar="CHAPTER", help="file name without its ending; none for all")
+    command.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE", help="may be repeated")
+    command.add_argument("--book", default="book", help="folder of the chapters (default: book)")
+    command.add_argument("--folder", help="folder of the run (default: runs/...)")
+    command.add_argument("--workers", type=int, default=2, help="chapters run at a time (default: 2)")
+    command.add_argument("--fresh", action="store_true", help="run again what an earlier run finished")
+    command.set_defaults(run=_rerun)
+    return parser
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    return WORKFLOWS[options.workflow](options.generations)
+
+
+def _derive(options: argparse.Namespace) -> int:
+    return _answer(derive(_plan(options), exact=options.exact), options)
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    return _answer(simulate(_plan(options), replications=options.replications, rng=options.seed, workers=options.workers), options)
+
+
+def _answer(risk: Risk, options: argparse.Namespace) -> int:
+    simulated = risk.replications is not None
+    print("generation ratio" + (" stderr" if simulated else ""))
+    for g, ratio, stderr in zip(risk.generations, risk.ratio, risk.stderr, strict=True):
+        print(f"{g} {ratio}" + (f" {stderr:.3g}" if simulated else ""))
+    if options.output:
+        print(f"written to {risk.save(options.output)}", file=sys.stderr)
+    return 0
+
+
+def _rerun(options: argparse.Namespace) -> int:
+    from collapse.rerun import rerun
+
+    values = dict(_parameter(text) for text in options.parameter)
+    outcomes = rerun(
+        options.chapters, values, book=options.book, folder=options.folder, workers=options.workers, fresh=options.fresh, progress=True
+    )
+    for outcome in outcomes:
+        state = "failed" if outcome.error else f"{outcome.seconds:.1f} s" if outcome.seconds else "taken over from an earlier run"
+        print(f"{outcome.chapter}: {state}, {outcome.notebook}")
+    for outcome in outcomes:
+        if outcome.error:
+            print(f"\ncollapse: chapter {outcome.chapter!r} failed in {outcome.error}", file=sys.stderr)
+    return int(any(outcome.error for outcome in outcomes))
+
+
+def _parameter(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise ValueError(f"a parameter is written NAME=VALUE, such as -p seed=1; it is {text!r}.")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value  # a word needs no quotation marks
+
+
+if __name__ == "__main__":
+    sys.exit(main())
