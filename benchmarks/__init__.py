@@ -1,0 +1,1 @@
+"""Benchmarks of the package against the plain programs that people write today: `python -m benchmarks`."""

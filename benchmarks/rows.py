@@ -1,0 +1,411 @@
+"""The rows of the table: what is timed against what, and the check that both give the same answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import collapse
+from benchmarks import yardsticks
+from benchmarks.yardsticks import Array
+
+GENERATIONS = 50
+FAMILY_GENERATIONS = 100
+FAMILY_ROWS = 1000
+
+SURE = 5.5
+"""Standard errors allowed in a statistical check: a false alarm has probability 4e-8 for each number compared."""
+
+
+class CheckError(Exception):
+    """The two programs disagree: their times mean nothing."""
+
+
+class Pair(NamedTuple):
+    """One measurement: seconds per unit of work of the yardstick and of the package, and what the target speaks of."""
+
+    yardstick: float
+    package: float
+    figure: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table.
+
+    `check(small)` raises CheckError or says in words what agreed; `pair()` runs both programs in turn. `unit` says what both times are
+    for, `note` what the reader must know, extrapolation included.
+    """
+
+    name: str
+    yardstick: str
+    unit: str
+    sense: str
+    target: float
+    check: Callable[[bool], str]
+    pair: Callable[[], Pair]
+    note: str = ""
+
+    def met(self, figure: float) -> bool:
+        return figure >= self.target if self.sense == ">=" else figure <= self.target
+
+
+def seconds(program: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    program()
+    return time.perf_counter() - start
+
+
+def speedup(yardstick: Callable[[], Any], units: float, package: Callable[[], Any], package_units: float) -> Pair:
+    plain, ours = seconds(yardstick) / units, seconds(package) / package_units
+    return Pair(plain, ours, plain / ours)
+
+
+def require_close(first: Array, second: Array, tolerance: float, what: str) -> str:
+    worst = float(np.max(np.abs(first - second)))
+    if not worst <= tolerance:
+        raise CheckError(f"{what} differ by {worst:.2g}, tolerance {tolerance:.2g}.")
+    return f"{what} within {tolerance:.0e} (worst {worst:.1e})"
+
+
+def require_same_mean(paths: Array, expected: Array, error: Array | float, what: str) -> str:
+    """Compare the mean of (R, G) squared errors with expected (G,) values of the given standard error."""
+    spread = np.sqrt(paths.var(axis=0, ddof=1) / len(paths) + error**2)
+    worst = float(np.max(np.abs(paths.mean(axis=0) - expected) / spread))
+    if not worst <= SURE:
+        raise CheckError(f"{what} differ by {worst:.1f} standard errors, {SURE} allowed ({len(paths)} replications).")
+    return f"{what} within {SURE} standard errors (worst {worst:.1f}, {len(paths)} replications)"
+
+
+# --- the Gaussian limit ---------------------------------------------------------------------------------------------------------------
+
+NAMED = ("discard", "augment", "subsample")
+
+
+def check_named(small: bool) -> str:
+    paths, G = (2000, 20) if small else (20_000, 100)
+    simulated = yardsticks.gaussian_limit(paths, G, np.random.default_rng(1))
+    worst = 0.0
+    for workflow in NAMED:
+        exact = collapse.derive(getattr(collapse.workflows, workflow)(G)).ratio
+        # a squared normal of variance v has variance 2 v^2
+        worst = max(worst, float(np.max(np.abs(simulated[workflow] - exact) / (exact * np.sqrt(2 / paths)))))
+    if not worst <= SURE + 0.5:
+        raise CheckError(f"derived and simulated ratios differ by {worst:.1f} standard errors, {SURE + 0.5} allowed.")
+    return f"all {3 * G} derived ratios within {SURE + 0.5} standard errors of {paths:,} simulated paths (worst {worst:.1f})"
+
+
+def pair_named() -> Pair:
+    paths, repeats, plans = 20_000, 200, [getattr(collapse.workflows, workflow)(100) for workflow in NAMED]
+
+    def derive() -> None:
+        for _ in range(repeats):
+            for plan in plans:
+                collapse.derive(plan).ratio  # noqa: B018
+
+    return speedup(partial(yardsticks.gaussian_limit, paths, 100, np.random.default_rng(2)), paths / 1e6, derive, repeats)
+
+
+def dense_plan(G: int, seed: int) -> collapse.Plan:
+    """Make a random plan with one batch to a source, no zero below the diagonal, batches of unequal size."""
+    rng = np.random.default_rng(seed)
+    weight = np.tril(rng.random((G, G)))
+    return collapse.Plan(np.arange(G), rng.uniform(0.5, 2, G), weight / weight.sum(axis=1, keepdims=True), name="dense")
+
+
+def check_general(small: bool) -> str:
+    plan = dense_plan(60 if small else 1000, 1)
+    expected = yardsticks.triangular_system(plan.source, plan.size, plan.weight)
+    return require_close(collapse.derive(plan).risk, expected, 1e-10, f"risks of a dense plan of {plan.generations} fits, solved by numpy")
+
+
+def pair_general() -> Pair:
+    from scipy.linalg.lapack import dtrtri
+
+    plan = dense_plan(2000, 2)
+    lower = np.asfortranarray(np.eye(2000) - np.tril(plan.weight[:, :], -1))
+    inverse = seconds(partial(dtrtri, lower, lower=1, unitdiag=1))
+    derived = seconds(lambda: collapse.derive(plan).ratio)
+    return Pair(inverse, derived, derived / inverse)
+
+
+# --- logistic regression --------------------------------------------------------------------------------------------------------------
+
+TIGHT = {"tol": 1e-9}
+"""Options that bring scikit-learn to the maximum; the timed yardstick keeps the defaults, which stop earlier."""
+
+
+class World(NamedTuple):
+    X: Array
+    design: Array
+    beta: Array
+    share: Array
+    model: Any
+
+
+@cache
+def diabetes() -> World:
+    """The 309 training rows as scikit-learn ships them; the truth is the fit to the observed labels."""
+    X, y, _, _ = collapse.datasets.diabetes().split()
+    design = collapse.datasets.with_intercept(X)
+    beta = collapse.models.LogisticRegression(design, y=y).truth
+    share = 1 / (1 + np.exp(-design @ beta))
+    return World(X, design, beta, share, collapse.models.LogisticRegression(design, beta=beta))
+
+
+def distance(first: Array, second: Array) -> Array:
+    """Root mean square over coefficients of the difference of fits (G, p), in standard errors of the first fit."""
+    world = diabetes()
+    information = (world.design * (world.share * (1 - world.share))[:, None]).T @ world.design
+    return np.sqrt(np.einsum("gi,ij,gj->g", first - second, information, first - second) / len(world.beta))
+
+
+def check_logistic(chain: Callable[..., tuple[Array, Array]], augment: bool, small: bool) -> str:
+    """The labels that scikit-learn's chain drew, fitted by the package; then the defaults' distance from the maximum."""
+    world, G = diabetes(), 3 if small else 12
+    said = []
+    for options, tolerance in ((TIGHT, 1e-3), ({}, 1.0)):
+        worst, fits, split = 0.0, 0, 0
+        for seed in range(1 if small else 3):
+            theirs, labels = chain(world.X, world.share, G, np.random.default_rng(seed), **options)
+            statistic = labels @ world.design / len(labels[0])
+            if augment:
+                statistic = np.cumsum(statistic, axis=0) / np.arange(1, G + 1)[:, None]
+            ours = world.model.fit_statistic(statistic, None)
+            exists = ~np.isnan(ours).any(axis=1)
+            right = ((theirs @ world.design.T > 0) == labels).all(axis=1)
+            if not augment and options and not np.array_equal(~exists, right):
+                raise CheckError("scikit-learn's tight fit separates the labels where the package finds an estimate, or the reverse.")
+            if exists.any():
+                worst = max(worst, float(distance(theirs[exists], ours[exists]).max()))
+            fits, split = fits + int(exists.sum()), split + int((~exists).sum())
+        if not worst <= tolerance:
+            raise CheckError(
+                f"fits to the same labels differ by {worst:.2g} standard errors, {tolerance:g} allowed, with options {options}."
+            )
+        said.append(f"{'tol=1e-9' if options else 'default tol'}: {worst:.1g} standard errors")
+    apart = f", {split} separable in both" if split else ""
+    return f"fits to the same labels ({fits} fits{apart}), largest distance at " + ", at ".join(said)
+
+
+def pair_logistic(chain: Callable[..., tuple[Array, Array]], workflow: str, chains: int, replications: int, repeats: int) -> Pair:
+    world, rng = diabetes(), np.random.default_rng(3)
+    plan = getattr(collapse.workflows, workflow)(GENERATIONS)
+
+    def plain() -> None:
+        for _ in range(chains):
+            chain(world.X, world.share, GENERATIONS, rng)
+
+    def package() -> None:
+        for seed in range(repeats):
+            collapse.simulate(plan, model=world.model, replications=replications, rng=seed)
+
+    return speedup(plain, chains * GENERATIONS, package, repeats * replications * GENERATIONS)
+
+
+# --- families with sufficient statistics ----------------------------------------------------------------------------------------------
+
+MODELS: dict[str, Any] = {
+    "normal": collapse.models.Normal(1, 2),
+    "poisson": collapse.models.Poisson(5),
+    "exponential": collapse.models.Exponential(1),
+    "bernoulli": collapse.models.Bernoulli(0.3),
+}
+
+
+def family_chain(name: str, n: int, G: int, rng: np.random.Generator) -> Array:
+    """Squared errors (G,) of one chain of the plain program."""
+    mean = float(MODELS[name].mean)
+    return (yardsticks.family(yardsticks.FAMILIES[name], mean, n, G, rng) - mean) ** 2
+
+
+def check_family(name: str, small: bool) -> str:
+    n, G, R = (50, 5, 200) if small else (FAMILY_ROWS, FAMILY_GENERATIONS, 400)
+    rng = np.random.default_rng(4)
+    errors = np.array([family_chain(name, n, G, rng) for _ in range(R)])
+    simulated = collapse.simulate(collapse.workflows.augment(G), model=MODELS[name], n=n, replications=50 * R, rng=4)
+    return require_same_mean(errors, simulated.risk, simulated.risk_stderr, f"simulated risks of {G} generations")
+
+
+def pair_family(name: str) -> Pair:
+    chains, replications, rng = 40, 50_000, np.random.default_rng(5)
+    plan, n, G = collapse.workflows.augment(FAMILY_GENERATIONS), FAMILY_ROWS, FAMILY_GENERATIONS
+
+    def plain() -> None:
+        for _ in range(chains):
+            family_chain(name, n, G, rng)
+
+    return speedup(
+        plain, chains * G, partial(collapse.simulate, plan, model=MODELS[name], n=n, replications=replications, rng=5), replications * G
+    )
+
+
+@cache
+def linear() -> tuple[Array, Array, Any]:
+    design = diabetes().design
+    beta = np.linspace(-1, 1, design.shape[1])
+    return design, beta, collapse.models.LinearRegression(design, beta=beta, sigma=1.5)
+
+
+def linear_chain(G: int, rng: np.random.Generator) -> Array:
+    design, beta, model = linear()
+    fits = yardsticks.least_squares(design, beta, model.sigma, G, rng)
+    return (((fits - beta) @ design.T) ** 2).mean(axis=1)
+
+
+def check_linear(small: bool) -> str:
+    G, R = (4, 60) if small else (10, 200)
+    rng = np.random.default_rng(6)
+    errors = np.array([linear_chain(G, rng) for _ in range(R)])
+    simulated = collapse.simulate(collapse.workflows.augment(G), model=linear()[2], replications=50 * R, rng=6)
+    return require_same_mean(errors, simulated.risk, simulated.risk_stderr, f"simulated risks of {G} generations")
+
+
+def pair_linear() -> Pair:
+    replications, G = 20_000, FAMILY_GENERATIONS
+    plan = collapse.workflows.augment(G)
+    plain = partial(linear_chain, G, np.random.default_rng(7))
+    return speedup(plain, G, partial(collapse.simulate, plan, model=linear()[2], replications=replications, rng=7), replications * G)
+
+
+# --- growth with the generations, and processes ---------------------------------------------------------------------------------------
+
+
+def growing(name: str) -> dict[str, Any]:
+    if name == "logistic":
+        return {"model": diabetes().model, "replications": 500}
+    if name == "linear":
+        return {"model": linear()[2], "replications": 8192}
+    return {"model": MODELS[name], "n": FAMILY_ROWS, "replications": 32_768}
+
+
+def check_growth(name: str, small: bool) -> str:
+    arguments = growing(name) | ({"replications": 20} if small else {})
+    long, short = (collapse.simulate(collapse.workflows.augment(G), rng=8, **arguments).risk for G in ((10, 5) if small else (100, 50)))
+    return require_close(short, long[: len(short)], 0.0, "the short run's risks and the first of the long run's")
+
+
+def pair_growth(name: str) -> Pair:
+    arguments, lengths = growing(name), (50, 100, 200)
+    times = [seconds(partial(collapse.simulate, collapse.workflows.augment(G), rng=9, **arguments)) for G in lengths]
+    return Pair(times[0], times[-1], float(np.polyfit(np.log(lengths), np.log(times), 1)[0]))
+
+
+def run_workers(workers: int, small: bool) -> Any:
+    G, replications = (3, 5000) if small else (30, 8192)
+    return collapse.simulate(collapse.workflows.augment(G), model=diabetes().model, replications=replications, rng=10, workers=workers)
+
+
+def check_workers(small: bool) -> str:
+    one, two = run_workers(1, small), run_workers(2, small)
+    for name in ("risk", "ratio", "stderr", "failed"):
+        if not np.array_equal(getattr(one, name), getattr(two, name), equal_nan=True):
+            raise CheckError(f"{name} depends on the number of processes.")
+    return "risk, ratio, stderr and failed are the same bit for bit with one and two processes"
+
+
+def pair_workers() -> Pair:
+    one, two = seconds(partial(run_workers, 1, False)), seconds(partial(run_workers, 2, False))
+    return Pair(one, two, one / two)
+
+
+# --- the table ------------------------------------------------------------------------------------------------------------------------
+
+PER_FIT = "one replication and generation"
+FEW = "the yardstick runs a few replications; its time for one is taken as the time for each"
+plain_augment = partial(yardsticks.logistic, augment=True)
+plain_discard = partial(yardsticks.logistic, augment=False)
+
+
+def logistic_row(name: str, yardstick: str, target: float, chain: Any, workflow: str, chains: int, R: int, repeats: int, note: str) -> Row:
+    return Row(
+        name,
+        yardstick,
+        PER_FIT,
+        ">=",
+        target,
+        partial(check_logistic, chain, workflow == "augment"),
+        partial(pair_logistic, chain, workflow, chains, R, repeats),
+        note,
+    )
+
+
+ROWS: tuple[Row, ...] = (
+    Row(
+        "limit-named",
+        "Monte Carlo of the Gaussian limit with 1e6 paths, three workflows, 100 generations",
+        "all three workflows",
+        ">=",
+        1e5,
+        check_named,
+        pair_named,
+        "the yardstick runs 20,000 paths; its time is extrapolated linearly to 1e6",
+    ),
+    Row(
+        "limit-general",
+        "one scipy.linalg.lapack.dtrtri of 2000 x 2000",
+        "one dense plan of 2000 fits",
+        "<=",
+        3.0,
+        check_general,
+        pair_general,
+        "a new plan each time; the figure is package over yardstick",
+    ),
+    logistic_row("logistic-augment", "scikit-learn on stacked rows", 800, plain_augment, "augment", 2, 1000, 1, f"R = 1000; {FEW}"),
+    logistic_row("logistic-augment-single", "scikit-learn on stacked rows", 60, plain_augment, "augment", 2, 1, 5, "R = 1"),
+    logistic_row(
+        "logistic-augment-careful",
+        "scikit-learn on 2 n weighted rows, started at the last fit",
+        200,
+        yardsticks.careful_logistic,
+        "augment",
+        4,
+        1000,
+        1,
+        f"R = 1000; {FEW}",
+    ),
+    logistic_row(
+        "logistic-discard",
+        "scikit-learn on the latest rows",
+        180,
+        plain_discard,
+        "discard",
+        4,
+        1000,
+        1,
+        f"R = 1000; {FEW}; both run 50 generations, of which the package skips those after a separation, where no estimate exists",
+    ),
+    *(
+        Row(name, "row-by-row simulation, n = 1000", PER_FIT, ">=", target, partial(check_family, name), partial(pair_family, name), FEW)
+        for name, target in {"normal": 4000.0, "poisson": 2000.0, "exponential": 2000.0, "bernoulli": 600.0}.items()
+    ),
+    Row("linear", "least squares on stacked rows, n = 309, p = 11", PER_FIT, ">=", 8000, check_linear, pair_linear, FEW),
+    *(
+        Row(
+            f"growth-{name}",
+            "the package itself, G = 50 to 200 under augment",
+            "the run of G = 50 and that of G = 200",
+            "<=",
+            1.1,
+            partial(check_growth, name),
+            partial(pair_growth, name),
+            "the figure is the exponent fitted to G = 50, 100, 200",
+        )
+        for name in (*MODELS, "linear", "logistic")
+    ),
+    Row(
+        "workers",
+        "the package itself with one process",
+        "8192 replications of 30 generations, logistic",
+        ">=",
+        1.8,
+        check_workers,
+        pair_workers,
+        "two processes against one",
+    ),
+)

@@ -1,0 +1,111 @@
+"""The plain programs: one replication at a time, rows in memory, the library call that everybody knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Generator = np.random.Generator
+
+
+def gaussian_limit(paths: int, G: int, rng: Generator) -> dict[str, Array]:
+    """Risk (G,) of the three workflows in the Gaussian limit: simulate all paths of each, average their squares."""
+    risk = {}
+    for workflow in ("discard", "augment", "subsample"):
+        u = np.zeros((paths, G))
+        batch = np.zeros((paths, G))
+        for g in range(G):
+            batch[:, g] = rng.standard_normal(paths) + (u[:, g - 1] if g else 0.0)
+            if workflow == "discard":
+                u[:, g] = batch[:, g]
+            else:
+                u[:, g] = batch[:, : g + 1].mean(axis=1)
+            if workflow == "subsample":
+                u[:, g] += np.sqrt(1 - 1 / (g + 1)) * rng.standard_normal(paths)
+        risk[workflow] = (u**2).mean(axis=0)
+    return risk
+
+
+def triangular_system(source: NDArray[np.int64], size: Array, weight: Array) -> Array:
+    """Risk (G,) in the Gaussian limit from its definition: u = A u + N, Cov N = W diag(1 / size) W'."""
+    G = len(weight)
+    feedback = np.zeros((G, G))
+    for b, s in enumerate(source):
+        if s > 0:
+            feedback[:, s - 1] += weight[:, b]
+    spread = np.linalg.solve(np.eye(G) - feedback, weight)
+    return np.diag((spread / size) @ spread.T)
+
+
+def family(draw: Callable[[float, int, Generator], Array], mean: float, n: int, G: int, rng: Generator) -> Array:
+    """Means (G,) fitted in one chain under augment: draw n rows, stack all batches, average the stack."""
+    means = np.empty(G)
+    batches = []
+    for g in range(G):
+        batches.append(draw(mean, n, rng))
+        means[g] = mean = np.concatenate(batches).mean()
+    return means
+
+
+FAMILIES: dict[str, Callable[[float, int, Generator], Array]] = {
+    "normal": lambda mean, n, rng: rng.normal(mean, 2.0, n),
+    "poisson": lambda mean, n, rng: rng.poisson(mean, n),
+    "exponential": lambda mean, n, rng: rng.exponential(mean, n),
+    "bernoulli": lambda mean, n, rng: rng.binomial(1, mean, n),
+}
+
+
+def least_squares(X: Array, beta: Array, sigma: float, G: int, rng: Generator) -> Array:
+    """Coefficients (G, p) fitted in one chain under augment: label the design, stack the rows, refit."""
+    fits = np.empty((G, X.shape[1]))
+    rows, labels = X[:0], np.empty(0)
+    for g in range(G):
+        rows = np.concatenate([rows, X])
+        labels = np.concatenate([labels, X @ beta + sigma * rng.standard_normal(len(X))])
+        fits[g] = beta = np.linalg.lstsq(rows, labels, rcond=None)[0]
+    return fits
+
+
+def logistic(X: Array, share: Array, G: int, rng: Generator, *, augment: bool, **options: Any) -> tuple[Array, Array]:
+    """Coefficients (G, p) fitted in one chain, and the labels (G, n): label the design, stack the rows or not, refit by scikit-learn.
+
+    X holds the covariates without a column of ones, share (n,) the true probabilities of label 1; the intercept comes first.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    fits, drawn = [], []
+    rows, labels = X[:0], np.empty(0)
+    for _ in range(G):
+        y = rng.random(len(X)) < share
+        rows = np.concatenate([rows, X]) if augment else X
+        labels = np.concatenate([labels, y]) if augment else y
+        model = LogisticRegression(C=np.inf, max_iter=10_000, **options).fit(rows, labels)
+        share = model.predict_proba(X)[:, 1]
+        fits.append(np.append(model.intercept_, model.coef_))
+        drawn.append(y)
+    return np.array(fits), np.array(drawn, float)
+
+
+def careful_logistic(X: Array, share: Array, G: int, rng: Generator, **options: Any) -> tuple[Array, Array]:
+    """The augment chain of `logistic` by somebody who knows that counts suffice: 2 n weighted rows, started at the last fit."""
+    from sklearn.linear_model import LogisticRegression
+
+    n = len(X)
+    fits, drawn = [], []
+    rows, labels = np.concatenate([X, X]), np.repeat([1.0, 0.0], n)
+    ones = np.zeros(n)
+    model = LogisticRegression(C=np.inf, max_iter=10_000, warm_start=True, **options)
+    for g in range(G):
+        y = rng.random(n) < share
+        ones += y
+        counts = np.concatenate([ones, g + 1 - ones])
+        # the mean loss over g n rows, as the plain program minimises: scikit-learn divides by the sum of weights
+        model.fit(rows, labels, sample_weight=counts)
+        share = model.predict_proba(X)[:, 1]
+        fits.append(np.append(model.intercept_, model.coef_))
+        drawn.append(y)
+    return np.array(fits), np.array(drawn, float)
