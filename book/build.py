@@ -7,6 +7,7 @@ replaces only when it was built without a warning.
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import hashlib
 import os
@@ -14,9 +15,11 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
+import traceback
 from collections.abc import Iterable
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -187,25 +190,30 @@ def execute(book: Book, chapters: list[Chapter]) -> list[Run]:
     cache = book.cache()
     finished: list[Run] = []
     runs = [Run(chapter, book.execution / "running" / chapter.name.replace("/", "-")) for chapter in chapters]
-    with ThreadPoolExecutor(PROCESSES) as pool:
-        pending = {pool.submit(execute_one, book, run): run for run in runs}
-        try:
-            while pending:
-                for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                    run = pending.pop(future)
-                    future.result()
-                    finished.append(run)
-                    keep(book, cache, run)
-                    report(run, len(finished), len(runs))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for run in pending.values():
-                stop(run)
-            raise
+    # One thread talks to all kernels: the client's set-up is not safe in several. Not the main one, where it would take over Ctrl-C.
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    turns = asyncio.Semaphore(PROCESSES)
+    pending = {asyncio.run_coroutine_threadsafe(execute_one(book, run, turns), loop): run for run in runs}
+    try:
+        while pending:
+            for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                run = pending.pop(future)
+                future.result()
+                finished.append(run)
+                keep(book, cache, run)
+                report(run, len(finished), len(runs))
+    finally:
+        for future, run in pending.items():
+            future.cancel()
+            stop(run)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
     return finished
 
 
-def execute_one(book: Book, run: Run) -> None:
+async def execute_one(book: Book, run: Run, turns: asyncio.Semaphore) -> None:
     """Run one chapter in a kernel of its own."""
     shutil.rmtree(run.figures, ignore_errors=True)
     run.figures.mkdir(parents=True)
@@ -235,18 +243,19 @@ def execute_one(book: Book, run: Run) -> None:
         # quiet about its connection to this machine being in the clear
         extra_arguments=["--Application.log_level=ERROR"],
     )
-    started = time.monotonic()
-    try:
-        run.client.execute(env=environment)
-    except CellExecutionError as error:
-        run.failure = f"{where(run)}: {error.ename}: {error.evalue}\n{plain(error.traceback)}"
-    except CellTimeoutError:
-        run.failure = f"{where(run)}: not finished after {CELL_TIMEOUT} s"
-    except DeadKernelError:
-        run.failure = f"{where(run)}: the kernel died"
-    except Exception as error:  # whatever stops one chapter must not stop the others
-        run.failure = f"not run: {type(error).__name__}: {error}"
-    run.seconds = time.monotonic() - started
+    async with turns:
+        started = time.monotonic()
+        try:
+            await run.client.async_execute(env=environment)
+        except CellExecutionError as error:
+            run.failure = f"{where(run)}: {error.ename}: {error.evalue}\n{plain(error.traceback)}"
+        except CellTimeoutError:
+            run.failure = f"{where(run)}: not finished after {CELL_TIMEOUT} s"
+        except DeadKernelError:
+            run.failure = f"{where(run)}: the kernel died"
+        except Exception:  # noqa: BLE001 - whatever stops one chapter must not stop the others
+            run.failure = f"not run:\n{traceback.format_exc()}"
+        run.seconds = time.monotonic() - started
 
 
 def where(run: Run) -> str:
@@ -279,7 +288,7 @@ def report(run: Run, number: int, total: int) -> None:
 
 
 def stop(run: Run) -> None:
-    """Kill a running chapter's kernel; the thread that waits for it ends by itself."""
+    """Kill a running chapter's kernel."""
     provisioner = getattr(getattr(run.client, "km", None), "provisioner", None)
     process = getattr(provisioner, "process", None)
     if process is not None:
