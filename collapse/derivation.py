@@ -176,7 +176,7 @@ def _limit_covariance(plan: Plan, exact: bool) -> NDArray[Any]:
 
 def _contributions(plan: Plan, exact: bool) -> NDArray[Any]:
     if not exact:
-        return _spread(plan, _inverse(plan))
+        return np.asarray(_spread(plan, _inverse(plan)) + 0.0)  # LAPACK leaves negative zeros
     A, c = plan.feedback(True), plan.exact_weight(True).copy()
     for g in range(1, plan.generations):
         c[g] = c[g] + A[g, :g] @ c[:g]
