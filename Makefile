@@ -3,6 +3,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ENVIRONMENT := .venv/made
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet
+
+# one thread for each process: two processes with two threads each are many times slower on two cores
+export OMP_NUM_THREADS := 1
+export OPENBLAS_NUM_THREADS := 1
 
 .PHONY: book test lab bench lock clean
 
@@ -25,15 +30,17 @@ lab: $(ENVIRONMENT)
 	$(BIN)/jupyter lab --ServerApp.default_url=/lab/tree/book
 
 bench: $(ENVIRONMENT)
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks
 
-# The environment is made anew when the lock file or the package's metadata change.
-# pip refuses hashes on an editable install, hence two steps.
-$(ENVIRONMENT): requirements.lock pyproject.toml
-	rm -rf .venv
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+# Made anew when the lock file changes; the package itself, an editable install, when its metadata change.
+# Two steps, since pip refuses hashes on an editable install.
+$(ENVIRONMENT): .venv/locked pyproject.toml
+	$(INSTALL) --no-deps --no-build-isolation --editable .
+	touch $@
+
+.venv/locked: requirements.lock
+	$(PYTHON) -m venv --clear .venv
+	$(INSTALL) --require-hashes --requirement requirements.lock
 	touch $@
 
 # Resolves all versions anew, within pyproject.toml's bounds. The binder's file is a subset under the same pins.
