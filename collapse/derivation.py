@@ -144,11 +144,10 @@ def _inverse(plan: Plan) -> Array:
 
 def _spread(plan: Plan, inverse: Array) -> Array:
     """c = (I - A)^-1 W, shape (G, B)."""
-    read = [plan.source == s for s in range(plan.generations + 1)]
-    if all(mask.sum() <= 1 for mask in read[1:]):
+    real = plan.source == 0
+    if np.bincount(plan.source[~real]).max(initial=0) <= 1:
         # with one batch to a source, W's columns are those of A = I - (I - A), and (I - A)^-1 A = (I - A)^-1 - I
         out = np.empty((plan.generations, plan.batches))
-        real = read[0]
         synthetic = plan.source[~real] - 1
         out[:, ~real] = inverse[:, synthetic]
         out[synthetic, np.flatnonzero(~real)] = 0.0

@@ -316,7 +316,11 @@ class _Pool:
         if self.table is not None:
             B, R, k = self.table.shape
             return np.asarray(self.weight[g] @ self.table.reshape(B, R * k)).reshape(R, k)
-        self.sum = self.newest if self.decay[g] == 0 else self.decay[g] * self.sum + self.share[g] * self.newest
+        if self.decay[g] == 0:
+            self.sum = self.newest
+        else:
+            self.sum = self.decay[g] * self.sum
+            self.sum += self.share[g] * self.newest
         return self.sum
 
     def drop(self, good: NDArray[np.bool_]) -> None:
