@@ -8,7 +8,6 @@ import html
 import io
 import json
 import os
-import platform
 import re
 import subprocess
 import time
@@ -16,18 +15,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from collapse import plot
+from collapse.risk import versions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-DISTRIBUTION = "collapse-companion"
 DPI = 200
 """Dots per inch of the PNG files: twice what a screen shows at print size."""
 
@@ -102,7 +100,8 @@ def write(
     Raises
     ------
     ValueError
-        If the label is no label, columns differ in length, or a parameter cannot be written as JSON.
+        If the label is no label, columns differ in length or hold something else than scalars, a parameter cannot be written as JSON,
+        or the seed is no whole number.
 
     Examples
     --------
@@ -120,12 +119,12 @@ def write(
             f"expected a label of lower-case words joined by hyphens, not ending in -dark or -narrow, got {label!r}; "
             "name the figure after what it shows, such as 'ratio-by-generation'"
         )
+    if seed is not None and not isinstance(seed, (int, np.integer)):
+        raise ValueError(f"expected a whole number or None as seed, got {seed!r}; give the seed that the numbers were simulated with")
     # everything that can be refused is refused before a file is written
     table = _csv(numbers)
     described = _described(parameters)
     target = Path(folder or os.environ.get("COLLAPSE_FIGURES") or "_figures").absolute()
-    target.mkdir(parents=True, exist_ok=True)
-
     files = {f"{label}.csv": table.encode()}
     for theme in ("light", "dark"):
         for width, inches, suffix in ((plot.WIDE, height, ""), (plot.NARROW, narrow_height, "-narrow")):
@@ -136,13 +135,14 @@ def write(
     record = {
         "label": label,
         "parameters": described,
-        "seed": seed,
+        "seed": None if seed is None else int(seed),
         "versions": versions(),
         **provenance(),
         "inches": {"wide": [plot.WIDE, height], "narrow": [plot.NARROW, narrow_height]},
         "files": {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)},
     }
     files[f"{label}.json"] = (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode()
+    target.mkdir(parents=True, exist_ok=True)
     for name, data in files.items():
         (target / name).write_bytes(data)
     return Bundle(label, target, tuple(sorted(files)))
@@ -173,12 +173,6 @@ def manifest(folder: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
             )
         records[record["label"]] = record
     return records
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python, numpy, scipy, matplotlib and this package."""
-    names = ("numpy", "scipy", "matplotlib", DISTRIBUTION)
-    return {"python": platform.python_version(), **{name: _version(name) for name in names}}
 
 
 @cache
@@ -254,10 +248,15 @@ def _drawn(draw: Callable[[Figure], object], inches: tuple[float, float], theme:
             stream = io.BytesIO()
             figure.savefig(stream, format=extension, dpi=DPI, metadata=undated[extension])
             drawn[extension] = stream.getvalue()
+            # one layout for all formats, computed once
+            figure.set_layout_engine("none")
     return drawn
 
 
 def _csv(numbers: Mapping[str, Sequence[Any] | np.ndarray[Any, Any]]) -> str:
+    for name, values in numbers.items():
+        if isinstance(values, str) or not hasattr(values, "__iter__"):
+            raise ValueError(f"expected a sequence as column {name!r}, got {values!r}; one value for each row")
     columns = {name: list(values) for name, values in numbers.items()}
     lengths = {name: len(values) for name, values in columns.items()}
     if not columns or len(set(lengths.values())) != 1:
@@ -297,13 +296,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Fraction):
         return str(value)
     raise TypeError(f"no JSON for {type(value).__name__}")
-
-
-def _version(distribution: str) -> str:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def _git(folder: Path, *words: str) -> str | None:

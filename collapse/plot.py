@@ -95,7 +95,6 @@ def style(theme: Theme = "light") -> Iterator[None]:
         "axes.axisbelow": True,
         "axes.edgecolor": muted,
         "axes.facecolor": ground,
-        "axes.formatter.use_mathtext": True,
         "axes.grid": True,
         "axes.labelcolor": ink,
         "axes.labelsize": 9,
