@@ -4,12 +4,11 @@
 const LIMIT = Math.PI ** 2 / 6;
 const HEIGHT = 270;
 const MARGIN = { top: 34, right: 14, bottom: 44, left: 48 };
-const CHARACTER = 7.2; // mean width of a character of the figure's text, in px
 // The axes end at round numbers, so that a curve moves in its frame and not the frame with the curve.
 const LAST_GENERATIONS = [10, 20, 50, 100, 200];
 const HIGHEST_RATIOS = [1, 10, 100, 1000, 10000].flatMap((power) => [1.8, 2.5, 4, 6, 10].map((top) => top * power));
 
-const percent = (share) => `${Number((100 * share).toPrecision(3))} %`;
+const percent = (share) => `${Number((100 * share).toPrecision(3))}\u00a0%`;
 
 const MEANING = {
   discard: "Each generation trains on the latest synthetic batch alone.",
@@ -18,8 +17,11 @@ const MEANING = {
   "fixed real share": "Each generation gives a fixed share of the weight to the real data, the rest to the latest synthetic batch.",
   window: "Each generation trains on the latest few batches; the real data are one of them at first.",
 };
-const called = (name, { realShare, window }) =>
-  ({ "fixed real share": `a fixed real share of ${percent(realShare)}`, window: `a window of ${window} batch${window > 1 ? "es" : ""}` })[name] ?? name;
+
+function called(name, { realShare, window }) {
+  if (name === "fixed real share") return `a fixed real share of ${percent(realShare)}`;
+  return name === "window" ? `a window of ${window} batch${window > 1 ? "es" : ""}` : name;
+}
 
 const CONTROLS = [
   { name: "generations", label: "Generations", min: 2, max: 200, step: 1, say: String },
@@ -27,6 +29,9 @@ const CONTROLS = [
   { name: "real_share", label: "Weight on the real data", min: 0, max: 1, step: 0.01, say: percent, only: "fixed real share" },
   { name: "window", label: "Window, in batches", min: 1, max: 50, step: 1, say: String, only: "window" },
 ];
+
+// JupyterLab would take the arrow keys for itself, to fold headings.
+const OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
 
 let made = 0;
 
@@ -61,9 +66,10 @@ function ticks(low, high, most) {
 // What happens after the last generation shown.
 function verdict({ name, generations, window }, { limit, rate }) {
   if (limit !== undefined) return `it levels off at ${plain(limit, 5)}, where they are worth ${rowsWorth(limit)}`;
-  const pace = `${plain(rate, 3)} a generation in the end`;
-  if (name === "window" && generations <= window) return `so far the window holds everything, as augment does, but later the ratio grows by ${pace}: collapse`;
-  return name === "window" ? `the ratio grows without end, by ${pace}: collapse` : `the ratio grows without end, by ${plain(rate, 3)} a generation: collapse`;
+  const pace = `${plain(rate, 3)} a generation`;
+  if (name !== "window") return `the ratio grows without end, by ${pace}: collapse`;
+  if (generations > window) return `the ratio grows without end, by ${pace} in the end: collapse`;
+  return `so far the window holds everything, as augment does, but later the ratio grows by ${pace}: collapse`;
 }
 
 function drawCurve(svg, width, name, values) {
@@ -98,24 +104,37 @@ function drawCurve(svg, width, name, values) {
   shape(svg, "polyline", { class: "curve", points: points.join(" ") });
   shape(svg, "circle", { class: "end", cx: x(G), cy: y(last), r: 4 });
 
-  // The curve's name stands to the right of its end where there is room, otherwise above it, or below where pi^2/6 is just above.
-  const text = `${name} ${plain(last, 4)}`;
-  const beside = x(G) + 10 + text.length * CHARACTER <= right;
-  const gap = y(last) - y(LIMIT);
-  const below = gap > -4 && gap < 34;
-  const label = beside
-    ? { x: x(G) + 10, y: y(last) + (Math.abs(gap) < 14 ? (gap >= 0 ? 18 - gap / 2 : -6) : 4), "text-anchor": "start" }
-    : { x: Math.max(x(G), MARGIN.left + text.length * CHARACTER), y: y(last) + (below ? 20 : -10), "text-anchor": "end" };
-  shape(svg, "text", { class: "name", ...label }, text);
-
-  // The limit's label stands above its line, at the right, unless something else does.
-  const left = right - 13 * CHARACTER;
-  const labelLeft = label["text-anchor"] === "end" ? label.x - text.length * CHARACTER : label.x;
-  const taken = (low, high) =>
-    (label.y > low && label.y - 12 < high && labelLeft + text.length * CHARACTER > left) ||
-    values.some((value, i) => x(i + 1) > left && y(value) > low && y(value) < high);
-  const under = taken(y(LIMIT) - 18, y(LIMIT)) && y(LIMIT) + 18 < bottom;
-  shape(svg, "text", { class: "title", x: right, y: y(LIMIT) + (under ? 16 : -6), "text-anchor": "end" }, "π²/6 = 1.6449");
+  // Each label takes the first place where it covers neither the curve nor the line nor another label.
+  const covered = [];
+  for (let px = MARGIN.left; px <= x(G); px += 3) {
+    const g = 1 + ((px - MARGIN.left) / (right - MARGIN.left)) * (xEnd - 1);
+    const before = Math.min(Math.floor(g), G - 1);
+    const py = y(values[before - 1] + (g - before) * (values[before] - values[before - 1]));
+    covered.push({ left: px, right: px, top: py, bottom: py });
+  }
+  covered.push({ left: MARGIN.left, right, top: y(LIMIT), bottom: y(LIMIT) });
+  const write = (kind, text, places) => {
+    const node = shape(svg, "text", { class: kind }, text);
+    const wide = node.getComputedTextLength();
+    const boxes = places.map(([anchor, px, py]) => {
+      const left = anchor === "start" ? px : Math.max(px - wide, MARGIN.left);
+      return { left, right: left + wide, top: py - 12, bottom: py + 3 };
+    });
+    const free = (box) =>
+      box.right <= right + 1 && box.bottom < bottom && box.top > 18 &&
+      covered.every((other) => box.left > other.right || box.right < other.left || box.top > other.bottom || box.bottom < other.top);
+    const box = boxes.find(free) ?? boxes[0];
+    covered.push(box);
+    node.setAttribute("x", box.left);
+    node.setAttribute("y", box.bottom - 3);
+  };
+  // the name stays on the curve's side of the line, else it would seem to name the line
+  const shifts = last < LIMIT ? [20, 28, 36, 52, -10, -18, -26, -42] : [-10, -18, -26, -42, 20, 28, 36, 52];
+  const beside = (last < LIMIT ? [4, 16, 24] : [4, -8, -16]).map((shift) => ["start", x(G) + 10, y(last) + shift]);
+  write("name", `${name} ${plain(last, 4)}`, [...beside, ...shifts.map((shift) => ["end", x(G), y(last) + shift])]);
+  const sides = [["end", right], ["start", MARGIN.left + 8], ["end", right - 80]];
+  const around = sides.flatMap(([anchor, px]) => [-6, 16].map((shift) => [anchor, px, y(LIMIT) + shift]));
+  write("title", "π²/6 = 1.6449", around);
 }
 
 function render({ model, el }) {
@@ -125,7 +144,7 @@ function render({ model, el }) {
 
   const choice = element(panel, "div", { class: "control" });
   element(choice, "label", { for: `${prefix}-workflow` }, "Workflow");
-  const select = element(choice, "select", { id: `${prefix}-workflow`, name: "workflow" });
+  const select = element(choice, "select", { id: `${prefix}-workflow`, name: "workflow", ...OWN_KEYS });
   for (const name of WORKFLOWS) element(select, "option", { value: name }, name);
 
   const put = (name, value) => {
@@ -139,7 +158,7 @@ function render({ model, el }) {
     const box = element(panel, "div", { class: "control" });
     element(box, "label", { for: `${prefix}-${name}` }, label);
     const shown = element(box, "span", { class: "value", "aria-hidden": "true" });
-    const input = element(box, "input", { id: `${prefix}-${name}`, name, type: "range", min, max, step });
+    const input = element(box, "input", { id: `${prefix}-${name}`, name, type: "range", min, max, step, ...OWN_KEYS });
     input.addEventListener("input", () => put(name, input.valueAsNumber));
     return { ...control, box, shown, input };
   });
@@ -151,7 +170,8 @@ function render({ model, el }) {
 
   const draw = () => {
     const name = model.get("workflow");
-    const state = { generations: model.get("generations"), kept: model.get("kept"), realShare: model.get("real_share"), window: model.get("window") };
+    const [generations, kept, realShare, window] = CONTROLS.map((control) => model.get(control.name));
+    const state = { generations, kept, realShare, window };
     const values = ratio(workflow(name, state));
     const last = values[values.length - 1];
 
@@ -164,13 +184,15 @@ function render({ model, el }) {
       shown.textContent = say(value);
       input.setAttribute("aria-valuetext", say(value));
     }
-    meaning.textContent = MEANING[name] + (state.kept < 1 ? ` Each fit after the first reads ${percent(state.kept)} of those rows, drawn anew.` : "");
+    meaning.textContent = MEANING[name];
+    if (kept < 1) meaning.append(` Each fit after the first reads ${percent(kept)} of those rows, drawn anew.`);
 
     const width = Math.floor(chart.clientWidth);
     if (width > 0) drawCurve(svg, Math.max(width, 240), name, values);
-    svg.setAttribute("aria-label", `Risk ratio against generation under ${name}: from 1 to ${plain(last, 6)} at generation ${values.length}, with a line at π²/6.`);
+    const course = `from 1 to ${plain(last, 6)} at generation ${generations}, with a line at π²/6.`;
+    svg.setAttribute("aria-label", `Risk ratio against generation under ${name}: ${course}`);
 
-    summary.replaceChildren(`After ${values.length} generations of ${called(name, state)} your 1,000 rows are worth `);
+    summary.replaceChildren(`After ${generations} generations of ${called(name, state)} your 1,000 rows are worth `);
     element(summary, "data", { class: "worth", value: 1000 / last }, rowsWorth(last));
     summary.append(": the excess risk is ");
     element(summary, "data", { class: "ratio", value: last }, plain(last, 6));
