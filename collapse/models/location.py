@@ -53,7 +53,7 @@ class Median(DrawsFromTruth):
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.law, str) or self.law not in LAWS:
+        if self.law not in tuple(LAWS):
             raise ValueError(f"law must be one of {', '.join(LAWS)}; it is {self.law!r}.")
         check_number(self.location, "location")
         check_number(self.scale, "scale", 0)
