@@ -1,9 +1,10 @@
-"""One thread for linear algebra, set before numpy is imported: two busy workers with two threads each run many times slower."""
+"""Set before numpy is imported: one thread for linear algebra (two busy workers with two threads each run many times slower), no window."""
 
 import os
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"
+os.environ["MPLBACKEND"] = "Agg"
 
 from hypothesis import settings
 

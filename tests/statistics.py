@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
+from collapse import Risk
+
 FALSE_ALARM = 1e-6
 MISSED = 1e-6
 
@@ -49,3 +51,9 @@ def assert_same_law(first: ArrayLike, second: ArrayLike, *, detects: float) -> N
     grid = np.union1d(first, second)
     distance = np.abs(np.searchsorted(first, grid, "right") / N - np.searchsorted(second, grid, "right") / M).max()
     assert distance <= alarm, f"the laws differ: distance {distance:.3f} between distribution functions"
+
+
+def assert_risks_agree(simulated: Risk, derived: Risk, *, detects: float, allowance: float = 0.0, unit: float = 1.0) -> None:
+    """Assert that a simulation has the derived ratios, and the derived risks in the given unit."""
+    assert_agree(simulated.ratio, simulated.stderr, derived.ratio, detects=detects, allowance=allowance)
+    assert_agree(simulated.risk, simulated.risk_stderr, unit * derived.risk, detects=detects, allowance=allowance)
