@@ -93,7 +93,7 @@ class Visit:
 def shown(page: Page, index: int = 0) -> tuple[float, float, int]:
     """Ratio and worth at full precision, and the number of generations drawn."""
     view = page.locator(".collapse-explorer").nth(index)
-    ratio, worth = (float(view.locator(f"data.{name}").get_attribute("value") or "nan") for name in ("ratio", "worth"))
+    ratio, worth = (float(view.locator(f"data.{name}").get_attribute("value") or "nan") for name in ("excess", "worth"))
     return ratio, worth, len((view.locator(".curve").get_attribute("points") or "").split())
 
 
@@ -354,17 +354,19 @@ def test_fits_a_telephone(browser: Browser, tmp_path: Path, theme: str) -> None:
 
 @pytest.mark.usefixtures("static")
 @pytest.mark.parametrize(
-    ("attributes", "scheme", "dark"),
+    ("html", "body", "scheme", "dark"),
     [
-        ('data-theme="dark"', "light", True),
-        ('data-theme="light"', "dark", False),
-        ("", "dark", True),
-        ("", "light", False),
+        ('data-theme="dark"', "", "light", True),
+        ('data-theme="light"', "", "dark", False),
+        ("", "", "dark", True),
+        ("", "", "light", False),
+        ("", 'data-jp-theme-light="false"', "light", True),
+        ("", 'data-jp-theme-light="true"', "dark", False),
     ],
 )
-def test_follows_the_theme(browser: Browser, tmp_path: Path, attributes: str, scheme: str, dark: bool) -> None:
+def test_follows_the_theme(browser: Browser, tmp_path: Path, html: str, body: str, scheme: str, dark: bool) -> None:
     path = tmp_path / "page.html"
-    path.write_text(document(widgets.explorer("discard")).replace('data-theme="light"', attributes))
+    path.write_text(document(widgets.explorer("discard")).replace('data-theme="light"', html).replace("<body", f"<body {body}"))
     visit = Visit(browser, path.as_uri(), color_scheme=scheme)
     stroke = visit.page.locator(".curve").evaluate("(e) => getComputedStyle(e).stroke")
     assert stroke == ("rgb(255, 112, 67)" if dark else "rgb(200, 16, 46)")
@@ -528,7 +530,7 @@ def test_live_in_jupyterlab(browser: Browser, lab: tuple[str, Path]) -> None:
     view = page.locator(".collapse-explorer")
     expect(view).to_be_visible(timeout=60_000)
     # the second cell changed the trait, and the picture followed
-    expect(view.locator("data.ratio")).to_have_attribute("value", re.compile(r"^1\.61"), timeout=20_000)
+    expect(view.locator("data.excess")).to_have_attribute("value", re.compile(r"^1\.61"), timeout=20_000)
     slider = view.get_by_label("Generations")
     slider.focus()
     page.keyboard.press("ArrowRight")

@@ -195,7 +195,7 @@ function render({ model, el }) {
     summary.replaceChildren(`After ${generations} generations of ${called(name, state)} your 1,000 rows are worth `);
     element(summary, "data", { class: "worth", value: 1000 / last }, rowsWorth(last));
     summary.append(": the excess risk is ");
-    element(summary, "data", { class: "ratio", value: last }, plain(last, 6));
+    element(summary, "data", { class: "excess", value: last }, plain(last, 6));
     summary.append(` times that of the real data alone; ${verdict({ name, ...state }, fate(name, state))}.`);
   };
 

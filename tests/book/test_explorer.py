@@ -44,10 +44,12 @@ def test_answers_in_the_page(site, address, browser, page, width, theme, over):
         slider.fill("99")
         slider.focus()
         tab.keyboard.press("ArrowRight")
-        value = float(view.locator("data.ratio").get_attribute("value"))
+        value = float(view.locator("data.excess").get_attribute("value"))
         assert value == pytest.approx(collapse.derive(collapse.workflows.subsample(100)).ratio[-1], rel=1e-12)
         assert "After 100 generations of subsample your 1,000 rows are worth 344" in view.locator("[aria-live]").inner_text()
         assert len(view.locator(".curve").get_attribute("points").split()) == 100
+        # the sentence flows: no class of the theme turns a number in it into a block
+        assert all(number.bounding_box()["width"] < 100 for number in view.locator("data").all())
         # the book's own style leaves the controls as they are, and the picture inside the column
         frame, column = view.locator("svg").bounding_box(), tab.locator("article").bounding_box()
         assert frame["x"] >= column["x"] - 1
