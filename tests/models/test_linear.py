@@ -141,3 +141,19 @@ nan = np.nan
 def test_bad_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         models.LinearRegression(**{"X": X} | arguments)
+
+
+class LabelsFromTheTruth(models.LinearRegression):
+    def draw(self, theta, rows, rng):
+        return super().draw(np.broadcast_to(self.truth, theta.shape), rows, rng)
+
+    def draw_statistic(self, theta, rows, rng):
+        return super().draw_statistic(np.broadcast_to(self.truth, theta.shape), rows, rng)
+
+
+@pytest.mark.parametrize("plan", [workflows.discard(5), workflows.augment(5), WHOLE], ids=lambda plan: plan.name)
+@pytest.mark.parametrize("kind", [lambda model: model, RowsAlone], ids=["statistics", "rows"])
+def test_labels_drawn_from_the_truth_are_caught(plan, kind):
+    simulated = simulate(plan, model=kind(LabelsFromTheTruth(X, BETA, sigma=3)), replications=10_000, rng=2)
+    with pytest.raises(AssertionError, match="estimates differ"):
+        assert_risks_agree(simulated, derive(plan, model=MODEL), detects=0.2)

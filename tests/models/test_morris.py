@@ -7,7 +7,7 @@ from fractions import Fraction as F
 import numpy as np
 import pytest
 
-from collapse import derive, models, simulate, workflows
+from collapse import Plan, derive, models, simulate, workflows
 from collapse.models import WithStatistic
 from tests.plans import typed
 from tests.statistics import assert_agree, assert_risks_agree, assert_same_law
@@ -39,6 +39,16 @@ def test_simulated_risk_is_the_exact_risk_at_n(model, plan):
     replications = 200_000 if plan.reads_whole_batches else 40_000
     simulated = simulate(plan, model=model, n=n, replications=replications, rng=11)
     assert_risks_agree(simulated, derive(plan, model=model, n=n), detects=0.06 if plan.reads_whole_batches else 0.15)
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_number_of_rows_that_is_not_whole_is_rounded_at_random_with_its_mean(replace):
+    plan = Plan([0, 1], [1, 1], [[1, 0], [0.5, 0.5]], [[0.3125, 1], [1, 0.3125]], replace=replace)
+    model = models.Poisson(2)
+    simulated, derived = simulate(plan, model=model, n=4, replications=200_000, rng=1), derive(plan, model=model, n=4)
+    # 1.25 rows: one of them with probability 3/4, two with 1/4, so that E[1 / rows] = 7/8
+    assert derived.risk[0] == pytest.approx(2 * (1 / 4 + 7 / 8 * 3 / 4) if replace else 2 * 7 / 8)
+    assert_risks_agree(simulated, derived, detects=0.1)
 
 
 @each_family
