@@ -1,0 +1,137 @@
+"""Formulas of the chapter "Exact at every n", typed here once more, against derive and simulate."""
+
+from fractions import Fraction
+from itertools import combinations, product
+from math import comb, pi, prod, sin, sinh, sqrt
+
+import numpy as np
+import pytest
+
+from collapse import derive, models, simulate
+from collapse.workflows import augment, discard, subsample
+from tests.statistics import assert_agree
+
+HALF = Fraction(1, 2)
+
+# model with rational parameters, V(mu*), v2
+FAMILIES = [
+    (models.Normal(Fraction(1, 3), Fraction(3, 2)), Fraction(9, 4), 0),
+    (models.Poisson(Fraction(5, 2)), Fraction(5, 2), 0),
+    (models.Bernoulli(Fraction(1, 5)), Fraction(4, 25), -1),
+    (models.Binomial(5, Fraction(1, 5)), Fraction(4, 5), -Fraction(1, 5)),
+    (models.Exponential(Fraction(2)), Fraction(4), 1),
+    (models.Gamma(3, Fraction(2)), Fraction(4, 3), Fraction(1, 3)),
+    (models.NegativeBinomial(2, Fraction(3)), Fraction(15, 2), HALF),
+]
+
+
+@pytest.mark.parametrize(("model", "V", "v2"), FAMILIES, ids=lambda value: type(value).__name__)
+def test_closed_forms_in_fractions(model, V, v2):
+    n, G = 7, 12
+    flat = derive(discard(G), model=model, n=n, exact=True).risk
+    pooled = derive(augment(G), model=model, n=n, exact=True).risk
+    for g in range(1, G + 1):
+        if v2 == 0:
+            assert flat[g - 1] == V * g / n
+            assert pooled[g - 1] == V * sum(Fraction(1, k * k) for k in range(1, g + 1)) / n
+        else:
+            v2 = Fraction(v2)
+            assert flat[g - 1] == V / v2 * ((1 + v2 / n) ** g - 1)
+            assert pooled[g - 1] == V / v2 * (prod(1 + v2 / (n * k * k) for k in range(1, g + 1)) - 1)
+
+
+@pytest.mark.parametrize(("v2", "model"), [(1.0, models.Exponential(1)), (-1.0, models.Bernoulli(0.3)), (0.5, models.Gamma(2, 1))])
+def test_limit_of_augment(v2, model):
+    n, G = 20, 4000
+    x = pi * sqrt(abs(v2) / n)
+    limit = n / v2 * ((sinh(x) if v2 > 0 else sin(x)) / x - 1)
+    ratio = derive(augment(G), model=model, n=n).ratio[-1]
+    # what is left of the sum after G terms lies between 0 and about 1/G
+    assert 0 < limit - ratio < 1.1 / G
+    assert limit == pytest.approx(pi**2 / 6 * (1 + pi**2 * v2 / (20 * n)), rel=2 / n**2)
+
+
+def enumerate_counts(p, n, weights):
+    """Covariance of a Bernoulli chain's fits: fit g is the mean of batches with the weights of row g, batch g + 1 follows it."""
+    G = len(weights)
+    total = np.full((G, G), Fraction(0))
+    for counts in product(range(n + 1), repeat=G):
+        mean = [sum(w * Fraction(k, n) for w, k in zip(row, counts, strict=True)) for row in weights]
+        chance = prod(comb(n, k) * q**k * (1 - q) ** (n - k) for k, q in zip(counts, [p, *mean[:-1]], strict=True))
+        total += chance * np.outer([m - p for m in mean], [m - p for m in mean])
+    return total
+
+
+def test_enumeration_of_whole_batches():
+    p, n, model = Fraction(1, 5), 3, models.Bernoulli(Fraction(1, 5))
+    third = Fraction(1, 3)
+    tables = {discard: [[1, 0, 0], [0, 1, 0], [0, 0, 1]], augment: [[1, 0, 0], [HALF, HALF, 0], [third, third, third]]}
+    for workflow, weights in tables.items():
+        assert (derive(workflow(3), model=model, n=n, exact=True).covariance == enumerate_counts(p, n, weights)).all()
+
+
+def test_enumeration_of_a_subsample():
+    """Four rows, two generations: fit 2 reads two rows of each batch, each of the 6 x 6 pairs equally likely."""
+    p, n = Fraction(1, 3), 4
+    total = np.full((2, 2), Fraction(0))
+    pairs = list(combinations(range(n), 2))
+    for real in product((0, 1), repeat=n):
+        first = Fraction(sum(real), n)
+        for synthetic in product((0, 1), repeat=n):
+            chance = prod(p if y else 1 - p for y in real) * prod(first if y else 1 - first for y in synthetic)
+            for a, b in product(pairs, repeat=2):
+                second = Fraction(real[a[0]] + real[a[1]] + synthetic[b[0]] + synthetic[b[1]], 4)
+                total += chance / len(pairs) ** 2 * np.outer([first - p, second - p], [first - p, second - p])
+    assert (derive(subsample(2), model=models.Bernoulli(p), n=n, exact=True).covariance == total).all()
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        models.Normal(0, 1),
+        models.Poisson(2),
+        models.Bernoulli(0.2),
+        models.Binomial(5, 0.2),
+        models.Exponential(1),
+        models.Gamma(2, 1),
+        models.NegativeBinomial(2, 1),
+    ],
+    ids=repr,
+)
+def test_simulated_families(model):
+    n, G = 50, 10
+    for workflow in (discard, augment):
+        plan = workflow(G)
+        risk = simulate(plan, model=model, n=n, replications=40_000, rng=7)
+        assert_agree(risk.risk, risk.risk_stderr, derive(plan, model=model, n=n).risk, detects=0.13)
+
+
+@pytest.mark.parametrize("model", [models.Bernoulli(0.2), models.Exponential(1)], ids=repr)
+def test_simulated_subsample(model):
+    plan = subsample(8)
+    risk = simulate(plan, model=model, n=20, replications=20_000, rng=8)
+    assert_agree(risk.risk, risk.risk_stderr, derive(plan, model=model, n=20).risk, detects=0.2)
+
+
+def test_multinomial_exercise():
+    """E|p_hat - p|^2 of three classes under discard: V = 1 - |p|^2, v2 = -1."""
+    p, n, R = np.array([0.5, 0.3, 0.2]), 30, 40_000
+    rng = np.random.default_rng(9)
+    theta = np.tile(p, (R, 1))
+    for _ in range(4):
+        theta = rng.multinomial(n, theta) / n
+    error = ((theta - p) ** 2).sum(axis=1)
+    assert_agree(error.mean(), error.std() / np.sqrt(R), (1 - p @ p) * (1 - (1 - 1 / n) ** 4), detects=0.1)
+
+
+@pytest.mark.parametrize("law", ["normal", "logistic"])
+def test_median(law):
+    model, n = models.Median(law), 101
+    with pytest.raises(ValueError, match="no exact form at finite n is known"):
+        derive(augment(2), model=model, n=n)
+    flat = simulate(discard(4), model=model, n=11, replications=40_000, rng=10)
+    assert_agree(flat.ratio, flat.stderr, [1, 2, 3, 4], detects=0.2)
+    # 5/4 - 1/sqrt(2 pi n), with 1/(2 n) for the next term; 5/4 itself is refused
+    pooled = simulate(augment(2), model=model, n=n, replications=120_000, rng=11)
+    assert_agree(pooled.ratio[1], pooled.stderr[1], 1.25 - 1 / sqrt(2 * pi * n), detects=0.03, allowance=0.5 / n / 1.25)
+    assert 1.25 - pooled.ratio[1] > 4.75 * pooled.stderr[1]
