@@ -133,8 +133,8 @@ def test_augment_never_separates(name: str) -> None:
     assert np.all(risk.failed == 0)
 
 
-def bracket(X: Array, y: Array, X_loss: Array, y_loss: Array) -> float:
-    """The proposition's bracket at the maximum-likelihood fit, its derivatives by finite differences."""
+def constant(X: Array, y: Array, X_loss: Array, y_loss: Array) -> float:
+    """kappa of the proposition at the maximum-likelihood fit, its derivatives by finite differences."""
     theta = LogisticRegression(X, y=y).truth
 
     def gradient(at: Array, rows: Array, labels: Array) -> Array:
@@ -160,9 +160,9 @@ def bracket(X: Array, y: Array, X_loss: Array, y_loss: Array) -> float:
 
 
 @pytest.mark.parametrize("name", ["titanic", "diabetes", "heart"])
-def test_bracket_on_the_real_labels_is_half_the_columns(name: str) -> None:
+def test_constant_on_the_real_labels_is_half_the_columns(name: str) -> None:
     X, y, _, _ = split(name)
-    assert bracket(X, y, X, y) == pytest.approx(X.shape[1] / 2, rel=1e-4)
+    assert constant(X, y, X, y) == pytest.approx(X.shape[1] / 2, rel=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_rise_of_the_test_loss_holds_the_drift() -> None:
     X, y, X_test, y_test = split("heart")
     plan, copies = workflows.augment(3), 2
     risk = simulate(plan, model=observed("heart", copies), replications=8000, rng=17)
-    constant = bracket(X, y, X_test, y_test)
+    kappa = constant(X, y, X_test, y_test)
     # half the columns, or the spread alone, miss by more than 40 %
-    theory = (derive(plan).ratio - 1) * constant / (copies * len(y))
+    theory = (derive(plan).ratio - 1) * kappa / (copies * len(y))
     assert_agree((risk.risk - risk.risk[0])[1:], risk.risk_stderr[1:], theory[1:], detects=0.4, allowance=0.08)
