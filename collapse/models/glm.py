@@ -9,30 +9,48 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from collapse.models.base import Array, DrawsFromTruth, replicate
+from collapse.models.design import check_design, check_vector, rows_of_design, totals
 
-CELLS: Final = 1 << 16
-"""Replications times rows worked on at once: half a megabyte an array, so that a block stays in a core's cache."""
+CELLS: Final = 1 << 15
+"""Replications times rows worked on at once: a quarter of a megabyte an array, so that a block stays in a core's cache."""
 
-DECREMENT: Final = 1e-10
-"""Largest Newton decrement, predicted for the next iterate, at which a fit is done (mean log-likelihood, square root of twice its shortfall)."""
+DECREMENT: Final = 1e-20
+"""Newton decrement, squared and predicted for the next iterate, at which a fit is done: twice what the mean log-likelihood then lacks."""
 
 SEPARATED: Final = 1e-10
 """Share of misclassified absolute margin below which labels count as separated.
 
-Rounding leaves about 1e-15 of a true zero. An estimate that exists although the share is as small has fitted probabilities within about 1e-10 of 0 or 1,
-where a mean statistic in double precision no longer determines it.
+Rounding leaves about 1e-15 of a true zero. An estimate that exists although the share is as small has fitted probabilities within about
+1e-10 of 0 or 1, where a mean statistic in double precision no longer determines it.
 """
 
-PATIENCE: Final = 25
-"""Iterations after which a fit must be explained: a linear programme decides whether an estimate exists. Ordinary fits take three to twelve."""
+SUSPICION: Final = (8, 12)
+"""Iterations after which a fit that goes on is probably separated and worth a singular value decomposition to show it."""
+
+PATIENCE: Final = 24
+"""Iterations after which a linear programme decides whether an estimate exists. Ordinary fits take three to ten."""
 
 ITERATIONS: Final = 500
+
+SHORT: Final = 0.1
+SLACK: Final = 2.0
+"""A step is short where the Hessian is off by at most this share over it, e; then exp(3 e) squared is at most the slack."""
 
 RIDGE: Final = 1e-14
 """Added to the Hessian's diagonal, in coordinates in which the design's own Gram matrix is the identity."""
 
-SINGULAR: Final = 1e-10
+FLAT: Final = 1e-12
+"""Eigenvalue of the Hessian, in the same coordinates, below which a fit counts as separated though an estimate may exist.
+
+A mean statistic in double precision does not determine the estimate then, and labels drawn from it separate but for a chance of n times as
+much.
+"""
+
+DEPENDENT: Final = 1e-10
 """Eigenvalue of weighted rows' Gram matrix, in the same coordinates, below which they do not span the columns."""
+
+MANY: Final = 256
+"""Replications from which their systems are solved by one elimination over all of them."""
 
 SURE: Final = 1.0
 """A Newton step that moves no margin by more than this raises the likelihood: (exp(s) - 1 - s) / s^2 < 1 up to s = 1.79."""
@@ -84,31 +102,21 @@ def log_loss(theta: Array, X: Array, label: Array) -> Array:
     >>> log_loss(np.array([[0.0], [1000.0]]), X, y)
     array([  0.69314718, 500.        ])
     """
-    loss = np.empty(theta.shape[0])
-    statistic = label @ X / X.shape[0]
-    for block in _blocks(theta.shape[0], X.shape[0]):
-        margin = theta[block] @ X.T
-        # log(1 + exp(m)) without overflow: max(m, 0) + log(1 + exp(-|m|)).
-        tail = np.abs(margin)
-        np.negative(tail, out=tail)
-        np.exp(tail, out=tail)
-        np.log1p(tail, out=tail)
-        np.maximum(margin, 0.0, out=margin)
-        tail += margin
-        loss[block] = tail.mean(axis=1) - theta[block] @ statistic
-    return loss
+    return _mean_loss(theta, X, label @ X / X.shape[0])
 
 
 class LogisticRegression(DrawsFromTruth):
     """Logistic regression by maximum likelihood on a design whose rows every batch labels again.
 
-    The labels enter the fit through the mean over the batch's rows of x y alone (the link is canonical), so whole batches need no rows: their mean
-    statistics average. Real labels are either drawn from a true `beta` in every replication, or observed once and for all as `y`.
+    The labels enter the fit through the mean over the batch's rows of x y alone (the link is canonical), so whole batches need no rows:
+    their mean statistics average. Real labels are either drawn from a true `beta` in every replication, or observed once and for all as
+    `y`.
 
     Parameters
     ----------
     X : array_like, shape (n, p)
-        The whole design, finite, of full column rank, with at least as many rows as columns. A column of ones, where one is wanted, is the caller's.
+        The whole design, finite, of full column rank, with at least as many rows as columns. A column of ones, where one is wanted, is the
+        caller's.
     beta : array_like, shape (p,), optional
         True coefficients. Risk is the mean Kullback-Leibler divergence, truth against fit, over the rows of X.
     y : array_like, shape (n,), optional
@@ -128,15 +136,20 @@ class LogisticRegression(DrawsFromTruth):
     Raises
     ------
     ValueError
-        Where not exactly one of `beta` and `y` is given, or an array has the wrong shape or values, or the columns of X are linearly dependent.
+        Where not exactly one of `beta` and `y` is given, or an array has the wrong shape or values, or the columns of X are linearly
+        dependent.
 
     Notes
     -----
-    No estimate exists where a hyperplane separates the labels, completely or quasi-completely [1]_; such a fit is a row of NaN.
+    No estimate exists where a hyperplane separates the labels, completely or quasi-completely [1]_; such a fit is a row of NaN. The fit is
+    Newton's, in coordinates in which the design is orthonormal, with steps halved until they surely raise the likelihood, and ends where
+    self-concordance [2]_ bounds the next Newton decrement by 1e-10.
 
     References
     ----------
-    .. [1] A. Albert and J. A. Anderson, "On the existence of maximum likelihood estimates in logistic regression models", Biometrika 71 (1984).
+    .. [1] A. Albert and J. A. Anderson, "On the existence of maximum likelihood estimates in logistic regression models",
+       Biometrika 71 (1984).
+    .. [2] F. Bach, "Self-concordant analysis for logistic regression", Electronic Journal of Statistics 4 (2010).
 
     Examples
     --------
@@ -158,39 +171,31 @@ class LogisticRegression(DrawsFromTruth):
         y: ArrayLike | None = None,
         test: tuple[ArrayLike, ArrayLike] | None = None,
     ) -> None:
-        if (beta is None) == (y is None):
-            given = "neither" if y is None else "both"
-            raise ValueError(
-                f"expected exactly one of beta and y, got {given}: give beta to draw the real labels from a true model, or y for labels observed"
-            )
-        self.X = _design(X)
+        self.X = check_design(X)
         self.design_rows, columns = self.X.shape
+        if (beta is None) == (y is None):
+            raise ValueError("give either beta (true coefficients) or y (observed labels), and not both.")
         self.limit_risk = columns / 2
         self._likelihood = _Likelihood(self.X)
         self._label: Array | None = None
         if y is not None:
-            self._label = _labels(y, self.design_rows, "y")
+            self._label = _check_labels(y, self.design_rows, "y")
             self._statistic = self._label @ self.X / self.design_rows
             self.truth = self.fit_statistic(self._statistic[None], None)[0]
-            self._risk_X, self._risk_label = (self.X, self._label) if test is None else _test_set(test, columns)
+            self.truth.flags.writeable = False
+            self._risk_X, label = (self.X, self._label) if test is None else _check_test(test, columns)
             self._least_loss = 0.0
         else:
             if test is not None:
-                raise ValueError(
-                    "expected no test set beside a true beta, got one: risk is then measured against the truth; give y to use a test set"
-                )
-            self.truth = np.array(beta, dtype=float)
-            if self.truth.shape != (columns,):
-                raise ValueError(f"expected beta of shape ({columns},), one entry for each column of X, got {self.truth.shape}")
-            if not np.isfinite(self.truth).all():
-                raise ValueError("expected finite beta, got NaN or infinite entries; remove or replace them")
-            self._risk_X, self._risk_label = self.X, probability(self.truth[None], self.X)[0]
-            self._least_loss = float(log_loss(self.truth[None], self.X, self._risk_label)[0])
-        self.truth.flags.writeable = False
+                raise ValueError("test goes with observed labels y; with a true beta the risk is known without a test set.")
+            self.truth = check_vector(beta, columns, "beta")  # type: ignore[arg-type]
+            self._risk_X, label = self.X, probability(self.truth[None], self.X)[0]
+            self._least_loss = float(log_loss(self.truth[None], self.X, label)[0])
+        self._risk_statistic = label @ self._risk_X / self._risk_X.shape[0]
 
     def __repr__(self) -> str:
-        world = f"beta={np.array2string(self.truth, precision=4, separator=', ')}" if self._label is None else "observed labels"
-        return f"LogisticRegression(n={self.design_rows}, p={self.X.shape[1]}, {world})"
+        n, p = self.X.shape
+        return f"LogisticRegression(X {n} x {p}, {'beta' if self._label is None else 'observed y'})"
 
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         """Draw labelled rows of the design.
@@ -209,14 +214,10 @@ class LogisticRegression(DrawsFromTruth):
         ndarray, shape (R, rows, 2)
             Index of the row of X, and its label (NaN where theta is).
         """
-        replications = theta.shape[0]
-        index = self._draw_index(replications, rows, rng)
+        index = rows_of_design(self.design_rows, theta.shape[0], rows, rng)
         share = np.take_along_axis(probability(theta, self.X), index, axis=1)
-        batch = np.empty((replications, rows, 2))
-        batch[:, :, 0] = index
-        batch[:, :, 1] = rng.random(share.shape) < share
-        batch[np.isnan(theta).any(axis=1), :, 1] = np.nan
-        return batch
+        label = np.where(np.isnan(share), np.nan, rng.random(share.shape) < share)
+        return np.stack([index.astype(float), label], axis=2)
 
     def draw_real(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
         """Draw the real batch: labels from `beta` as `draw` does, or the observed labels as they are.
@@ -243,8 +244,7 @@ class LogisticRegression(DrawsFromTruth):
         if self._label is None:
             return super().draw_real(replications, rows, rng)
         self._check_observed(rows)
-        batch = np.column_stack([np.arange(rows, dtype=float), self._label])
-        return np.broadcast_to(batch, (replications, rows, 2))
+        return np.tile(np.column_stack([np.arange(rows, dtype=float), self._label]), (replications, 1, 1))
 
     def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         """Draw the mean of x y over a batch that labels the whole design rows / n times.
@@ -271,13 +271,13 @@ class LogisticRegression(DrawsFromTruth):
         copies, rest = divmod(rows, self.design_rows)
         if rest or copies < 1:
             raise ValueError(
-                f"expected rows to be a whole multiple of the design's {self.design_rows}, got {rows}: "
-                "a mean statistic stands for whole copies of the design; use draw for other sizes"
+                f"a mean statistic stands for whole copies of the design: rows must be a multiple of {self.design_rows}, not {rows}; "
+                "use draw for other sizes."
             )
         statistic = np.empty(theta.shape)
         for block in _blocks(theta.shape[0], self.design_rows):
             share = probability(theta[block], self.X)
-            lost = np.isnan(theta[block]).any(axis=1)
+            lost = np.isnan(share[:, 0])
             if copies == 1:
                 # A 53-bit uniform below the probability: exact to 2^-53.
                 count = np.less(rng.random(share.shape), share).astype(float)
@@ -314,7 +314,7 @@ class LogisticRegression(DrawsFromTruth):
         if self._label is None:
             return super().draw_real_statistic(replications, rows, rng)
         self._check_observed(rows)
-        return replicate(self._statistic, replications)
+        return np.array(replicate(self._statistic, replications))
 
     def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
         """Return the maximum-likelihood estimates for mean statistics over the whole design.
@@ -329,7 +329,8 @@ class LogisticRegression(DrawsFromTruth):
         Returns
         -------
         ndarray, shape (R, p)
-            Estimates; NaN where none exists (separation) and where the statistic is NaN.
+            Estimates; NaN where none exists (separation), or where the labels are so nearly separated that a statistic in double precision
+            does not determine it, and where the statistic is NaN.
 
         Raises
         ------
@@ -353,24 +354,19 @@ class LogisticRegression(DrawsFromTruth):
         Returns
         -------
         ndarray, shape (R, p)
-            Estimates; NaN where none exists (separation), where the weighted rows do not span the columns, and where a weighted label is NaN.
+            Estimates; NaN as in `fit_statistic`, where the rows with weight do not span the columns, and where one of their labels is NaN.
 
         Raises
         ------
         RuntimeError
             Where an estimate exists and 500 iterations do not reach it.
         """
-        replications, n = rows.shape[0], self.design_rows
         read = weight > 0
-        cell = np.where(read, rows[:, :, 0], 0.0).astype(np.intp) + n * np.arange(replications)[:, None]
-        positive = np.where(read, weight * rows[:, :, 1], 0.0)
-        total = np.bincount(cell.ravel(), np.where(read, weight, 0.0).ravel(), replications * n).reshape(replications, n)
-        count = np.bincount(cell.ravel(), positive.ravel(), replications * n).reshape(replications, n)
-        mass = total.sum(axis=1, keepdims=True)
-        mass[mass == 0] = np.nan
-        total /= mass
-        count /= mass
-        return self._likelihood.maximise(count @ self.X, total, start)
+        weight = np.where(read, weight, 0.0)
+        total, count = totals(self.design_rows, np.where(read[:, :, None], rows, 0.0), weight)
+        mean = total.mean(axis=1, keepdims=True)
+        mean[mean == 0] = np.nan
+        return self._likelihood.maximise(count / mean @ self.X / self.design_rows, total / mean, start)
 
     def risk(self, theta: Array) -> Array:
         """Return the risk of each replication's fit.
@@ -383,43 +379,40 @@ class LogisticRegression(DrawsFromTruth):
         Returns
         -------
         ndarray, shape (R,)
-            Mean Kullback-Leibler divergence from the truth over the rows of X, or with observed labels the mean log loss, in nats; NaN where theta is.
+            Mean Kullback-Leibler divergence from the truth over the rows of X, or with observed labels the mean log loss, in nats; NaN
+            where theta is.
         """
         # Both are nonnegative; rounding can leave a divergence a last digit below zero.
-        return np.maximum(log_loss(theta, self._risk_X, self._risk_label) - self._least_loss, 0.0)
-
-    def _draw_index(self, replications: int, rows: int, rng: np.random.Generator) -> NDArray[np.intp]:
-        copies, rest = divmod(rows, self.design_rows)
-        everything = np.arange(self.design_rows)
-        index = np.empty((replications, rows), dtype=np.intp)
-        index[:, : rows - rest] = np.tile(everything, copies)
-        if rest:
-            index[:, rows - rest :] = rng.permuted(np.tile(everything, (replications, 1)), axis=1)[:, :rest]
-        return index
+        return np.maximum(_mean_loss(theta, self._risk_X, self._risk_statistic) - self._least_loss, 0.0)
 
     def _check_observed(self, rows: int) -> None:
         if rows != self.design_rows:
             raise ValueError(
-                f"expected a real batch of {self.design_rows} rows, the observed labels, got {rows}; "
-                "give size 1 to real batches, or beta in place of y to draw real labels"
+                f"observed labels y make one real batch of {self.design_rows} rows, and the plan asks for {rows}; "
+                "use a real batch of size 1."
             )
 
 
 class _Likelihood:
     """The logistic log-likelihood of one design, in coordinates in which the design's columns are orthonormal.
 
-    There a replication's data are its target, the weighted mean of q y, and the gradient of the mean log-likelihood is target - mean of q p. The Hessians of
-    all replications are one matrix product, of p (1 - p) with the products of pairs of columns.
+    With rows q and probabilities p = (1 + tanh(q'theta / 2)) / 2 a replication's data are its target, the weighted mean of q (y - 1/2); the
+    gradient of the mean log-likelihood is target - mean of q (p - 1/2), and minus the Hessians of all replications are one matrix product,
+    of p (1 - p) with the products of pairs of columns. Hessians are kept as upper triangles by rows, (p (p + 1) / 2, R).
     """
 
     def __init__(self, X: Array) -> None:
         n, columns = X.shape
         basis, triangle = np.linalg.qr(X)
         self.design = basis * np.sqrt(n)
-        self.to_original = np.linalg.inv(triangle / np.sqrt(n))
         self.from_original = triangle / np.sqrt(n)
+        self.to_original: Array = np.linalg.inv(self.from_original)
+        self.half_design, self.half_mean = 0.5 * self.design, 0.5 * self.design / n
+        self.half_total = self.half_mean.sum(axis=0)
         first, second = np.triu_indices(columns)
-        self.products = self.design[:, first] * self.design[:, second]
+        self.products = (self.design[:, first] * self.design[:, second]).T / n
+        self.quarter_products = 0.25 * self.products
+        self.diagonal = np.flatnonzero(first == second)
         self.entry = np.empty((columns, columns), dtype=np.intp)
         self.entry[first, second] = self.entry[second, first] = np.arange(first.size)
         self.reach = float(np.sqrt((self.design**2).sum(axis=1).max()))
@@ -427,142 +420,218 @@ class _Likelihood:
     def maximise(self, statistic: Array, weight: Array | None, start: Array | None) -> Array:
         """Return the maximiser for each replication, in the original coordinates.
 
-        `statistic` (R, p) holds weighted means of x y, `weight` (R, n) rows that sum to one or None for 1 / n.
+        `statistic` (R, p) holds weighted means of x y, `weight` (R, n) the rows' weights with mean 1, or None where all are 1.
         """
-        target = statistic @ self.to_original
-        theta = np.zeros(target.shape) if start is None else np.nan_to_num(start) @ self.from_original.T
-        for block in _blocks(target.shape[0], self.design.shape[0]):
-            theta[block] = self._newton(target[block], None if weight is None else weight[block], theta[block])
-        return theta @ self.to_original.T
-
-    def _newton(self, target: Array, weight: Array | None, theta: Array) -> Array:
+        target = statistic @ self.to_original - (self.half_total if weight is None else weight @ self.half_mean)
         answer = np.full(target.shape, np.nan)
-        row = np.flatnonzero(np.isfinite(target).all(axis=1))
+        theta = np.zeros(target.shape) if start is None else start @ self.from_original.T
+        theta[~np.isfinite(theta)] = 0.0
+        usable = np.isfinite(target).all(axis=1)
         if weight is not None:
-            row = row[self._span(weight[row])]
+            usable[usable] = ~_singular(self._gram(weight[usable], self.products), DEPENDENT, self.entry)
+        row = np.flatnonzero(usable)
+        if not row.size:
+            return answer
         theta, target, weight = theta[row], target[row], _take(weight, row)
-        columns = target.shape[1]
-        hessian = np.empty((row.size, columns, columns))
-        step = np.zeros(theta.shape)
-        decrement, moved, fresh = np.zeros(row.size), np.zeros(row.size), np.ones(row.size, dtype=bool)
+        hessian = np.empty((self.products.shape[0], row.size))
+        gradient, step = np.empty(theta.shape), np.zeros(theta.shape)
+        decrement, moved = np.zeros(row.size), np.zeros(row.size)
+        fresh: NDArray[np.bool_] = np.ones(row.size, dtype=bool)
         for iteration in range(ITERATIONS):
-            if not row.size:
-                return answer
-            margin, share, gradient = self._evaluate(theta, target, weight)
-
-            # The slope at the end of the step is negative: the gradient has turned against it. Where the step was long enough for the likelihood to have
-            # fallen, go back to a length that surely raises it. A small overshoot is let pass in the first iterations, where it mostly saves one.
-            allowed = 0.5 if iteration < PATIENCE else 0.0
-            turned = np.flatnonzero((np.vecdot(step, gradient) < -allowed * decrement) & (moved > SURE))
-            if turned.size:
-                # Where a whole step moves margins by at most s, the curvature at its share t is at most exp(s t) times the first, so the likelihood
-                # rises up to t = log(1 + s) / s.
-                longest = np.abs(step[turned] @ self.design.T).max(axis=1)
-                theta[turned] -= (1 - np.log1p(longest) / longest)[:, None] * step[turned]
-                margin[turned], share[turned], gradient[turned] = self._evaluate(theta[turned], target[turned], _take(weight, turned))
-                fresh[turned] = True
-
-            separated = np.zeros(row.size, dtype=bool)
-            if iteration > 2:
-                separated = self._separates(theta, margin, target, weight)
-            if iteration == PATIENCE:
-                separated |= self._proved_separated(target, weight)
-
-            renewed = slice(None) if fresh.all() else np.flatnonzero(fresh)
-            hessian[renewed] = self._hessian(share[renewed], _take(weight, renewed))
-            moved[renewed] = 0.0
-            step = np.linalg.solve(hessian, gradient[:, :, None])[:, :, 0]
-            theta += step
+            for block in _blocks(row.size, self.design.shape[0]):
+                signed, gradient[block] = self._evaluate(theta[block], target[block], _take(weight, block))
+                long = moved[block] > SURE
+                if np.count_nonzero(long):
+                    # The slope at the end of the step is negative: the gradient has turned against it. Halve the step until it turns no
+                    # more, or is short enough to raise the likelihood for sure. A small overshoot is let pass at first, where it mostly
+                    # saves an iteration.
+                    allowed = -0.5 if iteration < PATIENCE else 0.0
+                    back = np.flatnonzero(long) + block.start
+                    while back.size:
+                        back = back[(np.vecdot(step[back], gradient[back]) < allowed * decrement[back]) & (moved[back] > SURE)]
+                        step[back] *= 0.5
+                        decrement[back] *= 0.5
+                        moved[back] *= 0.5
+                        theta[back] -= step[back]
+                        fresh[back] = True
+                        signed[back - block.start], gradient[back] = self._evaluate(theta[back], target[back], _take(weight, back))
+                new = fresh[block]
+                if np.count_nonzero(new) == new.size:
+                    hessian[:, block] = self._hessian(signed, _take(weight, block))
+                elif np.count_nonzero(new):
+                    inside = np.flatnonzero(new)
+                    hessian[:, inside + block.start] = self._hessian(signed[inside], _take(weight, inside + block.start))
+            moved[fresh] = 0.0
+            step = _solve(hessian, gradient, self.entry)
             decrement = np.vecdot(step, gradient)
-            # A Hessian seen from a point that differs by at most s in every margin is within a factor exp(s) of the one there. Its mean over this step bounds
-            # the next decrement, quadratic in this one where the Hessian is fresh: the evaluation that would only confirm convergence is saved.
+            # A Hessian seen from a point that differs by at most s in every margin is within a factor exp(s) of the one there. Averaged
+            # over this step, that bounds the next decrement by e exp(3 e) times this one: the evaluation that would only confirm
+            # convergence is saved.
             length = self.reach * np.sqrt(np.vecdot(step, step))
-            inexact = np.minimum(moved + 0.5 * length, 30.0)
-            predicted = np.sqrt(np.maximum(decrement, 0.0)) * inexact * np.exp(3.0 * inexact)
-            done = ~separated & (predicted <= DECREMENT)
-            answer[row[done]] = theta[done]
-            # One more step with the Hessian at hand costs less than a new one where it is sure to be the last.
+            inexact = moved + 0.5 * length
+            predicted = SLACK * decrement * inexact * inexact
+            # On separated labels, wherever theta is, a Newton step moves some margin by at least 1: a short step proves that an estimate
+            # exists.
+            stay = (predicted > DECREMENT) | (inexact > SHORT)
+            theta += step
             moved += length
-            fresh = predicted * np.minimum(moved, 1.0) > 0.5 * DECREMENT
-            if iteration == 0:
+            # One more step with the Hessian at hand costs less than a new one where it is sure to be the last.
+            fresh = predicted * moved * moved > DECREMENT
+            if iteration == 0 and np.count_nonzero(decrement > 1.0):
                 # At zero no labels have a decrement above 1: a start with a larger one, near 0 and 1 on the wrong side, is worse than none.
                 lost = decrement > 1.0
                 theta[lost], step[lost] = 0.0, 0.0
+            if np.count_nonzero(stay) < row.size:
+                done = np.flatnonzero(~stay)
+                answer[row[done]] = self._determined(theta[done], hessian, done)
+            if iteration > 2 and np.count_nonzero(stay):
+                stay[stay] = ~self._separates(theta[stay], target[stay], _take(weight, stay))
+                if iteration in SUSPICION and np.count_nonzero(stay):
+                    stay[stay] = ~self._separates(self._runaway(step[stay]), target[stay], _take(weight, stay))
+                if iteration == PATIENCE:
+                    stay[stay] = ~self._proved_separated(target[stay], _take(weight, stay))
+            if not np.count_nonzero(stay):
+                break
+            if np.count_nonzero(stay) < row.size:
+                row, theta, target, weight, hessian = row[stay], theta[stay], target[stay], _take(weight, stay), hessian[:, stay]
+                gradient, step, decrement, moved, fresh = gradient[stay], step[stay], decrement[stay], moved[stay], fresh[stay]
+        else:
+            raise RuntimeError(
+                f"{row.size} of {len(answer)} logistic fits have an estimate but did not reach it in {ITERATIONS} iterations: "
+                "the labels are separated but for rounding, or X is too ill-conditioned; rescale X or drop nearly dependent columns"
+            )
+        fitted: Array = answer @ self.to_original.T
+        return fitted
 
-            stay = np.flatnonzero(~(separated | done))
-            if stay.size < row.size:
-                row, theta, target, weight, hessian = row[stay], theta[stay], target[stay], _take(weight, stay), hessian[stay]
-                step, decrement, moved, fresh = step[stay], decrement[stay], moved[stay], fresh[stay]
-        raise RuntimeError(
-            f"{row.size} of {answer.shape[0]} logistic fits have an estimate but did not reach it in {ITERATIONS} iterations: "
-            "the labels are separated but for rounding, or X is too ill-conditioned; rescale X or drop nearly dependent columns"
-        )
+    def _evaluate(self, theta: Array, target: Array, weight: Array | None) -> tuple[Array, Array]:
+        """Return 2 p - 1 for every row (R, n), p the probability of label 1, and the gradient (R, p) of the mean log-likelihood."""
+        signed: Array = theta @ self.half_design.T
+        np.tanh(signed, out=signed)
+        return signed, target - (signed if weight is None else signed * weight) @ self.half_mean
 
-    def _evaluate(self, theta: Array, target: Array, weight: Array | None) -> tuple[Array, Array, Array]:
-        """Return margins (R, n), probabilities (R, n) and the gradient (R, p) of the mean log-likelihood."""
-        margin = theta @ self.design.T
-        share = _probability(margin)
-        return margin, share, target - (share @ self.design / self.design.shape[0] if weight is None else (share * weight) @ self.design)
-
-    def _hessian(self, share: Array, weight: Array | None) -> Array:
-        """Return minus the Hessian of the mean log-likelihood (R, p, p)."""
-        curvature = share * share
-        np.subtract(share, curvature, out=curvature)
+    def _hessian(self, signed: Array, weight: Array | None) -> Array:
+        """Return minus the Hessian of the mean log-likelihood, from 2 p - 1."""
+        curvature = signed * signed
+        np.subtract(1.0, curvature, out=curvature)
         if weight is not None:
             curvature *= weight
-        return self._gram(curvature if weight is not None else curvature / self.design.shape[0])
+        return self._gram(curvature, self.quarter_products)
 
-    def _gram(self, curvature: Array) -> Array:
-        """Return the weighted sums of q q' (R, p, p), with a touch of the identity that keeps them positive definite where every weight vanishes."""
-        gram = (curvature @ self.products)[:, self.entry]
-        diagonal = np.arange(gram.shape[1])
-        gram[:, diagonal, diagonal] += RIDGE
+    def _gram(self, weight: Array, products: Array) -> Array:
+        """Return the weighted sums of pairs' products, with a touch of the identity that keeps them invertible."""
+        gram: Array = products @ weight.T
+        gram[self.diagonal] += RIDGE
         return gram
 
-    def _span(self, weight: Array) -> NDArray[np.bool_]:
-        """Tell where the rows with weight span the columns: the smallest eigenvalue of their Gram matrix is not rounding."""
-        return np.trace(np.linalg.inv(self._gram(weight)), axis1=1, axis2=2) < 1 / SINGULAR
+    def _determined(self, theta: Array, hessian: Array, done: NDArray[np.intp]) -> Array:
+        """Return theta, NaN where its Hessian (column `done`) is flat in some direction.
 
-    def _separates(self, theta: Array, margin: Array, target: Array, weight: Array | None) -> NDArray[np.bool_]:
+        The labels are then separated, or so nearly that rounding decides. The smallest eigenvalue is at least the smallest p (1 - p), so that only fits with a large margin need a look.
+        """
+        look = np.vecdot(theta, theta) > (np.log(4.0 * FLAT) / self.reach) ** 2
+        if np.count_nonzero(look):
+            theta[np.flatnonzero(look)[_singular(hessian[:, done[look]], FLAT, self.entry)]] = np.nan
+        return theta
+
+    def _separates(self, theta: Array, target: Array, weight: Array | None) -> NDArray[np.bool_]:
         """Tell where theta separates the labels: no margin is on the wrong side.
 
-        The mean of max(margin, 0) less target'theta is the mean of the absolute margin times the share of labels it misclassifies. As a share of the mean
-        absolute margin it bounds from above how far from 0 and 1 probabilities with the same statistic can all be kept (linear duality), for any theta.
+        Half the mean absolute margin less target'theta is the mean of the absolute margin times the share of labels it misclassifies. As a
+        share of the mean absolute margin it bounds from above how far from 0 and 1 probabilities with the same statistic can all be kept
+        (linear duality), for any theta.
         """
-        each = np.full(margin.shape[1], 1 / margin.shape[1]) if weight is None else weight
-        absolute = np.vecdot(np.abs(margin), each)
-        wrong = 0.5 * (np.vecdot(margin, each) + absolute) - np.vecdot(theta, target)
-        return wrong < SEPARATED * absolute
+        separates = np.empty(theta.shape[0], dtype=bool)
+        for block in _blocks(theta.shape[0], self.design.shape[0]):
+            size = np.abs(theta[block] @ self.design.T)
+            each = _take(weight, block)
+            if each is not None:
+                size *= each
+            absolute = size.mean(axis=1)
+            separates[block] = 0.5 * absolute - np.vecdot(theta[block], target[block]) < SEPARATED * absolute
+        return separates
+
+    def _runaway(self, step: Array) -> Array:
+        """Return the part of Newton steps that leaves the margins alone that they hardly move.
+
+        Under quasi-complete separation steps soon do nothing but send some margins away, by about 1 each; that part then shows which, at
+        rounding's precision.
+        """
+        runaway = np.empty(step.shape)
+        for block in _blocks(step.shape[0], self.design.size):
+            moves = np.abs(step[block] @ self.design.T)
+            resting = moves < 0.05 * moves.max(axis=1, keepdims=True)
+            _, size, direction = np.linalg.svd(self.design * resting[:, :, None], full_matrices=False)
+            along = np.einsum("rkp,rp->rk", direction, step[block]) * (size <= 1e-10 * np.sqrt(self.design.shape[0]))
+            runaway[block] = np.einsum("rk,rkp->rp", along, direction)
+        return runaway
 
     def _proved_separated(self, target: Array, weight: Array | None) -> NDArray[np.bool_]:
-        """Tell where a linear programme finds a separating theta, complete or quasi-complete.
+        """Tell where a linear programme finds a theta that separates the labels, all of them or all but those it gives margin zero.
 
-        An estimate exists exactly where probabilities strictly between 0 and 1 have the statistic of the labels: keep all of them eps away from 0 and 1 and
-        raise eps. The multipliers of the statistic are a theta that attains the bound of `_separates`, which is what is checked in the end.
+        An estimate exists exactly where probabilities strictly between 0 and 1 have the statistic of the labels. Write them (1 + u) / 2,
+        stretch the statistic away from that of u = 0 and ask how far it can go with u in [-1, 1]: beyond 1, or not. The multipliers are the
+        theta that attains the bound of `_separates`, which has the last word.
         """
         from scipy.optimize import linprog
-        from scipy.sparse import eye_array, hstack
 
         proved = np.zeros(target.shape[0], dtype=bool)
         for replication in range(target.shape[0]):
-            each = np.full(self.design.shape[0], 1 / self.design.shape[0]) if weight is None else weight[replication]
-            inside = each > 0
-            rows, size = (self.design * each[:, None])[inside], int(inside.sum())
-            # Probabilities are s + eps with s >= 0 and s + 2 eps <= 1.
+            one = slice(replication, replication + 1)
+            rows = self.half_mean if weight is None else (self.half_mean * weight[replication, :, None])[weight[replication] > 0]
             result = linprog(
-                np.append(np.zeros(size), -1.0),
-                A_ub=hstack([eye_array(size), np.full((size, 1), 2.0)]),
-                b_ub=np.ones(size),
-                A_eq=np.vstack([rows, rows.sum(axis=0)]).T,
-                b_eq=target[replication],
-                bounds=[(0, None)] * size + [(None, None)],
+                np.append(np.zeros(rows.shape[0]), -1.0),
+                A_eq=np.column_stack([rows.T, -target[replication]]),
+                b_eq=np.zeros(target.shape[1]),
+                bounds=[(-1.0, 1.0)] * rows.shape[0] + [(0.0, None)],
                 options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
             )
             if result.status == 0:
-                theta = result.eqlin.marginals[None]
-                one = None if weight is None else weight[replication : replication + 1]
-                proved[replication] = self._separates(theta, theta @ self.design.T, target[replication : replication + 1], one)[0]
+                proved[replication] = self._separates(result.eqlin.marginals[None], target[one], _take(weight, one))[0]
         return proved
+
+
+def _solve(packed: Array, right: Array, entry: NDArray[np.intp]) -> Array:
+    """Solve positive definite systems, their upper triangles by rows (p (p + 1) / 2, R), for right sides (R, p)."""
+    replications, columns = right.shape
+    if replications < MANY:
+        return np.asarray(np.linalg.solve(packed[entry].transpose(2, 0, 1), right[:, :, None])[:, :, 0], dtype=float)
+    # Elimination without pivots, each step over all replications at once: for many small systems faster than one call of LAPACK for each.
+    ends = np.arange(columns, 0, -1).cumsum()
+    rows = [packed[end - columns + k : end].copy() for k, end in enumerate(ends)]
+    solution = right.T.copy()
+    for k, row in enumerate(rows):
+        share = row[1:] / row[0]
+        for i in range(columns - k - 1):
+            rows[k + 1 + i] -= share[i] * row[1 + i :]
+        solution[k + 1 :] -= share * solution[k]
+        row[1:] = share
+    for k in reversed(range(columns)):
+        solution[k] = solution[k] / rows[k][0] - (rows[k][1:] * solution[k + 1 :]).sum(axis=0)
+    return np.ascontiguousarray(solution.T)
+
+
+def _singular(packed: Array, least: float, entry: NDArray[np.intp]) -> NDArray[np.bool_]:
+    # The trace of the inverse is within a factor p of the smallest eigenvalue's inverse, and much cheaper than eigenvalues.
+    singular: NDArray[np.bool_] = np.trace(np.linalg.inv(packed[entry].transpose(2, 0, 1)), axis1=1, axis2=2) > 1.0 / least
+    return singular
+
+
+def _mean_loss(theta: Array, X: Array, statistic: Array) -> Array:
+    """Return the mean log loss of theta (R, p) on rows X with mean x y `statistic`, (R,)."""
+    loss = np.empty(theta.shape[0])
+    for block in _blocks(theta.shape[0], X.shape[0]):
+        margin = theta[block] @ X.T
+        # log(1 + exp(m)) without overflow: max(m, 0) + log(1 + exp(-|m|)).
+        tail = np.abs(margin)
+        np.negative(tail, out=tail)
+        np.exp(tail, out=tail)
+        np.log1p(tail, out=tail)
+        np.maximum(margin, 0.0, out=margin)
+        tail += margin
+        loss[block] = np.add.reduce(tail, axis=1)
+    loss /= X.shape[0]
+    loss -= theta @ statistic
+    return loss
 
 
 def _probability(margin: Array) -> Array:
@@ -574,7 +643,7 @@ def _probability(margin: Array) -> Array:
     return share
 
 
-def _take(weight: Array | None, rows: NDArray[np.intp] | slice) -> Array | None:
+def _take(weight: Array | None, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Array | None:
     return None if weight is None else weight[rows]
 
 
@@ -583,47 +652,20 @@ def _blocks(replications: int, rows: int) -> Iterator[slice]:
     return (slice(start, min(start + size, replications)) for start in range(0, replications, size))
 
 
-def _design(X: ArrayLike) -> Array:
-    design = np.array(X, dtype=float)
-    if design.ndim != 2 or design.shape[1] == 0:
-        raise ValueError(
-            f"expected X of shape (n, p), rows by columns, got shape {design.shape}; make a single covariate a column, X[:, None]"
-        )
-    if not np.isfinite(design).all():
-        raise ValueError("expected finite X, got NaN or infinite entries; drop or impute those rows")
-    n, columns = design.shape
-    if n < columns:
-        raise ValueError(f"expected at least as many rows as columns in X, got {n} rows and {columns} columns; drop columns or add rows")
-    # Columns of unit length: a column in other units is not a dependent one.
-    length = np.sqrt((design**2).sum(axis=0))
-    rank = int(np.linalg.matrix_rank(design / np.where(length > 0, length, 1.0)))
-    if rank < columns:
-        raise ValueError(
-            f"expected X of full column rank, got rank {rank} with {columns} columns; "
-            "drop constant or dependent columns (a column of ones beside a full set of dummies is the usual case)"
-        )
-    design.flags.writeable = False
-    return design
-
-
-def _labels(y: ArrayLike, rows: int, name: str) -> Array:
-    label = np.array(y, dtype=float)
-    if label.shape != (rows,):
-        raise ValueError(f"expected {name} of shape ({rows},), one label for each row of its covariates, got {label.shape}")
-    if not np.isin(label, (0.0, 1.0)).all():
-        raise ValueError(
-            f"expected labels 0 or 1 in {name}, got {np.setdiff1d(label, (0.0, 1.0))[:3].tolist()} among them; recode the two classes as 0 and 1"
-        )
-    label.flags.writeable = False
+def _check_labels(y: ArrayLike, rows: int, name: str) -> Array:
+    label = check_vector(y, rows, name)
+    other = np.setdiff1d(label, (0.0, 1.0))
+    if other.size:
+        raise ValueError(f"{name} must hold labels 0 and 1; it holds {other[0]:g} too. Recode the two classes as 0 and 1.")
     return label
 
 
-def _test_set(test: tuple[ArrayLike, ArrayLike], columns: int) -> tuple[Array, Array]:
-    if not isinstance(test, tuple) or len(test) != 2:
-        raise ValueError("expected test=(X_test, y_test), a tuple of two arrays; pass both")
+def _check_test(test: tuple[ArrayLike, ArrayLike], columns: int) -> tuple[Array, Array]:
+    if len(test) != 2:
+        raise ValueError("test must be a tuple of two arrays, covariates and labels.")
     X = np.array(test[0], dtype=float)
     if X.ndim != 2 or X.shape[1] != columns or X.shape[0] == 0:
-        raise ValueError(f"expected a test X of shape (m, {columns}), the columns of X, got {X.shape}; prepare both by the same steps")
+        raise ValueError(f"the test X must have shape (m, {columns}), with the columns of X; it has shape {X.shape}.")
     if not np.isfinite(X).all():
-        raise ValueError("expected a finite test X, got NaN or infinite entries; drop or impute those rows")
-    return X, _labels(test[1], X.shape[0], "the test y")
+        raise ValueError("the test X must be finite. Drop or impute missing values first.")
+    return X, _check_labels(test[1], X.shape[0], "the test y")

@@ -131,6 +131,8 @@ class TestFit:
         monkeypatch.setattr(glm, "CELLS", 400)
         np.testing.assert_allclose(batch, model.fit_statistic(statistic, None), rtol=1e-10, atol=1e-11)
         np.testing.assert_array_equal(statistic, model.draw_real_statistic(50, 60, np.random.default_rng(10)))
+        monkeypatch.setattr(glm, "MANY", 1)
+        np.testing.assert_allclose(batch, model.fit_statistic(statistic, None), rtol=1e-10, atol=1e-11)
 
     @settings(max_examples=25, deadline=None)
     @given(seed=st.integers(0, 10**6), spread=st.floats(0, 30))
@@ -252,6 +254,63 @@ class TestSeparation:
         assert np.isnan(by_rows[1]).all()
         assert np.isfinite(by_rows[[0, 2]]).all()
 
+    def test_far_starts_do_not_hide_separation(self) -> None:
+        # A start at which the separated margins are large already, or from which one step makes them so, has gradient and Hessian zero
+        # there.
+        rng = np.random.default_rng(47)
+        level = np.arange(80) < 4
+        X = np.column_stack([np.ones(80), rng.standard_normal(80), level])
+        y = (rng.random(80) < 0.5).astype(float)
+        y[level] = 1
+        model = LogisticRegression(X, beta=np.zeros(3))
+        last = np.array([-4.0, -3.0, -2.0, 4.0, 20.0, 40.0, 60.0, 1e3])
+        start = np.column_stack([np.zeros((8, 2)), last])
+        assert np.isnan(model.fit_statistic(np.tile(y @ X / 80, (8, 1)), start)).all()
+        clear = (X[:, 1] > 0).astype(float)
+        start = np.column_stack([np.zeros(8), 100 * last, np.zeros(8)])
+        assert np.isnan(model.fit_statistic(np.tile(clear @ X / 80, (8, 1)), start)).all()
+
+    def test_estimate_lost_in_rounding_is_missing(self) -> None:
+        # The coefficient of the last column balances two rows whose other margins are 80 apart: its information is exp(-40), so 1e-18.
+        x = np.r_[np.linspace(-1, 1, 40), -1.0, 1.0]
+        X = np.column_stack([np.ones(42), x, np.r_[np.zeros(40), 1.0, 1.0]])
+        label = probability(np.array([[0.0, 40.0, 0.0]]), X)
+        fitted = LogisticRegression(X, beta=np.zeros(3)).fit_statistic(label @ X / 42, np.array([[0.0, 39.0, 3.0]]))
+        assert np.isnan(fitted).all()
+
+    def test_linear_programme_decides_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        # Without the certificates that iterates give away, and before fits converge.
+        monkeypatch.setattr(glm, "SUSPICION", ())
+        monkeypatch.setattr(glm, "PATIENCE", 3)
+        monkeypatch.setattr(glm, "DECREMENT", 0.0)
+        monkeypatch.setattr(glm, "ITERATIONS", 4)
+        rng = np.random.default_rng(48)
+        X = np.column_stack([np.ones(50), rng.standard_normal(50), np.arange(50) < 3])
+        y = (rng.random((2, 50)) < 0.5).astype(float)
+        y[0, :3] = 1
+        y[1, :3] = [0, 1, 1]
+        likelihood = LogisticRegression(X, beta=np.zeros(3))._likelihood
+        target = (y - 0.5) @ X @ likelihood.to_original / 50
+        assert likelihood._proved_separated(target, None).tolist() == [True, False]
+        weight = np.ones((2, 50))
+        weight[1, 0] = 0
+        weighted = (weight * (y - 0.5)) @ X @ likelihood.to_original / 50
+        assert likelihood._proved_separated(weighted, weight).tolist() == [True, True]
+        with pytest.raises(RuntimeError, match="1 of 2 logistic fits"):
+            fit_labels(X, y)
+
+    def test_quasi_complete_separation_needs_no_linear_programme(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(glm, "PATIENCE", -1)
+        rng = np.random.default_rng(49)
+        X = np.column_stack([np.ones(80), rng.standard_normal(80), np.arange(80) < 5])
+        y = (rng.random((10, 80)) < 0.5).astype(float)
+        y[:, :5] = 1
+        calls = []
+        shown = glm._Likelihood._runaway
+        monkeypatch.setattr(glm._Likelihood, "_runaway", lambda self, step: calls.append(len(step)) or shown(self, step))
+        assert np.isnan(fit_labels(X, y)).all()
+        assert calls == [10]
+
     def test_rows_without_weight_are_outside_the_data(self) -> None:
         # The only positive row that keeps the labels from separating has weight 0.
         X = np.column_stack([np.ones(30), np.linspace(-1, 1, 30)])
@@ -307,7 +366,8 @@ class TestSeparation:
             if np.isfinite(part[r]).all():
                 exact = reference(X, weight[r], y[r])
                 share = probability(exact[None], X)[0]
-                # In units of a standard error times root n: where fitted probabilities come near 0 and 1 the coefficients themselves are less sharp.
+                # In units of a standard error times root n: where fitted probabilities come near 0 and 1 the coefficients themselves are
+                # less sharp.
                 off = X @ (part[r] - exact)
                 assert np.sqrt(np.average(share * (1 - share) * off**2, weights=weight[r])) < 1e-10
 
@@ -329,8 +389,8 @@ class TestDraw:
 
     @pytest.mark.parametrize("copies", [1, 3])
     def test_labels_come_from_theta_and_not_from_the_truth(self, copies: int) -> None:
-        # Each coefficient's statistic is compared with its mean at 1e-6 / 4 = one of four: quantile 5.16. With 20,000 replications a shift of a tenth of a
-        # statistic's standard deviation would stand 14 deviations out.
+        # Each coefficient's statistic is compared with its mean at 1e-6 / 4 = one of four: quantile 5.16. With 20,000 replications a shift
+        # of a tenth of a statistic's standard deviation would stand 14 deviations out.
         X = design(26)
         theta = np.array([0.5, -1.0, 0.3, 0.0])
         model = LogisticRegression(X, beta=[-0.5, 1.0, 0.3, 0.4])
@@ -416,7 +476,8 @@ class TestRisk:
         np.testing.assert_allclose(model.risk(model.truth + shift), quadratic, rtol=0.01)
 
     def test_first_fit_has_the_limit_risk(self) -> None:
-        # n times risk has mean p / 2 and variance p / 2 in the limit; at n = 4000 its bias is a few parts in a thousand. False-alarm rate 1e-6.
+        # n times risk has mean p / 2 and variance p / 2 in the limit; at n = 4000 its bias is a few parts in a thousand. False-alarm rate
+        # 1e-6.
         X = design(40, n=4000)
         model = LogisticRegression(X, beta=[0.3, 0.5, -0.5, 0])
         fitted = model.fit_statistic(model.draw_real_statistic(4000, 4000, np.random.default_rng(41)), None)
@@ -458,48 +519,39 @@ class TestMessages:
     @pytest.mark.parametrize(
         ("build", "message"),
         [
+            (lambda X: LogisticRegression(X), r"give either beta \(true coefficients\) or y \(observed labels\), and not both"),
+            (lambda X: LogisticRegression(X, beta=np.zeros(3), y=np.zeros(10)), "give either beta .* and not both"),
+            (lambda X: LogisticRegression(X, beta=np.zeros(3), test=(X, np.zeros(10))), "test goes with observed labels y"),
+            (lambda X: LogisticRegression(X, beta=np.zeros(4)), r"beta must have shape \(3,\) to match X; it has shape \(4,\)"),
+            (lambda X: LogisticRegression(X, beta=[0, np.nan, 0]), "beta must be finite; entry 2 is nan"),
             (
-                lambda X: LogisticRegression(X),
-                "exactly one of beta and y, got neither: give beta to draw the real labels from a true model",
+                lambda X: LogisticRegression(X[:, 0], beta=[0]),
+                r"X must be the whole design, a table of shape \(n, p\).* it has shape \(10,\)",
             ),
-            (lambda X: LogisticRegression(X, beta=np.zeros(3), y=np.zeros(10)), "exactly one of beta and y, got both"),
-            (lambda X: LogisticRegression(X, beta=np.zeros(3), test=(X, np.zeros(10))), "no test set beside a true beta.*give y"),
-            (lambda X: LogisticRegression(X, beta=np.zeros(4)), r"beta of shape \(3,\), one entry for each column of X, got \(4,\)"),
-            (lambda X: LogisticRegression(X, beta=[0, np.nan, 0]), "finite beta, got NaN or infinite entries"),
-            (lambda X: LogisticRegression(X[:, 0], beta=[0]), r"X of shape \(n, p\).*got shape \(10,\); make a single covariate a column"),
-            (lambda X: LogisticRegression(X[:2], beta=np.zeros(3)), "at least as many rows as columns in X, got 2 rows and 3 columns"),
+            (lambda X: LogisticRegression(X[:2], beta=np.zeros(3)), "full column rank; its 3 columns have rank 2 with 2 rows"),
             (
-                lambda X: LogisticRegression(np.where(X == X[3, 1], np.nan, X), beta=np.zeros(3)),
-                "finite X, got NaN or infinite entries; drop or impute",
+                lambda X: LogisticRegression(X + np.array([0, np.nan, 0]), beta=np.zeros(3)),
+                "X must be finite; row 1, column 2 is nan. Drop or impute",
             ),
             (
-                lambda X: LogisticRegression(np.c_[X, X[:, 1] - X[:, 0]], beta=np.zeros(4)),
-                "full column rank, got rank 3 with 4 columns; drop constant",
+                lambda X: LogisticRegression(np.c_[X, X[:, 1] - 1], beta=np.zeros(4)),
+                "4 columns have rank 3 with 10 rows. Drop constant or redundant",
             ),
-            (lambda X: LogisticRegression(np.c_[X, np.zeros(10)], beta=np.zeros(4)), "full column rank, got rank 3 with 4 columns"),
-            (lambda X: LogisticRegression(X, y=np.zeros(9)), r"y of shape \(10,\), one label for each row of its covariates, got \(9,\)"),
-            (lambda X: LogisticRegression(X, y=np.arange(10) - 1), r"labels 0 or 1 in y, got \[-1.0, 2.0, 3.0\] among them; recode"),
-            (lambda X: LogisticRegression(X, y=np.full(10, np.nan)), r"labels 0 or 1 in y, got \[nan\] among them"),
-            (
-                lambda X: LogisticRegression(X, y=np.arange(10) % 2, test=(X[:, :2], np.zeros(10))),
-                r"test X of shape \(m, 3\).*got \(10, 2\)",
-            ),
-            (lambda X: LogisticRegression(X, y=np.arange(10) % 2, test=(X, np.zeros(9))), r"the test y of shape \(10,\).*got \(9,\)"),
-            (lambda X: LogisticRegression(X, y=np.arange(10) % 2, test=(X, np.full(10, 2))), r"labels 0 or 1 in the test y, got \[2.0\]"),
-            (lambda X: LogisticRegression(X, y=np.arange(10) % 2, test=(X * np.nan, np.zeros(10))), "finite test X"),
-            (lambda X: LogisticRegression(X, y=np.arange(10) % 2, test=X), r"test=\(X_test, y_test\), a tuple of two arrays"),
+            (lambda X: LogisticRegression(np.c_[X, np.zeros(10)], beta=np.zeros(4)), "4 columns have rank 3"),
+            (lambda X: LogisticRegression(X, y=np.zeros(9)), r"y must have shape \(10,\) to match X; it has shape \(9,\)"),
+            (lambda X: LogisticRegression(X, y=np.arange(10) - 1), "y must hold labels 0 and 1; it holds -1 too. Recode"),
+            (lambda X: LogisticRegression(X, y=np.full(10, np.nan)), "y must be finite; entry 1 is nan"),
+            (lambda X: LogisticRegression(X, y=X[:, 1] > 0, test=(X[:, :2], np.zeros(10))), r"test X must have shape \(m, 3\).*\(10, 2\)"),
+            (lambda X: LogisticRegression(X, y=X[:, 1] > 0, test=(X, np.zeros(9))), r"the test y must have shape \(10,\).*\(9,\)"),
+            (lambda X: LogisticRegression(X, y=X[:, 1] > 0, test=(X, np.full(10, 2))), "the test y must hold labels 0 and 1; it holds 2"),
+            (lambda X: LogisticRegression(X, y=X[:, 1] > 0, test=(X * np.nan, np.zeros(10))), "test X must be finite"),
+            (lambda X: LogisticRegression(X, y=X[:, 1] > 0, test=X), "a tuple of two arrays"),
             (
                 lambda X: LogisticRegression(X, beta=np.zeros(3)).draw_statistic(np.zeros((1, 3)), 15, None),
-                "whole multiple of the design's 10, got 15",
+                "a multiple of 10, not 15; use draw",
             ),
-            (
-                lambda X: LogisticRegression(X, y=np.arange(10) % 2).draw_real(1, 20, None),
-                "real batch of 10 rows, the observed labels, got 20",
-            ),
-            (
-                lambda X: LogisticRegression(X, y=np.arange(10) % 2).draw_real_statistic(1, 20, None),
-                "real batch of 10 rows, the observed labels",
-            ),
+            (lambda X: LogisticRegression(X, y=X[:, 1] > 0).draw_real(1, 20, None), "one real batch of 10 rows, and the plan asks for 20"),
+            (lambda X: LogisticRegression(X, y=X[:, 1] > 0).draw_real_statistic(1, 20, None), "one real batch of 10 rows, and the plan"),
         ],
     )
     def test_says_what_was_expected(self, build: object, message: str) -> None:
@@ -521,4 +573,4 @@ class TestMessages:
         assert np.isfinite(model.truth).all()
         with pytest.raises(ValueError, match="read-only"):
             model.truth[0] = 1
-        assert repr(model) == "LogisticRegression(n=10, p=3, beta=[0., 0., 0.])"
+        assert repr(model) == "LogisticRegression(X 10 x 3, beta)"
