@@ -526,7 +526,8 @@ class _Likelihood:
     def _determined(self, theta: Array, hessian: Array, done: NDArray[np.intp]) -> Array:
         """Return theta, NaN where its Hessian (column `done`) is flat in some direction.
 
-        The labels are then separated, or so nearly that rounding decides. The smallest eigenvalue is at least the smallest p (1 - p), so that only fits with a large margin need a look.
+        The labels are then separated, or so nearly that rounding decides. The smallest eigenvalue is at least the smallest p (1 - p), so that
+        only fits with a large margin need a look.
         """
         look = np.vecdot(theta, theta) > (np.log(4.0 * FLAT) / self.reach) ** 2
         if np.count_nonzero(look):
