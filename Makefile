@@ -26,8 +26,11 @@ test: $(ENVIRONMENT)
 	$(BIN)/python book/build.py
 	$(BIN)/python -m pytest tests/book
 
+# JupyterLab on the chapters, with settings of its own: there a click on a chapter opens the notebook and not its text.
+lab: export JUPYTER_CONFIG_DIR := $(CURDIR)/_build/jupyter
 lab: $(ENVIRONMENT)
-	$(BIN)/jupyter lab --ServerApp.default_url=/lab/tree/book
+	$(BIN)/jupytext-config set-default-viewer
+	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/book
 
 bench: $(ENVIRONMENT)
 	$(BIN)/python -m benchmarks
