@@ -28,9 +28,12 @@ SUSPICION: Final = (8, 12)
 """Iterations after which a fit that goes on is probably separated and worth a singular value decomposition to show it."""
 
 PATIENCE: Final = 24
-"""Iterations after which a linear programme decides whether an estimate exists. Ordinary fits take three to ten."""
+"""Iterations after which a linear programme decides whether an estimate exists, and a search of its own finds it. Ordinary fits take three to ten."""
 
-ITERATIONS: Final = 500
+ITERATIONS: Final = 1000
+BISECTIONS: Final = 60
+NEGLIGIBLE: Final = 1e-12
+"""Squared decrement that rounding leaves where the Hessian is flat."""
 
 SHORT: Final = 0.1
 SLACK: Final = 2.0
@@ -285,7 +288,8 @@ class LogisticRegression(DrawsFromTruth):
                 share[lost] = 0.5
                 count = rng.binomial(copies, share) / copies
             statistic[block] = count @ self.X
-            statistic[block][lost] = np.nan
+            if np.count_nonzero(lost):
+                statistic[block][lost] = np.nan
         statistic /= self.design_rows
         return statistic
 
@@ -335,7 +339,7 @@ class LogisticRegression(DrawsFromTruth):
         Raises
         ------
         RuntimeError
-            Where an estimate exists and 500 iterations do not reach it.
+            Where an estimate exists and 1,000 iterations do not reach it.
         """
         return self._likelihood.maximise(statistic, None, start)
 
@@ -359,7 +363,7 @@ class LogisticRegression(DrawsFromTruth):
         Raises
         ------
         RuntimeError
-            Where an estimate exists and 500 iterations do not reach it.
+            Where an estimate exists and 1,000 iterations do not reach it.
         """
         read = weight > 0
         weight = np.where(read, weight, 0.0)
@@ -412,10 +416,11 @@ class _Likelihood:
         first, second = np.triu_indices(columns)
         self.products = (self.design[:, first] * self.design[:, second]).T / n
         self.quarter_products = 0.25 * self.products
-        self.diagonal = np.flatnonzero(first == second)
+        self.ridge = RIDGE * (first == second)[:, None]
         self.entry = np.empty((columns, columns), dtype=np.intp)
         self.entry[first, second] = self.entry[second, first] = np.arange(first.size)
         self.reach = float(np.sqrt((self.design**2).sum(axis=1).max()))
+        self.steep = (float(np.log(4.0 * FLAT)) / self.reach) ** 2
 
     def maximise(self, statistic: Array, weight: Array | None, start: Array | None) -> Array:
         """Return the maximiser for each replication, in the original coordinates.
@@ -437,18 +442,16 @@ class _Likelihood:
         gradient, step = np.empty(theta.shape), np.zeros(theta.shape)
         decrement, moved = np.zeros(row.size), np.zeros(row.size)
         fresh: NDArray[np.bool_] = np.ones(row.size, dtype=bool)
-        for iteration in range(ITERATIONS):
+        for iteration in range(PATIENCE + 1):
             for block in _blocks(row.size, self.design.shape[0]):
                 signed, gradient[block] = self._evaluate(theta[block], target[block], _take(weight, block))
                 long = moved[block] > SURE
                 if np.count_nonzero(long):
                     # The slope at the end of the step is negative: the gradient has turned against it. Halve the step until it turns no
-                    # more, or is short enough to raise the likelihood for sure. A small overshoot is let pass at first, where it mostly
-                    # saves an iteration.
-                    allowed = -0.5 if iteration < PATIENCE else 0.0
+                    # more, or is short enough to raise the likelihood for sure. A small overshoot is let pass: it mostly saves an iteration.
                     back = np.flatnonzero(long) + block.start
                     while back.size:
-                        back = back[(np.vecdot(step[back], gradient[back]) < allowed * decrement[back]) & (moved[back] > SURE)]
+                        back = back[(np.vecdot(step[back], gradient[back]) < -0.5 * decrement[back]) & (moved[back] > SURE)]
                         step[back] *= 0.5
                         decrement[back] *= 0.5
                         moved[back] *= 0.5
@@ -474,6 +477,11 @@ class _Likelihood:
             # exists.
             stay = (predicted > DECREMENT) | (inexact > SHORT)
             theta += step
+            if np.count_nonzero(stay) < row.size:
+                done = np.flatnonzero(~stay)
+                answer[row[done]] = self._determined(theta[done], hessian, done)
+                if done.size == row.size:
+                    break
             moved += length
             # One more step with the Hessian at hand costs less than a new one where it is sure to be the last.
             fresh = predicted * moved * moved > DECREMENT
@@ -481,27 +489,50 @@ class _Likelihood:
                 # At zero no labels have a decrement above 1: a start with a larger one, near 0 and 1 on the wrong side, is worse than none.
                 lost = decrement > 1.0
                 theta[lost], step[lost] = 0.0, 0.0
-            if np.count_nonzero(stay) < row.size:
-                done = np.flatnonzero(~stay)
-                answer[row[done]] = self._determined(theta[done], hessian, done)
-            if iteration > 2 and np.count_nonzero(stay):
+            if iteration > 2:
                 stay[stay] = ~self._separates(theta[stay], target[stay], _take(weight, stay))
                 if iteration in SUSPICION and np.count_nonzero(stay):
                     stay[stay] = ~self._separates(self._runaway(step[stay]), target[stay], _take(weight, stay))
                 if iteration == PATIENCE:
                     stay[stay] = ~self._proved_separated(target[stay], _take(weight, stay))
+                    for hard in np.flatnonzero(stay):
+                        one = slice(hard, hard + 1)
+                        found, curvature = self._search(target[one], _take(weight, one))
+                        answer[row[hard]] = self._determined(found, curvature, np.zeros(1, dtype=np.intp))[0]
+                    break
             if not np.count_nonzero(stay):
                 break
             if np.count_nonzero(stay) < row.size:
                 row, theta, target, weight, hessian = row[stay], theta[stay], target[stay], _take(weight, stay), hessian[:, stay]
                 gradient, step, decrement, moved, fresh = gradient[stay], step[stay], decrement[stay], moved[stay], fresh[stay]
-        else:
-            raise RuntimeError(
-                f"{row.size} of {len(answer)} logistic fits have an estimate but did not reach it in {ITERATIONS} iterations: "
-                "the labels are separated but for rounding, or X is too ill-conditioned; rescale X or drop nearly dependent columns"
-            )
         fitted: Array = answer @ self.to_original.T
         return fitted
+
+    def _search(self, target: Array, weight: Array | None) -> tuple[Array, Array]:
+        """Return the maximiser (1, p) of one replication and minus the Hessian there: Newton's from zero, each step as long as its slope allows.
+
+        For labels that are nearly separated: there the whole step is far too long at one iterate and far too short at the next.
+        """
+        theta = np.zeros(target.shape)
+        for _ in range(ITERATIONS):
+            signed, gradient = self._evaluate(theta, target, weight)
+            hessian = self._hessian(signed, weight)
+            step = _solve(hessian, gradient, self.entry)
+            decrement = float(np.vecdot(step, gradient)[0])
+            if decrement <= DECREMENT or (decrement <= NEGLIGIBLE and _singular(hessian, FLAT, self.entry)[0]):
+                return theta, hessian
+            share, low, high = 1.0, 0.0, np.inf
+            for _ in range(BISECTIONS):
+                slope = float(np.vecdot(step, self._evaluate(theta + share * step, target, weight)[1])[0])
+                if abs(slope) <= 0.1 * decrement:
+                    break
+                low, high = (share, high) if slope > 0 else (low, share)
+                share = 2.0 * low if np.isinf(high) else 0.5 * (low + high)
+            theta = theta + share * step
+        raise RuntimeError(
+            f"a logistic fit has an estimate but did not reach it in {ITERATIONS} iterations: "
+            "the labels are separated but for rounding, or X is too ill-conditioned; rescale X or drop nearly dependent columns"
+        )
 
     def _evaluate(self, theta: Array, target: Array, weight: Array | None) -> tuple[Array, Array]:
         """Return 2 p - 1 for every row (R, n), p the probability of label 1, and the gradient (R, p) of the mean log-likelihood."""
@@ -520,7 +551,7 @@ class _Likelihood:
     def _gram(self, weight: Array, products: Array) -> Array:
         """Return the weighted sums of pairs' products, with a touch of the identity that keeps them invertible."""
         gram: Array = products @ weight.T
-        gram[self.diagonal] += RIDGE
+        gram += self.ridge
         return gram
 
     def _determined(self, theta: Array, hessian: Array, done: NDArray[np.intp]) -> Array:
@@ -529,7 +560,7 @@ class _Likelihood:
         The labels are then separated, or so nearly that rounding decides. The smallest eigenvalue is at least the smallest p (1 - p), so that
         only fits with a large margin need a look.
         """
-        look = np.vecdot(theta, theta) > (np.log(4.0 * FLAT) / self.reach) ** 2
+        look = np.vecdot(theta, theta) > self.steep
         if np.count_nonzero(look):
             theta[np.flatnonzero(look)[_singular(hessian[:, done[look]], FLAT, self.entry)]] = np.nan
         return theta
@@ -595,7 +626,7 @@ def _solve(packed: Array, right: Array, entry: NDArray[np.intp]) -> Array:
     """Solve positive definite systems, their upper triangles by rows (p (p + 1) / 2, R), for right sides (R, p)."""
     replications, columns = right.shape
     if replications < MANY:
-        return np.asarray(np.linalg.solve(packed[entry].transpose(2, 0, 1), right[:, :, None])[:, :, 0], dtype=float)
+        return np.asarray(np.linalg.solve(packed.take(entry, axis=0).transpose(2, 0, 1), right[:, :, None])[:, :, 0], dtype=float)
     # Elimination without pivots, each step over all replications at once: for many small systems faster than one call of LAPACK for each.
     ends = np.arange(columns, 0, -1).cumsum()
     rows = [packed[end - columns + k : end].copy() for k, end in enumerate(ends)]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.optimize import linprog
 
+from collapse import datasets, simulate, workflows
 from collapse.models import glm
 from collapse.models.base import WithDesign, WithStatistic
 from collapse.models.glm import LogisticRegression, log_loss, probability
@@ -206,10 +207,29 @@ class TestSafeguard:
 
     @pytest.mark.parametrize("seed", SEEDS)
     def test_mutant_without_safeguard_diverges(self, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(glm, "SURE", np.inf)
+        calls = []
+        search = glm._Likelihood._search
+        monkeypatch.setattr(glm._Likelihood, "_search", lambda self, *given: calls.append(seed) or search(self, *given))
         X, y = self.hard(seed)
-        with pytest.raises(RuntimeError, match="did not reach it in 500 iterations"):
-            fit_labels(X, y[None])
+        fit_labels(X, y[None])
+        assert calls == []
+        monkeypatch.setattr(glm, "SURE", np.inf)
+        fit_labels(X, y[None])
+        assert calls == [seed]
+
+    @pytest.mark.parametrize("seed", SEEDS)
+    def test_search_finds_what_the_iteration_finds(self, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        X, y = self.hard(seed)
+        expected = fit_labels(X, y[None])
+        monkeypatch.setattr(glm, "PATIENCE", 3)
+        np.testing.assert_allclose(fit_labels(X, y[None]), expected, rtol=1e-8, atol=1e-9)
+
+    def test_nearly_separated_chains_end_without_an_error(self) -> None:
+        """Fits that reach margins of a thousand: 500 halved Newton steps do not get there."""
+        X, y, _, _ = datasets.heart().scaled().split()
+        model = LogisticRegression(datasets.with_intercept(X), y=y)
+        risk = simulate(workflows.discard(15), model=model, replications=1000, rng=7)
+        assert 0.9 < risk.failed[-1] <= 1
 
     def test_far_start(self) -> None:
         model = LogisticRegression(design(17), beta=[0, 1, 0, 0])
@@ -296,11 +316,11 @@ class TestSeparation:
         weight[1, 0] = 0
         weighted = (weight * (y - 0.5)) @ X @ likelihood.to_original / 50
         assert likelihood._proved_separated(weighted, weight).tolist() == [True, True]
-        with pytest.raises(RuntimeError, match="1 of 2 logistic fits"):
+        with pytest.raises(RuntimeError, match="a logistic fit has an estimate but did not reach it in 4 iterations"):
             fit_labels(X, y)
 
     def test_quasi_complete_separation_needs_no_linear_programme(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(glm, "PATIENCE", -1)
+        monkeypatch.setattr(glm._Likelihood, "_proved_separated", None)
         rng = np.random.default_rng(49)
         X = np.column_stack([np.ones(80), rng.standard_normal(80), np.arange(80) < 5])
         y = (rng.random((10, 80)) < 0.5).astype(float)
@@ -559,10 +579,12 @@ class TestMessages:
             build(self.X)  # type: ignore[operator]
 
     def test_no_number_without_convergence(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(glm, "PATIENCE", 3)
+        monkeypatch.setattr(glm, "DECREMENT", 0.0)
         monkeypatch.setattr(glm, "ITERATIONS", 2)
         model = LogisticRegression(self.X, beta=[0, 1, 0])
         statistic = 0.9 * model.draw_real_statistic(3, 10, np.random.default_rng(0)) + 0.1 * 0.5 * self.X.mean(axis=0)
-        with pytest.raises(RuntimeError, match="3 of 3 logistic fits have an estimate but did not reach it in 2 iterations"):
+        with pytest.raises(RuntimeError, match="a logistic fit has an estimate but did not reach it in 2 iterations"):
             model.fit_statistic(statistic, None)
 
     def test_arrays_are_the_models_own(self) -> None:
