@@ -28,7 +28,10 @@ SUSPICION: Final = (8, 12)
 """Iterations after which a fit that goes on is probably separated and worth a singular value decomposition to show it."""
 
 PATIENCE: Final = 24
-"""Iterations after which a linear programme decides whether an estimate exists, and a search of its own finds it. Ordinary fits take three to ten."""
+"""Iterations after which a linear programme decides whether an estimate exists, and a search of its own finds it.
+
+Ordinary fits take three to ten.
+"""
 
 ITERATIONS: Final = 1000
 BISECTIONS: Final = 60
@@ -448,7 +451,8 @@ class _Likelihood:
                 long = moved[block] > SURE
                 if np.count_nonzero(long):
                     # The slope at the end of the step is negative: the gradient has turned against it. Halve the step until it turns no
-                    # more, or is short enough to raise the likelihood for sure. A small overshoot is let pass: it mostly saves an iteration.
+                    # more, or is short enough to raise the likelihood for sure. A small overshoot is let pass: it mostly saves an
+                    # iteration.
                     back = np.flatnonzero(long) + block.start
                     while back.size:
                         back = back[(np.vecdot(step[back], gradient[back]) < -0.5 * decrement[back]) & (moved[back] > SURE)]
@@ -509,9 +513,9 @@ class _Likelihood:
         return fitted
 
     def _search(self, target: Array, weight: Array | None) -> tuple[Array, Array]:
-        """Return the maximiser (1, p) of one replication and minus the Hessian there: Newton's from zero, each step as long as its slope allows.
+        """Return the maximiser (1, p) of one replication and minus the Hessian there.
 
-        For labels that are nearly separated: there the whole step is far too long at one iterate and far too short at the next.
+        Newton's iteration from zero, each step as long as its slope allows. For labels that are nearly separated: there the whole step is far too long at one iterate and far too short at the next.
         """
         theta = np.zeros(target.shape)
         for _ in range(ITERATIONS):
@@ -557,8 +561,8 @@ class _Likelihood:
     def _determined(self, theta: Array, hessian: Array, done: NDArray[np.intp]) -> Array:
         """Return theta, NaN where its Hessian (column `done`) is flat in some direction.
 
-        The labels are then separated, or so nearly that rounding decides. The smallest eigenvalue is at least the smallest p (1 - p), so that
-        only fits with a large margin need a look.
+        The labels are then separated, or so nearly that rounding decides. The smallest eigenvalue is at least the smallest p (1 - p), so
+        that only fits with a large margin need a look.
         """
         look = np.vecdot(theta, theta) > self.steep
         if np.count_nonzero(look):
