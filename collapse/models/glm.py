@@ -515,7 +515,8 @@ class _Likelihood:
     def _search(self, target: Array, weight: Array | None) -> tuple[Array, Array]:
         """Return the maximiser (1, p) of one replication and minus the Hessian there.
 
-        Newton's iteration from zero, each step as long as its slope allows. For labels that are nearly separated: there the whole step is far too long at one iterate and far too short at the next.
+        Newton's iteration from zero, each step as long as its slope allows. For labels that are nearly separated: there the whole step is far
+        too long at one iterate and far too short at the next.
         """
         theta = np.zeros(target.shape)
         for _ in range(ITERATIONS):
