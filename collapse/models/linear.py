@@ -134,7 +134,8 @@ class LinearRegression:
 
     def risk(self, theta: Array) -> Array:
         if self.observed is None:
-            return np.asarray((self._deviation(theta) ** 2).sum(axis=1))
+            error = self._deviation(theta)
+            return np.asarray(np.vecdot(error, error))
         X, y = self.test
         return np.asarray(((theta @ X.T - y) ** 2).mean(axis=1))
 
