@@ -200,7 +200,7 @@ class _Experiment:
             risk = _everyone(self.model.risk(theta), alive, replications)
             if keep or g == 0:
                 risks.append(risk)
-            first[g], second[g], cross[g] = risk.sum(), risk @ risk, risk @ risks[0]
+            first[g], second[g], cross[g] = risk.sum(), (risk * risk).sum(), (risk * risks[0]).sum()
             lost[g] = replications - len(alive)
             if covariance:
                 deviations.append(_everyone(self.model.deviation(theta), alive, replications).reshape(-1))
