@@ -44,10 +44,10 @@ def triangular_system(source: NDArray[np.int64], size: Array, weight: Array) -> 
 def family(draw: Callable[[float, int, Generator], Array], mean: float, n: int, G: int, rng: Generator) -> Array:
     """Means (G,) fitted in one chain under augment: draw n rows, stack all batches, average the stack."""
     means = np.empty(G)
-    batches = []
+    rows = np.empty(0)
     for g in range(G):
-        batches.append(draw(mean, n, rng))
-        means[g] = mean = np.concatenate(batches).mean()
+        rows = np.concatenate([rows, draw(mean, n, rng)])
+        means[g] = mean = rows.mean()
     return means
 
 

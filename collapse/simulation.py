@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,10 @@ from collapse.models.base import Array, Model, WithStatistic
 from collapse.plan import Plan, whole
 from collapse.risk import Risk
 
-LARGEST_BLOCK = 4096
+LARGEST_BLOCK = 16_384
 BLOCK_VALUES = 2**23
+FIT_VALUES = 8
+"""Numbers that a fit holds at once for each row of a design."""
 
 
 def simulate(
@@ -69,6 +72,8 @@ def simulate(
 
     Notes
     -----
+    Where threadpoolctl is installed (the extra ``data``), linear algebra is held to one thread meanwhile.
+
     A plan that reads whole batches needs their mean statistics alone, where the model has them. A plan that reads part
     of a batch needs rows, since later draws overlap earlier ones: memory and time grow with rows times generations.
 
@@ -125,13 +130,15 @@ def _seeds(rng: object, blocks: int) -> tuple[list[np.random.SeedSequence], int 
 
 @dataclass(frozen=True, eq=False)
 class _Moments:
-    """Running sums over replications; a block's own, or the total."""
+    """Mean and centred sums over replications; a block's own, or the total."""
 
     count: int
     lost: NDArray[np.int64]
-    first: Array
+    mean: Array
     second: Array
+    """Squares of the risk's deviations from its mean, summed."""
     cross: Array
+    """The same with generation 1's deviations."""
     outer: Array | None
     paths: list[Array]
 
@@ -140,14 +147,17 @@ class _Moments:
         return cls(0, np.zeros(G, np.int64), np.zeros(G), np.zeros(G), np.zeros(G), np.zeros((G, G)) if covariance else None, [])
 
     def __add__(self, other: _Moments) -> _Moments:
-        outer = None if self.outer is None or other.outer is None else self.outer + other.outer
+        # two groups as one (Chan, Golub and LeVeque 1983): no difference of large sums
+        count = self.count + other.count
+        apart = other.mean - self.mean
+        between = self.count * other.count / count
         return _Moments(
-            self.count + other.count,
+            count,
             self.lost + other.lost,
-            self.first + other.first,
-            self.second + other.second,
-            self.cross + other.cross,
-            outer,
+            self.mean + apart * (other.count / count),
+            self.second + other.second + apart * apart * between,
+            self.cross + other.cross + apart * apart[0] * between,
+            None if self.outer is None or other.outer is None else self.outer + other.outer,
             [],
         )
 
@@ -185,30 +195,50 @@ class _Experiment:
         by_statistic = plan.reads_whole_batches and isinstance(model, WithStatistic)
         design = getattr(model, "design_rows", None)
         if by_statistic and (design is None or not np.any(rows % design)):
-            # labels of one batch are the largest array of a regression
-            return cls(plan, model, n, _block(kept_batches * len(model.truth) + (design or 0)), _statistic_path)
+            return cls(plan, model, n, _block(kept_batches * len(model.truth) + FIT_VALUES * (design or 0)), _statistic_path)
         return cls(plan, model, n, _block(4 * int(rows.sum())), _row_path)
 
     def run(self, replications: int, seed: np.random.SeedSequence, keep: bool, covariance: bool) -> _Moments:
         """One block: run the chain of fits, and sum up."""
         G = self.plan.generations
-        first, second, cross = np.zeros((3, G))
+        mean, second, cross = np.zeros((3, G))
         lost = np.zeros(G, np.int64)
         risks: list[Array] = []
-        deviations: list[Array] = []
-        for g, (alive, theta) in enumerate(self.path(self, replications, np.random.Generator(np.random.SFC64(seed)))):
-            risk = _everyone(self.model.risk(theta), alive, replications)
-            if keep or g == 0:
-                risks.append(risk)
-            first[g], second[g], cross[g] = risk.sum(), (risk * risk).sum(), (risk * risks[0]).sum()
-            lost[g] = replications - len(alive)
-            if covariance:
-                deviations.append(_everyone(self.model.deviation(theta), alive, replications).reshape(-1))
+        first = np.zeros(0)
         outer = None
-        if covariance:
-            stacked = np.array(deviations)
-            outer = stacked @ stacked.T
-        return _Moments(replications, lost, first, second, cross, outer, [np.array(risks).T] if keep else [])
+        deviations: list[Array] = []
+        with _one_thread():
+            for g, (alive, theta) in enumerate(self.path(self, replications, np.random.Generator(np.random.SFC64(seed)))):
+                risk = _everyone(self.model.risk(theta), alive, replications)
+                mean[g] = risk.sum() / replications
+                centred = risk - mean[g]
+                first = centred if g == 0 else first
+                second[g], cross[g] = centred @ centred, centred @ first
+                lost[g] = replications - len(alive)
+                if keep:
+                    risks.append(risk)
+                if covariance:
+                    deviations.append(_everyone(self.model.deviation(theta), alive, replications).flatten())
+            if covariance:
+                stacked = np.array(deviations)
+                outer = stacked @ stacked.T
+        return _Moments(replications, lost, mean, second, cross, outer, [np.array(risks).T] if keep else [])
+
+
+@cache
+def _threads() -> Any:
+    """The controller of BLAS threads; None where threadpoolctl is not installed."""
+    try:
+        from threadpoolctl import ThreadpoolController
+    except ImportError:
+        return None
+    return ThreadpoolController()
+
+
+def _one_thread() -> AbstractContextManager[object]:
+    """Hold BLAS to one thread: its products are small, its threads would crowd the workers, and sums would depend on their number."""
+    controller = _threads()
+    return nullcontext() if controller is None else controller.limit(limits=1, user_api="blas")
 
 
 def _everyone(values: Array, alive: NDArray[np.int64], replications: int) -> Array:
@@ -319,8 +349,9 @@ class _Pool:
         if self.decay[g] == 0:
             self.sum = self.newest
         else:
-            self.sum = self.decay[g] * self.sum
-            self.sum += self.share[g] * self.newest
+            self.newest *= self.share[g]
+            self.sum *= self.decay[g]
+            self.sum += self.newest
         return self.sum
 
     def drop(self, good: NDArray[np.bool_]) -> None:
@@ -393,12 +424,11 @@ def distinct(R: int, m: int, k: int, rng: np.random.Generator) -> NDArray[np.int
 
 
 def _summary(plan: Plan, model: Any, n: int | None, seed: int | None, total: _Moments, paths: list[Array], levels: Array) -> Risk:
-    R = total.count
-    mean = total.first / R
+    R, mean = total.count, total.mean
     ratio = mean / mean[0]
     freedom = R - 1 if R > 1 else np.nan  # one replication tells nothing of its spread
-    variance = np.maximum(total.second - R * mean**2, 0) / freedom
-    cross = (total.cross - R * mean * mean[0]) / freedom
+    variance = total.second / freedom
+    cross = total.cross / freedom
     spread = variance - 2 * ratio * cross + ratio**2 * variance[0]
     stderr = np.sqrt(np.maximum(spread, 0) / R) / abs(mean[0])
     stderr[0] = np.nan if np.isnan(mean[0]) else 0.0

@@ -163,14 +163,14 @@ EXPERIMENTS = {
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_the_numbers_do_not_depend_on_workers(name):
-    one, two = (simulate(**EXPERIMENTS[name], replications=9000, rng=5, quantiles=(0.5,), workers=workers) for workers in (1, 2))
+    one, two = (simulate(**EXPERIMENTS[name], replications=20_000, rng=5, quantiles=(0.5,), workers=workers) for workers in (1, 2))
     assert same_numbers(one, two)
     assert (one.quantiles == two.quantiles).all()
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_the_numbers_do_not_depend_on_the_order_of_blocks(name, monkeypatch):
-    forward = simulate(**EXPERIMENTS[name], replications=9000, rng=5)
+    forward = simulate(**EXPERIMENTS[name], replications=20_000, rng=5)
 
     def backward(experiment, sizes, seeds, keep, covariance, workers, stack):
         done = [experiment.run(size, seed, keep, covariance) for size, seed in reversed(list(zip(sizes, seeds, strict=True)))]
@@ -178,7 +178,7 @@ def test_the_numbers_do_not_depend_on_the_order_of_blocks(name, monkeypatch):
         yield from reversed(done)
 
     monkeypatch.setattr(simulation, "_run", backward)
-    assert same_numbers(forward, simulate(**EXPERIMENTS[name], replications=9000, rng=5))
+    assert same_numbers(forward, simulate(**EXPERIMENTS[name], replications=20_000, rng=5))
 
 
 def test_a_generator_gives_the_numbers_of_its_seed_and_then_others():
@@ -203,11 +203,11 @@ def test_other_seeds_give_other_numbers_and_global_state_is_left_alone():
 
 def test_progress_counts_replications_up_to_the_last():
     calls = []
-    simulate(PLANS["augment"], replications=9000, rng=0, progress=lambda done, total: calls.append((done, total)))
-    assert [total for _, total in calls] == [9000] * len(calls)
+    simulate(PLANS["augment"], replications=20_000, rng=0, progress=lambda done, total: calls.append((done, total)))
+    assert [total for _, total in calls] == [20_000] * len(calls)
     done = [done for done, _ in calls]
     assert done == sorted(set(done))
-    assert (done[-1], len(done)) == (9000, 3)
+    assert (done[-1], len(done)) == (20_000, 2)
 
 
 def test_a_risk_says_where_it_came_from():

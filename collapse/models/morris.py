@@ -52,7 +52,9 @@ class MeanFamily(DrawsFromTruth):
         return theta - float(self.mean)
 
     def risk(self: _Family, theta: Array) -> Array:
-        return np.asarray((theta[:, 0] - float(self.mean)) ** 2)
+        error: Array = theta[:, 0] - float(self.mean)
+        error *= error
+        return error
 
 
 @dataclass(frozen=True)
