@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from functools import partial
-from math import prod
+from math import isqrt, prod
 from numbers import Rational
 from typing import Any
 
@@ -13,6 +13,12 @@ from numpy.typing import NDArray
 
 from collapse.plan import Array, Plan, whole
 from collapse.risk import Risk
+
+LARGEST_TABLE = 10**8
+"""Entries of a dense table (G, B): 0.8 GB."""
+
+FRONTIER = 512
+"""Batches to be remembered at once, from which dense tables are faster."""
 
 
 def derive(plan: Plan, *, model: Any = None, n: int | None = None, exact: bool = False) -> Risk:
@@ -99,8 +105,10 @@ def rows_of(model: Any, n: int | None) -> int:
 
 def _limit(plan: Plan, exact: bool) -> Risk:
     tables = {"covariance": partial(_limit_covariance, plan, exact), "contributions": partial(_contributions, plan, exact)}
-    if plan.recursion:
-        risk = _recursion(plan, exact)
+    if plan.recursion and plan.recursion.chain:
+        risk = _chain(plan, exact)
+    elif plan.recursion and plan.live <= FRONTIER:
+        risk = _frontier(plan, exact, 1 / plan.exact_size(exact), 1, 0)
     elif exact:
         risk = np.diag(_forward(plan, True, *_limit_noise(plan, True)))
     else:
@@ -108,8 +116,8 @@ def _limit(plan: Plan, exact: bool) -> Risk:
     return Risk(risk, risk / risk[0], plan, tables=dict(tables))
 
 
-def _recursion(plan: Plan, exact: bool) -> NDArray[Any]:
-    """diag C in O(G): the weighted mean m_g moves by share * (noise of the newest batch + what subsampling added to its source)."""
+def _chain(plan: Plan, exact: bool) -> NDArray[Any]:
+    """diag C in O(G): where a fit reads what the last one read and the newest batch, the weighted mean m_g moves by share * (noise of the newest batch + what subsampling added to its source)."""
     rows = plan.recursion
     assert rows is not None
     size = plan.exact_size(exact)
@@ -133,6 +141,12 @@ def _inverse(plan: Plan) -> Array:
     """(I - A)^-1, unit lower triangular (G, G)."""
     from scipy.linalg.lapack import dtrtri
 
+    if plan.generations * max(plan.generations, plan.batches) > LARGEST_TABLE:
+        raise ValueError(
+            f"{plan.name} with {plan.generations} fits of {plan.batches} batches needs dense tables of "
+            f"{8e-9 * plan.generations * max(plan.generations, plan.batches):.1f} GB; derive goes up to {LARGEST_TABLE:,} entries "
+            f"({isqrt(LARGEST_TABLE):,} fits with one batch each). Take fewer generations, or a workflow that looks fewer batches up."
+        )
     lower = -plan.feedback()
     np.fill_diagonal(lower, 1.0)
     # the transpose of a C-ordered lower triangle is a Fortran-ordered upper one: LAPACK then works in place
@@ -218,6 +232,58 @@ def _forward(plan: Plan, exact: bool, batch_noise: NDArray[Any], draw_noise: NDA
     return covariance
 
 
+def _frontier(plan: Plan, exact: bool, batch_noise: NDArray[Any], V: Any, v2: Any) -> NDArray[Any]:
+    """Return diag C of a plan held as a Recursion, from the covariance of the batches that are still to be read, and of what is carried on.
+
+    A batch from fit s has noise (V + v2 Var mu_s) * batch_noise. Slot 0 holds what is carried on, each other slot a batch; a slot is free
+    again after its batch's last reading.
+    """
+    rows = plan.recursion
+    assert rows is not None
+    drawing, carries = plan.subsampling_noise(exact), bool(np.any(rows.share.numerator))
+    decay, share = ((part.fractions("weight") if exact else part.floats()).tolist() for part in (rows.decay, rows.share))
+    newest, (_, last) = rows.newest.tolist(), plan.reading
+    batch: list[list[int]] = [[] for _ in decay]
+    weight: list[list[Any]] = [[] for _ in decay]
+    if rows.entries:
+        values = rows.entries.weight.fractions("weight") if exact else rows.entries.weight.floats()
+        for g, b, w in zip(rows.entries.fit.tolist(), rows.entries.batch.tolist(), values.tolist(), strict=True):
+            batch[g].append(b)
+            weight[g].append(w)
+    S = np.full((plan.live + 1, plan.live + 1), Fraction(0) if exact else 0.0)
+    slot: dict[int, int] = {}
+    free = list(range(plan.live, 0, -1))
+    risk, nothing = [], S[0].copy()
+    towards, variance = nothing, nothing[0]
+    for g in range(plan.generations):
+        for b in plan.arrivals[g]:
+            k = slot[b] = free.pop()
+            born = towards if plan.source[b] else nothing
+            S[k] = S[:, k] = born
+            level = variance if plan.source[b] else nothing[0]
+            S[k, k] = level + (V + v2 * level) * batch_noise[b]
+            if plan.source[b]:
+                towards[k] = variance
+        if share[g] or decay[g]:
+            d, s, k = decay[g], share[g], slot[newest[g]] if share[g] else 0
+            carried = d * S[0] + s * S[k] if share[g] else d * S[0]
+            own = d * d * S[0, 0] + (s * s * S[k, k] + 2 * d * s * S[0, k] if share[g] else 0)
+            S[0] = S[:, 0] = carried
+            S[0, 0] = own
+        elif carries:
+            S[0] = S[:, 0] = nothing
+        at, w = [slot[b] for b in batch[g]], weight[g]
+        if share[g] or decay[g]:
+            at, w = [0, *at], [1, *w]
+        towards = S[:, at] @ np.array(w, S.dtype)
+        variance = towards[at] @ np.array(w, S.dtype) + drawing[g]
+        risk.append(variance)
+        for b in {*batch[g], newest[g]} if share[g] else batch[g]:
+            if last[b] == g:
+                free.append(slot.pop(b))
+    return np.array(risk, dtype=S.dtype)
+
+
 def draw_noise(plan: Plan, n: int, exact: bool = False) -> NDArray[Any]:
     """Finite-n noise (G, B) of a fit's draw from a batch, in units of the batch's row variance: E[1/k] - 1/rows.
 
@@ -251,7 +317,11 @@ def _quadratic_variance(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
     else:
         V, v2 = float(V), float(v2)
     tables: dict[str, Any] = {"contributions": partial(_contributions, plan, exact)}
-    if plan.recursion and plan.reads_whole_batches:
+    if plan.recursion and plan.reads_whole_batches and not plan.recursion.chain and plan.live <= FRONTIER:
+        noise = np.array([Fraction(1, int(m)) for m in rows], dtype=object) if exact else 1.0 / rows
+        out = _frontier(plan, exact, noise, V, v2)
+        tables["covariance"] = partial(_finite_covariance, plan, n, exact, V, v2)
+    elif plan.recursion and plan.recursion.chain and plan.reads_whole_batches:
         risk, walk = [], 0 * V
         share = plan.recursion.share.fractions("weight") if exact else plan.recursion.share.floats()
         for v, m in zip(share.tolist(), rows.tolist(), strict=True):

@@ -186,7 +186,7 @@ class _Experiment:
 
     @classmethod
     def prepare(cls, plan: Plan, model: Any, n: int | None) -> _Experiment:
-        kept_batches = 1 if plan.recursion else plan.batches
+        kept_batches = plan.live if plan.recursion else plan.batches
         if model is None:
             return cls(plan, _GaussianLimit(), 0, _block(kept_batches), _limit_path)
         assert n is not None
@@ -280,7 +280,7 @@ def _limit_path(experiment: _Experiment, R: int, rng: np.random.Generator) -> It
     sd = 1 / np.sqrt(plan.size)
     added = None if plan.reads_whole_batches else np.sqrt(plan.subsampling_noise())
     everyone = np.arange(R)
-    order, pool = _by_source(plan), _Pool(plan)
+    order, pool = plan.arrivals, _Pool(plan)
     u = np.zeros((R, 1))
     for g in range(plan.generations):
         for b in order[g]:
@@ -297,14 +297,14 @@ def _limit_path(experiment: _Experiment, R: int, rng: np.random.Generator) -> It
 
 def _statistic_path(experiment: _Experiment, R: int, rng: np.random.Generator) -> Iterator[tuple[NDArray[np.int64], Array]]:
     plan, model = experiment.plan, experiment.model
-    rows, order = plan.rows(experiment.n), _by_source(plan)
+    rows, order = plan.rows(experiment.n), plan.arrivals
     alive = np.arange(R)
     theta: Array | None = None
     pool = _Pool(plan)
     for g in range(plan.generations):
         for b in order[g]:
             m = int(rows[b])
-            pool.put(b, model.draw_statistic(theta, m, rng) if plan.source[b] else model.draw_real_statistic(R, m, rng))
+            pool.put(b, model.draw_statistic(theta, m, rng) if plan.source[b] else model.draw_real_statistic(len(alive), m, rng))
         theta = model.fit_statistic(pool.mean(g), theta)
         missing = np.isnan(theta)
         if missing.any():
@@ -314,29 +314,30 @@ def _statistic_path(experiment: _Experiment, R: int, rng: np.random.Generator) -
         yield alive, theta
 
 
-def _by_source(plan: Plan) -> list[list[int]]:
-    """For each source s = 0, ..., G the batches drawn from it: they come into being before fit s + 1."""
-    order: list[list[int]] = [[] for _ in range(plan.generations + 1)]
-    for b, s in enumerate(plan.source):
-        order[s].append(b)
-    return order
-
-
 class _Pool:
     """Mean statistics (R, k) of one block's batches, and their weighted mean for each fit."""
 
     def __init__(self, plan: Plan) -> None:
         self.recursion, self.batches = plan.recursion, plan.batches
         self.table: Array | None = None
-        self.sum: Array = np.zeros((0, 0))
         if plan.recursion:
-            self.decay, self.share = plan.recursion.decay.floats(), plan.recursion.share.floats()
+            rows = plan.recursion
+            self.decay, self.share, self.newest = rows.decay.floats(), rows.share.floats(), rows.newest.tolist()
+            self.last = plan.reading[1]
+            self.found: dict[int, Array] = {}
+            self.sum: Array = np.zeros((0, 0))
+            self.entries: list[list[tuple[int, float]]] = [[] for _ in self.decay]
+            if rows.entries:
+                for g, b, w in zip(
+                    rows.entries.fit.tolist(), rows.entries.batch.tolist(), rows.entries.weight.floats().tolist(), strict=True
+                ):
+                    self.entries[g].append((b, w))
         else:
             self.weight = plan.weight
 
     def put(self, b: int, mean: Array) -> None:
         if self.recursion:
-            self.newest = mean
+            self.found[b] = mean
             return
         if self.table is None:
             self.table = np.zeros((self.batches, *mean.shape))
@@ -346,36 +347,55 @@ class _Pool:
         if self.table is not None:
             B, R, k = self.table.shape
             return np.asarray(self.weight[g] @ self.table.reshape(B, R * k)).reshape(R, k)
-        if self.decay[g] == 0:
-            self.sum = self.newest
-        else:
-            self.newest *= self.share[g]
+        if self.share[g] == 1:
+            self.sum = self._take(self.newest[g], g)
+        elif self.share[g]:
+            fresh = self._take(self.newest[g], g)
+            fresh *= self.share[g]
+            if self.decay[g] and self.sum.size:
+                self.sum *= self.decay[g]
+                self.sum += fresh
+            else:
+                self.sum = fresh
+        elif self.decay[g]:
             self.sum *= self.decay[g]
-            self.sum += self.newest
-        return self.sum
+        else:
+            self.sum = np.zeros((0, 0))
+        if not self.entries[g]:
+            return self.sum
+        total = self.sum.copy() if self.sum.size else 0.0
+        for b, w in self.entries[g]:
+            total = total + w * self.found[b]
+        for b, _ in self.entries[g]:
+            if self.last[b] == g:
+                del self.found[b]
+        return np.asarray(total)
+
+    def _take(self, b: int, g: int) -> Array:
+        """Batch b, which nobody else may read if it is to be changed in place."""
+        return self.found.pop(b) if self.last[b] == g else self.found[b].copy()
 
     def drop(self, good: NDArray[np.bool_]) -> None:
         """Keep the replications that still have an estimate."""
         if self.table is not None:
             self.table = self.table[:, good]
         else:
-            self.sum = self.sum[good]
+            self.found = {b: mean[good] for b, mean in self.found.items()}
+            self.sum = self.sum[good] if len(self.sum) else self.sum
 
 
 def _row_path(experiment: _Experiment, R: int, rng: np.random.Generator) -> Iterator[tuple[NDArray[np.int64], Array]]:
     plan, model = experiment.plan, experiment.model
     rows, weight = plan.rows(experiment.n), plan.weight
     reads = plan.reads(experiment.n)
-    last = np.array([np.flatnonzero(column > 0).max(initial=-1) for column in weight.T])
-    order = _by_source(plan)
+    last = np.array([np.flatnonzero(column > 0).max(initial=-1) for column in weight.T])  # what a recursion carries on is read again
     alive = np.arange(R)
     theta: Array | None = None
     batches: dict[int, Array] = {}
     for g in range(plan.generations):
-        for b in order[g]:
-            if last[b] >= 0:
-                m = int(rows[b])
-                batches[b] = model.draw(theta, m, rng) if plan.source[b] else model.draw_real(len(alive), m, rng)
+        for b in plan.arrivals[g]:
+            m = int(rows[b])
+            batches[b] = model.draw(theta, m, rng) if plan.source[b] else model.draw_real(len(alive), m, rng)
         pieces, shares = [], []
         for b in np.flatnonzero(weight[g] > 0).tolist():
             drawn, share = _read(batches[b], reads[g, b], plan.replace, rng)
