@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapse.plan import Array, Plan, whole
+from collapse.reservoir import Reservoir
 from collapse.risk import Risk
 
 LARGEST_TABLE = 10**8
@@ -21,12 +22,12 @@ FRONTIER = 512
 """Batches to be remembered at once, from which dense tables are faster."""
 
 
-def derive(plan: Plan, *, model: Any = None, n: int | None = None, exact: bool = False) -> Risk:
+def derive(plan: Plan | Reservoir, *, model: Any = None, n: int | None = None, exact: bool = False) -> Risk:
     """Derive the risk of every generation of a plan.
 
     Parameters
     ----------
-    plan : Plan
+    plan : Plan or Reservoir
         The workflow.
     model : model, optional
         Without it: the Gaussian limit, which all regular models share. With it: the exact risk at n, known for the
@@ -63,12 +64,17 @@ def derive(plan: Plan, *, model: Any = None, n: int | None = None, exact: bool =
     >>> collapse.derive(collapse.workflows.discard(3), model=collapse.models.Bernoulli(0.2), n=100).risk.round(7)
     array([0.0016   , 0.003184 , 0.0047522])
     """
-    if not isinstance(plan, Plan):
+    if not isinstance(plan, (Plan, Reservoir)):
         raise ValueError(f"plan must be a collapse.Plan, such as collapse.workflows.augment(50); it is {type(plan).__name__}.")
     if model is None:
         if n is not None:
             raise ValueError("n was given without a model; the Gaussian limit has no n. Give model=..., or leave n out.")
-        return _limit(plan, exact)
+        return _reservoir(plan, exact) if isinstance(plan, Reservoir) else _limit(plan, exact)
+    if isinstance(plan, Reservoir):
+        raise ValueError(
+            f"no exact form at finite n is known for {plan.name}, whose rows persist; use derive(workflow) for the limit, or "
+            "simulate(workflow, model=..., n=..., replications=...)."
+        )
     n = rows_of(model, n)
     if hasattr(model, "variance_function"):
         return _quadratic_variance(plan, model, n, exact)
@@ -114,6 +120,14 @@ def _limit(plan: Plan, exact: bool) -> Risk:
     else:
         risk = _dense(plan)
     return Risk(risk, risk / risk[0], plan, tables=dict(tables))
+
+
+def _reservoir(plan: Reservoir, exact: bool) -> Risk:
+    """Each fit moves by a martingale difference: rows that leave add share (1 - share) times one row's variance over n, rows that come share."""
+    share = plan.turnover.fractions("turnover") if exact else plan.turnover.floats()
+    risk = np.cumsum(share * (2 - share))
+    later = np.arange(len(risk))
+    return Risk(risk, risk / risk[0], plan, tables={"covariance": lambda: risk[np.minimum.outer(later, later)]})
 
 
 def _chain(plan: Plan, exact: bool) -> NDArray[Any]:

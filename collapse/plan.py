@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
+Scalar = float | Fraction
 
 TOLERANCE = 1e-12
 
@@ -109,6 +110,7 @@ _SHAPES = {
     "size": "one size for each batch, shape (B,)",
     "weight": "one row for each fit and one column for each batch, shape (G, B)",
     "kept": "one row for each fit and one column for each batch, shape (G, B)",
+    "turnover": "one share for each fit, shape (G,)",
 }
 
 
@@ -191,6 +193,25 @@ class Recipe(NamedTuple):
     workflow: str
     parameters: dict[str, Any]
 
+    def plain(self) -> dict[str, Any]:
+        """Parameters for JSON: rationals as text."""
+
+        def plain(value: Any) -> Any:
+            if isinstance(value, tuple):
+                return [plain(v) for v in value]
+            return str(value) if isinstance(value, Fraction) else value
+
+        return {key: plain(value) for key, value in self.parameters.items()}
+
+    @classmethod
+    def read(cls, workflow: str, parameters: dict[str, Any]) -> Recipe:
+        def scalar(value: Any) -> Any:
+            if isinstance(value, list):
+                return tuple(scalar(v) for v in value)
+            return Fraction(value) if isinstance(value, str) else value
+
+        return cls(workflow, {key: scalar(value) for key, value in parameters.items()})
+
 
 class Plan:
     """A workflow as a few tables: which batches exist, and how each fit weighs and reads them.
@@ -249,7 +270,7 @@ class Plan:
     def __init__(
         self,
         source: ArrayLike,
-        size: ArrayLike,
+        size: ArrayLike | Numbers,
         weight: ArrayLike | Recursion,
         kept: ArrayLike | None = None,
         *,
@@ -383,10 +404,10 @@ class Plan:
 
     @cached_property
     def arrivals(self) -> list[list[int]]:
-        """For each fit the batches, from 0, drawn just before it: synthetic ones as soon as their source is fitted, real ones when first read."""
+        """For each fit the batches, from 0, drawn just before it: synthetic ones as soon as their source is fitted, then real ones to be read."""
         first, last = self.reading
         out: list[list[int]] = [[] for _ in range(self.generations)]
-        for b in np.flatnonzero(last >= 0).tolist():
+        for b in [*np.flatnonzero((last >= 0) & (self.source > 0)).tolist(), *np.flatnonzero((last >= 0) & (self.source == 0)).tolist()]:
             out[int(self.source[b]) or int(first[b])].append(b)
         return out
 
@@ -487,7 +508,7 @@ class Plan:
         out: dict[str, Any] = {"name": self.name, "replace": self.replace, "source": self.source.tolist(), "size": self._size.to_json()}
         out["generation"] = self.generation.tolist()
         if self.recipe:
-            out["recipe"] = {"workflow": self.recipe.workflow, "parameters": _plain(self.recipe.parameters)}
+            out["recipe"] = {"workflow": self.recipe.workflow, "parameters": self.recipe.plain()}
         if self.recursion:
             r, e = self.recursion, self.recursion.entries
             out["recursion"] = {
@@ -526,7 +547,7 @@ class Plan:
             weight, kept = read(document, "weight", 2), read(document, "kept", 2)
         plan = cls(document["source"], size, weight, kept, **common)  # type: ignore[arg-type]
         if recipe := document.get("recipe"):
-            plan.__dict__.update(recipe=Recipe(recipe["workflow"], {key: _scalar(value) for key, value in recipe["parameters"].items()}))
+            plan.__dict__.update(recipe=Recipe.read(recipe["workflow"], recipe["parameters"]))
         return plan
 
     def __repr__(self) -> str:
@@ -553,19 +574,19 @@ def _zeros(exact: bool, *shape: int) -> NDArray[Any]:
     return np.full(shape, Fraction(0), object) if exact else np.zeros(shape)
 
 
-def _plain(parameters: dict[str, Any]) -> dict[str, Any]:
-    def plain(value: Any) -> Any:
-        if isinstance(value, tuple):
-            return [plain(v) for v in value]
-        return str(value) if isinstance(value, Fraction) else value
-
-    return {key: plain(value) for key, value in parameters.items()}
-
-
-def _scalar(value: Any) -> Any:
-    if isinstance(value, list):
-        return tuple(_scalar(v) for v in value)
-    return Fraction(value) if isinstance(value, str) else value
+def check_number(value: object, name: str, low: float = -np.inf, high: float = np.inf) -> None:
+    """Raise a ValueError unless `value` is a real number strictly between `low` and `high`."""
+    known = isinstance(value, (float, Rational, np.floating, np.integer)) and not isinstance(value, bool)
+    if known and low < float(value) < high:  # type: ignore[arg-type]
+        return
+    between = (
+        f"between {low:g} and {high:g}, both excluded"
+        if np.isfinite(high)
+        else f"finite and greater than {low:g}"
+        if low > -np.inf
+        else "finite"
+    )
+    raise ValueError(f"{name} must be a number, {between}; it is {value!r}.")
 
 
 def _frozen(table: NDArray[Any]) -> NDArray[Any]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from collapse.derivation import rows_of
 from collapse.models.base import Array, Model, WithStatistic
 from collapse.plan import Plan, whole
+from collapse.reservoir import Reservoir
 from collapse.risk import Risk
 
 LARGEST_BLOCK = 16_384
@@ -24,7 +25,7 @@ FIT_VALUES = 8
 
 
 def simulate(
-    plan: Plan,
+    plan: Plan | Reservoir,
     *,
     model: Any = None,
     n: int | None = None,
@@ -39,7 +40,7 @@ def simulate(
 
     Parameters
     ----------
-    plan : Plan
+    plan : Plan or Reservoir
         The workflow.
     model : model, optional
         Without it: the sequential Gaussian process, the limit of all regular models. With it: the experiment itself,
@@ -85,7 +86,7 @@ def simulate(
     >>> bool(abs(risk.ratio[-1] - 5) < 5 * risk.stderr[-1])
     True
     """
-    if not isinstance(plan, Plan):
+    if not isinstance(plan, (Plan, Reservoir)):
         raise ValueError(f"plan must be a collapse.Plan, such as collapse.workflows.augment(50); it is {type(plan).__name__}.")
     replications = whole(replications, "replications", "repetitions of the experiment")
     workers = whole(workers, "workers", "processes")
@@ -178,14 +179,19 @@ class _GaussianLimit:
 class _Experiment:
     """All that a block of replications needs; sent whole to a worker."""
 
-    plan: Plan
+    plan: Any
     model: Any
     n: int
     block: int
     path: Callable[[_Experiment, int, np.random.Generator], Iterator[tuple[NDArray[np.int64], Array]]]
 
     @classmethod
-    def prepare(cls, plan: Plan, model: Any, n: int | None) -> _Experiment:
+    def prepare(cls, plan: Plan | Reservoir, model: Any, n: int | None) -> _Experiment:
+        if isinstance(plan, Reservoir):
+            if model is None:
+                return cls(plan, _GaussianLimit(), 0, _block(1), _reservoir_limit_path)
+            assert n is not None
+            return cls(plan, model, n, _block(4 * n), _reservoir_path)
         kept_batches = plan.live if plan.recursion else plan.batches
         if model is None:
             return cls(plan, _GaussianLimit(), 0, _block(kept_batches), _limit_path)
@@ -410,6 +416,40 @@ def _row_path(experiment: _Experiment, R: int, rng: np.random.Generator) -> Iter
         yield alive, theta
 
 
+def _reservoir_limit_path(experiment: _Experiment, R: int, rng: np.random.Generator) -> Iterator[tuple[NDArray[np.int64], Array]]:
+    everyone, u = np.arange(R), np.zeros((R, 1))
+    for share in experiment.plan.turnover.floats().tolist():
+        # what stays is a draw without replacement from the memory, what comes a mean of fresh rows
+        stays = np.sqrt((1 - share) * share) * rng.standard_normal((R, 1))
+        u = u + stays + np.sqrt(share) * rng.standard_normal((R, 1))
+        yield everyone, u
+
+
+def _reservoir_path(experiment: _Experiment, R: int, rng: np.random.Generator) -> Iterator[tuple[NDArray[np.int64], Array]]:
+    plan, model, n = experiment.plan, experiment.model, experiment.n
+    alive = np.arange(R)
+    memory = model.draw_real(R, n, rng)
+    theta: Array | None = None
+    weight = np.full((R, n), 1 / n)
+    for g, mean in enumerate(plan.replaced(n).tolist()):
+        if g:
+            assert theta is not None
+            # the floor or the ceiling, at random, where the mean number of rows replaced is not whole
+            most = int(np.ceil(mean - 1e-9))
+            rows = model.draw(theta, most, rng)
+            place = distinct(len(alive), n, most, rng)
+            few = rng.random(len(alive)) < most - mean
+            spot = place[few, -1], np.flatnonzero(few)
+            stays = memory[spot[1], spot[0]]
+            np.put_along_axis(memory, place.reshape(*place.shape, *[1] * (memory.ndim - 2)), rows, axis=1)
+            memory[spot[1], spot[0]] = stays
+        theta = model.fit(memory, weight[: len(alive)], theta)
+        good = np.asarray(~np.isnan(theta).any(axis=1))
+        if not good.all():
+            alive, theta, memory = alive[good], theta[good], memory[good]
+        yield alive, theta
+
+
 def _read(batch: Array, k: float, replace: bool, rng: np.random.Generator) -> tuple[Array, Array]:
     """Draw k rows of a batch (R, m, ...) for each replication: rows (R, K, ...) and weights (R, K) that sum to one.
 
@@ -443,7 +483,9 @@ def distinct(R: int, m: int, k: int, rng: np.random.Generator) -> NDArray[np.int
     return sample
 
 
-def _summary(plan: Plan, model: Any, n: int | None, seed: int | None, total: _Moments, paths: list[Array], levels: Array) -> Risk:
+def _summary(
+    plan: Plan | Reservoir, model: Any, n: int | None, seed: int | None, total: _Moments, paths: list[Array], levels: Array
+) -> Risk:
     R, mean = total.count, total.mean
     ratio = mean / mean[0]
     freedom = R - 1 if R > 1 else np.nan  # one replication tells nothing of its spread

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from collapse.models.base import Array, check_number, replicate
+from collapse.models.base import Array, replicate
 from collapse.models.design import check_design, check_vector, rows_of_design, totals
+from collapse.plan import check_number
 
 
 class LinearRegression:

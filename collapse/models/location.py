@@ -7,7 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
-from collapse.models.base import Array, DrawsFromTruth, check_number
+from collapse.models.base import Array, DrawsFromTruth
+from collapse.plan import check_number
 
 # law: (a sampler of the standard law, its density at the median 0)
 LAWS = {

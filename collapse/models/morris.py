@@ -9,8 +9,8 @@ from typing import Protocol
 
 import numpy as np
 
-from collapse.models.base import Array, DrawsFromTruth, Scalar, check_number
-from collapse.plan import whole
+from collapse.models.base import Array, DrawsFromTruth
+from collapse.plan import Scalar, check_number, whole
 
 
 def _inverse(value: Scalar) -> Scalar:

@@ -7,7 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
-from collapse.models.base import Array, DrawsFromTruth, Scalar, check_number
+from collapse.models.base import Array, DrawsFromTruth
+from collapse.plan import Scalar, check_number
 
 
 @dataclass(frozen=True)
