@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.plan import Array, Plan, whole
+from collapse.plan import TOLERANCE, Array, Plan, whole
 from collapse.reservoir import Reservoir
 from collapse.risk import Risk
 
@@ -70,14 +70,15 @@ def derive(plan: Plan | Reservoir, *, model: Any = None, n: int | None = None, e
         if n is not None:
             raise ValueError("n was given without a model; the Gaussian limit has no n. Give model=..., or leave n out.")
         return _reservoir(plan, exact) if isinstance(plan, Reservoir) else _limit(plan, exact)
-    if isinstance(plan, Reservoir):
-        raise ValueError(
-            f"no exact form at finite n is known for {plan.name}, whose rows persist; use derive(workflow) for the limit, or "
-            "simulate(workflow, model=..., n=..., replications=...)."
-        )
     n = rows_of(model, n)
+    if isinstance(plan, Reservoir) and not hasattr(model, "variance_function"):
+        raise ValueError(
+            f"no exact form at finite n is known for {model!r} under {plan.name}, whose rows persist; use derive(workflow) for the limit, "
+            "or simulate(workflow, model=..., n=..., replications=...)."
+        )
     if hasattr(model, "variance_function"):
         return _quadratic_variance(plan, model, n, exact)
+    assert isinstance(plan, Plan)
     if hasattr(model, "first_risk"):
         return _fixed_design(plan, model, n, exact)
     if hasattr(model, "endpoint"):
@@ -125,9 +126,27 @@ def _limit(plan: Plan, exact: bool) -> Risk:
 def _reservoir(plan: Reservoir, exact: bool) -> Risk:
     """Each fit moves by a martingale difference: rows that leave add share (1 - share) times one row's variance over n, rows that come share."""
     share = plan.turnover.fractions("turnover") if exact else plan.turnover.floats()
-    risk = np.cumsum(share * (2 - share))
-    later = np.arange(len(risk))
-    return Risk(risk, risk / risk[0], plan, tables={"covariance": lambda: risk[np.minimum.outer(later, later)]})
+    return _martingale(np.cumsum(share * (2 - share)), plan)
+
+
+def _finite_reservoir(plan: Reservoir, model: Any, n: int, exact: bool, V: Any, v2: Any) -> Risk:
+    """Follow the variance of a row of the memory, the covariance of two, and the variance of their mean, which is the fit."""
+    row, pair, out = V, 0 * V, [V / n]
+    for share in (plan.turnover.fractions("turnover") if exact else plan.turnover.floats()).tolist()[1:]:
+        mean = out[-1]
+        low = int(share * n + TOLERANCE)
+        part = share * n - low  # the chance that one more row is replaced
+        stay = sum(chance * (n - k) * (n - k - 1) for k, chance in ((low, 1 - part), (low + 1, part)))
+        row = (1 - share) * row + share * (mean + V + v2 * mean)
+        # a new row has the covariance of the mean with every other
+        pair = mean + (stay / (n * (n - 1)) * (pair - mean) if n > 1 else 0)
+        out.append(row / n + (n - 1) * pair / n)
+    return _martingale(np.array(out, dtype=object if exact else np.float64), plan, repr(model), n)
+
+
+def _martingale(risk: NDArray[Any], plan: Reservoir, model: str | None = None, n: int | None = None) -> Risk:
+    earlier = np.minimum.outer(np.arange(len(risk)), np.arange(len(risk)))
+    return Risk(risk, risk / risk[0], plan, model=model, n=n, tables={"covariance": lambda: risk[earlier]})
 
 
 def _chain(plan: Plan, exact: bool) -> NDArray[Any]:
@@ -319,17 +338,19 @@ def draw_noise(plan: Plan, n: int, exact: bool = False) -> NDArray[Any]:
     return np.asarray(out)
 
 
-def _quadratic_variance(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
+def _quadratic_variance(plan: Plan | Reservoir, model: Any, n: int, exact: bool) -> Risk:
     mean, (v0, v1, v2) = model.mean, model.variance_function
     if exact and not all(isinstance(v, Rational) for v in (mean, v0, v1, v2)):
         raise ValueError(f"exact=True needs rational parameters, and {model!r} holds floats: give int or fractions.Fraction.")
     V = v0 + v1 * mean + v2 * mean * mean
-    rows = plan.rows(n)
     if exact:
         # numpy's integers are rational too, and overflow
         V, v2 = (Fraction(int(v.numerator), int(v.denominator)) for v in (V, v2))
     else:
         V, v2 = float(V), float(v2)
+    if isinstance(plan, Reservoir):
+        return _finite_reservoir(plan, model, n, exact, V, v2)
+    rows = plan.rows(n)
     tables: dict[str, Any] = {"contributions": partial(_contributions, plan, exact)}
     if plan.recursion and plan.reads_whole_batches and not plan.recursion.chain and plan.live <= FRONTIER:
         noise = np.array([Fraction(1, int(m)) for m in rows], dtype=object) if exact else 1.0 / rows

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from math import lcm
 from numbers import Rational, Real
 from typing import Any, NamedTuple
 
@@ -735,6 +736,19 @@ def _check_order(plan: Plan, fit: NDArray[np.int64], batch: NDArray[np.int64]) -
         )
 
 
+def _sums(weight: Numbers, fit: NDArray[np.int64], fits: int) -> NDArray[np.object_]:
+    """Exact sum of each fit's weights."""
+    assert weight.denominator is not None
+    common = lcm(*np.unique(weight.denominator).tolist())
+    if common * int(weight.numerator.max()) * len(fit) < 2**62:
+        sums = np.zeros(fits, np.int64)
+        np.add.at(sums, fit, (weight.numerator * (common // weight.denominator)).astype(np.int64))
+        return np.array([1 if part == common else Fraction(part, common) for part in sums.tolist()], dtype=object)
+    total = _zeros(True, fits)
+    np.add.at(total, fit, weight.fractions("weight"))
+    return total
+
+
 def _check_entries(plan: Plan, rows: Recursion, entries: Entries) -> NDArray[Any]:
     """Check the entries; return the sum of each fit's weights, exact where the plan is rational."""
     fit, batch = entries.fit, entries.batch
@@ -759,8 +773,9 @@ def _check_entries(plan: Plan, rows: Recursion, entries: Entries) -> NDArray[Any
             "an entry (fit, batch) of Entries occurs twice, or names a batch that is carried on already; give one weight to each."
         )
     exact = plan.rational
-    total = _zeros(exact, G)
-    np.add.at(total, fit, entries.weight.fractions("weight") if exact else weight)
+    total = _sums(entries.weight, fit, G) if exact else np.bincount(fit, weight, G)
+    if not newest.size:
+        return total
     held = total[0] * 0
     decay, share = ((part.fractions("weight") if exact else part.floats()).tolist() for part in (rows.decay, rows.share))
     for g in range(G):

@@ -487,7 +487,7 @@ def forgetting(generations: int, memory: Scalar) -> Plan:
     """
     G = _generations(generations)
     _check_share(memory, "memory", high=False)
-    share: list[Scalar] = [1]
+    share: list[Scalar] = [Fraction(1)]
     for _ in range(1, G):
         # the newest batch's share of 1 + r + ... + r^(g-1), without powers: they would under- or overflow
         share.append(1 / (1 + memory / share[-1]))
