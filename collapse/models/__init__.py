@@ -6,10 +6,12 @@ from collapse.models.linear import LinearRegression
 from collapse.models.location import Median
 from collapse.models.morris import Bernoulli, Binomial, Exponential, Gamma, NegativeBinomial, Normal, Poisson
 from collapse.models.nonregular import Uniform
+from collapse.models.registry import Example, examples, register
 
 __all__ = [
     "Bernoulli",
     "Binomial",
+    "Example",
     "Exponential",
     "Gamma",
     "LinearRegression",
@@ -21,4 +23,6 @@ __all__ = [
     "Poisson",
     "Uniform",
     "WithStatistic",
+    "examples",
+    "register",
 ]
