@@ -1,5 +1,6 @@
 """Models: a family, its fit and its risk."""
 
+from collapse.models.adapters import from_estimator
 from collapse.models.base import Model, WithStatistic
 from collapse.models.glm import LogisticRegression
 from collapse.models.linear import LinearRegression
@@ -24,5 +25,6 @@ __all__ = [
     "Uniform",
     "WithStatistic",
     "examples",
+    "from_estimator",
     "register",
 ]

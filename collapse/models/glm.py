@@ -200,6 +200,10 @@ class LogisticRegression(DrawsFromTruth):
             self._least_loss = float(log_loss(self.truth[None], self.X, label)[0])
         self._risk_statistic = label @ self._risk_X / self._risk_X.shape[0]
 
+    @property
+    def observed(self) -> Array | None:
+        return self._label
+
     def __repr__(self) -> str:
         n, p = self.X.shape
         return f"LogisticRegression(X {n} x {p}, {'beta' if self._label is None else 'observed y'})"
