@@ -6,19 +6,25 @@ from collapse.models.linear import LinearRegression
 from collapse.models.location import Median
 from collapse.models.morris import Bernoulli, Binomial, Exponential, Gamma, NegativeBinomial, Normal, Poisson
 from collapse.models.nonregular import Uniform
+from collapse.models.selection import Accepted, BestOf, LinearResponse, Truncated, Verified
 
 __all__ = [
+    "Accepted",
     "Bernoulli",
+    "BestOf",
     "Binomial",
     "Exponential",
     "Gamma",
     "LinearRegression",
+    "LinearResponse",
     "LogisticRegression",
     "Median",
     "Model",
     "NegativeBinomial",
     "Normal",
     "Poisson",
+    "Truncated",
     "Uniform",
+    "Verified",
     "WithStatistic",
 ]
