@@ -250,8 +250,8 @@ def test_the_linearisation(kind: str) -> None:
     normal = models.Normal(0, 1)
     model = models.Truncated(normal, -1, 1) if kind == "window" else models.Accepted(normal, accept_edges)
     line = models.LinearResponse(0, 1, (0, slope), (slope, 0, 0))
-    for plan in (DISCARD(4), AUGMENT(4), with_real_share(4, F(1, 2))):
-        risk: Risk = simulate(plan, model=model, n=1000, replications=1500, rng=3)
+    for plan in (DISCARD(3), AUGMENT(3), with_real_share(3, F(1, 2))):
+        risk: Risk = simulate(plan, model=model, n=1000, replications=1200, rng=3)
         assert_risks_agree(risk, derive(plan, model=line, n=1000), detects=0.6, allowance=0.05)
 
 
