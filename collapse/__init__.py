@@ -3,9 +3,10 @@
 from collapse import datasets, models, workflows
 from collapse.derivation import derive
 from collapse.plan import Plan
+from collapse.reservoir import Reservoir
 from collapse.risk import Risk
 from collapse.simulation import simulate
 
 __version__ = "0.1.0"
 
-__all__ = ["Plan", "Risk", "datasets", "derive", "models", "simulate", "workflows"]
+__all__ = ["Plan", "Reservoir", "Risk", "datasets", "derive", "models", "simulate", "workflows"]

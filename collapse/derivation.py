@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from fractions import Fraction
 from functools import partial
-from math import prod
+from math import isqrt, prod
 from numbers import Rational
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.plan import Array, Plan, whole
+from collapse.plan import TOLERANCE, Array, Plan, whole
+from collapse.reservoir import Reservoir
 from collapse.risk import Risk
 
+LARGEST_TABLE = 10**8
+"""Entries of a dense table (G, B): 0.8 GB."""
 
-def derive(plan: Plan, *, model: Any = None, n: int | None = None, exact: bool = False) -> Risk:
+FRONTIER = 512
+"""Batches to be remembered at once, from which dense tables are faster."""
+
+
+def derive(plan: Plan | Reservoir, *, model: Any = None, n: int | None = None, exact: bool = False) -> Risk:
     """Derive the risk of every generation of a plan.
 
     Parameters
     ----------
-    plan : Plan
+    plan : Plan or Reservoir
         The workflow.
     model : model, optional
         Without it: the Gaussian limit, which all regular models share. With it: the exact risk at n, known for the
@@ -58,17 +65,23 @@ def derive(plan: Plan, *, model: Any = None, n: int | None = None, exact: bool =
     >>> collapse.derive(collapse.workflows.discard(3), model=collapse.models.Bernoulli(0.2), n=100).risk.round(7)
     array([0.0016   , 0.003184 , 0.0047522])
     """
-    if not isinstance(plan, Plan):
+    if not isinstance(plan, (Plan, Reservoir)):
         raise ValueError(f"plan must be a collapse.Plan, such as collapse.workflows.augment(50); it is {type(plan).__name__}.")
     if model is None:
         if n is not None:
             raise ValueError("n was given without a model; the Gaussian limit has no n. Give model=..., or leave n out.")
-        return _limit(plan, exact)
+        return _reservoir(plan, exact) if isinstance(plan, Reservoir) else _limit(plan, exact)
     n = rows_of(model, n)
-    if hasattr(model, "response"):
-        return _linear_response(plan, model, n, exact)
+    if isinstance(plan, Reservoir) and not hasattr(model, "variance_function"):
+        raise ValueError(
+            f"no exact form at finite n is known for {model!r} under {plan.name}, whose rows persist; use derive(workflow) for the limit, "
+            "or simulate(workflow, model=..., n=..., replications=...)."
+        )
     if hasattr(model, "variance_function"):
         return _quadratic_variance(plan, model, n, exact)
+    assert isinstance(plan, Plan)
+    if hasattr(model, "response"):
+        return _linear_response(plan, model, n, exact)
     if hasattr(model, "first_risk"):
         return _fixed_design(plan, model, n, exact)
     if hasattr(model, "endpoint"):
@@ -102,8 +115,10 @@ def rows_of(model: Any, n: int | None) -> int:
 
 def _limit(plan: Plan, exact: bool) -> Risk:
     tables = {"covariance": partial(_limit_covariance, plan, exact), "contributions": partial(_contributions, plan, exact)}
-    if plan.recursion:
-        risk = _recursion(plan, exact)
+    if plan.recursion and plan.recursion.chain:
+        risk = _chain(plan, exact)
+    elif plan.recursion and plan.live <= FRONTIER:
+        risk = _frontier(plan, exact, 1 / plan.exact_size(exact), 1, 0)
     elif exact:
         risk = np.diag(_forward(plan, True, *_limit_noise(plan, True)))
     else:
@@ -111,8 +126,34 @@ def _limit(plan: Plan, exact: bool) -> Risk:
     return Risk(risk, risk / risk[0], plan, tables=dict(tables))
 
 
-def _recursion(plan: Plan, exact: bool) -> NDArray[Any]:
-    """diag C in O(G): the weighted mean m_g moves by share * (noise of the newest batch + what subsampling added to its source)."""
+def _reservoir(plan: Reservoir, exact: bool) -> Risk:
+    """Each fit moves by a martingale difference: rows that leave add share (1 - share) times one row's variance over n, rows that come share."""
+    share = plan.turnover.fractions("turnover") if exact else plan.turnover.floats()
+    return _martingale(np.cumsum(share * (2 - share)), plan)
+
+
+def _finite_reservoir(plan: Reservoir, model: Any, n: int, exact: bool, V: Any, v2: Any) -> Risk:
+    """Follow the variance of a row of the memory, the covariance of two, and the variance of their mean, which is the fit."""
+    row, pair, out = V, 0 * V, [V / n]
+    for share in (plan.turnover.fractions("turnover") if exact else plan.turnover.floats()).tolist()[1:]:
+        mean = out[-1]
+        low = int(share * n + TOLERANCE)
+        part = share * n - low  # the chance that one more row is replaced
+        stay = sum(chance * (n - k) * (n - k - 1) for k, chance in ((low, 1 - part), (low + 1, part)))
+        row = (1 - share) * row + share * (mean + V + v2 * mean)
+        # a new row has the covariance of the mean with every other
+        pair = mean + (stay / (n * (n - 1)) * (pair - mean) if n > 1 else 0)
+        out.append(row / n + (n - 1) * pair / n)
+    return _martingale(np.array(out, dtype=object if exact else np.float64), plan, repr(model), n)
+
+
+def _martingale(risk: NDArray[Any], plan: Reservoir, model: str | None = None, n: int | None = None) -> Risk:
+    earlier = np.minimum.outer(np.arange(len(risk)), np.arange(len(risk)))
+    return Risk(risk, risk / risk[0], plan, model=model, n=n, tables={"covariance": lambda: risk[earlier]})
+
+
+def _chain(plan: Plan, exact: bool) -> NDArray[Any]:
+    """diag C in O(G): where a fit reads what the last one read and the newest batch, the weighted mean m_g moves by share * (noise of the newest batch + what subsampling added to its source)."""
     rows = plan.recursion
     assert rows is not None
     size = plan.exact_size(exact)
@@ -136,6 +177,12 @@ def _inverse(plan: Plan) -> Array:
     """(I - A)^-1, unit lower triangular (G, G)."""
     from scipy.linalg.lapack import dtrtri
 
+    if plan.generations * max(plan.generations, plan.batches) > LARGEST_TABLE:
+        raise ValueError(
+            f"{plan.name} with {plan.generations} fits of {plan.batches} batches needs dense tables of "
+            f"{8e-9 * plan.generations * max(plan.generations, plan.batches):.1f} GB; derive goes up to {LARGEST_TABLE:,} entries "
+            f"({isqrt(LARGEST_TABLE):,} fits with one batch each). Take fewer generations, or a workflow that looks fewer batches up."
+        )
     lower = -plan.feedback()
     np.fill_diagonal(lower, 1.0)
     # the transpose of a C-ordered lower triangle is a Fortran-ordered upper one: LAPACK then works in place
@@ -221,6 +268,58 @@ def _forward(plan: Plan, exact: bool, batch_noise: NDArray[Any], draw_noise: NDA
     return covariance
 
 
+def _frontier(plan: Plan, exact: bool, batch_noise: NDArray[Any], V: Any, v2: Any) -> NDArray[Any]:
+    """Return diag C of a plan held as a Recursion, from the covariance of the batches that are still to be read, and of what is carried on.
+
+    A batch from fit s has noise (V + v2 Var mu_s) * batch_noise. Slot 0 holds what is carried on, each other slot a batch; a slot is free
+    again after its batch's last reading.
+    """
+    rows = plan.recursion
+    assert rows is not None
+    drawing, carries = plan.subsampling_noise(exact), bool(np.any(rows.share.numerator))
+    decay, share = ((part.fractions("weight") if exact else part.floats()).tolist() for part in (rows.decay, rows.share))
+    newest, (_, last) = rows.newest.tolist(), plan.reading
+    batch: list[list[int]] = [[] for _ in decay]
+    weight: list[list[Any]] = [[] for _ in decay]
+    if rows.entries:
+        values = rows.entries.weight.fractions("weight") if exact else rows.entries.weight.floats()
+        for g, b, w in zip(rows.entries.fit.tolist(), rows.entries.batch.tolist(), values.tolist(), strict=True):
+            batch[g].append(b)
+            weight[g].append(w)
+    S = np.full((plan.live + 1, plan.live + 1), Fraction(0) if exact else 0.0)
+    slot: dict[int, int] = {}
+    free = list(range(plan.live, 0, -1))
+    risk, nothing = [], S[0].copy()
+    towards, variance = nothing, nothing[0]
+    for g in range(plan.generations):
+        for b in plan.arrivals[g]:
+            k = slot[b] = free.pop()
+            born = towards if plan.source[b] else nothing
+            S[k] = S[:, k] = born
+            level = variance if plan.source[b] else nothing[0]
+            S[k, k] = level + (V + v2 * level) * batch_noise[b]
+            if plan.source[b]:
+                towards[k] = variance
+        if share[g] or decay[g]:
+            d, s, k = decay[g], share[g], slot[newest[g]] if share[g] else 0
+            carried = d * S[0] + s * S[k] if share[g] else d * S[0]
+            own = d * d * S[0, 0] + (s * s * S[k, k] + 2 * d * s * S[0, k] if share[g] else 0)
+            S[0] = S[:, 0] = carried
+            S[0, 0] = own
+        elif carries:
+            S[0] = S[:, 0] = nothing
+        at, w = [slot[b] for b in batch[g]], weight[g]
+        if share[g] or decay[g]:
+            at, w = [0, *at], [1, *w]
+        towards = S[:, at] @ np.array(w, S.dtype)
+        variance = towards[at] @ np.array(w, S.dtype) + drawing[g]
+        risk.append(variance)
+        for b in {*batch[g], newest[g]} if share[g] else batch[g]:
+            if last[b] == g:
+                free.append(slot.pop(b))
+    return np.array(risk, dtype=S.dtype)
+
+
 def draw_noise(plan: Plan, n: int, exact: bool = False) -> NDArray[Any]:
     """Finite-n noise (G, B) of a fit's draw from a batch, in units of the batch's row variance: E[1/k] - 1/rows.
 
@@ -242,19 +341,25 @@ def draw_noise(plan: Plan, n: int, exact: bool = False) -> NDArray[Any]:
     return np.asarray(out)
 
 
-def _quadratic_variance(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
+def _quadratic_variance(plan: Plan | Reservoir, model: Any, n: int, exact: bool) -> Risk:
     mean, (v0, v1, v2) = model.mean, model.variance_function
     if exact and not all(isinstance(v, Rational) for v in (mean, v0, v1, v2)):
         raise ValueError(f"exact=True needs rational parameters, and {model!r} holds floats: give int or fractions.Fraction.")
     V = v0 + v1 * mean + v2 * mean * mean
-    rows = plan.rows(n)
     if exact:
         # numpy's integers are rational too, and overflow
         V, v2 = (Fraction(int(v.numerator), int(v.denominator)) for v in (V, v2))
     else:
         V, v2 = float(V), float(v2)
+    if isinstance(plan, Reservoir):
+        return _finite_reservoir(plan, model, n, exact, V, v2)
+    rows = plan.rows(n)
     tables: dict[str, Any] = {"contributions": partial(_contributions, plan, exact)}
-    if plan.recursion and plan.reads_whole_batches:
+    if plan.recursion and plan.reads_whole_batches and not plan.recursion.chain and plan.live <= FRONTIER:
+        noise = np.array([Fraction(1, int(m)) for m in rows], dtype=object) if exact else 1.0 / rows
+        out = _frontier(plan, exact, noise, V, v2)
+        tables["covariance"] = partial(_finite_covariance, plan, n, exact, V, v2)
+    elif plan.recursion and plan.recursion.chain and plan.reads_whole_batches:
         risk, walk = [], 0 * V
         share = plan.recursion.share.fractions("weight") if exact else plan.recursion.share.floats()
         for v, m in zip(share.tolist(), rows.tolist(), strict=True):
@@ -373,7 +478,7 @@ def _linear_response(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
 
     dense = partial(_response_tables, plan, n, exact, slope, shift, V, variance)
     tables: dict[str, Any] = {"covariance": lambda: dense()[0], "contributions": lambda: dense()[1]}
-    if plan.recursion and plan.reads_whole_batches:
+    if plan.recursion and plan.recursion.chain and plan.reads_whole_batches:
         decays, shares = (t.fractions("weight") if exact else t.floats() for t in (plan.recursion.decay, plan.recursion.share))
         bias, spread, risk = 0 * V, 0 * V, []
         for g, (d, w, m) in enumerate(zip(decays.tolist(), shares.tolist(), rows, strict=True)):
@@ -392,6 +497,11 @@ def _linear_response(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
 def _response_tables(plan: Plan, n: int, exact: bool, slope: Any, shift: Any, V: Any, variance: Any) -> tuple[NDArray[Any], NDArray[Any]]:
     """Second moments (G, G) of the errors, and contributions (G, B): how much of each batch's noise stands in each fit."""
     G, B = plan.generations, plan.batches
+    if G * (B + G) > LARGEST_TABLE:
+        raise ValueError(
+            f"{plan.name} with {G} fits of {B} batches needs dense tables of {8e-9 * G * (B + G):.1f} GB where rows are selected; derive goes "
+            f"up to {LARGEST_TABLE:,} entries, and further for discard and augment alone. Take fewer generations."
+        )
     A, W, draw = plan.feedback(exact), plan.exact_weight(exact), draw_noise(plan, n, exact)
     rows = plan.rows(n)
     noise = np.array([Fraction(1, int(m)) for m in rows], dtype=object) if exact else 1.0 / rows

@@ -6,13 +6,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from math import lcm
 from numbers import Rational, Real
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
+Scalar = float | Fraction
 
 TOLERANCE = 1e-12
 
@@ -109,36 +111,107 @@ _SHAPES = {
     "size": "one size for each batch, shape (B,)",
     "weight": "one row for each fit and one column for each batch, shape (G, B)",
     "kept": "one row for each fit and one column for each batch, shape (G, B)",
+    "turnover": "one share for each fit, shape (G,)",
 }
 
 
 @dataclass(frozen=True, eq=False)
-class Recursion:
-    """Weights whose row g is decay[g] times row g - 1, plus `share[g]` on the newest batch, the one drawn from fit g - 1.
+class Entries:
+    """Single entries of a weight table: fit[i] puts weight[i] on batch[i] and reads the share kept[i] of it (all, where left out).
 
-    It stands for a weight table (G, G) with source (0, 1, ..., G - 1) and, where `kept` is given, the same kept[g]
-    for every batch that fit g reads. A hundred thousand generations are three short arrays.
+    Fits and batches are counted from 0, entries ordered by fit.
+    """
+
+    fit: NDArray[np.int64]
+    batch: NDArray[np.int64]
+    weight: Numbers
+    kept: Numbers | None = None
+
+    def share_kept(self, exact: bool) -> NDArray[Any]:
+        kept = self.kept or Numbers.ratio(np.ones(len(self.fit), np.int64), 1)
+        return kept.fractions("kept") if exact else kept.floats()
+
+
+@dataclass(frozen=True, eq=False)
+class Recursion:
+    """A weight table in few numbers: what fit g carries on is decay[g] times what fit g - 1 carried, plus share[g] on one batch.
+
+    That batch is batch[g], by default the newest of source (0, 1, ..., G - 1). `kept[g]` is the share that fit g reads of every batch
+    carried. `entries` stand beside: they hold for one fit and are not carried on. A hundred thousand generations of augment are three
+    short arrays, ten thousand of a window a list of entries.
     """
 
     decay: Numbers
     share: Numbers
     kept: Numbers | None = None
+    batch: NDArray[np.int64] | None = None
+    entries: Entries | None = None
 
-    def weight(self, exact: bool) -> NDArray[Any]:
+    @classmethod
+    def of(cls, entries: Entries, fits: int) -> Recursion:
+        """Hold entries alone, nothing carried on."""
+        nothing = Numbers.ratio(np.zeros(fits, np.int64), 1)
+        return cls(nothing, nothing, entries=entries)
+
+    @property
+    def chain(self) -> bool:
+        """Whether each fit reads what the one before read and the newest batch, and nothing else."""
+        return self.batch is None and self.entries is None
+
+    @property
+    def newest(self) -> NDArray[np.int64]:
+        return np.arange(len(self.decay.numerator)) if self.batch is None else self.batch
+
+    def weight(self, batches: int, exact: bool) -> NDArray[Any]:
         decay = self.decay.fractions("weight") if exact else self.decay.floats()
         share = self.share.fractions("weight") if exact else self.share.floats()
-        G = len(decay)
-        table = np.full((G, G), Fraction(0), object) if exact else np.zeros((G, G))
-        for g in range(G):
+        table = _zeros(exact, len(decay), batches)
+        for g, b in enumerate(self.newest.tolist()):
             if g:
-                table[g, :g] = decay[g] * table[g - 1, :g]
-            table[g, g] = share[g]
+                table[g] = decay[g] * table[g - 1]
+            if share[g]:
+                table[g, b] += share[g]
+        if self.entries:
+            table[self.entries.fit, self.entries.batch] = self.entries.weight.fractions("weight") if exact else self.entries.weight.floats()
+        return table
+
+    def kept_table(self, batches: int, exact: bool) -> NDArray[Any]:
+        """What each fit reads of every batch, shape (G, B)."""
+        table = np.repeat(self.share_kept(exact)[:, None], batches, axis=1)
+        if self.entries:
+            table[self.entries.fit, self.entries.batch] = self.entries.share_kept(exact)
         return table
 
     def share_kept(self, exact: bool) -> NDArray[Any]:
-        """What each fit reads of every batch, shape (G,)."""
+        """What each fit reads of every batch carried on, shape (G,)."""
         kept = self.kept or Numbers.ratio(np.ones(len(self.decay.numerator), np.int64), 1)
         return kept.fractions("kept") if exact else kept.floats()
+
+
+class Recipe(NamedTuple):
+    """The named workflow that made a plan: its function in `collapse.workflows` and what that was given, generations apart."""
+
+    workflow: str
+    parameters: dict[str, Any]
+
+    def plain(self) -> dict[str, Any]:
+        """Parameters for JSON: rationals as text."""
+
+        def plain(value: Any) -> Any:
+            if isinstance(value, tuple):
+                return [plain(v) for v in value]
+            return str(value) if isinstance(value, Fraction) else value
+
+        return {key: plain(value) for key, value in self.parameters.items()}
+
+    @classmethod
+    def read(cls, workflow: str, parameters: dict[str, Any]) -> Recipe:
+        def scalar(value: Any) -> Any:
+            if isinstance(value, list):
+                return tuple(scalar(v) for v in value)
+            return Fraction(value) if isinstance(value, str) else value
+
+        return cls(workflow, {key: scalar(value) for key, value in parameters.items()})
 
 
 class Plan:
@@ -161,6 +234,8 @@ class Plan:
         True: where weight is positive, the share `kept` is drawn with replacement (a bootstrap). Default False.
     name : str, optional
         What to call the workflow in prints and plots.
+    generation : array_like of int, shape (G,), optional
+        Generation of each fit, where several models are fitted in each. Default 1, ..., G.
 
     Raises
     ------
@@ -196,17 +271,21 @@ class Plan:
     def __init__(
         self,
         source: ArrayLike,
-        size: ArrayLike,
+        size: ArrayLike | Numbers,
         weight: ArrayLike | Recursion,
         kept: ArrayLike | None = None,
         *,
         replace: bool = False,
         name: str = "plan",
+        generation: ArrayLike | None = None,
     ) -> None:
+        if not isinstance(replace, bool):
+            raise ValueError(f"replace must be True or False; it is {replace!r}.")
         self.__dict__.update(
             source=_read_source(source),
-            replace=bool(replace),
+            replace=replace,
             name=str(name),
+            recipe=None,
             recursion=weight if isinstance(weight, Recursion) else None,
             _size=Numbers.read(size, "size", 1),
         )
@@ -222,6 +301,12 @@ class Plan:
             _check_tables(self)
             if kept is not None:
                 self.__dict__.update(_kept=share.where_one(table.numerator == 0))
+        self.__dict__.update(generation=_read_generation(generation, self.generations))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        for table in (self.source, self.generation):
+            table.flags.writeable = False
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a Plan is frozen: build a new one to change {name!r}.")
@@ -229,6 +314,8 @@ class Plan:
     source: NDArray[np.int64]
     replace: bool
     name: str
+    generation: NDArray[np.int64]
+    recipe: Recipe | None
     recursion: Recursion | None
     _size: Numbers
     _weight: Numbers
@@ -249,7 +336,9 @@ class Plan:
         """Whether every entry is an int or a Fraction, so that exact answers exist."""
         tables = [self._size]
         if self.recursion:
-            tables += [self.recursion.decay, self.recursion.share] + ([self.recursion.kept] if self.recursion.kept else [])
+            rows = self.recursion
+            parts = [rows.kept, *((rows.entries.weight, rows.entries.kept) if rows.entries else ())]
+            tables += [rows.decay, rows.share, *(part for part in parts if part)]
         else:
             tables += [self._weight, self._kept]
         return all(t.rational for t in tables)
@@ -276,13 +365,13 @@ class Plan:
     def exact_weight(self, exact: bool = True) -> NDArray[Any]:
         """`weight` in Fractions (or floats)."""
         if self.recursion:
-            return _frozen(self.recursion.weight(exact))
+            return _frozen(self.recursion.weight(self.batches, exact))
         return self._weight.fractions("weight") if exact else _frozen(self._weight.floats())
 
     def exact_kept(self, exact: bool = True) -> NDArray[Any]:
         """`kept` in Fractions (or floats)."""
         if self.recursion:
-            return _frozen(np.repeat(self.recursion.share_kept(exact)[:, None], self.batches, axis=1))
+            return _frozen(self.recursion.kept_table(self.batches, exact))
         return self._kept.fractions("kept") if exact else _frozen(self._kept.floats())
 
     @cached_property
@@ -291,14 +380,52 @@ class Plan:
         if self.replace:
             return False
         if self.recursion:
-            return self.recursion.kept is None or bool(np.all(self.recursion.kept.floats() == 1))
+            rows = self.recursion
+            parts = [rows.kept, rows.entries.kept if rows.entries else None]
+            return all(part is None or bool(np.all(part.floats() == 1)) for part in parts)
         return bool(np.all(self.kept[self.weight > 0] == 1))
+
+    @cached_property
+    def reading(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """First and last fit, from 0, that looks each batch up, shapes (B,); -1 where none does. What a recursion carries on is not looked up."""
+        first, last = np.full(self.batches, self.generations), np.full(self.batches, -1)
+        if self.recursion:
+            newest = np.flatnonzero(self.recursion.share.numerator)
+            pairs = [(newest, self.recursion.newest[newest])]
+            if self.recursion.entries:
+                pairs.append((self.recursion.entries.fit, self.recursion.entries.batch))
+            for fit, batch in pairs:
+                np.minimum.at(first, batch, fit)
+                np.maximum.at(last, batch, fit)
+        else:
+            fit, batch = np.nonzero(self._weight.numerator)
+            np.minimum.at(first, batch, fit)
+            np.maximum.at(last, batch, fit)
+        return np.where(last < 0, -1, first), last
+
+    @cached_property
+    def arrivals(self) -> list[list[int]]:
+        """For each fit the batches, from 0, drawn just before it: synthetic ones as soon as their source is fitted, then real ones to be read."""
+        first, last = self.reading
+        out: list[list[int]] = [[] for _ in range(self.generations)]
+        for b in [*np.flatnonzero((last >= 0) & (self.source > 0)).tolist(), *np.flatnonzero((last >= 0) & (self.source == 0)).tolist()]:
+            out[int(self.source[b]) or int(first[b])].append(b)
+        return out
+
+    @cached_property
+    def live(self) -> int:
+        """Most batches that must be remembered at once."""
+        _, last = self.reading
+        read = last >= 0
+        born = np.zeros(self.generations + 1, np.int64)
+        np.add.at(born, [g for g, batches in enumerate(self.arrivals) for _ in batches], 1)
+        np.add.at(born, last[read] + 1, -1)
+        return int(np.cumsum(born).max())
 
     def feedback(self, exact: bool = False) -> NDArray[Any]:
         """A, shape (G, G): A[g, s] is the weight that fit g + 1 puts on data drawn from fit s + 1."""
         weight = self.exact_weight(exact)
-        G = self.generations
-        table = np.full((G, G), Fraction(0), object) if exact else np.zeros((G, G))
+        table = _zeros(exact, self.generations, self.generations)
         for b, s in enumerate(self.source):
             if s:
                 table[:, s - 1] += weight[:, b]
@@ -306,9 +433,30 @@ class Plan:
 
     def subsampling_noise(self, exact: bool = False) -> NDArray[Any]:
         """Limit variance (G,) that the fresh draws of rows add to each fit, in units of the first fit's."""
+        if self.recursion:
+            return self._recursive_noise(self.recursion, exact)
         kept, size = self.exact_kept(exact), self.exact_size(exact)
-        spread = 1 / kept if self.replace else 1 / kept - 1
-        return np.asarray((self.exact_weight(exact) ** 2 * spread / size).sum(axis=1))
+        return np.asarray((self.exact_weight(exact) ** 2 * self._drawing(kept) / size).sum(axis=1))
+
+    def _recursive_noise(self, rows: Recursion, exact: bool) -> NDArray[Any]:
+        size = self.exact_size(exact)
+        out = _zeros(exact, self.generations)
+        if rows.kept is not None or self.replace:
+            decay = rows.decay.fractions("weight") if exact else rows.decay.floats()
+            share = rows.share.fractions("weight") if exact else rows.share.floats()
+            squares = out[0]
+            for g, (d, s) in enumerate(zip((decay**2).tolist(), (share**2 / size[rows.newest]).tolist(), strict=True)):
+                squares = d * squares + s
+                out[g] = squares
+            out = out * self._drawing(rows.share_kept(exact))
+        if rows.entries:
+            weight = rows.entries.weight.fractions("weight") if exact else rows.entries.weight.floats()
+            np.add.at(out, rows.entries.fit, weight**2 * self._drawing(rows.entries.share_kept(exact)) / size[rows.entries.batch])
+        return out
+
+    def _drawing(self, kept: NDArray[Any]) -> NDArray[Any]:
+        """Variance that drawing a share of a batch's rows adds, in units of the batch mean's own."""
+        return np.asarray(1 / kept if self.replace else 1 / kept - 1)
 
     def noise(self, exact: bool = False) -> NDArray[Any]:
         """K, shape (G, G): covariance of the fresh noise in the fits, W diag(1 / size) W' + diag(subsampling)."""
@@ -359,9 +507,24 @@ class Plan:
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain lists, numbers and text."""
         out: dict[str, Any] = {"name": self.name, "replace": self.replace, "source": self.source.tolist(), "size": self._size.to_json()}
+        out["generation"] = self.generation.tolist()
+        if self.recipe:
+            out["recipe"] = {"workflow": self.recipe.workflow, "parameters": self.recipe.plain()}
         if self.recursion:
-            r = self.recursion
-            out["recursion"] = {"decay": r.decay.to_json(), "share": r.share.to_json(), "kept": r.kept.to_json() if r.kept else None}
+            r, e = self.recursion, self.recursion.entries
+            out["recursion"] = {
+                "decay": r.decay.to_json(),
+                "share": r.share.to_json(),
+                "kept": r.kept.to_json() if r.kept else None,
+                "batch": None if r.batch is None else r.batch.tolist(),
+                "entries": e
+                and {
+                    "fit": e.fit.tolist(),
+                    "batch": e.batch.tolist(),
+                    "weight": e.weight.to_json(),
+                    "kept": e.kept.to_json() if e.kept else None,
+                },
+            }
         else:
             out |= {"weight": self._weight.to_json(), "kept": self._kept.to_json()}
         return out
@@ -370,14 +533,23 @@ class Plan:
     def from_json(cls, document: dict[str, Any]) -> Plan:
         """Rebuild a plan from `to_json`."""
         size = Numbers.from_json(document["size"], "size", 1)
-        common: dict[str, Any] = {"replace": document["replace"], "name": document["name"]}
+        common: dict[str, Any] = {key: document[key] for key in ("replace", "name", "generation")}
+
+        def read(part: dict[str, Any], key: str, ndim: int = 1) -> Numbers | None:
+            return None if part[key] is None else Numbers.from_json(part[key], "kept" if key == "kept" else "weight", ndim)
+
+        weight: Any
         if "recursion" in document:
-            r = document["recursion"]
-            kept = Numbers.from_json(r["kept"], "kept", 1) if r["kept"] is not None else None
-            rows = Recursion(Numbers.from_json(r["decay"], "weight", 1), Numbers.from_json(r["share"], "weight", 1), kept)
-            return cls(document["source"], size, rows, **common)  # type: ignore[arg-type]
-        weight, kept = (Numbers.from_json(document[key], key, 2) for key in ("weight", "kept"))
-        return cls(document["source"], size, weight, kept, **common)  # type: ignore[arg-type]
+            r, e, kept = document["recursion"], document["recursion"]["entries"], None
+            entries = e and Entries(np.array(e["fit"], np.int64), np.array(e["batch"], np.int64), read(e, "weight"), read(e, "kept"))  # type: ignore[arg-type]
+            batch = None if r["batch"] is None else np.array(r["batch"], np.int64)
+            weight = Recursion(read(r, "decay"), read(r, "share"), read(r, "kept"), batch, entries)  # type: ignore[arg-type]
+        else:
+            weight, kept = read(document, "weight", 2), read(document, "kept", 2)
+        plan = cls(document["source"], size, weight, kept, **common)  # type: ignore[arg-type]
+        if recipe := document.get("recipe"):
+            plan.__dict__.update(recipe=Recipe.read(recipe["workflow"], recipe["parameters"]))
+        return plan
 
     def __repr__(self) -> str:
         return f"<Plan {self.name}: {self.generations} fits, {self.batches} batches>"
@@ -397,6 +569,25 @@ def whole(value: object, name: str, meaning: str) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         raise ValueError(f"{name} ({meaning}) must be a whole number, at least 1; it is {value!r}.")
     return int(value)
+
+
+def _zeros(exact: bool, *shape: int) -> NDArray[Any]:
+    return np.full(shape, Fraction(0), object) if exact else np.zeros(shape)
+
+
+def check_number(value: object, name: str, low: float = -np.inf, high: float = np.inf) -> None:
+    """Raise a ValueError unless `value` is a real number strictly between `low` and `high`."""
+    known = isinstance(value, (float, Rational, np.floating, np.integer)) and not isinstance(value, bool)
+    if known and low < float(value) < high:  # type: ignore[arg-type]
+        return
+    between = (
+        f"between {low:g} and {high:g}, both excluded"
+        if np.isfinite(high)
+        else f"finite and greater than {low:g}"
+        if low > -np.inf
+        else "finite"
+    )
+    raise ValueError(f"{name} must be a number, {between}; it is {value!r}.")
 
 
 def _frozen(table: NDArray[Any]) -> NDArray[Any]:
@@ -421,6 +612,15 @@ def _read_source(source: ArrayLike) -> NDArray[np.int64]:
     if raw.min() < 0:
         raise ValueError(f"source must be 0 (real data) or the number of a fit; batch {int(raw.argmin()) + 1} has {raw.min()}.")
     return raw.astype(np.int64)
+
+
+def _read_generation(generation: ArrayLike | None, fits: int) -> NDArray[np.int64]:
+    raw = np.arange(1, fits + 1) if generation is None else _table(generation, "generation", "one generation for each fit, shape (G,)")
+    if raw.shape != (fits,) or raw.dtype.kind not in "iu" or raw.min() < 1 or np.any(np.diff(raw) < 0):
+        raise ValueError(f"generation must hold {fits} whole numbers from 1 on, one for each fit, none smaller than the one before.")
+    out = raw.astype(np.int64)
+    out.flags.writeable = False
+    return out
 
 
 def _check_finite_positive(name: str, table: Array, where: str) -> None:
@@ -480,23 +680,108 @@ def _check_tables(plan: Plan) -> None:
 def _check_recursion(plan: Plan, rows: Recursion) -> None:
     decay, share, size = rows.decay.floats(), rows.share.floats(), plan.size
     G = len(decay)
-    if not np.array_equal(plan.source, np.arange(G)):
-        raise ValueError("a Recursion has one batch for each fit, drawn from the fit before: source must be 0, 1, ..., G - 1.")
-    if share.shape != (G,) or size.shape != (G,) or (rows.kept is not None and rows.kept.shape != (G,)):
-        raise ValueError("shapes disagree: decay, share, kept and size of a Recursion must all have shape (G,).")
+    if rows.batch is None and np.any(share > 0) and not np.array_equal(plan.source[:G], np.arange(G)):
+        raise ValueError("a Recursion without batch carries the newest batch of each fit: source must be 0, 1, ..., G - 1.")
+    if share.shape != (G,) or size.shape != plan.source.shape or (rows.kept is not None and rows.kept.shape != (G,)):
+        raise ValueError("shapes disagree: decay, share and kept of a Recursion must all have shape (G,), size and source (B,).")
+    if rows.batch is not None and (rows.batch.shape != (G,) or np.any((rows.batch < 0) | (rows.batch >= plan.batches))):
+        raise ValueError("batch of a Recursion must name one of the batches, from 0, for each fit.")
+    if plan.source.max() > G:
+        raise ValueError(f"source names fit {plan.source.max()}, but the Recursion has {G} fits.")
     _check_finite_positive("size", size, "batch")
     if not (np.all(decay >= 0) and np.all(share >= 0) and np.all(decay <= 1)):
         raise ValueError("decay and share of a Recursion must lie between 0 and 1.")
     if decay[0] != 0:
         raise ValueError(f"decay of a Recursion must be 0 for fit 1, which no fit precedes; it is {decay[0]:g}.")
-    total = decay + share
-    if np.any(np.abs(total - 1) > TOLERANCE):
-        g = int(np.argmax(np.abs(total - 1) > TOLERANCE))
-        raise ValueError(f"weights must sum to one in each row; those of fit {g + 1} sum to {total[g]:.15g}.")
+    newest = np.flatnonzero(share > 0)
+    _check_order(plan, newest, rows.newest[newest])
+    if rows.entries is None:
+        wrong = _wrong_sums(rows.decay, rows.share)
+        total = decay + share
+    else:
+        total = _check_entries(plan, rows, rows.entries)
+        wrong = total != 1 if plan.rational else np.abs(total - 1) > TOLERANCE
+    if wrong.any():
+        g = int(np.argmax(wrong))
+        raise ValueError(
+            f"weights must sum to one in each row; those of fit {g + 1} sum to {float(total[g]):.15g}. Divide the row by its sum."
+        )
     if rows.kept is not None:
-        kept = rows.kept.floats()
-        if not np.all((kept > 0) & (kept <= 1)):
-            raise ValueError(f"kept must lie in (0, 1]; it is {kept[~((kept > 0) & (kept <= 1))][0]:g} for one fit.")
+        _check_kept(rows.kept.floats())
+
+
+def _wrong_sums(decay: Numbers, share: Numbers) -> NDArray[np.bool_]:
+    """Tell where decay and share do not sum to one: exactly for rationals."""
+    if decay.denominator is None or share.denominator is None:
+        return np.asarray(np.abs(decay.floats() + share.floats() - 1) > TOLERANCE)
+    parts = [decay.numerator, decay.denominator, share.numerator, share.denominator]
+    if any(part.dtype == object or part.max() >= 2**30 for part in parts):
+        parts = [part.astype(object) for part in parts]
+    a, b, c, d = parts
+    return np.asarray(a * d + c * b != b * d, bool)
+
+
+def _check_kept(kept: Array) -> None:
+    if not np.all((kept > 0) & (kept <= 1)):
+        raise ValueError(f"kept must lie in (0, 1]; it is {kept[~((kept > 0) & (kept <= 1))][0]:g} for one fit.")
+
+
+def _check_order(plan: Plan, fit: NDArray[np.int64], batch: NDArray[np.int64]) -> None:
+    early = plan.source[batch] > fit
+    if early.any():
+        i = int(np.argmax(early))
+        raise ValueError(
+            f"batch {batch[i] + 1} is read by fit {fit[i] + 1}, but it is drawn from the model of fit {plan.source[batch[i]]}, which is fitted "
+            "later; give it weight 0 there, or reorder the fits."
+        )
+
+
+def _sums(weight: Numbers, fit: NDArray[np.int64], fits: int) -> NDArray[np.object_]:
+    """Exact sum of each fit's weights."""
+    assert weight.denominator is not None
+    common = lcm(*np.unique(weight.denominator).tolist())
+    if common * int(weight.numerator.max()) * len(fit) < 2**62:
+        sums = np.zeros(fits, np.int64)
+        np.add.at(sums, fit, (weight.numerator * (common // weight.denominator)).astype(np.int64))
+        return np.array([1 if part == common else Fraction(part, common) for part in sums.tolist()], dtype=object)
+    total = _zeros(True, fits)
+    np.add.at(total, fit, weight.fractions("weight"))
+    return total
+
+
+def _check_entries(plan: Plan, rows: Recursion, entries: Entries) -> NDArray[Any]:
+    """Check the entries; return the sum of each fit's weights, exact where the plan is rational."""
+    fit, batch = entries.fit, entries.batch
+    G, B = len(rows.decay.numerator), plan.batches
+    if not (fit.shape == batch.shape == entries.weight.shape) or (entries.kept is not None and entries.kept.shape != fit.shape):
+        raise ValueError("shapes disagree: fit, batch, weight and kept of Entries must have one length.")
+    if np.any(np.diff(fit) < 0) or np.any((fit < 0) | (fit >= G)) or np.any((batch < 0) | (batch >= B)):
+        raise ValueError(f"Entries must be ordered by fit, with fits below {G} and batches below {B}, from 0.")
+    weight = entries.weight.floats()
+    if not np.all(weight > 0) or not np.all(np.isfinite(weight)):
+        raise ValueError("weights of Entries must be positive and finite; leave out those that are zero.")
+    if entries.kept is not None:
+        _check_kept(entries.kept.floats())
+    _check_order(plan, fit, batch)
+    since = np.full(B, G)  # the fit that takes a batch up to carry it on
+    newest = np.flatnonzero(rows.share.numerator)
+    since[rows.newest[newest]] = newest
+    stops = np.cumsum(rows.decay.numerator == 0)
+    carried = (since[batch] <= fit) & (stops[fit] == stops[np.minimum(since[batch], G - 1)])
+    if carried.any() or len(np.unique(fit * B + batch)) < len(fit):
+        raise ValueError(
+            "an entry (fit, batch) of Entries occurs twice, or names a batch that is carried on already; give one weight to each."
+        )
+    exact = plan.rational
+    total = _sums(entries.weight, fit, G) if exact else np.bincount(fit, weight, G)
+    if not newest.size:
+        return total
+    held = total[0] * 0
+    decay, share = ((part.fractions("weight") if exact else part.floats()).tolist() for part in (rows.decay, rows.share))
+    for g in range(G):
+        held = decay[g] * held + share[g]
+        total[g] += held
+    return total
 
 
 def _print(plan: Plan, most: int = 8) -> str:
@@ -540,13 +825,20 @@ def _corner(plan: Plan, fits: int, batches: int) -> Plan:
 
     f, b = slice(fits), slice(batches)
     if plan.recursion:
-        r = plan.recursion
-        few = slice(max(fits, batches))
-        rows = Recursion(cut(r.decay, few), cut(r.share, few), cut(r.kept, few) if r.kept else None)
-        part.__dict__.update(recursion=rows, source=plan.source[few], _size=cut(plan._size, few), replace=plan.replace, name=plan.name)
+        r, e = plan.recursion, plan.recursion.entries
+        if e:
+            few = slice(int(np.searchsorted(e.fit, fits)))
+            e = Entries(e.fit[few], e.batch[few], cut(e.weight, few), cut(e.kept, few) if e.kept else None)
+        rows = Recursion(cut(r.decay, f), cut(r.share, f), cut(r.kept, f) if r.kept else None, r.newest[f], e)
+
+        def table(kind: str) -> Numbers:
+            exact = plan.rational
+            full = rows.weight(plan.batches, exact) if kind == "weight" else rows.kept_table(plan.batches, exact)
+            return Numbers.read(full[f, b], kind, 2)
+
+        weight, kept = table("weight"), table("kept")
     else:
-        part.__dict__.update(
-            recursion=None, source=plan.source[b], _size=cut(plan._size, b), _weight=cut(plan._weight, f, b), _kept=cut(plan._kept, f, b)
-        )
-        part.__dict__.update(replace=plan.replace, name=plan.name)
+        weight, kept = cut(plan._weight, f, b), cut(plan._kept, f, b)
+    part.__dict__.update(recursion=None, source=plan.source[b], _size=cut(plan._size, b), _weight=weight, _kept=kept)
+    part.__dict__.update(replace=plan.replace, name=plan.name)
     return part

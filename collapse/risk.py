@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapse.plan import Plan
+from collapse.reservoir import Reservoir
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +43,7 @@ class Risk:
         Float64, or `fractions.Fraction` where an exact answer was asked for.
     ratio : ndarray, shape (G,)
         risk / risk[0]. A ratio of excess risks, not of losses.
-    plan : Plan
+    plan : Plan or Reservoir
         The workflow.
     model : str or None
         The model, as printed; None for the Gaussian limit.
@@ -74,7 +75,7 @@ class Risk:
 
     risk: NDArray[Any]
     ratio: NDArray[Any]
-    plan: Plan
+    plan: Plan | Reservoir
     model: str | None = None
     n: int | None = None
     stderr: Array = field(default_factory=lambda: np.empty(0))
@@ -94,8 +95,8 @@ class Risk:
 
     @property
     def generations(self) -> NDArray[np.int64]:
-        """1, ..., G."""
-        return np.arange(1, len(self.risk) + 1)
+        """Generation of each fit, shape (G,): 1, ..., G, or as the plan labels them where several models are fitted in each."""
+        return self.plan.generation
 
     @property
     def covariance(self) -> NDArray[Any]:
@@ -184,7 +185,8 @@ class Risk:
             arrays["quantiles"] = np.empty((0, 0))
         plain = {name: document[name] for name in ("model", "n", "replications", "seed", "versions")}
         tables = {name: _from_list(value) for name, value in document["tables"].items()}
-        return cls(plan=Plan.from_json(document["plan"]), tables=dict(tables), **arrays, **plain)
+        kind = Reservoir if "turnover" in document["plan"] else Plan
+        return cls(plan=kind.from_json(document["plan"]), tables=dict(tables), **arrays, **plain)
 
     def __repr__(self) -> str:
         how = "derived" if self.replications is None else f"{self.replications:,} replications"

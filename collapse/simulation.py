@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from collapse.derivation import rows_of
 from collapse.models.base import Array, Model, WithStatistic
 from collapse.plan import Plan, whole
+from collapse.reservoir import Reservoir
 from collapse.risk import Risk
 
 LARGEST_BLOCK = 16_384
@@ -24,7 +25,7 @@ FIT_VALUES = 8
 
 
 def simulate(
-    plan: Plan,
+    plan: Plan | Reservoir,
     *,
     model: Any = None,
     n: int | None = None,
@@ -39,7 +40,7 @@ def simulate(
 
     Parameters
     ----------
-    plan : Plan
+    plan : Plan or Reservoir
         The workflow.
     model : model, optional
         Without it: the sequential Gaussian process, the limit of all regular models. With it: the experiment itself,
@@ -85,7 +86,7 @@ def simulate(
     >>> bool(abs(risk.ratio[-1] - 5) < 5 * risk.stderr[-1])
     True
     """
-    if not isinstance(plan, Plan):
+    if not isinstance(plan, (Plan, Reservoir)):
         raise ValueError(f"plan must be a collapse.Plan, such as collapse.workflows.augment(50); it is {type(plan).__name__}.")
     replications = whole(replications, "replications", "repetitions of the experiment")
     workers = whole(workers, "workers", "processes")
@@ -149,17 +150,14 @@ class _Moments:
     def __add__(self, other: _Moments) -> _Moments:
         # two groups as one (Chan, Golub and LeVeque 1983): no difference of large sums
         count = self.count + other.count
-        apart = other.mean - self.mean
         between = self.count * other.count / count
-        return _Moments(
-            count,
-            self.lost + other.lost,
-            self.mean + apart * (other.count / count),
-            self.second + other.second + apart * apart * between,
-            self.cross + other.cross + apart * apart[0] * between,
-            None if self.outer is None or other.outer is None else self.outer + other.outer,
-            [],
-        )
+        outer = None if self.outer is None or other.outer is None else self.outer + other.outer
+        with np.errstate(invalid="ignore"):
+            apart = other.mean - self.mean
+            mean = other.mean if not self.count else self.mean + apart * (other.count / count)
+            second = self.second + other.second + apart * apart * between
+            cross = self.cross + other.cross + apart * apart[0] * between
+        return _Moments(count, self.lost + other.lost, mean, second, cross, outer, [])
 
 
 class _GaussianLimit:
@@ -178,18 +176,28 @@ class _GaussianLimit:
 class _Experiment:
     """All that a block of replications needs; sent whole to a worker."""
 
-    plan: Plan
+    plan: Any
     model: Any
     n: int
     block: int
     path: Callable[[_Experiment, int, np.random.Generator], Iterator[tuple[NDArray[np.int64], Array]]]
 
     @classmethod
-    def prepare(cls, plan: Plan, model: Any, n: int | None) -> _Experiment:
-        kept_batches = 1 if plan.recursion else plan.batches
+    def prepare(cls, plan: Plan | Reservoir, model: Any, n: int | None) -> _Experiment:
+        if isinstance(plan, Reservoir):
+            if model is None:
+                return cls(plan, _GaussianLimit(), 0, _block(1), _reservoir_limit_path)
+            assert n is not None
+            return cls(plan, model, n, _block(4 * n), _reservoir_path)
+        kept_batches = plan.live if plan.recursion else plan.batches
         if model is None:
             return cls(plan, _GaussianLimit(), 0, _block(kept_batches), _limit_path)
         assert n is not None
+        if getattr(model, "observed", None) is not None and np.count_nonzero(plan.source == 0) > 1:
+            raise ValueError(
+                f"{plan.name} reads {np.count_nonzero(plan.source == 0)} real batches, and observed labels make one; "
+                "use a workflow with one real batch, or a model with a known truth."
+            )
         rows = plan.rows(n)
         plan.reads(n) if not plan.reads_whole_batches else None
         by_statistic = plan.reads_whole_batches and isinstance(model, WithStatistic)
@@ -211,9 +219,10 @@ class _Experiment:
             for g, (alive, theta) in enumerate(self.path(self, replications, np.random.Generator(np.random.SFC64(seed)))):
                 risk = _everyone(self.model.risk(theta), alive, replications)
                 mean[g] = risk.sum() / replications
-                centred = risk - mean[g]
-                first = centred if g == 0 else first
-                second[g], cross[g] = centred @ centred, centred @ first
+                with np.errstate(invalid="ignore"):  # a loss may be infinite: its mean is, and it has no standard error
+                    centred = risk - mean[g]
+                    first = centred if g == 0 else first
+                    second[g], cross[g] = centred @ centred, centred @ first
                 lost[g] = replications - len(alive)
                 if keep:
                     risks.append(risk)
@@ -280,7 +289,7 @@ def _limit_path(experiment: _Experiment, R: int, rng: np.random.Generator) -> It
     sd = 1 / np.sqrt(plan.size)
     added = None if plan.reads_whole_batches else np.sqrt(plan.subsampling_noise())
     everyone = np.arange(R)
-    order, pool = _by_source(plan), _Pool(plan)
+    order, pool = plan.arrivals, _Pool(plan)
     u = np.zeros((R, 1))
     for g in range(plan.generations):
         for b in order[g]:
@@ -297,14 +306,14 @@ def _limit_path(experiment: _Experiment, R: int, rng: np.random.Generator) -> It
 
 def _statistic_path(experiment: _Experiment, R: int, rng: np.random.Generator) -> Iterator[tuple[NDArray[np.int64], Array]]:
     plan, model = experiment.plan, experiment.model
-    rows, order = plan.rows(experiment.n), _by_source(plan)
+    rows, order = plan.rows(experiment.n), plan.arrivals
     alive = np.arange(R)
     theta: Array | None = None
     pool = _Pool(plan)
     for g in range(plan.generations):
         for b in order[g]:
             m = int(rows[b])
-            pool.put(b, model.draw_statistic(theta, m, rng) if plan.source[b] else model.draw_real_statistic(R, m, rng))
+            pool.put(b, model.draw_statistic(theta, m, rng) if plan.source[b] else model.draw_real_statistic(len(alive), m, rng))
         theta = model.fit_statistic(pool.mean(g), theta)
         missing = np.isnan(theta)
         if missing.any():
@@ -314,29 +323,30 @@ def _statistic_path(experiment: _Experiment, R: int, rng: np.random.Generator) -
         yield alive, theta
 
 
-def _by_source(plan: Plan) -> list[list[int]]:
-    """For each source s = 0, ..., G the batches drawn from it: they come into being before fit s + 1."""
-    order: list[list[int]] = [[] for _ in range(plan.generations + 1)]
-    for b, s in enumerate(plan.source):
-        order[s].append(b)
-    return order
-
-
 class _Pool:
     """Mean statistics (R, k) of one block's batches, and their weighted mean for each fit."""
 
     def __init__(self, plan: Plan) -> None:
         self.recursion, self.batches = plan.recursion, plan.batches
         self.table: Array | None = None
-        self.sum: Array = np.zeros((0, 0))
         if plan.recursion:
-            self.decay, self.share = plan.recursion.decay.floats(), plan.recursion.share.floats()
+            rows = plan.recursion
+            self.decay, self.share, self.newest = rows.decay.floats(), rows.share.floats(), rows.newest.tolist()
+            self.last = plan.reading[1]
+            self.found: dict[int, Array] = {}
+            self.sum: Array = np.zeros((0, 0))
+            self.entries: list[list[tuple[int, float]]] = [[] for _ in self.decay]
+            if rows.entries:
+                for g, b, w in zip(
+                    rows.entries.fit.tolist(), rows.entries.batch.tolist(), rows.entries.weight.floats().tolist(), strict=True
+                ):
+                    self.entries[g].append((b, w))
         else:
             self.weight = plan.weight
 
     def put(self, b: int, mean: Array) -> None:
         if self.recursion:
-            self.newest = mean
+            self.found[b] = mean
             return
         if self.table is None:
             self.table = np.zeros((self.batches, *mean.shape))
@@ -346,36 +356,55 @@ class _Pool:
         if self.table is not None:
             B, R, k = self.table.shape
             return np.asarray(self.weight[g] @ self.table.reshape(B, R * k)).reshape(R, k)
-        if self.decay[g] == 0:
-            self.sum = self.newest
-        else:
-            self.newest *= self.share[g]
+        if self.share[g] == 1:
+            self.sum = self._take(self.newest[g], g)
+        elif self.share[g]:
+            fresh = self._take(self.newest[g], g)
+            fresh *= self.share[g]
+            if self.decay[g] and self.sum.size:
+                self.sum *= self.decay[g]
+                self.sum += fresh
+            else:
+                self.sum = fresh
+        elif self.decay[g]:
             self.sum *= self.decay[g]
-            self.sum += self.newest
-        return self.sum
+        else:
+            self.sum = np.zeros((0, 0))
+        if not self.entries[g]:
+            return self.sum
+        total = self.sum.copy() if self.sum.size else 0.0
+        for b, w in self.entries[g]:
+            total = total + w * self.found[b]
+        for b, _ in self.entries[g]:
+            if self.last[b] == g:
+                del self.found[b]
+        return np.asarray(total)
+
+    def _take(self, b: int, g: int) -> Array:
+        """Batch b, which nobody else may read if it is to be changed in place."""
+        return self.found.pop(b) if self.last[b] == g else self.found[b].copy()
 
     def drop(self, good: NDArray[np.bool_]) -> None:
         """Keep the replications that still have an estimate."""
         if self.table is not None:
             self.table = self.table[:, good]
         else:
-            self.sum = self.sum[good]
+            self.found = {b: mean[good] for b, mean in self.found.items()}
+            self.sum = self.sum[good] if len(self.sum) else self.sum
 
 
 def _row_path(experiment: _Experiment, R: int, rng: np.random.Generator) -> Iterator[tuple[NDArray[np.int64], Array]]:
     plan, model = experiment.plan, experiment.model
     rows, weight = plan.rows(experiment.n), plan.weight
     reads = plan.reads(experiment.n)
-    last = np.array([np.flatnonzero(column > 0).max(initial=-1) for column in weight.T])
-    order = _by_source(plan)
+    last = np.array([np.flatnonzero(column > 0).max(initial=-1) for column in weight.T])  # what a recursion carries on is read again
     alive = np.arange(R)
     theta: Array | None = None
     batches: dict[int, Array] = {}
     for g in range(plan.generations):
-        for b in order[g]:
-            if last[b] >= 0:
-                m = int(rows[b])
-                batches[b] = model.draw(theta, m, rng) if plan.source[b] else model.draw_real(len(alive), m, rng)
+        for b in plan.arrivals[g]:
+            m = int(rows[b])
+            batches[b] = model.draw(theta, m, rng) if plan.source[b] else model.draw_real(len(alive), m, rng)
         pieces, shares = [], []
         for b in np.flatnonzero(weight[g] > 0).tolist():
             drawn, share = _read(batches[b], reads[g, b], plan.replace, rng)
@@ -387,6 +416,40 @@ def _row_path(experiment: _Experiment, R: int, rng: np.random.Generator) -> Iter
         if not good.all():
             alive, theta = alive[good], theta[good]
             batches = {b: batch[good] for b, batch in batches.items()}
+        yield alive, theta
+
+
+def _reservoir_limit_path(experiment: _Experiment, R: int, rng: np.random.Generator) -> Iterator[tuple[NDArray[np.int64], Array]]:
+    everyone, u = np.arange(R), np.zeros((R, 1))
+    for share in experiment.plan.turnover.floats().tolist():
+        # what stays is a draw without replacement from the memory, what comes a mean of fresh rows
+        stays = np.sqrt((1 - share) * share) * rng.standard_normal((R, 1))
+        u = u + stays + np.sqrt(share) * rng.standard_normal((R, 1))
+        yield everyone, u
+
+
+def _reservoir_path(experiment: _Experiment, R: int, rng: np.random.Generator) -> Iterator[tuple[NDArray[np.int64], Array]]:
+    plan, model, n = experiment.plan, experiment.model, experiment.n
+    alive = np.arange(R)
+    memory = model.draw_real(R, n, rng)
+    theta: Array | None = None
+    weight = np.full((R, n), 1 / n)
+    for g, mean in enumerate(plan.replaced(n).tolist()):
+        if g:
+            assert theta is not None
+            # the floor or the ceiling, at random, where the mean number of rows replaced is not whole
+            most = int(np.ceil(mean - 1e-9))
+            rows = model.draw(theta, most, rng)
+            place = distinct(len(alive), n, most, rng)
+            few = rng.random(len(alive)) < most - mean
+            spot = place[few, -1], np.flatnonzero(few)
+            stays = memory[spot[1], spot[0]]
+            np.put_along_axis(memory, place.reshape(*place.shape, *[1] * (memory.ndim - 2)), rows, axis=1)
+            memory[spot[1], spot[0]] = stays
+        theta = model.fit(memory, weight[: len(alive)], theta)
+        good = np.asarray(~np.isnan(theta).any(axis=1))
+        if not good.all():
+            alive, theta, memory = alive[good], theta[good], memory[good]
         yield alive, theta
 
 
@@ -423,14 +486,17 @@ def distinct(R: int, m: int, k: int, rng: np.random.Generator) -> NDArray[np.int
     return sample
 
 
-def _summary(plan: Plan, model: Any, n: int | None, seed: int | None, total: _Moments, paths: list[Array], levels: Array) -> Risk:
+def _summary(
+    plan: Plan | Reservoir, model: Any, n: int | None, seed: int | None, total: _Moments, paths: list[Array], levels: Array
+) -> Risk:
     R, mean = total.count, total.mean
-    ratio = mean / mean[0]
     freedom = R - 1 if R > 1 else np.nan  # one replication tells nothing of its spread
     variance = total.second / freedom
     cross = total.cross / freedom
-    spread = variance - 2 * ratio * cross + ratio**2 * variance[0]
-    stderr = np.sqrt(np.maximum(spread, 0) / R) / abs(mean[0])
+    with np.errstate(invalid="ignore"):
+        ratio = mean / mean[0]
+        spread = variance - 2 * ratio * cross + ratio**2 * variance[0]
+        stderr = np.sqrt(np.maximum(spread, 0) / R) / abs(mean[0])
     stderr[0] = np.nan if np.isnan(mean[0]) else 0.0
     quantiles = np.empty((0, 0))
     if levels.size:

@@ -11,6 +11,31 @@ from collapse import Plan, workflows
 
 NAMED = {"discard": workflows.discard, "augment": workflows.augment, "subsample": workflows.subsample}
 
+ZOO = {
+    "discard": workflows.discard,
+    "discard, growing batches": lambda G: workflows.discard(G, size=[F(g + 1, 2) for g in range(1, G)]),
+    "augment": workflows.augment,
+    "augment, half batches": lambda G: workflows.augment(G, size=F(1, 2)),
+    "augment, growing batches": lambda G: workflows.augment(G, size=list(range(1, G))),
+    "subsample": workflows.subsample,
+    "subsample with replacement": lambda G: workflows.subsample(G, replace=True),
+    "bootstrap": lambda G: workflows.bootstrap(G, F(1, 2)),
+    "window": lambda G: workflows.window(G, k=3),
+    "fixed real share": lambda G: workflows.fixed_real_share(G, F(1, 4)),
+    "real and window": lambda G: workflows.real_and_window(G, k=2),
+    "real and average": lambda G: workflows.real_and_average(G, F(1, 3)),
+    "fresh real": lambda G: workflows.fresh_real(G, F(1, 3), kappa=2),
+    "golden": workflows.fresh_real,
+    "mixture": workflows.mixture,
+    "forgetting": lambda G: workflows.forgetting(G, F(1, 2)),
+    "ring": lambda G: workflows.ring(G, 3, F(1, 5)),
+    "star": lambda G: workflows.star(G, 4, F(1, 5)),
+    "star, private batches": lambda G: workflows.star(G, 3, published=False),
+    "all to all": lambda G: workflows.all_to_all(G, 3, F(1, 5)),
+    "all to all, private batches": lambda G: workflows.all_to_all(G, 2, published=False),
+}
+"""Every named workflow that is a plan, with parameters; sizes are multiples of 1/2 or, in the mixture, of 1/(g - 1)."""
+
 SOURCE = [0, 1, 1, 2, 0, 3]
 SIZE = [1, 2, F(1, 2), 1, F(1, 2), F(3, 2)]
 WEIGHT = [

@@ -74,7 +74,7 @@ def numbers(*values):
 
 RECURSIONS = {
     "source": ([0, 0], (0, F(1, 2)), (1, F(1, 2)), None, "source must be 0, 1, ..., G - 1"),
-    "shapes": ([0, 1], (0, F(1, 2)), (1, F(1, 2), 1), None, "shapes disagree: decay, share, kept and size"),
+    "shapes": ([0, 1], (0, F(1, 2)), (1, F(1, 2), 1), None, "shapes disagree: decay, share and kept"),
     "range": ([0, 1], (0, 2), (1, -1), None, "decay and share of a Recursion must lie between 0 and 1"),
     "NaN": ([0, 1], (0, nan), (1, 1.0), None, "decay and share of a Recursion must lie between 0 and 1"),
     "sum": ([0, 1], (0, F(1, 2)), (1, F(1, 3)), None, r"sum to one in each row; those of fit 2 sum to 0\.8333"),

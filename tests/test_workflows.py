@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import pickle
+import time
+import tracemalloc
 from fractions import Fraction as F
 
+import numpy as np
 import pytest
 
-from collapse import derive, workflows
-from tests.plans import NAMED
+from collapse import Plan, Reservoir, Risk, derive, models, simulate, workflows
+from tests.plans import NAMED, ZOO, dense
+from tests.statistics import assert_risks_agree
 
 
 def test_discard_reads_the_latest_batch_alone():
@@ -50,3 +57,258 @@ def test_generations_must_be_a_positive_whole_number(name, generations):
 @pytest.mark.parametrize("name", NAMED)
 def test_a_hundred_thousand_generations_take_short_arrays(name):
     assert derive(NAMED[name](100_000)).ratio.shape == (100_000,)
+
+
+def test_a_workflow_is_a_function_of_at_most_15_lines_with_a_source():
+    functions = [f for f in ast.parse(inspect.getsource(workflows)).body if isinstance(f, ast.FunctionDef) and not f.name.startswith("_")]
+    assert len(functions) >= 15
+    for function in functions:
+        text = ast.get_docstring(function)
+        assert all(section in text for section in ("Parameters", "Returns", "References", "Examples")), function.name
+        body = function.body[1:]
+        assert body[-1].end_lineno - body[0].lineno < 15, function.name
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_the_tables_typed_by_hand_give_the_same_answer(name):
+    plan = ZOO[name](6)
+    twin = dense(plan)
+    assert plan.recursion
+    assert not twin.recursion
+    np.testing.assert_allclose(derive(plan).ratio, derive(twin).ratio, rtol=1e-13)
+    np.testing.assert_allclose(derive(plan).covariance, derive(twin).covariance, rtol=1e-12)
+    np.testing.assert_allclose(np.diag(derive(plan).covariance), derive(plan).risk, rtol=1e-12)
+    if plan.rational:
+        assert derive(plan, exact=True).risk.tolist() == derive(twin, exact=True).risk.tolist()
+        np.testing.assert_allclose(derive(plan, exact=True).ratio.astype(float), derive(plan).ratio, rtol=1e-13)
+    for model in (models.Bernoulli(F(1, 5)), models.Exponential(2)):
+        np.testing.assert_allclose(derive(plan, model=model, n=120).risk, derive(twin, model=model, n=120).risk, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_simulations_agree_with_the_derived_curve(name):
+    plan = ZOO[name](6)
+    assert_risks_agree(simulate(plan, replications=60_000, rng=1), derive(plan), detects=0.1)
+    model = models.Bernoulli(0.2)
+    exact = derive(plan, model=model, n=120)
+    assert_risks_agree(
+        simulate(plan, model=model, n=120, replications=20_000 if plan.reads_whole_batches else 6000, rng=2), exact, detects=0.3
+    )
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_a_plan_survives_json_and_pickle(name, tmp_path):
+    plan = ZOO[name](5)
+    for twin in (Plan.from_json(plan.to_json()), pickle.loads(pickle.dumps(plan)), Risk.load(derive(plan).save(tmp_path / "risk")).plan):
+        assert (twin.name, twin.recipe, twin.replace) == (plan.name, plan.recipe, plan.replace)
+        assert twin.generation.tolist() == plan.generation.tolist()
+        assert not twin.source.flags.writeable
+        np.testing.assert_array_equal(twin.weight, plan.weight)
+        np.testing.assert_array_equal(derive(twin).risk, derive(plan).risk)
+    assert str(plan).startswith(plan.name)
+    assert derive(plan).generations.tolist() == plan.generation.tolist()
+
+
+TWINS = {
+    "a window of one batch": (workflows.window(9, 1), workflows.discard(9)),
+    "a window of all batches": (workflows.window(9, 9), workflows.augment(9)),
+    "no real share": (workflows.fixed_real_share(9, 0), workflows.discard(9)),
+    "real data and a window of all": (workflows.real_and_window(9, 9), workflows.augment(9)),
+    "real data and a window of one": (workflows.real_and_window(9, 1), workflows.fixed_real_share(9, F(1, 2))),
+    "no memory": (workflows.forgetting(9, 0), workflows.discard(9)),
+    "batches of one size": (workflows.augment(9, size=1), workflows.augment(9, size=[1] * 8)),
+    "a schedule of halves": (workflows.augment(9, size=F(1, 2)), workflows.augment(9, size=[F(1, 2)] * 8)),
+    "no fresh real data": (workflows.fresh_real(9, 0), workflows.discard(9)),
+}
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_workflows_meet_at_the_ends_of_their_parameters(name):
+    first, second = TWINS[name]
+    assert derive(first, exact=True).ratio.tolist() == derive(second, exact=True).ratio.tolist()
+
+
+def test_a_ring_of_models_without_real_data_is_discard():
+    ratio = derive(workflows.ring(6, 4), exact=True).ratio.reshape(6, 4)
+    assert (ratio == np.arange(1, 7)[:, None]).all()
+
+
+def test_the_golden_share_has_the_smallest_limit():
+    for kappa in (0.25, 1.0, 3.0):
+        best = workflows.golden_share(kappa)
+        limits = [derive(workflows.fresh_real(200, best + step, kappa)).ratio[-1] for step in (-1e-3, 0.0, 1e-3)]
+        assert limits[1] == min(limits)
+    assert workflows.golden_share() == pytest.approx((np.sqrt(5) - 1) / 2, abs=1e-15)
+
+
+SPARSE = sorted(set(ZOO) - {"mixture", "discard, growing batches", "augment, growing batches"})
+
+
+@pytest.mark.parametrize("name", SPARSE)
+def test_ten_thousand_generations_are_small(name):
+    best = np.inf
+    for _ in range(3):
+        start = time.process_time()
+        ratio = derive(ZOO[name](10_000)).ratio
+        best = min(best, time.process_time() - start)
+    assert ratio.size >= 10_000
+    assert np.isfinite(ratio).all()
+    assert best < (0.01 if name in NAMED else 1.0)
+    tracemalloc.start()
+    derive(ZOO[name](10_000))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < (10e6 if name in NAMED else 100e6)
+
+
+def test_a_workflow_without_a_small_recursion_says_how_far_it_goes():
+    with pytest.raises(
+        ValueError, match=r"window\(k=20000\) with 20000 fits of 20000 batches needs dense tables of 3.2 GB; derive goes up to"
+    ):
+        derive(Plan(np.arange(20_000), np.ones(20_000), workflows.window(20_000, 1).recursion, name="window(k=20000)")).covariance  # noqa: B018
+
+
+NONSENSE = {
+    "window of 0": (lambda: workflows.window(5, 0), r"k \(batches in the window\) must be a whole number, at least 1; it is 0"),
+    "real and window of 0": (lambda: workflows.real_and_window(5, 0), "k .* must be a whole number"),
+    "share of 1.2": (lambda: workflows.fixed_real_share(5, 1.2), r"share must lie in \[0, 1\]; it is 1.2"),
+    "negative share": (lambda: workflows.real_and_average(5, -0.1), r"share must lie in \[0, 1\]; it is -0.1"),
+    "share as text": (lambda: workflows.fresh_real(5, "half"), "share must be a number"),
+    "NaN share": (lambda: workflows.fresh_real(5, float("nan")), "share must be a number"),
+    "kappa of 0": (lambda: workflows.fresh_real(5, 0.5, 0), "kappa must be a number, finite and greater than 0"),
+    "schedule with a zero": (lambda: workflows.augment(4, size=[1, 0, 1]), "size must be a number, finite and greater than 0; it is 0"),
+    "schedule too short": (lambda: workflows.discard(4, size=[1, 2]), "size has 2 entries, and 4 generations have 3 synthetic batches"),
+    "negative size": (lambda: workflows.discard(4, size=-1), "size must be a number, finite and greater than 0; it is -1"),
+    "memory of 1": (lambda: workflows.forgetting(4, 1), r"memory must lie in \[0, 1\); it is 1"),
+    "one model": (lambda: workflows.ring(4, 1), "models must be at least 2"),
+    "half a model": (lambda: workflows.star(4, 2.5), "models .* must be a whole number"),
+    "bootstrap of nothing": (lambda: workflows.bootstrap(4, 0), r"share must lie in \(0, 1\]; it is 0"),
+    "no turnover": (lambda: workflows.reservoir(4, 0), r"turnover must lie in \(0, 1\]; it is 0"),
+    "turnover of 2": (lambda: workflows.reservoir(4, 2), r"turnover must lie in \(0, 1\]; it is 2"),
+    "too few rows": (lambda: workflows.augment(4, size=F(1, 7)).rows(10), "batch 2 would have 1.42857 rows"),
+}
+
+
+@pytest.mark.parametrize("name", NONSENSE)
+def test_nonsense_is_refused_in_words(name):
+    make, message = NONSENSE[name]
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_a_typed_recursion_is_checked():
+    from collapse.plan import Entries, Numbers, Recursion
+
+    half = Numbers.ratio([1, 1, 1], [1, 2, 2])
+    with pytest.raises(ValueError, match=r"those of fit 3 sum to 0\.5"):
+        Plan([0, 1, 2], [1, 1, 1], Recursion.of(Entries(np.array([0, 1, 1, 2]), np.array([0, 0, 1, 2]), Numbers.ratio(1, [1, 2, 2, 2])), 3))
+    with pytest.raises(ValueError, match="occurs twice"):
+        Plan([0, 1, 2], [1, 1, 1], Recursion.of(Entries(np.array([0, 1, 1, 2]), np.array([0, 1, 1, 2]), Numbers.ratio(1, [1, 2, 2, 1])), 3))
+    with pytest.raises(ValueError, match="carried on already"):
+        Plan(
+            [0, 1, 2],
+            [1, 1, 1],
+            Recursion(
+                Numbers.ratio([0, 1, 1], [1, 4, 2]),
+                half,
+                batch=np.arange(3),
+                entries=Entries(np.array([1]), np.array([0]), Numbers.ratio([1], [4])),
+            ),
+        )
+    with pytest.raises(ValueError, match="batch 3 is read by fit 2, but it is drawn from the model of fit 2, which is fitted later"):
+        Plan([0, 1, 2], [1, 1, 1], Recursion.of(Entries(np.array([0, 1, 2]), np.array([0, 2, 2]), Numbers.ratio([1, 1, 1], 1)), 3))
+
+
+# --- the reservoir --------------------------------------------------------------------------------------------------------------------
+
+
+def enumerated(turnover: list[F], n: int, p: F) -> list[F]:
+    """Mean squared error of each fit under a reservoir of n Bernoulli rows, by the law of the number of ones in the memory."""
+    from math import comb
+
+    def binomial(trials: int, chance: F) -> list[F]:
+        return [comb(trials, x) * chance**x * (1 - chance) ** (trials - x) for x in range(trials + 1)]
+
+    law = binomial(n, p)
+    out = []
+    for share in turnover:
+        if out:
+            later = [F(0)] * (n + 1)
+            low = int(share * n)
+            for k, chance in ((low, 1 - (share * n - low)), (low + 1, share * n - low)):
+                for ones, mass in enumerate(law):
+                    if not chance * mass:
+                        continue
+                    fresh = binomial(k, F(ones, n))
+                    for gone in range(max(0, k - (n - ones)), min(k, ones) + 1):
+                        leaves = F(comb(ones, gone) * comb(n - ones, k - gone), comb(n, k))
+                        for new, weight in enumerate(fresh):
+                            later[ones - gone + new] += chance * mass * leaves * weight
+            law = later
+        out.append(sum(mass * (F(ones, n) - p) ** 2 for ones, mass in enumerate(law)))
+    return out
+
+
+@pytest.mark.parametrize("turnover", [None, F(1, 3), F(3, 5), 1])
+def test_a_reservoir_is_exact_at_every_n(turnover):
+    workflow = workflows.reservoir(5, turnover)
+    exact = derive(workflow, model=models.Bernoulli(F(2, 7)), n=4, exact=True).risk.tolist()
+    assert exact == enumerated(workflow.turnover.fractions("turnover").tolist(), 4, F(2, 7))
+
+
+@pytest.mark.parametrize("turnover", [None, F(2, 5)])
+def test_a_reservoir_simulated(turnover):
+    workflow = workflows.reservoir(6, turnover)
+    assert_risks_agree(simulate(workflow, replications=60_000, rng=3), derive(workflow), detects=0.1)
+    model = models.Exponential(1)
+    assert_risks_agree(simulate(workflow, model=model, n=12, replications=60_000, rng=4), derive(workflow, model=model, n=12), detects=0.15)
+
+
+def test_a_reservoir_survives_json_and_refuses_what_it_cannot(tmp_path):
+    workflow = workflows.reservoir(4, F(1, 2))
+    twin = Reservoir.from_json(workflow.to_json())
+    assert (twin.name, twin.recipe, twin.generations) == (workflow.name, workflow.recipe, 4)
+    risk = Risk.load(derive(workflow, exact=True).save(tmp_path / "risk"))
+    assert risk.ratio.tolist() == derive(workflow, exact=True).ratio.tolist() == [1, F(7, 4), F(5, 2), F(13, 4)]
+    np.testing.assert_array_equal(derive(workflow).covariance[0], 1)
+    with pytest.raises(ValueError, match=r"no exact form at finite n is known for .* whose rows persist"):
+        derive(workflow, model=models.Median("normal"), n=11)
+    with pytest.raises(ValueError, match="begin with 1"):
+        Reservoir(workflow.turnover.__class__.ratio([1, 1], 2))
+
+
+# --- workflows by name ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [name for name in ZOO if "schedule" not in ZOO[name](3).name])
+def test_a_plan_is_made_again_from_its_name(name):
+    plan = ZOO[name](5)
+    twin = workflows.named(plan.name, 5)
+    assert (twin.name, twin.recipe) == (plan.name, plan.recipe)
+    np.testing.assert_array_equal(derive(twin).risk, derive(plan).risk)
+
+
+def test_every_public_workflow_has_a_name():
+    public = {
+        name for name, f in vars(workflows).items() if inspect.isfunction(f) and f.__module__ == workflows.__name__ and name[0] != "_"
+    }
+    assert set(workflows.NAMED) == public - {"golden_share", "named"}
+
+
+MISSPELT = {
+    "windo(k=3)": "there is no workflow called 'windo'; there are discard, augment",
+    "window": "window needs k, such as",
+    "window(m=3)": "window has no parameter 'm'; it has k",
+    "window(3)": "is no workflow; write one as",
+    "window(k=open('x'))": "is no workflow",
+    "__import__('os').getcwd()": "is no workflow",
+    "fixed_real_share(share=1/0)": "is no workflow",
+    "window(k=": "is no workflow",
+    "": "is no workflow",
+}
+
+
+@pytest.mark.parametrize("text", MISSPELT)
+def test_a_misspelt_name_is_refused_in_words(text):
+    with pytest.raises(ValueError, match=MISSPELT[text]):
+        workflows.named(text, 3)

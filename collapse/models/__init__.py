@@ -1,11 +1,13 @@
 """Models: a family, its fit and its risk."""
 
+from collapse.models.adapters import from_estimator
 from collapse.models.base import Model, WithStatistic
 from collapse.models.glm import LogisticRegression
 from collapse.models.linear import LinearRegression
 from collapse.models.location import Median
 from collapse.models.morris import Bernoulli, Binomial, Exponential, Gamma, NegativeBinomial, Normal, Poisson
 from collapse.models.nonregular import Uniform
+from collapse.models.registry import Example, examples, register
 from collapse.models.selection import Accepted, BestOf, LinearResponse, Truncated, Verified
 
 __all__ = [
@@ -13,6 +15,7 @@ __all__ = [
     "Bernoulli",
     "BestOf",
     "Binomial",
+    "Example",
     "Exponential",
     "Gamma",
     "LinearRegression",
@@ -27,4 +30,7 @@ __all__ = [
     "Uniform",
     "Verified",
     "WithStatistic",
+    "examples",
+    "from_estimator",
+    "register",
 ]

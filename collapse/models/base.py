@@ -2,30 +2,12 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-from numbers import Rational
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-Scalar = float | Fraction
-
-
-def check_number(value: object, name: str, low: float = -np.inf, high: float = np.inf) -> None:
-    """Raise a ValueError unless `value` is a real number strictly between `low` and `high`."""
-    known = isinstance(value, (float, Rational, np.floating, np.integer)) and not isinstance(value, bool)
-    if known and low < float(value) < high:  # type: ignore[arg-type]
-        return
-    between = (
-        f"between {low:g} and {high:g}, both excluded"
-        if np.isfinite(high)
-        else f"finite and greater than {low:g}"
-        if low > -np.inf
-        else "finite"
-    )
-    raise ValueError(f"{name} must be a number, {between}; it is {value!r}.")
 
 
 @runtime_checkable

@@ -69,3 +69,9 @@ def totals(n: int, rows: Array, weight: Array) -> tuple[Array, Array]:
     total: Array = np.bincount(place, weight.ravel(), minlength=R * n).reshape(R, n).astype(np.float64, copy=False)
     labels: Array = np.bincount(place, (weight * rows[:, :, 1]).ravel(), minlength=R * n).reshape(R, n).astype(np.float64, copy=False)
     return total, labels
+
+
+def example_design(n: int, columns: int) -> Array:
+    """A fixed design (n, columns) for examples: ones, and cosines of rising frequency, orthogonal and bounded."""
+    t = (np.arange(n) + 0.5) / n
+    return np.asarray(np.cos(np.pi * np.arange(columns) * t[:, None]) * np.where(np.arange(columns), np.sqrt(2), 1.0))

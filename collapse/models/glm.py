@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from collapse.models.base import Array, DrawsFromTruth, replicate
-from collapse.models.design import check_design, check_vector, rows_of_design, totals
+from collapse.models.design import check_design, check_vector, example_design, rows_of_design, totals
+from collapse.models.registry import register
 
 CELLS: Final = 1 << 15
 """Replications times rows worked on at once: a quarter of a megabyte an array, so that a block stays in a core's cache."""
@@ -198,6 +199,10 @@ class LogisticRegression(DrawsFromTruth):
             self._risk_X, label = self.X, probability(self.truth[None], self.X)[0]
             self._least_loss = float(log_loss(self.truth[None], self.X, label)[0])
         self._risk_statistic = label @ self._risk_X / self._risk_X.shape[0]
+
+    @property
+    def observed(self) -> Array | None:
+        return self._label
 
     def __repr__(self) -> str:
         n, p = self.X.shape
@@ -713,3 +718,15 @@ def _check_test(test: tuple[ArrayLike, ArrayLike], columns: int) -> tuple[Array,
     if not np.isfinite(X).all():
         raise ValueError("the test X must be finite. Drop or impute missing values first.")
     return X, _check_labels(test[1], X.shape[0], "the test y")
+
+
+@register(
+    "Logistic",
+    n=400,
+    group="regression",
+    why="maximum likelihood with vanishing leverage, separation aside",
+    page="regression",
+    allowance=0.1,
+)
+def example_logistic() -> LogisticRegression:
+    return LogisticRegression(example_design(400, 3), [0.3, 0.6, -0.4])

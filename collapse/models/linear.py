@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from collapse.models.base import Array, check_number, replicate
-from collapse.models.design import check_design, check_vector, rows_of_design, totals
+from collapse.models.base import Array, replicate
+from collapse.models.design import check_design, check_vector, example_design, rows_of_design, totals
+from collapse.models.registry import register
+from collapse.plan import check_number
 
 
 class LinearRegression:
@@ -154,3 +156,16 @@ class LinearRegression:
     def __repr__(self) -> str:
         n, p = self.X.shape
         return f"LinearRegression(X {n} x {p}, {'beta' if self.observed is None else 'observed y'}, sigma={self.sigma:.4g})"
+
+
+@register(
+    "Least squares",
+    n=60,
+    group="regression",
+    why="linear in the labels: exact at every n where batches are read whole",
+    page="regression",
+    allowance=0.25,
+)
+def example_least_squares() -> LinearRegression:
+    design = example_design(60, 3)
+    return LinearRegression(design, [1.0, -0.5, 0.5], sigma=1.0)

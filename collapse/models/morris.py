@@ -9,8 +9,9 @@ from typing import Protocol
 
 import numpy as np
 
-from collapse.models.base import Array, DrawsFromTruth, Scalar, check_number
-from collapse.plan import whole
+from collapse.models.base import Array, DrawsFromTruth
+from collapse.models.registry import register
+from collapse.plan import Scalar, check_number, whole
 
 
 def _inverse(value: Scalar) -> Scalar:
@@ -285,3 +286,41 @@ class NegativeBinomial(MeanFamily):
     def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         r = float(self.size)
         return rng.negative_binomial(rows * r, r / (r + theta)) / rows
+
+
+_MEAN = "the mean of a quadratic-variance family: exact at every n"
+
+
+@register("Normal", n=100, group="exponential families", why=_MEAN, page="exact")
+def example_normal() -> Normal:
+    return Normal(1, 2)
+
+
+@register("Bernoulli", n=100, group="exponential families", why=_MEAN, page="exact")
+def example_bernoulli() -> Binomial:
+    return Bernoulli(0.3)
+
+
+@register("Binomial", n=100, group="exponential families", why=_MEAN, page="exact")
+def example_binomial() -> Binomial:
+    return Binomial(5, 0.4)
+
+
+@register("Poisson", n=100, group="exponential families", why=_MEAN, page="exact")
+def example_poisson() -> Poisson:
+    return Poisson(5)
+
+
+@register("Exponential", n=100, group="exponential families", why=_MEAN, page="exact")
+def example_exponential() -> Gamma:
+    return Exponential(1)
+
+
+@register("Gamma", n=100, group="exponential families", why=_MEAN, page="exact")
+def example_gamma() -> Gamma:
+    return Gamma(3, 2)
+
+
+@register("Negative binomial", n=100, group="exponential families", why=_MEAN, page="exact")
+def example_negative_binomial() -> NegativeBinomial:
+    return NegativeBinomial(4, 2)

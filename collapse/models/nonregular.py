@@ -7,7 +7,9 @@ from functools import cached_property
 
 import numpy as np
 
-from collapse.models.base import Array, DrawsFromTruth, Scalar, check_number
+from collapse.models.base import Array, DrawsFromTruth
+from collapse.models.registry import register
+from collapse.plan import Scalar, check_number
 
 
 @dataclass(frozen=True)
@@ -53,3 +55,15 @@ class Uniform(DrawsFromTruth):
 
     def risk(self, theta: Array) -> Array:
         return np.asarray((theta[:, 0] - self.truth[0]) ** 2)
+
+
+@register(
+    "Uniform maximum",
+    n=100,
+    group="outside the family",
+    covered=False,
+    why="not differentiable in quadratic mean: rate n",
+    page="breaking",
+)
+def example_uniform() -> Uniform:
+    return Uniform(1)

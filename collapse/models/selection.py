@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.models.base import Array, Model, Scalar, check_number, replicate
+from collapse.models.base import Array, Model, replicate
 from collapse.models.morris import Gamma, MeanFamily, Normal
-from collapse.plan import whole
+from collapse.plan import Scalar, check_number, whole
 
 TRIES = 10_000
 """How often one row may be refused before the selection is given up."""

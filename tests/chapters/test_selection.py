@@ -19,11 +19,6 @@ Array = NDArray[np.float64]
 DISCARD, AUGMENT = workflows.discard, workflows.augment
 
 
-def with_real_share(G: int, share: F) -> Plan:
-    weight = [[F(b == 0) for b in range(G)]] + [[share if b == 0 else (1 - share) * (b == g) for b in range(G)] for g in range(1, G)]
-    return Plan(range(G), [1] * G, weight, name="fixed real share")
-
-
 def product_of(rho: F, g: int) -> F:
     out = F(1)
     for j in range(2, g + 1):
@@ -53,7 +48,7 @@ def curve(name: str, g: int, delta: F, rho: F, nu: F, share: F) -> tuple[F, F]:
 def test_three_workflows_in_closed_form(name: str, delta: F, rho: F, nu: F) -> None:
     """In fractions, n = 6, V = 4, share 1/2 (so that w rho = 1 occurs)."""
     G, n, V, mean = 14, 6, F(4), F(3)
-    plan = {"discard": DISCARD(G), "augment": AUGMENT(G)}.get(name) or with_real_share(G, F(1, 2))
+    plan = {"discard": DISCARD(G), "augment": AUGMENT(G)}.get(name) or workflows.fixed_real_share(G, F(1, 2))
     model = models.LinearResponse(mean, V, (mean + delta - rho * mean, rho), (nu * V, 0, 0))
     pairs = [curve(name, g, delta, rho, nu, F(1, 2)) for g in range(1, G + 1)]
     assert derive(plan, model=model, n=n, exact=True).risk.tolist() == [bias**2 + variance * V / n for bias, variance in pairs]
@@ -216,7 +211,7 @@ def test_equivariant_selection() -> None:
         assert_agree(risk.ratio, risk.stderr, expected[name], detects=0.25)
         with pytest.raises(AssertionError, match="estimates differ"):  # the mutant: a push that is diluted like noise
             assert_agree(risk.ratio[1:], risk.stderr[1:], (n * delta**2 / 4 * (h - 1) ** 2 + 1 + nu * (h - 1))[1:], detects=100)
-    settled = derive(with_real_share(60, F(1, 4)), model=models.LinearResponse(0, 1, (delta, 1), (nu, 0, 0)), n=10**12).risk[-1]
+    settled = derive(workflows.fixed_real_share(60, F(1, 4)), model=models.LinearResponse(0, 1, (delta, 1), (nu, 0, 0)), n=10**12).risk[-1]
     assert np.sqrt(settled) == pytest.approx(3 * delta, rel=1e-5)
 
 
@@ -250,7 +245,7 @@ def test_the_linearisation(kind: str) -> None:
     normal = models.Normal(0, 1)
     model = models.Truncated(normal, -1, 1) if kind == "window" else models.Accepted(normal, accept_edges)
     line = models.LinearResponse(0, 1, (0, slope), (slope, 0, 0))
-    for plan in (DISCARD(3), AUGMENT(3), with_real_share(3, F(1, 2))):
+    for plan in (DISCARD(3), AUGMENT(3), workflows.fixed_real_share(3, F(1, 2))):
         risk: Risk = simulate(plan, model=model, n=1000, replications=1200, rng=3)
         assert_risks_agree(risk, derive(plan, model=line, n=1000), detects=0.6, allowance=0.05)
 
@@ -299,5 +294,5 @@ def power(rows: Array) -> Array:
 
 def test_exponential_rows_with_a_real_share() -> None:
     """Exercise 4: the mean settles at twice the truth."""
-    risk = derive(with_real_share(60, F(1, 2)), model=models.BestOf(models.Exponential(1), 2), n=10**12)
+    risk = derive(workflows.fixed_real_share(60, F(1, 2)), model=models.BestOf(models.Exponential(1), 2), n=10**12)
     assert np.sqrt(risk.risk[-1]) == pytest.approx(1, rel=1e-5)

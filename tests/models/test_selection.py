@@ -356,3 +356,18 @@ def test_nonsense_is_refused(make, message):
 def test_rules_that_give_nonsense(model, message):
     with pytest.raises(ValueError, match=message):
         model.draw(np.zeros((3, 1)), 4, np.random.default_rng(0))
+
+
+def test_tables_that_are_too_large_are_refused_before_they_are_made():
+    model = models.LinearResponse(0, 1, (0, 0.5), (0.5, 0, 0))
+    with pytest.raises(ValueError, match=r"window.*needs dense tables of .* GB where rows are selected.*Take fewer generations"):
+        derive(workflows.window(20_000, 3), model=model, n=10)
+    assert derive(workflows.augment(20_000), model=model, n=10).ratio[-1] < 1e-3
+
+
+def test_a_reservoir_is_simulated_and_not_derived():
+    model = models.Verified(models.Normal(0, 1), 0, 1)
+    with pytest.raises(ValueError, match="no exact form at finite n is known for Verified"):
+        derive(workflows.reservoir(4), model=model, n=10)
+    risk = simulate(workflows.reservoir(4), model=model, n=10, replications=4000, rng=1)
+    assert risk.ratio[-1] + 6 * risk.stderr[-1] < derive(workflows.reservoir(4)).ratio[-1]

@@ -1,0 +1,90 @@
+"""The registry: every model once, with the parameters at which pages and tests run it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from collapse.plan import check_number, whole
+
+
+@dataclass(frozen=True)
+class Example:
+    """A model at one set of parameters.
+
+    Attributes
+    ----------
+    name : str
+        What to call it in a table.
+    make : callable
+        Makes the model; called when it is needed, so that registering costs nothing.
+    n : int
+        Rows of real data; for a regression the rows of its design.
+    group : str
+        Part of the family it belongs to, such as "exponential families".
+    covered : bool
+        Whether the limit theorem covers it.
+    why : str
+        In a clause: what makes it covered, or which assumption fails.
+    page : str
+        Chapter that explains it, as its file is called in the book.
+    allowance : float
+        Relative deviation of the ratio at generation 20 that is due to n being finite, under any workflow that the theorem covers.
+    """
+
+    name: str
+    make: Callable[[], Any]
+    n: int
+    group: str
+    covered: bool
+    why: str
+    page: str
+    allowance: float
+
+
+_EXAMPLES: dict[str, Example] = {}
+
+
+def register(
+    name: str, *, n: int, group: str, why: str, covered: bool = True, page: str = "universality", allowance: float = 0.0
+) -> Callable[[Callable[[], Any]], Callable[[], Any]]:
+    """Register the model that the decorated function makes.
+
+    Parameters
+    ----------
+    name, n, group, why, covered, page, allowance
+        As in `Example`.
+
+    Returns
+    -------
+    callable
+        A decorator that leaves the function as it is.
+
+    Raises
+    ------
+    ValueError
+        Where the name is taken by another function, n is no positive whole number, or the allowance is negative.
+
+    Examples
+    --------
+    >>> from collapse import models
+    >>> [example.name for example in models.examples() if example.group == "exponential families"][:2]
+    ['Normal', 'Bernoulli']
+    """
+    whole(n, "n", "rows of real data")
+    check_number(allowance, "allowance", -1e-300)
+
+    def keep(make: Callable[[], Any]) -> Callable[[], Any]:
+        taken = _EXAMPLES.get(name)
+        if taken and taken.make.__qualname__ + taken.make.__module__ != make.__qualname__ + make.__module__:
+            raise ValueError(f"a model called {name!r} is registered already; give another name.")
+        _EXAMPLES[name] = Example(name, make, n, group, covered, why, page, allowance)
+        return make
+
+    return keep
+
+
+def examples() -> tuple[Example, ...]:
+    """Every registered model, in the order in which they were registered."""
+    return tuple(_EXAMPLES.values())

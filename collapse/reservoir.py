@@ -1,0 +1,86 @@
+"""Reservoir: a memory of n rows that persist, a workflow that no table of independent draws can hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collapse.plan import Numbers, Recipe, whole
+
+
+@dataclass(frozen=True, eq=False)
+class Reservoir:
+    """Train each generation on a memory of n rows, of which the share turnover[g] has just been replaced.
+
+    Fit 1 reads the n real rows. Before each later fit, turnover[g] n of the memory's rows, chosen at random, give way to as many rows drawn
+    from the latest fit. A row that stays is read again: draws of different fits overlap, which a `Plan` cannot say.
+
+    Parameters
+    ----------
+    turnover : Numbers, shape (G,)
+        Share of the memory replaced before each fit; 1 for fit 1, whose rows are all new.
+    name : str
+        What to call it in prints and plots.
+    recipe : Recipe, optional
+        How `collapse.workflows.reservoir` was called.
+    """
+
+    turnover: Numbers
+    name: str = "reservoir"
+    recipe: Recipe | None = None
+
+    def __post_init__(self) -> None:
+        share = self.turnover.floats()
+        if share.ndim != 1 or not share.size or share[0] != 1:
+            raise ValueError("turnover must have shape (G,) and begin with 1: all rows of the first memory are new.")
+        if not np.all((share > 0) & (share <= 1)):
+            raise ValueError(f"turnover must lie in (0, 1]; it is {share[~((share > 0) & (share <= 1))][0]:g} for one fit.")
+
+    @property
+    def generations(self) -> int:
+        """Number of fits G."""
+        return len(self.turnover.numerator)
+
+    @property
+    def generation(self) -> NDArray[np.int64]:
+        """1, ..., G."""
+        return np.arange(1, self.generations + 1)
+
+    @property
+    def rational(self) -> bool:
+        """Whether exact answers exist."""
+        return self.turnover.rational
+
+    def replaced(self, n: int) -> NDArray[np.float64]:
+        """Mean number of rows replaced before each fit, shape (G,); where it is not whole, its floor or ceiling at random.
+
+        Raises
+        ------
+        ValueError
+            Where n is no positive whole number.
+        """
+        return self.turnover.floats() * whole(n, "n", "rows of real data")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the workflow as plain lists, numbers and text."""
+        return {
+            "name": self.name,
+            "turnover": self.turnover.to_json(),
+            "recipe": self.recipe and {"workflow": self.recipe.workflow, "parameters": self.recipe.plain()},
+        }
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> Reservoir:
+        """Rebuild it from `to_json`."""
+        recipe = document["recipe"]
+        return cls(
+            Numbers.from_json(document["turnover"], "turnover", 1),
+            document["name"],
+            recipe and Recipe.read(recipe["workflow"], recipe["parameters"]),
+        )
+
+    def __repr__(self) -> str:
+        return f"<Reservoir {self.name}: {self.generations} fits>"
