@@ -8,21 +8,27 @@ from collapse.models.location import Median
 from collapse.models.morris import Bernoulli, Binomial, Exponential, Gamma, NegativeBinomial, Normal, Poisson
 from collapse.models.nonregular import Uniform
 from collapse.models.registry import Example, examples, register
+from collapse.models.selection import Accepted, BestOf, LinearResponse, Truncated, Verified
 
 __all__ = [
+    "Accepted",
     "Bernoulli",
+    "BestOf",
     "Binomial",
     "Example",
     "Exponential",
     "Gamma",
     "LinearRegression",
+    "LinearResponse",
     "LogisticRegression",
     "Median",
     "Model",
     "NegativeBinomial",
     "Normal",
     "Poisson",
+    "Truncated",
     "Uniform",
+    "Verified",
     "WithStatistic",
     "examples",
     "from_estimator",
