@@ -24,7 +24,7 @@ from collapse import figures
 LOGGER = logging.getLogger(__name__)
 DOWNLOADS = ("png", "pdf", "svg", "csv", "json")
 NARROW_SCREEN = 600  # px; below it the 3.3 inch variant is shown
-FORMULA = re.compile(r'(\(?)(<span class="math notranslate nohighlight">[^<]*</span>)((?:[,.;:?!)”]|-th|’s)*)')
+FORMULA = re.compile(r'(\(?)(<span class="math notranslate nohighlight">[^<]*</span>)((?:[,.;:?!)\u201d]|-th|\u2019s)*)')
 
 
 class bundle_image(nodes.General, nodes.Element):
