@@ -50,3 +50,10 @@ def test_generations_must_be_a_positive_whole_number(name, generations):
 @pytest.mark.parametrize("name", NAMED)
 def test_a_hundred_thousand_generations_take_short_arrays(name):
     assert derive(NAMED[name](100_000)).ratio.shape == (100_000,)
+
+
+@pytest.mark.parametrize("workflow", [workflows.discard, workflows.augment])
+def test_schedules_may_outgrow_64_bits(workflow):
+    # the pool under augment is 2^(g - 1): each batch adds 1 / 2^g
+    ratio = derive(workflow(70, size=[2**b for b in range(69)]), exact=True).ratio
+    assert ratio[-1] == (3 - F(1, 2**68) if workflow is workflows.discard else F(3, 2) - F(1, 2**70))
