@@ -672,7 +672,7 @@ def _sizes(size: Sizes, generations: int) -> NDArray[Any]:
         return np.array([1.0, *(values if schedule else values * (G - 1))])
     repeat = 1 if schedule else G - 1
     # augment adds them up, in 64 bits
-    if all(value == int(value) for value in values) and sum(values) * repeat < 2**62:
+    if all(value == int(value) for value in values) and sum(map(int, values)) * repeat < 2**62:
         return np.array([1, *(int(value) for value in values * repeat)], np.int64)
     return np.array([Fraction(1), *([Fraction(value) for value in values] * repeat)], object)
 
