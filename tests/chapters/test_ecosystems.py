@@ -259,3 +259,96 @@ def test_simulated_models_agree_as_much_as_derived() -> None:
         # a product of correlated Gaussian errors has variance C_ii C_jj + C_ij^2
         error = np.sqrt((np.outer(np.diag(expected), np.diag(expected)) + expected**2) / 30_000)
         assert_agree(C, error, expected, detects=1.2)
+
+
+@pytest.mark.parametrize(("make", "a"), [(ring, F(1, 3)), (ring, F(0)), (all_to_all, F(1, 3)), (star, F(1, 4))])
+@pytest.mark.parametrize("rho", [F(1, 4), F(1)])
+def test_overlapping_real_data(make, a: F, rho: F) -> None:
+    M, G = 3, 5
+    plan = make(G, M, share=a)
+    table = plan.exact_weight()
+    # one batch that all hold, and one for each model; a real data set is their mixture
+    common = rho * table[:, :M].sum(axis=1, keepdims=True)
+    parts = [common] if rho == 1 else [common, (1 - rho) * table[:, :M]]
+    sizes = [rho] if rho == 1 else [rho] + [1 - rho] * M
+    sources = [0] * len(sizes) + plan.source[M:].tolist()
+    weight = np.concatenate([*parts, table[:, M:]], axis=1)
+    overlapping = Plan(sources, sizes + [F(1)] * (plan.batches - M), weight, generation=plan.generation)
+    c = derive(plan, exact=True).contributions[:, :M]
+    real = c @ c.T
+    expected = derive(plan, exact=True).covariance + rho * (1 - real)
+    got = derive(overlapping, exact=True)
+    assert got.covariance.tolist() == expected.tolist()
+    assert min(got.risk) >= rho
+    if rho == 1 and make is ring:
+        assert got.ratio.reshape(-1, M)[:, 0].tolist() == [own(a, t) for t in range(1, G + 1)]
+    if rho == 1 and make is all_to_all:
+        assert got.ratio.reshape(-1, M)[1:, 0].tolist() == [1 + (own(a, t) - 1) / M for t in range(2, G + 1)]
+
+
+def test_what_disagreement_measures() -> None:
+    M, a = 4, F(1, 5)
+    expected = {
+        ring(6, M): [F(t) for t in range(1, 7)],
+        all_to_all(6, M): [F(1)] + [F(0)] * 5,
+        all_to_all(6, M, share=a): [F(1)] + [a * a] * 5,
+        all_to_all(4, M, published=False): [F(1)] + [F(1, M)] * 3,
+    }
+    for plan, spread in expected.items():
+        C = derive(plan, exact=True).covariance
+        for t, value in enumerate(spread):
+            at = C[t * M : (t + 1) * M, t * M : (t + 1) * M]
+            risk, mean = F(np.trace(at), M), at.sum() / M**2
+            pair = (at.sum() - np.trace(at)) / (M * (M - 1))
+            assert risk - pair == value
+            assert risk == mean + (1 - F(1, M)) * value
+
+
+def test_the_price_of_privacy() -> None:
+    M, a, G = 3, F(1, 4), 12
+    b = 1 - a
+    published = by_generation(derive(all_to_all(G, M, share=a), exact=True), M)
+    private = all_to_all(G, M, share=a, published=False)
+    fair = by_generation(derive(with_size(private, M, F(1, M)), exact=True), M)
+    rich = by_generation(derive(private, exact=True), M)
+    for t in range(2, G + 1):
+        assert fair[t - 1][0] - published[t - 1][0] == b * b * (1 - F(1, M))
+        assert published[t - 1][0] - rich[t - 1][0] == F(1, M) * (1 - F(1, M)) * (own(a, t) - 1 - b * b)
+
+
+def test_private_limits_with_many_models() -> None:
+    def limit(a: float, M: float, m: float) -> float:
+        b = 1 - a
+        return 1 / M + b * b / (m * M * M * a * (2 - a)) + (1 - 1 / M) * (a * a + b * b / (m * M))
+
+    assert [limit(M ** (-2 / 3), M, 1) * M for M in (1e9, 1e12)] == pytest.approx([2, 2], rel=1e-2)
+    for M in (2, 10, 1e6):
+        assert min(limit(a, M, 1 / M) for a in np.linspace(1e-3, 1, 999)) >= 0.5 * (1 - 1 / M)
+    np.testing.assert_allclose(derive(all_to_all(150, 3, share=0.2, published=False)).ratio[-1], limit(0.2, 3, 1), rtol=1e-12)
+
+
+def test_the_exercises() -> None:
+    M = 5
+    L = M - 1
+    plan = star(21, M)
+    sizes = [F(1)] * plan.batches
+    for b in range(M, plan.batches):
+        if (plan.source[b] - 1) % M == 0:
+            sizes[b] = F(L)
+    rich = by_generation(derive(Plan(plan.source, sizes, plan.recursion, generation=plan.generation), exact=True), M)
+    private = by_generation(derive(star(21, M, published=False), exact=True), M)
+    assert [row[0] for row in rich] == [row[0] for row in private]
+    assert rich[1][1] == 1 + F(1, L)
+    assert private[1][1] == 2
+    assert rich[20][0] - rich[18][0] == F(2, L)
+    a, b = 0.3, 0.7
+    np.testing.assert_allclose(ring_limit(a, 2), (1 + b * b) / (2 - a) ** 2 + b * b / (a * (2 - a)))
+    W = np.kron(np.eye(2), np.full((6, 6), 1 / 6))
+    for i, j in ((0, 6), (6, 0)):
+        W[i] *= 0.5
+        W[i, j] += 0.5
+    ratio = derive(network(40, W)).ratio.reshape(-1, 12)
+    stationary = np.linalg.matrix_power(W, 5000)[0]
+    np.testing.assert_allclose(ratio[-1] - ratio[-2], (stationary**2).sum(), rtol=1e-3)
+    assert 1 / 12 < (stationary**2).sum() < 0.1
+    assert np.all(ratio[19] < 20 / 6)
