@@ -352,3 +352,12 @@ def test_the_exercises() -> None:
     np.testing.assert_allclose(ratio[-1] - ratio[-2], (stationary**2).sum(), rtol=1e-3)
     assert 1 / 12 < (stationary**2).sum() < 0.1
     assert np.all(ratio[19] < 20 / 6)
+
+
+def test_everything_published_and_kept_is_augment() -> None:
+    M, G = 3, 8
+    weight = [[F(i == b) for b in range(G * M)] for i in range(M)]
+    weight += [[F(1, g * M) if b < g * M else F(0) for b in range(G * M)] for g in range(2, G + 1) for _ in range(M)]
+    plan = Plan([0] * M + list(range(1, (G - 1) * M + 1)), [1] * (G * M), weight)
+    h = [sum((F(1, k * k) for k in range(1, g + 1)), F(0)) for g in range(1, G + 1)]
+    assert by_generation(derive(plan, exact=True), M)[1:] == [[x / M] * M for x in h[1:]]

@@ -201,3 +201,13 @@ def test_an_urn_of_bernoulli_rows_simulated() -> None:
     real = simulate(augment(100, size=F(1, n)), model=models.Bernoulli(0.3), n=n, replications=40_000, rng=3)
     expected = [n * (1 - (n - 1) / (n + 1) * (n + k + 1) / (n + k)) for k in range(100)]
     assert_agree(real.ratio, real.stderr, expected, detects=0.12)
+
+
+def test_the_exercises() -> None:
+    ratio = {size: derive(augment(10, size=[size] + [1.0] * 8)).ratio[-1] for size in np.logspace(-2, 3, 101).tolist()}
+    assert 0.25 < max(ratio, key=ratio.__getitem__) < 0.5
+    assert min(ratio, key=ratio.__getitem__) == 1000
+    assert ratio[0.01] < max(ratio.values()) - 0.05
+    doubled = [2**k for k in range(30)]
+    assert derive(augment(31, size=doubled)).ratio[-1] == pytest.approx(1.5)
+    assert derive(discard(31, size=doubled)).ratio[-1] == pytest.approx(3)
