@@ -753,10 +753,11 @@ def _sizes(size: Sizes, generations: int) -> NDArray[Any]:
         check_number(value, "size", 0)
     if not all(isinstance(value, Rational) for value in values):
         return np.array([1.0, *(values if schedule else values * (G - 1))])
-    if all(value == int(value) for value in values):
-        return np.array([1, *map(int, values if schedule else values * (G - 1))], np.int64)
-    exact = [Fraction(value) for value in values]
-    return np.array([Fraction(1), *(exact if schedule else exact * (G - 1))], object)
+    repeat = 1 if schedule else G - 1
+    # augment adds them up, in 64 bits
+    if all(value == int(value) for value in values) and sum(map(int, values)) * repeat < 2**62:
+        return np.array([1, *(int(value) for value in values * repeat)], np.int64)
+    return np.array([Fraction(1), *([Fraction(value) for value in values] * repeat)], object)
 
 
 def _divide(top: NDArray[Any], bottom: NDArray[Any]) -> Numbers:
