@@ -204,7 +204,7 @@ def _costs(workflow: Plan | Reservoir, at: int) -> tuple[float, ...]:
     change = np.zeros(int(label[-1]) + 2)
     np.add.at(change, born + 1, size)
     np.add.at(change, dies + 1, -size)
-    held = np.cumsum(change)[1 : at + 1]
+    held = np.cumsum(change)[1 : at + 1].round(9) + 0.0  # sums of thirds that cancel leave 1e-16, and so does minus zero
     models = now.sum()
     bought, generated = (size[kind & (born <= at)].sum() / models for kind in (real, ~real))
     return read[now].mean(), held[-1] / models, held.max() / models, generated, bought
