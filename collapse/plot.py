@@ -346,6 +346,73 @@ def plot_risk(
     return ax
 
 
+def plot_matrix(
+    rows: Sequence[str],
+    columns: Sequence[str],
+    values: NDArray[np.float64],
+    margins: NDArray[np.float64] | None,
+    distance: NDArray[np.float64],
+    alarm: float,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a table of numbers, each cell shaded by its distance from what was expected.
+
+    Parameters
+    ----------
+    rows, columns : sequence of str, lengths N and M
+        What stands at the left and above; a column takes the hue of the family that it names.
+    values : ndarray, shape (N, M)
+        The numbers; NaN is written as a dash.
+    margins : ndarray, shape (N, M), or None
+        Written behind a plus-minus sign.
+    distance : ndarray, shape (N, M)
+        In standard errors: no shade at 0, the full hue of discard (above) or augment (below) from `alarm` on, where the cell is framed.
+    alarm : float
+        Standard errors beyond which a cell stands out.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn on.
+    """
+    from matplotlib.patches import Rectangle
+
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        with style(_theme.get()):
+            ax = plt.figure(figsize=(WIDE, 0.6 + 0.2 * len(rows)), layout="constrained").subplots()
+            return plot_matrix(rows, columns, values, margins, distance, alarm, ax)
+    for (i, j), value in np.ndenumerate(values):
+        off = distance[i, j]
+        out = not abs(off) <= alarm
+        shade = 1.0 if out else abs(off) / alarm
+        hue = colour("discard" if off > 0 else "augment") if np.isfinite(value) else muted()
+        ax.add_patch(Rectangle((j, i), 1, 1, facecolor=hue, alpha=0.55 * shade, linewidth=0))
+        if out:
+            ax.add_patch(Rectangle((j + 0.02, i + 0.06), 0.96, 0.88, facecolor="none", edgecolor=ink(), linewidth=1.3, zorder=3))
+        text = "\N{EN DASH}" if not np.isfinite(value) else f"{value:.3g}" if value >= 100 else f"{value:#.3g}"
+        if margins is not None and np.isfinite(value):
+            text += f" \N{PLUS-MINUS SIGN} {margins[i, j]:.1g}"
+        ax.text(
+            j + 0.5, i + 0.53, text, ha="center", va="center", fontsize=8, color=ink(), fontweight="bold" if out else "normal", zorder=4
+        )
+    ax.set_xlim(0, len(columns))
+    ax.set_ylim(len(rows), 0)
+    ax.set_yticks(np.arange(len(rows)) + 0.5, rows)
+    ax.set_xticks(np.arange(len(columns)) + 0.5, columns)
+    for tick, name in zip(ax.get_xticklabels(), columns, strict=True):
+        tick.set(color=colour(family_of(name)), fontweight="bold")
+    ax.xaxis.tick_top()
+    ax.tick_params(length=0)
+    ax.grid(visible=False)
+    for side in ax.spines.values():
+        side.set_visible(False)
+    return ax
+
+
 def plot_derived(
     ax: Axes, x: ArrayLike, y: ArrayLike, *, family: str = "real", dash: Any = "-", label: str | None = None, **options: Any
 ) -> Line2D:
