@@ -1,7 +1,9 @@
 """Risk of models retrained on synthetic data: derived and simulated, for any workflow and any model."""
 
 from collapse import datasets, models, workflows
+from collapse.closed_forms import ClosedForm, closed_form
 from collapse.derivation import derive
+from collapse.diagnosis import Diagnosis, diagnose
 from collapse.plan import Plan
 from collapse.reservoir import Reservoir
 from collapse.risk import Risk
@@ -9,4 +11,17 @@ from collapse.simulation import simulate
 
 __version__ = "0.1.0"
 
-__all__ = ["Plan", "Reservoir", "Risk", "datasets", "derive", "models", "simulate", "workflows"]
+__all__ = [
+    "ClosedForm",
+    "Diagnosis",
+    "Plan",
+    "Reservoir",
+    "Risk",
+    "closed_form",
+    "datasets",
+    "derive",
+    "diagnose",
+    "models",
+    "simulate",
+    "workflows",
+]

@@ -283,7 +283,8 @@ def real_and_window(generations: int, k: int) -> Plan:
     Returns
     -------
     Plan
-        Weight 1 / (1 + min(g - 1, k)) on batch 1 and on each of the last min(g - 1, k) synthetic ones.
+        Weight 1 / (1 + min(g - 1, k)) on batch 1 and on each of the last min(g - 1, k) synthetic ones. The risk ratio tends to
+        2 (k + 1) / (k + 2).
 
     Raises
     ------
@@ -487,7 +488,7 @@ def forgetting(generations: int, memory: Scalar) -> Plan:
     """
     G = _generations(generations)
     _check_share(memory, "memory", high=False)
-    share: list[Scalar] = [1]
+    share: list[Scalar] = [Fraction(1)]
     for _ in range(1, G):
         # the newest batch's share of 1 + r + ... + r^(g-1), without powers: they would under- or overflow
         share.append(1 / (1 + memory / share[-1]))
