@@ -338,7 +338,7 @@ def _augment(g: Any, size: Any) -> Parts:
     else:
         limit = 1 + sp.polygamma(1, 1 + 1 / size) / size
         ratio = 1 + (sp.polygamma(1, 1 + 1 / size) - sp.polygamma(1, g + 1 / size)) / size
-    return {"ratio": ratio, "limit": limit, "bound": limit, "reference": "thm-origin-augment" if size == 1 else "thm-sizes-augment"}
+    return {"ratio": ratio, "limit": limit, "bound": limit, "reference": "thm-origin-augment" if size == 1 else "thm-sizes-constant"}
 
 
 def _subsample(g: Any, replace: bool) -> Parts:
@@ -383,7 +383,7 @@ def _fixed_real_share(g: Any, share: Any) -> Parts:
         return _walk(g, 1, reference)
     rest = (1 - share) ** 2
     limit = 1 / (share * (2 - share))
-    return {"ratio": limit - (limit - 1) * rest ** (g - 1) if share != 1 else 1, "limit": limit, "bound": limit, "reference": reference}
+    return {"ratio": (1 - rest**g) / (1 - rest) if share != 1 else 1, "limit": limit, "bound": limit, "reference": reference}
 
 
 def _real_and_window(g: Any, k: Any) -> Parts:
@@ -407,7 +407,7 @@ def _real_and_average(g: Any, share: Any) -> Parts:
 
 
 def _fresh_real(g: Any, share: Any, kappa: Any) -> Parts:
-    sp, reference = _sympy(), "thm-golden-limit"
+    sp, reference = _sympy(), "thm-golden-law"
     if share is None:
         half = 1 + 1 / (2 * kappa)
         share = sp.sqrtdenest(sp.simplify(1 - half + sp.sqrt(half**2 - 1)))
@@ -439,7 +439,7 @@ def _forgetting(g: Any, memory: Any) -> Parts:
 
 
 def _ring(g: Any, models: Any, share: Any) -> Parts:
-    sp, a, b, M, reference = _sympy(), share, 1 - share, models, "thm-ecosystems-ring"
+    sp, a, b, M, reference = _sympy(), share, 1 - share, models, "thm-ecosystems-nothing" if share == 0 else "thm-ecosystems-ring"
     if a == 0:
         return _walk(g, 1, reference)
     if a == 1:
@@ -458,7 +458,7 @@ def _ring(g: Any, models: Any, share: Any) -> Parts:
 
 
 def _all_to_all(g: Any, models: Any, share: Any, published: bool) -> Parts:
-    sp, a, b, M, reference = _sympy(), share, 1 - share, models, "thm-ecosystems-all"
+    sp, a, b, M, reference = _sympy(), share, 1 - share, models, "thm-ecosystems-nothing" if share == 0 else "thm-ecosystems-publish"
     noise = 1 / M if published else 1 / M**2
     first = (sp.S.One, sp.Eq(g, 1))
     start = a**2 + 2 * a * b / M + 2 * b**2 / M
@@ -472,7 +472,7 @@ def _all_to_all(g: Any, models: Any, share: Any, published: bool) -> Parts:
 
 
 def _star(g: Any, models: Any, share: Any, published: bool, role: str) -> Parts:
-    sp, a, b, m, reference = _sympy(), share, 1 - share, models - 1, "thm-ecosystems-star"
+    sp, a, b, m, reference = _sympy(), share, 1 - share, models - 1, "thm-zoo-star"
     if a == 1:
         return {"ratio": 1, "limit": 1, "bound": 1, "reference": reference}
     down, up = (1 if published else 1 / m), 1 / m

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import log2
+from textwrap import fill
 from typing import Any, Literal
 
 import numpy as np
@@ -85,7 +86,7 @@ class Diagnosis:
         lines.append(f"Risk ratio {self.ratio:.4g} at generation {self.generations:,}: 1,000 rows are worth {worth}. {when}")
         parts = [f"{share:.0%} from {name}" for share, name in zip((self.real, self.synthetic, self.draws), _ORIGINS, strict=True) if share]
         lines.append(f"Of that risk {', '.join(parts[:-1]) + ' and ' * (len(parts) > 1) + parts[-1]}.")
-        return "\n".join(lines)
+        return "\n".join(fill(line, 64, subsequent_indent="  ", break_on_hyphens=False) for line in lines)
 
 
 _ORIGINS = ("the noise of real data", "synthetic batches", "draws of rows")
@@ -124,9 +125,12 @@ def diagnose(workflow: Plan | Reservoir, *, generations: int | None = None) -> D
     >>> import collapse
     >>> print(collapse.diagnose(collapse.workflows.augment(100)))
     augment: bounded (certified).
-    The ratio tends to pi**2/6 = 1.645 (closed form, thm-origin-augment).
-    Risk ratio 1.635 at generation 100: 1,000 rows are worth 612. The risk never doubles.
-    Of that risk 61% from the noise of real data and 39% from synthetic batches.
+    The ratio tends to pi**2/6 = 1.645 (closed form,
+      thm-origin-augment).
+    Risk ratio 1.635 at generation 100: 1,000 rows are worth 612.
+      The risk never doubles.
+    Of that risk 61% from the noise of real data and 39% from
+      synthetic batches.
     """
     plan = _continued(workflow, generations)
     ratio = np.asarray(derive(plan).ratio, np.float64)

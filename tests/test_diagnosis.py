@@ -225,9 +225,12 @@ def test_nonsense_is_refused_in_words() -> None:
 def test_it_prints_in_words() -> None:
     assert str(diagnose(subsample(100))).splitlines() == [
         "subsample: bounded (certified).",
-        "The ratio tends to -2 + pi**2/2 = 2.935 (closed form, thm-origin-subsample).",
-        "Risk ratio 2.905 at generation 100: 1,000 rows are worth 344. The risk has doubled by generation 3.",
-        "Of that risk 34% from the noise of real data, 22% from synthetic batches and 44% from draws of rows.",
+        "The ratio tends to -2 + pi**2/2 = 2.935 (closed form,",
+        "  thm-origin-subsample).",
+        "Risk ratio 2.905 at generation 100: 1,000 rows are worth 344.",
+        "  The risk has doubled by generation 3.",
+        "Of that risk 34% from the noise of real data, 22% from synthetic",
+        "  batches and 44% from draws of rows.",
     ]
     assert str(diagnose(anonymous(discard(64)))).splitlines()[0] == "typed: collapsing (evidence up to generation 64, no proof)."
 
