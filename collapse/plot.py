@@ -378,7 +378,7 @@ def plot_matrix(
     margins : ndarray, shape (N, M), or None
         Written behind a plus-minus sign.
     distance : ndarray, shape (N, M)
-        In standard errors: no shade at 0, the full hue of discard (above) or augment (below) from `alarm` on, where the cell is framed.
+        In standard errors: no shade at 0, more and more up to `alarm`; from there on the cell is inverted. NaN is beyond.
     alarm : float
         Standard errors beyond which a cell stands out.
     ax : matplotlib.axes.Axes, optional
@@ -398,19 +398,15 @@ def plot_matrix(
             ax = plt.figure(figsize=(WIDE, 0.6 + 0.2 * len(rows)), layout="constrained").subplots()
             return plot_matrix(rows, columns, values, margins, distance, alarm, ax)
     for (i, j), value in np.ndenumerate(values):
-        off = distance[i, j]
-        out = not abs(off) <= alarm
-        shade = 1.0 if out else abs(off) / alarm
-        hue = colour("discard" if off > 0 else "augment") if np.isfinite(value) else muted()
-        ax.add_patch(Rectangle((j, i), 1, 1, facecolor=hue, alpha=0.55 * shade, linewidth=0))
-        if out:
-            ax.add_patch(Rectangle((j + 0.02, i + 0.06), 0.96, 0.88, facecolor="none", edgecolor=ink(), linewidth=1.3, zorder=3))
-        text = "\N{EN DASH}" if not np.isfinite(value) else f"{value:.3g}" if value >= 100 else f"{value:#.3g}"
-        if margins is not None and np.isfinite(value):
-            text += f" \N{PLUS-MINUS SIGN} {margins[i, j]:.1g}"
-        ax.text(
-            j + 0.5, i + 0.53, text, ha="center", va="center", fontsize=8, color=ink(), fontweight="bold" if out else "normal", zorder=4
-        )
+        out = not abs(distance[i, j]) <= alarm
+        shade = 1.0 if out else 0.35 * abs(distance[i, j]) / alarm
+        ax.add_patch(Rectangle((j + 0.01, i + 0.03), 0.98, 0.94, facecolor=ink() if out else muted(), alpha=shade, linewidth=0))
+        text, digits = "\N{EN DASH}", 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+        if np.isfinite(value):
+            text = f"{value:.{digits}f}"
+            if margins is not None and margins[i, j] > 0:
+                text += f" \N{PLUS-MINUS SIGN} {max(margins[i, j], 10.0**-digits):.{digits}f}"
+        ax.text(j + 0.5, i + 0.53, text, ha="center", va="center", fontsize=8, color=ground() if out else ink(), zorder=4)
     ax.set_xlim(0, len(columns))
     ax.set_ylim(len(rows), 0)
     ax.set_yticks(np.arange(len(rows)) + 0.5, rows)

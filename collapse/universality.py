@@ -44,8 +44,10 @@ class Cell:
         Name of the plan.
     replications : int
         Repetitions simulated.
+    risk : ndarray, shape (G,)
+        Simulated risk of each generation.
     ratio, stderr : ndarray, shape (G,)
-        Simulated risk ratio of each generation, and its standard error.
+        Its ratio to that of generation 1, and the standard error.
     law : ndarray, shape (G,)
         What the simulation is compared with: the exact value at n where the law covers the model and one is known, else the Gaussian limit.
     allowance : float
@@ -55,6 +57,7 @@ class Cell:
     example: Example
     workflow: str
     replications: int
+    risk: Array
     ratio: Array
     stderr: Array
     law: Array
@@ -147,7 +150,7 @@ class Matrix:
         }
 
     def plot(self, ax: Axes | None = None, *, intervals: bool = True) -> Axes:
-        """Draw the matrix: each cell its ratio, coloured by its distance from the law; framed where it stands out.
+        """Draw the matrix: each cell its ratio, shaded by its distance from the law; inverted where it stands out.
 
         Parameters
         ----------
@@ -196,8 +199,8 @@ def matrix(
     generations : int, optional
         Fits in each chain, for the default workflows; others must have equally many.
     replications : int, optional
-        Repetitions of each cell at the most. A cell whose replication handles more than `CHEAP` numbers gets fewer in proportion, though
-        not under `FEWEST`: a function of plan, model and n, so that the numbers do not depend on the machine.
+        Repetitions of each cell at the most. A cell whose replication handles more than `CHEAP` numbers, times the example's effort, gets
+        fewer in proportion, though not under `FEWEST`: a function of plan and example, so that the numbers do not depend on the machine.
     rng : int, optional
         Seed. A cell's numbers depend on it and on the names of its model and workflow, not on the other cells.
     workers : int, optional
@@ -249,11 +252,11 @@ def matrix(
     for example in rows:
         model = example.make()
         for plan in columns:
-            tasks.append((example.name, example.n, model, plan, _replications(plan, model, example.n, replications), rng))
+            tasks.append((example.name, example.n, model, plan, _replications(plan, model, example, replications), rng))
     cells: dict[tuple[str, str], Cell] = {}
-    for (name, _, model, plan, count, _), (ratio, stderr) in _run(tasks, workers):
+    for (name, _, model, plan, count, _), risks in _run(tasks, workers):
         law, allowance = _law(plan, of[name], model)
-        cells[name, plan.name] = Cell(of[name], plan.name, count, ratio, stderr, law, allowance)
+        cells[name, plan.name] = Cell(of[name], plan.name, count, *risks, law, allowance)
         if progress is not None:
             progress(len(cells), len(tasks))
     return Matrix(rows, tuple(plan.name for plan in columns), columns[0].generations, cells)
@@ -262,7 +265,7 @@ def matrix(
 _Task = tuple[str, int, Any, Plan, int, int]
 
 
-def _run(tasks: list[_Task], workers: int) -> Iterator[tuple[_Task, tuple[Array, Array]]]:
+def _run(tasks: list[_Task], workers: int) -> Iterator[tuple[_Task, tuple[Array, Array, Array]]]:
     if workers == 1:
         for task in tasks:
             yield task, _simulated(task)
@@ -282,11 +285,11 @@ def _seed(rng: object) -> int:
     return int(rng)
 
 
-def _simulated(task: _Task) -> tuple[Array, Array]:
+def _simulated(task: _Task) -> tuple[Array, Array, Array]:
     name, n, model, plan, replications, rng = task
     seed = np.random.SeedSequence([rng, crc32(f"{name} | {plan.name}".encode())])
     risk = simulate(plan, model=model, n=n, replications=replications, rng=np.random.default_rng(seed))
-    return risk.ratio, risk.stderr
+    return risk.risk, risk.ratio, risk.stderr
 
 
 def _law(plan: Plan, example: Example, model: Any) -> tuple[Array, float]:
@@ -309,8 +312,9 @@ def _plans(generations: int) -> tuple[Plan, ...]:
     )
 
 
-def _replications(plan: Plan, model: Any, n: int, most: int) -> int:
-    return min(most, max(FEWEST, int(most * CHEAP / _numbers(plan, model, n))))
+def _replications(plan: Plan, model: Any, example: Example, most: int) -> int:
+    cost = example.effort * _numbers(plan, model, example.n)
+    return min(most, max(FEWEST, int(most * CHEAP / cost)))
 
 
 def _numbers(plan: Plan, model: Any, n: int) -> float:
