@@ -6,7 +6,7 @@ from collapse.models.glm import LogisticRegression
 from collapse.models.linear import LinearRegression
 from collapse.models.location import Median
 from collapse.models.morris import Bernoulli, Binomial, Exponential, Gamma, NegativeBinomial, Normal, Poisson
-from collapse.models.nonregular import Uniform
+from collapse.models.nonregular import Hodges, Uniform
 from collapse.models.registry import Example, examples, register
 from collapse.models.selection import Accepted, BestOf, LinearResponse, Truncated, Verified
 
@@ -18,6 +18,7 @@ __all__ = [
     "Example",
     "Exponential",
     "Gamma",
+    "Hodges",
     "LinearRegression",
     "LinearResponse",
     "LogisticRegression",
