@@ -137,14 +137,7 @@ class Logit(Family):
         return rng.binomial(copies, mean) / copies
 
     def loss(self, margin: Array, label: Array) -> Array:
-        # log(1 + exp(m)) without overflow: max(m, 0) + log(1 + exp(-|m|)).
-        tail = np.abs(margin)
-        np.negative(tail, out=tail)
-        np.exp(tail, out=tail)
-        np.log1p(tail, out=tail)
-        np.maximum(margin, 0.0, out=margin)
-        tail += margin
-        return tail
+        return _softplus(margin)
 
 
 class NormalLink(Logit):
@@ -212,10 +205,11 @@ class Overdispersed(Counts):
         return rng.poisson(np.minimum(rng.gamma(copies * self.size, mean / self.size), LARGEST)) / copies
 
     def loss(self, margin: Array, label: Array) -> Array:
-        return np.asarray((label + self.size) * np.logaddexp(np.log(self.size), margin) - label * margin)
+        # log(size + exp(m)) less a part free of the margin
+        return np.asarray((label + self.size) * _softplus(margin - np.log(self.size)) - label * margin)
 
     def least(self, label: Array) -> Array | float:
-        return np.asarray((label + self.size) * np.log(label + self.size) - _log_times(label))
+        return np.asarray((label + self.size) * np.log1p(label / self.size) - _log_times(label))
 
 
 @dataclass(frozen=True)
@@ -285,6 +279,17 @@ class Classes(Family):
 
     def refuse(self, label: Array) -> Array:
         return np.asarray((label < 0) | (label >= self.classes) | (label != np.floor(label)))
+
+
+def _softplus(margin: Array) -> Array:
+    """Return log(1 + exp(margin)) without overflow, max(m, 0) + log(1 + exp(-|m|)); the margin is lost."""
+    tail = np.abs(margin)
+    np.negative(tail, out=tail)
+    np.exp(tail, out=tail)
+    np.log1p(tail, out=tail)
+    np.maximum(margin, 0.0, out=margin)
+    tail += margin
+    return tail
 
 
 def _log_times(label: Array) -> Array:
@@ -950,6 +955,8 @@ class BradleyTerry(Regression):
         times: ArrayLike = 1,
         wins: ArrayLike | None = None,
     ) -> None:
+        if (strength is None) == (wins is None):
+            raise ValueError("give either strength (of the true items) or wins (observed results), and not both.")
         meet, often = _check_schedule(pairs, times, None if strength is None else np.size(strength))
         if strength is not None:
             strength = check_vector(strength, int(meet.max()) + 1, "strength")

@@ -205,7 +205,7 @@ class Likelihood:
         for _ in range(ITERATIONS):
             signed, gradient = self._evaluate(theta, target, weight)
             hessian = self._hessian(signed, weight)
-            step = self._solve(hessian, gradient)
+            step = self._solve_alone(hessian, gradient)
             decrement = float(np.vecdot(step, gradient)[0])
             if decrement <= DECREMENT or (decrement <= NEGLIGIBLE and self._flat(hessian)[0]):
                 return theta, hessian
@@ -276,6 +276,10 @@ class Likelihood:
 
     def _solve(self, hessian: Array, gradient: Array) -> Array:
         return _solve(hessian, gradient, self.entry)
+
+    def _solve_alone(self, hessian: Array, gradient: Array) -> Array:
+        """Solve the system of one replication, however nearly singular."""
+        return self._solve(hessian, gradient)
 
     def _flat(self, hessian: Array) -> NDArray[np.bool_]:
         return _singular(hessian, FLAT, self.entry)
@@ -478,7 +482,10 @@ class LogLink(Likelihood):
         return mean, target - mean @ self.mean_design
 
     def _hessian(self, state: Array, weight: Array | None) -> Array:
-        return self._gram(state, self.products)
+        gram = self._gram(state, self.products)
+        # Means of very unlike size leave some directions to rounding; the touch of the identity has the size of the largest.
+        gram += self.ridge * np.maximum(state.mean(axis=1), 1.0)
+        return gram
 
     def _begin(self, target: Array, weight: Array | None) -> Array:
         """Regress logarithms, of labels drawn towards their mean; of their mean alone where rows' labels are not known."""
@@ -561,6 +568,10 @@ class Multinomial(Likelihood):
             state = np.ascontiguousarray(hessian[:, block].T).reshape(-1, self.others + 1, self.design.shape[0])
             step[block] = self._conjugate(state, gradient[block])
         return step
+
+    def _solve_alone(self, hessian: Array, gradient: Array) -> Array:
+        dense = self._dense(hessian.reshape(-1, self.design.shape[0]))
+        return np.linalg.solve(dense + RIDGE * np.eye(self.size), gradient[0])[None]
 
     def _conjugate(self, state: Array, gradient: Array) -> Array:
         share, weight = state[:, 1:], state.sum(axis=1)

@@ -14,10 +14,13 @@ from collapse.plan import check_number
 
 ITERATIONS: Final = 500
 EXACT: Final = 1e-12
-"""Largest change of a fitted value, in units of sigma, over the last step, in the mean square over the design."""
+"""Largest change of a fitted value, in units of sigma, over the last step, in the mean square over the design, or that share of them."""
 
 DEPENDENT: Final = 1e-10
 """Eigenvalue of weighted rows' Gram matrix, in coordinates in which the design's own is the identity, below which they do not span."""
+
+TOUCH: Final = 1e-9
+"""Share of the Gram matrix of all rows that keeps Newton's system regular where few rows are inside."""
 
 
 class HuberRegression(DrawsFromTruth):
@@ -95,7 +98,11 @@ class HuberRegression(DrawsFromTruth):
         """Return the minimisers; NaN where the rows with weight do not span the columns.
 
         Newton's iteration: the loss is quadratic in pieces, so that a step after which every row is still on its side is the last but one.
-        A step that raises the loss is taken back for one with the curvature that all rows would have inside, which never does.
+        A step that raises the loss is replaced by the best along its line [1]_.
+
+        References
+        ----------
+        .. [1] K. Madsen and H. B. Nielsen, "Finite algorithms for robust linear regression", BIT 30 (1990).
         """
         R = len(rows)
         read = weight > 0
@@ -103,33 +110,31 @@ class HuberRegression(DrawsFromTruth):
         label = np.where(read, rows[:, :, 1], 0.0) / self.sigma
         weight = np.where(read, weight, 0.0)
         weight /= np.maximum(weight.sum(axis=1, keepdims=True), np.finfo(float).tiny)
-        answer = np.full((R, self.X.shape[1]), np.nan)
         gram = self._gram(index, weight)
         spans = np.linalg.eigvalsh(gram)[:, 0] > DEPENDENT
+        answer = np.full((R, self.X.shape[1]), np.nan)
         at = np.flatnonzero(spans & np.isfinite(label).all(axis=1))
         theta = np.zeros((R, self.X.shape[1])) if start is None else start @ self._metric / self.sigma
         theta[~np.isfinite(theta).all(axis=1)] = 0.0
-        index, label, weight, gram, theta = index[at], label[at], weight[at], gram[at], theta[at]
-        least = np.full(len(at), np.inf)
-        sure = before = theta
+        index, label, weight, gram, theta = index[at], label[at], weight[at], TOUCH * gram[at], theta[at]
+        step, least, before = np.zeros(theta.shape), np.full(len(at), np.inf), theta
         for _ in range(ITERATIONS):
             if not len(at):
                 return np.asarray(answer @ self._lift * self.sigma)
             loss, gradient, inside = self._evaluate(theta, index, label, weight)
-            worse = np.flatnonzero(loss > least + 1e-14 * (1 + least))
-            if len(worse):
-                theta[worse] = before[worse] + sure[worse]
-                loss[worse], gradient[worse], inside[worse] = self._evaluate(theta[worse], index[worse], label[worse], weight[worse])
-            step, sure = (
-                np.linalg.solve(matrix, gradient[:, :, None])[:, :, 0] for matrix in (self._gram(index, inside) + 1e-9 * gram, gram)
-            )
-            least, before = loss, theta
-            theta = theta + step
-            stay = np.vecdot(step, step) > EXACT**2
+            # the last figures of the loss are rounding
+            high = np.flatnonzero(loss > least + 1e-14 * (1 + least))
+            if len(high):
+                some = index[high], label[high], weight[high]
+                theta[high] = before[high] + self._farthest_down(before[high], step[high], *some)[:, None] * step[high]
+                loss[high], gradient[high], inside[high] = self._evaluate(theta[high], *some)
+            step = np.linalg.solve(self._gram(index, inside) + gram, gradient[:, :, None])[:, :, 0]
+            least, before, theta = loss, theta, theta + step
+            stay = np.vecdot(step, step) > EXACT**2 * (1 + np.vecdot(theta, theta))
             if not stay.all():
                 answer[at[~stay]] = theta[~stay]
                 at, index, label, weight, gram = at[stay], index[stay], label[stay], weight[stay], gram[stay]
-                least, before, theta, sure = least[stay], before[stay], theta[stay], sure[stay]
+                step, least, before, theta = step[stay], least[stay], before[stay], theta[stay]
         raise RuntimeError(f"a Huber fit did not end in {ITERATIONS} iterations: X is too ill-conditioned; drop nearly dependent columns.")
 
     def risk(self, theta: Array) -> Array:
@@ -161,12 +166,28 @@ class HuberRegression(DrawsFromTruth):
         return np.asarray((self._spread(index, weight) @ self._products).reshape(-1, p, p))
 
     def _evaluate(self, theta: Array, index: NDArray[np.intp], label: Array, weight: Array) -> tuple[Array, Array, Array]:
-        """Loss (R,), minus its gradient (R, p) and the weight of rows inside (R, N), all in units of sigma."""
+        """Loss (R,), minus its gradient (R, p) and the weight of rows inside (R, N), in units of sigma."""
         rest = label - np.take_along_axis(theta @ self._design.T, index, axis=1)
         pulled = np.clip(rest, -self.k, self.k)
         loss = np.vecdot(weight, pulled * (rest - 0.5 * pulled))
-        inside = weight * (pulled == rest)
-        return loss, self._spread(index, weight * pulled) @ self._design, inside
+        return loss, self._spread(index, weight * pulled) @ self._design, weight * (pulled == rest)
+
+    def _farthest_down(self, theta: Array, step: Array, index: NDArray[np.intp], label: Array, weight: Array) -> Array:
+        """Share of each step that minimises the loss along it, exactly: its derivative is linear between rows' going in and out, (R,)."""
+        rest = label - np.take_along_axis(theta @ self._design.T, index, axis=1)
+        along = np.take_along_axis(step @ self._design.T, index, axis=1)
+        slope = np.vecdot(weight * np.clip(rest, -self.k, self.k), along)
+        moving = np.where(along == 0, 1.0, along)
+        inward, outward = (np.maximum((rest - side * self.k * np.sign(moving)) / moving, 0.0) for side in (1, -1))
+        turn = np.concatenate([inward, outward], axis=1)
+        order = np.argsort(turn, axis=1)
+        turn = np.take_along_axis(turn, order, axis=1)
+        bend = weight * along**2
+        bend = np.take_along_axis(np.concatenate([bend, -bend], axis=1), order, axis=1).cumsum(axis=1)
+        fallen = np.cumsum(bend[:, :-1] * np.diff(turn, axis=1), axis=1)
+        first = np.argmax(fallen >= (slope * (1 - 1e-12))[:, None], axis=1)
+        each = np.arange(len(theta))
+        return np.asarray(turn[each, first + 1] - (fallen[each, first] - slope) / bend[each, first])
 
 
 @register(
