@@ -196,7 +196,7 @@ class HuberRegression(DrawsFromTruth):
     group="regression",
     why="an M-estimator with a monotone bounded score, regular though not maximum likelihood",
     page="glm",
-    allowance=0.1,
+    allowance=0.05,
 )
 def example_huber_regression() -> HuberRegression:
     return HuberRegression(example_design(100, 2), [1.0, -0.5], sigma=1.0)
