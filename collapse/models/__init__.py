@@ -1,5 +1,6 @@
 """Models: a family, its fit and its risk."""
 
+from collapse.models.adapters import from_estimator
 from collapse.models.base import Model, WithStatistic
 from collapse.models.glm import (
     BradleyTerry,
@@ -16,9 +17,12 @@ from collapse.models.morris import Bernoulli, Binomial, Exponential, Gamma, Nega
 from collapse.models.nonregular import Uniform
 from collapse.models.registry import Example, examples, register
 from collapse.models.robust import HuberRegression
+from collapse.models.selection import Accepted, BestOf, LinearResponse, Truncated, Verified
 
 __all__ = [
+    "Accepted",
     "Bernoulli",
+    "BestOf",
     "Binomial",
     "BradleyTerry",
     "Example",
@@ -27,6 +31,7 @@ __all__ = [
     "GammaRegression",
     "HuberRegression",
     "LinearRegression",
+    "LinearResponse",
     "LogisticRegression",
     "Median",
     "Model",
@@ -37,8 +42,11 @@ __all__ = [
     "Poisson",
     "PoissonRegression",
     "ProbitRegression",
+    "Truncated",
     "Uniform",
+    "Verified",
     "WithStatistic",
     "examples",
+    "from_estimator",
     "register",
 ]

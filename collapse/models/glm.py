@@ -357,6 +357,10 @@ class Regression(DrawsFromTruth):
         if isinstance(self._likelihood, Multinomial) and np.isfinite(self.truth).all():
             self._likelihood.near(self.truth)
 
+    @property
+    def observed(self) -> Array | None:
+        return self._label
+
     def __repr__(self) -> str:
         n, p = self.X.shape
         more = "".join(f", {key}={value:g}" for key, value in vars(self.family).items())
@@ -663,7 +667,7 @@ class LogisticRegression(Regression):
     ----------
     .. [1] A. Albert and J. A. Anderson, "On the existence of maximum likelihood estimates in logistic regression models",
        Biometrika 71 (1984).
-    .. [2] F. Bach, "Self-concordant analysis for logistic regression", Electronic Journal of Statistics 4 (2010).
+    .. [2] Francis Bach, "Self-concordant analysis for logistic regression", Electronic Journal of Statistics 4 (2010).
 
     Examples
     --------

@@ -75,7 +75,7 @@ class Likelihood:
 
     References
     ----------
-    .. [1] F. Bach, "Self-concordant analysis for logistic regression", Electronic Journal of Statistics 4 (2010).
+    .. [1] Francis Bach, "Self-concordant analysis for logistic regression", Electronic Journal of Statistics 4 (2010).
     """
 
     name: ClassVar[str] = "regression"

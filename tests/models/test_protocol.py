@@ -17,8 +17,19 @@ LABELS = (np.random.default_rng(1).random(30) < 0.5).astype(float)
 COUNTS = np.random.default_rng(1).poisson(2, 30)
 SCHEDULE = {"pairs": [(0, 1), (1, 2), (0, 2)], "times": 10}
 
+
+def bell(rows):
+    return np.exp(-((rows - 1) ** 2) / 8)
+
+
+def label(rows):
+    return rows[..., 1]
+
+
 MODELS = {
+    "Accepted": [models.Accepted(models.Median("laplace", 1, 2), bell)],
     "Bernoulli": [models.Bernoulli(0.3)],
+    "BestOf": [models.BestOf(models.NegativeBinomial(3, 2), 2), models.BestOf(models.LogisticRegression(X, [0.3, 0.5, -0.5]), 2, label)],
     "Binomial": [models.Binomial(5, 0.4)],
     "BradleyTerry": [models.BradleyTerry([0, 0.4, -0.5], **SCHEDULE), models.BradleyTerry(wins=[4, 6, 5], **SCHEDULE)],
     "Exponential": [models.Exponential(2)],
@@ -26,6 +37,7 @@ MODELS = {
     "GammaRegression": [models.GammaRegression(X, [1, 0.5, -0.5], shape=2), models.GammaRegression(X, y=COUNTS + 0.5)],
     "HuberRegression": [models.HuberRegression(X, [1, 2, 3], sigma=2)],
     "LinearRegression": [models.LinearRegression(X, [1, 2, 3], sigma=2), models.LinearRegression(X, y=LABELS)],
+    "LinearResponse": [models.LinearResponse(1, 2, (0.2, 0.8), (1, 0.5, 0.1))],
     "LogisticRegression": [models.LogisticRegression(X, [0.3, 0.5, -0.5]), models.LogisticRegression(X, y=LABELS)],
     "Median": [models.Median(law, 1, 2) for law in ("normal", "laplace", "logistic", "cauchy")],
     "MultinomialRegression": [
@@ -41,7 +53,9 @@ MODELS = {
     "Poisson": [models.Poisson(3)],
     "PoissonRegression": [models.PoissonRegression(X, [1, 0.5, -0.5]), models.PoissonRegression(X, y=COUNTS)],
     "ProbitRegression": [models.ProbitRegression(X, [0.2, 0.3, -0.3]), models.ProbitRegression(X, y=LABELS)],
+    "Truncated": [models.Truncated(models.Normal(1, 2), -2, 2, about_fit=True), models.Truncated(models.Poisson(3), 2, np.inf)],
     "Uniform": [models.Uniform(2)],
+    "Verified": [models.Verified(models.Gamma(2.5, 3), 3, 1)],
 }
 EACH = [pytest.param(model, id=f"{name} {i}") for name, instances in MODELS.items() for i, model in enumerate(instances)]
 each_model = pytest.mark.parametrize("model", EACH)
@@ -60,7 +74,7 @@ def data(model):
 
 
 def test_every_exported_model_is_here():
-    assert set(MODELS) == set(models.__all__) - {"Example", "Model", "WithStatistic", "examples", "register"}
+    assert set(MODELS) == set(models.__all__) - {"Example", "Model", "WithStatistic", "examples", "from_estimator", "register"}
     assert set(models.__all__) <= set(dir(collapse.models))
 
 
