@@ -35,9 +35,6 @@ Ordinary fits take three to ten.
 
 ITERATIONS: Final = 1000
 BISECTIONS: Final = 60
-NEGLIGIBLE: Final = 1e-12
-"""Squared decrement that rounding leaves where the Hessian is flat."""
-
 SHORT: Final = 0.1
 SLACK: Final = 2.0
 """A step is short where the Hessian is off by at most this share over it, e; then exp(3 e) squared is at most the slack."""
@@ -81,6 +78,8 @@ class Likelihood:
     name: ClassVar[str] = "regression"
     inexact: ClassVar[float] = 0.0
     """Relative error that solving the linear system leaves in a step."""
+    negligible: ClassVar[float] = 1e-6
+    """Squared decrement at which a fit whose Hessian is flat has no estimate: what contradicts it would pull harder."""
     clear: float = 0.0
     """Largest margin at which no row's curvature is below FLAT."""
 
@@ -207,7 +206,7 @@ class Likelihood:
             hessian = self._hessian(signed, weight)
             step = self._solve_alone(hessian, gradient)
             decrement = float(np.vecdot(step, gradient)[0])
-            if decrement <= DECREMENT or (decrement <= NEGLIGIBLE and self._flat(hessian)[0]):
+            if decrement <= DECREMENT or (decrement <= self.negligible and self._flat(hessian)[0]):
                 return theta, hessian
             share, low, high = 1.0, 0.0, np.inf
             for _ in range(BISECTIONS):
@@ -217,6 +216,8 @@ class Likelihood:
                 low, high = (share, high) if slope > 0 else (low, share)
                 share = 2.0 * low if np.isinf(high) else 0.5 * (low + high)
             theta = theta + share * step
+        if self._flat(hessian)[0]:
+            return theta, hessian
         raise RuntimeError(
             f"a {self.name} fit has an estimate but did not reach it in {ITERATIONS} iterations: "
             "the labels are separated but for rounding, or X is too ill-conditioned; rescale X or drop nearly dependent columns"
@@ -320,8 +321,11 @@ class Likelihood:
 class Binary(Likelihood):
     """Labels 0 and 1, through a symmetric link: an estimate exists unless a hyperplane separates them, completely or quasi-completely.
 
-    Separation shows in the weighted mean of q (y - 1/2), which certificates take as their target.
+    Separation shows in the weighted mean of q (y - 1/2), which certificates take as their target. A linear programme has the last word on
+    it, so that a search goes on to where rounding alone is left of the decrement.
     """
+
+    negligible = 1e-12
 
     def __init__(self, X: Array) -> None:
         super().__init__(X)

@@ -15,6 +15,7 @@ from scipy.optimize import linprog
 from collapse import derive, models, simulate, workflows
 from collapse.models import newton
 from collapse.models.base import WithDesign, WithStatistic
+from collapse.models.design import example_design
 from collapse.models.glm import (
     BradleyTerry,
     GammaRegression,
@@ -241,6 +242,12 @@ class TestNoEstimate:
                 assert lacks == self.rises(np.array(gaps), np.zeros((0, 6)))
                 found.append(lacks)
         assert 0.1 < np.mean(found) < 0.9
+
+    def test_chains_of_classes_end_without_an_error(self) -> None:
+        """Quasi-complete separation with margins of thousands, where rounding keeps the decrement up."""
+        model = MultinomialRegression(example_design(30, 3), [[0, 0.3, -0.3], [0.0, -0.3, 0.3]])
+        risk = simulate(workflows.discard(30), model=model, replications=400, rng=1)
+        assert 0.9 < risk.failed[-1] <= 1
 
     def test_a_class_that_no_row_has(self) -> None:
         X = design(20)
