@@ -14,6 +14,8 @@ from tests.statistics import assert_agree
 
 X = np.column_stack([np.ones(30), np.random.default_rng(0).standard_normal((30, 2))])
 LABELS = (np.random.default_rng(1).random(30) < 0.5).astype(float)
+COUNTS = np.random.default_rng(1).poisson(2, 30)
+SCHEDULE = {"pairs": [(0, 1), (1, 2), (0, 2)], "times": 10}
 
 
 def bell(rows):
@@ -29,15 +31,28 @@ MODELS = {
     "Bernoulli": [models.Bernoulli(0.3)],
     "BestOf": [models.BestOf(models.NegativeBinomial(3, 2), 2), models.BestOf(models.LogisticRegression(X, [0.3, 0.5, -0.5]), 2, label)],
     "Binomial": [models.Binomial(5, 0.4)],
+    "BradleyTerry": [models.BradleyTerry([0, 0.4, -0.5], **SCHEDULE), models.BradleyTerry(wins=[4, 6, 5], **SCHEDULE)],
     "Exponential": [models.Exponential(2)],
     "Gamma": [models.Gamma(2.5, 3)],
+    "GammaRegression": [models.GammaRegression(X, [1, 0.5, -0.5], shape=2), models.GammaRegression(X, y=COUNTS + 0.5)],
+    "HuberRegression": [models.HuberRegression(X, [1, 2, 3], sigma=2)],
     "LinearRegression": [models.LinearRegression(X, [1, 2, 3], sigma=2), models.LinearRegression(X, y=LABELS)],
     "LinearResponse": [models.LinearResponse(1, 2, (0.2, 0.8), (1, 0.5, 0.1))],
     "LogisticRegression": [models.LogisticRegression(X, [0.3, 0.5, -0.5]), models.LogisticRegression(X, y=LABELS)],
     "Median": [models.Median(law, 1, 2) for law in ("normal", "laplace", "logistic", "cauchy")],
+    "MultinomialRegression": [
+        models.MultinomialRegression(X, [[0.3, 0.4, -0.2], [0.1, -0.5, 0.3]]),
+        models.MultinomialRegression(X, y=COUNTS % 3),
+    ],
     "NegativeBinomial": [models.NegativeBinomial(3, 2)],
+    "NegativeBinomialRegression": [
+        models.NegativeBinomialRegression(X, [1, 0.5, -0.5], size=3),
+        models.NegativeBinomialRegression(X, y=COUNTS, size=2),
+    ],
     "Normal": [models.Normal(1, 2)],
     "Poisson": [models.Poisson(3)],
+    "PoissonRegression": [models.PoissonRegression(X, [1, 0.5, -0.5]), models.PoissonRegression(X, y=COUNTS)],
+    "ProbitRegression": [models.ProbitRegression(X, [0.2, 0.3, -0.3]), models.ProbitRegression(X, y=LABELS)],
     "Truncated": [models.Truncated(models.Normal(1, 2), -2, 2, about_fit=True), models.Truncated(models.Poisson(3), 2, np.inf)],
     "Uniform": [models.Uniform(2)],
     "Verified": [models.Verified(models.Gamma(2.5, 3), 3, 1)],
