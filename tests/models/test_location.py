@@ -74,7 +74,7 @@ def test_the_median_moves_with_location_and_scale():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("gauss",), "law must be one of normal, laplace, logistic, cauchy; it is 'gauss'"),
+        (("gauss",), "law must be one of normal, laplace, logistic, student, cauchy; it is 'gauss'"),
         ((["normal"],), r"law must be one of .* it is \['normal'\]"),
         (("normal", np.nan), "location must be a number, finite; it is nan"),
         (("normal", "0"), "location must be a number, finite; it is '0'"),

@@ -16,13 +16,26 @@ X = np.column_stack([np.ones(30), np.random.default_rng(0).standard_normal((30, 
 LABELS = (np.random.default_rng(1).random(30) < 0.5).astype(float)
 
 MODELS = {
+    "Beta": [models.Beta(2, 3)],
+    "ExponentialRate": [models.ExponentialRate(2)],
+    "GammaMoments": [models.GammaMoments(2, 3)],
+    "GammaShapeRate": [models.GammaShapeRate(2, 3)],
+    "HodgesLehmann": [models.HodgesLehmann("laplace", 1, 2)],
+    "Huber": [models.Huber("student", 1, 2)],
+    "HyperbolicSecant": [models.HyperbolicSecant(1, 0.5), models.HyperbolicSecant(3, -2)],
+    "InverseGaussian": [models.InverseGaussian(1, 2)],
+    "MedianMAD": [models.MedianMAD("logistic", 1, 2)],
+    "Multinomial": [models.Multinomial([0.4, 0.3, 0.2, 0.1])],
+    "MultivariateNormal": [models.MultivariateNormal([1, 2], [[2, 1], [1, 3]])],
+    "NormalMeanVariance": [models.NormalMeanVariance(1, 2)],
+    "TrimmedMean": [models.TrimmedMean("logistic", 1, 2)],
     "Bernoulli": [models.Bernoulli(0.3)],
     "Binomial": [models.Binomial(5, 0.4)],
     "Exponential": [models.Exponential(2)],
     "Gamma": [models.Gamma(2.5, 3)],
     "LinearRegression": [models.LinearRegression(X, [1, 2, 3], sigma=2), models.LinearRegression(X, y=LABELS)],
     "LogisticRegression": [models.LogisticRegression(X, [0.3, 0.5, -0.5]), models.LogisticRegression(X, y=LABELS)],
-    "Median": [models.Median(law, 1, 2) for law in ("normal", "laplace", "logistic", "cauchy")],
+    "Median": [models.Median(law, 1, 2) for law in ("normal", "laplace", "logistic", "student", "cauchy")],
     "NegativeBinomial": [models.NegativeBinomial(3, 2)],
     "Normal": [models.Normal(1, 2)],
     "Poisson": [models.Poisson(3)],
@@ -36,7 +49,8 @@ R, ROWS = 6, 30
 
 def parameters(model, replications=R):
     """Parameters near the truth, (R, d)."""
-    return model.truth * np.random.default_rng(2).uniform(0.8, 1.2, (replications, len(model.truth)))
+    theta = model.truth * np.random.default_rng(2).uniform(0.8, 1.2, (replications, len(model.truth)))
+    return theta / theta.sum(axis=1, keepdims=True) if isinstance(model, models.Multinomial) else theta
 
 
 def data(model):
