@@ -398,7 +398,7 @@ def weighted_median(rows: Array, weight: Array) -> Array:
 def median_of_pairs(rows: Array, weight: Array) -> Array:
     """Middle of the medians of (x_i + x_j) / 2 with weights weight_i weight_j: (R, N), (R, N) to (R,).
 
-    A trial value t is merged with the sorted rows: of each row i, how many rows j have x_j <= 2 t - x_i. That gives the weight of all
+    A trial value t is held against the sorted rows: of each row i, how many rows j have x_j <= 2 t - x_i. That gives the weight of all
     pairs up to t, the last pair up to t and the first beyond it; one of the two is the new end of a bracket, whose ends are pairs.
     """
     R, N = rows.shape
@@ -421,34 +421,35 @@ def median_of_pairs(rows: Array, weight: Array) -> Array:
     high = x[each, np.minimum((upto[:, 1:] < edge).sum(axis=1), N - 1)]
     left, right = np.full(R, -0.5), np.full(R, 0.5)  # weight up to the ends, less one half; only steers the trial values
     out = (low + high) / 2
-    todo = np.flatnonzero(high - low > 1e-15 * size)
+    todo = each
+    done = high - low <= 1e-15 * size
     trial = 0
-    while len(todo):
+    while True:
+        if done.any():
+            keep = ~done
+            todo, x, share, upto, padded = todo[keep], x[keep], share[keep], upto[keep], padded[keep]
+            low, high, left, right, size = low[keep], high[keep], left[keep], right[keep], size[keep]
+        if not len(todo):
+            return np.asarray(out)
         trial += 1
-        l, h, a, b = low[todo], high[todo], left[todo], right[todo]
-        part = np.clip(a / (a - b), 0.02, 0.98) if trial % 4 < 3 else np.full(len(todo), 0.5)
-        t = l + part * (h - l)
-        k = _count(x[todo], 2 * t[:, None] - x[todo])
-        beyond = np.einsum("rn,rn->r", share[todo], np.take_along_axis(upto[todo], k, axis=1)) - 0.5
-        last = ((x[todo] + np.take_along_axis(padded[todo], k, axis=1)) / 2).max(axis=1)
-        first = ((x[todo] + np.take_along_axis(padded[todo], k + 1, axis=1)) / 2).min(axis=1)
-        even = abs(beyond) < 1e-12
-        up = beyond < 0
+        part = np.clip(left / (left - right), 0.02, 0.98) if trial % 4 < 3 else np.full(len(todo), 0.5)
+        t = low + part * (high - low)
+        k = _count(x, 2 * t[:, None] - x)
+        beyond = np.einsum("rn,rn->r", share, np.take_along_axis(upto, k, axis=1)) - 0.5
+        last = (x + np.take_along_axis(padded, k, axis=1)).max(axis=1) / 2
+        first = (x + np.take_along_axis(padded, k + 1, axis=1)).min(axis=1) / 2
+        up, even = beyond < 0, abs(beyond) < 1e-12
+        low, high = np.where(up, np.maximum(first, low), low), np.where(up, high, np.minimum(last, high))
         # the Illinois rule: an end that stays counts half, so that the other end moves as well
-        low[todo], high[todo] = np.where(up, np.maximum(first, l), l), np.where(up, h, np.minimum(last, h))
-        left[todo], right[todo] = np.where(up, beyond, a / 2), np.where(up, b / 2, beyond)
-        out[todo] = np.where(even, (last + first) / 2, (low[todo] + high[todo]) / 2)
-        todo = todo[~even & (high[todo] - low[todo] > 1e-15 * size[todo])]
-    return np.asarray(out)
+        left, right = np.where(up, beyond, left / 2), np.where(up, right / 2, beyond)
+        out[todo] = np.where(even, (last + first) / 2, (low + high) / 2)
+        done = even | (high - low <= 1e-15 * size)
 
 
 def _count(x: Array, bound: Array) -> NDArray[np.int64]:
-    """How many of the ascending x (R, N) are at most bound (R, N), which descends: (R, N)."""
-    R, N = x.shape
-    # a stable sort of two sorted runs is a merge, and puts equal rows before their bound
-    order = np.argsort(np.concatenate([x, bound[:, ::-1]], axis=1), axis=1, kind="stable")
-    place = np.nonzero(order >= N)[1].reshape(R, N)
-    return np.asarray((place - np.arange(N))[:, ::-1])
+    """How many of the ascending x (R, N) are at most bound (R, N): (R, N)."""
+    # one search for each replication: a batched merge would sort, and cost five times as much
+    return np.array([np.searchsorted(row, ends, side="right") for row, ends in zip(x, bound, strict=True)])
 
 
 def _clipped_square(law: str, end: float) -> float:
@@ -474,27 +475,28 @@ def example_median() -> Median:
 _SMOOTH = "regular and asymptotically linear, its influence function bounded"
 
 
-@register("Trimmed mean", n=100, group="location and scale", why=_SMOOTH, page="estimators")
+@register("Trimmed mean", n=100, group="location and scale", why=_SMOOTH, page="estimators", allowance=0.03)
 def example_trimmed_mean() -> TrimmedMean:
     return TrimmedMean("logistic")
 
 
-@register("Huber", n=100, group="location and scale", why=_SMOOTH, page="estimators")
+@register("Huber", n=100, group="location and scale", why=_SMOOTH, page="estimators", allowance=0.03)
 def example_huber() -> Huber:
     return Huber("student")
 
 
-@register("Hodges-Lehmann", n=50, group="location and scale", why=_SMOOTH, page="estimators")
+@register("Hodges-Lehmann", n=50, group="location and scale", why=_SMOOTH, page="estimators", allowance=0.05)
 def example_hodges_lehmann() -> HodgesLehmann:
     return HodgesLehmann("laplace")
 
 
 @register(
     "Median and MAD",
-    n=401,
+    n=201,
     group="location and scale",
     why="regular and asymptotically linear, with a remainder of relative order n^(-1/2)",
     page="estimators",
+    allowance=0.08,
 )
 def example_median_mad() -> MedianMAD:
     return MedianMAD("normal")

@@ -401,11 +401,12 @@ class Beta(Matching):
             step = np.linalg.solve(self.jacobian(theta), away[..., None])[..., 0]
             decrement = (step * away).sum(axis=1)
             step *= np.minimum(1, 0.9 / np.maximum(-step / theta, 1e-300).max(axis=1))[:, None]
-            for _ in range(STEPS):
-                worse = betaln(*(theta + step).T) - ((theta + step) * mean).sum(axis=1) > value + 1e-12 * (1 + abs(value))
-                if not worse.any():
-                    break
-                step[worse] /= 2
+            # close to the maximum a rise is rounding, and the whole step is safe
+            far = np.flatnonzero(decrement > 1e-6)
+            while len(far):
+                new = theta[far] + step[far]
+                far = far[betaln(*new.T) - (new * mean[far]).sum(axis=1) > value[far] + 1e-9 * abs(value[far])]
+                step[far] /= 2
             theta = theta + step
             # a parameter within 1e-9 of a row's standard error, before a step that squares the error
             done = decrement < 1e-18
@@ -516,38 +517,49 @@ def _gamma_shape(excess: Array) -> Array:
     return out
 
 
+# under discard ratios at generation 20 are 6 to 8 per cent too large at n = 1000, 15 to 19 at n = 400, half a per cent under augment
 _LIKELIHOOD = "maximum likelihood in a regular family"
 
 
-@register("Normal mean and variance", n=1000, group="two parameters", why=_LIKELIHOOD, page="estimators")
+@register("Normal mean and variance", n=1000, group="two parameters", why=_LIKELIHOOD, page="estimators", allowance=0.1)
 def example_normal_mean_variance() -> NormalMeanVariance:
     return NormalMeanVariance(1.0, 4.0)
 
 
-@register("Gamma shape and rate", n=1000, group="two parameters", why=_LIKELIHOOD, page="estimators")
+@register("Gamma shape and rate", n=1000, group="two parameters", why=_LIKELIHOOD, page="estimators", allowance=0.1)
 def example_gamma_shape_rate() -> GammaShapeRate:
     return GammaShapeRate(2.0, 1.0)
 
 
-@register("Beta", n=1000, group="two parameters", why=_LIKELIHOOD, page="estimators")
+@register("Beta", n=1000, group="two parameters", why=_LIKELIHOOD, page="estimators", allowance=0.1)
 def example_beta() -> Beta:
     return Beta(2.0, 3.0)
 
 
-@register("Inverse Gaussian", n=1000, group="two parameters", why=_LIKELIHOOD, page="estimators")
+@register("Inverse Gaussian", n=1000, group="two parameters", why=_LIKELIHOOD, page="estimators", allowance=0.1)
 def example_inverse_gaussian() -> InverseGaussian:
     return InverseGaussian(1.0, 2.0)
 
 
 @register(
-    "Gamma by moments", n=1000, group="two parameters", why="a smooth function of means, regular without being efficient", page="estimators"
+    "Gamma by moments",
+    n=1000,
+    group="two parameters",
+    why="a smooth function of means, regular without being efficient",
+    page="estimators",
+    allowance=0.1,
 )
 def example_gamma_moments() -> GammaMoments:
     return GammaMoments(2.0, 1.0)
 
 
 @register(
-    "Exponential rate", n=1000, group="exponential families", why="a smooth function of a mean, biased at finite n", page="estimators"
+    "Exponential rate",
+    n=1000,
+    group="exponential families",
+    why="a smooth function of a mean, biased at finite n",
+    page="estimators",
+    allowance=0.1,
 )
 def example_exponential_rate() -> ExponentialRate:
     return ExponentialRate(1.0)
