@@ -10,11 +10,8 @@ from typing import Any
 
 from collapse import workflows
 from collapse.derivation import derive
-from collapse.plan import Plan
 from collapse.risk import Risk
 from collapse.simulation import simulate
-
-WORKFLOWS = {"discard": workflows.discard, "augment": workflows.augment, "subsample": workflows.subsample}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
         ("simulate", _simulate, "Monte Carlo of the Gaussian process"),
     ):
         command = commands.add_parser(name, help=text, description=text)
-        command.add_argument("workflow", choices=WORKFLOWS)
+        command.add_argument("workflow", help=f"such as augment or 'window(k=3)'; one of {', '.join(workflows.NAMED)}")
         command.add_argument("-g", "--generations", type=int, default=50)
         command.add_argument("-o", "--output", help="write the whole answer to this JSON file")
         command.set_defaults(run=run)
@@ -62,16 +59,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _plan(options: argparse.Namespace) -> Plan:
-    return WORKFLOWS[options.workflow](options.generations)
-
-
 def _derive(options: argparse.Namespace) -> int:
-    return _answer(derive(_plan(options), exact=options.exact), options)
+    return _answer(derive(workflows.named(options.workflow, options.generations), exact=options.exact), options)
 
 
 def _simulate(options: argparse.Namespace) -> int:
-    return _answer(simulate(_plan(options), replications=options.replications, rng=options.seed, workers=options.workers), options)
+    plan = workflows.named(options.workflow, options.generations)
+    return _answer(simulate(plan, replications=options.replications, rng=options.seed, workers=options.workers), options)
 
 
 def _answer(risk: Risk, options: argparse.Namespace) -> int:

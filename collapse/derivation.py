@@ -32,8 +32,9 @@ def derive(plan: Plan | Reservoir, *, model: Any = None, n: int | None = None, e
     model : model, optional
         Without it: the Gaussian limit, which all regular models share. With it: the exact risk at n, known for the
         natural exponential families with quadratic variance (in the mean parameter; also for multinomial shares and the
-        mean of a multivariate normal), for least squares on a fixed design where every batch is read whole, and for the
-        maximum of a uniform sample where one batch decides.
+        mean of a multivariate normal), for least squares on a fixed design where every batch is read whole, for the
+        maximum of a uniform sample where one batch decides, and for selected rows whose mean and variance are polynomials
+        of the fit (a model's `response`).
     n : int, optional
         Rows of real data; required with a model, except that a regression's n is the number of rows of its design.
     exact : bool, optional
@@ -80,6 +81,8 @@ def derive(plan: Plan | Reservoir, *, model: Any = None, n: int | None = None, e
     if hasattr(model, "variance_function"):
         return _quadratic_variance(plan, model, n, exact)
     assert isinstance(plan, Plan)
+    if hasattr(model, "response"):
+        return _linear_response(plan, model, n, exact)
     if hasattr(model, "first_risk"):
         return _fixed_design(plan, model, n, exact)
     if hasattr(model, "endpoint"):
@@ -448,3 +451,75 @@ def _maximum(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
     else:
         risk = np.array([float(model.endpoint) ** 2 * closely(m) for m in lines])
     return Risk(risk, risk / risk[0], plan, model=repr(model), n=n, tables={"contributions": partial(_contributions, plan, exact)})
+
+
+def _linear_response(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
+    """Risk of weighted means where rows from fit mu have mean m0 + m1 mu and variance v0 + v1 mu + v2 mu^2, at every n.
+
+    The errors obey e = m1 A e + shift A 1 + noise. Given the past, the noise of a batch is a martingale difference whose
+    variance, in the mean, needs the first two moments of its source's error alone.
+    """
+    response = model.response
+    if response is None:
+        raise ValueError(
+            f"no exact form is known for {model!r}: the mean of a selected row is not known to be linear in the fit. "
+            "Use simulate(plan, model=..., n=..., replications=...), or put its values at the truth into collapse.models.LinearResponse "
+            "for a linearisation. derive(plan) alone leaves selection out."
+        )
+    numbers = (response.mean, response.variance, *response.selected_mean, *response.selected_variance)
+    if exact and not all(isinstance(v, Rational) for v in numbers):
+        raise ValueError(
+            f"exact=True needs a rational response, and that of {model!r} holds floats: leave exact out, or give int or fractions.Fraction."
+        )
+    mean, V, m0, slope, v0, v1, v2 = (Fraction(int(v.numerator), int(v.denominator)) if exact else float(v) for v in numbers)
+    shift = m0 + slope * mean - mean
+    rows = [Fraction(int(m)) if exact else float(m) for m in plan.rows(n)]
+
+    def variance(bias: Any, square: Any) -> Any:
+        """Variance of a row drawn from a fit whose error has this mean and mean square."""
+        return v0 + v1 * mean + v2 * mean * mean + (v1 + 2 * v2 * mean) * bias + v2 * square
+
+    dense = partial(_response_tables, plan, n, exact, slope, shift, V, variance)
+    tables: dict[str, Any] = {"covariance": lambda: dense()[0], "contributions": lambda: dense()[1]}
+    if plan.recursion and plan.recursion.chain and plan.reads_whole_batches:
+        decays, shares = (t.fractions("weight") if exact else t.floats() for t in (plan.recursion.decay, plan.recursion.share))
+        bias, spread, risk = 0 * V, 0 * V, []
+        for g, (d, w, m) in enumerate(zip(decays.tolist(), shares.tolist(), rows, strict=True)):
+            level = variance(bias, bias * bias + spread) if g else V
+            carried = d + w * slope
+            bias = carried * bias + w * shift if g else bias
+            spread = carried * carried * spread + w * w * level / m
+            risk.append(bias * bias + spread)
+        out = np.array(risk, dtype=object if exact else np.float64)
+    else:
+        tables["covariance"], tables["contributions"] = dense()
+        out = np.diag(tables["covariance"]).copy()
+    return Risk(out, out / out[0], plan, model=repr(model), n=n, tables=tables)
+
+
+def _response_tables(plan: Plan, n: int, exact: bool, slope: Any, shift: Any, V: Any, variance: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Second moments (G, G) of the errors, and contributions (G, B): how much of each batch's noise stands in each fit."""
+    G, B = plan.generations, plan.batches
+    if G * (B + G) > LARGEST_TABLE:
+        raise ValueError(
+            f"{plan.name} with {G} fits of {B} batches needs dense tables of {8e-9 * G * (B + G):.1f} GB where rows are selected; derive goes "
+            f"up to {LARGEST_TABLE:,} entries, and further for discard and augment alone. Take fewer generations."
+        )
+    A, W, draw = plan.feedback(exact), plan.exact_weight(exact), draw_noise(plan, n, exact)
+    rows = plan.rows(n)
+    noise = np.array([Fraction(1, int(m)) for m in rows], dtype=object) if exact else 1.0 / rows
+    # columns: the noise of each batch, then that of each fit's draw from its batches
+    c = np.hstack([W, np.diag(np.full(G, Fraction(1), object) if exact else np.ones(G))])
+    level, bias = np.zeros(B + G, c.dtype) + 0 * V, np.zeros(G, c.dtype) + 0 * V
+    row = np.zeros(B, c.dtype) + V
+    level[:B] = row * noise
+    for g in range(G):
+        level[B + g] = (W[g] * W[g] * draw[g] * row).sum()
+        if g:
+            c[g] += slope * (A[g, :g] @ c[:g])
+            bias[g] = A[g, :g] @ (slope * bias[:g] + shift)
+        square = bias[g] * bias[g] + (c[g, : B + g + 1] ** 2 * level[: B + g + 1]).sum()
+        later = np.flatnonzero(plan.source == g + 1)
+        row[later] = variance(bias[g], square)
+        level[later] = row[later] * noise[later]
+    return (c * level) @ c.T + np.outer(bias, bias), c[:, :B]

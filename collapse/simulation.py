@@ -150,17 +150,14 @@ class _Moments:
     def __add__(self, other: _Moments) -> _Moments:
         # two groups as one (Chan, Golub and LeVeque 1983): no difference of large sums
         count = self.count + other.count
-        apart = other.mean - self.mean
         between = self.count * other.count / count
-        return _Moments(
-            count,
-            self.lost + other.lost,
-            self.mean + apart * (other.count / count),
-            self.second + other.second + apart * apart * between,
-            self.cross + other.cross + apart * apart[0] * between,
-            None if self.outer is None or other.outer is None else self.outer + other.outer,
-            [],
-        )
+        outer = None if self.outer is None or other.outer is None else self.outer + other.outer
+        with np.errstate(invalid="ignore"):
+            apart = other.mean - self.mean
+            mean = other.mean if not self.count else self.mean + apart * (other.count / count)
+            second = self.second + other.second + apart * apart * between
+            cross = self.cross + other.cross + apart * apart[0] * between
+        return _Moments(count, self.lost + other.lost, mean, second, cross, outer, [])
 
 
 class _GaussianLimit:
@@ -196,6 +193,11 @@ class _Experiment:
         if model is None:
             return cls(plan, _GaussianLimit(), 0, _block(kept_batches), _limit_path)
         assert n is not None
+        if getattr(model, "observed", None) is not None and np.count_nonzero(plan.source == 0) > 1:
+            raise ValueError(
+                f"{plan.name} reads {np.count_nonzero(plan.source == 0)} real batches, and observed labels make one; "
+                "use a workflow with one real batch, or a model with a known truth."
+            )
         rows = plan.rows(n)
         plan.reads(n) if not plan.reads_whole_batches else None
         by_statistic = plan.reads_whole_batches and isinstance(model, WithStatistic)
@@ -217,9 +219,10 @@ class _Experiment:
             for g, (alive, theta) in enumerate(self.path(self, replications, np.random.Generator(np.random.SFC64(seed)))):
                 risk = _everyone(self.model.risk(theta), alive, replications)
                 mean[g] = risk.sum() / replications
-                centred = risk - mean[g]
-                first = centred if g == 0 else first
-                second[g], cross[g] = centred @ centred, centred @ first
+                with np.errstate(invalid="ignore"):  # a loss may be infinite: its mean is, and it has no standard error
+                    centred = risk - mean[g]
+                    first = centred if g == 0 else first
+                    second[g], cross[g] = centred @ centred, centred @ first
                 lost[g] = replications - len(alive)
                 if keep:
                     risks.append(risk)
@@ -487,12 +490,13 @@ def _summary(
     plan: Plan | Reservoir, model: Any, n: int | None, seed: int | None, total: _Moments, paths: list[Array], levels: Array
 ) -> Risk:
     R, mean = total.count, total.mean
-    ratio = mean / mean[0]
     freedom = R - 1 if R > 1 else np.nan  # one replication tells nothing of its spread
     variance = total.second / freedom
     cross = total.cross / freedom
-    spread = variance - 2 * ratio * cross + ratio**2 * variance[0]
-    stderr = np.sqrt(np.maximum(spread, 0) / R) / abs(mean[0])
+    with np.errstate(invalid="ignore"):
+        ratio = mean / mean[0]
+        spread = variance - 2 * ratio * cross + ratio**2 * variance[0]
+        stderr = np.sqrt(np.maximum(spread, 0) / R) / abs(mean[0])
     stderr[0] = np.nan if np.isnan(mean[0]) else 0.0
     quantiles = np.empty((0, 0))
     if levels.size:

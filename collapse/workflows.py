@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
@@ -649,6 +650,88 @@ def reservoir(generations: int, turnover: Scalar | None = None) -> Reservoir:
     return Reservoir(Numbers.read([1, *[turnover] * (G - 1)], "turnover", 1), name, recipe)
 
 
+NAMED: dict[str, Callable[..., Plan | Reservoir]] = {
+    function.__name__: function
+    for function in (
+        discard,
+        augment,
+        subsample,
+        bootstrap,
+        window,
+        fixed_real_share,
+        real_and_window,
+        real_and_average,
+        fresh_real,
+        mixture,
+        forgetting,
+        ring,
+        star,
+        all_to_all,
+        reservoir,
+    )
+}
+"""Every named workflow."""
+
+
+def named(text: str, generations: int) -> Plan | Reservoir:
+    """Make a workflow from its name and parameters, written as a plan's name is: "window(k=3)".
+
+    Parameters
+    ----------
+    text : str
+        One of `NAMED`, with parameters in parentheses: numbers, fractions such as 1/3, lists.
+    generations : int
+        Number of generations.
+
+    Returns
+    -------
+    Plan or Reservoir
+
+    Raises
+    ------
+    ValueError
+        Where the text is no such name, or a parameter is unknown, missing or out of range.
+
+    References
+    ----------
+    The workflow's own.
+
+    Examples
+    --------
+    >>> named("fixed_real_share(share=1/4)", 3)
+    <Plan fixed_real_share(share=1/4): 3 fits, 3 batches>
+    """
+    name, given = _parsed(text)
+    if name not in NAMED:
+        raise ValueError(f"there is no workflow called {name!r}; there are {', '.join(NAMED)}.")
+    signature = inspect.signature(NAMED[name])
+    known = [key for key in signature.parameters if key != "generations"]
+    if unknown := [key for key in given if key not in known]:
+        raise ValueError(f"{name} has no parameter {unknown[0]!r}; it has {', '.join(known) or 'none'}.")
+    if missing := [key for key in known if key not in given and signature.parameters[key].default is signature.empty]:
+        raise ValueError(f"{name} needs {' and '.join(missing)}, such as {name}({missing[0]}=...).")
+    return NAMED[name](generations, **given)
+
+
+def _parsed(text: str) -> tuple[str, dict[str, Any]]:
+    def value(node: ast.expr) -> Any:
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+            return Fraction(ast.literal_eval(node.left)) / Fraction(ast.literal_eval(node.right))
+        if isinstance(node, (ast.List, ast.Tuple)):
+            return [value(item) for item in node.elts]
+        return ast.literal_eval(node)
+
+    try:
+        tree = ast.parse(text, mode="eval").body
+        if isinstance(tree, ast.Name):
+            return tree.id, {}
+        if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and not tree.args and all(k.arg for k in tree.keywords):
+            return tree.func.id, {str(k.arg): value(k.value) for k in tree.keywords}
+    except (SyntaxError, ValueError, TypeError, ZeroDivisionError) as error:
+        raise ValueError(f"{text!r} is no workflow ({error}); write one as window(k=3) or fixed_real_share(share=1/4).") from error
+    raise ValueError(f"{text!r} is no workflow; write one as window(k=3) or fixed_real_share(share=1/4).")
+
+
 def _generations(generations: int) -> int:
     return whole(generations, "generations", "number of fits")
 
@@ -670,10 +753,11 @@ def _sizes(size: Sizes, generations: int) -> NDArray[Any]:
         check_number(value, "size", 0)
     if not all(isinstance(value, Rational) for value in values):
         return np.array([1.0, *(values if schedule else values * (G - 1))])
-    if all(value == int(value) for value in values):
-        return np.array([1, *map(int, values if schedule else values * (G - 1))], np.int64)
-    exact = [Fraction(value) for value in values]
-    return np.array([Fraction(1), *(exact if schedule else exact * (G - 1))], object)
+    repeat = 1 if schedule else G - 1
+    # augment adds them up, in 64 bits
+    if all(value == int(value) for value in values) and sum(map(int, values)) * repeat < 2**62:
+        return np.array([1, *(int(value) for value in values * repeat)], np.int64)
+    return np.array([Fraction(1), *([Fraction(value) for value in values] * repeat)], object)
 
 
 def _divide(top: NDArray[Any], bottom: NDArray[Any]) -> Numbers:

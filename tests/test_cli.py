@@ -31,3 +31,10 @@ def test_wrong_arguments_have_status_two(capsys: pytest.CaptureFixture[str]) -> 
 def test_the_module_is_the_command() -> None:
     run = subprocess.run([sys.executable, "-m", "collapse", "derive", "discard", "-g", "2"], capture_output=True, text=True, check=True)
     assert run.stdout == "generation ratio\n1 1.0\n2 2.0\n"
+
+
+def test_a_workflow_is_named_with_its_parameters(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["derive", "fixed_real_share(share=1/2)", "-g", "3", "--exact"]) == 0
+    assert capsys.readouterr().out.split()[2:] == ["1", "1", "2", "5/4", "3", "21/16"]
+    assert main(["derive", "windo"]) == 2
+    assert "there is no workflow called 'windo'; there are discard, augment" in capsys.readouterr().err

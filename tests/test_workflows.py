@@ -59,6 +59,7 @@ def test_a_hundred_thousand_generations_take_short_arrays(name):
     assert derive(NAMED[name](100_000)).ratio.shape == (100_000,)
 
 
+<<<<<<< HEAD
 def test_a_workflow_is_a_function_of_at_most_15_lines_with_a_source():
     functions = [f for f in ast.parse(inspect.getsource(workflows)).body if isinstance(f, ast.FunctionDef) and not f.name.startswith("_")]
     assert len(functions) >= 15
@@ -275,3 +276,47 @@ def test_a_reservoir_survives_json_and_refuses_what_it_cannot(tmp_path):
         derive(workflow, model=models.Median("normal"), n=11)
     with pytest.raises(ValueError, match="begin with 1"):
         Reservoir(workflow.turnover.__class__.ratio([1, 1], 2))
+
+
+# --- workflows by name ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [name for name in ZOO if "schedule" not in ZOO[name](3).name])
+def test_a_plan_is_made_again_from_its_name(name):
+    plan = ZOO[name](5)
+    twin = workflows.named(plan.name, 5)
+    assert (twin.name, twin.recipe) == (plan.name, plan.recipe)
+    np.testing.assert_array_equal(derive(twin).risk, derive(plan).risk)
+
+
+def test_every_public_workflow_has_a_name():
+    public = {
+        name for name, f in vars(workflows).items() if inspect.isfunction(f) and f.__module__ == workflows.__name__ and name[0] != "_"
+    }
+    assert set(workflows.NAMED) == public - {"golden_share", "named"}
+
+
+MISSPELT = {
+    "windo(k=3)": "there is no workflow called 'windo'; there are discard, augment",
+    "window": "window needs k, such as",
+    "window(m=3)": "window has no parameter 'm'; it has k",
+    "window(3)": "is no workflow; write one as",
+    "window(k=open('x'))": "is no workflow",
+    "__import__('os').getcwd()": "is no workflow",
+    "fixed_real_share(share=1/0)": "is no workflow",
+    "window(k=": "is no workflow",
+    "": "is no workflow",
+}
+
+
+@pytest.mark.parametrize("text", MISSPELT)
+def test_a_misspelt_name_is_refused_in_words(text):
+    with pytest.raises(ValueError, match=MISSPELT[text]):
+        workflows.named(text, 3)
+=======
+@pytest.mark.parametrize("workflow", [workflows.discard, workflows.augment])
+def test_schedules_may_outgrow_64_bits(workflow):
+    # the pool under augment is 2^(g - 1): each batch adds 1 / 2^g
+    ratio = derive(workflow(70, size=[2**b for b in range(69)]), exact=True).ratio
+    assert ratio[-1] == (3 - F(1, 2**68) if workflow is workflows.discard else F(3, 2) - F(1, 2**70))
+>>>>>>> sizes

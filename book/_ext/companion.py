@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import posixpath
+import re
 import shutil
 from html import escape
 from pathlib import Path
@@ -23,6 +24,7 @@ from collapse import figures
 LOGGER = logging.getLogger(__name__)
 DOWNLOADS = ("png", "pdf", "svg", "csv", "json")
 NARROW_SCREEN = 600  # px; below it the 3.3 inch variant is shown
+FORMULA = re.compile(r'(\(?)(<span class="math notranslate nohighlight">[^<]*</span>)((?:[,.;:?!)\u201d]|-th|\u2019s)*)')
 
 
 class bundle_image(nodes.General, nodes.Element):
@@ -131,6 +133,20 @@ def refuse_unexecuted(app: Sphinx, docname: str, source: list[str]) -> None:
             raise ExtensionError(f"{docname} has not been executed as it stands; run `python book/build.py`") from None
 
 
+def mend(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
+    """Put right what other extensions write: names that hide the text they stand for, roles that are no longer in use, one id many times."""
+    body = context.get("body", "")
+    for wrong, right in (
+        (' aria-label="Toggle hidden content"', ""),
+        ('role="doc-biblioentry"', 'role="listitem"'),
+        (' id="proof-content"', ""),
+        ('<div class="proof admonition" id="proof">\n<p>Proof. ', '<div class="proof admonition argument">\n<p><strong>Proof.</strong> '),
+    ):
+        body = body.replace(wrong, right)
+    # to a browser a formula is a box, and it may break the line between the box and the comma behind it
+    context["body"] = FORMULA.sub(lambda m: f'<span class="tied">{m[0]}</span>' if m[1] or m[3] else m[0], body)
+
+
 def locate_bundles(app: Sphinx, config: Any) -> None:
     config.bundle_folder = str(Path(app.srcdir, config.bundle_folder))
 
@@ -183,5 +199,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     )
     app.connect("config-inited", locate_bundles)
     app.connect("source-read", refuse_unexecuted)
+    app.connect("html-page-context", mend)
     app.connect("build-finished", copy_bundles)
     return {"version": "1", "env_version": 1, "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,5 +1,6 @@
 """Models: a family, its fit and its risk."""
 
+from collapse.models.adapters import from_estimator
 from collapse.models.base import Model, WithStatistic
 from collapse.models.glm import LogisticRegression
 from collapse.models.linear import LinearRegression
@@ -7,11 +8,14 @@ from collapse.models.location import HodgesLehmann, Huber, Median, MedianMAD, Tr
 from collapse.models.morris import Bernoulli, Binomial, Exponential, Gamma, HyperbolicSecant, NegativeBinomial, Normal, Poisson
 from collapse.models.nonregular import Uniform
 from collapse.models.registry import Example, examples, register
+from collapse.models.selection import Accepted, BestOf, LinearResponse, Truncated, Verified
 from collapse.models.two_parameter import Beta, ExponentialRate, GammaMoments, GammaShapeRate, InverseGaussian, NormalMeanVariance
 from collapse.models.vector import Multinomial, MultivariateNormal
 
 __all__ = [
+    "Accepted",
     "Bernoulli",
+    "BestOf",
     "Beta",
     "Binomial",
     "Example",
@@ -25,6 +29,7 @@ __all__ = [
     "HyperbolicSecant",
     "InverseGaussian",
     "LinearRegression",
+    "LinearResponse",
     "LogisticRegression",
     "Median",
     "MedianMAD",
@@ -36,8 +41,11 @@ __all__ = [
     "NormalMeanVariance",
     "Poisson",
     "TrimmedMean",
+    "Truncated",
     "Uniform",
+    "Verified",
     "WithStatistic",
     "examples",
+    "from_estimator",
     "register",
 ]

@@ -156,7 +156,7 @@ class LogisticRegression(DrawsFromTruth):
     ----------
     .. [1] A. Albert and J. A. Anderson, "On the existence of maximum likelihood estimates in logistic regression models",
        Biometrika 71 (1984).
-    .. [2] F. Bach, "Self-concordant analysis for logistic regression", Electronic Journal of Statistics 4 (2010).
+    .. [2] Francis Bach, "Self-concordant analysis for logistic regression", Electronic Journal of Statistics 4 (2010).
 
     Examples
     --------
@@ -199,6 +199,10 @@ class LogisticRegression(DrawsFromTruth):
             self._risk_X, label = self.X, probability(self.truth[None], self.X)[0]
             self._least_loss = float(log_loss(self.truth[None], self.X, label)[0])
         self._risk_statistic = label @ self._risk_X / self._risk_X.shape[0]
+
+    @property
+    def observed(self) -> Array | None:
+        return self._label
 
     def __repr__(self) -> str:
         n, p = self.X.shape

@@ -337,7 +337,7 @@ class MedianMAD(Location):
     --------
     >>> import collapse
     >>> round(collapse.models.MedianMAD("normal").limit_risk, 4)
-    2.9311
+    2.9313
     """
 
     @cached_property

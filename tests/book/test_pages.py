@@ -6,6 +6,7 @@ import re
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
 
 from .conftest import SITE
@@ -178,6 +179,18 @@ def test_reads_well_in_a_browser(site, address, visit, page, theme, width, over)
     assert opened.evaluate("document.documentElement.scrollWidth") <= width
     assert opened.evaluate(OVERFLOW) == []
     assert opened.evaluate(CONTRAST) == []
+
+
+@each_page
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_is_accessible(site, address, visit, page, theme):
+    opened, _ = visit(f"{address}/{page}", address, theme, 1280)
+    opened.evaluate("() => { for (const folded of document.querySelectorAll('details')) folded.open = true }")
+    # what is unfolded fades in, and has its colours only then
+    opened.wait_for_function("document.getAnimations().every(animation => animation.playState !== 'running')")
+    found = Axe().run(opened).response["violations"]
+    grave = [rule for rule in found if rule["impact"] in ("serious", "critical")]
+    assert [(rule["id"], node["html"][:120]) for rule in grave for node in rule["nodes"]] == []
 
 
 def test_every_page_of_code_tells_how_it_was_made(site):

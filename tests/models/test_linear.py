@@ -111,9 +111,11 @@ def test_the_number_of_rows_is_the_designs(model):
 
 @pytest.mark.parametrize("partly", [False, True])
 def test_observed_labels_make_one_real_batch_of_size_one(partly):
-    plan = Plan([0, 0], [1, 0.5 if partly else 2], [[0.5, 0.5]])
+    plan = Plan([0], [0.5 if partly else 2], [[1]])
     with pytest.raises(ValueError, match=r"observed labels y make one real batch of 40 rows, and the plan asks for (20|80); use .* size 1"):
         simulate(plan, model=OBSERVED, replications=10)
+    with pytest.raises(ValueError, match="reads 2 real batches, and observed labels make one; use a workflow with one real batch"):
+        simulate(Plan([0, 0], [1, 1], [[0.5, 0.5]]), model=OBSERVED, replications=10)
 
 
 nan = np.nan

@@ -15,6 +15,15 @@ from tests.statistics import assert_agree
 X = np.column_stack([np.ones(30), np.random.default_rng(0).standard_normal((30, 2))])
 LABELS = (np.random.default_rng(1).random(30) < 0.5).astype(float)
 
+
+def bell(rows):
+    return np.exp(-((rows - 1) ** 2) / 8)
+
+
+def label(rows):
+    return rows[..., 1]
+
+
 MODELS = {
     "Beta": [models.Beta(2, 3)],
     "ExponentialRate": [models.ExponentialRate(2)],
@@ -29,17 +38,22 @@ MODELS = {
     "MultivariateNormal": [models.MultivariateNormal([1, 2], [[2, 1], [1, 3]])],
     "NormalMeanVariance": [models.NormalMeanVariance(1, 2)],
     "TrimmedMean": [models.TrimmedMean("logistic", 1, 2)],
+    "Accepted": [models.Accepted(models.Median("laplace", 1, 2), bell)],
     "Bernoulli": [models.Bernoulli(0.3)],
+    "BestOf": [models.BestOf(models.NegativeBinomial(3, 2), 2), models.BestOf(models.LogisticRegression(X, [0.3, 0.5, -0.5]), 2, label)],
     "Binomial": [models.Binomial(5, 0.4)],
     "Exponential": [models.Exponential(2)],
     "Gamma": [models.Gamma(2.5, 3)],
     "LinearRegression": [models.LinearRegression(X, [1, 2, 3], sigma=2), models.LinearRegression(X, y=LABELS)],
+    "LinearResponse": [models.LinearResponse(1, 2, (0.2, 0.8), (1, 0.5, 0.1))],
     "LogisticRegression": [models.LogisticRegression(X, [0.3, 0.5, -0.5]), models.LogisticRegression(X, y=LABELS)],
     "Median": [models.Median(law, 1, 2) for law in ("normal", "laplace", "logistic", "student", "cauchy")],
     "NegativeBinomial": [models.NegativeBinomial(3, 2)],
     "Normal": [models.Normal(1, 2)],
     "Poisson": [models.Poisson(3)],
+    "Truncated": [models.Truncated(models.Normal(1, 2), -2, 2, about_fit=True), models.Truncated(models.Poisson(3), 2, np.inf)],
     "Uniform": [models.Uniform(2)],
+    "Verified": [models.Verified(models.Gamma(2.5, 3), 3, 1)],
 }
 EACH = [pytest.param(model, id=f"{name} {i}") for name, instances in MODELS.items() for i, model in enumerate(instances)]
 each_model = pytest.mark.parametrize("model", EACH)
@@ -59,7 +73,7 @@ def data(model):
 
 
 def test_every_exported_model_is_here():
-    assert set(MODELS) == set(models.__all__) - {"Example", "Model", "WithStatistic", "examples", "register"}
+    assert set(MODELS) == set(models.__all__) - {"Example", "Model", "WithStatistic", "examples", "from_estimator", "register"}
     assert set(models.__all__) <= set(dir(collapse.models))
 
 

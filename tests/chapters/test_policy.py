@@ -1,0 +1,160 @@
+"""Formulas of the chapter "What will my policy cost?", typed here once more, against derive and simulate."""
+
+from fractions import Fraction
+from math import ceil, log, pi, sqrt
+
+import numpy as np
+import pytest
+
+from collapse import Plan, derive, models, simulate, workflows
+from tests.statistics import assert_agree
+
+HALF = Fraction(1, 2)
+THRESHOLD = 1 - sqrt(1 - 6 / pi**2)
+
+
+def harmonic(G):
+    return [sum(Fraction(1, k * k) for k in range(1, g + 1)) for g in range(1, G + 1)]
+
+
+def design(n, p, seed=1):
+    return np.column_stack([np.ones(n), np.random.default_rng(seed).standard_normal((n, p - 1))])
+
+
+@pytest.mark.parametrize("share", [Fraction(1, 100), Fraction(1, 10), Fraction(3, 8), HALF, Fraction(9, 10)])
+def test_dial(share):
+    """1 + b^2 + b^4 + ... exactly; the limit 1 / (a (2 - a)); 95 % of the extra risk after 1 + ceil(ln 20 / (2 ln 1/b)) generations."""
+    b = 1 - share
+    ratio = derive(workflows.fixed_real_share(60, share), exact=True).ratio
+    assert ratio.tolist() == [sum((b ** (2 * k) for k in range(g)), Fraction(0)) for g in range(1, 61)]
+    limit = 1 / (share * (2 - share))
+    wait = 1 + ceil(log(20) / (2 * log(1 / b)))
+    late = derive(workflows.fixed_real_share(wait, share), exact=True).ratio
+    assert late[-2] - 1 < Fraction(19, 20) * (limit - 1) <= late[-1] - 1
+    far = derive(workflows.fixed_real_share(2000, share)).ratio[-1]
+    np.testing.assert_allclose(far, float(limit), rtol=1e-12)
+
+
+def test_real_data_alone_has_ratio_one():
+    assert derive(workflows.fixed_real_share(30, 1), exact=True).ratio.tolist() == [1] * 30
+
+
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.2, 0.3, 0.37, THRESHOLD, 0.38, 0.4, 0.45, 0.49, 0.5, 0.51, 0.6, 0.8, 0.99])
+def test_dial_against_augment(share):
+    """From one half on never above, up to the threshold always above, in between a single change of sign."""
+    G = 3000
+    gap = (derive(workflows.fixed_real_share(G, share)).ratio - derive(workflows.augment(G)).ratio)[1:]
+    if share >= 0.5:
+        assert np.all(gap <= 0)
+        assert np.all(gap[1:] < 0)
+    elif share <= THRESHOLD:
+        assert np.all(gap > 0)
+    else:
+        assert gap[0] > 0 > gap[-1]
+        assert np.count_nonzero(np.diff(np.sign(gap))) == 1
+
+
+def test_dial_simulated():
+    for share in (0.1, THRESHOLD, 0.7):
+        risk = simulate(workflows.fixed_real_share(40, share), replications=40_000, rng=1)
+        assert_agree(risk.ratio[-1], risk.stderr[-1], (1 - (1 - share) ** 80) / (share * (2 - share)), detects=0.1)
+
+
+@pytest.mark.parametrize(
+    ("make", "ratio"),
+    [
+        (workflows.discard, lambda g: g),
+        (workflows.augment, lambda g: harmonic(g)[-1]),
+        (workflows.subsample, lambda g: 3 * harmonic(g)[-1] - 2),
+        (workflows.reservoir, lambda g: sum(Fraction(2 * k - 1, k * k) for k in range(1, g + 1))),
+        (workflows.mixture, lambda g: 1 + harmonic(g - 1)[-1]),
+        (
+            lambda G: workflows.fresh_real(G, Fraction(1, 10), 9),
+            lambda g: Fraction(10, 19) + Fraction(9, 19) * Fraction(9, 10) ** (2 * g - 2),
+        ),
+    ],
+    ids=["discard", "augment", "subsample", "reservoir", "mixture", "unmarked"],
+)
+def test_decision_table(make, ratio):
+    assert derive(make(30), exact=True).ratio[-1] == ratio(30)
+
+
+def test_decision_table_limits():
+    golden = (sqrt(5) - 1) / 2
+    assert abs(derive(workflows.fresh_real(200)).ratio[-1] - golden) < 1e-12
+    assert abs(derive(workflows.real_and_average(5000, HALF)).ratio[-1] - 1) < 1e-3
+    window = derive(workflows.window(3000, 5)).ratio
+    assert abs((window[-1] - window[1499]) / 1500 - 1 / 9) < 1e-9
+
+
+@pytest.mark.parametrize("share", [Fraction(1, 4), HALF, Fraction(9, 10)])
+def test_unmarked_exercise(share):
+    """A crawl of which the share w is real, all rows of equal weight: its n real rows are worth (2 - w) n."""
+    ratio = derive(workflows.fresh_real(400, share, (1 - share) / share)).ratio[-1]
+    np.testing.assert_allclose(ratio, 1 / (2 - float(share)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("share", [Fraction(1, 4), HALF])
+def test_rows_in_place_of_weights_exercise(share):
+    G = 120
+    weight = [[1] + [0] * (G - 1)] + [[share if b == 0 else (1 - share) * (b == g) for b in range(G)] for g in range(1, G)]
+    kept = [[1] * G] + [[share if b == 0 else 1 - share for b in range(G)]] * (G - 1)
+    ratio = derive(Plan(range(G), [1] * G, weight, kept)).ratio[-1]
+    np.testing.assert_allclose(ratio, float(1 + (1 - share**2) / (share * (2 - share))), rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        workflows.discard(12),
+        workflows.augment(12),
+        workflows.subsample(12),
+        workflows.window(12, 3),
+        workflows.mixture(12),
+        workflows.fixed_real_share(12, Fraction(1, 10)),
+        workflows.real_and_average(12, HALF),
+        workflows.forgetting(12, HALF),
+    ],
+    ids=lambda plan: plan.name,
+)
+def test_every_fit_has_covariance_one_with_the_first(plan):
+    """So a difference to fit 1 has variance ratio - 1: the step behind 8 / bill test rows."""
+    risk = derive(plan, exact=True)
+    assert set(risk.covariance[0].tolist()) == {1}
+    assert set(risk.contributions[:, 0].tolist()) == {1}
+
+
+@pytest.mark.parametrize("workflow", [workflows.augment, workflows.discard], ids=["augment", "discard"])
+def test_bill_and_what_a_test_row_sees(workflow):
+    """The extra loss D = (ratio - 1) p / (2 n) of logistic regression, and the variance 2 D of a test row's difference to fit 1.
+
+    The chain is typed here, with the model's own draws and fits; errors of order 1/n are allowed for.
+    """
+    n, G, R = 2000, 5, 1200
+    beta = np.array([0.2, 0.8, -0.6, 0.4])
+    X = design(n, 4)
+    model = models.LogisticRegression(X, beta)
+    rng = np.random.default_rng(2)
+    pooled = model.draw_statistic(np.tile(beta, (R, 1)), n, rng)
+    first = theta = model.fit_statistic(pooled, None)
+    for g in range(2, G + 1):
+        batch = model.draw_statistic(theta, n, rng)
+        pooled = batch if workflow is workflows.discard else pooled + (batch - pooled) / g
+        theta = model.fit_statistic(pooled, None)
+    ratio = G if workflow is workflows.discard else float(harmonic(G)[-1])
+    bill = (ratio - 1) * len(beta) / (2 * n)
+    extra = model.risk(theta) - model.risk(first)
+    assert_agree(extra.mean(), extra.std() / sqrt(R), bill, detects=0.8 if workflow is workflows.augment else 0.5, allowance=0.03)
+    # a row's loss is log(1 + exp(margin)) - y margin
+    old, new = first @ X.T, theta @ X.T
+    chance = 1 / (1 + np.exp(-X @ beta))
+    base = np.logaddexp(0, new) - np.logaddexp(0, old)
+    mean = base - chance * (new - old)
+    variance = (chance * (1 - chance) * (new - old) ** 2).mean(1) + mean.var(1)
+    assert_agree(variance.mean(), variance.std() / sqrt(R), 2 * bill, detects=0.3, allowance=0.05)
+
+
+def test_bill_exercise():
+    assert abs((pi**2 / 2 - 3) * 50 / 20_000 - 0.0048) < 5e-5
+    assert round(8 / ((pi**2 / 2 - 3) * 50 / 20_000), -1) == pytest.approx(1650, abs=10)
+    np.testing.assert_allclose(1 / ((1 - 1 / sqrt(2)) * (1 + 1 / sqrt(2))), 2)
