@@ -1,7 +1,9 @@
 """Risk of models retrained on synthetic data: derived and simulated, for any workflow and any model."""
 
 from collapse import datasets, models, workflows
+from collapse.comparison import Comparison, compare
 from collapse.derivation import derive
+from collapse.optimum import Optimum, optimal_weights
 from collapse.plan import Plan
 from collapse.reservoir import Reservoir
 from collapse.risk import Risk
@@ -9,4 +11,17 @@ from collapse.simulation import simulate
 
 __version__ = "0.1.0"
 
-__all__ = ["Plan", "Reservoir", "Risk", "datasets", "derive", "models", "simulate", "workflows"]
+__all__ = [
+    "Comparison",
+    "Optimum",
+    "Plan",
+    "Reservoir",
+    "Risk",
+    "compare",
+    "datasets",
+    "derive",
+    "models",
+    "optimal_weights",
+    "simulate",
+    "workflows",
+]
