@@ -12,36 +12,51 @@ from collapse.models.glm import (
     ProbitRegression,
 )
 from collapse.models.linear import LinearRegression
-from collapse.models.location import Median
-from collapse.models.morris import Bernoulli, Binomial, Exponential, Gamma, NegativeBinomial, Normal, Poisson
+from collapse.models.location import HodgesLehmann, Huber, Median, MedianMAD, TrimmedMean
+from collapse.models.morris import Bernoulli, Binomial, Exponential, Gamma, HyperbolicSecant, NegativeBinomial, Normal, Poisson
 from collapse.models.nonregular import Uniform
 from collapse.models.registry import Example, examples, register
 from collapse.models.robust import HuberRegression
 from collapse.models.selection import Accepted, BestOf, LinearResponse, Truncated, Verified
+from collapse.models.two_parameter import Beta, ExponentialRate, GammaMoments, GammaShapeRate, InverseGaussian, NormalMeanVariance
+from collapse.models.vector import Multinomial, MultivariateNormal
 
 __all__ = [
     "Accepted",
     "Bernoulli",
     "BestOf",
+    "Beta",
     "Binomial",
     "BradleyTerry",
     "Example",
     "Exponential",
+    "ExponentialRate",
     "Gamma",
+    "GammaMoments",
     "GammaRegression",
+    "GammaShapeRate",
+    "HodgesLehmann",
+    "Huber",
     "HuberRegression",
+    "HyperbolicSecant",
+    "InverseGaussian",
     "LinearRegression",
     "LinearResponse",
     "LogisticRegression",
     "Median",
+    "MedianMAD",
     "Model",
+    "Multinomial",
     "MultinomialRegression",
+    "MultivariateNormal",
     "NegativeBinomial",
     "NegativeBinomialRegression",
     "Normal",
+    "NormalMeanVariance",
     "Poisson",
     "PoissonRegression",
     "ProbitRegression",
+    "TrimmedMean",
     "Truncated",
     "Uniform",
     "Verified",
