@@ -53,7 +53,7 @@ class AR1(DrawsFromTruth):
     coefficient: Scalar
 
     def __post_init__(self) -> None:
-        if self.coefficient not in (-1, 1):
+        if isinstance(self.coefficient, bool) or self.coefficient not in (-1, 1):
             check_number(self.coefficient, "coefficient (-1 and 1 themselves are allowed)", -1, 1)
 
     @cached_property
