@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from collapse import workflows
+from collapse.comparison import compare
 from collapse.derivation import derive
+from collapse.diagnosis import diagnose
 from collapse.risk import Risk
 from collapse.simulation import simulate
 
@@ -47,6 +49,17 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--seed", type=int, default=0)
             command.add_argument("--workers", type=int, default=1)
 
+    command = commands.add_parser("diagnose", help="verdict on a workflow, in words", description="Verdict on a workflow, in words.")
+    command.add_argument("workflow", help="such as augment or 'window(k=3)'")
+    command.add_argument("-g", "--generations", type=int, default=50)
+    command.set_defaults(run=_diagnose)
+
+    text = "workflows side by side: risk, rows read, rows stored, real rows bought"
+    command = commands.add_parser("compare", help=text, description=text)
+    command.add_argument("workflows", nargs="+", metavar="WORKFLOW", help="such as augment or 'window(k=3)'")
+    command.add_argument("-g", "--generations", type=int, default=50)
+    command.set_defaults(run=_compare)
+
     text = "execute chapters with other parameters, into a folder of their own"
     command = commands.add_parser("rerun", help=text, description=text)
     command.add_argument("chapters", nargs="*", metavar="CHAPTER", help="file name without its ending; none for all")
@@ -66,6 +79,16 @@ def _derive(options: argparse.Namespace) -> int:
 def _simulate(options: argparse.Namespace) -> int:
     plan = workflows.named(options.workflow, options.generations)
     return _answer(simulate(plan, replications=options.replications, rng=options.seed, workers=options.workers), options)
+
+
+def _diagnose(options: argparse.Namespace) -> int:
+    print(diagnose(workflows.named(options.workflow, options.generations)))
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    print(compare(*(workflows.named(text, options.generations) for text in options.workflows)))
+    return 0
 
 
 def _answer(risk: Risk, options: argparse.Namespace) -> int:

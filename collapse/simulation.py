@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import cache
@@ -203,7 +202,8 @@ class _Experiment:
         by_statistic = plan.reads_whole_batches and isinstance(model, WithStatistic)
         design = getattr(model, "design_rows", None)
         if by_statistic and (design is None or not np.any(rows % design)):
-            return cls(plan, model, n, _block(kept_batches * len(model.truth) + FIT_VALUES * (design or 0)), _statistic_path)
+            kept = kept_batches * getattr(model, "statistic_size", len(model.truth))
+            return cls(plan, model, n, _block(kept + FIT_VALUES * (design or 0)), _statistic_path)
         return cls(plan, model, n, _block(4 * int(rows.sum())), _row_path)
 
     def run(self, replications: int, seed: np.random.SeedSequence, keep: bool, covariance: bool) -> _Moments:
@@ -277,6 +277,8 @@ def _run(
         for size, seed in zip(sizes, seeds, strict=True):
             yield experiment.run(size, seed, keep, covariance)
         return
+    from concurrent.futures import ProcessPoolExecutor
+
     pool = stack.enter_context(ProcessPoolExecutor(min(workers, len(sizes))))
     stack.callback(pool.shutdown, wait=False, cancel_futures=True)
     futures = [pool.submit(experiment.run, size, seed, keep, covariance) for size, seed in zip(sizes, seeds, strict=True)]
