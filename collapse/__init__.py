@@ -2,6 +2,7 @@
 
 from collapse import datasets, models, workflows
 from collapse.derivation import derive
+from collapse.forecast import Forecast, forecast
 from collapse.plan import Plan
 from collapse.reservoir import Reservoir
 from collapse.risk import Risk
@@ -9,4 +10,4 @@ from collapse.simulation import simulate
 
 __version__ = "0.1.0"
 
-__all__ = ["Plan", "Reservoir", "Risk", "datasets", "derive", "models", "simulate", "workflows"]
+__all__ = ["Forecast", "Plan", "Reservoir", "Risk", "datasets", "derive", "forecast", "models", "simulate", "workflows"]
