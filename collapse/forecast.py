@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from collapse import models, plot, report, workflows
 from collapse.derivation import derive
+from collapse.law import STEPS, Classes, Counts, Family, Law, Normal, law_of, newton
 from collapse.plan import Plan, check_number, whole
 from collapse.reservoir import Reservoir
 from collapse.risk import Risk, versions
@@ -40,9 +41,6 @@ PRODUCTS = 2**27
 """Products of pairs of columns that a simulated design may have: 1 GB."""
 FAR = 1000
 """Generations up to which the derived curve is followed."""
-BLOCK = 1 << 14
-DRAWS = 2000
-STEPS = 60
 FEW = 20
 """Rows for each coefficient below which first-order formulas are called doubtful."""
 
@@ -215,8 +213,7 @@ def forecast(
     generations = whole(generations, "generations", "number of fits")
     check_number(worse, "worse", 0)
     check_number(budget, "budget", 0)
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ValueError(f"seed must be a whole number, at least 0; it is {seed!r}.")
+    seed = _seed(seed)
     names = list(dict.fromkeys([workflow, *compare]))
     plans = {plan.name: plan for plan in (_plan(name, generations) for name in names)}
     tell = _teller(progress)
@@ -246,6 +243,12 @@ def forecast(
     return Forecast(document)
 
 
+def _seed(seed: object) -> int:
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise ValueError(f"seed must be a whole number, at least 0; it is {seed!r}.")
+    return int(seed)
+
+
 def _plan(name: str, generations: int) -> Plan | Reservoir:
     plan = workflows.named(name, generations)
     if isinstance(plan, Plan) and (np.count_nonzero(plan.source == 0) > 1 or plan.generations != generations):
@@ -254,215 +257,6 @@ def _plan(name: str, generations: int) -> Plan | Reservoir:
             "collapse.derive tells its ratio, which does not depend on the data."
         )
     return plan
-
-
-# --- the law of the test loss for many rows ---------------------------------------------------------------------------------------------
-
-
-class _Family:
-    """A family's loss in the margins (m, q) of m rows: its derivatives, up to the third summed against a covariance S (m, q, q) of margins."""
-
-    scale = 1.0
-    outputs = 1
-
-    def mean(self, margin: Array) -> Array:
-        raise NotImplementedError
-
-    def curvature(self, margin: Array) -> Array:
-        raise NotImplementedError
-
-    def third(self, margin: Array, S: Array) -> Array:
-        raise NotImplementedError
-
-    def loss(self, margin: Array, label: Array) -> Array:
-        raise NotImplementedError
-
-    def coded(self, label: Array) -> Array:
-        return label[:, None]
-
-
-@dataclass(frozen=True)
-class _Classes(_Family):
-    outputs: int
-
-    def _share(self, margin: Array) -> Array:
-        top = np.maximum(margin.max(axis=1, keepdims=True), 0.0)
-        odds = np.exp(margin - top)
-        return np.asarray(odds / (odds.sum(axis=1, keepdims=True) + np.exp(-top)))
-
-    def mean(self, margin: Array) -> Array:
-        return self._share(margin)
-
-    def curvature(self, margin: Array) -> Array:
-        share = self._share(margin)
-        return np.asarray(share[:, :, None] * (np.eye(self.outputs) - share[:, None, :]))
-
-    def third(self, margin: Array, S: Array) -> Array:
-        share = self._share(margin)
-        towards = np.einsum("mab,mb->ma", S, share)
-        square = np.einsum("ma,ma->m", towards, share)
-        # distances of the classes from their mean, in the metric S; class 0 is the origin
-        distance = np.einsum("maa->ma", S) - 2 * towards + square[:, None]
-        average = (share * distance).sum(axis=1) + (1 - share.sum(axis=1)) * square
-        return np.asarray(share * (distance - average[:, None]))
-
-    def loss(self, margin: Array, label: Array) -> Array:
-        top = np.maximum(margin.max(axis=1), 0.0)
-        total = top + np.log(np.exp(margin - top[:, None]).sum(axis=1) + np.exp(-top))
-        return np.asarray(total - (self.coded(label) * margin).sum(axis=1))
-
-    def coded(self, label: Array) -> Array:
-        return (label[:, None] == np.arange(1, self.outputs + 1)).astype(np.float64)
-
-
-class _Counts(_Family):
-    def mean(self, margin: Array) -> Array:
-        return np.exp(margin)
-
-    def curvature(self, margin: Array) -> Array:
-        return np.exp(margin)[:, :, None]
-
-    def third(self, margin: Array, S: Array) -> Array:
-        return np.exp(margin) * S[:, :, 0]
-
-    def loss(self, margin: Array, label: Array) -> Array:
-        entropy = label * np.log(np.where(label > 0, label, 1.0)) - label
-        return np.asarray(np.exp(margin[:, 0]) - label * margin[:, 0] + entropy)
-
-
-@dataclass(frozen=True)
-class _Normal(_Family):
-    variance: float
-
-    @property
-    def scale(self) -> float:  # type: ignore[override]
-        return 2 * self.variance  # the loss is the squared error
-
-    def mean(self, margin: Array) -> Array:
-        return margin / self.variance
-
-    def curvature(self, margin: Array) -> Array:
-        return np.full((*margin.shape, 1), 1 / self.variance)
-
-    def third(self, margin: Array, S: Array) -> Array:
-        return np.zeros_like(margin)
-
-    def loss(self, margin: Array, label: Array) -> Array:
-        return np.asarray((margin[:, 0] - label) ** 2 / (2 * self.variance))
-
-    def coded(self, label: Array) -> Array:
-        return label[:, None] / self.variance
-
-
-@dataclass(frozen=True, eq=False)
-class _Law:
-    """Law of the loss of fit g on the test set, given the real data, to first order in 1/n.
-
-    With D the error of the fit that later batches added, N(0, (C - 1) / n I^-1), the loss rises by grad'(D + (C - 1) / n b) + D'H D / 2, where b is the
-    bias of maximum likelihood. In coordinates z in which I is the identity and H diagonal with entries `spread`, the gradient is `slope`.
-    """
-
-    n: int
-    loss: float
-    stderr: float
-    spread: Array
-    slope: Array
-    drift: float
-
-    @property
-    def kappa(self) -> float:
-        return float(0.5 * self.spread.sum() + self.drift)
-
-    def mean(self, C: Array) -> Array:
-        return np.asarray(self.loss + (C - 1) * self.kappa / self.n)
-
-    def band(self, C: Array, seed: int) -> Array:
-        z = np.random.default_rng([seed, 1]).standard_normal((DRAWS, len(self.spread)))
-        linear = z @ self.slope
-        z *= z
-        bent = 0.5 * z @ self.spread + self.drift
-        size = np.sqrt(np.maximum(C - 1, 0) / self.n)
-        return np.asarray(self.loss + np.quantile(size[:, None] * (linear + size[:, None] * bent), BAND, axis=1))
-
-
-def _law(family: _Family, theta: Array, X: Array, X_test: Array, y_test: Array) -> _Law:
-    d, q = theta.size, family.outputs
-    coefficients = theta.reshape(q, -1)
-    information = sum(_gram(X[block], family.curvature(X[block] @ coefficients.T)) for block in _blocks(len(X))) / len(X)
-    inverse = np.linalg.inv(information)
-    by_output = inverse.reshape(q, d // q, q, d // q)
-    skew = np.zeros((q, d // q))
-    for block in _blocks(len(X)):
-        rows = X[block]
-        S = np.empty((len(rows), q, q))
-        for a in range(q):
-            for b in range(q):
-                S[:, a, b] = np.einsum("mi,mi->m", rows @ by_output[a, :, b], rows)
-        skew += family.third(rows @ coefficients.T, S).T @ rows
-    bias = -0.5 * inverse @ (skew.ravel() / len(X))
-    hessian, gradient, losses = np.zeros((d, d)), np.zeros((q, d // q)), []
-    for block in _blocks(len(X_test)):
-        rows, label = X_test[block], y_test[block]
-        margin = rows @ coefficients.T
-        hessian += _gram(rows, family.curvature(margin))
-        gradient += (family.mean(margin) - family.coded(label)).T @ rows
-        losses.append(family.loss(margin, label))
-    m, scale = len(X_test), family.scale
-    each = scale * np.concatenate(losses)
-    slope = scale * gradient.ravel() / m
-    root = np.linalg.cholesky((inverse + inverse.T) / 2)
-    spread, turn = np.linalg.eigh(root.T @ (scale * hessian / m) @ root)
-    error = float(each.std(ddof=1) / np.sqrt(m)) if m > 1 else float("nan")
-    return _Law(len(X), float(each.mean()), error, spread, turn.T @ (root.T @ slope), float(slope @ bias))
-
-
-def _gram(X: Array, weight: Array) -> Array:
-    """Sum over rows of weight (m, q, q) times x x', (q p, q p)."""
-    q, p = weight.shape[1], X.shape[1]
-    out = np.empty((q, p, q, p))
-    for a in range(q):
-        for b in range(a + 1):
-            out[a, :, b] = (X * weight[:, a, b, None]).T @ X
-            out[b, :, a] = out[a, :, b].T
-    return out.reshape(q * p, q * p)
-
-
-def _blocks(rows: int) -> list[slice]:
-    return [slice(start, min(start + BLOCK, rows)) for start in range(0, rows, BLOCK)]
-
-
-def _fit(family: _Family, X: Array, y: Array, start: Array) -> Array | None:
-    """Maximum likelihood by Newton's method, rows in blocks; None where 60 steps do not reach it."""
-    theta = start
-
-    def evaluate(at: Array, hessian: bool) -> tuple[float, Array, Array]:
-        value, gradient, gram = 0.0, np.zeros((family.outputs, X.shape[1])), np.zeros((theta.size, theta.size))
-        for block in _blocks(len(X)):
-            rows, label = X[block], y[block]
-            margin = rows @ at.reshape(family.outputs, -1).T
-            value += float(family.loss(margin, label).sum())
-            if hessian:
-                gradient += (family.mean(margin) - family.coded(label)).T @ rows
-                gram += _gram(rows, family.curvature(margin))
-        return value / len(X), gradient.ravel() / len(X), gram / len(X)
-
-    with np.errstate(over="ignore", invalid="ignore"):
-        for _ in range(STEPS):
-            value, gradient, hessian = evaluate(theta, True)
-            try:
-                step = np.linalg.solve(hessian, gradient)
-            except np.linalg.LinAlgError:
-                return None
-            decrement = float(gradient @ step)
-            if not np.isfinite(decrement):
-                return None
-            if decrement < 1e-16:
-                return np.asarray(theta - step)
-            share = 1.0
-            while share > 1e-6 and not evaluate(theta - share * step, False)[0] <= value:
-                share /= 2
-            theta = theta - share * step
-    return None
 
 
 # --- the study: model, fit and simulations ----------------------------------------------------------------------------------------------
@@ -497,8 +291,8 @@ class _Study:
     """The model whose real labels are those of the table; None where the part of the rows that the budget allows has no estimate."""
     world: Any
     """The model in whose world the first fit is the truth; None for ridge."""
-    law: _Law | None
-    part: _Law | None
+    law: Law | None
+    part: Law | None
     """The law for the rows that are simulated."""
     dispersion: float | None = None
 
@@ -522,11 +316,11 @@ class _Study:
         more: dict[str, Any] = {"classes": len(table.classes)} if table.task == "multiclass" else {}
         observed = getattr(models, kind)(part.X, y=part.y, test=(part.X_test, part.y_test), **more)
         exists = bool(np.isfinite(observed.truth).all())
-        family: _Family = _Classes(q) if table.classes else _Counts()
+        family: Family = Classes(q) if table.classes else Counts()
         dispersion = None
         if table.task == "continuous":
-            theta = np.linalg.solve(X.T @ X, X.T @ y)
-            family = _Normal(float(((y - X @ theta) ** 2).sum() / (n - p)))
+            theta = np.asarray(np.linalg.solve(X.T @ X, X.T @ y), np.float64)
+            family = Normal(float(((y - X @ theta) ** 2).sum() / (n - p)))
             if family.variance <= 1e-20 * float(y.var()):
                 return "the columns predict the target without error, so that there is no noise to draw labels with"
             more["sigma"] = np.sqrt(family.variance)
@@ -537,20 +331,20 @@ class _Study:
         else:
             start = np.zeros(p * q)
             if table.task == "counts":
-                start[0] = np.log(y.mean())
-            fitted = _fit(family, X, y, observed.truth if exists else start)
+                start[0] = np.log(max(y.mean(), 1e-300))
+            fitted = newton(family, X, y, observed.truth if exists else start)
             if fitted is None:
                 return NO_ESTIMATE[table.task] + f", as far as {STEPS} steps of Newton's method can tell"
             theta = fitted
         if table.task == "counts":
             mean = np.exp(X @ theta)
             dispersion = float(((y - mean) ** 2 / mean).sum() / (n - p))
-        law = _law(family, theta, X, table.X_test, table.y_test)
+        law = law_of(family, theta, X, table.X_test, table.y_test)
         if not exists:
             return cls(table, name, LOSSES[table.task], None, rows, 0, None, None, law, law, dispersion)
         beta = theta.reshape(q, p) if table.task == "multiclass" else theta
         world = getattr(models, kind)(part.X, beta, **{key: value for key, value in more.items() if key == "sigma"})
-        own = law if rows == n else _law(family, observed.truth, part.X, part.X_test, part.y_test)
+        own = law if rows == n else law_of(family, observed.truth, part.X, part.X_test, part.y_test)
         return cls(table, name, LOSSES[table.task], None, rows, replications, observed, world, law, own, dispersion)
 
     @classmethod
@@ -686,7 +480,8 @@ class _Store:
 def _document(
     table: Table, study: _Study, plans: Plans, simulated: dict[str, Risk], settings: dict[str, Any], source: str, target: str, seed: int
 ) -> dict[str, Any]:
-    law, part = study.law, study.part
+    law = study.law
+    first: dict[str, Any]
     if law is not None:
         first = {"loss": law.loss, "stderr": law.stderr, "kappa": law.kappa}
     else:
@@ -744,7 +539,7 @@ def _document(
 def _first_losses(study: _Study) -> Array:
     """Loss of ridge's first fit on each row of the test set."""
     model = study.observed
-    loss, y, predicted = model.loss, model.test_y, model._predicted(model.truth)
+    y, predicted = model.test_y, model._predicted(model.truth)
     if study.table.classes:
         return np.asarray(-np.log(np.maximum(predicted[np.arange(len(y)), model.test_code], 1e-300)))
     return np.asarray((y - predicted) ** 2)
@@ -793,10 +588,10 @@ def _row(
     )
     if law is not None:
         C = limit.risk
-        low, high = law.band(C, seed)
+        low, high = law.band(C, BAND, seed)
         row |= {"derived": law.mean(C), "derived_low": low, "derived_high": high}
         far = _far(name, plan)
-        low, high = law.band(far, seed)
+        low, high = law.band(far, BAND, seed)
         worse |= {"derived": _reached(law.mean(far), bad), "derived_earliest": _reached(high, bad), "derived_latest": _reached(low, bad)}
     if simulated is not None:
         row["failed"] = simulated.failed
@@ -921,19 +716,21 @@ def _answers(document: dict[str, Any]) -> list[str]:
             f"of {name} ({_signed(loss / first['loss'] - 1)}, {how}{between})."
         )
     out.append(_worse_sentence(document))
-    better = [(other, _ending(other)[0]) for other in rows[1:]]
-    better = [(other, value) for other, value in better if value is not None and (loss is None or value < loss)]
+    better: list[tuple[float, dict[str, Any]]] = []
+    for other in rows[1:]:
+        ends = _ending(other)[0]
+        if ends is not None and (loss is None or ends < loss):
+            better.append((ends, other))
     if better:
-        cheapest = min(better, key=lambda pair: (pair[0]["rows_stored"], pair[0]["rows_read"], pair[1]))
-        best = min(better, key=lambda pair: pair[1])
-        for kind, (other, value) in {"cheapest": cheapest, "best": best}.items():
-            if kind == "best" and other is cheapest[0]:
-                continue
-            only = "The cheapest and the best" if best[0] is cheapest[0] else f"The {kind}"
+        cheapest = min(better, key=lambda pair: (pair[1]["rows_stored"], pair[1]["rows_read"], pair[0]))
+        best = min(better, key=lambda pair: pair[0])
+        picks = [("The cheapest and the best", best)] if best is cheapest else [("The cheapest", cheapest), ("The best", best)]
+        for which, (value, other) in picks:
             out.append(
-                f"{only} of the workflows compared that does better is {other['name']}: its loss after {G} generations is {_number(value)} "
-                f"({_signed(value / first['loss'] - 1)}). It stores {other['rows_stored']:,} rows ({_times(other['rows_stored'] / n)} your real ones) and reads "
-                f"{other['rows_read']:,} for the last fit; {name} stores {asked['rows_stored']:,} and reads {asked['rows_read']:,}."
+                f"{which} of the workflows compared that does better is {other['name']}: its loss after {G} generations is {_number(value)} "
+                f"({_signed(value / first['loss'] - 1)}). It stores {other['rows_stored']:,} rows ({_times(other['rows_stored'] / n)} your real "
+                f"ones) and reads {other['rows_read']:,} for the last fit; {name} stores {asked['rows_stored']:,} and reads "
+                f"{asked['rows_read']:,}."
             )
     else:
         out.append(

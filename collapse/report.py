@@ -363,9 +363,11 @@ def html(document: dict[str, Any]) -> str:
     title = f"What {settings['workflow']} would cost on {data['source']}"
     out = [
         f"<h1>{_safe(title)}</h1>",
-        f'<p class="small">Target: {_safe(data["target"])}. {settings["generations"]} generations, {data["real_rows"]:,} real rows to fit, '
-        f"{data['test_rows']:,} to test on. The model is fitted to the real rows; then its own labels, generation after generation, "
-        "take part in the training set as the workflow says.</p>",
+        (
+            f'<p class="small">Target: {_safe(data["target"])}. {settings["generations"]} generations, {data["real_rows"]:,} real rows to fit, '
+            f"{data['test_rows']:,} to test on. The model is fitted to the real rows; then its own labels, generation after generation, "
+            "take part in the training set as the workflow says.</p>"
+        ),
         "<h2>In short</h2>",
         _bullets(document["answers"]),
     ]
@@ -379,10 +381,12 @@ def html(document: dict[str, Any]) -> str:
     out += [_table(document), "<h2>Your data, and what was done to them</h2>", _data(document)]
     out += [
         "<h2>How to read this</h2>",
-        "<p>A <em>ratio</em> compares excess risks, the part of the loss that more real rows would remove, and not losses: the loss itself rises by "
-        "much less. A ratio of 2 means that 1,000 rows are worth 500. Derived curves are for many rows and take the labels of your real rows as "
-        "they are; the loss rises by (ratio − 1) κ / n, with κ computed at the first fit. Simulated runs refit the model itself. In both the "
-        "covariates of your real rows are used again in every generation, and only labels are synthetic.</p>",
+        (
+            "<p>A <em>ratio</em> compares excess risks, the part of the loss that more real rows would remove, and not losses: the loss itself rises by "
+            "much less. A ratio of 2 means that 1,000 rows are worth 500. Derived curves are for many rows and take the labels of your real rows as "
+            "they are; the loss rises by (ratio - 1) κ / n, with κ computed at the first fit. Simulated runs refit the model itself. In both the "
+            "covariates of your real rows are used again in every generation, and only labels are synthetic.</p>"
+        ),
         "<h2>To get the same numbers again</h2>",
         "<dl>"
         + _item("seed", str(document["seed"]))

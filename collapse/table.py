@@ -74,7 +74,7 @@ class Table:
 
     @property
     def wide(self) -> bool:
-        return self.X.shape[1] >= self.X.shape[0]
+        return bool(self.X.shape[1] >= self.X.shape[0])
 
 
 def read(path: str | Path, target: str) -> pd.DataFrame:
@@ -296,7 +296,9 @@ def _designs(frame: pd.DataFrame, train: Any, test: Any) -> tuple[Array, Array, 
     except ImportError as error:
         raise ImportError(EXTRA) from error
     notes: list[str] = []
-    numbers, texts, empty, constant, names = [], [], [], [], []
+    numbers: list[str] = []
+    texts: list[str] = []
+    empty, constant, names = [], [], []
     real = frame.iloc[train]
     for name in frame.columns:
         column = real[name]
@@ -341,7 +343,7 @@ def _designs(frame: pd.DataFrame, train: Any, test: Any) -> tuple[Array, Array, 
         OneHotEncoder(drop="first", max_categories=LEVELS, handle_unknown="infrequent_if_exist", sparse_output=False),
     )
     columns = ColumnTransformer([("number", number, numbers), ("text", text, texts)], verbose_feature_names_out=False)
-    frame = frame[numbers + texts].astype({name: np.float64 for name in numbers} | {name: object for name in texts}, copy=False)
+    frame = frame[numbers + texts].astype(dict.fromkeys(numbers, np.float64) | dict.fromkeys(texts, object))
     for name in texts:
         frame[name] = frame[name].map(str, na_action="ignore").astype(object).where(frame[name].notna(), np.nan)
     with warnings.catch_warnings():
