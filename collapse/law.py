@@ -67,7 +67,7 @@ class Classes(Family):
         return np.asarray(total - (self.coded(label) * margin).sum(axis=1))
 
     def coded(self, label: Array) -> Array:
-        return (label[:, None] == np.arange(1, self.outputs + 1)).astype(np.float64)
+        return np.asarray((label[:, None] == np.arange(1, self.outputs + 1)).astype(np.float64))
 
 
 class Counts(Family):

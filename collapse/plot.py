@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -403,6 +403,61 @@ def plot_published(
         **options,
     )
     return line
+
+
+def plot_front(
+    cost: ArrayLike,
+    ratio: ArrayLike,
+    names: Sequence[str],
+    front: ArrayLike,
+    ax: Axes | None = None,
+    *,
+    xlabel: str = "cost",
+    offsets: Mapping[str, tuple[float, float]] | None = None,
+) -> Axes:
+    """Draw workflows by cost and risk ratio, and a staircase through those that none beats.
+
+    Parameters
+    ----------
+    cost, ratio : array_like, shape (N,)
+        Where each workflow stands.
+    names : sequence of str, length N
+        Their names, written beside the points; the family in the name gives the hue. An empty name is not written.
+    front : array_like of bool, shape (N,)
+        Which of them lie on the front: full dots, the others hollow.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+    xlabel : str
+        What the cost is.
+    offsets : mapping of str to tuple of float, optional
+        From the point to its name, in points, for names that would collide; the name is written towards that side.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn on. The ratio's scale is logarithmic.
+    """
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        with style(_theme.get()):
+            ax = plt.figure(figsize=(WIDE, 3.6), layout="constrained").subplots()
+            return plot_front(cost, ratio, names, front, ax, xlabel=xlabel, offsets=offsets)
+    x, y, best = np.asarray(cost, float), np.asarray(ratio, float), np.asarray(front, bool)
+    order = np.flatnonzero(best)[np.argsort(x[best])]
+    ax.step(x[order], y[order], where="post", color=muted(), linewidth=0.9, zorder=1.8)
+    for i, name in enumerate(names):
+        family = family_of(name)
+        face = colour(family) if best[i] else ground()
+        ax.plot(x[i], y[i], "o", color=colour(family), markerfacecolor=face, markersize=5, zorder=3)
+        dx, dy = (offsets or {}).get(name, (4, 3))
+        side, level = "left" if dx > 0 else "center" if dx == 0 else "right", "bottom" if dy > 0 else "center" if dy == 0 else "top"
+        text = label_curve(ax, x[i], y[i], name, family=family, offset=(dx, dy), ha=side, va=level)
+        text.set_fontweight("bold" if best[i] else "normal")
+    ax.set_yscale("log")
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel("risk ratio")
+    return ax
 
 
 def _halo() -> list[Any]:

@@ -59,7 +59,6 @@ def test_a_hundred_thousand_generations_take_short_arrays(name):
     assert derive(NAMED[name](100_000)).ratio.shape == (100_000,)
 
 
-<<<<<<< HEAD
 def test_a_workflow_is_a_function_of_at_most_15_lines_with_a_source():
     functions = [f for f in ast.parse(inspect.getsource(workflows)).body if isinstance(f, ast.FunctionDef) and not f.name.startswith("_")]
     assert len(functions) >= 15
@@ -313,10 +312,10 @@ MISSPELT = {
 def test_a_misspelt_name_is_refused_in_words(text):
     with pytest.raises(ValueError, match=MISSPELT[text]):
         workflows.named(text, 3)
-=======
+
+
 @pytest.mark.parametrize("workflow", [workflows.discard, workflows.augment])
 def test_schedules_may_outgrow_64_bits(workflow):
     # the pool under augment is 2^(g - 1): each batch adds 1 / 2^g
     ratio = derive(workflow(70, size=[2**b for b in range(69)]), exact=True).ratio
     assert ratio[-1] == (3 - F(1, 2**68) if workflow is workflows.discard else F(3, 2) - F(1, 2**70))
->>>>>>> sizes

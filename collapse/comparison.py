@@ -1,0 +1,244 @@
+"""compare(): workflows side by side in risk and in what they cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collapse.derivation import derive
+from collapse.plan import Array, Plan, whole
+from collapse.plot import plot_front
+from collapse.reservoir import Reservoir
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+COSTS = {
+    "read": "rows read by a fit",
+    "stored": "rows stored",
+    "peak": "most rows stored at once",
+    "generated": "synthetic rows generated",
+    "real": "real rows bought",
+}
+"""What a `Comparison` counts, all in units of n."""
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Workflows side by side, at one generation. All costs are in units of n, the rows of the first real batch.
+
+    Where a workflow fits several models in each generation, every column is a mean over models: a batch that several of them share counts
+    once, divided among them.
+
+    Attributes
+    ----------
+    workflows : tuple of Plan or Reservoir, length N
+        What was compared, in the order given.
+    generation : int
+        The generation at which it was compared.
+    ratio : ndarray, shape (N,)
+        Risk in the Gaussian limit, in units of the risk of a fit to n real rows: `derive(workflow).ratio` wherever fit 1 is such a fit.
+        (A workflow that bootstraps begins at 2 here, and at 1 there.)
+    read : ndarray, shape (N,)
+        Rows that the fit reads: compute. Of a batch that is read in part, the part.
+    stored : ndarray, shape (N,)
+        Rows carried over from earlier generations to this one: memory. A batch is generated when it is first read, models are kept, and
+        a row is held until it is read for the last time.
+    peak : ndarray, shape (N,)
+        Most rows carried over to any generation so far.
+    generated : ndarray, shape (N,)
+        Synthetic rows generated so far, in all.
+    real : ndarray, shape (N,)
+        Real rows bought so far, in all.
+    """
+
+    workflows: tuple[Plan | Reservoir, ...]
+    generation: int
+    ratio: Array
+    read: Array
+    stored: Array
+    peak: Array
+    generated: Array
+    real: Array
+
+    def front(self, *costs: str) -> tuple[Plan | Reservoir, ...]:
+        """Return the workflows that no other one beats: none is as good in the ratio and in all these costs, and better in one.
+
+        Parameters
+        ----------
+        *costs : str
+            Among "read", "stored", "peak", "generated", "real"; all five where none is named.
+
+        Returns
+        -------
+        tuple of Plan or Reservoir
+            In the order given to `compare`. Values that agree in 12 digits count as equal.
+
+        Raises
+        ------
+        ValueError
+            Where a cost has another name.
+        """
+        return tuple(self.workflows[i] for i in np.flatnonzero(self._unbeaten(*costs)))
+
+    def _unbeaten(self, *costs: str) -> NDArray[np.bool_]:
+        table = np.array([self.ratio, *(self._cost(cost) for cost in costs or COSTS)]).T
+        # ties of equal workflows, computed along different paths, stay ties
+        table = np.array([[float(f"{value:.12g}") for value in row] for row in table])
+        as_good = (table[:, None] <= table[None]).all(axis=2)
+        better = (table[:, None] < table[None]).any(axis=2)
+        return np.asarray(~(as_good & better).any(axis=0))
+
+    def _cost(self, cost: str) -> Array:
+        if cost not in COSTS:
+            raise ValueError(f"expected a cost among {', '.join(COSTS)}; got {cost!r}.")
+        return np.asarray(getattr(self, cost))
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row for each workflow, as a pandas DataFrame.
+
+        Raises
+        ------
+        ImportError
+            Where pandas is missing: install collapse-companion[data].
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ImportError("Comparison.to_frame needs pandas: pip install 'collapse-companion[data]'.") from error
+        names = [workflow.name for workflow in self.workflows]
+        return pd.DataFrame({"workflow": names, "ratio": self.ratio} | {cost: self._cost(cost) for cost in COSTS})
+
+    def plot(self, ax: Axes | None = None, cost: str = "stored", **options: Any) -> Axes:
+        """Draw the ratio against a cost; `collapse.plot.plot_front` names the options.
+
+        Raises
+        ------
+        ValueError
+            Where the cost has another name than those of `front`.
+        """
+        options = {"xlabel": f"{COSTS.get(cost)}, in units of n", **options}
+        names = [workflow.name for workflow in self.workflows]
+        return plot_front(self._cost(cost), self.ratio, names, self._unbeaten(cost), ax, **options)
+
+    def __str__(self) -> str:
+        head = [f"generation {self.generation}", "ratio", *COSTS]
+        columns = [self.ratio, *(self._cost(cost) for cost in COSTS)]
+        rows = [head, *([w.name, *(f"{c[i]:.4g}" for c in columns)] for i, w in enumerate(self.workflows))]
+        width = [max(len(row[j]) for row in rows) for j in range(len(head))]
+        return "\n".join(
+            "  ".join(cell.rjust(w) if j else cell.ljust(w) for j, (cell, w) in enumerate(zip(row, width, strict=True))) for row in rows
+        )
+
+    def __repr__(self) -> str:
+        return f"<Comparison of {len(self.workflows)} workflows at generation {self.generation}>"
+
+
+def compare(*workflows: Plan | Reservoir, generation: int | None = None) -> Comparison:
+    """Put workflows side by side: risk, and what it costs in computing, memory, synthetic and real rows.
+
+    Parameters
+    ----------
+    *workflows : Plan or Reservoir
+        At least one.
+    generation : int, optional
+        Generation at which to compare. Default: the last that all of them reach.
+
+    Returns
+    -------
+    Comparison
+        Prints as a table; `.front(cost)` gives the workflows that none beats, `.plot(ax, cost)` their picture.
+
+    Raises
+    ------
+    ValueError
+        Where something is no workflow, or a workflow does not reach the generation.
+
+    References
+    ----------
+    Dey and Donoho (2024), arXiv 2410.22812: the comparative merits of workflows, judged by the sequential Gaussian process.
+
+    Examples
+    --------
+    >>> import collapse
+    >>> from collapse.workflows import augment, discard, window
+    >>> table = collapse.compare(discard(20), augment(20), window(20, k=4))
+    >>> print(table)
+    generation 20  ratio  read  stored  peak  generated  real
+    discard           20     1       0     0         19     1
+    augment        1.596    20      19    19         19     1
+    window(k=4)     4.09     4       3     3         19     1
+    >>> [workflow.name for workflow in table.front("stored")]
+    ['discard', 'augment', 'window(k=4)']
+    """
+    if not workflows:
+        raise ValueError("compare needs at least one workflow, such as collapse.workflows.augment(50).")
+    for workflow in workflows:
+        if not isinstance(workflow, (Plan, Reservoir)):
+            raise ValueError(f"a workflow must be a collapse.Plan or a collapse.Reservoir; it is {type(workflow).__name__}.")
+    horizons = [int(workflow.generation[-1]) for workflow in workflows]
+    at = min(horizons) if generation is None else whole(generation, "generation", "at which to compare")
+    for workflow, horizon in zip(workflows, horizons, strict=True):
+        if at not in workflow.generation:
+            raise ValueError(f"{workflow.name} has no generation {at}, its last is {horizon}; make it longer, or compare earlier.")
+    columns = np.array([_costs(workflow, at) for workflow in workflows]).T
+    ratio = np.array([derive(workflow).risk[workflow.generation == at].mean() for workflow in workflows])
+    return Comparison(workflows, at, ratio, *columns)
+
+
+def _costs(workflow: Plan | Reservoir, at: int) -> tuple[float, ...]:
+    """Rows read, stored, stored at most, generated and bought, for each model, at a generation."""
+    if isinstance(workflow, Reservoir):
+        replaced = workflow.turnover.floats()[:at]
+        held = 1 - replaced
+        return 1.0, held[-1], held.max(), replaced[1:].sum(), 1.0
+    first, last, read = _reading(workflow)
+    size, label = workflow.size, workflow.generation
+    now = label == at
+    used = last >= 0
+    size, real, born, dies = size[used], workflow.source[used] == 0, label[first[used]], label[last[used]]
+    change = np.zeros(int(label[-1]) + 2)
+    np.add.at(change, born + 1, size)
+    np.add.at(change, dies + 1, -size)
+    held = np.cumsum(change)[1 : at + 1].round(9) + 0.0  # sums of thirds that cancel leave 1e-16, and so does minus zero
+    models = now.sum()
+    bought, generated = (size[kind & (born <= at)].sum() / models for kind in (real, ~real))
+    return read[now].mean(), held[-1] / models, held.max() / models, generated, bought
+
+
+def _reading(plan: Plan) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
+    """First and last fit, from 0, that reads each batch, shapes (B,), -1 where none does; rows that each fit reads, shape (G,).
+
+    Other than `Plan.reading` this counts a batch as read by every fit that carries it on: as rows it must be there.
+    """
+    G, B, size = plan.generations, plan.batches, plan.size
+    first, last, read = np.full(B, G), np.full(B, -1), np.zeros(G)
+
+    def note(begin: NDArray[np.int64], end: NDArray[np.int64], batch: NDArray[np.int64]) -> None:
+        np.minimum.at(first, batch, begin)
+        np.maximum.at(last, batch, end)
+
+    if plan.recursion:
+        rows = plan.recursion
+        run = np.cumsum(rows.decay.numerator == 0)  # fits that carry on from one another
+        taken = np.flatnonzero(rows.share.numerator)
+        note(taken, np.searchsorted(run, run[taken], "right") - 1, rows.newest[taken])
+        _, once = np.unique(run[taken] * B + rows.newest[taken], return_index=True)
+        fresh = np.zeros(G)
+        np.add.at(fresh, taken[once], size[rows.newest[taken[once]]])
+        carried = np.cumsum(fresh)
+        begin = np.searchsorted(run, run)
+        read += (carried - carried[begin] + fresh[begin]) * rows.share_kept(False)
+        if rows.entries:
+            fit, batch = rows.entries.fit, rows.entries.batch
+            note(fit, fit, batch)
+            np.add.at(read, fit, size[batch] * rows.entries.share_kept(False))
+    else:
+        fit, batch = np.nonzero(plan.weight)
+        note(fit, fit, batch)
+        np.add.at(read, fit, size[batch] * plan.kept[fit, batch])
+    return first, last, read
