@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapse import models, plot, report, workflows
+from collapse.comparison import compare
 from collapse.derivation import derive
 from collapse.law import STEPS, Classes, Counts, Family, Law, Normal, law_of, newton
 from collapse.plan import Plan, check_number, whole
@@ -116,7 +117,7 @@ def forecast(
     *,
     real_share: float | Fraction | str | None = None,
     task: str | None = None,
-    compare: Sequence[str] = COMPARED,
+    against: Sequence[str] = COMPARED,
     test_share: float = 0.3,
     worse: float = 0.1,
     budget: float = 60.0,
@@ -143,7 +144,7 @@ def forecast(
         Short for the workflow fixed_real_share(share=...): the weight of the real rows beside the latest synthetic batch.
     task : {"binary", "multiclass", "counts", "continuous"}, optional
         What the target is. Default: guessed, and said.
-    compare : sequence of str
+    against : sequence of str
         Workflows to compare with.
     test_share : float
         Share of the rows that are kept as a test set.
@@ -170,14 +171,14 @@ def forecast(
         - ``task``: ``name``, ``guessed``
         - ``model``: ``name``, ``coefficients`` d, ``estimator`` ("maximum likelihood" or "ridge"), ``fallback`` (why not maximum
           likelihood, or null), ``loss`` (its name and unit)
-        - ``settings``: ``workflow``, ``generations``, ``real_share``, ``compare``, ``test_share``, ``worse``, ``budget``, ``band``
+        - ``settings``: ``workflow``, ``generations``, ``real_share``, ``against``, ``test_share``, ``worse``, ``budget``, ``band``
         - ``simulation``: ``replications``, ``rows``, ``subsample`` (whether these are fewer than n)
         - ``first``: ``loss`` of the fit to the real data on the test set, its ``stderr`` for the choice of test rows, ``kappa`` (in the long run of n, the
           loss rises by (ratio - 1) kappa / n) and ``kappa_real`` (the same on the real labels, half of d for log loss)
         - ``ratio``: of excess risk, for the workflow asked for: ``derived`` with the band of one run, ``low`` and ``high``; ``simulated``,
           ``stderr``, ``simulated_low``, ``simulated_high``: experiments in a world in which the first fit is the truth
         - ``workflows``: for each workflow ``name``, ``asked`` (whether it is the one asked for), ``ratio``, ``worth`` (rows that 1,000 are worth),
-          ``rows_read`` and ``rows_stored`` for the last fit; ``derived`` test loss with the band of one run, ``derived_low`` and ``derived_high``;
+          ``rows_read`` by the last fit and ``rows_stored``, carried over to it from earlier generations; ``derived`` test loss with the band of one run, ``derived_low`` and ``derived_high``;
           ``simulated`` with ``stderr``, ``simulated_low``, ``simulated_median``, ``simulated_high`` (a subsample's are rescaled to n rows, and it has no
           band), ``failed``: the share of replications without an estimate; ``worse_derived``, ``worse_simulated``, ``worse_earliest``,
           ``worse_latest``: the generation at which the mean, and the ends of the band, are worse by the share asked for
@@ -202,7 +203,7 @@ def forecast(
     >>> import pandas as pd, collapse
     >>> x = np.random.default_rng(1).standard_normal(400)
     >>> table = pd.DataFrame({"x": x, "y": x + np.random.default_rng(2).standard_normal(400)})
-    >>> answer = collapse.forecast(table, "y", "discard", 5, compare=["augment"])
+    >>> answer = collapse.forecast(table, "y", "discard", 5, against=["augment"])
     >>> answer.document["task"], [row["ratio"][-1] for row in answer.document["workflows"]]
     ({'name': 'continuous', 'guessed': True}, [5.0, 1.463611111111111])
     """
@@ -214,7 +215,7 @@ def forecast(
     check_number(worse, "worse", 0)
     check_number(budget, "budget", 0)
     seed = _seed(seed)
-    names = list(dict.fromkeys([workflow, *compare]))
+    names = list(dict.fromkeys([workflow, *against]))
     plans = {plan.name: plan for plan in (_plan(name, generations) for name in names)}
     tell = _teller(progress)
     if isinstance(data, (str, Path)):
@@ -232,7 +233,7 @@ def forecast(
         "workflow": next(iter(plans)),
         "generations": generations,
         "real_share": None if real_share is None else str(real_share),
-        "compare": list(plans)[1:],
+        "against": list(plans)[1:],
         "test_share": float(test_share),
         "worse": float(worse),
         "budget": float(budget),
@@ -413,11 +414,12 @@ def _affordable(table: Table, plans: Plans, budget: float, ridge: bool) -> tuple
     n, p = table.X.shape
     q = max(len(table.classes) - 1, 1)
     fewest, most = REPLICATIONS["ridge" if ridge else "likelihood"]
+    reads = {name: _read(plan) for name, plan in plans.items()}
 
     def cost(rows: int) -> float:
         seconds = 0.0
-        for k, plan in enumerate(plans.values()):
-            read = rows * sum(_reading(plan, g)[0] for g in range(plan.generations))
+        for k, (name, plan) in enumerate(plans.items()):
+            read = rows * reads[name]
             if ridge:
                 seconds += plan.generations * RIDGE_COST[0] + RIDGE_COST[1] * read * p * q
             else:
@@ -447,12 +449,11 @@ def _part_of(table: Table, rows: int, seed: int) -> Table:
     return replace(table, X=table.X[chosen], y=table.y[chosen], X_test=table.X_test[test], y_test=table.y_test[test])
 
 
-def _reading(plan: Plan | Reservoir, g: int) -> tuple[float, float]:
-    """Rows that fit g (from 0) reads, and rows that are stored for it, as multiples of n."""
+def _read(plan: Plan | Reservoir) -> float:
+    """Rows read by all fits together, as a multiple of n."""
     if isinstance(plan, Reservoir):
-        return 1.0, 1.0
-    used = plan.weight[g] > 0
-    return float((plan.kept[g] * plan.size)[used].sum()), float(plan.size[used].sum())
+        return float(plan.generations)
+    return float(((plan.weight > 0) * plan.kept * plan.size).sum())
 
 
 class _Store:
@@ -565,12 +566,12 @@ def _row(
     name: str, plan: Plan | Reservoir, study: _Study, simulated: Risk | None, first: float, settings: dict[str, Any], seed: int, asked: bool
 ) -> dict[str, Any]:
     law, part = study.law, study.part
-    read, stored = _reading(plan, plan.generations - 1)
+    costs = compare(plan)
     n, bad = len(study.table.y), (1 + settings["worse"]) * first
     limit = derive(plan)
     row: dict[str, Any] = {"name": name, "family": plot.family_of(name), "asked": asked}
     row |= {"ratio": limit.ratio, "worth": 1000 / limit.ratio} if law else {"ratio": None, "worth": None}
-    row |= {"rows_read": round(read * n), "rows_stored": round(stored * n)}
+    row |= {"rows_read": round(float(costs.read[0]) * n), "rows_stored": round(float(costs.stored[0]) * n)}
     columns = (
         "derived",
         "derived_low",
@@ -702,6 +703,8 @@ def _answers(document: dict[str, Any]) -> list[str]:
         )
         if ratio["simulated"] is not None and np.isfinite(ratio["simulated"][-1]):
             said += f" Simulated with {document['simulation']['rows']:,} rows: {ratio['simulated'][-1]:.2f} ± {ratio['stderr'][-1]:.2f}."
+        elif ratio["simulated"] is not None:
+            said += f" Simulated with {document['simulation']['rows']:,} rows its mean does not exist: some runs have no estimate."
         out.append(said)
     loss, low, high, how = _ending(asked)
     if loss is None:
@@ -728,13 +731,13 @@ def _answers(document: dict[str, Any]) -> list[str]:
         for which, (value, other) in picks:
             out.append(
                 f"{which} of the workflows compared that does better is {other['name']}: its loss after {G} generations is {_number(value)} "
-                f"({_signed(value / first['loss'] - 1)}). It stores {other['rows_stored']:,} rows ({_times(other['rows_stored'] / n)} your real "
-                f"ones) and reads {other['rows_read']:,} for the last fit; {name} stores {asked['rows_stored']:,} and reads "
-                f"{asked['rows_read']:,}."
+                f"({_signed(value / first['loss'] - 1)}). It carries {other['rows_stored']:,} rows over to the last fit "
+                f"({_times(other['rows_stored'] / n)} your real ones), which reads {other['rows_read']:,}; {name} carries "
+                f"{asked['rows_stored']:,} over and reads {asked['rows_read']:,}."
             )
     else:
         out.append(
-            f"None of the workflows compared does better than {name}, which stores {asked['rows_stored']:,} rows and reads {asked['rows_read']:,}."
+            f"None of the workflows compared does better than {name}, which carries {asked['rows_stored']:,} rows over to the last fit and reads {asked['rows_read']:,}."
         )
     out.append(
         "Training on the real rows alone keeps the first loss for ever; a workflow matters where synthetic rows cannot be told apart or are wanted."

@@ -77,7 +77,7 @@ def drawings(document: dict[str, Any]) -> dict[str, Drawing]:
     --------
     >>> import pandas as pd, collapse
     >>> table = pd.DataFrame({"x": range(60), "y": [k % 7 + 0.1 * k for k in range(60)]})
-    >>> list(drawings(collapse.forecast(table, "y", "discard", 3, compare=[]).document))
+    >>> list(drawings(collapse.forecast(table, "y", "discard", 3, against=[]).document))
     ['loss', 'ratio', 'workflows']
     """
     out = {"loss": _loss(document)}
@@ -124,10 +124,11 @@ def _loss(document: dict[str, Any]) -> Drawing:
         if np.isfinite(simulated).any():
             plot.plot_simulated(ax, g, simulated, stderr, family=hue)
         ax.axhline(first, color=plot.muted(), linewidth=0.9, linestyle=(0, (1.5, 2)), zorder=1.5)
-        _note(ax, first, "real rows alone", va="top")
+        right = bool(np.nanmax([derived[-1], simulated[-1], -np.inf]) > level)
+        _note(ax, first, "real rows alone", va="top", right=right)
         if level <= ceiling + 0.1 * span:
             ax.axhline(level, color=plot.muted(), linewidth=0.9, linestyle=(0, (5, 3)), zorder=1.5)
-            _note(ax, level, f"{100 * worse:g} % worse", va="bottom")
+            _note(ax, level, f"{100 * worse:g} % worse", va="bottom", right=right)
         ax.set_xlim(1 - 0.02 * G, G + 0.02 * G + 0.1)
         _whole_ticks(ax, G)
         ax.set_xlabel("generation")
@@ -174,7 +175,7 @@ def _ratio(document: dict[str, Any]) -> Drawing:
         if high.max() < 30:
             plot.mark_limit(ax)
         ax.axhline(1, color=plot.muted(), linewidth=0.9, linestyle=(0, (1.5, 2)), zorder=1.5)
-        _note(ax, 1, "real rows alone", va="top")
+        _note(ax, 1, "real rows alone", va="top", right=high.max() > 8)
         ax.set_ylim(0, 1.08 * high.max())
         ax.set_xlim(1 - 0.02 * G, G + 0.02 * G + 0.1)
         _whole_ticks(ax, G)
@@ -307,13 +308,15 @@ def _how(document: dict[str, Any]) -> str:
     return " ".join(said)
 
 
-def _note(ax: Axes, y: float, words: str, va: str) -> None:
+def _note(ax: Axes, y: float, words: str, va: str, right: bool) -> None:
+    """Words on a level line, at the end where the curve is farther from it."""
     ax.annotate(
         words,
-        (0.01, y),
+        (0.985 if right else 0.015, y),
         xycoords=("axes fraction", "data"),
         xytext=(0, 2 if va == "bottom" else -2),
         textcoords="offset points",
+        ha="right" if right else "left",
         va=va,
         fontsize=8,
         color=plot.ink(),
@@ -340,7 +343,7 @@ p, li { max-width: 36em; } li { margin-bottom: 0.45rem; }
 figure { margin: 1.2rem 0; } img { width: 100%; height: auto; display: block; } figcaption { margin-top: 0.4rem; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; color: var(--ink); }
 th, td { text-align: right; padding: 0.35rem 0.6rem; border-bottom: 1px solid var(--rule); white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; } th { vertical-align: bottom; white-space: normal; font-weight: 600; } tr.asked { font-weight: 600; }
+th:first-child, td:first-child { text-align: left; } th { vertical-align: bottom; white-space: normal; overflow-wrap: normal; font-weight: 600; } tr.asked { font-weight: 600; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 0.2rem 1rem; } dt { color: var(--ink); } dd { margin: 0; }
 @media (max-width: 480px) { dl { display: block; } dd { margin: 0 0 0.4rem 0; } }
 """
@@ -449,7 +452,7 @@ def _table(document: dict[str, Any]) -> str:
         + "".join(f'<th scope="col">{name}</th>' for name in head)
         + "</tr></thead><tbody>"
         + "".join(body)
-        + f'</tbody></table></div><p class="small">After {settings["generations"]} generations. Rows are those of the last fit: read by it, and stored for it. '
+        + f'</tbody></table></div><p class="small">After {settings["generations"]} generations. Rows that the last fit reads, and rows carried over to it from earlier generations. '
         "A dash under “worse” means that it is not reached as far as was looked.</p>"
     )
 
