@@ -47,7 +47,9 @@ FEW = 20
 
 COST = {"binary": (10e-9, 0.6e-9), "multiclass": (40e-9, 1e-9), "counts": (20e-9, 0.8e-9), "continuous": (1e-9, 0.0)}
 """Nominal seconds of one fit, for each row and column and for each row and pair of columns."""
-ROW_COST = 60e-9
+FIT_COST = 50e-6
+"""Nominal seconds of any fit."""
+ROW_COST = 150e-9
 """Nominal seconds for each row that is drawn or read by itself."""
 RIDGE_COST = (2e-3, 60e-9)
 """Nominal seconds of one fit of scikit-learn, and for each of its rows, columns and classes."""
@@ -169,19 +171,20 @@ def forecast(
         - ``data``: ``source``, ``target``, ``rows``, ``unlabelled``, ``real_rows`` n, ``test_rows``, ``features``, ``columns`` (of the design),
           ``classes``, ``notes`` (what was done to the data)
         - ``task``: ``name``, ``guessed``
-        - ``model``: ``name``, ``coefficients`` d, ``estimator`` ("maximum likelihood" or "ridge"), ``fallback`` (why not maximum
+        - ``model``: ``name``, ``coefficients``, ``estimator`` ("maximum likelihood" or "ridge"), ``fallback`` (why not maximum
           likelihood, or null), ``loss`` (its name and unit)
         - ``settings``: ``workflow``, ``generations``, ``real_share``, ``against``, ``test_share``, ``worse``, ``budget``, ``band``
         - ``simulation``: ``replications``, ``rows``, ``subsample`` (whether these are fewer than n)
-        - ``first``: ``loss`` of the fit to the real data on the test set, its ``stderr`` for the choice of test rows, ``kappa`` (in the long run of n, the
-          loss rises by (ratio - 1) kappa / n) and ``kappa_real`` (the same on the real labels, half of d for log loss)
+        - ``first``: ``loss`` of the fit to the real data on the test set, its ``stderr`` for the choice of test rows, and ``kappa``: for many rows
+          the loss rises by (ratio - 1) kappa / n; null for ridge
         - ``ratio``: of excess risk, for the workflow asked for: ``derived`` with the band of one run, ``low`` and ``high``; ``simulated``,
           ``stderr``, ``simulated_low``, ``simulated_high``: experiments in a world in which the first fit is the truth
         - ``workflows``: for each workflow ``name``, ``asked`` (whether it is the one asked for), ``ratio``, ``worth`` (rows that 1,000 are worth),
           ``rows_read`` by the last fit and ``rows_stored``, carried over to it from earlier generations; ``derived`` test loss with the band of one run, ``derived_low`` and ``derived_high``;
           ``simulated`` with ``stderr``, ``simulated_low``, ``simulated_median``, ``simulated_high`` (a subsample's are rescaled to n rows, and it has no
-          band), ``failed``: the share of replications without an estimate; ``worse_derived``, ``worse_simulated``, ``worse_earliest``,
-          ``worse_latest``: the generation at which the mean, and the ends of the band, are worse by the share asked for
+          band), ``failed``: the share of replications without an estimate;
+          ``worse``, the generation at which the loss is worse by the share asked for, null where it was not found: ``derived`` and ``simulated``
+          for the mean, and with ``_earliest`` and ``_latest`` for the upper and the lower end of the band
         - ``answers``, ``warnings``: sentences
 
     Raises
@@ -410,7 +413,7 @@ NO_ESTIMATE = {
 
 
 def _affordable(table: Table, plans: Plans, budget: float, ridge: bool) -> tuple[int, int]:
-    """Rows and replications to simulate, by the table of costs: half the rows, and again, until the fewest replications fit in."""
+    """Rows and replications to simulate, by the table of costs: three quarters of the rows, and again, until the fewest replications fit."""
     n, p = table.X.shape
     q = max(len(table.classes) - 1, 1)
     fewest, most = REPLICATIONS["ridge" if ridge else "likelihood"]
@@ -426,13 +429,13 @@ def _affordable(table: Table, plans: Plans, budget: float, ridge: bool) -> tuple
                 linear, square = COST[table.task]
                 by_rows = 0.0 if isinstance(plan, Plan) and plan.reads_whole_batches else ROW_COST * (plan.generations * rows + read)
                 # the workflow asked for is simulated twice
-                seconds += (2 if k == 0 else 1) * (plan.generations * rows * q * p * (linear + square * p) + by_rows)
+                seconds += (2 if k == 0 else 1) * (plan.generations * (FIT_COST + rows * q * p * (linear + square * p)) + by_rows)
         return seconds
 
     rows = n
     least = min(n, max(LEAST_ROWS, 0 if ridge else 5 * p * q))
     while rows > least and (fewest * cost(rows) > budget or (not ridge and rows * p * (p + 1) / 2 > PRODUCTS)):
-        rows = max(-(-rows // 2), least)
+        rows = max(rows * 3 // 4, least)
     return rows, int(np.clip(budget / cost(rows), fewest, most))
 
 

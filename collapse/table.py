@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,7 +79,7 @@ class Table:
 
 
 def read(path: str | Path, target: str) -> pd.DataFrame:
-    """Read a CSV file (separated by comma, semicolon or tab) or a parquet file with a column called `target`.
+    """Read a CSV file (separated by comma, semicolon or tab; with the last two decimals may have commas) or a parquet file with a column called `target`.
 
     Raises
     ------
@@ -105,9 +106,10 @@ def read(path: str | Path, target: str) -> pd.DataFrame:
     else:
         try:
             with path.open(encoding="utf-8-sig") as stream:
-                head = stream.readline()
+                head, first = stream.readline(), stream.readline()
             separator = max(",;\t", key=head.count)
-            frame = pd.read_csv(path, sep=separator, encoding="utf-8-sig", skipinitialspace=True, low_memory=False)
+            decimal = "," if separator != "," and re.search(r"\d,\d", first) else "."
+            frame = pd.read_csv(path, sep=separator, decimal=decimal, encoding="utf-8-sig", skipinitialspace=True, low_memory=False)
         except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
             raise ValueError(f"{path} is no table in CSV (UTF-8, one line for each row): {_first_line(error)}") from error
     frame.columns = [str(name).strip() for name in frame.columns]
