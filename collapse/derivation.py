@@ -117,7 +117,7 @@ def _limit(plan: Plan, exact: bool) -> Risk:
     tables = {"covariance": partial(_limit_covariance, plan, exact), "contributions": partial(_contributions, plan, exact)}
     if plan.recursion and plan.recursion.chain:
         risk = _chain(plan, exact)
-    elif plan.recursion and plan.live <= FRONTIER:
+    elif plan.recursion and (exact or plan.live <= FRONTIER):
         risk = _frontier(plan, exact, 1 / plan.exact_size(exact), 1, 0)
     elif exact:
         risk = np.diag(_forward(plan, True, *_limit_noise(plan, True)))

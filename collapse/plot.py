@@ -195,9 +195,21 @@ def family_of(name: str) -> str:
     --------
     >>> family_of("window(5)"), family_of("fixed_real_share, 10 %"), family_of("two models in turn")
     ('window', 'fixed real share', 'real')
+    >>> family_of("real_and_window(k=3)"), family_of("forgetting(memory=0.9)")
+    ('fixed real share', 'window')
     """
     words = re.sub(r"[_-]", " ", name.lower())
-    return next((family for family in HUES if words.startswith(family)), "real")
+    return next((family for begin, family in _FAMILIES.items() if words.startswith(begin)), "real")
+
+
+_FAMILIES = {family: family for family in HUES if family != "real"} | {
+    "bootstrap": "discard",
+    "mixture": "augment",
+    "reservoir": "subsample",
+    "forgetting": "window",
+    "real and ": "fixed real share",
+    "fresh real": "fixed real share",
+}
 
 
 def panels(figure: Figure, count: int, **options: Any) -> list[Axes]:

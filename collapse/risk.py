@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +27,8 @@ Array = NDArray[np.float64]
 @cache
 def versions() -> dict[str, str]:
     """Versions of Python, numpy, scipy, matplotlib and this package, as installed."""
+    from importlib import metadata  # slow to import, like what other modules import where they need it
+
     names = ("collapse-companion", "numpy", "scipy", "matplotlib")
     return {"python": platform.python_version()} | {name: metadata.version(name) for name in names}
 

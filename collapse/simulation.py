@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import cache
@@ -277,6 +276,8 @@ def _run(
         for size, seed in zip(sizes, seeds, strict=True):
             yield experiment.run(size, seed, keep, covariance)
         return
+    from concurrent.futures import ProcessPoolExecutor
+
     pool = stack.enter_context(ProcessPoolExecutor(min(workers, len(sizes))))
     stack.callback(pool.shutdown, wait=False, cancel_futures=True)
     futures = [pool.submit(experiment.run, size, seed, keep, covariance) for size, seed in zip(sizes, seeds, strict=True)]

@@ -284,7 +284,8 @@ def real_and_window(generations: int, k: int) -> Plan:
     Returns
     -------
     Plan
-        Weight 1 / (1 + min(g - 1, k)) on batch 1 and on each of the last min(g - 1, k) synthetic ones.
+        Weight 1 / (1 + min(g - 1, k)) on batch 1 and on each of the last min(g - 1, k) synthetic ones. The risk ratio tends to
+        2 (k + 1) / (k + 2).
 
     Raises
     ------
