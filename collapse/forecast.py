@@ -318,7 +318,10 @@ class _Study:
         rows, replications = _affordable(table, plans, budget, ridge=False)
         part = _part_of(table, rows, seed)
         more: dict[str, Any] = {"classes": len(table.classes)} if table.task == "multiclass" else {}
-        observed = getattr(models, kind)(part.X, y=part.y, test=(part.X_test, part.y_test), **more)
+        make = getattr(models, kind, None)
+        if make is None:
+            return f"this version of the package has no {name}"
+        observed = make(part.X, y=part.y, test=(part.X_test, part.y_test), **more)
         exists = bool(np.isfinite(observed.truth).all())
         family: Family = Classes(q) if table.classes else Counts()
         dispersion = None
@@ -347,7 +350,7 @@ class _Study:
         if not exists:
             return cls(table, name, LOSSES[table.task], None, rows, 0, None, None, law, law, dispersion)
         beta = theta.reshape(q, p) if table.task == "multiclass" else theta
-        world = getattr(models, kind)(part.X, beta, **{key: value for key, value in more.items() if key == "sigma"})
+        world = make(part.X, beta, **{key: value for key, value in more.items() if key == "sigma"})
         own = law if rows == n else law_of(family, observed.truth, part.X, part.X_test, part.y_test)
         return cls(table, name, LOSSES[table.task], None, rows, replications, observed, world, law, own, dispersion)
 
@@ -818,7 +821,7 @@ def _signed(share: float) -> str:
 
 
 def _times(value: float) -> str:
-    return f"{value:.3g} times"
+    return "as many as" if round(value, 2) == 1 else f"{value:.3g} times"
 
 
 def _count(value: int, what: str) -> str:

@@ -226,7 +226,7 @@ def _workflows(document: dict[str, Any]) -> Drawing:
     level = first * (1 + worse)
     seen = np.concatenate([[first], derived, simulated, low, high])
     seen = seen[np.isfinite(seen)]
-    ceiling = min(seen.max(), 6 * level) if level > 0 else seen.max()
+    ceiling = min(seen.max(), 2 * level) if level > 0 else seen.max()
     span = max(ceiling - seen.min(), 1e-9 * abs(first) + 1e-300)
     y = np.arange(len(order))[::-1]
 
@@ -289,7 +289,8 @@ def _workflows(document: dict[str, Any]) -> Drawing:
         height + 0.2,
         f"Test loss at generation {G} for each workflow, with a bar for single runs; a dotted line marks the loss of the first fit.",
         f"Test loss after {G} generations. Upright strokes: derived. Dots: simulated. Bars: where 90 % of single runs lie. Dotted: the first "
-        f"fit's loss, which training on the real rows alone keeps; dashed, where it is in the picture: {100 * worse:g} % worse.",
+        f"fit's loss, which training on the real rows alone keeps; dashed, where it is in the picture: {100 * worse:g} % worse. An arrow points to a "
+        "loss outside the picture.",
     )
 
 
@@ -486,4 +487,4 @@ def _bullets(sentences: list[str]) -> str:
 
 
 def _safe(words: str) -> str:
-    return text.escape(words)
+    return text.escape(words).replace(" %", "\u00a0%")
