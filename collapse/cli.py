@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from collapse import workflows
+from collapse.comparison import compare
 from collapse.derivation import derive
+from collapse.diagnosis import diagnose
 from collapse.forecast import forecast
 from collapse.risk import Risk
 from collapse.simulation import simulate
@@ -50,6 +52,17 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("-r", "--replications", type=int, default=10_000)
             command.add_argument("--seed", type=int, default=0)
             command.add_argument("--workers", type=int, default=1)
+
+    command = commands.add_parser("diagnose", help="verdict on a workflow, in words", description="Verdict on a workflow, in words.")
+    command.add_argument("workflow", help="such as augment or 'window(k=3)'")
+    command.add_argument("-g", "--generations", type=int, default=50)
+    command.set_defaults(run=_diagnose)
+
+    text = "workflows side by side: risk, rows read, rows stored, real rows bought"
+    command = commands.add_parser("compare", help=text, description=text)
+    command.add_argument("workflows", nargs="+", metavar="WORKFLOW", help="such as augment or 'window(k=3)'")
+    command.add_argument("-g", "--generations", type=int, default=50)
+    command.set_defaults(run=_compare)
 
     text = "what retraining on synthetic data would cost on a table of your own: a report and its numbers"
     command = commands.add_parser("forecast", help=text, description=text)
@@ -90,6 +103,16 @@ def _simulate(options: argparse.Namespace) -> int:
     return _answer(simulate(plan, replications=options.replications, rng=options.seed, workers=options.workers), options)
 
 
+def _diagnose(options: argparse.Namespace) -> int:
+    print(diagnose(workflows.named(options.workflow, options.generations)))
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    print(compare(*(workflows.named(text, options.generations) for text in options.workflows)))
+    return 0
+
+
 def _answer(risk: Risk, options: argparse.Namespace) -> int:
     simulated = risk.replications is not None
     print("generation ratio" + (" stderr" if simulated else ""))
@@ -108,6 +131,7 @@ def _forecast(options: argparse.Namespace) -> int:
     if options.against:
         given["against"] = options.against
     answer = forecast(options.data, options.target, folder=folder, progress=True, **given)
+    folder.mkdir(parents=True, exist_ok=True)
     for sentence in answer.sentences:
         print(sentence)
     for sentence in answer.warnings:
