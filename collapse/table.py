@@ -128,8 +128,8 @@ def check_columns(frame: pd.DataFrame, target: str, name: str) -> None:
             )
         known = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
         raise ValueError(f"{name} has no column {target!r} to be the target; it has {known}.")
-    if names.count(target) > 1:
-        raise ValueError(f"{name} has {names.count(target)} columns called {target!r}; rename all but the target.")
+    if twice := [column for column in names if names.count(column) > 1]:
+        raise ValueError(f"{name} has {names.count(twice[0])} columns called {twice[0]!r}; rename all but one.")
     if not len(frame):
         raise ValueError(f"{name} has a header and no rows.")
     if len(names) < 2:
@@ -170,7 +170,7 @@ def prepare(frame: pd.DataFrame, target: str, task: str | None = None, test_shar
     if not 0 < test_share < 1:
         raise ValueError(f"test_share must lie strictly between 0 and 1; it is {test_share}.")
     notes: list[str] = []
-    frame = frame.reset_index(drop=True)  # messages name rows by their place in the file
+    frame = frame.reset_index(drop=True).rename(columns=str).infer_objects()  # messages name rows by their place in the file
     missing = frame[target].isna().to_numpy()
     if missing.all():
         raise ValueError(f"the target {target!r} has no values at all.")
@@ -257,10 +257,12 @@ def _guess(values: Any, number: Array | None, distinct: int, name: str) -> str:
 def _refuse_mixed(values: Any, what: str) -> None:
     """Refuse a column of text most of which are numbers: it is a column of numbers with something wrong in it."""
     pd = _pandas()
-    if pd.api.types.is_bool_dtype(values) or isinstance(values.dtype, pd.CategoricalDtype):
-        return
+    if not (pd.api.types.is_object_dtype(values) or pd.api.types.is_string_dtype(values)):
+        return  # truth values, categories, dates
     parsed = pd.to_numeric(values, errors="coerce")
     present = values.notna()
+    if present.any() and parsed[present].notna().all():
+        raise ValueError(f"{what} holds numbers written as text; convert them by pandas.to_numeric.")
     if 2 * int(parsed.notna().sum()) > int(present.sum()):
         row = _row(values, (present & parsed.isna()).to_numpy())
         raise ValueError(
@@ -311,10 +313,8 @@ def _designs(frame: pd.DataFrame, train: Any, test: Any) -> tuple[Array, Array, 
                     f"column {name!r} is infinite in row {_row(column, np.isinf(values))}; leave the cell empty, or correct it."
                 )
             kind = numbers
-        elif not (pd.api.types.is_bool_dtype(column) or isinstance(column.dtype, pd.CategoricalDtype)) and column.notna().any():
-            _refuse_mixed(column, f"column {name!r}")
-            kind = texts
         else:
+            _refuse_mixed(column, f"column {name!r}")
             kind = texts
         distinct = column.nunique()
         if not distinct:

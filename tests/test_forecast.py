@@ -207,6 +207,21 @@ def test_classes_keep_their_shares_and_rare_ones_are_fitted() -> None:
     assert made.classes == ("a", "b", "c")
 
 
+def test_other_types_of_columns() -> None:
+    frame = table(60)
+    frame[3] = pd.array([None, *range(59)], dtype="Int64")
+    frame["day"] = pd.date_range("2026-01-01", periods=60)
+    frame["size"] = pd.Categorical(["small", "large", None] * 20)
+    frame["whole"] = frame["age"].round().astype("int8")
+    made = prepare(frame, "y")
+    assert set(made.features) == {"age", "height", "3", "size", "whole"}
+    assert "Column 'day' has a different text in most rows" in " ".join(made.notes)
+    with pytest.raises(ValueError, match=r"column 'age' holds numbers written as text; convert them by pandas.to_numeric."):
+        prepare(frame.astype({"age": str}), "y")
+    with pytest.raises(ValueError, match="has 2 columns called 'age'; rename all but one"):
+        prepare(pd.concat([frame, frame[["age"]]], axis=1), "y")
+
+
 def test_messages_count_rows_as_the_file_does() -> None:
     frame = table(30).astype({"age": object})
     frame.loc[11, "age"] = "?"
