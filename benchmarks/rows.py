@@ -255,6 +255,36 @@ def pair_family(name: str) -> Pair:
     )
 
 
+TEN_CLASSES = collapse.models.Multinomial([j / 55 for j in range(1, 11)])
+
+
+def multinomial_chain(n: int, G: int, rng: np.random.Generator) -> Array:
+    """Squared distances (G,) of one chain of the plain program."""
+    shares = yardsticks.multinomial(TEN_CLASSES.truth, n, G, rng)
+    return np.asarray(((shares - TEN_CLASSES.truth) ** 2).sum(axis=1))
+
+
+def check_multinomial(small: bool) -> str:
+    n, G, R = (50, 5, 200) if small else (FAMILY_ROWS, FAMILY_GENERATIONS, 200)
+    rng = np.random.default_rng(11)
+    errors = np.array([multinomial_chain(n, G, rng) for _ in range(R)])
+    simulated = collapse.simulate(collapse.workflows.augment(G), model=TEN_CLASSES, n=n, replications=25 * R, rng=11)
+    return require_same_mean(errors, simulated.risk, simulated.risk_stderr, f"simulated risks of {G} generations")
+
+
+def pair_multinomial() -> Pair:
+    chains, replications, rng = 20, 10_000, np.random.default_rng(12)
+    plan, n, G = collapse.workflows.augment(FAMILY_GENERATIONS), FAMILY_ROWS, FAMILY_GENERATIONS
+
+    def plain() -> None:
+        for _ in range(chains):
+            multinomial_chain(n, G, rng)
+
+    return speedup(
+        plain, chains * G, partial(collapse.simulate, plan, model=TEN_CLASSES, n=n, replications=replications, rng=12), replications * G
+    )
+
+
 @cache
 def linear() -> tuple[Array, Array, Any]:
     design = diabetes().design
@@ -447,6 +477,16 @@ ROWS: tuple[Row, ...] = (
             f"{FEW}; it averages a stack that grows with every generation, so that the figure grows with G",
         )
         for name, target in {"normal": 4000.0, "poisson": 2000.0, "exponential": 2000.0, "bernoulli": 600.0}.items()
+    ),
+    Row(
+        "multinomial",
+        f"label-by-label simulation of ten classes, n = {FAMILY_ROWS}, G = {FAMILY_GENERATIONS}",
+        PER_FIT,
+        ">=",
+        100.0,
+        check_multinomial,
+        pair_multinomial,
+        f"{FEW}; it counts a stack that grows with every generation, so that the figure grows with G",
     ),
     Row(
         "linear",

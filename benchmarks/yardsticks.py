@@ -59,6 +59,16 @@ FAMILIES: dict[str, Callable[[float, int, Generator], Array]] = {
 }
 
 
+def multinomial(p: Array, n: int, G: int, rng: Generator) -> Array:
+    """Shares (G, d) fitted in one chain under augment: draw n labels, stack all batches, count the stack."""
+    shares = np.empty((G, len(p)))
+    labels = np.empty(0, int)
+    for g in range(G):
+        labels = np.concatenate([labels, rng.choice(len(p), n, p=p)])
+        shares[g] = p = np.bincount(labels, minlength=len(p)) / len(labels)
+    return shares
+
+
 def least_squares(X: Array, beta: Array, sigma: float, G: int, rng: Generator) -> Array:
     """Coefficients (G, p) fitted in one chain under augment: label the design, stack the rows, refit."""
     fits = np.empty((G, X.shape[1]))
