@@ -265,13 +265,13 @@ def _plan(name: str, generations: int) -> Plan | Reservoir:
 
 # --- the study: model, fit and simulations ----------------------------------------------------------------------------------------------
 
-MAXIMUM_LIKELIHOOD = {
-    "binary": ("LogisticRegression", "logistic regression"),
-    "multiclass": ("MultinomialRegression", "multinomial logistic regression"),
-    "counts": ("PoissonRegression", "Poisson regression"),
-    "continuous": ("LinearRegression", "linear regression"),
+MAXIMUM_LIKELIHOOD: dict[str, tuple[Callable[..., Any], str]] = {
+    "binary": (models.LogisticRegression, "logistic regression"),
+    "multiclass": (models.MultinomialRegression, "multinomial logistic regression"),
+    "counts": (models.PoissonRegression, "Poisson regression"),
+    "continuous": (models.LinearRegression, "linear regression"),
 }
-"""For each task the class in `collapse.models` and its name."""
+"""For each task the model and its name."""
 
 LOSSES = {
     "binary": "log loss (nats)",
@@ -312,15 +312,12 @@ class _Study:
     @classmethod
     def _by_likelihood(cls, table: Table, plans: Plans, budget: float, seed: int) -> _Study | str:
         """The study, or why there is no maximum-likelihood estimate."""
-        kind, name = MAXIMUM_LIKELIHOOD[table.task]
+        make, name = MAXIMUM_LIKELIHOOD[table.task]
         X, y, (n, p) = table.X, table.y, table.X.shape
         q = max(len(table.classes) - 1, 1)
         rows, replications = _affordable(table, plans, budget, ridge=False)
         part = _part_of(table, rows, seed)
         more: dict[str, Any] = {"classes": len(table.classes)} if table.task == "multiclass" else {}
-        make = getattr(models, kind, None)
-        if make is None:
-            return f"this version of the package has no {name}"
         observed = make(part.X, y=part.y, test=(part.X_test, part.y_test), **more)
         exists = bool(np.isfinite(observed.truth).all())
         family: Family = Classes(q) if table.classes else Counts()

@@ -436,15 +436,11 @@ def check_schema(document: dict[str, Any]) -> None:
     assert json.loads(json.dumps(document, allow_nan=False)) == document
 
 
-def needs(model: str) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(not hasattr(models, model), reason=f"collapse.models has no {model} yet")
-
-
 TASKS = [
     ("continuous", "linear regression"),
     ("binary", "logistic regression"),
-    pytest.param("multiclass", "multinomial logistic regression", marks=needs("MultinomialRegression")),
-    pytest.param("counts", "Poisson regression", marks=needs("PoissonRegression")),
+    ("multiclass", "multinomial logistic regression"),
+    ("counts", "Poisson regression"),
 ]
 
 
@@ -644,7 +640,6 @@ def test_load_refuses_other_files(tmp_path: Path) -> None:
         collapse.Forecast.load(tmp_path / "b.json")
 
 
-@needs("PoissonRegression")
 def test_counts_that_spread_too_much_are_called_out() -> None:
     rng = np.random.default_rng(6)
     frame = table(300).assign(y=rng.negative_binomial(1, 0.2, 300))
