@@ -233,13 +233,11 @@ class Huber(Location):
         return _clipped_square(self.law, self.k) / self._inside**2
 
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
-        """Newton's method on a decreasing piecewise linear function, halving a bracket where it leaves that."""
+        """Newton's method on a decreasing piecewise linear function, halving a bracket where it leaves that; the middle of several roots."""
         m = weighted_median(rows, weight) if start is None else start[:, 0]
         clip = self.k * self.scale
-        used = weight > 0
-        low, high = (np.asarray(end(np.where(used, rows, pad), axis=1, initial=pad)) for end, pad in ((np.min, np.inf), (np.max, -np.inf)))
-        out = np.empty(len(rows))
-        todo = np.arange(len(rows))
+        low, high = (least(rows, weight > 0) for least in (_least, _greatest))
+        out, todo, given, used = np.empty(len(rows)), np.arange(len(rows)), rows, weight > 0
         m = np.clip(m, low, high)
         while len(todo):
             away = rows - m[:, None]
@@ -248,15 +246,20 @@ class Huber(Location):
             low, high = np.where(pull >= 0, m, low), np.where(pull <= 0, m, high)
             with np.errstate(divide="ignore", invalid="ignore"):
                 new = m + pull / inside
-            new = np.where((new >= low) & (new <= high), new, (low + high) / 2)
+            close = 1e-13 * (abs(m) + clip)
             # a root on a linear piece is reached in one step: the second time the same point comes out, but for rounding
-            done = (abs(new - m) <= 1e-13 * (abs(m) + clip)) | (high - low <= 1e-13 * (abs(m) + clip))
+            done = (abs(new - m) <= close) | (high - low <= close)
+            # an end of the bracket is no progress: from there the next step might lead back
+            new = np.where(done, m, np.where((new > low) & (new < high), new, (low + high) / 2))
             out[todo[done]] = new[done]
             keep = ~done
             if not keep.all():
                 todo, rows, weight, low, high, new = todo[keep], rows[keep], weight[keep], low[keep], high[keep], new[keep]
             m = new
-        return out[:, None]
+        # where no row is within reach, every point between these two is a root
+        below, above = _greatest(given, used & (given <= out[:, None])), _least(given, used & (given > out[:, None]))
+        reach = clip * (1 - 1e-9)
+        return np.where((out - below >= reach) & (above - out >= reach) & np.isfinite(below + above), (below + above) / 2, out)[:, None]
 
     def influence_function(self, rows: Array, theta: Array) -> Array:
         """Rows (R, N) at locations (R, 1): the difference, clipped, over P(|x| < k), (R, N, 1)."""
@@ -450,6 +453,15 @@ def _count(x: Array, bound: Array) -> NDArray[np.int64]:
     """How many of the ascending x (R, N) are at most bound (R, N): (R, N)."""
     # one search for each replication: a batched merge would sort, and cost five times as much
     return np.array([np.searchsorted(row, ends, side="right") for row, ends in zip(x, bound, strict=True)])
+
+
+def _least(rows: Array, used: NDArray[np.bool_]) -> Array:
+    """The least of the used rows (R, N), infinity where there is none: (R,)."""
+    return np.asarray(np.where(used, rows, np.inf).min(axis=1, initial=np.inf))
+
+
+def _greatest(rows: Array, used: NDArray[np.bool_]) -> Array:
+    return -_least(-rows, used)
 
 
 def _clipped_square(law: str, end: float) -> float:

@@ -199,6 +199,20 @@ def test_the_huber_estimate_is_the_root_of_its_equation(k):
         assert m == pytest.approx(root, abs=1e-10)
 
 
+def test_the_huber_estimate_of_few_rows_is_reached():
+    """Steps that lead from one end of the bracket to the other and back, and rows of which none is near the root."""
+    rng = np.random.default_rng(8)
+    model = models.Huber("student")
+    for N in (1, 2, 3, 10):
+        rows = rng.standard_t(3, (30_000, N)) * np.array([1.0, 30.0])[rng.integers(0, 2, (30_000, 1))]
+        m = model.fit(rows, np.ones(rows.shape), None)
+        pull = np.clip(rows - m, -1.345, 1.345).sum(axis=1)
+        assert abs(pull).max() < 1e-10
+        np.testing.assert_allclose(model.fit(rows, np.ones(rows.shape), m + 5), m, atol=1e-9)
+    # no row within reach: any point from -8.655 to 8.655 is a root
+    np.testing.assert_allclose(model.fit(np.array([[-11, -10, 10, 12.0]]), np.ones((1, 4)), np.array([[7.0]])), 0, atol=1e-12)
+
+
 def plain_median_of_pairs(x, w):
     """All pairs, by the plain weighted median."""
     pairs, weight = (x[:, None] + x).ravel() / 2, np.outer(w, w).ravel()
