@@ -710,6 +710,8 @@ def _answers(document: dict[str, Any]) -> list[str]:
             said += f" Simulated with {document['simulation']['rows']:,} rows its mean does not exist: some runs have no estimate."
         out.append(said)
     loss, low, high, how = _ending(asked)
+    if document["simulation"]["subsample"] and asked["derived"] is None:
+        how = f"simulated on {document['simulation']['rows']:,} of the real rows"
     if loss is None:
         out.append(
             f"The loss on the test set starts at {_number(first['loss'])}. After {G} generations of {name} its mean does not exist: "

@@ -175,7 +175,7 @@ def _ratio(document: dict[str, Any]) -> Drawing:
         if high.max() < 30:
             plot.mark_limit(ax)
         ax.axhline(1, color=plot.muted(), linewidth=0.9, linestyle=(0, (1.5, 2)), zorder=1.5)
-        _note(ax, 1, "real rows alone", va="top", right=high.max() > 8)
+        _note(ax, 1, "real rows alone", va="bottom" if high.max() > 8 else "top", right=high.max() > 8)
         ax.set_ylim(0, 1.08 * high.max())
         ax.set_xlim(1 - 0.02 * G, G + 0.02 * G + 0.1)
         _whole_ticks(ax, G)
