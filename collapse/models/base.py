@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Iterator
+from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+
+CELLS: Final = 1 << 15
+"""Replications times rows worked on at once where a fit iterates, so that what it reads again stays in a core's cache."""
 
 
 @runtime_checkable
@@ -66,6 +70,12 @@ class WithDesign(Model, Protocol):
 def replicate(truth: Array, replications: int) -> Array:
     """Return the truth (d,) once for each replication, (R, d), without a copy."""
     return np.broadcast_to(truth, (replications, truth.shape[0]))
+
+
+def parts(replications: int, rows: int) -> Iterator[slice]:
+    """Divide replications of so many rows each into slices of about CELLS cells."""
+    step = max(1, CELLS // max(1, rows))
+    return (slice(r, r + step) for r in range(0, replications, step))
 
 
 class DrawsFromTruth:
