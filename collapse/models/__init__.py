@@ -2,6 +2,7 @@
 
 from collapse.models.adapters import from_estimator
 from collapse.models.base import Model, WithStatistic
+from collapse.models.conformance import check
 from collapse.models.dependent import AR1
 from collapse.models.glm import (
     BradleyTerry,
@@ -70,6 +71,7 @@ __all__ = [
     "Uniform",
     "Verified",
     "WithStatistic",
+    "check",
     "examples",
     "from_estimator",
     "register",
