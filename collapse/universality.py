@@ -50,6 +50,8 @@ class Cell:
         Its ratio to that of generation 1, and the standard error.
     law : ndarray, shape (G,)
         What the simulation is compared with: the exact value at n where the law covers the model and one is known, else the Gaussian limit.
+    exact : bool
+        Whether that is the exact value at n.
     allowance : float
         Relative deviation at the last generation that n being finite explains; 0 where the law's value is exact at n.
     """
@@ -61,6 +63,7 @@ class Cell:
     ratio: Array
     stderr: Array
     law: Array
+    exact: bool
     allowance: float
 
     @property
@@ -255,8 +258,7 @@ def matrix(
             tasks.append((example.name, example.n, model, plan, _replications(plan, model, example, replications), rng))
     cells: dict[tuple[str, str], Cell] = {}
     for (name, _, model, plan, count, _), risks in _run(tasks, workers):
-        law, allowance = _law(plan, of[name], model)
-        cells[name, plan.name] = Cell(of[name], plan.name, count, *risks, law, allowance)
+        cells[name, plan.name] = Cell(of[name], plan.name, count, *risks, *_law(plan, of[name], model))
         if progress is not None:
             progress(len(cells), len(tasks))
     return Matrix(rows, tuple(plan.name for plan in columns), columns[0].generations, cells)
@@ -275,8 +277,10 @@ def _run(tasks: list[_Task], workers: int) -> Iterator[tuple[_Task, tuple[Array,
         try:
             for future in as_completed(futures):
                 yield futures[future], future.result()
-        finally:
+        except BaseException:
+            # an interrupt, or a cell that failed: what has not begun need not
             pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _seed(rng: object) -> int:
@@ -292,15 +296,15 @@ def _simulated(task: _Task) -> tuple[Array, Array, Array]:
     return risk.risk, risk.ratio, risk.stderr
 
 
-def _law(plan: Plan, example: Example, model: Any) -> tuple[Array, float]:
+def _law(plan: Plan, example: Example, model: Any) -> tuple[Array, bool, float]:
     """The law's ratios, and what to allow for: exact at n where the law covers the model and `derive` knows it."""
     if example.covered:
         try:
-            return np.asarray(derive(plan, model=model, n=example.n).ratio), 0.0
+            return np.asarray(derive(plan, model=model, n=example.n).ratio), True, 0.0
         except ValueError:
             # no exact form is known: the limit, and what the example says of finite n
-            return np.asarray(derive(plan).ratio), example.allowance
-    return np.asarray(derive(plan).ratio), example.allowance
+            return np.asarray(derive(plan).ratio), False, example.allowance
+    return np.asarray(derive(plan).ratio), False, example.allowance
 
 
 def _plans(generations: int) -> tuple[Plan, ...]:

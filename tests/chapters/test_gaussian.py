@@ -46,7 +46,7 @@ def test_hodges_under_discard_by_its_closed_form() -> None:
 def test_hodges_at_zero_is_not_regular(name: str) -> None:
     """n = 2500: the mean leaves the window with probability below 1e-3, the allowance is for that."""
     plan = getattr(workflows, name)(6)
-    risk = simulate(plan, model=models.Hodges(0.0, 0.5), n=2500, replications=1500, rng=1)
+    risk = simulate(plan, model=models.Hodges(0.0, 0.5), n=2500, replications=2500, rng=1)
     assert_agree(risk.ratio, risk.stderr, np.array(with_slope(plan, F(1, 2)), float), detects=0.5, allowance=0.01)
     assert abs(risk.ratio[-1] - derive(plan).ratio[-1]) > 6 * risk.stderr[-1]
 
