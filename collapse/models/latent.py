@@ -177,7 +177,8 @@ class PrincipalComponents(DrawsFromTruth):
     truth : ndarray, shape (p (p + 1) / 2,)
         Upper triangle of the true covariance.
     limit_risk : float
-        Half the number of free parameters, p q - q (q - 1) / 2 + 1, to which n times the risk of the first fit tends.
+        Half the number of free parameters, p q - q (q - 1) / 2 + 1, to which n times the risk of the first fit tends where the loadings have
+        full rank.
 
     References
     ----------
