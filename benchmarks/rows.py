@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
+import resource
+import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +18,7 @@ import numpy as np
 import collapse
 from benchmarks import yardsticks
 from benchmarks.yardsticks import Array
+from collapse.table import prepare, read
 
 GENERATIONS = 50
 LINEAR_GENERATIONS = 100
@@ -51,6 +57,8 @@ class Row:
     check: Callable[[bool], str]
     pair: Callable[[], Pair]
     note: str = ""
+    once: bool = False
+    """Whether one pair is enough, without a pair before it to warm up."""
 
     def met(self, figure: float) -> bool:
         return figure >= self.target if self.sense == ">=" else figure <= self.target
@@ -247,6 +255,36 @@ def pair_family(name: str) -> Pair:
     )
 
 
+TEN_CLASSES = collapse.models.Multinomial([j / 55 for j in range(1, 11)])
+
+
+def multinomial_chain(n: int, G: int, rng: np.random.Generator) -> Array:
+    """Squared distances (G,) of one chain of the plain program."""
+    shares = yardsticks.multinomial(TEN_CLASSES.truth, n, G, rng)
+    return np.asarray(((shares - TEN_CLASSES.truth) ** 2).sum(axis=1))
+
+
+def check_multinomial(small: bool) -> str:
+    n, G, R = (50, 5, 200) if small else (FAMILY_ROWS, FAMILY_GENERATIONS, 200)
+    rng = np.random.default_rng(11)
+    errors = np.array([multinomial_chain(n, G, rng) for _ in range(R)])
+    simulated = collapse.simulate(collapse.workflows.augment(G), model=TEN_CLASSES, n=n, replications=25 * R, rng=11)
+    return require_same_mean(errors, simulated.risk, simulated.risk_stderr, f"simulated risks of {G} generations")
+
+
+def pair_multinomial() -> Pair:
+    chains, replications, rng = 20, 10_000, np.random.default_rng(12)
+    plan, n, G = collapse.workflows.augment(FAMILY_GENERATIONS), FAMILY_ROWS, FAMILY_GENERATIONS
+
+    def plain() -> None:
+        for _ in range(chains):
+            multinomial_chain(n, G, rng)
+
+    return speedup(
+        plain, chains * G, partial(collapse.simulate, plan, model=TEN_CLASSES, n=n, replications=replications, rng=12), replications * G
+    )
+
+
 @cache
 def linear() -> tuple[Array, Array, Any]:
     design = diabetes().design
@@ -314,6 +352,47 @@ def check_workers(small: bool) -> str:
 def pair_workers() -> Pair:
     one, two = (seconds(partial(run_workers, workers, False), time.perf_counter) for workers in (1, 2))
     return Pair(one, two, one / two)
+
+
+# --- a table of a million rows --------------------------------------------------------------------------------------------------------
+
+LARGEST_MEMORY = 24 * 2**30
+
+
+@cache
+def user_table(rows: int, columns: int) -> Path:
+    """A CSV of numbers with a label 0 or 1; above 20,000 rows the same covariates are labelled again."""
+    rng, distinct = np.random.default_rng(11), min(rows, 20_000)
+    X = rng.standard_normal((distinct, columns)).round(3)
+    share = 1 / (1 + np.exp(-X @ rng.standard_normal(columns) / np.sqrt(columns)))
+    lines = [",".join(f"{value:.3f}" for value in row) for row in X]
+    path = Path(tempfile.mkdtemp(prefix="collapse-bench-")) / "table.csv"
+    with path.open("w") as stream:
+        stream.write(",".join(f"x{j}" for j in range(columns)) + ",y\n")
+        for _ in range(rows // distinct):
+            stream.writelines(f"{line},{label:d}\n" for line, label in zip(lines, rng.random(distinct) < share, strict=True))
+    atexit.register(shutil.rmtree, path.parent)
+    return path
+
+
+def check_forecast(small: bool) -> str:
+    rows, columns = (400, 4) if small else (40_000, 20)
+    path, budget = user_table(rows, columns), 0.2 if small else 5.0
+    answer = collapse.forecast(path, "y", "discard", 3, against=[], budget=budget, seed=1).document
+    table = prepare(read(path, "y"), "y", seed=1)
+    share = yardsticks.unpenalised().fit(table.X[:, 1:], table.y).predict_proba(table.X_test[:, 1:])[:, 1]
+    loss = -np.log(np.where(table.y_test == 1, share, 1 - share)).mean(keepdims=True)
+    return require_close(loss, np.array([answer["first"]["loss"]]), 1e-6, "first test losses of the forecast and of scikit-learn")
+
+
+def pair_forecast() -> Pair:
+    path = user_table(1_000_000, 50)
+    one_fit = seconds(partial(yardsticks.one_fit, path), time.perf_counter)
+    ours = seconds(partial(collapse.forecast, path, "y"), time.perf_counter)
+    most = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    if most > LARGEST_MEMORY:
+        raise CheckError(f"the forecast and what ran before it took {most / 2**30:.1f} GiB, {LARGEST_MEMORY / 2**30:.0f} allowed.")
+    return Pair(one_fit, ours, ours)
 
 
 # --- the table ------------------------------------------------------------------------------------------------------------------------
@@ -400,6 +479,16 @@ ROWS: tuple[Row, ...] = (
         for name, target in {"normal": 4000.0, "poisson": 2000.0, "exponential": 2000.0, "bernoulli": 600.0}.items()
     ),
     Row(
+        "multinomial",
+        f"label-by-label simulation of ten classes, n = {FAMILY_ROWS}, G = {FAMILY_GENERATIONS}",
+        PER_FIT,
+        ">=",
+        100.0,
+        check_multinomial,
+        pair_multinomial,
+        f"{FEW}; it counts a stack that grows with every generation, so that the figure grows with G",
+    ),
+    Row(
         "linear",
         f"least squares on stacked rows, n = 309, p = 11, G = {LINEAR_GENERATIONS}",
         PER_FIT,
@@ -431,5 +520,16 @@ ROWS: tuple[Row, ...] = (
         check_workers,
         pair_workers,
         "two processes against one, elapsed time; it needs two idle processors",
+    ),
+    Row(
+        "forecast-million",
+        "pandas and scikit-learn: read the same file, one fit, one test loss",
+        "a CSV of 1,000,000 rows and 50 columns",
+        "<=",
+        600.0,
+        check_forecast,
+        pair_forecast,
+        "once; the figure is the forecast's elapsed time in seconds, 24 GiB allowed; 20,000 distinct rows of covariates, labelled 50 times",
+        once=True,
     ),
 )

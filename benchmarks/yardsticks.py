@@ -59,6 +59,16 @@ FAMILIES: dict[str, Callable[[float, int, Generator], Array]] = {
 }
 
 
+def multinomial(p: Array, n: int, G: int, rng: Generator) -> Array:
+    """Shares (G, d) fitted in one chain under augment: draw n labels, stack all batches, count the stack."""
+    shares = np.empty((G, len(p)))
+    labels = np.empty(0, int)
+    for g in range(G):
+        labels = np.concatenate([labels, rng.choice(len(p), n, p=p)])
+        shares[g] = p = np.bincount(labels, minlength=len(p)) / len(labels)
+    return shares
+
+
 def least_squares(X: Array, beta: Array, sigma: float, G: int, rng: Generator) -> Array:
     """Coefficients (G, p) fitted in one chain under augment: label the design, stack the rows, refit."""
     fits = np.empty((G, X.shape[1]))
@@ -111,3 +121,23 @@ def careful_logistic(X: Array, share: Array, G: int, rng: Generator, *, tol: flo
         fits.append(np.append(model.intercept_ - centre @ slope, slope))
         drawn.append(y)
     return np.array(fits), np.array(drawn, float)
+
+
+def one_fit(path: Any) -> float:
+    """Read a table, split it, fit scikit-learn's logistic regression once, and return the log loss on the rest."""
+    import pandas as pd
+    from sklearn.metrics import log_loss
+    from sklearn.model_selection import train_test_split
+
+    frame = pd.read_csv(path)
+    X, X_test, y, y_test = train_test_split(frame.drop(columns="y"), frame["y"], test_size=0.3, random_state=0, stratify=frame["y"])
+    return float(log_loss(y_test, unpenalised().fit(X, y).predict_proba(X_test)))
+
+
+def unpenalised() -> Any:
+    """Standardised columns and logistic regression without a penalty, to the maximum."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(StandardScaler(), LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-9))

@@ -5,6 +5,7 @@ from collapse.closed_forms import ClosedForm, closed_form
 from collapse.comparison import Comparison, compare
 from collapse.derivation import derive
 from collapse.diagnosis import Diagnosis, diagnose
+from collapse.forecast import Forecast, forecast
 from collapse.optimum import Optimum, optimal_weights
 from collapse.plan import Plan
 from collapse.reservoir import Reservoir
@@ -17,6 +18,7 @@ __all__ = [
     "ClosedForm",
     "Comparison",
     "Diagnosis",
+    "Forecast",
     "Optimum",
     "Plan",
     "Reservoir",
@@ -26,6 +28,7 @@ __all__ = [
     "datasets",
     "derive",
     "diagnose",
+    "forecast",
     "models",
     "optimal_weights",
     "simulate",

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import argparse
 import ast
+import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from collapse import workflows
+from collapse.comparison import compare
 from collapse.derivation import derive
+from collapse.diagnosis import diagnose
+from collapse.forecast import forecast
 from collapse.risk import Risk
 from collapse.simulation import simulate
+from collapse.table import TASKS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,6 +53,35 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--seed", type=int, default=0)
             command.add_argument("--workers", type=int, default=1)
 
+    command = commands.add_parser("diagnose", help="verdict on a workflow, in words", description="Verdict on a workflow, in words.")
+    command.add_argument("workflow", help="such as augment or 'window(k=3)'")
+    command.add_argument("-g", "--generations", type=int, default=50)
+    command.set_defaults(run=_diagnose)
+
+    text = "workflows side by side: risk, rows read, rows stored, real rows bought"
+    command = commands.add_parser("compare", help=text, description=text)
+    command.add_argument("workflows", nargs="+", metavar="WORKFLOW", help="such as augment or 'window(k=3)'")
+    command.add_argument("-g", "--generations", type=int, default=50)
+    command.set_defaults(run=_compare)
+
+    text = "what retraining on synthetic data would cost on a table of your own: a report and its numbers"
+    command = commands.add_parser("forecast", help=text, description=text)
+    command.add_argument("data", help="a CSV (comma, semicolon, tab) or parquet file with a header")
+    command.add_argument("--target", required=True, metavar="COLUMN", help="column to predict")
+    command.add_argument("--workflow", default="augment", help="such as augment or 'window(k=3)' (default: augment)")
+    command.add_argument("--real-share", metavar="SHARE", help="short for --workflow 'fixed_real_share(share=SHARE)', such as 1/4")
+    command.add_argument("-g", "--generations", type=int, default=20)
+    command.add_argument("--task", choices=TASKS, help="what the target is (default: guessed, and said)")
+    command.add_argument(
+        "--against", action="append", metavar="WORKFLOW", help="a workflow to compare with; may be repeated (default: six)"
+    )
+    command.add_argument("--test-share", type=float, default=0.3, help="share of the rows kept to test on (default: 0.3)")
+    command.add_argument("--worse", type=float, default=0.1, help="tell when the test loss is worse by this share (default: 0.1)")
+    command.add_argument("--budget", type=float, default=60.0, help="nominal seconds of simulation (default: 60)")
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--folder", help="where report.html and forecast.json go (default: forecasts/NAME-TARGET)")
+    command.set_defaults(run=_forecast)
+
     text = "execute chapters with other parameters, into a folder of their own"
     command = commands.add_parser("rerun", help=text, description=text)
     command.add_argument("chapters", nargs="*", metavar="CHAPTER", help="file name without its ending; none for all")
@@ -68,6 +103,16 @@ def _simulate(options: argparse.Namespace) -> int:
     return _answer(simulate(plan, replications=options.replications, rng=options.seed, workers=options.workers), options)
 
 
+def _diagnose(options: argparse.Namespace) -> int:
+    print(diagnose(workflows.named(options.workflow, options.generations)))
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    print(compare(*(workflows.named(text, options.generations) for text in options.workflows)))
+    return 0
+
+
 def _answer(risk: Risk, options: argparse.Namespace) -> int:
     simulated = risk.replications is not None
     print("generation ratio" + (" stderr" if simulated else ""))
@@ -75,6 +120,23 @@ def _answer(risk: Risk, options: argparse.Namespace) -> int:
         print(f"{g} {ratio}" + (f" {stderr:.3g}" if simulated else ""))
     if options.output:
         print(f"written to {risk.save(options.output)}", file=sys.stderr)
+    return 0
+
+
+def _forecast(options: argparse.Namespace) -> int:
+    name = re.sub(r"[^\w.-]+", "-", f"{Path(options.data).stem}-{options.target}")
+    folder = Path(options.folder) if options.folder else Path("forecasts") / name
+    names = ("workflow", "generations", "real_share", "task", "test_share", "worse", "budget", "seed")
+    given = {name: getattr(options, name) for name in names}
+    if options.against:
+        given["against"] = options.against
+    answer = forecast(options.data, options.target, folder=folder, progress=True, **given)
+    folder.mkdir(parents=True, exist_ok=True)
+    for sentence in answer.sentences:
+        print(sentence)
+    for sentence in answer.warnings:
+        print(f"Caution: {sentence}")
+    print(f"written to {answer.save_html(folder / 'report.html')} and {answer.save(folder / 'forecast.json')}", file=sys.stderr)
     return 0
 
 

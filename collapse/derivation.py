@@ -31,9 +31,10 @@ def derive(plan: Plan | Reservoir, *, model: Any = None, n: int | None = None, e
         The workflow.
     model : model, optional
         Without it: the Gaussian limit, which all regular models share. With it: the exact risk at n, known for the
-        natural exponential families with quadratic variance (in the mean parameter), for least squares on a fixed
-        design where every batch is read whole, for the maximum of a uniform sample where one batch decides, and for
-        selected rows whose mean and variance are polynomials of the fit (a model's `response`).
+        natural exponential families with quadratic variance (in the mean parameter; also for multinomial shares and the
+        mean of a multivariate normal), for least squares on a fixed design where every batch is read whole, for the
+        maximum of a uniform sample where one batch decides, and for selected rows whose mean and variance are polynomials
+        of the fit (a model's `response`).
     n : int, optional
         Rows of real data; required with a model, except that a regression's n is the number of rows of its design.
     exact : bool, optional
@@ -342,10 +343,12 @@ def draw_noise(plan: Plan, n: int, exact: bool = False) -> NDArray[Any]:
 
 
 def _quadratic_variance(plan: Plan | Reservoir, model: Any, n: int, exact: bool) -> Risk:
-    mean, (v0, v1, v2) = model.mean, model.variance_function
-    if exact and not all(isinstance(v, Rational) for v in (mean, v0, v1, v2)):
+    # of a vector of means: the trace of a row's covariance, v0 + v1 sum_j mu_j + v2 |mu|^2
+    mean = model.mean if isinstance(model.mean, tuple) else (model.mean,)
+    v0, v1, v2 = model.variance_function
+    if exact and not all(isinstance(v, Rational) for v in (*mean, v0, v1, v2)):
         raise ValueError(f"exact=True needs rational parameters, and {model!r} holds floats: give int or fractions.Fraction.")
-    V = v0 + v1 * mean + v2 * mean * mean
+    V = v0 + v1 * sum(mean) + v2 * sum(m * m for m in mean)
     if exact:
         # numpy's integers are rational too, and overflow
         V, v2 = (Fraction(int(v.numerator), int(v.denominator)) for v in (V, v2))

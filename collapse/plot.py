@@ -358,6 +358,69 @@ def plot_risk(
     return ax
 
 
+def plot_matrix(
+    rows: Sequence[str],
+    columns: Sequence[str],
+    values: NDArray[np.float64],
+    margins: NDArray[np.float64] | None,
+    distance: NDArray[np.float64],
+    alarm: float,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a table of numbers, each cell shaded by its distance from what was expected.
+
+    Parameters
+    ----------
+    rows, columns : sequence of str, lengths N and M
+        What stands at the left and above; a column takes the hue of the family that it names.
+    values : ndarray, shape (N, M)
+        The numbers; NaN is written as a dash.
+    margins : ndarray, shape (N, M), or None
+        Written behind a plus-minus sign.
+    distance : ndarray, shape (N, M)
+        In standard errors: no shade at 0, more and more up to `alarm`; from there on the cell is inverted. NaN is beyond.
+    alarm : float
+        Standard errors beyond which a cell stands out.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn on.
+    """
+    from matplotlib.patches import Rectangle
+
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        with style(_theme.get()):
+            ax = plt.figure(figsize=(WIDE, 0.6 + 0.2 * len(rows)), layout="constrained").subplots()
+            return plot_matrix(rows, columns, values, margins, distance, alarm, ax)
+    for (i, j), value in np.ndenumerate(values):
+        out = not abs(distance[i, j]) <= alarm
+        shade = 1.0 if out else 0.35 * abs(distance[i, j]) / alarm
+        ax.add_patch(Rectangle((j + 0.01, i + 0.03), 0.98, 0.94, facecolor=ink() if out else muted(), alpha=shade, linewidth=0))
+        text, digits = "\N{EN DASH}", 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+        if np.isfinite(value):
+            text = f"{value:.{digits}f}"
+            if margins is not None and margins[i, j] > 0:
+                text += f" \N{PLUS-MINUS SIGN} {max(margins[i, j], 10.0**-digits):.{digits}f}"
+        ax.text(j + 0.5, i + 0.53, text, ha="center", va="center", fontsize=8, color=ground() if out else ink(), zorder=4)
+    ax.set_xlim(0, len(columns))
+    ax.set_ylim(len(rows), 0)
+    ax.set_yticks(np.arange(len(rows)) + 0.5, rows)
+    ax.set_xticks(np.arange(len(columns)) + 0.5, columns)
+    for tick, name in zip(ax.get_xticklabels(), columns, strict=True):
+        tick.set(color=colour(family_of(name)), fontweight="bold")
+    ax.xaxis.tick_top()
+    ax.tick_params(length=0)
+    ax.grid(visible=False)
+    for side in ax.spines.values():
+        side.set_visible(False)
+    return ax
+
+
 def plot_derived(
     ax: Axes, x: ArrayLike, y: ArrayLike, *, family: str = "real", dash: Any = "-", label: str | None = None, **options: Any
 ) -> Line2D:

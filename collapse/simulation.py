@@ -202,7 +202,8 @@ class _Experiment:
         by_statistic = plan.reads_whole_batches and isinstance(model, WithStatistic)
         design = getattr(model, "design_rows", None)
         if by_statistic and (design is None or not np.any(rows % design)):
-            return cls(plan, model, n, _block(kept_batches * len(model.truth) + FIT_VALUES * (design or 0)), _statistic_path)
+            kept = kept_batches * getattr(model, "statistic_size", len(model.truth))
+            return cls(plan, model, n, _block(kept + FIT_VALUES * (design or 0)), _statistic_path)
         return cls(plan, model, n, _block(4 * int(rows.sum())), _row_path)
 
     def run(self, replications: int, seed: np.random.SeedSequence, keep: bool, covariance: bool) -> _Moments:

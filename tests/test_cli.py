@@ -38,3 +38,14 @@ def test_a_workflow_is_named_with_its_parameters(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out.split()[2:] == ["1", "1", "2", "5/4", "3", "21/16"]
     assert main(["derive", "windo"]) == 2
     assert "there is no workflow called 'windo'; there are discard, augment" in capsys.readouterr().err
+
+
+def test_a_verdict_and_a_comparison(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["diagnose", "window(k=3)", "-g", "20"]) == 0
+    assert capsys.readouterr().out.startswith("window(k=3): collapsing (certified).")
+    assert main(["compare", "discard", "window(k=3)", "-g", "20"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["generation", "discard", "window(k=3)"]
+    assert lines[1].split()[1] == "20"
+    assert main(["compare", "discard", "windo"]) == 2
+    assert "there is no workflow called 'windo'" in capsys.readouterr().err

@@ -1,66 +1,21 @@
-"""Logistic regression on a reused design, by a safeguarded Newton iteration batched over replications."""
+"""Generalised linear models on a reused design, fitted by maximum likelihood; a family is its link, its variance function and its sampler."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from collapse.models.base import Array, DrawsFromTruth, replicate
 from collapse.models.design import check_design, check_vector, example_design, rows_of_design, totals
+from collapse.models.newton import Likelihood, Logistic, LogLink, Multinomial, Probit, blocks, exponential, shares
 from collapse.models.registry import register
+from collapse.plan import check_number, whole
 
-CELLS: Final = 1 << 15
-"""Replications times rows worked on at once: a quarter of a megabyte an array, so that a block stays in a core's cache."""
-
-DECREMENT: Final = 1e-20
-"""Newton decrement, squared and predicted for the next iterate, at which a fit is done: twice what the mean log-likelihood then lacks."""
-
-SEPARATED: Final = 1e-10
-"""Share of misclassified absolute margin below which labels count as separated.
-
-Rounding leaves about 1e-15 of a true zero. An estimate that exists although the share is as small has fitted probabilities within about
-1e-10 of 0 or 1, where a mean statistic in double precision no longer determines it.
-"""
-
-SUSPICION: Final = (8, 12)
-"""Iterations after which a fit that goes on is probably separated and worth a singular value decomposition to show it."""
-
-PATIENCE: Final = 24
-"""Iterations after which a linear programme decides whether an estimate exists, and a search of its own finds it.
-
-Ordinary fits take three to ten.
-"""
-
-ITERATIONS: Final = 1000
-BISECTIONS: Final = 60
-NEGLIGIBLE: Final = 1e-12
-"""Squared decrement that rounding leaves where the Hessian is flat."""
-
-SHORT: Final = 0.1
-SLACK: Final = 2.0
-"""A step is short where the Hessian is off by at most this share over it, e; then exp(3 e) squared is at most the slack."""
-
-RIDGE: Final = 1e-14
-"""Added to the Hessian's diagonal, in coordinates in which the design's own Gram matrix is the identity."""
-
-FLAT: Final = 1e-12
-"""Eigenvalue of the Hessian, in the same coordinates, below which a fit counts as separated though an estimate may exist.
-
-A mean statistic in double precision does not determine the estimate then, and labels drawn from it separate but for a chance of n times as
-much.
-"""
-
-DEPENDENT: Final = 1e-10
-"""Eigenvalue of weighted rows' Gram matrix, in the same coordinates, below which they do not span the columns."""
-
-MANY: Final = 256
-"""Replications from which their systems are solved by one elimination over all of them."""
-
-SURE: Final = 1.0
-"""A Newton step that moves no margin by more than this raises the likelihood: (exp(s) - 1 - s) / s^2 < 1 up to s = 1.79."""
+LARGEST = 1e15
+"""Largest mean of a count that is drawn: beyond it counts are no longer exact."""
 
 
 def probability(theta: Array, X: Array) -> Array:
@@ -109,10 +64,566 @@ def log_loss(theta: Array, X: Array, label: Array) -> Array:
     >>> log_loss(np.array([[0.0], [1000.0]]), X, y)
     array([  0.69314718, 500.        ])
     """
-    return _mean_loss(theta, X, label @ X / X.shape[0])
+    loss = np.empty(theta.shape[0])
+    for block in blocks(theta.shape[0], X.shape[0]):
+        loss[block] = np.add.reduce(Logit().loss(theta[block] @ X.T, label), axis=1)
+    return np.asarray(loss / X.shape[0] - theta @ (label @ X / X.shape[0]))
 
 
-class LogisticRegression(DrawsFromTruth):
+class Family:
+    """Link, variance function and sampler of a generalised linear model with margins x'theta.
+
+    Attributes
+    ----------
+    canonical : bool
+        Whether labels enter the fit through the mean of x y alone; otherwise through their means on each row of the design.
+    predictors : int
+        Margins of a row where labels are classes, K - 1 for K of them; 0 where they are numbers.
+    labels : str
+        What labels must be, in words.
+    """
+
+    canonical: ClassVar[bool] = False
+    predictors: int = 0
+    labels: str = "labels 0 and 1"
+
+    def likelihood(self, X: Array) -> Likelihood:
+        """Return what the iteration maximises on a design."""
+        raise NotImplementedError
+
+    def mean(self, margin: Array) -> Array:
+        """Return the means of labels, (R, n), or the probabilities of all classes, (R, K, n)."""
+        raise NotImplementedError
+
+    def variance(self, mean: Array) -> Array:
+        """Return the variance of a label with a given mean."""
+        raise NotImplementedError
+
+    def sample(self, mean: Array, copies: int, rng: np.random.Generator) -> Array:
+        """Draw the mean over `copies` labels with these means, (R, n); for classes the shares of all but class 0, (R, K - 1, n)."""
+        raise NotImplementedError
+
+    def loss(self, margin: Array, label: Array) -> Array:
+        """Return minus the log-likelihood, without terms that are free of the margin; with a canonical link without label x margin, too."""
+        raise NotImplementedError
+
+    def least(self, label: Array) -> Array | float:
+        """Return the least loss that any margin gives."""
+        return 0.0
+
+    def refuse(self, label: Array) -> Array:
+        """Tell which labels cannot be."""
+        return np.asarray((label != 0) & (label != 1))
+
+
+class Logit(Family):
+    """Labels 0 and 1, p = 1 / (1 + exp(-margin)), variance p (1 - p)."""
+
+    canonical = True
+
+    def likelihood(self, X: Array) -> Likelihood:
+        return Logistic(X)
+
+    def mean(self, margin: Array) -> Array:
+        return _probability(margin)
+
+    def variance(self, mean: Array) -> Array:
+        return mean * (1.0 - mean)
+
+    def sample(self, mean: Array, copies: int, rng: np.random.Generator) -> Array:
+        if copies == 1:
+            # A 53-bit uniform below the probability: exact to 2^-53.
+            return np.less(rng.random(mean.shape), mean).astype(float)
+        return rng.binomial(copies, mean) / copies
+
+    def loss(self, margin: Array, label: Array) -> Array:
+        return _softplus(margin)
+
+
+class NormalLink(Logit):
+    """Labels 0 and 1, p = Phi(margin), variance p (1 - p)."""
+
+    canonical = False
+
+    def likelihood(self, X: Array) -> Likelihood:
+        return Probit(X)
+
+    def mean(self, margin: Array) -> Array:
+        from scipy.special import ndtr
+
+        return np.asarray(ndtr(margin))
+
+    def loss(self, margin: Array, label: Array) -> Array:
+        from scipy.special import log_ndtr
+
+        return np.asarray(-label * log_ndtr(margin) - (1.0 - label) * log_ndtr(-margin))
+
+
+class Counts(Family):
+    """Labels 0, 1, 2, ... with a Poisson law, mean exp(margin), variance equal to it."""
+
+    canonical = True
+    labels = "counts 0, 1, 2, ..."
+
+    def likelihood(self, X: Array) -> Likelihood:
+        return LogLink(X, "Poisson", 1.0, 0.0)
+
+    def mean(self, margin: Array) -> Array:
+        return exponential(margin)
+
+    def variance(self, mean: Array) -> Array:
+        return mean
+
+    def sample(self, mean: Array, copies: int, rng: np.random.Generator) -> Array:
+        return rng.poisson(np.minimum(copies * mean, LARGEST)) / copies
+
+    def loss(self, margin: Array, label: Array) -> Array:
+        return exponential(margin)
+
+    def least(self, label: Array) -> Array | float:
+        return np.asarray(label - _log_times(label))
+
+    def refuse(self, label: Array) -> Array:
+        return np.asarray((label < 0) | (label != np.floor(label)))
+
+
+@dataclass(frozen=True)
+class Overdispersed(Counts):
+    """Labels 0, 1, 2, ... with a negative binomial law of known size, mean exp(margin), variance mean + mean^2 / size."""
+
+    size: float
+    canonical = False
+
+    def likelihood(self, X: Array) -> Likelihood:
+        return LogLink(X, "negative binomial", 1.0, 1.0 / self.size)
+
+    def variance(self, mean: Array) -> Array:
+        return mean + mean**2 / self.size
+
+    def sample(self, mean: Array, copies: int, rng: np.random.Generator) -> Array:
+        # a Poisson law with a gamma mean
+        return rng.poisson(np.minimum(rng.gamma(copies * self.size, mean / self.size), LARGEST)) / copies
+
+    def loss(self, margin: Array, label: Array) -> Array:
+        # log(size + exp(m)) less a part free of the margin
+        return np.asarray((label + self.size) * _softplus(margin - np.log(self.size)) - label * margin)
+
+    def least(self, label: Array) -> Array | float:
+        return np.asarray((label + self.size) * np.log1p(label / self.size) - _log_times(label))
+
+
+@dataclass(frozen=True)
+class Positive(Family):
+    """Positive labels with a gamma law of known shape, mean exp(margin), variance mean^2 / shape."""
+
+    shape: float
+    labels = "positive numbers"
+
+    def likelihood(self, X: Array) -> Likelihood:
+        return LogLink(X, "gamma", 0.0, 1.0)
+
+    def mean(self, margin: Array) -> Array:
+        return exponential(margin)
+
+    def variance(self, mean: Array) -> Array:
+        return mean**2 / self.shape
+
+    def sample(self, mean: Array, copies: int, rng: np.random.Generator) -> Array:
+        # a variate below the smallest number is no zero
+        return np.maximum(rng.gamma(copies * self.shape, mean / (copies * self.shape)), np.finfo(float).tiny)
+
+    def loss(self, margin: Array, label: Array) -> Array:
+        return np.asarray(self.shape * (margin + label * exponential(-margin)))
+
+    def least(self, label: Array) -> Array | float:
+        return np.asarray(self.shape * (1.0 + np.log(label)))
+
+    def refuse(self, label: Array) -> Array:
+        return np.asarray(label <= 0)
+
+
+@dataclass(frozen=True)
+class Classes(Family):
+    """Labels 0, ..., K - 1 with log odds linear in the covariates: margins (R, K - 1, n) against class 0."""
+
+    classes: int
+    canonical = True
+
+    @property
+    def predictors(self) -> int:  # type: ignore[override]
+        return self.classes - 1
+
+    @property
+    def labels(self) -> str:  # type: ignore[override]
+        return f"labels 0, 1, ..., {self.classes - 1}"
+
+    def likelihood(self, X: Array) -> Likelihood:
+        return Multinomial(X, self.classes)
+
+    def mean(self, margin: Array) -> Array:
+        return shares(margin)
+
+    def sample(self, mean: Array, copies: int, rng: np.random.Generator) -> Array:
+        if copies > 1:
+            count = rng.multinomial(copies, np.moveaxis(mean, 1, 2))
+            return np.asarray(np.moveaxis(count, 2, 1)[:, 1:] / copies)
+        # beyond[k] tells whether the class is above k
+        beyond = rng.random((mean.shape[0], 1, mean.shape[2])) >= np.cumsum(mean, axis=1)[:, :-1]
+        drawn = beyond.astype(float)
+        drawn[:, :-1] -= beyond[:, 1:]
+        return drawn
+
+    def loss(self, margin: Array, label: Array) -> Array:
+        top = np.maximum(margin.max(axis=1), 0.0)
+        return np.asarray(top + np.log(np.exp(margin - top[:, None]).sum(axis=1) + np.exp(-top)))
+
+    def refuse(self, label: Array) -> Array:
+        return np.asarray((label < 0) | (label >= self.classes) | (label != np.floor(label)))
+
+
+def _softplus(margin: Array) -> Array:
+    """Return log(1 + exp(margin)) without overflow, max(m, 0) + log(1 + exp(-|m|)); the margin is lost."""
+    tail = np.abs(margin)
+    np.negative(tail, out=tail)
+    np.exp(tail, out=tail)
+    np.log1p(tail, out=tail)
+    np.maximum(margin, 0.0, out=margin)
+    tail += margin
+    return tail
+
+
+def _log_times(label: Array) -> Array:
+    """Return y log y."""
+    return np.asarray(label * np.log(np.where(label > 0, label, 1.0)))
+
+
+class Regression(DrawsFromTruth):
+    """A generalised linear model whose reused design every batch labels again; what the models below share.
+
+    With a canonical link the labels enter the fit through the mean over the batch's rows of x y alone, otherwise through the mean label of
+    each row: whole batches need no rows, their mean statistics average. Real labels are either drawn from a true `beta` in every
+    replication, or observed once and for all as `y`.
+
+    Attributes
+    ----------
+    truth : ndarray, shape (d,)
+        `beta`; with observed labels their maximum-likelihood estimate, NaN where none exists.
+    design_rows : int
+        Rows n of the design.
+    statistic_size : int
+        Numbers in a mean statistic.
+    limit_risk : float
+        n times the risk of the first fit tends to d / 2 (half a squared normal for each coefficient) where the truth is `beta`.
+    """
+
+    def __init__(
+        self,
+        family: Family,
+        X: ArrayLike,
+        beta: ArrayLike | None,
+        y: ArrayLike | None,
+        test: tuple[ArrayLike, ArrayLike] | None,
+    ) -> None:
+        self.X = check_design(X)
+        self.design_rows, columns = self.X.shape
+        if (beta is None) == (y is None):
+            raise ValueError("give either beta (true coefficients) or y (observed labels), and not both.")
+        self.family = family
+        coefficients = columns * max(family.predictors, 1)
+        self.statistic_size = coefficients if family.canonical else self.design_rows
+        self.limit_risk = coefficients / 2
+        self._likelihood = family.likelihood(self.X)
+        self._label: Array | None = None
+        if y is not None:
+            self._label = _check_labels(family, y, self.design_rows, "y")
+            self._statistic = self._summary(self._coded(self._label)[None], self.X)
+            self.truth = self.fit_statistic(self._statistic, None)[0]
+            self.truth.flags.writeable = False
+            self._risk_X, label = (self.X, self._label) if test is None else _check_test(family, test, columns)
+            self._risk_label = self._coded(label)
+            self._least_loss = float(np.mean(family.least(label)))
+        else:
+            if test is not None:
+                raise ValueError("test goes with observed labels y; with a true beta the risk is known without a test set.")
+            if family.predictors:
+                beta = np.ravel(_check_table(beta, family.predictors, columns))
+            self.truth = check_vector(beta, coefficients, "beta")  # type: ignore[arg-type]
+            mean = family.mean(self._margin(self.truth[None], self.X))[0]
+            self._risk_X, self._risk_label = self.X, mean[1:] if family.predictors else mean
+            self._least_loss = 0.0
+        self._risk_statistic = self._summary(self._risk_label[None], self._risk_X)[0]
+        if y is None:
+            self._least_loss = float(self._loss(self.truth[None])[0])
+        if isinstance(self._likelihood, Multinomial) and np.isfinite(self.truth).all():
+            self._likelihood.near(self.truth)
+
+    @property
+    def observed(self) -> Array | None:
+        return self._label
+
+    def __repr__(self) -> str:
+        n, p = self.X.shape
+        more = "".join(f", {key}={value:g}" for key, value in vars(self.family).items())
+        return f"{type(self).__name__}(X {n} x {p}, {'beta' if self._label is None else 'observed y'}{more})"
+
+    def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        """Draw labelled rows of the design.
+
+        Parameters
+        ----------
+        theta : ndarray, shape (R, d)
+            Coefficients to label with.
+        rows : int
+            c n + r rows: c whole copies of the design, then r distinct rows drawn without replacement, afresh for each replication.
+        rng : numpy.random.Generator
+            Source of randomness.
+
+        Returns
+        -------
+        ndarray, shape (R, rows, 2)
+            Index of the row of X, and its label (NaN where theta is).
+        """
+        index = rows_of_design(self.design_rows, theta.shape[0], rows, rng)
+        lost = np.asarray(np.isnan(theta).any(axis=1))
+        mean = self.family.mean(self._margin(np.where(lost[:, None], 0.0, theta), self.X))
+        at = index[:, None] if self.family.predictors else index
+        drawn = self.family.sample(np.take_along_axis(mean, at, axis=-1), 1, rng)
+        label = np.tensordot(np.arange(1.0, drawn.shape[1] + 1), drawn, axes=(0, 1)) if self.family.predictors else drawn
+        return np.stack([index.astype(float), np.where(lost[:, None], np.nan, label)], axis=2)
+
+    def draw_real(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
+        """Draw the real batch: labels from `beta` as `draw` does, or the observed labels as they are.
+
+        Parameters
+        ----------
+        replications : int
+            Number R of replications.
+        rows : int
+            Rows of the batch; n where labels are observed.
+        rng : numpy.random.Generator
+            Source of randomness; unused where labels are observed.
+
+        Returns
+        -------
+        ndarray, shape (R, rows, 2)
+            Index of the row of X, and its label.
+
+        Raises
+        ------
+        ValueError
+            Where labels are observed and `rows` is not n.
+        """
+        if self._label is None:
+            return super().draw_real(replications, rows, rng)
+        self._check_observed(rows)
+        return np.tile(np.column_stack([np.arange(rows, dtype=float), self._label]), (replications, 1, 1))
+
+    def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        """Draw the mean statistic of a batch that labels the whole design rows / n times.
+
+        Parameters
+        ----------
+        theta : ndarray, shape (R, d)
+            Coefficients to label with.
+        rows : int
+            Rows of the batch, a whole multiple of n.
+        rng : numpy.random.Generator
+            Source of randomness.
+
+        Returns
+        -------
+        ndarray, shape (R, k)
+            With a canonical link the mean of x y, otherwise the mean label of each row; NaN where theta is.
+
+        Raises
+        ------
+        ValueError
+            Where `rows` is not a whole multiple of n.
+        """
+        copies, rest = divmod(rows, self.design_rows)
+        if rest or copies < 1:
+            raise ValueError(
+                f"a mean statistic stands for whole copies of the design: rows must be a multiple of {self.design_rows}, not {rows}; "
+                "use draw for other sizes."
+            )
+        statistic = np.empty((theta.shape[0], self.statistic_size))
+        for block in blocks(theta.shape[0], self._likelihood.cells):
+            margin = self._margin(theta[block], self.X)
+            lost = np.isnan(theta[block, 0])
+            missing = np.count_nonzero(lost)
+            if missing:
+                margin[lost] = 0.0
+            statistic[block] = self._summary(self.family.sample(self.family.mean(margin), copies, rng), self.X)
+            if missing:
+                statistic[block][lost] = np.nan
+        return statistic
+
+    def draw_real_statistic(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
+        """Draw the mean statistic of the real batch; observed labels have one value of it.
+
+        Parameters
+        ----------
+        replications : int
+            Number R of replications.
+        rows : int
+            Rows of the batch, a whole multiple of n; n where labels are observed.
+        rng : numpy.random.Generator
+            Source of randomness; unused where labels are observed.
+
+        Returns
+        -------
+        ndarray, shape (R, k)
+            Mean statistic.
+
+        Raises
+        ------
+        ValueError
+            Where `rows` does not fit the design.
+        """
+        if self._label is None:
+            return super().draw_real_statistic(replications, rows, rng)
+        self._check_observed(rows)
+        return np.array(replicate(self._statistic[0], replications))
+
+    def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
+        """Return the maximum-likelihood estimates for mean statistics over the whole design.
+
+        Parameters
+        ----------
+        statistic : ndarray, shape (R, k)
+            Weighted mean over batches of their mean statistics.
+        start : ndarray, shape (R, d), or None
+            Where to begin, such as the last fit; a row of NaN, or None, begins afresh. It changes the time taken, not the answer.
+
+        Returns
+        -------
+        ndarray, shape (R, d)
+            Estimates; NaN where none exists (separation), or where the labels are so nearly separated that a statistic in double precision
+            does not determine it, and where the statistic is NaN.
+
+        Raises
+        ------
+        RuntimeError
+            Where an estimate exists and 1,000 iterations do not reach it.
+        """
+        return self._likelihood.maximise(statistic, None, start)
+
+    def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
+        """Return the weighted maximum-likelihood estimates for labelled rows.
+
+        Parameters
+        ----------
+        rows : ndarray, shape (R, N, 2)
+            Index of the row of X, and its label.
+        weight : ndarray, shape (R, N)
+            Weight of each row, in any unit; 0 is padding, and what stands there is not read.
+        start : ndarray, shape (R, d), or None
+            Where to begin, as in `fit_statistic`.
+
+        Returns
+        -------
+        ndarray, shape (R, d)
+            Estimates; NaN as in `fit_statistic`, where the rows with weight do not span the columns, and where one of their labels is NaN.
+
+        Raises
+        ------
+        RuntimeError
+            Where an estimate exists and 1,000 iterations do not reach it.
+        """
+        read = weight > 0
+        weight = np.where(read, weight, 0.0)
+        rows = np.where(read[:, :, None], rows, 0.0)
+        if self.family.predictors:
+            code = [np.where(np.isnan(rows[:, :, 1]), np.nan, rows[:, :, 1] == k + 1.0) for k in range(self.family.predictors)]
+            each = [totals(self.design_rows, np.stack([rows[:, :, 0], one], axis=2), weight) for one in code]
+            total, count = each[0][0], np.stack([sums for _, sums in each], axis=1)
+        else:
+            total, count = totals(self.design_rows, rows, weight)
+        mean = total.mean(axis=1, keepdims=True)
+        mean[mean == 0] = np.nan
+        statistic = self._summary(count / (mean[:, None] if self.family.predictors else mean), self.X)
+        return self._likelihood.maximise(statistic, total / mean, start)
+
+    def risk(self, theta: Array) -> Array:
+        """Return the risk of each replication's fit.
+
+        Parameters
+        ----------
+        theta : ndarray, shape (R, d)
+            Fitted coefficients.
+
+        Returns
+        -------
+        ndarray, shape (R,)
+            Mean Kullback-Leibler divergence from the truth over the rows of X, or with observed labels half the mean deviance (for classes
+            the mean log loss), in nats; NaN where theta is.
+        """
+        # Both are nonnegative; rounding can leave a divergence a last digit below zero.
+        return np.maximum(self._loss(theta) - self._least_loss, 0.0)
+
+    def influence_function(self, rows: Array, theta: Array) -> Array:
+        """Return the influence of each row on the fit: n times its change with the row's weight.
+
+        Parameters
+        ----------
+        rows : ndarray, shape (R, N, 2)
+            Index of the row of X, and its label.
+        theta : ndarray, shape (R, d)
+            Coefficients, such as the fit to the rows.
+
+        Returns
+        -------
+        ndarray, shape (R, N, d)
+            Inverse mean Hessian of the log-likelihood times the row's score.
+        """
+        index, label = rows[:, :, 0].astype(np.intp), rows[:, :, 1]
+        margin = self._margin(theta, self.X)
+        margin = np.take_along_axis(margin, index[:, None] if self.family.predictors else index, axis=-1)
+        score, curvature = self._likelihood.derivatives(margin, 1.0, self._coded(label))
+        R, N = index.shape
+        if not self.family.predictors:
+            score, curvature = score[:, None], curvature[:, None, None]
+        x = self.X[index]
+        hessian = np.einsum("rabn,rni,rnj->raibj", curvature, x, x, optimize=True).reshape(R, theta.shape[1], -1) / N
+        each = np.einsum("ran,rni->rnai", score, x).reshape(R, N, -1)
+        return np.asarray(np.swapaxes(np.linalg.solve(hessian, np.swapaxes(each, 1, 2)), 1, 2))
+
+    def _margin(self, theta: Array, X: Array) -> Array:
+        q = self.family.predictors
+        margin: Array = (theta.reshape(theta.shape[0], q, X.shape[1]) if q else theta) @ X.T
+        return margin
+
+    def _summary(self, label: Array, X: Array) -> Array:
+        """Return the mean statistic (R, k) of mean labels on each row."""
+        if not self.family.canonical:
+            return label
+        summary: Array = (label @ X).reshape(label.shape[0], self.statistic_size)
+        summary /= X.shape[0]
+        return summary
+
+    def _coded(self, label: Array) -> Array:
+        """Return labels as they enter sums: classes as indicators of all but class 0, (..., K - 1, m)."""
+        q = self.family.predictors
+        return (label[..., None, :] == np.arange(1.0, q + 1)[:, None]).astype(float) if q else label
+
+    def _loss(self, theta: Array) -> Array:
+        X, loss = self._risk_X, np.empty(theta.shape[0])
+        for block in blocks(theta.shape[0], X.shape[0] * max(self.family.predictors, 1)):
+            loss[block] = np.add.reduce(self.family.loss(self._margin(theta[block], X), self._risk_label), axis=1)
+        loss /= X.shape[0]
+        if self.family.canonical:
+            loss -= theta @ self._risk_statistic
+        return loss
+
+    def _check_observed(self, rows: int) -> None:
+        if rows != self.design_rows:
+            raise ValueError(
+                f"observed labels y make one real batch of {self.design_rows} rows, and the plan asks for {rows}; "
+                "use a real batch of size 1."
+            )
+
+
+class LogisticRegression(Regression):
     """Logistic regression by maximum likelihood on a design whose rows every batch labels again.
 
     The labels enter the fit through the mean over the batch's rows of x y alone (the link is canonical), so whole batches need no rows:
@@ -178,509 +689,333 @@ class LogisticRegression(DrawsFromTruth):
         y: ArrayLike | None = None,
         test: tuple[ArrayLike, ArrayLike] | None = None,
     ) -> None:
-        self.X = check_design(X)
-        self.design_rows, columns = self.X.shape
-        if (beta is None) == (y is None):
-            raise ValueError("give either beta (true coefficients) or y (observed labels), and not both.")
-        self.limit_risk = columns / 2
-        self._likelihood = _Likelihood(self.X)
-        self._label: Array | None = None
-        if y is not None:
-            self._label = _check_labels(y, self.design_rows, "y")
-            self._statistic = self._label @ self.X / self.design_rows
-            self.truth = self.fit_statistic(self._statistic[None], None)[0]
-            self.truth.flags.writeable = False
-            self._risk_X, label = (self.X, self._label) if test is None else _check_test(test, columns)
-            self._least_loss = 0.0
-        else:
-            if test is not None:
-                raise ValueError("test goes with observed labels y; with a true beta the risk is known without a test set.")
-            self.truth = check_vector(beta, columns, "beta")  # type: ignore[arg-type]
-            self._risk_X, label = self.X, probability(self.truth[None], self.X)[0]
-            self._least_loss = float(log_loss(self.truth[None], self.X, label)[0])
-        self._risk_statistic = label @ self._risk_X / self._risk_X.shape[0]
-
-    @property
-    def observed(self) -> Array | None:
-        return self._label
-
-    def __repr__(self) -> str:
-        n, p = self.X.shape
-        return f"LogisticRegression(X {n} x {p}, {'beta' if self._label is None else 'observed y'})"
-
-    def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        """Draw labelled rows of the design.
-
-        Parameters
-        ----------
-        theta : ndarray, shape (R, p)
-            Coefficients to label with.
-        rows : int
-            c n + r rows: c whole copies of the design, then r distinct rows drawn without replacement, afresh for each replication.
-        rng : numpy.random.Generator
-            Source of randomness.
-
-        Returns
-        -------
-        ndarray, shape (R, rows, 2)
-            Index of the row of X, and its label (NaN where theta is).
-        """
-        index = rows_of_design(self.design_rows, theta.shape[0], rows, rng)
-        share = np.take_along_axis(probability(theta, self.X), index, axis=1)
-        label = np.where(np.isnan(share), np.nan, rng.random(share.shape) < share)
-        return np.stack([index.astype(float), label], axis=2)
-
-    def draw_real(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
-        """Draw the real batch: labels from `beta` as `draw` does, or the observed labels as they are.
-
-        Parameters
-        ----------
-        replications : int
-            Number R of replications.
-        rows : int
-            Rows of the batch; n where labels are observed.
-        rng : numpy.random.Generator
-            Source of randomness; unused where labels are observed.
-
-        Returns
-        -------
-        ndarray, shape (R, rows, 2)
-            Index of the row of X, and its label.
-
-        Raises
-        ------
-        ValueError
-            Where labels are observed and `rows` is not n.
-        """
-        if self._label is None:
-            return super().draw_real(replications, rows, rng)
-        self._check_observed(rows)
-        return np.tile(np.column_stack([np.arange(rows, dtype=float), self._label]), (replications, 1, 1))
-
-    def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        """Draw the mean of x y over a batch that labels the whole design rows / n times.
-
-        Parameters
-        ----------
-        theta : ndarray, shape (R, p)
-            Coefficients to label with.
-        rows : int
-            Rows of the batch, a whole multiple of n.
-        rng : numpy.random.Generator
-            Source of randomness.
-
-        Returns
-        -------
-        ndarray, shape (R, p)
-            Mean statistic; NaN where theta is.
-
-        Raises
-        ------
-        ValueError
-            Where `rows` is not a whole multiple of n.
-        """
-        copies, rest = divmod(rows, self.design_rows)
-        if rest or copies < 1:
-            raise ValueError(
-                f"a mean statistic stands for whole copies of the design: rows must be a multiple of {self.design_rows}, not {rows}; "
-                "use draw for other sizes."
-            )
-        statistic = np.empty(theta.shape)
-        for block in _blocks(theta.shape[0], self.design_rows):
-            share = probability(theta[block], self.X)
-            lost = np.isnan(share[:, 0])
-            if copies == 1:
-                # A 53-bit uniform below the probability: exact to 2^-53.
-                count = np.less(rng.random(share.shape), share).astype(float)
-            else:
-                share[lost] = 0.5
-                count = rng.binomial(copies, share) / copies
-            statistic[block] = count @ self.X
-            if np.count_nonzero(lost):
-                statistic[block][lost] = np.nan
-        statistic /= self.design_rows
-        return statistic
-
-    def draw_real_statistic(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
-        """Draw the mean statistic of the real batch; observed labels have one value of it.
-
-        Parameters
-        ----------
-        replications : int
-            Number R of replications.
-        rows : int
-            Rows of the batch, a whole multiple of n; n where labels are observed.
-        rng : numpy.random.Generator
-            Source of randomness; unused where labels are observed.
-
-        Returns
-        -------
-        ndarray, shape (R, p)
-            Mean of x y.
-
-        Raises
-        ------
-        ValueError
-            Where `rows` does not fit the design.
-        """
-        if self._label is None:
-            return super().draw_real_statistic(replications, rows, rng)
-        self._check_observed(rows)
-        return np.array(replicate(self._statistic, replications))
-
-    def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
-        """Return the maximum-likelihood estimates for mean statistics over the whole design.
-
-        Parameters
-        ----------
-        statistic : ndarray, shape (R, p)
-            Weighted mean over batches of the mean of x y.
-        start : ndarray, shape (R, p), or None
-            Where to begin, such as the last fit; a row of NaN, or None, begins at zero. It changes the time taken, not the answer.
-
-        Returns
-        -------
-        ndarray, shape (R, p)
-            Estimates; NaN where none exists (separation), or where the labels are so nearly separated that a statistic in double precision
-            does not determine it, and where the statistic is NaN.
-
-        Raises
-        ------
-        RuntimeError
-            Where an estimate exists and 1,000 iterations do not reach it.
-        """
-        return self._likelihood.maximise(statistic, None, start)
-
-    def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
-        """Return the weighted maximum-likelihood estimates for labelled rows.
-
-        Parameters
-        ----------
-        rows : ndarray, shape (R, N, 2)
-            Index of the row of X, and its label.
-        weight : ndarray, shape (R, N)
-            Weight of each row, in any unit; 0 is padding, and what stands there is not read.
-        start : ndarray, shape (R, p), or None
-            Where to begin, as in `fit_statistic`.
-
-        Returns
-        -------
-        ndarray, shape (R, p)
-            Estimates; NaN as in `fit_statistic`, where the rows with weight do not span the columns, and where one of their labels is NaN.
-
-        Raises
-        ------
-        RuntimeError
-            Where an estimate exists and 1,000 iterations do not reach it.
-        """
-        read = weight > 0
-        weight = np.where(read, weight, 0.0)
-        total, count = totals(self.design_rows, np.where(read[:, :, None], rows, 0.0), weight)
-        mean = total.mean(axis=1, keepdims=True)
-        mean[mean == 0] = np.nan
-        return self._likelihood.maximise(count / mean @ self.X / self.design_rows, total / mean, start)
-
-    def risk(self, theta: Array) -> Array:
-        """Return the risk of each replication's fit.
-
-        Parameters
-        ----------
-        theta : ndarray, shape (R, p)
-            Fitted coefficients.
-
-        Returns
-        -------
-        ndarray, shape (R,)
-            Mean Kullback-Leibler divergence from the truth over the rows of X, or with observed labels the mean log loss, in nats; NaN
-            where theta is.
-        """
-        # Both are nonnegative; rounding can leave a divergence a last digit below zero.
-        return np.maximum(_mean_loss(theta, self._risk_X, self._risk_statistic) - self._least_loss, 0.0)
-
-    def _check_observed(self, rows: int) -> None:
-        if rows != self.design_rows:
-            raise ValueError(
-                f"observed labels y make one real batch of {self.design_rows} rows, and the plan asks for {rows}; "
-                "use a real batch of size 1."
-            )
+        super().__init__(Logit(), X, beta, y, test)
 
 
-class _Likelihood:
-    """The logistic log-likelihood of one design, in coordinates in which the design's columns are orthonormal.
+class ProbitRegression(Regression):
+    """Probit regression by maximum likelihood on a design whose rows every batch labels again: p = Phi(x'beta).
 
-    With rows q and probabilities p = (1 + tanh(q'theta / 2)) / 2 a replication's data are its target, the weighted mean of q (y - 1/2); the
-    gradient of the mean log-likelihood is target - mean of q (p - 1/2), and minus the Hessians of all replications are one matrix product,
-    of p (1 - p) with the products of pairs of columns. Hessians are kept as upper triangles by rows, (p (p + 1) / 2, R).
+    Parameters
+    ----------
+    X, beta, y, test
+        As in `LogisticRegression`.
+
+    Raises
+    ------
+    ValueError
+        As there.
+
+    Notes
+    -----
+    The link is not canonical, so that the statistic of a batch is the mean label of each row. Labels have an estimate exactly where they
+    have one in logistic regression.
+
+    Examples
+    --------
+    >>> X = np.column_stack([np.ones(400), np.linspace(-1, 1, 400)])
+    >>> model = ProbitRegression(X, beta=[0.3, 0.6])
+    >>> model.fit_statistic(model.draw_real_statistic(3, 400, np.random.default_rng(0)), None).shape
+    (3, 2)
     """
 
-    def __init__(self, X: Array) -> None:
-        n, columns = X.shape
-        basis, triangle = np.linalg.qr(X)
-        self.design = basis * np.sqrt(n)
-        self.from_original = triangle / np.sqrt(n)
-        self.to_original: Array = np.linalg.inv(self.from_original)
-        self.half_design, self.half_mean = 0.5 * self.design, 0.5 * self.design / n
-        self.half_total = self.half_mean.sum(axis=0)
-        first, second = np.triu_indices(columns)
-        self.products = (self.design[:, first] * self.design[:, second]).T / n
-        self.quarter_products = 0.25 * self.products
-        self.ridge = RIDGE * (first == second)[:, None]
-        self.entry = np.empty((columns, columns), dtype=np.intp)
-        self.entry[first, second] = self.entry[second, first] = np.arange(first.size)
-        self.reach = float(np.sqrt((self.design**2).sum(axis=1).max()))
-        self.steep = (float(np.log(4.0 * FLAT)) / self.reach) ** 2
+    def __init__(
+        self,
+        X: ArrayLike,
+        beta: ArrayLike | None = None,
+        *,
+        y: ArrayLike | None = None,
+        test: tuple[ArrayLike, ArrayLike] | None = None,
+    ) -> None:
+        super().__init__(NormalLink(), X, beta, y, test)
 
-    def maximise(self, statistic: Array, weight: Array | None, start: Array | None) -> Array:
-        """Return the maximiser for each replication, in the original coordinates.
 
-        `statistic` (R, p) holds weighted means of x y, `weight` (R, n) the rows' weights with mean 1, or None where all are 1.
+class PoissonRegression(Regression):
+    """Poisson regression with a logarithmic link, by maximum likelihood on a design whose rows every batch labels again.
+
+    Parameters
+    ----------
+    X, beta, y, test
+        As in `LogisticRegression`; labels are counts 0, 1, 2, ...
+
+    Raises
+    ------
+    ValueError
+        As there.
+
+    Notes
+    -----
+    No estimate exists where some direction lowers the means of rows whose counts are all zero and moves no other: those means then want to
+    be zero. With observed counts risk is half the mean deviance.
+
+    Examples
+    --------
+    >>> X = np.column_stack([np.ones(100), np.linspace(-1, 1, 100)])
+    >>> model = PoissonRegression(X, beta=[1.0, 0.5])
+    >>> model.fit_statistic(model.draw_real_statistic(3, 100, np.random.default_rng(0)), None).shape
+    (3, 2)
+    >>> PoissonRegression(X, y=np.zeros(100)).truth
+    array([nan, nan])
+    """
+
+    def __init__(
+        self,
+        X: ArrayLike,
+        beta: ArrayLike | None = None,
+        *,
+        y: ArrayLike | None = None,
+        test: tuple[ArrayLike, ArrayLike] | None = None,
+    ) -> None:
+        super().__init__(Counts(), X, beta, y, test)
+
+
+class GammaRegression(Regression):
+    """Gamma regression with a logarithmic link and a known shape, by maximum likelihood on a design that every batch labels again.
+
+    Parameters
+    ----------
+    X, beta, y, test
+        As in `LogisticRegression`; labels are positive.
+    shape : float
+        Shape of the labels' law; their coefficient of variation is 1 / sqrt(shape). The fit does not depend on it.
+
+    Raises
+    ------
+    ValueError
+        As there, and where the shape is not positive.
+
+    Notes
+    -----
+    Positive labels always have an estimate. Mean labels of each row are enough for it: the likelihood knows the labels' logarithms only in
+    terms that are free of the coefficients.
+
+    Examples
+    --------
+    >>> X = np.column_stack([np.ones(100), np.linspace(-1, 1, 100)])
+    >>> model = GammaRegression(X, beta=[1.0, 0.5], shape=2)
+    >>> model.fit_statistic(model.draw_real_statistic(3, 100, np.random.default_rng(0)), None).shape
+    (3, 2)
+    """
+
+    def __init__(
+        self,
+        X: ArrayLike,
+        beta: ArrayLike | None = None,
+        *,
+        shape: float = 1.0,
+        y: ArrayLike | None = None,
+        test: tuple[ArrayLike, ArrayLike] | None = None,
+    ) -> None:
+        check_number(shape, "shape", 0)
+        super().__init__(Positive(float(shape)), X, beta, y, test)
+
+
+class NegativeBinomialRegression(Regression):
+    """Negative binomial regression with a logarithmic link and a known dispersion, on a design that every batch labels again.
+
+    Parameters
+    ----------
+    X, beta, y, test
+        As in `LogisticRegression`; labels are counts 0, 1, 2, ...
+    size : float
+        Inverse of the dispersion: a label with mean mu has variance mu + mu^2 / size.
+
+    Raises
+    ------
+    ValueError
+        As there, and where the size is not positive.
+
+    Notes
+    -----
+    The link is not canonical, so that the statistic of a batch is the mean label of each row. An estimate exists exactly where one exists in
+    Poisson regression.
+
+    Examples
+    --------
+    >>> X = np.column_stack([np.ones(100), np.linspace(-1, 1, 100)])
+    >>> model = NegativeBinomialRegression(X, beta=[1.0, 0.5], size=3)
+    >>> model.fit_statistic(model.draw_real_statistic(3, 100, np.random.default_rng(0)), None).shape
+    (3, 2)
+    """
+
+    def __init__(
+        self,
+        X: ArrayLike,
+        beta: ArrayLike | None = None,
+        *,
+        size: float = 1.0,
+        y: ArrayLike | None = None,
+        test: tuple[ArrayLike, ArrayLike] | None = None,
+    ) -> None:
+        check_number(size, "size", 0)
+        super().__init__(Overdispersed(float(size)), X, beta, y, test)
+
+
+class MultinomialRegression(Regression):
+    """Multinomial logistic regression by maximum likelihood on a design whose rows every batch labels again.
+
+    Parameters
+    ----------
+    X, test
+        As in `LogisticRegression`.
+    beta : array_like, shape (K - 1, p), optional
+        True coefficients: row k - 1 holds the log odds of class k against class 0, the reference.
+    y : array_like, shape (n,), optional
+        Observed classes 0, ..., K - 1.
+    classes : int, optional
+        Number K of classes; with `beta` it is known, with `y` it is one more than the largest label unless it is given.
+
+    Attributes
+    ----------
+    truth : ndarray, shape ((K - 1) p,)
+        Coefficients, class by class.
+
+    Raises
+    ------
+    ValueError
+        As in `LogisticRegression`, and where there are fewer than two classes.
+
+    Notes
+    -----
+    No estimate exists where the classes are separated, completely or quasi-completely; a class that no row has is enough. Linear systems
+    are solved by conjugate gradients, so that ten classes and some hundreds of columns are within reach.
+
+    Examples
+    --------
+    >>> X = np.column_stack([np.ones(300), np.linspace(-1, 1, 300)])
+    >>> model = MultinomialRegression(X, beta=[[0.3, 0.5], [-0.2, 1.0]])
+    >>> model.fit_statistic(model.draw_real_statistic(5, 300, np.random.default_rng(0)), None).shape
+    (5, 4)
+    """
+
+    def __init__(
+        self,
+        X: ArrayLike,
+        beta: ArrayLike | None = None,
+        *,
+        y: ArrayLike | None = None,
+        test: tuple[ArrayLike, ArrayLike] | None = None,
+        classes: int | None = None,
+    ) -> None:
+        if classes is None:
+            known = np.size(beta, 0) if np.ndim(beta) == 2 else 0  # type: ignore[arg-type]
+            classes = 1 + (known if y is None else int(np.nanmax(np.asarray(y, dtype=float), initial=0.0)))
+        if whole(classes, "classes", "values of the label") < 2:
+            raise ValueError("labels must have at least two classes; give beta as a table (K - 1, p), or y with classes 0, ..., K - 1.")
+        super().__init__(Classes(classes), X, beta, y, test)
+
+
+class BradleyTerry(Regression):
+    """Ranking from paired comparisons: item i beats item j with log odds strength_i - strength_j.
+
+    Each batch plays the schedule of comparisons again; the fit is the logistic regression of their results on the differences of items, by
+    maximum likelihood [1]_. Item 0 is the reference with strength 0. The design has a row for each single comparison, so that n is their
+    number.
+
+    Parameters
+    ----------
+    strength : array_like, shape (m,), optional
+        True strengths of the items, on the scale of log odds; only differences matter.
+    pairs : array_like of int, shape (k, 2)
+        Pairs of items that meet.
+    times : int or array_like of int, shape (k,), optional
+        How often each pair meets. Default: once.
+    wins : array_like of int, shape (k,), optional
+        In place of `strength`: how often the first of each pair won in the observed, real data.
+
+    Attributes
+    ----------
+    truth : ndarray, shape (m - 1,)
+        Strengths of the items 1, ..., m - 1 less that of item 0.
+
+    Raises
+    ------
+    ValueError
+        Where not exactly one of `strength` and `wins` is given, items are compared with themselves, or the comparisons leave groups of
+        items that never meet.
+
+    Notes
+    -----
+    An estimate exists exactly where no group of items has won all its comparisons with the others (Ford's condition [2]_).
+
+    References
+    ----------
+    .. [1] R. A. Bradley and M. E. Terry, "Rank analysis of incomplete block designs", Biometrika 39 (1952).
+    .. [2] L. R. Ford, "Solution of a ranking problem from binary comparisons", American Mathematical Monthly 64 (1957).
+
+    Examples
+    --------
+    >>> model = BradleyTerry([0.0, 0.5, 1.0], pairs=[(0, 1), (0, 2), (1, 2)], times=40)
+    >>> model.design_rows
+    120
+    >>> model.strength(model.truth[None])
+    array([[-0.5,  0. ,  0.5]])
+    """
+
+    def __init__(
+        self,
+        strength: ArrayLike | None = None,
+        *,
+        pairs: ArrayLike,
+        times: ArrayLike = 1,
+        wins: ArrayLike | None = None,
+    ) -> None:
+        if (strength is None) == (wins is None):
+            raise ValueError("give either strength (of the true items) or wins (observed results), and not both.")
+        meet, often = _check_schedule(pairs, times, None if strength is None else np.size(strength))
+        if strength is not None:
+            strength = check_vector(strength, int(meet.max()) + 1, "strength")
+        sign = np.zeros((len(meet), int(meet.max()) + 1))
+        sign[np.arange(len(meet)), meet[:, 0]], sign[np.arange(len(meet)), meet[:, 1]] = 1.0, -1.0
+        y = None
+        if wins is not None:
+            won = check_vector(wins, len(meet), "wins")
+            if np.any((won < 0) | (won > often) | (won != np.floor(won))):
+                raise ValueError("wins must be whole numbers between 0 and times: how often the first item of each pair won.")
+            y = np.concatenate([np.arange(k) < w for k, w in zip(often, won, strict=True)]).astype(float)
+        self.pairs, self.times = meet, often
+        super().__init__(Logit(), np.repeat(sign[:, 1:], often, axis=0), None if strength is None else strength[1:] - strength[0], y, None)
+
+    def strength(self, theta: Array) -> Array:
+        """Return the strengths of all items, with sum zero.
+
+        Parameters
+        ----------
+        theta : ndarray, shape (R, m - 1)
+            Strengths relative to item 0.
+
+        Returns
+        -------
+        ndarray, shape (R, m)
+            Strengths on the scale of log odds.
         """
-        target = statistic @ self.to_original - (self.half_total if weight is None else weight @ self.half_mean)
-        answer = np.full(target.shape, np.nan)
-        theta = np.zeros(target.shape) if start is None else start @ self.from_original.T
-        theta[~np.isfinite(theta)] = 0.0
-        usable = np.isfinite(target).all(axis=1)
-        if weight is not None:
-            usable[usable] = ~_singular(self._gram(weight[usable], self.products), DEPENDENT, self.entry)
-        row = np.flatnonzero(usable)
-        if not row.size:
-            return answer
-        theta, target, weight = theta[row], target[row], _take(weight, row)
-        hessian = np.empty((self.products.shape[0], row.size))
-        gradient, step = np.empty(theta.shape), np.zeros(theta.shape)
-        decrement, moved = np.zeros(row.size), np.zeros(row.size)
-        fresh: NDArray[np.bool_] = np.ones(row.size, dtype=bool)
-        for iteration in range(PATIENCE + 1):
-            for block in _blocks(row.size, self.design.shape[0]):
-                signed, gradient[block] = self._evaluate(theta[block], target[block], _take(weight, block))
-                long = moved[block] > SURE
-                if np.count_nonzero(long):
-                    # The slope at the end of the step is negative: the gradient has turned against it. Halve the step until it turns no
-                    # more, or is short enough to raise the likelihood for sure. A small overshoot is let pass: it mostly saves an
-                    # iteration.
-                    back = np.flatnonzero(long) + block.start
-                    while back.size:
-                        back = back[(np.vecdot(step[back], gradient[back]) < -0.5 * decrement[back]) & (moved[back] > SURE)]
-                        step[back] *= 0.5
-                        decrement[back] *= 0.5
-                        moved[back] *= 0.5
-                        theta[back] -= step[back]
-                        fresh[back] = True
-                        signed[back - block.start], gradient[back] = self._evaluate(theta[back], target[back], _take(weight, back))
-                new = fresh[block]
-                if np.count_nonzero(new) == new.size:
-                    hessian[:, block] = self._hessian(signed, _take(weight, block))
-                elif np.count_nonzero(new):
-                    inside = np.flatnonzero(new)
-                    hessian[:, inside + block.start] = self._hessian(signed[inside], _take(weight, inside + block.start))
-            moved[fresh] = 0.0
-            step = _solve(hessian, gradient, self.entry)
-            decrement = np.vecdot(step, gradient)
-            # A Hessian seen from a point that differs by at most s in every margin is within a factor exp(s) of the one there. Averaged
-            # over this step, that bounds the next decrement by e exp(3 e) times this one: the evaluation that would only confirm
-            # convergence is saved.
-            length = self.reach * np.sqrt(np.vecdot(step, step))
-            inexact = moved + 0.5 * length
-            predicted = SLACK * decrement * inexact * inexact
-            # On separated labels, wherever theta is, a Newton step moves some margin by at least 1: a short step proves that an estimate
-            # exists.
-            stay = (predicted > DECREMENT) | (inexact > SHORT)
-            theta += step
-            if np.count_nonzero(stay) < row.size:
-                done = np.flatnonzero(~stay)
-                answer[row[done]] = self._determined(theta[done], hessian, done)
-                if done.size == row.size:
-                    break
-            moved += length
-            # One more step with the Hessian at hand costs less than a new one where it is sure to be the last.
-            fresh = predicted * moved * moved > DECREMENT
-            if iteration == 0 and np.count_nonzero(decrement > 1.0):
-                # At zero no labels have a decrement above 1: a start with a larger one, near 0 and 1 on the wrong side, is worse than none.
-                lost = decrement > 1.0
-                theta[lost], step[lost] = 0.0, 0.0
-            if iteration > 2:
-                stay[stay] = ~self._separates(theta[stay], target[stay], _take(weight, stay))
-                if iteration in SUSPICION and np.count_nonzero(stay):
-                    stay[stay] = ~self._separates(self._runaway(step[stay]), target[stay], _take(weight, stay))
-                if iteration == PATIENCE:
-                    stay[stay] = ~self._proved_separated(target[stay], _take(weight, stay))
-                    for hard in np.flatnonzero(stay):
-                        one = slice(hard, hard + 1)
-                        found, curvature = self._search(target[one], _take(weight, one))
-                        answer[row[hard]] = self._determined(found, curvature, np.zeros(1, dtype=np.intp))[0]
-                    break
-            if not np.count_nonzero(stay):
-                break
-            if np.count_nonzero(stay) < row.size:
-                row, theta, target, weight, hessian = row[stay], theta[stay], target[stay], _take(weight, stay), hessian[:, stay]
-                gradient, step, decrement, moved, fresh = gradient[stay], step[stay], decrement[stay], moved[stay], fresh[stay]
-        fitted: Array = answer @ self.to_original.T
-        return fitted
+        every = np.concatenate([np.zeros((len(theta), 1)), theta], axis=1)
+        return np.asarray(every - every.mean(axis=1, keepdims=True))
 
-    def _search(self, target: Array, weight: Array | None) -> tuple[Array, Array]:
-        """Return the maximiser (1, p) of one replication and minus the Hessian there.
 
-        Newton's iteration from zero, each step as long as its slope allows. For labels that are nearly separated: there the whole step is far
-        too long at one iterate and far too short at the next.
-        """
-        theta = np.zeros(target.shape)
-        for _ in range(ITERATIONS):
-            signed, gradient = self._evaluate(theta, target, weight)
-            hessian = self._hessian(signed, weight)
-            step = _solve(hessian, gradient, self.entry)
-            decrement = float(np.vecdot(step, gradient)[0])
-            if decrement <= DECREMENT or (decrement <= NEGLIGIBLE and _singular(hessian, FLAT, self.entry)[0]):
-                return theta, hessian
-            share, low, high = 1.0, 0.0, np.inf
-            for _ in range(BISECTIONS):
-                slope = float(np.vecdot(step, self._evaluate(theta + share * step, target, weight)[1])[0])
-                if abs(slope) <= 0.1 * decrement:
-                    break
-                low, high = (share, high) if slope > 0 else (low, share)
-                share = 2.0 * low if np.isinf(high) else 0.5 * (low + high)
-            theta = theta + share * step
-        raise RuntimeError(
-            f"a logistic fit has an estimate but did not reach it in {ITERATIONS} iterations: "
-            "the labels are separated but for rounding, or X is too ill-conditioned; rescale X or drop nearly dependent columns"
+def _check_schedule(pairs: ArrayLike, times: ArrayLike, items: int | None) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    meet = np.array(pairs)
+    if meet.ndim != 2 or meet.shape[1:] != (2,) or not len(meet) or meet.dtype.kind not in "iu" or meet.min() < 0:
+        raise ValueError("pairs must be a table of shape (k, 2) of items' numbers 0, 1, 2, ...; k is at least 1.")
+    if np.any(meet[:, 0] == meet[:, 1]):
+        raise ValueError(f"item {meet[meet[:, 0] == meet[:, 1]][0, 0]} is compared with itself; leave such pairs out.")
+    often = np.array(times)
+    if often.dtype.kind not in "iu" or often.shape not in ((), (len(meet),)) or np.any(often < 1):
+        raise ValueError(f"times must be a whole number, at least 1, or one for each of the {len(meet)} pairs.")
+    count = int(meet.max()) + 1
+    if items is not None and items > count:
+        count = items
+    elif items is not None and items < count:
+        raise ValueError(f"strength must have {count} entries, as pairs name items 0 to {count - 1}; it has {items}.")
+    group = np.arange(count)
+    for i, j in meet:
+        group[group == group[i]] = group[j]
+    if np.any(group != group[0]):
+        apart = [np.flatnonzero(group == g).tolist() for g in np.unique(group)]
+        raise ValueError(
+            f"the comparisons leave groups of items that never meet, {' and '.join(map(str, apart))}: their strengths cannot be compared. "
+            "Add pairs that link them."
         )
-
-    def _evaluate(self, theta: Array, target: Array, weight: Array | None) -> tuple[Array, Array]:
-        """Return 2 p - 1 for every row (R, n), p the probability of label 1, and the gradient (R, p) of the mean log-likelihood."""
-        signed: Array = theta @ self.half_design.T
-        np.tanh(signed, out=signed)
-        return signed, target - (signed if weight is None else signed * weight) @ self.half_mean
-
-    def _hessian(self, signed: Array, weight: Array | None) -> Array:
-        """Return minus the Hessian of the mean log-likelihood, from 2 p - 1."""
-        curvature = signed * signed
-        np.subtract(1.0, curvature, out=curvature)
-        if weight is not None:
-            curvature *= weight
-        return self._gram(curvature, self.quarter_products)
-
-    def _gram(self, weight: Array, products: Array) -> Array:
-        """Return the weighted sums of pairs' products, with a touch of the identity that keeps them invertible."""
-        gram: Array = products @ weight.T
-        gram += self.ridge
-        return gram
-
-    def _determined(self, theta: Array, hessian: Array, done: NDArray[np.intp]) -> Array:
-        """Return theta, NaN where its Hessian (column `done`) is flat in some direction.
-
-        The labels are then separated, or so nearly that rounding decides. The smallest eigenvalue is at least the smallest p (1 - p), so
-        that only fits with a large margin need a look.
-        """
-        look = np.vecdot(theta, theta) > self.steep
-        if np.count_nonzero(look):
-            theta[np.flatnonzero(look)[_singular(hessian[:, done[look]], FLAT, self.entry)]] = np.nan
-        return theta
-
-    def _separates(self, theta: Array, target: Array, weight: Array | None) -> NDArray[np.bool_]:
-        """Tell where theta separates the labels: no margin is on the wrong side.
-
-        Half the mean absolute margin less target'theta is the mean of the absolute margin times the share of labels it misclassifies. As a
-        share of the mean absolute margin it bounds from above how far from 0 and 1 probabilities with the same statistic can all be kept
-        (linear duality), for any theta.
-        """
-        separates = np.empty(theta.shape[0], dtype=bool)
-        for block in _blocks(theta.shape[0], self.design.shape[0]):
-            size = np.abs(theta[block] @ self.design.T)
-            each = _take(weight, block)
-            if each is not None:
-                size *= each
-            absolute = size.mean(axis=1)
-            separates[block] = 0.5 * absolute - np.vecdot(theta[block], target[block]) < SEPARATED * absolute
-        return separates
-
-    def _runaway(self, step: Array) -> Array:
-        """Return the part of Newton steps that leaves the margins alone that they hardly move.
-
-        Under quasi-complete separation steps soon do nothing but send some margins away, by about 1 each; that part then shows which, at
-        rounding's precision.
-        """
-        runaway = np.empty(step.shape)
-        for block in _blocks(step.shape[0], self.design.size):
-            moves = np.abs(step[block] @ self.design.T)
-            resting = moves < 0.05 * moves.max(axis=1, keepdims=True)
-            _, size, direction = np.linalg.svd(self.design * resting[:, :, None], full_matrices=False)
-            along = np.einsum("rkp,rp->rk", direction, step[block]) * (size <= 1e-10 * np.sqrt(self.design.shape[0]))
-            runaway[block] = np.einsum("rk,rkp->rp", along, direction)
-        return runaway
-
-    def _proved_separated(self, target: Array, weight: Array | None) -> NDArray[np.bool_]:
-        """Tell where a linear programme finds a theta that separates the labels, all of them or all but those it gives margin zero.
-
-        An estimate exists exactly where probabilities strictly between 0 and 1 have the statistic of the labels. Write them (1 + u) / 2,
-        stretch the statistic away from that of u = 0 and ask how far it can go with u in [-1, 1]: beyond 1, or not. The multipliers are the
-        theta that attains the bound of `_separates`, which has the last word.
-        """
-        from scipy.optimize import linprog
-
-        proved = np.zeros(target.shape[0], dtype=bool)
-        for replication in range(target.shape[0]):
-            one = slice(replication, replication + 1)
-            rows = self.half_mean if weight is None else (self.half_mean * weight[replication, :, None])[weight[replication] > 0]
-            result = linprog(
-                np.append(np.zeros(rows.shape[0]), -1.0),
-                A_eq=np.column_stack([rows.T, -target[replication]]),
-                b_eq=np.zeros(target.shape[1]),
-                bounds=[(-1.0, 1.0)] * rows.shape[0] + [(0.0, None)],
-                options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
-            )
-            if result.status == 0:
-                proved[replication] = self._separates(result.eqlin.marginals[None], target[one], _take(weight, one))[0]
-        return proved
-
-
-def _solve(packed: Array, right: Array, entry: NDArray[np.intp]) -> Array:
-    """Solve positive definite systems, their upper triangles by rows (p (p + 1) / 2, R), for right sides (R, p)."""
-    replications, columns = right.shape
-    if replications == 1:
-        from scipy.linalg.lapack import dposv
-
-        # a third of the time of numpy.linalg.solve, which looks at its arguments for longer than it solves
-        _, alone, indefinite = dposv(packed[:, 0].take(entry), right[0])
-        if not indefinite:
-            return np.asarray(alone[None], dtype=float)
-    if replications < MANY:
-        return np.asarray(np.linalg.solve(packed.take(entry, axis=0).transpose(2, 0, 1), right[:, :, None])[:, :, 0], dtype=float)
-    # Elimination without pivots, each step over all replications at once: for many small systems faster than one call of LAPACK for each.
-    ends = np.arange(columns, 0, -1).cumsum()
-    rows = [packed[end - columns + k : end].copy() for k, end in enumerate(ends)]
-    solution = right.T.copy()
-    for k, row in enumerate(rows):
-        share = row[1:] / row[0]
-        for i in range(columns - k - 1):
-            rows[k + 1 + i] -= share[i] * row[1 + i :]
-        solution[k + 1 :] -= share * solution[k]
-        row[1:] = share
-    for k in reversed(range(columns)):
-        solution[k] = solution[k] / rows[k][0] - (rows[k][1:] * solution[k + 1 :]).sum(axis=0)
-    return np.ascontiguousarray(solution.T)
-
-
-def _singular(packed: Array, least: float, entry: NDArray[np.intp]) -> NDArray[np.bool_]:
-    # The trace of the inverse is within a factor p of the smallest eigenvalue's inverse, and much cheaper than eigenvalues.
-    singular: NDArray[np.bool_] = np.trace(np.linalg.inv(packed[entry].transpose(2, 0, 1)), axis1=1, axis2=2) > 1.0 / least
-    return singular
-
-
-def _mean_loss(theta: Array, X: Array, statistic: Array) -> Array:
-    """Return the mean log loss of theta (R, p) on rows X with mean x y `statistic`, (R,)."""
-    loss = np.empty(theta.shape[0])
-    for block in _blocks(theta.shape[0], X.shape[0]):
-        margin = theta[block] @ X.T
-        # log(1 + exp(m)) without overflow: max(m, 0) + log(1 + exp(-|m|)).
-        tail = np.abs(margin)
-        np.negative(tail, out=tail)
-        np.exp(tail, out=tail)
-        np.log1p(tail, out=tail)
-        np.maximum(margin, 0.0, out=margin)
-        tail += margin
-        loss[block] = np.add.reduce(tail, axis=1)
-    loss /= X.shape[0]
-    loss -= theta @ statistic
-    return loss
+    return meet.astype(np.intp), np.broadcast_to(often, len(meet)).astype(np.intp)
 
 
 def _probability(margin: Array) -> Array:
@@ -692,24 +1027,25 @@ def _probability(margin: Array) -> Array:
     return share
 
 
-def _take(weight: Array | None, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Array | None:
-    return None if weight is None else weight[rows]
-
-
-def _blocks(replications: int, rows: int) -> Iterator[slice]:
-    size = max(1, CELLS // rows)
-    return (slice(start, min(start + size, replications)) for start in range(0, replications, size))
-
-
-def _check_labels(y: ArrayLike, rows: int, name: str) -> Array:
+def _check_labels(family: Family, y: ArrayLike, rows: int, name: str) -> Array:
     label = check_vector(y, rows, name)
-    other = np.setdiff1d(label, (0.0, 1.0))
+    other = label[family.refuse(label)]
     if other.size:
-        raise ValueError(f"{name} must hold labels 0 and 1; it holds {other[0]:g} too. Recode the two classes as 0 and 1.")
+        remedy = f"Recode the classes as {family.labels.removeprefix('labels ')}." if "labels" in family.labels else "Check its units."
+        raise ValueError(f"{name} must hold {family.labels}; it holds {other.min():g} too. {remedy}")
     return label
 
 
-def _check_test(test: tuple[ArrayLike, ArrayLike], columns: int) -> tuple[Array, Array]:
+def _check_table(beta: ArrayLike | None, classes: int, columns: int) -> Array:
+    table = np.array(beta, dtype=float)
+    if table.shape != (classes, columns):
+        raise ValueError(
+            f"beta must have shape ({classes}, {columns}), a row for each class but class 0, which is the reference; it has shape {table.shape}."
+        )
+    return table
+
+
+def _check_test(family: Family, test: tuple[ArrayLike, ArrayLike], columns: int) -> tuple[Array, Array]:
     if len(test) != 2:
         raise ValueError("test must be a tuple of two arrays, covariates and labels.")
     X = np.array(test[0], dtype=float)
@@ -717,16 +1053,49 @@ def _check_test(test: tuple[ArrayLike, ArrayLike], columns: int) -> tuple[Array,
         raise ValueError(f"the test X must have shape (m, {columns}), with the columns of X; it has shape {X.shape}.")
     if not np.isfinite(X).all():
         raise ValueError("the test X must be finite. Drop or impute missing values first.")
-    return X, _check_labels(test[1], X.shape[0], "the test y")
+    return X, _check_labels(family, test[1], X.shape[0], "the test y")
+
+
+WHY = "maximum likelihood with vanishing leverage"
+
+
+@register("Logistic", n=600, group="regression", why=f"{WHY}, separation aside", page="regression", allowance=0.15)
+def example_logistic() -> LogisticRegression:
+    return LogisticRegression(example_design(600, 2), [0.2, 0.5])
+
+
+@register("Probit", n=600, group="regression", why=f"{WHY}, separation aside", page="glm", allowance=0.15)
+def example_probit() -> ProbitRegression:
+    return ProbitRegression(example_design(600, 2), [0.2, 0.3])
+
+
+@register("Poisson regression", n=240, group="regression", why=f"{WHY}, rows of zeros aside", page="glm", allowance=0.08)
+def example_poisson_regression() -> PoissonRegression:
+    return PoissonRegression(example_design(240, 2), [1.0, 0.4])
+
+
+@register("Gamma regression", n=240, group="regression", why=WHY, page="glm", allowance=0.08)
+def example_gamma_regression() -> GammaRegression:
+    return GammaRegression(example_design(240, 2), [1.0, 0.4], shape=4)
+
+
+@register("Negative binomial regression", n=240, group="regression", why=f"{WHY}, rows of zeros aside", page="glm", allowance=0.1)
+def example_negative_binomial_regression() -> NegativeBinomialRegression:
+    return NegativeBinomialRegression(example_design(240, 2), [1.0, 0.4], size=4)
+
+
+@register("Multinomial logistic", n=600, group="regression", why=f"{WHY}, separation aside", page="glm", allowance=0.15)
+def example_multinomial() -> MultinomialRegression:
+    return MultinomialRegression(example_design(600, 2), [[0.2, 0.3], [-0.1, -0.3]])
 
 
 @register(
-    "Logistic",
-    n=400,
-    group="regression",
-    why="maximum likelihood with vanishing leverage, separation aside",
-    page="regression",
-    allowance=0.1,
+    "Bradley-Terry",
+    n=600,
+    group="ranking",
+    why="logistic regression on differences of items, groups that never lose aside",
+    page="ranking",
+    allowance=0.15,
 )
-def example_logistic() -> LogisticRegression:
-    return LogisticRegression(example_design(400, 3), [0.3, 0.6, -0.4])
+def example_bradley_terry() -> BradleyTerry:
+    return BradleyTerry([-0.4, -0.2, 0.2, 0.4], pairs=[(i, j) for i in range(4) for j in range(i)], times=100)

@@ -13,6 +13,9 @@ from collapse.models.base import Array, DrawsFromTruth
 from collapse.models.registry import register
 from collapse.plan import Scalar, check_number, whole
 
+VALUES = 2**18
+"""Variates to be held at once where rows are drawn for their mean alone."""
+
 
 def _inverse(value: Scalar) -> Scalar:
     return Fraction(1, value) if isinstance(value, Rational) else 1 / value
@@ -24,6 +27,9 @@ class _Family(Protocol):
 
     @property
     def variance_function(self) -> tuple[Scalar, Scalar, Scalar]: ...
+
+    @property
+    def limit_risk(self) -> float: ...
 
 
 class MeanFamily(DrawsFromTruth):
@@ -41,6 +47,18 @@ class MeanFamily(DrawsFromTruth):
         """n times the risk of the first fit: the variance of one row."""
         v0, v1, v2 = (float(v) for v in self.variance_function)
         return v0 + v1 * float(self.mean) + v2 * float(self.mean) ** 2
+
+    @property
+    def influence_covariance(self: _Family) -> Array:
+        return np.array([[self.limit_risk]])
+
+    @property
+    def risk_hessian(self) -> Array:
+        return np.array([[2.0]])
+
+    def influence_function(self, rows: Array, theta: Array) -> Array:
+        """Rows (R, N) at means (R, 1): row minus mean, (R, N, 1)."""
+        return np.asarray(rows - theta)[:, :, None]
 
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
         total: Array = np.einsum("rn,rn->r", weight, rows)[:, None]
@@ -288,6 +306,62 @@ class NegativeBinomial(MeanFamily):
         return rng.negative_binomial(rows * r, r / (r + theta)) / rows
 
 
+@dataclass(frozen=True)
+class HyperbolicSecant(MeanFamily):
+    """Generalised hyperbolic secant law with known shape: V = shape + mu^2 / shape, the sixth family.
+
+    A row is the sum of `shape` independent variates of shape one. One of those, at mean tan(t), is the logarithm of a ratio of two
+    gamma variates of shapes 1/2 + t / pi and 1/2 - t / pi, divided by pi; at mean 0 its density is 1 / (2 cosh(pi x / 2)).
+
+    Parameters
+    ----------
+    shape : int
+        Known shape: the number of variates in the sum.
+    mean : float
+        Mean of the real world, of either sign.
+
+    References
+    ----------
+    Morris (1982), Natural exponential families with quadratic variance functions, section 5.
+
+    Examples
+    --------
+    >>> import collapse
+    >>> collapse.derive(collapse.workflows.discard(2), model=collapse.models.HyperbolicSecant(2, 1), n=100).ratio
+    array([1.   , 2.005])
+    """
+
+    shape: int
+    mean: Scalar
+
+    def __post_init__(self) -> None:
+        whole(self.shape, "shape", "variates in one row's sum")
+        check_number(self.mean, "mean")
+
+    @property
+    def variance_function(self) -> tuple[Scalar, Scalar, Scalar]:
+        return (self.shape, 0, Fraction(1, self.shape))
+
+    def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        total: Array = np.zeros((len(theta), rows))
+        for sign in (1.0, -1.0):
+            # 1/2 + t / pi and 1/2 - t / pi, without a difference of numbers close to one another
+            a = np.arctan2(float(self.shape), -sign * theta) / np.pi
+            # log G(a) = log G(a + 1) - E / a: a gamma variate of small shape may underflow, its logarithm does not
+            for _ in range(self.shape):
+                total += sign * np.log(rng.standard_gamma(a + 1, total.shape))
+            total -= sign / a * rng.standard_gamma(float(self.shape), total.shape)
+        total /= np.pi
+        return total
+
+    def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        # the sum of rows has the same law with another shape, and no quicker sampler: blocks keep the memory small
+        mean, step = np.empty(theta.shape), max(1, VALUES // rows)
+        for r in range(0, len(theta), step):
+            mean[r : r + step] = self.draw(theta[r : r + step], rows, rng).mean(axis=1, keepdims=True)
+        return mean
+
+
 _MEAN = "the mean of a quadratic-variance family: exact at every n"
 
 
@@ -324,3 +398,8 @@ def example_gamma() -> Gamma:
 @register("Negative binomial", n=100, group="exponential families", why=_MEAN, page="exact")
 def example_negative_binomial() -> NegativeBinomial:
     return NegativeBinomial(4, 2)
+
+
+@register("Hyperbolic secant", n=100, group="exponential families", why=_MEAN, page="exact")
+def example_hyperbolic_secant() -> HyperbolicSecant:
+    return HyperbolicSecant(1, 0.5)

@@ -31,6 +31,8 @@ class Example:
         Chapter that explains it, as its file is called in the book.
     allowance : float
         Relative deviation of the ratio at generation 20 that is due to n being finite, under any workflow that the theorem covers.
+    effort : float
+        Cost of a replication, as a multiple of what it costs to draw and to average its rows; the matrix gives it as many fewer replications.
     """
 
     name: str
@@ -41,19 +43,28 @@ class Example:
     why: str
     page: str
     allowance: float
+    effort: float = 1.0
 
 
 _EXAMPLES: dict[str, Example] = {}
 
 
 def register(
-    name: str, *, n: int, group: str, why: str, covered: bool = True, page: str = "universality", allowance: float = 0.0
+    name: str,
+    *,
+    n: int,
+    group: str,
+    why: str,
+    covered: bool = True,
+    page: str = "universality",
+    allowance: float = 0.0,
+    effort: float = 1.0,
 ) -> Callable[[Callable[[], Any]], Callable[[], Any]]:
     """Register the model that the decorated function makes.
 
     Parameters
     ----------
-    name, n, group, why, covered, page, allowance
+    name, n, group, why, covered, page, allowance, effort
         As in `Example`.
 
     Returns
@@ -64,7 +75,7 @@ def register(
     Raises
     ------
     ValueError
-        Where the name is taken by another function, n is no positive whole number, or the allowance is negative.
+        Where the name is taken by another function, n is no positive whole number, the allowance is negative, or the effort is not positive.
 
     Examples
     --------
@@ -74,12 +85,13 @@ def register(
     """
     whole(n, "n", "rows of real data")
     check_number(allowance, "allowance", -1e-300)
+    check_number(effort, "effort", 0)
 
     def keep(make: Callable[[], Any]) -> Callable[[], Any]:
         taken = _EXAMPLES.get(name)
         if taken and taken.make.__qualname__ + taken.make.__module__ != make.__qualname__ + make.__module__:
             raise ValueError(f"a model called {name!r} is registered already; give another name.")
-        _EXAMPLES[name] = Example(name, make, n, group, covered, why, page, allowance)
+        _EXAMPLES[name] = Example(name, make, n, group, covered, why, page, allowance, effort)
         return make
 
     return keep

@@ -22,6 +22,9 @@ FAMILIES = [
     (models.Exponential(Fraction(2)), Fraction(4), 1),
     (models.Gamma(3, Fraction(2)), Fraction(4, 3), Fraction(1, 3)),
     (models.NegativeBinomial(2, Fraction(3)), Fraction(15, 2), HALF),
+    (models.HyperbolicSecant(2, Fraction(3)), Fraction(13, 2), HALF),
+    (models.Multinomial([HALF, Fraction(1, 3), Fraction(1, 6)]), Fraction(11, 18), -1),
+    (models.MultivariateNormal([1, 2], [[2, 1], [1, Fraction(7, 2)]]), Fraction(11, 2), 0),
 ]
 
 
@@ -95,6 +98,9 @@ def test_enumeration_of_a_subsample():
         models.Exponential(1),
         models.Gamma(2, 1),
         models.NegativeBinomial(2, 1),
+        models.HyperbolicSecant(1, 1),
+        models.Multinomial([0.4, 0.3, 0.2, 0.1]),
+        models.MultivariateNormal([0, 0], [[2, 1], [1, 2]]),
     ],
     ids=repr,
 )
@@ -122,6 +128,16 @@ def test_multinomial_exercise():
         theta = rng.multinomial(n, theta) / n
     error = ((theta - p) ** 2).sum(axis=1)
     assert_agree(error.mean(), error.std() / np.sqrt(R), (1 - p @ p) * (1 - (1 - 1 / n) ** 4), detects=0.1)
+
+
+def test_hyperbolic_secant_by_its_log_ratio():
+    """log(G / G') / pi with gamma variates of shapes a and 1 - a has mean tan t and variance 1 + tan^2 t, a = 1/2 + t / pi."""
+    t, R = 0.6, 200_000
+    rng = np.random.default_rng(12)
+    x = np.log(rng.gamma(0.5 + t / pi, size=R) / rng.gamma(0.5 - t / pi, size=R)) / pi
+    assert_agree(x.mean(), x.std() / sqrt(R), np.tan(t), detects=0.05)
+    square = (x - np.tan(t)) ** 2
+    assert_agree(square.mean(), square.std() / sqrt(R), 1 + np.tan(t) ** 2, detects=0.08)
 
 
 @pytest.mark.parametrize("law", ["normal", "logistic"])

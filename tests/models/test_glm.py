@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linprog
 
 from collapse import datasets, simulate, workflows
-from collapse.models import glm
+from collapse.models import newton
 from collapse.models.base import WithDesign, WithStatistic
 from collapse.models.glm import LogisticRegression, log_loss, probability
 
@@ -129,10 +129,10 @@ class TestFit:
         batch = model.fit_statistic(statistic, None)
         loop = np.concatenate([model.fit_statistic(row[None], None) for row in statistic])
         np.testing.assert_allclose(batch, loop, rtol=1e-10, atol=1e-11)
-        monkeypatch.setattr(glm, "CELLS", 400)
+        monkeypatch.setattr(newton, "CELLS", 400)
         np.testing.assert_allclose(batch, model.fit_statistic(statistic, None), rtol=1e-10, atol=1e-11)
         np.testing.assert_array_equal(statistic, model.draw_real_statistic(50, 60, np.random.default_rng(10)))
-        monkeypatch.setattr(glm, "MANY", 1)
+        monkeypatch.setattr(newton, "MANY", 1)
         np.testing.assert_allclose(batch, model.fit_statistic(statistic, None), rtol=1e-10, atol=1e-11)
 
     @settings(max_examples=25, deadline=None)
@@ -208,12 +208,12 @@ class TestSafeguard:
     @pytest.mark.parametrize("seed", SEEDS)
     def test_mutant_without_safeguard_diverges(self, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
         calls = []
-        search = glm._Likelihood._search
-        monkeypatch.setattr(glm._Likelihood, "_search", lambda self, *given: calls.append(seed) or search(self, *given))
+        search = newton.Logistic._search
+        monkeypatch.setattr(newton.Logistic, "_search", lambda self, *given: calls.append(seed) or search(self, *given))
         X, y = self.hard(seed)
         fit_labels(X, y[None])
         assert calls == []
-        monkeypatch.setattr(glm, "SURE", np.inf)
+        monkeypatch.setattr(newton, "SURE", np.inf)
         fit_labels(X, y[None])
         assert calls == [seed]
 
@@ -221,7 +221,7 @@ class TestSafeguard:
     def test_search_finds_what_the_iteration_finds(self, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
         X, y = self.hard(seed)
         expected = fit_labels(X, y[None])
-        monkeypatch.setattr(glm, "PATIENCE", 3)
+        monkeypatch.setattr(newton, "PATIENCE", 3)
         np.testing.assert_allclose(fit_labels(X, y[None]), expected, rtol=1e-8, atol=1e-9)
 
     def test_nearly_separated_chains_end_without_an_error(self) -> None:
@@ -300,10 +300,10 @@ class TestSeparation:
 
     def test_linear_programme_decides_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
         # Without the certificates that iterates give away, and before fits converge.
-        monkeypatch.setattr(glm, "SUSPICION", ())
-        monkeypatch.setattr(glm, "PATIENCE", 3)
-        monkeypatch.setattr(glm, "DECREMENT", 0.0)
-        monkeypatch.setattr(glm, "ITERATIONS", 4)
+        monkeypatch.setattr(newton, "SUSPICION", ())
+        monkeypatch.setattr(newton, "PATIENCE", 3)
+        monkeypatch.setattr(newton, "DECREMENT", 0.0)
+        monkeypatch.setattr(newton, "ITERATIONS", 4)
         rng = np.random.default_rng(48)
         X = np.column_stack([np.ones(50), rng.standard_normal(50), np.arange(50) < 3])
         y = (rng.random((2, 50)) < 0.5).astype(float)
@@ -320,14 +320,14 @@ class TestSeparation:
             fit_labels(X, y)
 
     def test_quasi_complete_separation_needs_no_linear_programme(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(glm._Likelihood, "_proved_separated", None)
+        monkeypatch.setattr(newton.Logistic, "_proved_separated", None)
         rng = np.random.default_rng(49)
         X = np.column_stack([np.ones(80), rng.standard_normal(80), np.arange(80) < 5])
         y = (rng.random((10, 80)) < 0.5).astype(float)
         y[:, :5] = 1
         calls = []
-        shown = glm._Likelihood._runaway
-        monkeypatch.setattr(glm._Likelihood, "_runaway", lambda self, step: calls.append(len(step)) or shown(self, step))
+        shown = newton.Logistic._runaway
+        monkeypatch.setattr(newton.Logistic, "_runaway", lambda self, step: calls.append(len(step)) or shown(self, step))
         assert np.isnan(fit_labels(X, y)).all()
         assert calls == [10]
 
@@ -579,9 +579,9 @@ class TestMessages:
             build(self.X)  # type: ignore[operator]
 
     def test_no_number_without_convergence(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(glm, "PATIENCE", 3)
-        monkeypatch.setattr(glm, "DECREMENT", 0.0)
-        monkeypatch.setattr(glm, "ITERATIONS", 2)
+        monkeypatch.setattr(newton, "PATIENCE", 3)
+        monkeypatch.setattr(newton, "DECREMENT", 0.0)
+        monkeypatch.setattr(newton, "ITERATIONS", 2)
         model = LogisticRegression(self.X, beta=[0, 1, 0])
         statistic = 0.9 * model.draw_real_statistic(3, 10, np.random.default_rng(0)) + 0.1 * 0.5 * self.X.mean(axis=0)
         with pytest.raises(RuntimeError, match="a logistic fit has an estimate but did not reach it in 2 iterations"):

@@ -20,6 +20,7 @@ FAMILIES = [
     models.Exponential(2),
     models.Gamma(3, 2),
     models.NegativeBinomial(4, 2),
+    models.HyperbolicSecant(2, 1),
 ]
 PLANS = [
     workflows.discard(5),
@@ -111,6 +112,29 @@ def test_a_share_above_one_by_rounding_is_one():
     assert models.Bernoulli(0.5).draw(np.array([[1 + 1e-15]]), 3, rng).tolist() == [[1, 1, 1]]
 
 
+def test_hyperbolic_secant_rows_against_the_density():
+    """At mean 0 and shape 1, pi / 2 times a row has scipy's hypsecant law; at other means that density tilted."""
+    from scipy.integrate import quad
+    from scipy.stats import hypsecant, kstest
+
+    R = 100_000
+    rows = models.HyperbolicSecant(1, 1).draw(np.repeat([[0.0], [-1.5]], [R, R], axis=0), 1, np.random.default_rng(8))[:, 0]
+    assert kstest(rows[:R] * np.pi / 2, hypsecant.cdf).pvalue > 1e-6
+    tilt = np.arctan(-1.5)
+    for at in (-4.0, -1.5, 0.0, 1.0):
+        below = quad(lambda x: np.cos(tilt) * np.exp(tilt * x) / (2 * np.cosh(np.pi * x / 2)), -60, at)[0]
+        assert_agree((rows[R:] <= at).mean(), np.sqrt(below * (1 - below) / R), below, detects=0.1)
+
+
+def test_hyperbolic_secant_far_out_in_the_tail():
+    """Shapes of the gamma variates near zero: variates as small as exp(-10^4) do not underflow."""
+    model = models.HyperbolicSecant(2, 1e4)
+    rows = model.draw(np.full((200_000, 1), 1e4), 1, np.random.default_rng(9))
+    assert np.isfinite(rows).all()
+    assert_agree(rows.mean(), rows.std() / np.sqrt(rows.size), 1e4, detects=0.02)
+    assert rows.std() == pytest.approx(np.sqrt(model.limit_risk), rel=0.02)
+
+
 def test_bernoulli_and_exponential_are_members():
     assert models.Bernoulli(0.2) == models.Binomial(1, 0.2)
     assert models.Exponential(2) == models.Gamma(1, 2)
@@ -137,6 +161,7 @@ BAD = [float("nan"), float("inf"), -float("inf"), True, "1", None, 1j, [1.0]]
         (lambda v: models.Gamma(v, 1), "shape must be a number, finite and greater than 0; it is"),
         (lambda v: models.Gamma(1, v), "mean must be a number, finite and greater than 0; it is"),
         (lambda v: models.NegativeBinomial(v, 1), "size must be a number, finite and greater than 0; it is"),
+        (lambda v: models.HyperbolicSecant(v, 1), "shape .*must be a whole number, at least 1; it is"),
         (lambda v: models.NegativeBinomial(1, v), "mean must be a number, finite and greater than 0; it is"),
     ],
 )
@@ -150,3 +175,5 @@ def test_a_normal_mean_may_be_any_finite_number(value):
     assert models.Normal(-1, 1).mean == -1
     with pytest.raises(ValueError, match="mean must be a number, finite; it is"):
         models.Normal(value, 1)
+    with pytest.raises(ValueError, match="mean must be a number, finite; it is"):
+        models.HyperbolicSecant(1, value)

@@ -14,6 +14,8 @@ from tests.statistics import assert_agree
 
 X = np.column_stack([np.ones(30), np.random.default_rng(0).standard_normal((30, 2))])
 LABELS = (np.random.default_rng(1).random(30) < 0.5).astype(float)
+COUNTS = np.random.default_rng(1).poisson(2, 30)
+SCHEDULE = {"pairs": [(0, 1), (1, 2), (0, 2)], "times": 10}
 
 
 def bell(rows):
@@ -25,6 +27,19 @@ def label(rows):
 
 
 MODELS = {
+    "Beta": [models.Beta(2, 3)],
+    "ExponentialRate": [models.ExponentialRate(2)],
+    "GammaMoments": [models.GammaMoments(2, 3)],
+    "GammaShapeRate": [models.GammaShapeRate(2, 3)],
+    "HodgesLehmann": [models.HodgesLehmann("laplace", 1, 2)],
+    "Huber": [models.Huber("student", 1, 2)],
+    "HyperbolicSecant": [models.HyperbolicSecant(1, 0.5), models.HyperbolicSecant(3, -2)],
+    "InverseGaussian": [models.InverseGaussian(1, 2)],
+    "MedianMAD": [models.MedianMAD("logistic", 1, 2)],
+    "Multinomial": [models.Multinomial([0.4, 0.3, 0.2, 0.1])],
+    "MultivariateNormal": [models.MultivariateNormal([1, 2], [[2, 1], [1, 3]])],
+    "NormalMeanVariance": [models.NormalMeanVariance(1, 2)],
+    "TrimmedMean": [models.TrimmedMean("logistic", 1, 2)],
     "AR1": [models.AR1(0.6), models.AR1(1)],
     "CensoredExponential": [models.CensoredExponential(2, 0.6), models.CensoredExponential(2, 0.6, censor_synthetic=False)],
     "CensoredWeibull": [models.CensoredWeibull(2, 1.5, 0.7), models.CensoredWeibull(2, 1.5, 0.7, censor_synthetic=False)],
@@ -34,15 +49,28 @@ MODELS = {
     "Bernoulli": [models.Bernoulli(0.3)],
     "BestOf": [models.BestOf(models.NegativeBinomial(3, 2), 2), models.BestOf(models.LogisticRegression(X, [0.3, 0.5, -0.5]), 2, label)],
     "Binomial": [models.Binomial(5, 0.4)],
+    "BradleyTerry": [models.BradleyTerry([0, 0.4, -0.5], **SCHEDULE), models.BradleyTerry(wins=[4, 6, 5], **SCHEDULE)],
     "Exponential": [models.Exponential(2)],
     "Gamma": [models.Gamma(2.5, 3)],
+    "GammaRegression": [models.GammaRegression(X, [1, 0.5, -0.5], shape=2), models.GammaRegression(X, y=COUNTS + 0.5)],
+    "HuberRegression": [models.HuberRegression(X, [1, 2, 3], sigma=2)],
     "LinearRegression": [models.LinearRegression(X, [1, 2, 3], sigma=2), models.LinearRegression(X, y=LABELS)],
     "LinearResponse": [models.LinearResponse(1, 2, (0.2, 0.8), (1, 0.5, 0.1))],
     "LogisticRegression": [models.LogisticRegression(X, [0.3, 0.5, -0.5]), models.LogisticRegression(X, y=LABELS)],
-    "Median": [models.Median(law, 1, 2) for law in ("normal", "laplace", "logistic", "cauchy")],
+    "MultinomialRegression": [
+        models.MultinomialRegression(X, [[0.3, 0.4, -0.2], [0.1, -0.5, 0.3]]),
+        models.MultinomialRegression(X, y=COUNTS % 3),
+    ],
+    "Median": [models.Median(law, 1, 2) for law in ("normal", "laplace", "logistic", "student", "cauchy")],
     "NegativeBinomial": [models.NegativeBinomial(3, 2)],
+    "NegativeBinomialRegression": [
+        models.NegativeBinomialRegression(X, [1, 0.5, -0.5], size=3),
+        models.NegativeBinomialRegression(X, y=COUNTS, size=2),
+    ],
     "Normal": [models.Normal(1, 2)],
     "Poisson": [models.Poisson(3)],
+    "PoissonRegression": [models.PoissonRegression(X, [1, 0.5, -0.5]), models.PoissonRegression(X, y=COUNTS)],
+    "ProbitRegression": [models.ProbitRegression(X, [0.2, 0.3, -0.3]), models.ProbitRegression(X, y=LABELS)],
     "Truncated": [models.Truncated(models.Normal(1, 2), -2, 2, about_fit=True), models.Truncated(models.Poisson(3), 2, np.inf)],
     "Uniform": [models.Uniform(2)],
     "Verified": [models.Verified(models.Gamma(2.5, 3), 3, 1)],
@@ -55,7 +83,8 @@ R, ROWS = 6, 30
 
 def parameters(model, replications=R):
     """Parameters near the truth, (R, d)."""
-    return model.truth * np.random.default_rng(2).uniform(0.8, 1.2, (replications, len(model.truth)))
+    theta = model.truth * np.random.default_rng(2).uniform(0.8, 1.2, (replications, len(model.truth)))
+    return theta / theta.sum(axis=1, keepdims=True) if isinstance(model, models.Multinomial) else theta
 
 
 def data(model):

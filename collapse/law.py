@@ -1,0 +1,226 @@
+"""The law of a regression's loss on a test set, generations after its fit to real data, for many rows; rows are read in blocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+BLOCK = 1 << 14
+DRAWS = 2000
+STEPS = 60
+
+
+class Family:
+    """A family's loss in the margins (m, q) of m rows: its derivatives, up to the third summed against a covariance S (m, q, q) of margins."""
+
+    scale = 1.0
+    outputs = 1
+
+    def mean(self, margin: Array) -> Array:
+        raise NotImplementedError
+
+    def curvature(self, margin: Array) -> Array:
+        raise NotImplementedError
+
+    def third(self, margin: Array, S: Array) -> Array:
+        raise NotImplementedError
+
+    def loss(self, margin: Array, label: Array) -> Array:
+        raise NotImplementedError
+
+    def coded(self, label: Array) -> Array:
+        return label[:, None]
+
+
+@dataclass(frozen=True)
+class Classes(Family):
+    outputs: int
+
+    def _share(self, margin: Array) -> Array:
+        top = np.maximum(margin.max(axis=1, keepdims=True), 0.0)
+        odds = np.exp(margin - top)
+        return np.asarray(odds / (odds.sum(axis=1, keepdims=True) + np.exp(-top)))
+
+    def mean(self, margin: Array) -> Array:
+        return self._share(margin)
+
+    def curvature(self, margin: Array) -> Array:
+        share = self._share(margin)
+        return np.asarray(share[:, :, None] * (np.eye(self.outputs) - share[:, None, :]))
+
+    def third(self, margin: Array, S: Array) -> Array:
+        share = self._share(margin)
+        towards = np.einsum("mab,mb->ma", S, share)
+        square = np.einsum("ma,ma->m", towards, share)
+        # distances of the classes from their mean, in the metric S; class 0 is the origin
+        distance = np.einsum("maa->ma", S) - 2 * towards + square[:, None]
+        average = (share * distance).sum(axis=1) + (1 - share.sum(axis=1)) * square
+        return np.asarray(share * (distance - average[:, None]))
+
+    def loss(self, margin: Array, label: Array) -> Array:
+        top = np.maximum(margin.max(axis=1), 0.0)
+        total = top + np.log(np.exp(margin - top[:, None]).sum(axis=1) + np.exp(-top))
+        return np.asarray(total - (self.coded(label) * margin).sum(axis=1))
+
+    def coded(self, label: Array) -> Array:
+        return np.asarray((label[:, None] == np.arange(1, self.outputs + 1)).astype(np.float64))
+
+
+class Counts(Family):
+    def mean(self, margin: Array) -> Array:
+        return np.asarray(np.exp(margin))
+
+    def curvature(self, margin: Array) -> Array:
+        return np.asarray(np.exp(margin)[:, :, None])
+
+    def third(self, margin: Array, S: Array) -> Array:
+        return np.asarray(np.exp(margin) * S[:, :, 0])
+
+    def loss(self, margin: Array, label: Array) -> Array:
+        entropy = label * np.log(np.where(label > 0, label, 1.0)) - label
+        return np.asarray(np.exp(margin[:, 0]) - label * margin[:, 0] + entropy)
+
+
+@dataclass(frozen=True)
+class Normal(Family):
+    variance: float
+
+    @property
+    def scale(self) -> float:  # type: ignore[override]
+        return 2 * self.variance  # the loss is the squared error
+
+    def mean(self, margin: Array) -> Array:
+        return margin / self.variance
+
+    def curvature(self, margin: Array) -> Array:
+        return np.full((*margin.shape, 1), 1 / self.variance)
+
+    def third(self, margin: Array, S: Array) -> Array:
+        return np.zeros_like(margin)
+
+    def loss(self, margin: Array, label: Array) -> Array:
+        return np.asarray((margin[:, 0] - label) ** 2 / (2 * self.variance))
+
+    def coded(self, label: Array) -> Array:
+        return label[:, None] / self.variance
+
+
+@dataclass(frozen=True, eq=False)
+class Law:
+    """Law of the loss of fit g on the test set, given the real data, to first order in 1/n.
+
+    With D the error of the fit that later batches added, N(0, (C - 1) / n I^-1), the loss rises by grad'(D + (C - 1) / n b) + D'H D / 2, where b is the
+    bias of maximum likelihood. In coordinates z in which I is the identity and H diagonal with entries `spread`, the gradient is `slope`.
+    """
+
+    n: int
+    loss: float
+    stderr: float
+    spread: Array
+    slope: Array
+    drift: float
+
+    @property
+    def kappa(self) -> float:
+        return float(0.5 * self.spread.sum() + self.drift)
+
+    def mean(self, C: Array) -> Array:
+        return np.asarray(self.loss + (C - 1) * self.kappa / self.n)
+
+    def band(self, C: Array, levels: tuple[float, float], seed: int) -> Array:
+        """Quantiles (2, G) of the loss of one run."""
+        z = np.random.default_rng([seed, 1]).standard_normal((DRAWS, len(self.spread)))
+        linear = z @ self.slope
+        z *= z
+        bent = 0.5 * z @ self.spread + self.drift
+        size = np.sqrt(np.maximum(C - 1, 0) / self.n)
+        return np.asarray(self.loss + np.quantile(size[:, None] * (linear + size[:, None] * bent), levels, axis=1))
+
+
+def law_of(family: Family, theta: Array, X: Array, X_test: Array, y_test: Array) -> Law:
+    d, q = theta.size, family.outputs
+    coefficients = theta.reshape(q, -1)
+    information = sum(_gram(X[block], family.curvature(X[block] @ coefficients.T)) for block in _blocks(len(X))) / len(X)
+    inverse = np.linalg.inv(information)
+    by_output = inverse.reshape(q, d // q, q, d // q)
+    skew = np.zeros((q, d // q))
+    for block in _blocks(len(X)):
+        rows = X[block]
+        S = np.empty((len(rows), q, q))
+        for a in range(q):
+            for b in range(q):
+                S[:, a, b] = np.einsum("mi,mi->m", rows @ by_output[a, :, b], rows)
+        skew += family.third(rows @ coefficients.T, S).T @ rows
+    bias = -0.5 * inverse @ (skew.ravel() / len(X))
+    hessian, gradient, losses = np.zeros((d, d)), np.zeros((q, d // q)), []
+    for block in _blocks(len(X_test)):
+        rows, label = X_test[block], y_test[block]
+        margin = rows @ coefficients.T
+        hessian += _gram(rows, family.curvature(margin))
+        gradient += (family.mean(margin) - family.coded(label)).T @ rows
+        losses.append(family.loss(margin, label))
+    m, scale = len(X_test), family.scale
+    each = scale * np.concatenate(losses)
+    slope = scale * gradient.ravel() / m
+    root = np.linalg.cholesky((inverse + inverse.T) / 2)
+    spread, turn = np.linalg.eigh(root.T @ (scale * hessian / m) @ root)
+    error = float(each.std(ddof=1) / np.sqrt(m)) if m > 1 else float("nan")
+    return Law(len(X), float(each.mean()), error, spread, turn.T @ (root.T @ slope), float(slope @ bias))
+
+
+def _gram(X: Array, weight: Array) -> Array:
+    """Sum over rows of weight (m, q, q) times x x', (q p, q p)."""
+    q, p = weight.shape[1], X.shape[1]
+    out = np.empty((q, p, q, p))
+    for a in range(q):
+        for b in range(a + 1):
+            out[a, :, b] = (X * weight[:, a, b, None]).T @ X
+            out[b, :, a] = out[a, :, b].T
+    return out.reshape(q * p, q * p)
+
+
+def _blocks(rows: int) -> list[slice]:
+    return [slice(start, min(start + BLOCK, rows)) for start in range(0, rows, BLOCK)]
+
+
+def newton(family: Family, X: Array, y: Array, start: Array) -> Array | None:
+    """Maximum likelihood by Newton's method, rows in blocks; None where 60 steps do not reach it.
+
+    Near an estimate the decrement is squared from step to step; where labels are separated it falls by a constant factor for ever, and small as it
+    may be there is no estimate.
+    """
+    theta, before = start, np.inf
+
+    def evaluate(at: Array, hessian: bool) -> tuple[float, Array, Array]:
+        value, gradient, gram = 0.0, np.zeros((family.outputs, X.shape[1])), np.zeros((theta.size, theta.size))
+        for block in _blocks(len(X)):
+            rows, label = X[block], y[block]
+            margin = rows @ at.reshape(family.outputs, -1).T
+            value += float(family.loss(margin, label).sum())
+            if hessian:
+                gradient += (family.mean(margin) - family.coded(label)).T @ rows
+                gram += _gram(rows, family.curvature(margin))
+        return value / len(X), gradient.ravel() / len(X), gram / len(X)
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        for _ in range(STEPS):
+            value, gradient, hessian = evaluate(theta, True)
+            try:
+                step = np.linalg.solve(hessian, gradient)
+            except np.linalg.LinAlgError:
+                return None
+            decrement = float(gradient @ step)
+            if not np.isfinite(decrement):
+                return None
+            if decrement < 1e-16:
+                return np.asarray(theta - step) if decrement < 0.01 * before else None
+            before = decrement
+            share = 1.0
+            while share > 1e-6 and not evaluate(theta - share * step, False)[0] <= value:
+                share /= 2
+            theta = theta - share * step
+    return None

@@ -1,0 +1,326 @@
+"""matrix(): every model under every workflow, each ratio beside the one that the law gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+import numpy as np
+
+from collapse import models, workflows
+from collapse.derivation import derive
+from collapse.models import Example, WithStatistic
+from collapse.plan import Array, Plan, whole
+from collapse.plot import plot_matrix
+from collapse.simulation import simulate
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+FALSE_ALARM = 1e-3
+"""Chance that any cell of a matrix stands out although the law holds in all of them."""
+
+CHEAP = 3000
+"""Numbers that one replication may draw and read before a cell is given fewer replications."""
+
+FEWEST = 400
+"""Replications that the dearest cell is given; fewer where a whole matrix asks for fewer."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One model under one workflow.
+
+    Attributes
+    ----------
+    example : Example
+        The model as registered: name, n, whether the law covers it, and why.
+    workflow : str
+        Name of the plan.
+    replications : int
+        Repetitions simulated.
+    risk : ndarray, shape (G,)
+        Simulated risk of each generation.
+    ratio, stderr : ndarray, shape (G,)
+        Its ratio to that of generation 1, and the standard error.
+    law : ndarray, shape (G,)
+        What the simulation is compared with: the exact value at n where the law covers the model and one is known, else the Gaussian limit.
+    allowance : float
+        Relative deviation at the last generation that n being finite explains; 0 where the law's value is exact at n.
+    """
+
+    example: Example
+    workflow: str
+    replications: int
+    risk: Array
+    ratio: Array
+    stderr: Array
+    law: Array
+    allowance: float
+
+    @property
+    def distance(self) -> float:
+        """Distance of the last ratio from the law's value, beyond the allowance, in standard errors; NaN where a replication has no fit."""
+        off = float(self.ratio[-1] - self.law[-1])
+        beyond = max(abs(off) - self.allowance * float(self.law[-1]), 0.0) if np.isfinite(off) else np.nan
+        if beyond and not self.stderr[-1] > 0:
+            beyond *= np.inf
+        elif beyond:
+            beyond /= float(self.stderr[-1])
+        return float(np.copysign(beyond, off))
+
+    def seen(self, alarm: float, missed: float) -> float:
+        """Smallest relative error of the last ratio that is beyond `alarm` standard errors but for the chance `missed`."""
+        from scipy.special import ndtri
+
+        return self.allowance + float((alarm - ndtri(missed)) * self.stderr[-1] / self.law[-1])
+
+
+@dataclass(frozen=True, eq=False)
+class Matrix:
+    """Models down, workflows across.
+
+    Attributes
+    ----------
+    examples : tuple of Example
+        The rows.
+    workflows : tuple of str
+        The columns, by the names of their plans.
+    generations : int
+        Fits in each chain; the last is the one compared.
+    cells : dict
+        The `Cell` of each pair (name of the example, name of the workflow).
+    """
+
+    examples: tuple[Example, ...]
+    workflows: tuple[str, ...]
+    generations: int
+    cells: dict[tuple[str, str], Cell]
+
+    def row(self, example: Example) -> tuple[Cell, ...]:
+        """Cells of one model, in the order of the workflows."""
+        return tuple(self.cells[example.name, workflow] for workflow in self.workflows)
+
+    @property
+    def alarm(self) -> float:
+        """Standard errors beyond which a cell stands out: `FALSE_ALARM` divided among all cells, both sides."""
+        from scipy.special import ndtri
+
+        return float(-ndtri(FALSE_ALARM / 2 / len(self.cells)))
+
+    def stands_out(self, cell: Cell) -> bool:
+        """Whether a cell is further from the law than chance and finite n explain, or has lost replications."""
+        return not abs(cell.distance) <= self.alarm
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row for each cell, as a pandas DataFrame.
+
+        Raises
+        ------
+        ImportError
+            Where pandas is missing: install collapse-companion[data].
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ImportError("Matrix.to_frame needs pandas: pip install 'collapse-companion[data]'.") from error
+        return pd.DataFrame(self.columns())
+
+    def columns(self) -> dict[str, list[Any]]:
+        """The matrix as columns of one length, one entry for each cell: what `to_frame` holds."""
+        cells = [cell for example in self.examples for cell in self.row(example)]
+        return {
+            "group": [cell.example.group for cell in cells],
+            "model": [cell.example.name for cell in cells],
+            "covered": [cell.example.covered for cell in cells],
+            "n": [cell.example.n for cell in cells],
+            "workflow": [cell.workflow for cell in cells],
+            "replications": [cell.replications for cell in cells],
+            "ratio": [float(cell.ratio[-1]) for cell in cells],
+            "stderr": [float(cell.stderr[-1]) for cell in cells],
+            "law": [float(cell.law[-1]) for cell in cells],
+            "allowance": [cell.allowance for cell in cells],
+            "distance": [cell.distance for cell in cells],
+            "stands out": [self.stands_out(cell) for cell in cells],
+        }
+
+    def plot(self, ax: Axes | None = None, *, intervals: bool = True) -> Axes:
+        """Draw the matrix: each cell its ratio, shaded by its distance from the law; inverted where it stands out.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; a new figure by default.
+        intervals : bool, optional
+            Write two standard errors beside each ratio.
+        """
+        cells = [self.row(example) for example in self.examples]
+        return plot_matrix(
+            [example.name for example in self.examples],
+            self.workflows,
+            np.array([[float(cell.ratio[-1]) for cell in row] for row in cells]),
+            np.array([[2 * float(cell.stderr[-1]) for cell in row] for row in cells]) if intervals else None,
+            np.array([[cell.distance for cell in row] for row in cells]),
+            self.alarm,
+            ax,
+        )
+
+    def __repr__(self) -> str:
+        out = sum(self.stands_out(cell) for cell in self.cells.values())
+        return (
+            f"<Matrix of {len(self.examples)} models under {len(self.workflows)} workflows, generation {self.generations}: "
+            f"{out} of {len(self.cells)} cells stand out>"
+        )
+
+
+def matrix(
+    examples: Iterable[Example] | None = None,
+    plans: Iterable[Plan] | None = None,
+    *,
+    generations: int = 20,
+    replications: int = 20_000,
+    rng: int = 0,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> Matrix:
+    """Simulate every model under every workflow, beside the ratio that the law gives.
+
+    Parameters
+    ----------
+    examples : iterable of Example, optional
+        The models. Default: all that are registered, `collapse.models.examples()`.
+    plans : iterable of Plan, optional
+        The workflows. Default: discard, augment, subsample and a fixed real share of one quarter.
+    generations : int, optional
+        Fits in each chain, for the default workflows; others must have equally many.
+    replications : int, optional
+        Repetitions of each cell at the most. A cell whose replication handles more than `CHEAP` numbers, times the example's effort, gets
+        fewer in proportion, though not under `FEWEST`: a function of plan and example, so that the numbers do not depend on the machine.
+    rng : int, optional
+        Seed. A cell's numbers depend on it and on the names of its model and workflow, not on the other cells.
+    workers : int, optional
+        Processes among which the cells are divided.
+    progress : callable, optional
+        Called as progress(done, total) in cells.
+
+    Returns
+    -------
+    Matrix
+        With `cells`, `to_frame()` and `plot()`.
+
+    Raises
+    ------
+    ValueError
+        Where two models or two workflows have one name, a workflow has another number of fits, or an argument is out of range.
+
+    References
+    ----------
+    Dey and Donoho (2024), arXiv 2410.22812: the ratio depends on the workflow, not on the family.
+
+    Examples
+    --------
+    >>> from collapse import models
+    >>> from collapse.universality import matrix
+    >>> names = ("Normal", "Poisson", "Uniform maximum")
+    >>> table = matrix([e for e in models.examples() if e.name in names], replications=2000)
+    >>> {cell.example.name for cell in table.cells.values() if table.stands_out(cell)}
+    {'Uniform maximum'}
+    """
+    rows = tuple(models.examples() if examples is None else examples)
+    generations = whole(generations, "generations", "fits in each chain")
+    columns = tuple(_plans(generations) if plans is None else plans)
+    replications = whole(replications, "replications", "repetitions of each cell at the most")
+    workers = whole(workers, "workers", "processes")
+    rng = _seed(rng)
+    for what, names in (("models", [e.name for e in rows]), ("workflows", [p.name for p in columns])):
+        if not names:
+            raise ValueError(f"a matrix needs {what}; there are none.")
+        if len(set(names)) < len(names):
+            raise ValueError(f"two {what} of a matrix have one name, and cells go by names: {', '.join(names)}.")
+    for plan in columns:
+        if plan.generations != columns[0].generations:
+            raise ValueError(
+                f"{plan.name} has {plan.generations} fits and {columns[0].name} has {columns[0].generations}; make them equal."
+            )
+    tasks: list[_Task] = []
+    of = {example.name: example for example in rows}
+    for example in rows:
+        model = example.make()
+        for plan in columns:
+            tasks.append((example.name, example.n, model, plan, _replications(plan, model, example, replications), rng))
+    cells: dict[tuple[str, str], Cell] = {}
+    for (name, _, model, plan, count, _), risks in _run(tasks, workers):
+        law, allowance = _law(plan, of[name], model)
+        cells[name, plan.name] = Cell(of[name], plan.name, count, *risks, law, allowance)
+        if progress is not None:
+            progress(len(cells), len(tasks))
+    return Matrix(rows, tuple(plan.name for plan in columns), columns[0].generations, cells)
+
+
+_Task = tuple[str, int, Any, Plan, int, int]
+
+
+def _run(tasks: list[_Task], workers: int) -> Iterator[tuple[_Task, tuple[Array, Array, Array]]]:
+    if workers == 1:
+        for task in tasks:
+            yield task, _simulated(task)
+        return
+    with ProcessPoolExecutor(workers) as pool:
+        futures = {pool.submit(_simulated, task): task for task in tasks}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _seed(rng: object) -> int:
+    if isinstance(rng, bool) or not isinstance(rng, (int, np.integer)) or rng < 0:
+        raise ValueError(f"rng must be a seed (a whole number, at least 0), which each cell joins with its name; it is {rng!r}.")
+    return int(rng)
+
+
+def _simulated(task: _Task) -> tuple[Array, Array, Array]:
+    name, n, model, plan, replications, rng = task
+    seed = np.random.SeedSequence([rng, crc32(f"{name} | {plan.name}".encode())])
+    risk = simulate(plan, model=model, n=n, replications=replications, rng=np.random.default_rng(seed))
+    return risk.risk, risk.ratio, risk.stderr
+
+
+def _law(plan: Plan, example: Example, model: Any) -> tuple[Array, float]:
+    """The law's ratios, and what to allow for: exact at n where the law covers the model and `derive` knows it."""
+    if example.covered:
+        try:
+            return np.asarray(derive(plan, model=model, n=example.n).ratio), 0.0
+        except ValueError:
+            # no exact form is known: the limit, and what the example says of finite n
+            return np.asarray(derive(plan).ratio), example.allowance
+    return np.asarray(derive(plan).ratio), example.allowance
+
+
+def _plans(generations: int) -> tuple[Plan, ...]:
+    return (
+        workflows.discard(generations),
+        workflows.augment(generations),
+        workflows.subsample(generations),
+        workflows.fixed_real_share(generations, Fraction(1, 4)),
+    )
+
+
+def _replications(plan: Plan, model: Any, example: Example, most: int) -> int:
+    cost = example.effort * _numbers(plan, model, example.n)
+    return min(most, max(FEWEST, int(most * CHEAP / cost)))
+
+
+def _numbers(plan: Plan, model: Any, n: int) -> float:
+    """Numbers that one replication draws and reads."""
+    columns = len(model.truth)
+    if plan.reads_whole_batches and isinstance(model, WithStatistic):
+        return float(plan.generations * columns * getattr(model, "design_rows", 1))
+    rows = plan.rows(n).sum() + ((plan.weight > 0) * plan.kept * plan.size).sum() * n
+    return float(rows * columns)
