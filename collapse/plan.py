@@ -47,7 +47,7 @@ class Numbers:
         if raw.dtype.kind == "f":
             return cls(raw.astype(np.float64), None)
         kinds = {type(v) for v in raw.flat}
-        if raw.dtype != object or not all(issubclass(kind, Real) and kind is not bool for kind in kinds):
+        if raw.dtype != object or bool in kinds or not all(issubclass(kind, Real) for kind in kinds):
             raise ValueError(f"{name} must hold int, fractions.Fraction or float entries; it holds {raw.dtype} data.")
         if all(issubclass(kind, Rational) for kind in kinds):
             values = raw.ravel().tolist()
