@@ -2,6 +2,7 @@
 
 from collapse.models.adapters import from_estimator
 from collapse.models.base import Model, WithStatistic
+from collapse.models.conformance import check
 from collapse.models.dependent import AR1
 from collapse.models.glm import (
     BradleyTerry,
@@ -16,7 +17,7 @@ from collapse.models.latent import NormalMixture, PrincipalComponents
 from collapse.models.linear import LinearRegression
 from collapse.models.location import HodgesLehmann, Huber, Median, MedianMAD, TrimmedMean
 from collapse.models.morris import Bernoulli, Binomial, Exponential, Gamma, HyperbolicSecant, NegativeBinomial, Normal, Poisson
-from collapse.models.nonregular import Uniform
+from collapse.models.nonregular import Hodges, Uniform
 from collapse.models.registry import Example, examples, register
 from collapse.models.robust import HuberRegression
 from collapse.models.selection import Accepted, BestOf, LinearResponse, Truncated, Verified
@@ -41,6 +42,7 @@ __all__ = [
     "GammaMoments",
     "GammaRegression",
     "GammaShapeRate",
+    "Hodges",
     "HodgesLehmann",
     "Huber",
     "HuberRegression",
@@ -69,6 +71,7 @@ __all__ = [
     "Uniform",
     "Verified",
     "WithStatistic",
+    "check",
     "examples",
     "from_estimator",
     "register",

@@ -497,7 +497,7 @@ def example_huber() -> Huber:
     return Huber("student")
 
 
-@register("Hodges-Lehmann", n=50, group="location and scale", why=_SMOOTH, page="estimators", allowance=0.05)
+@register("Hodges-Lehmann", n=50, group="location and scale", why=_SMOOTH, page="estimators", allowance=0.05, effort=8)
 def example_hodges_lehmann() -> HodgesLehmann:
     return HodgesLehmann("laplace")
 

@@ -526,12 +526,12 @@ def example_normal_mean_variance() -> NormalMeanVariance:
     return NormalMeanVariance(1.0, 4.0)
 
 
-@register("Gamma shape and rate", n=1000, group="two parameters", why=_LIKELIHOOD, page="estimators", allowance=0.1)
+@register("Gamma shape and rate", n=1000, group="two parameters", why=_LIKELIHOOD, page="estimators", allowance=0.1, effort=8)
 def example_gamma_shape_rate() -> GammaShapeRate:
     return GammaShapeRate(2.0, 1.0)
 
 
-@register("Beta", n=1000, group="two parameters", why=_LIKELIHOOD, page="estimators", allowance=0.1)
+@register("Beta", n=1000, group="two parameters", why=_LIKELIHOOD, page="estimators", allowance=0.1, effort=10)
 def example_beta() -> Beta:
     return Beta(2.0, 3.0)
 
@@ -548,6 +548,7 @@ def example_inverse_gaussian() -> InverseGaussian:
     why="a smooth function of means, regular without being efficient",
     page="estimators",
     allowance=0.1,
+    effort=8,
 )
 def example_gamma_moments() -> GammaMoments:
     return GammaMoments(2.0, 1.0)

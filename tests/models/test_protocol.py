@@ -1,15 +1,16 @@
-"""What every exported model keeps: shapes, a batch equals a loop, weights, seeds, arguments left as they were."""
+"""What every exported model keeps; and that `check` sees what is not kept."""
 
 from __future__ import annotations
 
-import pickle
+import importlib
 
 import numpy as np
 import pytest
 
 import collapse
 from collapse import models, simulate, workflows
-from collapse.models import Model, WithStatistic
+from collapse.models import WithStatistic, registry
+from collapse.universality import matrix
 from tests.statistics import assert_agree
 
 X = np.column_stack([np.ones(30), np.random.default_rng(0).standard_normal((30, 2))])
@@ -32,6 +33,7 @@ MODELS = {
     "GammaMoments": [models.GammaMoments(2, 3)],
     "GammaShapeRate": [models.GammaShapeRate(2, 3)],
     "HodgesLehmann": [models.HodgesLehmann("laplace", 1, 2)],
+    "Hodges": [models.Hodges(0.0), models.Hodges(1.0)],
     "Huber": [models.Huber("student", 1, 2)],
     "HyperbolicSecant": [models.HyperbolicSecant(1, 0.5), models.HyperbolicSecant(3, -2)],
     "InverseGaussian": [models.InverseGaussian(1, 2)],
@@ -78,118 +80,18 @@ MODELS = {
 EACH = [pytest.param(model, id=f"{name} {i}") for name, instances in MODELS.items() for i, model in enumerate(instances)]
 each_model = pytest.mark.parametrize("model", EACH)
 each_statistic = pytest.mark.parametrize("model", [p for p in EACH if isinstance(p.values[0], WithStatistic)])
-R, ROWS = 6, 30
-
-
-def parameters(model, replications=R):
-    """Parameters near the truth, (R, d)."""
-    theta = model.truth * np.random.default_rng(2).uniform(0.8, 1.2, (replications, len(model.truth)))
-    return theta / theta.sum(axis=1, keepdims=True) if isinstance(model, models.Multinomial) else theta
-
-
-def data(model):
-    rows = model.draw(parameters(model), ROWS, np.random.default_rng(3))
-    return rows, np.random.default_rng(4).uniform(0.1, 1, (R, ROWS))
 
 
 def test_every_exported_model_is_here():
-    assert set(MODELS) == set(models.__all__) - {"Example", "Model", "WithStatistic", "examples", "from_estimator", "register"}
+    assert set(MODELS) == set(models.__all__) - {"Example", "Model", "WithStatistic", "check", "examples", "from_estimator", "register"}
     assert set(models.__all__) <= set(dir(collapse.models))
 
 
 @each_model
-def test_shapes(model):
-    assert isinstance(model, Model)
-    d = len(model.truth)
-    assert model.truth.shape == (d,)
-    rows, weight = data(model)
-    real = model.draw_real(R, ROWS, np.random.default_rng(0))
-    assert rows.shape[:2] == (R, ROWS)
-    assert rows.shape == real.shape
-    assert np.isfinite(rows).all()
-    theta = model.fit(rows, weight, None)
-    assert theta.shape == (R, d)
-    assert model.risk(theta).shape == (R,)
-    assert theta.dtype == model.risk(theta).dtype == np.float64
-    if hasattr(model, "deviation"):
-        np.testing.assert_allclose((model.deviation(theta) ** 2).sum(axis=1), model.risk(theta), rtol=1e-10)
-
-
-@each_statistic
-def test_shapes_of_statistics(model):
-    theta = parameters(model)
-    statistic = model.draw_statistic(theta, ROWS, np.random.default_rng(0))
-    assert statistic.shape == model.draw_real_statistic(R, ROWS, np.random.default_rng(0)).shape
-    assert statistic.shape[0] == R
-    assert model.fit_statistic(statistic, None).shape == theta.shape
-
-
-@each_model
-def test_no_replication_left_is_no_error(model):
-    none, generator = parameters(model, 0), np.random.default_rng(0)
-    rows = model.draw(none, ROWS, generator)
-    assert rows.shape[:2] == (0, ROWS)
-    assert model.fit(rows, np.ones((0, ROWS)), none).shape == none.shape
-    assert model.risk(none).shape == (0,)
-    if isinstance(model, WithStatistic):
-        assert model.fit_statistic(model.draw_statistic(none, ROWS, generator), none).shape == none.shape
-
-
-@each_model
-def test_a_batch_of_replications_equals_a_loop(model):
-    rows, weight = data(model)
-    together = model.fit(rows, weight, None)
-    one_by_one = [model.fit(rows[r : r + 1], weight[r : r + 1], None)[0] for r in range(R)]
-    np.testing.assert_allclose(together, one_by_one, rtol=1e-9)
-    np.testing.assert_allclose(model.risk(together), [model.risk(theta[None])[0] for theta in together], rtol=1e-12, atol=1e-15)
-    if isinstance(model, WithStatistic):
-        statistic = model.draw_statistic(parameters(model), ROWS, np.random.default_rng(0))
-        each = [model.fit_statistic(t[None], None)[0] for t in statistic]
-        np.testing.assert_allclose(model.fit_statistic(statistic, None), each, rtol=1e-9)
-
-
-@each_model
-def test_only_relative_weights_matter_and_weight_zero_is_no_row(model):
-    rows, weight = data(model)
-    fit = model.fit(rows, weight, None)
-    np.testing.assert_allclose(model.fit(rows, 7 * weight, None), fit, rtol=1e-9)
-    others = model.draw(parameters(model), ROWS, np.random.default_rng(6))
-    padded = np.concatenate([rows, others], axis=1), np.concatenate([weight, np.zeros((R, ROWS))], axis=1)
-    np.testing.assert_allclose(model.fit(*padded, None), fit, rtol=1e-9)
-    order = np.random.default_rng(5).permutation(ROWS)
-    np.testing.assert_allclose(model.fit(rows[:, order], weight[:, order], None), fit, rtol=1e-9)
-
-
-@each_model
-def test_where_the_fit_starts_does_not_matter(model):
-    rows, weight = data(model)
-    np.testing.assert_allclose(model.fit(rows, weight, parameters(model)), model.fit(rows, weight, None), rtol=1e-8)
-
-
-@each_model
-def test_a_seed_gives_the_same_numbers_and_arguments_stay_as_they_were(model):
-    theta = parameters(model)
-    before = theta.copy()
-    names = ["draw", "draw_statistic"] if isinstance(model, WithStatistic) else ["draw"]
-    for name in names:
-        one, two = (getattr(model, name)(theta, ROWS, np.random.default_rng(9)) for _ in range(2))
-        other = getattr(model, name)(theta, ROWS, np.random.default_rng(10))
-        np.testing.assert_array_equal(one, two)
-        assert (one != other).any()
-    rows, weight = data(model)
-    copies = rows.copy(), weight.copy()
-    model.risk(model.fit(rows, weight, theta))
-    for was, now in zip((before, *copies), (theta, rows, weight), strict=True):
-        np.testing.assert_array_equal(was, now)
-
-
-@each_model
-def test_risk_is_least_at_the_truth_and_not_negative(model):
-    risk = model.risk(np.vstack([model.truth, parameters(model)]))
-    if "observed" not in repr(model):
-        assert risk[0] == pytest.approx(0, abs=1e-12)
-        assert (risk[1:] > 0).all()
-    assert np.isfinite(risk).all()
+def test_keeps_every_promise(model):
+    kept = models.check(model, 30)
+    assert ("influence function" in kept) == hasattr(model, "influence_function")
+    assert len(kept) >= 7
 
 
 @each_statistic
@@ -207,18 +109,175 @@ def test_statistics_give_the_risk_of_rows(model):
 
 
 @each_model
-def test_a_model_can_be_sent_to_another_process_and_names_its_parameters(model):
-    again = pickle.loads(pickle.dumps(model))
-    assert repr(again) == repr(model)
-    assert type(model).__name__ in repr(model)
-    rows, weight = data(model)
-    np.testing.assert_array_equal(again.fit(rows, weight, None), model.fit(rows, weight, None))
-
-
-@each_model
 @pytest.mark.parametrize("plan", [workflows.augment(3), workflows.subsample(3)], ids=lambda plan: plan.name)
 def test_every_model_runs_under_every_workflow(model, plan):
     risk = simulate(plan, model=model, n=30, replications=50, rng=0, quantiles=(0.5,))
     assert risk.risk.shape == (3,)
     assert (np.isfinite(risk.risk) | (risk.failed > 0)).all()
     assert (risk.failed < 0.5).all()
+
+
+class Broken(models.Normal):
+    """A normal mean, to be broken in one place."""
+
+    def __init__(self):
+        super().__init__(1, 2)
+
+
+class Transposed(Broken):
+    def draw(self, theta, rows, rng):
+        return super().draw(theta, rows, rng).T
+
+
+class Mixed(Broken):
+    def fit(self, rows, weight, start):
+        return super().fit(rows, weight, start) + 1e-6 * rows.sum()
+
+
+class Heavy(Broken):
+    def fit(self, rows, weight, start):
+        return (weight * rows).sum(axis=1, keepdims=True)
+
+
+class Padded(Broken):
+    def fit(self, rows, weight, start):
+        return rows.mean(axis=1, keepdims=True)
+
+
+class Ordered(Broken):
+    def fit(self, rows, weight, start):
+        return super().fit(rows[:, ::2], weight[:, ::2], start)
+
+
+class Slow(Broken):
+    def fit(self, rows, weight, start):
+        fit = super().fit(rows, weight, None)
+        return fit if start is None else (fit + start) / 2
+
+
+class OwnSeed(Broken):
+    def draw(self, theta, rows, rng):
+        return super().draw(theta, rows, np.random.default_rng())
+
+
+class Deaf(Broken):
+    def draw_statistic(self, theta, rows, rng):
+        return super().draw_statistic(theta, rows, np.random.default_rng(0))
+
+
+class Greedy(Broken):
+    def fit(self, rows, weight, start):
+        weight /= weight.sum(axis=1, keepdims=True)
+        return super().fit(rows, weight, start)
+
+
+class Loss(Broken):
+    def risk(self, theta):
+        return super().risk(theta) + 4
+
+    deviation = property()
+
+
+class Negative(Broken):
+    def risk(self, theta):
+        return -super().risk(theta)
+
+    deviation = property()
+
+
+class Deviant(Broken):
+    def deviation(self, theta):
+        return 2 * super().deviation(theta)
+
+
+class Nameless(Broken):
+    __repr__ = object.__repr__
+
+
+class Influenced(Broken):
+    factor = 2.0
+
+    def influence_function(self, rows, theta):
+        return self.factor * (rows - theta)[:, :, None]
+
+
+class Reversed(Influenced):
+    factor = -1.0
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        (Transposed, r"draw to return \(R, rows"),
+        (Mixed, r"one by one to be equal.*reduce over the rows' axis only"),
+        (Heavy, r"equal fits for weights in any unit.*divide by their sum"),
+        (Padded, r"rows of weight 0 to change nothing"),
+        (Ordered, r"the order of rows to change nothing|rows of weight 0"),
+        (Slow, r"a start to change the time taken, not the answer"),
+        (OwnSeed, r"equal numbers from draw with one seed"),
+        (Deaf, r"other numbers from draw_statistic with another seed"),
+        (Greedy, r"arguments to be left as they were"),
+        (Loss, r"excess risk 0 at the truth, not 4"),
+        (Negative, r"a positive excess risk elsewhere"),
+        (Deviant, r"squares of the deviation to sum to the risk"),
+        (Nameless, r"a repr that names the parameters"),
+        (Influenced, r"to respond to a row's weight by its influence"),
+        (Reversed, r"to respond to a row's weight by its influence"),
+    ],
+)
+def test_what_is_broken_is_seen(broken, said):
+    models.check(models.Normal(1, 2))
+    with pytest.raises(ValueError, match=said):
+        models.check(broken())
+
+
+def test_what_is_no_model_is_refused():
+    with pytest.raises(ValueError, match=r"a model needs truth, .*; dict lacks truth, draw"):
+        models.check({})
+
+
+TOY = '''
+from dataclasses import dataclass
+import numpy as np
+from collapse.models import register
+
+@dataclass(frozen=True)
+class Rayleigh:
+    """Rayleigh law by maximum likelihood: theta is the mean square."""
+    square: float
+
+    @property
+    def truth(self):
+        return np.array([self.square])
+
+    def draw(self, theta, rows, rng):
+        return np.sqrt(theta) * np.sqrt(rng.standard_exponential((len(theta), rows)))
+
+    def draw_real(self, replications, rows, rng):
+        return self.draw(np.full((replications, 1), self.square), rows, rng)
+
+    def fit(self, rows, weight, start):
+        return (weight * rows**2).sum(axis=1, keepdims=True) / weight.sum(axis=1, keepdims=True)
+
+    def risk(self, theta):
+        return (theta[:, 0] - self.square) ** 2
+
+@register("Rayleigh", n=100, group="toys", why="maximum likelihood in a smooth family", allowance=0.15)
+def example():
+    return Rayleigh(2.0)
+'''
+
+
+def test_a_model_in_a_fresh_file_of_thirty_lines_conforms_and_appears_in_the_matrix(tmp_path, monkeypatch):
+    """The mean square is exponential: the matrix's deviation under discard is the exact one, (1.01^20 - 1) / 0.01 against 20."""
+    assert len(TOY.strip().splitlines()) <= 30
+    (tmp_path / "toy_rayleigh.py").write_text(TOY)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(registry, "_EXAMPLES", dict(registry._EXAMPLES))
+    importlib.import_module("toy_rayleigh")
+    (example,) = (e for e in models.examples() if e.name == "Rayleigh")
+    assert "influence function" not in models.check(example.make())
+    chosen = [e for e in models.examples() if e.name in ("Normal", "Rayleigh")]
+    table = matrix(chosen, generations=20, replications=4000)
+    assert not any(table.stands_out(cell) for cell in table.row(example))
+    assert len(table.cells) == 2 * len(table.workflows)

@@ -1,0 +1,250 @@
+"""check(): what a model promises to simulate() and derive(), tried on the model itself."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from collapse.models.base import Array, Model, WithStatistic
+
+REPLICATIONS = 6
+PROBES = 12
+"""Rows whose influence is tried."""
+MASS = 0.02
+"""Share of the total weight that is put on such a row: small against one, and many rows' worth, so that medians move."""
+SAMPLE = 20_000
+"""Rows among which it stands."""
+CLOSE = 0.25
+"""How far the fit's response may be from the declared influence, over all probes and coordinates, relative to the influence's size."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Trial:
+    """A model, parameters (R, d) that it fitted, a batch from each, and weights."""
+
+    model: Any
+    rows: int
+    theta: Array
+    batch: Array
+    weight: Array
+
+    def expect(self, kept: object, what: str, remedy: str) -> None:
+        if not kept:
+            raise ValueError(f"{self.model!r}: expected {what}; {remedy}.")
+
+    def expect_close(self, got: Array, expected: Array, tolerance: float, what: str, remedy: str) -> None:
+        if not np.allclose(got, expected, rtol=tolerance, atol=tolerance * 1e-3, equal_nan=True):
+            off = np.nanmax(np.abs(np.asarray(got) - expected))
+            self.expect(False, f"{what}, and they differ by {off:.3g}", remedy)
+
+
+def check(model: Any, rows: int | None = None) -> tuple[str, ...]:
+    """Check that a model keeps what `simulate` relies on.
+
+    Parameters
+    ----------
+    model : model
+        An instance, with `truth`, `draw`, `draw_real`, `fit` and `risk`.
+    rows : int, optional
+        Rows of the batches to try it on. Default: those of its design, else 30.
+
+    Returns
+    -------
+    tuple of str
+        What was checked, in words.
+
+    Raises
+    ------
+    ValueError
+        At the first thing that is not kept: what was expected, what came, and what to do.
+
+    Notes
+    -----
+    That the law of the draws is the right one, and the theory's constants, no such check can know: compare with an independent
+    implementation, and look at the model's row in the universality matrix.
+
+    Examples
+    --------
+    >>> from collapse import models
+    >>> for promise in models.check(models.Poisson(3)):
+    ...     print(promise)
+    members and shapes
+    replications do not touch each other
+    weights are relative
+    a start is a start and no more
+    a seed decides, arguments stay
+    risk is least at the truth
+    copies are equal
+    influence function
+    """
+    if not isinstance(model, Model):
+        missing = [name for name in ("truth", "draw", "draw_real", "fit", "risk") if not hasattr(model, name)]
+        raise ValueError(f"a model needs truth, draw, draw_real, fit and risk; {type(model).__name__} lacks {', '.join(missing)}.")
+    truth = np.asarray(model.truth)
+    if truth.ndim != 1 or truth.dtype != np.float64 or not np.all(np.isfinite(truth)):
+        raise ValueError(f"{model!r}: truth must be a finite float64 array of shape (d,); it is {model.truth!r}.")
+    rows = rows or int(getattr(model, "design_rows", 30))
+    # parameters that the model itself would meet: fits to real data, or to synthetic data where the real ones are always the same
+    real = model.draw(np.repeat(truth[None], REPLICATIONS, axis=0), rows, np.random.default_rng(2))
+    if real.shape[:2] != (REPLICATIONS, rows):
+        raise ValueError(
+            f"{model!r}: expected draw to return (R, rows, ...), here ({REPLICATIONS}, {rows}), not {real.shape}; add the axis."
+        )
+    theta = np.asarray(model.fit(real, np.ones((REPLICATIONS, rows)), None))
+    if theta.shape != (REPLICATIONS, len(truth)):
+        raise ValueError(
+            f"{model!r}: fit must return one parameter for each replication, ({REPLICATIONS}, {len(truth)}); it has {theta.shape}."
+        )
+    theta = np.where(np.isfinite(theta).all(axis=1, keepdims=True), theta, truth)
+    batch = model.draw(theta, rows, np.random.default_rng(3))
+    trial = _Trial(model, rows, theta, batch, np.random.default_rng(4).uniform(0.1, 1, (REPLICATIONS, rows)))
+    kept = []
+    for name, promise in CHECKS.items():
+        if name != "influence function" or hasattr(model, "influence_function"):
+            promise(trial)
+            kept.append(name)
+    return tuple(kept)
+
+
+def _shapes(trial: _Trial) -> None:
+    model, R = trial.model, REPLICATIONS
+    real = model.draw_real(R, trial.rows, np.random.default_rng(0))
+    for name, got in (("draw", trial.batch), ("draw_real", real)):
+        trial.expect(np.isfinite(got).all(), f"finite rows from {name}", "draw NaN only where theta is NaN")
+    trial.expect(
+        trial.batch.shape == real.shape, f"real and synthetic rows of one shape, not {real.shape} and {trial.batch.shape}", "align"
+    )
+    theta = model.fit(trial.batch, trial.weight, None)
+    trial.expect(theta.shape == trial.theta.shape, f"fit to return {trial.theta.shape}, not {theta.shape}", "return one row a replication")
+    risk = model.risk(theta)
+    trial.expect(risk.shape == (R,), f"risk to return ({R},), not {risk.shape}", "sum over coordinates")
+    trial.expect(theta.dtype == risk.dtype == np.float64, f"float64 fits and risks, not {theta.dtype} and {risk.dtype}", "convert")
+    if hasattr(model, "deviation"):
+        squares = (model.deviation(theta) ** 2).sum(axis=1)
+        trial.expect_close(squares, risk, 1e-9, "squares of the deviation to sum to the risk", "scale one or leave deviation out")
+    none = trial.theta[:0]
+    empty = model.draw(none, trial.rows, np.random.default_rng(0))
+    fits = model.fit(empty, np.ones((0, trial.rows)), none)
+    kept = empty.shape[:2] == (0, trial.rows) and fits.shape == none.shape and model.risk(none).shape == (0,)
+    trial.expect(kept, "no replications in, none out", "write shapes with len(theta), and do not reduce over replications")
+    if isinstance(model, WithStatistic):
+        statistic = model.draw_statistic(trial.theta, trial.rows, np.random.default_rng(0))
+        first = model.draw_real_statistic(R, trial.rows, np.random.default_rng(0))
+        trial.expect(
+            statistic.ndim == 2 and statistic.shape == first.shape and len(statistic) == R,
+            f"mean statistics of shape ({R}, k) from both, not {statistic.shape} and {first.shape}",
+            "average over the batch's rows",
+        )
+        got = model.fit_statistic(statistic, None).shape
+        trial.expect(got == trial.theta.shape, f"fit_statistic to return {trial.theta.shape}, not {got}", "return one row a replication")
+        lone = model.fit_statistic(model.draw_statistic(none, trial.rows, np.random.default_rng(0)), none)
+        trial.expect(lone.shape == none.shape, "no statistics in, no fits out", "write shapes with len(theta)")
+
+
+def _loop(trial: _Trial) -> None:
+    model = trial.model
+    remedy = "reduce over the rows' axis only"
+    fit = model.fit(trial.batch, trial.weight, None)
+    each = [model.fit(trial.batch[r : r + 1], trial.weight[r : r + 1], None)[0] for r in range(REPLICATIONS)]
+    trial.expect_close(fit, np.array(each), 1e-9, "fits of a batch of replications and one by one to be equal", remedy)
+    risk = [model.risk(one[None])[0] for one in fit]
+    trial.expect_close(model.risk(fit), np.array(risk), 1e-12, "risks of a batch of replications and one by one to be equal", remedy)
+    if isinstance(model, WithStatistic):
+        statistic = model.draw_statistic(trial.theta, trial.rows, np.random.default_rng(0))
+        one = np.array([model.fit_statistic(t[None], None)[0] for t in statistic])
+        trial.expect_close(model.fit_statistic(statistic, None), one, 1e-9, "fit_statistic together and one by one to be equal", remedy)
+
+
+def _weights(trial: _Trial) -> None:
+    model, fit = trial.model, trial.model.fit(trial.batch, trial.weight, None)
+    trial.expect_close(
+        model.fit(trial.batch, 7 * trial.weight, None), fit, 1e-9, "equal fits for weights in any unit", "divide by their sum"
+    )
+    others = model.draw(trial.theta, trial.rows, np.random.default_rng(6))
+    padded = np.concatenate([trial.batch, others], axis=1), np.concatenate([trial.weight, np.zeros_like(trial.weight)], axis=1)
+    trial.expect_close(
+        model.fit(*padded, None), fit, 1e-9, "rows of weight 0 to change nothing", "they are padding: multiply by the weight"
+    )
+    order = np.random.default_rng(5).permutation(trial.rows)
+    shuffled = model.fit(trial.batch[:, order], trial.weight[:, order], None)
+    trial.expect_close(shuffled, fit, 1e-9, "the order of rows to change nothing", "reduce symmetrically")
+
+
+def _start(trial: _Trial) -> None:
+    fit = trial.model.fit
+    warm, cold = fit(trial.batch, trial.weight, trial.theta), fit(trial.batch, trial.weight, None)
+    trial.expect_close(warm, cold, 1e-8, "a start to change the time taken, not the answer", "iterate until it converges")
+
+
+def _seeds(trial: _Trial) -> None:
+    model, theta = trial.model, trial.theta
+    before = theta.copy(), trial.batch.copy(), trial.weight.copy()
+    for name in ["draw", "draw_statistic"] if isinstance(model, WithStatistic) else ["draw"]:
+        one, two, other = (getattr(model, name)(theta, trial.rows, np.random.default_rng(seed)) for seed in (9, 9, 10))
+        trial.expect(np.array_equal(one, two), f"equal numbers from {name} with one seed", "draw from the generator that is given, alone")
+        trial.expect((one != other).any(), f"other numbers from {name} with another seed", "draw from the generator that is given")
+    model.risk(model.fit(trial.batch, trial.weight, theta))
+    same = all(np.array_equal(was, now) for was, now in zip(before, (theta, trial.batch, trial.weight), strict=True))
+    trial.expect(same, "arguments to be left as they were", "copy before writing into them")
+
+
+def _risk(trial: _Trial) -> None:
+    risk = trial.model.risk(np.vstack([trial.model.truth, trial.theta]))
+    trial.expect(not np.isnan(risk).any(), "a risk that is a number", "NaN belongs to fits that do not exist")
+    if getattr(trial.model, "observed", None) is None:
+        trial.expect(abs(risk[0]) < 1e-12, f"excess risk 0 at the truth, not {risk[0]:.3g}", "subtract the risk of the truth")
+        trial.expect((risk[1:] >= 0).all() and (risk[1:] > 0).any(), "a positive excess risk elsewhere", "check the sign")
+
+
+def _copies(trial: _Trial) -> None:
+    again = pickle.loads(pickle.dumps(trial.model))
+    trial.expect(repr(again) == repr(trial.model) and "0x" not in repr(again), "a repr that names the parameters", "use a dataclass")
+    fits = again.fit(trial.batch, trial.weight, None), trial.model.fit(trial.batch, trial.weight, None)
+    trial.expect(np.array_equal(*fits, equal_nan=True), "a pickled copy to fit alike", "keep no state")
+
+
+def _influence(trial: _Trial) -> None:
+    """The fit's change when a row gets a little more weight, against the influence function at the fit."""
+    model = trial.model
+    design = getattr(model, "design_rows", 1)
+    N = SAMPLE // design * design
+    if getattr(model, "observed", None) is None:
+        rows = model.draw_real(1, N, np.random.default_rng(11))
+    else:
+        rows = model.draw(np.asarray(model.truth)[None], N, np.random.default_rng(11))
+    probes = np.random.default_rng(12).choice(N, PROBES, replace=False)
+    weight = np.ones((PROBES + 1, N))
+    weight[np.arange(PROBES), probes] += MASS * N
+    fits = model.fit(np.repeat(rows, PROBES + 1, axis=0), weight, None)
+    change = (fits[:-1] - fits[-1]) * (1 + MASS) / MASS
+    declared = model.influence_function(rows, fits[-1:])
+    trial.expect(
+        declared.shape == (1, N, len(model.truth)),
+        f"influence_function to return (R, N, d), here (1, {N}, {len(model.truth)}), not {declared.shape}",
+        "give one vector for each row",
+    )
+    declared = declared[0, probes]
+    # coordinates in units of their own influence
+    unit = np.sqrt((declared**2).mean(axis=0)) + 0.05 * np.abs(model.truth)
+    off = np.sqrt((((change - declared) / unit) ** 2).mean())
+    trial.expect(
+        off <= CLOSE,
+        f"the fit to respond to a row's weight by its influence; off by {off:.0%} of its size",
+        "scale it so that the error of the fit is the mean of the rows' influence",
+    )
+
+
+CHECKS: dict[str, Callable[[_Trial], None]] = {
+    "members and shapes": _shapes,
+    "replications do not touch each other": _loop,
+    "weights are relative": _weights,
+    "a start is a start and no more": _start,
+    "a seed decides, arguments stay": _seeds,
+    "risk is least at the truth": _risk,
+    "copies are equal": _copies,
+    "influence function": _influence,
+}
