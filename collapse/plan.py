@@ -46,13 +46,12 @@ class Numbers:
             return cls(raw.astype(np.int64), np.ones(raw.shape, np.int64))
         if raw.dtype.kind == "f":
             return cls(raw.astype(np.float64), None)
-        if raw.dtype != object or not all(isinstance(v, Real) and not isinstance(v, bool) for v in raw.flat):
+        kinds = {type(v) for v in raw.flat}
+        if raw.dtype != object or bool in kinds or not all(issubclass(kind, Real) for kind in kinds):
             raise ValueError(f"{name} must hold int, fractions.Fraction or float entries; it holds {raw.dtype} data.")
-        if all(isinstance(v, Rational) for v in raw.flat):
-            top, bottom = np.empty(raw.shape, object), np.empty(raw.shape, object)
-            for i, v in enumerate(raw.flat):
-                top.flat[i], bottom.flat[i] = int(v.numerator), int(v.denominator)
-            return cls(top, bottom)
+        if all(issubclass(kind, Rational) for kind in kinds):
+            values = raw.ravel().tolist()
+            return cls(*(_integers([int(getattr(v, part)) for v in values]).reshape(raw.shape) for part in ("numerator", "denominator")))
         return cls(raw.astype(np.float64), None)
 
     @classmethod
@@ -104,6 +103,11 @@ class Numbers:
                 exact.flat[i] = Fraction(str(text))
             return cls.read(exact, name, ndim)
         return cls.read(raw, name, ndim)
+
+
+def _integers(values: list[int]) -> NDArray[Any]:
+    """Hold whole numbers in 64 bits, or as Python's where one is too large."""
+    return np.array(values, np.int64 if max(map(abs, values), default=0) < 2**62 else object)
 
 
 _SHAPES = {

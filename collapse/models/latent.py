@@ -297,7 +297,7 @@ class PrincipalComponents(DrawsFromTruth):
     group="latent structure",
     why="maximum likelihood at an interior point: EM run until it converges",
     page="latent",
-    allowance=0.06,
+    allowance=0.07,
 )
 def example_mixture() -> NormalMixture:
     return NormalMixture(0.5, separation=3)

@@ -304,7 +304,7 @@ def example_exponential() -> CensoredExponential:
     return CensoredExponential(1, events=0.6)
 
 
-@register("Weibull, censored", n=400, group="survival", why=_ALIKE, page="latent", allowance=0.27)
+@register("Weibull, censored", n=400, group="survival", why=_ALIKE, page="latent", allowance=0.23)
 def example_weibull() -> CensoredWeibull:
     return CensoredWeibull(1, 1.5, events=0.75)
 
