@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 from dataclasses import dataclass, replace
+from importlib import resources
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -211,8 +212,6 @@ def _shipped(name: str, label: str, source: str) -> Dataset:
 
 
 def _read(file: str) -> str:
-    from importlib import resources
-
     path = resources.files("collapse") / "data" / file
     if not path.is_file():
         raise FileNotFoundError(f"{file} is missing from the installed package; reinstall collapse-companion.")

@@ -149,8 +149,10 @@ def _finite_reservoir(plan: Reservoir, model: Any, n: int, exact: bool, V: Any, 
 
 
 def _martingale(risk: NDArray[Any], plan: Reservoir, model: str | None = None, n: int | None = None) -> Risk:
-    earlier = np.minimum.outer(np.arange(len(risk)), np.arange(len(risk)))
-    return Risk(risk, risk / risk[0], plan, model=model, n=n, tables={"covariance": lambda: risk[earlier]})
+    def covariance() -> NDArray[Any]:
+        return np.asarray(risk[np.minimum.outer(np.arange(len(risk)), np.arange(len(risk)))])
+
+    return Risk(risk, risk / risk[0], plan, model=model, n=n, tables={"covariance": covariance})
 
 
 def _chain(plan: Plan, exact: bool) -> NDArray[Any]:
