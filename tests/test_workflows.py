@@ -153,7 +153,8 @@ def test_ten_thousand_generations_are_small(name):
         best = min(best, time.process_time() - start)
     assert ratio.size >= 10_000
     assert np.isfinite(ratio).all()
-    assert best < (0.01 if name in NAMED else 1.0)
+    # on an idle processor 0.3 to 0.7 s; a test beside it on the same core takes up to twice as long
+    assert best < (0.02 if name in NAMED else 2.0)
     tracemalloc.start()
     derive(ZOO[name](10_000))
     peak = tracemalloc.get_traced_memory()[1]
