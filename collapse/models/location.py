@@ -150,7 +150,7 @@ class TrimmedMean(Location):
     Attributes
     ----------
     limit_risk : float
-        E min(|x|, q)^2 / (1 - 2 trim)^2, q the quantile at 1 - trim.
+        E min(abs(x), q)^2 / (1 - 2 trim)^2, q the quantile at 1 - trim.
 
     References
     ----------
@@ -206,7 +206,7 @@ class Huber(Location):
     Attributes
     ----------
     limit_risk : float
-        E clip(x, -k, k)^2 / P(|x| < k)^2, times scale^2.
+        E clip(x, -k, k)^2 / P(abs(x) < k)^2, times scale^2.
 
     References
     ----------
@@ -262,7 +262,7 @@ class Huber(Location):
         return np.where((out - below >= reach) & (above - out >= reach) & np.isfinite(below + above), (below + above) / 2, out)[:, None]
 
     def influence_function(self, rows: Array, theta: Array) -> Array:
-        """Rows (R, N) at locations (R, 1): the difference, clipped, over P(|x| < k), (R, N, 1)."""
+        """Rows (R, N) at locations (R, 1): the difference, clipped, over P(abs(x) < k), (R, N, 1)."""
         clip = self.k * self.scale
         return np.clip(rows - theta, -clip, clip)[:, :, None] / self._inside
 

@@ -28,7 +28,7 @@ class _Family(Protocol):
 class MeanVector(DrawsFromTruth):
     """What the families share: the fit is the weighted mean of vectors, the risk its squared Euclidean error.
 
-    A family adds its mean, a tuple, the covariance of a row as `influence_covariance`, and its trace, v0 + v1 sum_j mu_j + v2 |mu|^2,
+    A family adds its mean, a tuple, the covariance of a row as `influence_covariance`, and its trace, v0 + v1 sum_j mu_j + v2 mu'mu,
     as the variance function (v0, v1, v2).
     """
 
@@ -57,9 +57,9 @@ class MeanVector(DrawsFromTruth):
 
 @dataclass(frozen=True)
 class Multinomial(MeanVector):
-    """Shares of classes: a row is one label, the fit is the vector of shares, the risk E|p_hat - p|^2.
+    """Shares of classes: a row is one label, the fit is the vector of shares, the risk the expected squared distance of shares.
 
-    The covariance of a row has trace 1 - |p|^2: the variance function of a Bernoulli law, v2 = -1, whatever the number of classes.
+    The covariance of a row has trace 1 - p'p: the variance function of a Bernoulli law, v2 = -1, whatever the number of classes.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ class Multinomial(MeanVector):
 
 @dataclass(frozen=True)
 class MultivariateNormal(MeanVector):
-    """Mean of a multivariate normal law with known covariance; risk is the squared Euclidean error E|m_hat - m|^2.
+    """Mean of a multivariate normal law with known covariance; risk is the expected squared Euclidean distance.
 
     Parameters
     ----------
