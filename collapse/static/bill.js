@@ -45,7 +45,7 @@ export default explorer(({ state, parameters, picture, width }) => {
 
   const rows = Math.max(n / last, 0);
   const count = (value) => plain(value, Math.max(3, Math.ceil(Math.log10(value))));
-  const visible = ["needed", 8 / extra, count(Number((8 / extra).toPrecision(3)))];
+  const visible = ["needed", 8 / extra, count(Math.ceil((8 / extra).toPrecision(3)))];
   const judged =
     extra < 1e-12
       ? ["nothing to see."]
