@@ -397,8 +397,8 @@ def test_keyboard_mouse_and_buttons_move_everything(browser: Browser, tmp_path: 
 
     # keyboard: the workflow's select, then each slider, reached by tabulator and named by their labels
     page.keyboard.press("Tab")
-    expect(first.get_by_label("Workflow")).to_be_focused()
-    first.get_by_label("Workflow").select_option("augment")
+    expect(first.get_by_label("Workflow", exact=True)).to_be_focused()
+    first.get_by_label("Workflow", exact=True).select_option("augment")
     page.keyboard.press("ArrowDown")
     follows(workflow="subsample")
     page.keyboard.press("Tab")
@@ -441,15 +441,15 @@ def test_keyboard_mouse_and_buttons_move_everything(browser: Browser, tmp_path: 
     # controls that belong to some workflows stand there only with them; a slider of given values stops at each of them
     share, window = first.get_by_label("Weight of real data", exact=True), first.get_by_label("Batches in the window", exact=True)
     expect(share).to_be_hidden()
-    first.get_by_label("Workflow").select_option("fixed_real_share")
+    first.get_by_label("Workflow", exact=True).select_option("fixed_real_share")
     expect(share).to_be_visible()
     share.fill("0.4")
     follows(workflow="fixed_real_share", generations=counts[2], share=0.4)
-    first.get_by_label("Workflow").select_option("window")
+    first.get_by_label("Workflow", exact=True).select_option("window")
     expect(share).to_be_hidden()
     window.fill("1")
     follows(workflow="window", generations=counts[2], k=1)
-    first.get_by_label("Workflow").select_option("augment")
+    first.get_by_label("Workflow", exact=True).select_option("augment")
     first.get_by_role("button", name="Rows of a batch, in n: more").click()
     follows(workflow="augment", generations=counts[2], size=2.0)
 
@@ -467,7 +467,7 @@ def test_the_address_carries_the_state(browser: Browser, tmp_path: Path) -> None
     page = visit.page
     assert "#" not in page.url
     third = page.locator("#explorer-workflow-2 .collapse-explorer")
-    third.get_by_label("Workflow").select_option("window")
+    third.get_by_label("Workflow", exact=True).select_option("window")
     third.get_by_label("Batches in the window", exact=True).fill("7")
     third.get_by_role("button", name="Copy a link").click()
     expect(third.get_by_role("button", name="Link copied")).to_be_visible()
@@ -575,7 +575,7 @@ def test_follows_the_theme(browser: Browser, tmp_path: Path, root: str, body: st
     path = tmp_path / "page.html"
     path.write_text(document(widgets.explorer()).replace('data-theme="light"', root).replace("<body", f"<body {body}"))
     visit = Visit(browser, path.as_uri(), color_scheme=scheme)
-    visit.page.get_by_label("Workflow").select_option("discard")
+    visit.page.get_by_label("Workflow", exact=True).select_option("discard")
     stroke = visit.page.locator(".curve").evaluate("(e) => getComputedStyle(e).stroke")
     assert stroke == ("rgb(255, 112, 67)" if dark else "rgb(200, 16, 46)")
     # paper is white

@@ -199,7 +199,8 @@ function markLevel(svg, frame, label, value, text) {
   const ends = frame.ends.map((x) => [x, value]);
   line(svg, frame, ends, { class: "limit" });
   label.avoid(ends);
-  const sides = [["end", frame.right], ["start", frame.left + 8], ["end", frame.right - 80]];
+  const between = [0.8, 0.65, 0.5, 0.35, 0.2].map((share) => ["end", frame.left + share * (frame.right - frame.left)]);
+  const sides = [["end", frame.right], ["start", frame.left + 8], ...between];
   return () => label.write(text, sides.flatMap(([anchor, x]) => [-6, 16].map((shift) => [anchor, x, frame.y(value) + shift])));
 }
 
@@ -396,10 +397,13 @@ function explorer(draw) {
 
     const follow = () => {
       const state = stateFromAddress(host, controls);
-      if (!state) return;
-      choose(state);
+      if (state) choose(state);
+      return state !== null;
+    };
+    const scroll = (behavior) => root.scrollIntoView({ behavior });
+    const arrive = () => {
       const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-      root.scrollIntoView({ behavior: still ? "instant" : "smooth" });
+      if (follow()) scroll(still ? "instant" : "smooth");
     };
     if (host) {
       const words = "Copy a link to this view";
@@ -415,8 +419,9 @@ function explorer(draw) {
         }
         setTimeout(() => (copy.textContent = words), 4000);
       });
-      addEventListener("hashchange", follow);
-      follow();
+      addEventListener("hashchange", arrive);
+      // at first the page above still grows: formulas, other explorers
+      if (follow()) setTimeout(scroll, 500, "instant");
     }
     show();
     drawn = picture.clientWidth;
@@ -425,7 +430,7 @@ function explorer(draw) {
     return () => {
       resize.disconnect();
       clearTimeout(telling);
-      removeEventListener("hashchange", follow);
+      removeEventListener("hashchange", arrive);
       for (const event of events) model.off(event, change);
     };
   }
