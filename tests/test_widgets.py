@@ -124,7 +124,7 @@ class Visit:
 
 def numbers(view: Any) -> dict[str, float]:
     """The numbers of one explorer's summary, at full precision; `view` is its element in the browser."""
-    found = view.locator(".summary data").evaluate_all("(all) => all.map((data) => [data.className, Number(data.value)])")
+    found = view.locator(".summary data").evaluate_all("(all) => all.map((data) => [data.dataset.name, Number(data.value)])")
     return {str(name): float(value) for name, value in found}
 
 
@@ -770,7 +770,7 @@ def test_live_in_jupyterlab(browser: Browser, lab: tuple[str, Path]) -> None:
     view = page.locator(".collapse-explorer")
     expect(view).to_be_visible(timeout=60_000)
     # the second cell changed the trait, and the picture followed
-    expect(view.locator("data.ratio")).to_have_attribute("value", re.compile(r"^1\.61"), timeout=20_000)
+    expect(view.locator("data[data-name=ratio]")).to_have_attribute("value", re.compile(r"^1\.61"), timeout=20_000)
     slider = view.get_by_label("Generations", exact=True)
     slider.focus()
     page.keyboard.press("ArrowRight")

@@ -201,7 +201,7 @@ function markLevel(svg, frame, label, value, text) {
   label.avoid(ends);
   const between = [0.8, 0.65, 0.5, 0.35, 0.2].map((share) => ["end", frame.left + share * (frame.right - frame.left)]);
   const sides = [["end", frame.right], ["start", frame.left + 8], ...between];
-  return () => label.write(text, sides.flatMap(([anchor, x]) => [-6, 16].map((shift) => [anchor, x, frame.y(value) + shift])));
+  return () => label.write(text, sides.flatMap(([anchor, x]) => [-6, 16, 28, -18].map((shift) => [anchor, x, frame.y(value) + shift])));
 }
 
 // The axes end at round numbers, so that a curve moves in its frame and not the frame with the curve.
@@ -368,7 +368,7 @@ function explorer(draw) {
       summary.replaceChildren();
       for (const piece of outcome.summary) {
         if (typeof piece === "string") summary.append(piece);
-        else element(summary, "data", { class: piece[0], value: piece[1] }, piece[2]);
+        else element(summary, "data", { "data-name": piece[0], value: piece[1] }, piece[2]);
       }
     };
 
