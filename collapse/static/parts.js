@@ -306,11 +306,15 @@ const KINDS = {
   },
 };
 
+// Whether a control is there: always, or with the workflow chosen.
+const belongs = (workflows, state) => workflows.length === 0 || workflows.includes(state.workflow);
+
 // ---- the address: #explorer-name?control=value&...
 
-function addressOf(host, state) {
+function addressOf(host, controls, state) {
+  const told = controls.filter(({ workflows }) => belongs(workflows, state)).map(({ name }) => [name, state[name]]);
   const page = location.href.replace(/#.*/s, "");
-  return `${page}#${host.id}?${new URLSearchParams(Object.entries(state))}`;
+  return `${page}#${host.id}?${new URLSearchParams(told)}`;
 }
 
 // What the address says of an explorer's controls; what makes no sense is passed over.
@@ -358,7 +362,7 @@ function explorer(draw) {
     const show = () => {
       const state = stateNow();
       for (const { name, workflows, box, show } of parts) {
-        box.hidden = workflows.length > 0 && !workflows.includes(state.workflow);
+        box.hidden = !belongs(workflows, state);
         show(state[name]);
       }
       const parameters = Object.fromEntries(parts.filter(({ workflows }) => workflows.includes(state.workflow)).map(({ name }) => [name, state[name]]));
@@ -383,7 +387,7 @@ function explorer(draw) {
         clearTimeout(telling);
         telling = setTimeout(() => {
           told.textContent = summary.textContent;
-          if (host) history.replaceState(history.state, "", addressOf(host, stateNow()));
+          if (host) history.replaceState(history.state, "", addressOf(host, controls, stateNow()));
         }, 400);
       });
     };
@@ -411,7 +415,7 @@ function explorer(draw) {
       const words = "Copy a link to this view";
       const copy = element(element(root, "p", { class: "share" }), "button", { type: "button" }, words);
       copy.addEventListener("click", async () => {
-        const address = addressOf(host, stateNow());
+        const address = addressOf(host, controls, stateNow());
         history.replaceState(history.state, "", address);
         try {
           await navigator.clipboard.writeText(address);
