@@ -128,10 +128,10 @@ def numbers(view: Any) -> dict[str, float]:
     return {str(name): float(value) for name, value in found}
 
 
-def assert_shows(view: Any, expected: Any, least: int = 2) -> None:
+def assert_shows(view: Any, expected: Any) -> None:
     """Every number in the summary is what Python says of the same state."""
     shown = numbers(view)
-    assert len(shown) >= least
+    assert shown
     for name, value in shown.items():
         assert value == pytest.approx(getattr(expected, name), rel=1e-12, abs=1e-13), name
 

@@ -84,8 +84,8 @@ const meaningOf = (name, parameters) => MEANINGS[name](parameters);
 const called = (name) => name.replaceAll("_", " ");
 
 // What happens after the last generation shown.
-function verdict({ limit, growth, logarithmic }) {
-  if (growth === 0) return `it levels off at ${plain(limit, 5)}, where they are worth ${rowsWorth(limit)}`;
+function verdict({ limit, growth, logarithmic }, inRows = true) {
+  if (growth === 0) return `it levels off at ${plain(limit, 5)}${inRows ? `, where they are worth ${rowsWorth(limit)}` : ""}`;
   if (logarithmic) return `it grows without end, like ${plain(growth, 3)} ln g: collapse, but a slow one`;
   return `it grows without end, by ${plain(growth, 3)} a generation in the end: collapse`;
 }
