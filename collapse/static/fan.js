@@ -37,104 +37,75 @@ export function fan({ x, y, sigma, lines, generations, seed }) {
 // Share of augment's whole price, pi^2/6 - 1, that generation g has paid.
 export const paid = (ratio) => (ratio - 1) / (Math.PI ** 2 / 6 - 1);
 
-const FAN_RATIOS = [1, 2, 5, 10, 20, 50];
+const CAPITAL = { discard: "Discard", augment: "Augment" };
 
-function drawFan(svg, width, { x, y, sigma, generations, generation }, { paths, simulated }, ratios) {
-  const tall = Math.round(Math.min(230, Math.max(150, 0.34 * width)));
-  const left = 34;
-  const right = width - 6;
-  const gap = 14;
-  const wide = (right - left - gap) / 2;
-  const low = { top: tall + 92, bottom: tall + 92 + 150 };
-  svg.replaceChildren();
-  svg.setAttribute("viewBox", `0 0 ${width} ${low.bottom + 40}`);
-  svg.setAttribute("width", width);
-  svg.setAttribute("height", low.bottom + 40);
-
+// One panel: the real points and the lines of one generation. The panel shows six standard deviations up and down, and cuts the rest.
+function drawLines(svg, width, height, name, { x, y, sigma }, lines) {
   const middle = y.reduce((sum, value) => sum + value, 0) / y.length;
   const [first, last] = [Math.min(...x), Math.max(...x)];
   const pad = 0.05 * (last - first);
-  const across = (value) => ((value - first + pad) / (last - first + 2 * pad)) * wide;
-  const up = (value) => tall / 2 - ((value - middle) / (12 * sigma)) * tall;
-  Object.keys(paths).forEach((name, i) => {
-    const corner = left + i * (wide + gap);
-    shape(svg, "text", { class: "name", "data-family": name, x: corner, y: 16 }, `${name[0].toUpperCase()}${name.slice(1)}`);
-    shape(svg, "rect", { class: "frame", x: corner, y: 26, width: wide, height: tall });
-    const panel = shape(svg, "svg", { "data-family": name, x: corner, y: 26, width: wide, height: tall });
-    const ends = [first - pad, last + pad];
-    for (const line of paths[name]) {
-      const [at, slope] = line[generation - 1];
-      const [y1, y2] = ends.map((value) => up(at + slope * value).toFixed(2));
-      shape(panel, "line", { class: "line", x1: 0, x2: wide, y1, y2 });
-    }
-    x.forEach((value, j) => shape(panel, "circle", { class: "real", cx: across(value), cy: up(y[j]), r: 3.5 }));
-  });
+  const ends = [first - pad, last + pad];
+  const frame = axes(
+    svg, width, height,
+    { from: ends[0], to: ends[1], most: 3, say: signed },
+    { from: middle - 6 * sigma, to: middle + 6 * sigma, most: 3, say: signed },
+    { left: 28, right: 2, top: 26, bottom: 24 },
+  );
+  shape(svg, "text", { class: "name", "data-family": name, x: frame.left, y: 16 }, CAPITAL[name]);
+  const [wide, tall] = [frame.right - frame.left, frame.bottom - frame.top];
+  const inside = shape(svg, "svg", { x: frame.left, y: frame.top, width: wide, height: tall, viewBox: `${frame.left} ${frame.top} ${wide} ${tall}` });
+  for (const [at, slope] of lines) line(inside, frame, ends.map((value) => [value, at + slope * value]), { class: "thin", "data-family": name });
+  x.forEach((value, i) => dot(inside, frame, value, y[i], { "data-family": "real", r: 3.5 }));
+  describe(svg, `${x.length} real points and ${lines.length} lines fitted under ${name}.`);
+}
 
-  const span = right - 70 - left;
-  const at = (g) => left + ((g - 1) / (generations - 1)) * span;
-  const highest = Math.log(1.25 * generations);
-  const lowest = Math.log(0.85);
-  const level = (ratio) => low.bottom - ((Math.log(ratio) - lowest) / (highest - lowest)) * (low.bottom - low.top);
-  shape(svg, "text", { class: "title", x: 4, y: low.top - 16 }, "risk ratio");
-  for (const value of FAN_RATIOS.filter((ratio) => ratio <= generations)) {
-    shape(svg, "line", { class: "grid", x1: left, x2: right - 70, y1: level(value), y2: level(value) });
-    shape(svg, "text", { class: "tick", x: left - 6, y: level(value) + 4, "text-anchor": "end" }, String(value));
+function drawRisk(svg, width, height, ratios, simulated, generation) {
+  const generations = ratios.discard.length;
+  const frame = axes(
+    svg, width, height,
+    { from: 1, to: generations, title: "generation" },
+    { from: 0.85, to: 1.25 * generations, log: true, at: [1, 2, 5, 10, 20, 50].filter((ratio) => ratio <= generations), title: "risk ratio" },
+    { left: 28, right: 74 },
+  );
+  const label = labels(svg, frame);
+  const nameLevel = markLevel(svg, frame, label, BASEL, "π²/6");
+  shape(svg, "line", { class: "axis", x1: frame.x(generation), x2: frame.x(generation), y1: frame.top, y2: frame.bottom });
+  for (const name in ratios) {
+    const points = Array.from(ratios[name], (ratio, i) => [i + 1, ratio]);
+    line(svg, frame, points, { "data-family": name });
+    label.avoid(points);
+    for (let g = 5; g <= generations; g += 5) dot(svg, frame, g, simulated[name][g - 1], { "data-family": name, r: 3 });
+    dot(svg, frame, generation, ratios[name][generation - 1], { "data-family": name, r: 6 });
+    const last = frame.y(ratios[name][generations - 1]);
+    shape(svg, "text", { class: "name", "data-family": name, x: frame.right + 9, y: last + (name === "augment" ? 12 : 4) }, name);
   }
-  shape(svg, "line", { class: "axis", x1: left, x2: right - 70, y1: low.bottom, y2: low.bottom });
-  for (const value of ticks(1, generations, 5)) {
-    shape(svg, "line", { class: "axis", x1: at(value), x2: at(value), y1: low.bottom, y2: low.bottom + 4 });
-    shape(svg, "text", { class: "tick", x: at(value), y: low.bottom + 18, "text-anchor": "middle" }, String(value));
-  }
-  shape(svg, "text", { class: "title", x: right - 70, y: low.bottom + 36, "text-anchor": "end" }, "generation");
-  shape(svg, "line", { class: "limit", x1: left, x2: right - 70, y1: level(LIMIT), y2: level(LIMIT) });
-  shape(svg, "text", { class: "title", x: at(1) + 0.4 * span, y: level(LIMIT) - 7 }, "π²/6");
-  shape(svg, "line", { class: "handle", x1: at(generation), x2: at(generation), y1: low.top - 4, y2: low.bottom });
+  nameLevel();
+  describe(svg, `Risk ratio against generation, on a logarithmic scale: discard rises to ${generations}, augment stays under a line at π²/6. Dots: the lines' own.`);
+}
+
+export default explorer(({ state: { generation, seed }, data, picture, width }) => {
+  const { paths, simulated } = fan({ ...data, seed });
+  const ratios = Object.fromEntries(Object.keys(paths).map((name) => [name, curve(workflow(name, data.generations, {}))]));
+  const half = Math.floor((width - 24) / 2);
+  const height = Math.round(Math.min(250, Math.max(170, 0.8 * half)));
   for (const name in paths) {
-    const part = shape(svg, "g", { "data-family": name });
-    const points = Array.from(ratios[name], (ratio, i) => `${at(i + 1).toFixed(2)},${level(ratio).toFixed(2)}`);
-    shape(part, "polyline", { class: "curve", points: points.join(" ") });
-    for (let g = 5; g <= generations; g += 5) shape(part, "circle", { class: "dot", cx: at(g), cy: level(simulated[name][g - 1]), r: 2.6 });
-    shape(part, "circle", { class: "end", cx: at(generation), cy: level(ratios[name][generation - 1]), r: 5.5 });
-    shape(part, "text", { class: "name", x: right - 64, y: level(ratios[name][generations - 1]) + (name === "augment" ? 10 : 4) }, name);
+    const svg = shape(picture, "svg", { role: "img", viewBox: `0 0 ${half} ${height}`, width: half, height });
+    drawLines(svg, half, height, name, data, paths[name].map((path) => path[generation - 1]));
   }
-  return { left, span };
-}
+  const [[below]] = panels(picture, width, [1], 230);
+  drawRisk(below, width, 230, ratios, simulated, generation);
 
-function render({ model, el }) {
-  const view = frame(el, "Explorer: refitted lines, discard beside augment");
-  const data = Object.fromEntries(["x", "y", "sigma", "lines", "generations"].map((name) => [name, model.get(name)]));
-  const ratios = Object.fromEntries(["discard", "augment"].map((name) => [name, ratio(workflow(name, data))]));
-  const follow = slider(view, model, { name: "generation", label: "Generation", min: 1, max: data.generations, step: 1 });
-  const again = element(element(view.panel, "div", { class: "control" }), "button", { type: "button" }, "Draw new noise");
-  again.addEventListener("click", () => put(model, "seed", model.get("seed") + 1));
-
-  let drawn = {};
-  const draw = () => {
-    const [generation, seed] = [model.get("generation"), model.get("seed")];
-    if (drawn.seed !== seed) drawn = { seed, ...fan({ ...data, seed }) };
-    follow();
-    const width = Math.floor(view.chart.clientWidth);
-    if (width > 0) view.place = drawFan(view.svg, Math.max(width, 240), { ...data, generation }, drawn, ratios);
-    const [wide, tight] = [ratios.discard[generation - 1], ratios.augment[generation - 1]];
-    view.svg.setAttribute(
-      "aria-label",
-      `${data.x.length} real points and ${data.lines} lines fitted in generation ${generation}, under discard and under augment; ` +
-        "below, the risk ratio against the generation for both, with a line at π²/6.",
-    );
-    const said = (name) => plain(drawn.simulated[name][generation - 1], 3);
-    tell(view.summary, [
-      `Generation ${generation}, same points, same noise. Discard: the excess risk is `, ["discard", wide, plain(wide, 4)],
-      ` times that of the real data alone, and your 1,000 rows are worth ${rowsWorth(wide)}. Augment: `, ["augment", tight, plain(tight, 4)],
-      ` times, worth ${rowsWorth(tight)}; of all that it will ever pay, π²/6 − 1, it has paid `,
-      ["paid", paid(tight), percent(paid(tight), 2)], generation > 10 ? `, ${percent(paid(ratios.augment[9]), 2)} of it by generation 10` : "",
-      `. The lines drawn say ${said("discard")} and ${said("augment")}.`,
-    ]);
+  const [wide, tight] = [ratios.discard[generation - 1], ratios.augment[generation - 1]];
+  const own = (name) => plain(simulated[name][generation - 1], 3);
+  const early = generation > 10 ? `, ${percent(Number(paid(ratios.augment[9]).toFixed(2)))} by generation 10` : "";
+  return {
+    family: "real",
+    meaning: `The same ${data.x.length} real points and the same noise on both sides; only what is kept differs. Each of ${data.lines} lines is fitted to points that the line before it made.`,
+    summary: [
+      `In generation ${generation} discard's excess risk is `, ["discard", wide, plain(wide, 4)],
+      ` times that of the real data alone (the lines drawn say ${own("discard")}), and your 1,000 rows are worth ${rowsWorth(wide)}. Augment's is `,
+      ["augment", tight, plain(tight, 4)], ` times (the lines: ${own("augment")}), and they are worth ${rowsWorth(tight)}. Of all that augment will ever pay, π²/6 − 1, it has paid `,
+      ["paid", paid(tight), percent(Number(paid(tight).toFixed(2)))], `${early}.`,
+    ],
   };
-  dragged(view.svg, (px) => {
-    const g = Math.round(1 + ((px - view.place.left) / view.place.span) * (data.generations - 1));
-    put(model, "generation", Math.min(data.generations, Math.max(1, g)));
-  });
-  return live(view, model, ["generation", "seed"], draw);
-}
-
-export default { render };
+});
