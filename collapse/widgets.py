@@ -1,169 +1,364 @@
-"""Explorers: pictures that answer while a slider moves, live in Jupyter and self-contained in a static page."""
+"""Explorers: pictures that answer while a slider moves, live in Jupyter and self-contained in a static page.
+
+An explorer is one entry of `EXPLORERS` and one file of JavaScript, `static/<name>.js`, which draws it.
+"""
 
 from __future__ import annotations
 
+import base64
+import inspect
+import io
 import json
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from html import escape
 from importlib import resources
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from collapse import plot, workflows
 from collapse.derivation import derive
-from collapse.plan import Plan
-from collapse.risk import Risk
-from collapse.workflows import augment, discard, subsample
 
-_NAMED = {"discard": discard, "augment": augment, "subsample": subsample}
-WORKFLOWS = (*_NAMED, "fixed real share", "window")
-"""Workflows that the explorer offers."""
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+State = Mapping[str, Any]
 
 
-class Explorer(Protocol):
-    """What `explorer` returns: the state of the controls, and what they stand for."""
-
-    @property
-    def workflow(self) -> str: ...
-    @property
-    def generations(self) -> int: ...
-    @property
-    def kept(self) -> float: ...
-    @property
-    def real_share(self) -> float: ...
-    @property
-    def window(self) -> int: ...
-    @property
-    def plan(self) -> Plan: ...
-    @property
-    def risk(self) -> Risk: ...
-
-
-def explorer(workflow: str = "augment", generations: int = 50, kept: float = 1.0, *, real_share: float = 0.1, window: int = 5) -> Explorer:
-    """Show what a workflow costs: its risk curve, redrawn while the controls are moved.
+@dataclass(frozen=True)
+class Control:
+    """One handle of an explorer.
 
     Parameters
     ----------
-    workflow : {"discard", "augment", "subsample", "fixed real share", "window"}
-        The workflow shown first.
-    generations : int
-        Number of fits G, from 2 to 200.
-    kept : float
-        Share, in (0, 1], of the rows called for by the workflow that each fit after the first reads, drawn anew for every fit.
-        The first reads all real rows: it is the reference of the risk ratio.
-    real_share : float
-        Under "fixed real share", the weight, in [0, 1], of the real data; the rest is on the latest synthetic batch.
-    window : int
-        Under "window", the number of latest batches that each fit reads, from 1 to 50.
+    name : str
+        Name in Python, in the page's address and in JavaScript's state.
+    label : str
+        What readers see.
+    default : str, bool, int or float
+        Value shown first. Its type is the control's: a choice, a switch, or a slider of whole numbers or of any.
+    low, high, step : float
+        Ends and step of a slider.
+    values : tuple of float
+        Where a slider stops, if not at equal steps: between its ends, in rising order.
+    choices : tuple of str
+        Of a choice.
+    unit : {"", "percent", "rows"}
+        How the slider's number is written.
+    zero : str
+        What a slider says at 0 in place of the number.
+    workflows : tuple of str
+        The control is there only while the explorer's choice `workflow` is one of these; () for always.
+    seed : bool
+        A whole number for which there is no slider but a button, that takes the next one.
+    """
+
+    name: str
+    label: str
+    default: Any
+    low: float = 0
+    high: float = 1
+    step: float = 0.01
+    values: tuple[float, ...] = ()
+    choices: tuple[str, ...] = ()
+    unit: str = ""
+    zero: str = ""
+    workflows: tuple[str, ...] = ()
+    seed: bool = False
+
+    @property
+    def kind(self) -> str:
+        """Which of the parts in parts.js draws it."""
+        if self.seed:
+            return "seed"
+        return {str: "choice", bool: "switch"}.get(type(self.default), "slider")
+
+    def check(self, value: Any) -> Any:
+        """Return the value as str, bool, int or float.
+
+        Raises
+        ------
+        ValueError
+            Where it is not one that the control can show.
+        """
+        if self.kind == "choice":
+            if value not in self.choices:
+                raise ValueError(f"{self.name} must be one of {', '.join(map(repr, self.choices))}; it is {value!r}.")
+            return str(value)
+        if self.kind == "switch":
+            if not isinstance(value, (bool, np.bool_)):
+                raise ValueError(f"{self.name} must be True or False; it is {value!r}.")
+            return bool(value)
+        whole = isinstance(self.default, int)
+        kinds = (int, np.integer) if whole else (int, float, np.integer, np.floating)
+        if isinstance(value, bool) or not isinstance(value, kinds) or not self.low <= value <= self.high:
+            what = "a whole number" if whole else "a number"
+            raise ValueError(f"{self.name} must be {what} from {self.low:g} to {self.high:g}, as the slider; it is {value!r}.")
+        return int(value) if whole else float(value)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what JavaScript needs to know of it."""
+        return asdict(self) | {"kind": self.kind, "whole": self.kind in ("slider", "seed") and isinstance(self.default, int)}
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """An explorer as data.
+
+    Parameters
+    ----------
+    name : str
+        Stem of its file in `static`.
+    title : str
+        What it lets one explore, in a few words.
+    controls : tuple of Control
+        Its handles.
+    answer : callable
+        From the state to what it stands for: a mapping of names to a plan, a risk, numbers. A number that the page shows, in an
+        element <data class="name">, has the same name here.
+    sentence : callable
+        From the state to a sentence for readers without JavaScript.
+    draw : callable
+        Draws the state on a figure, for print and for readers without JavaScript.
+    """
+
+    name: str
+    title: str
+    controls: tuple[Control, ...]
+    answer: Callable[[State], dict[str, Any]]
+    sentence: Callable[[State], str]
+    draw: Callable[[Figure, State], None]
+
+    def check(self, given: State) -> dict[str, Any]:
+        """Return the whole state, checked: what is given, and defaults."""
+        known = {control.name: control for control in self.controls}
+        if unknown := [name for name in given if name not in known]:
+            raise ValueError(f"the explorer {self.name!r} has no control {unknown[0]!r}; it has {', '.join(known)}.")
+        return {name: control.check(given.get(name, control.default)) for name, control in known.items()}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what JavaScript needs to know of it."""
+        return {"title": self.title, "controls": [control.to_json() for control in self.controls]}
+
+
+def explorer(name: str = "workflow", /, **state: Any) -> Any:
+    """Show an explorer: a picture with controls, redrawn while they are moved.
+
+    Parameters
+    ----------
+    name : str
+        One of `EXPLORERS`: "workflow" (the risk curve of any named workflow), ...
+    **state
+        Values of its controls at first, by their names; see `EXPLORERS[name].controls`.
 
     Returns
     -------
-    Explorer
-        In Jupyter a live widget: its attributes `workflow`, `generations`, `kept`, `real_share` and `window` follow the controls,
-        and the controls follow them. Where the environment variable COLLAPSE_STATIC is 1, as in a build of the book, a picture
-        that needs no kernel and no network. In both, `plan` is the workflow as a `Plan`, and `risk` what `derive` says of it.
+    object
+        In Jupyter a live widget: its attributes, named as the controls are, follow them, and they follow it. Where the environment
+        variable COLLAPSE_STATIC is 1, as in a build of the book, a picture that needs no kernel and no network. In both, what the
+        explorer stands for can be read from it: `plan` and `risk` of a workflow, and the numbers shown.
 
     Raises
     ------
     ValueError
-        If there is no such workflow, or a number is outside its range.
+        If there is no such explorer or control, or a value is outside its range.
     ImportError
         If a live widget is asked for and anywidget is missing: install collapse-companion[widgets].
 
     Notes
     -----
-    The page computes the ratio itself, in the Gaussian limit (Dey and Donoho 2024, the sequential Gaussian process).
+    The page computes by itself, in the Gaussian limit (Dey and Donoho 2024, the sequential Gaussian process).
 
     Examples
     --------
     >>> from collapse import widgets
-    >>> view = widgets.explorer("subsample", generations=100)
-    >>> view.risk.ratio[-1].round(6)
-    np.float64(2.904952)
-    >>> view.kept = 0.5
+    >>> view = widgets.explorer("workflow", workflow="subsample", generations=100)
+    >>> round(view.ratio, 6)
+    2.904952
+    >>> view.workflow, view.k = "window", 3
     >>> view.plan
-    <Plan subsample, 50 % kept: 100 fits, 100 batches>
+    <Plan window(k=3): 100 fits, 100 batches>
     """
-    state = {"workflow": workflow, "generations": generations, "kept": kept, "real_share": real_share, "window": window}
-    checked = {name: _check(name, value) for name, value in state.items()}
-    view: Explorer = _StaticExplorer(**checked) if os.environ.get("COLLAPSE_STATIC") == "1" else _live_explorer()(**checked)
-    return view
+    if name not in EXPLORERS:
+        raise ValueError(f"there is no explorer called {name!r}; there are {', '.join(EXPLORERS)}.")
+    kind = EXPLORERS[name]
+    checked = kind.check(state)
+    return StaticView(kind, checked) if os.environ.get("COLLAPSE_STATIC") == "1" else _live(name)(**checked)
 
 
-def _check(name: str, value: Any) -> Any:
-    """Return one control's value as str, int or float, or say in words what is wrong with it."""
-    if name == "workflow":
-        if value not in WORKFLOWS:
-            raise ValueError(f"workflow must be one of {', '.join(map(repr, WORKFLOWS))}; it is {value!r}.")
-        return str(value)
-    if name in ("generations", "window"):
-        low, high = (2, 200) if name == "generations" else (1, 50)
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not low <= value <= high:
-            raise ValueError(f"{name} must be a whole number from {low} to {high}, as the slider; it is {value!r}.")
-        return int(value)
-    number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if name == "kept" and not (number and 0 < value <= 1):
-        raise ValueError(f"kept, the share of rows that each fit reads, must lie in (0, 1]; it is {value!r}. Take 1 to read all.")
-    if name == "real_share" and not (number and 0 <= value <= 1):
-        raise ValueError(f"real_share, the weight on the real data, must lie in [0, 1]; it is {value!r}. Take 0 for discard.")
-    return float(value)
+# --- what the explorers share ------------------------------------------------------------------------------------------
 
 
-def _plan(view: Explorer) -> Plan:
-    G, workflow = view.generations, view.workflow
-    if workflow in _NAMED:
-        plan = _NAMED[workflow](G)
-        if view.kept == 1:
-            return plan
-        weight, kept = plan.weight, plan.kept.copy()
-    else:
-        weight, kept = np.zeros((G, G)), np.ones((G, G))
-        for g in range(G):
-            if workflow == "window":
-                first = max(0, g + 1 - view.window)
-                weight[g, first : g + 1] = 1 / (g + 1 - first)
-            else:
-                weight[g, [0, g]] = (view.real_share, 1 - view.real_share) if g else 1
-    kept[1:] *= view.kept
-    detail = {"window": f"({view.window})", "fixed real share": f" {view.real_share:.3g}"}.get(workflow, "")
-    name = f"{workflow}{detail}" + (f", {100 * view.kept:.3g} % kept" if view.kept < 1 else "")
-    return Plan(np.arange(G), np.ones(G, np.int64), weight, kept, name=name)
+def parameters(*names: str) -> tuple[Control, ...]:
+    """Return the controls for these workflows: which of them, and every parameter that one of them has."""
+    read = {name: set(inspect.signature(workflows.NAMED[name]).parameters) for name in names}
+    if "bootstrap" in names:
+        read["bootstrap"].remove("share")  # the ratio does not depend on it
+    found = ((control, tuple(name for name in names if control.name in read[name])) for control in _PARAMETERS)
+    kinds = (Control(**{**vars(control), "workflows": which}) for control, which in found if which)
+    return Control("workflow", "Workflow", names[0], choices=names), *kinds
 
 
-@dataclass(frozen=True)
-class _StaticExplorer:
-    """An explorer in a page without a kernel."""
+RATIOS = (0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 10.0)
+_PARAMETERS = (
+    Control("k", "Batches in the window", 3, 1, 50, 1),
+    Control("models", "Models", 3, 2, 5, 1),
+    Control("share", "Weight of real data", 0.1, unit="percent"),
+    Control("size", "Rows of a batch, in n", 1.0, 0.1, 10, values=RATIOS),
+    Control("kappa", "Synthetic rows for one fresh real row", 1.0, 0.1, 10, values=RATIOS),
+    Control("memory", "Weight of a batch, by age", 0.8, 0, 0.99),
+    Control("turnover", "Share of the memory replaced", 0.0, unit="percent", zero="1/g, a fair sample"),
+    Control("replace", "Draw with replacement", False),
+    Control("published", "One batch published for all", True),
+)
+"""Every parameter of a named workflow that an explorer can set, by its name in `collapse.workflows`."""
 
-    workflow: str
-    generations: int
-    kept: float
-    real_share: float
-    window: int
 
-    @property
-    def plan(self) -> Plan:
-        return _plan(self)
+def plan_of(state: State, generations: int) -> Any:
+    """Make the workflow that a state with the controls of `parameters` stands for."""
+    name = state["workflow"]
+    given = {control.name: state[control.name] for control in parameters(name)[1:] if control.name in state}
+    if given.get("turnover") == 0:
+        del given["turnover"]  # 1/g, the default
+    return workflows.NAMED[name](generations, **given)
 
-    @property
-    def risk(self) -> Risk:
-        return derive(self.plan)
 
-    def _repr_html_(self) -> str:
-        ratio = self.risk.ratio[-1]
-        instead = (
-            f"This explorer needs JavaScript. What it shows at first: after {self.generations} generations of {self.plan.name} the risk "
-            f"ratio is {ratio:.6g}, and 1,000 real rows are worth {1000 / ratio:.3g}."
-        )
-        return _page("explorer", asdict(self), instead)
+def curve_of(plan: Any) -> Any:
+    """Ratio of each generation: of the worst of its fits."""
+    return np.maximum.reduceat(derive(plan).ratio, np.flatnonzero(np.diff(plan.generation, prepend=0)))
+
+
+# --- the workflow explorer ---------------------------------------------------------------------------------------------
+
+
+def _workflow_answer(state: State) -> dict[str, Any]:
+    plan = plan_of(state, state["generations"])
+    ratio = float(curve_of(plan)[-1])
+    return {"plan": plan, "risk": derive(plan), "ratio": ratio, "worth": 1000 / ratio}
+
+
+def _workflow_sentence(state: State) -> str:
+    answer = _workflow_answer(state)
+    return (
+        f"after {state['generations']} generations of {answer['plan'].name} the risk ratio is {answer['ratio']:.6g}, "
+        f"and 1,000 real rows are worth {answer['worth']:.3g}"
+    )
+
+
+def _workflow_draw(figure: Figure, state: State) -> None:
+    plan = plan_of(state, state["generations"])
+    curve, family = curve_of(plan), plot.family_of(plan.name)
+    (ax,) = plot.panels(figure, 1)
+    g = np.arange(1, len(curve) + 1)
+    plot.plot_derived(ax, g, curve, family=family)
+    plot.mark_limit(ax)
+    ax.set_xlabel("generation")
+    ax.set_ylabel("risk ratio")
+    ax.set_title(f"{plan.name}: {curve[-1]:.4g} at generation {g[-1]}", color=plot.colour(family))
+
+
+GENERATIONS = Control("generations", "Generations", 50, 2, 100, 1)
+
+EXPLORERS: dict[str, Explorer] = {
+    kind.name: kind
+    for kind in (
+        Explorer(
+            "workflow",
+            "what a workflow costs",
+            (*parameters(*workflows.NAMED), GENERATIONS),
+            _workflow_answer,
+            _workflow_sentence,
+            _workflow_draw,
+        ),
+    )
+}
+"""Every explorer, by its name."""
+
+
+# --- in a page ---------------------------------------------------------------------------------------------------------
+
+
+class StaticView:
+    """An explorer in a page without a kernel.
+
+    Parameters
+    ----------
+    kind : Explorer
+        Which one.
+    state : mapping
+        Values of all its controls.
+    """
+
+    def __init__(self, kind: Explorer, state: State) -> None:
+        self.__dict__.update(_kind=kind, **state)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self.__dict__.update(self._kind.check(self._state() | {name: value}))
+
+    def __getattr__(self, name: str) -> Any:
+        return _answered(self.__dict__["_kind"], self._state(), name)
+
+    def _state(self) -> dict[str, Any]:
+        return {control.name: self.__dict__[control.name] for control in self.__dict__["_kind"].controls}
 
     def __repr__(self) -> str:
-        return f"<Explorer of {self.plan.name}: ratio {self.risk.ratio[-1]:.4g} at generation {self.generations}>"
+        return f"<Explorer {self._kind.name}: {self._kind.sentence(self._state())}>"
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        """Return html for a page, a picture for print, a sentence for a terminal."""
+        picture = _still(self._kind, self._state())
+        return {
+            "text/html": _page(self._kind, self._state(), picture),
+            "image/png": base64.b64encode(picture).decode(),
+            "text/plain": repr(self),
+        }
+
+
+def _answered(kind: Explorer, state: State, name: str) -> Any:
+    """What an explorer stands for: asked for by __getattr__, when there is no attribute of this name."""
+    if not name.startswith("_"):
+        answer = kind.answer(state)
+        if name in answer:
+            return answer[name]
+    raise AttributeError(f"the explorer {kind.name!r} has no {name!r}.")
+
+
+def _still(kind: Explorer, state: State) -> bytes:
+    """The picture for print and for readers without JavaScript, a PNG."""
+    from matplotlib.figure import Figure
+
+    stream = io.BytesIO()
+    with plot.style():
+        figure = Figure((plot.WIDE, 2.6), layout="constrained")
+        kind.draw(figure, state)
+        figure.savefig(stream, format="png", dpi=120, metadata={"Software": None}, pil_kwargs={"optimize": True})
+    return stream.getvalue()
+
+
+def _page(kind: Explorer, state: State, picture: bytes) -> str:
+    """An explorer as self-contained html; the book keeps one copy of what several explorers of a page share."""
+    data = {"name": kind.name, "explorer": kind.to_json(), "state": state}
+    sentence = f"This explorer, {kind.title}, needs JavaScript. What it shows at first: {kind.sentence(state)}."
+    still = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
+    scripts = "\n".join(f'<script type="text/plain" data-collapse="{name}">\n{_source(f"{name}.js")}</script>' for name in _files(kind))
+    return (
+        f'<div class="collapse-explorer-host" data-explorer="{escape(json.dumps(data), quote=True)}">\n'
+        f'<noscript><p>{escape(sentence)}</p><img class="collapse-still" src="{still}" alt="{escape(sentence, quote=True)}"></noscript>\n'
+        f'<style data-collapse="style">\n{_source("explorer.css")}</style>\n'
+        f"{scripts}\n"
+        f"<script>\n{_source('shim.js')}</script>\n"
+        "</div>"
+    )
+
+
+# --- in Jupyter --------------------------------------------------------------------------------------------------------
 
 
 @cache
-def _live_explorer() -> Any:
+def _live(name: str) -> Any:
     """The widget's class, made at first use: the package itself does without anywidget."""
     try:
         import anywidget
@@ -171,46 +366,35 @@ def _live_explorer() -> Any:
     except ImportError as error:
         raise ImportError("a live explorer needs anywidget: pip install 'collapse-companion[widgets]'.") from error
 
-    class LiveExplorer(anywidget.AnyWidget):
-        _esm = _module("explorer")
-        _css = _source("explorer.css")
-        workflow = traitlets.Unicode("augment").tag(sync=True)
-        generations = traitlets.Int(50).tag(sync=True)
-        kept = traitlets.Float(1.0).tag(sync=True)
-        real_share = traitlets.Float(0.1).tag(sync=True)
-        window = traitlets.Int(5).tag(sync=True)
+    kind = EXPLORERS[name]
+    types = {str: traitlets.Unicode, bool: traitlets.Bool, int: traitlets.Int, float: traitlets.Float}
+    names = [control.name for control in kind.controls]
 
-        @traitlets.validate("workflow", "generations", "kept", "real_share", "window")
-        def _checked(self, proposal: Any) -> Any:
-            return _check(proposal.trait.name, proposal.value)
+    def state(self: Any) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in names}
 
-        @property
-        def plan(self) -> Plan:
-            return _plan(self)
+    @traitlets.validate(*names)
+    def checked(self: Any, proposal: Any) -> Any:
+        return next(control for control in kind.controls if control.name == proposal.trait.name).check(proposal.value)
 
-        @property
-        def risk(self) -> Risk:
-            return derive(self.plan)
+    body = {
+        "__doc__": f"A live explorer: {kind.title}.",
+        "__module__": __name__,
+        "__getattr__": lambda self, name: _answered(kind, state(self), name),
+        "_checked": checked,
+        "_esm": "".join(_source(f"{file}.js") for file in _files(kind)),
+        "_css": _source("explorer.css"),
+        "explorer": traitlets.Dict(kind.to_json()).tag(sync=True),
+        **{control.name: types[type(control.default)](control.default).tag(sync=True) for control in kind.controls},
+    }
+    return type(f"{name.title()}Explorer", (anywidget.AnyWidget,), body)
 
-    return LiveExplorer
+
+def _files(kind: Explorer) -> tuple[str, ...]:
+    """Stems of the JavaScript files that make one module: the mathematics, what all explorers share, and its own."""
+    return "collapse", "parts", kind.name
 
 
+@cache
 def _source(name: str) -> str:
     return resources.files("collapse").joinpath("static", name).read_text(encoding="utf-8")
-
-
-def _module(name: str) -> str:
-    """An explorer's JavaScript, the mathematics first, as one module that imports nothing."""
-    return _source("collapse.js") + _source(f"{name}.js")
-
-
-def _page(name: str, state: dict[str, Any], instead: str) -> str:
-    """An explorer as self-contained html, with a sentence for readers without JavaScript."""
-    return (
-        f'<div class="collapse-explorer-host" data-state="{escape(json.dumps(state), quote=True)}">\n'
-        f"<noscript><p>{escape(instead)}</p></noscript>\n"
-        f"<style>\n{_source(f'{name}.css')}</style>\n"
-        f'<script type="text/plain">\n{_module(name)}</script>\n'
-        f"<script>\n{_source('shim.js')}</script>\n"
-        "</div>"
-    )

@@ -25,6 +25,7 @@ LOGGER = logging.getLogger(__name__)
 DOWNLOADS = ("png", "pdf", "svg", "csv", "json")
 NARROW_SCREEN = 600  # px; below it the 3.3 inch variant is shown
 FORMULA = re.compile(r'(\(?)(<span class="math notranslate nohighlight">[^<]*</span>)((?:[,.;:?!)\u201d]|-th|\u2019s)*)')
+SHARED = re.compile(r'<(style|script)[^>]* data-collapse="(\w+)">.*?</\1>\n?', re.DOTALL)
 
 
 class bundle_image(nodes.General, nodes.Element):
@@ -143,6 +144,9 @@ def mend(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any],
         ('<div class="proof admonition" id="proof">\n<p>Proof. ', '<div class="proof admonition argument">\n<p><strong>Proof.</strong> '),
     ):
         body = body.replace(wrong, right)
+    # what several explorers of a page share stands there once
+    seen: set[str] = set()
+    body = SHARED.sub(lambda m: "" if m[2] in seen else seen.add(m[2]) or m[0], body)
     # to a browser a formula is a box, and it may break the line between the box and the comma behind it
     context["body"] = FORMULA.sub(lambda m: f'<span class="tied">{m[0]}</span>' if m[1] or m[3] else m[0], body)
 

@@ -1,95 +1,233 @@
 // The mathematics of retraining on synthetic data, in doubles, without a document: what the explorers draw.
 //
-// A plan is {source, size, weight, kept, replace}: which fit each batch is drawn from (0: the real world), its rows as a multiple
-// of n, and for every fit the share of its weight on each batch and the share of that batch's rows that it reads.
-// Fits and batches count from 1 in a plan's tables, and from 0 in JavaScript's arrays.
+// A plan says which fit each batch is drawn from (source; 0: the real world), its rows as a multiple of n (size), and for every fit
+// which batches it reads: rows[g] = {batch, weight, kept}, three lists side by side; kept, the share of a batch's rows that is read,
+// may be null: all of them. Fits count from 1 in `source` and in `generation`, everything else counts from 0.
+// A reservoir, whose rows persist, is no plan: {turnover}, the share of its memory that is replaced before each fit.
 
-// (I - A)^-1 times a table with one row for each fit, by forward substitution: row g gains weight[g][b] times the row of b's source.
-function substitute(plan, rows) {
-  rows.forEach((row, g) => {
-    plan.weight[g].forEach((weight, b) => {
-      const source = plan.source[b];
-      if (source === 0 || weight === 0) return;
-      const from = rows[source - 1];
-      for (let i = 0; i < row.length; i++) row[i] += weight * from[i];
-    });
+const BASEL = Math.PI ** 2 / 6;
+
+function plan(source, size, lists, { replace = false, generation = lists.map((_, g) => g + 1) } = {}) {
+  const drawn = lists.map(() => []);
+  source.forEach((fit, batch) => fit > 0 && drawn[fit - 1].push(batch));
+  // arrays of one type: browsers run through them several times faster
+  const rows = lists.map(({ batch, weight, kept }) => ({ batch: Int32Array.from(batch), weight: Float64Array.from(weight), kept }));
+  return { source, size: Float64Array.from(size), rows, replace, generation, drawn };
+}
+
+// A plan from dense tables, one row for each fit and one column for each batch.
+export function dense({ source, size, weight, kept, replace }) {
+  const rows = weight.map((weights, g) => {
+    const batch = weights.flatMap((value, b) => (value === 0 ? [] : [b]));
+    return { batch, weight: batch.map((b) => weights[b]), kept: kept ? batch.map((b) => kept[g][b]) : null };
   });
-  return rows;
+  return plan(source, size, rows, { replace });
 }
 
 // Variance that the fresh draws of rows add to each fit, in units of one row's variance over n.
-function subsamplingNoise(plan) {
-  return plan.weight.map((weights, g) =>
-    weights.reduce((sum, weight, b) => {
-      if (weight === 0) return sum;
-      const kept = plan.kept ? plan.kept[g][b] : 1;
-      return sum + (weight * weight * (plan.replace ? 1 / kept : 1 / kept - 1)) / plan.size[b];
-    }, 0),
-  );
-}
-
-// c, one row for each fit and one column for each batch: u_g = sum_b c[g][b] Z_b + subsampling noise.
-export function contributions(plan) {
-  return substitute(plan, plan.weight.map((row) => Float64Array.from(row)));
-}
-
-// Risk of each fit over the risk of the first, in the Gaussian limit.
-export function ratio(plan) {
-  const noise = subsamplingNoise(plan);
-  const risk = contributions(plan).map((row) => row.reduce((sum, c, b) => sum + (c * c) / plan.size[b], 0));
-  if (noise.some((variance) => variance > 0)) {
-    const identity = noise.map((_, g) => Float64Array.from(noise, (_, h) => Number(g === h)));
-    substitute(plan, identity).forEach((row, g) => {
-      risk[g] = row.reduce((sum, c, h) => sum + c * c * noise[h], risk[g]);
+export function subsamplingNoise({ rows, size, replace }) {
+  return Float64Array.from(rows, ({ batch, weight, kept }) => {
+    let sum = 0;
+    if (!kept && !replace) return sum;
+    batch.forEach((b, i) => {
+      const share = kept ? kept[i] : 1;
+      sum += (weight[i] * weight[i] * (replace ? 1 / share : 1 / share - 1)) / size[b];
     });
-  }
-  return Float64Array.from(risk, (value) => value / risk[0]);
+    return sum;
+  });
 }
 
-// The weight of batch b in fit g, both counted from 1, where fit g is the first to see batch g.
-const WEIGHTS = {
-  discard: () => (g, b) => Number(b === g),
-  augment: () => (g, b) => (b <= g ? 1 / g : 0),
-  subsample: () => (g, b) => (b <= g ? 1 / g : 0),
-  "fixed real share": ({ realShare }) => (g, b) => (g === 1 ? Number(b === 1) : b === 1 ? realShare : b === g ? 1 - realShare : 0),
-  window: ({ window }) => (g, b) => (b <= g && b > g - window ? 1 / Math.min(g, window) : 0),
+// How often each batch's noise is in one fit (c of that fit), and how often each fit's own draws are: read from the fit backwards.
+export function contributions({ rows, source, drawn }, fit) {
+  const batches = new Float64Array(source.length);
+  const fits = new Float64Array(rows.length);
+  fits[fit] = 1;
+  for (let g = fit; g >= 0; g--) {
+    for (const b of drawn[g]) fits[g] += batches[b];
+    if (fits[g] === 0) continue;
+    const { batch, weight } = rows[g];
+    for (let i = 0; i < batch.length; i++) batches[batch[i]] += fits[g] * weight[i];
+  }
+  return { batches, fits };
+}
+
+function riskOf(plan, fit, noise) {
+  const { batches, fits } = contributions(plan, fit);
+  let risk = 0;
+  for (let b = 0; b < batches.length; b++) risk += (batches[b] * batches[b]) / plan.size[b];
+  for (let g = 0; g <= fit; g++) risk += fits[g] * fits[g] * noise[g];
+  return risk;
+}
+
+// Risk of every fit over the risk of the first, in the Gaussian limit.
+export function ratio(plan) {
+  if (plan.turnover) {
+    let risk = 0;
+    return Float64Array.from(plan.turnover, (share) => (risk += share * (2 - share)));
+  }
+  const noise = subsamplingNoise(plan);
+  const first = riskOf(plan, 0, noise);
+  return Float64Array.from(plan.rows, (_, g) => riskOf(plan, g, noise) / first);
+}
+
+// Ratio of every generation: of the worst of its fits. In a named workflow all models but the first are alike.
+export function curve(plan) {
+  if (plan.turnover) return ratio(plan);
+  const noise = subsamplingNoise(plan);
+  const first = riskOf(plan, 0, noise);
+  return Float64Array.from(generations(plan), (fits) => Math.max(...fits.map((fit) => riskOf(plan, fit, noise))) / first);
+}
+
+// First and last fit of every generation.
+function generations({ generation }) {
+  const found = [];
+  generation.forEach((label, fit) => (found[label - 1] = found[label - 1] ? [found[label - 1][0], fit] : [fit]));
+  return found;
+}
+
+// Where the ratio of a generation (of the worst of its fits) comes from: parts due to the real batches, the synthetic batches and the
+// draws, each listed by the generation in which a batch is first read or rows are drawn; their total is the ratio.
+export function origins(plan, generation) {
+  const [real, synthetic, draws] = [0, 1, 2].map(() => new Float64Array(generation));
+  if (plan.turnover) {
+    plan.turnover.slice(0, generation).forEach((share, g) => {
+      (g === 0 ? real : synthetic)[g] = share;
+      draws[g] = share * (1 - share);
+    });
+    return { real, synthetic, draws };
+  }
+  const noise = subsamplingNoise(plan);
+  const first = riskOf(plan, 0, noise);
+  const fit = generations(plan)[generation - 1].reduce((a, b) => (riskOf(plan, a, noise) >= riskOf(plan, b, noise) ? a : b));
+  const { batches, fits } = contributions(plan, fit);
+  const born = new Map();
+  plan.rows.slice(0, fit + 1).forEach(({ batch }, g) => batch.forEach((b) => born.has(b) || born.set(b, plan.generation[g] - 1)));
+  for (const [b, g] of born) (plan.source[b] === 0 ? real : synthetic)[g] += (batches[b] * batches[b]) / plan.size[b] / first;
+  for (let g = 0; g <= fit; g++) draws[plan.generation[g] - 1] += (fits[g] * fits[g] * noise[g]) / first;
+  return { real, synthetic, draws };
+}
+
+const upTo = (count) => Array.from({ length: count }, (_, i) => i);
+
+// One batch before every fit, sizes[b] rows in it; read(g) -> [batches, weights, shares kept], g from 0.
+function chain(generations, read, { size = 1, replace = false } = {}) {
+  const rows = upTo(generations).map((g) => {
+    const [batch, weight, kept = null] = read(g);
+    return { batch, weight, kept };
+  });
+  return plan(upTo(generations), upTo(generations).map((b) => (b === 0 ? 1 : size)), rows, { replace });
+}
+
+const alike = (batch) => [batch, batch.map(() => 1 / batch.length)];
+const anchored = (share) => (g) => (g === 0 ? [[0], [1]] : [[0, g], [share, 1 - share]]);
+
+// Several models, each fitted to the latest output of its teachers, weighed alike, and to its own real rows.
+function ecosystem(generations, models, share, published, teachers) {
+  const source = upTo(models).map(() => 0);
+  const rows = upTo(models).map((i) => ({ batch: [i], weight: [1], kept: null }));
+  for (let g = 1; g < generations; g++) {
+    const known = new Map(); // the batch of a teacher, for one reader or for all
+    for (let i = 0; i < models; i++) {
+      const heard = teachers(i, models).map((j) => {
+        const key = published ? j : `${j} for ${i}`;
+        if (!known.has(key)) known.set(key, source.push((g - 1) * models + j + 1) - 1);
+        return known.get(key);
+      });
+      rows.push({ batch: [i, ...heard], weight: [share, ...heard.map(() => (1 - share) / heard.length)], kept: null });
+    }
+  }
+  const generation = rows.map((_, fit) => Math.floor(fit / models) + 1);
+  return plan(source, source.map(() => 1), rows, { generation });
+}
+
+const others = (models) => upTo(models).slice(1);
+
+// Each named workflow of the package, by its name and with its parameters' names.
+export const WORKFLOWS = {
+  discard: (G, { size }) => chain(G, (g) => [[g], [1]], { size }),
+  augment: (G, { size }) => chain(G, (g) => [upTo(g + 1), upTo(g + 1).map((b) => (b === 0 ? 1 : size) / (1 + g * size))], { size }),
+  subsample: (G, { replace }) => chain(G, (g) => [...alike(upTo(g + 1)), upTo(g + 1).map(() => 1 / (g + 1))], { replace }),
+  bootstrap: (G, { share = 1 }) => chain(G, (g) => [[g], [1], [share]], { replace: true }),
+  window: (G, { k }) => chain(G, (g) => alike(upTo(g + 1).slice(-k))),
+  fixed_real_share: (G, { share }) => chain(G, anchored(share)),
+  real_and_window: (G, { k }) => chain(G, (g) => alike([0, ...upTo(g + 1).slice(1).slice(-k)])),
+  real_and_average: (G, { share }) =>
+    chain(G, (g) => (g === 0 ? [[0], [1]] : [upTo(g + 1), upTo(g + 1).map((b) => (b === 0 ? share : (1 - share) / g))])),
+  fresh_real: (G, { share, kappa }) => {
+    const later = upTo(G).slice(1);
+    const rows = later.map((g) => ({ batch: [2 * g - 1, 2 * g], weight: [share, 1 - share], kept: null }));
+    const both = (real, synthetic) => later.flatMap((g) => [real, synthetic(g)]);
+    return plan([0, ...both(0, (g) => g)], [1, ...both(1, () => kappa)], [{ batch: [0], weight: [1], kept: null }, ...rows]);
+  },
+  mixture: (G) => {
+    const [source, size, rows] = [[0], [1], [{ batch: [0], weight: [1], kept: null }]];
+    for (let g = 1; g < G; g++) {
+      const batch = upTo(g).map((teacher) => source.push(teacher + 1) - 1);
+      for (let i = 0; i < g; i++) size.push(1 / g);
+      rows.push({ batch, weight: batch.map(() => 1 / g), kept: null });
+    }
+    return plan(source, size, rows);
+  },
+  forgetting: (G, { memory }) =>
+    chain(G, (g) => {
+      const weight = upTo(g + 1).map((b) => memory ** (g - b));
+      const total = weight.reduce((sum, value) => sum + value);
+      return [upTo(g + 1), weight.map((value) => value / total)];
+    }),
+  ring: (G, { models, share }) => ecosystem(G, models, share, true, (i, M) => [(i + M - 1) % M]),
+  star: (G, { models, share, published }) => ecosystem(G, models, share, published, (i, M) => (i ? [0] : others(M))),
+  all_to_all: (G, { models, share, published }) => ecosystem(G, models, share, published, (_, M) => upTo(M)),
+  // a turnover of 0 stands for 1/g: the memory is a fair sample of everything so far
+  reservoir: (G, { turnover }) => ({ turnover: upTo(G).map((g) => (g === 0 ? 1 : turnover === 0 ? 1 / (g + 1) : turnover)) }),
 };
 
-export const WORKFLOWS = Object.keys(WEIGHTS);
+export const workflow = (name, generations, parameters) => WORKFLOWS[name](generations, parameters);
 
-// A named workflow as a plan. From generation 2 on a fit reads the share `kept` of the rows that the workflow calls for:
-// of every batch in full, or, under subsample, of the share 1/g of every batch. Fit 1 reads all real rows: it is the reference.
-export function workflow(name, { generations, kept = 1, realShare = 0, window = 1 }) {
-  const weight = WEIGHTS[name]({ realShare, window });
-  const numbers = Array.from({ length: generations }, (_, i) => i + 1);
-  const share = (g) => (g === 1 ? 1 : kept) / (name === "subsample" ? g : 1);
-  return {
-    source: numbers.map((b) => b - 1),
-    size: numbers.map(() => 1),
-    weight: numbers.map((g) => Float64Array.from(numbers, (b) => weight(g, b))),
-    kept: numbers.map((g) => new Float64Array(generations).fill(share(g))),
-    replace: false,
-  };
+// The trigamma function: the sum of 1 / (x + j)^2 over j = 0, 1, 2, ...
+export function trigamma(x) {
+  let sum = 0;
+  for (; x < 20; x++) sum += 1 / (x * x);
+  const y = 1 / (x * x);
+  return sum + 1 / x + y / 2 + (y / x) * (1 / 6 - y * (1 / 30 - y * (1 / 42 - y * (1 / 30 - (y * 5) / 66))));
 }
 
-// What the ratio of a named workflow does in the end: {limit} where it is bounded, otherwise {rate}, its growth by generation.
-export function fate(name, { kept = 1, realShare = 0, window = 1 }) {
-  const basel = Math.PI ** 2 / 6;
-  const extra = 1 / kept - 1;
-  const rest = (1 - realShare) ** 2;
-  switch (name) {
-    // u_g = u_{g-1} + Z_g / g, and draws of variance extra / g that later fits average away; sum 1 / (g (g+1)^2) = 2 - pi^2/6
-    case "augment":
-      return { limit: basel + extra * (7 / 4 - basel) };
-    case "subsample":
-      return { limit: 2 * basel - 7 / 4 + (basel - 1 / 4) / kept };
-    // the distance from the real data's estimate is a stationary autoregression with coefficient 1 - realShare
-    case "fixed real share":
-      return realShare > 0 ? { limit: 1 + (rest + extra * (realShare ** 2 + rest)) / (1 - rest) } : { rate: 1 + extra };
-    // a moving average of what it made itself: a random walk slowed by the mean age of what it reads, (window + 1) / 2
-    case "window":
-      return { rate: ((1 + extra / window) * 4) / (window + 1) ** 2 };
-    default:
-      return { rate: 1 + extra };
-  }
-}
+const bounded = (limit) => ({ limit, growth: 0, logarithmic: false });
+const collapsing = (growth, logarithmic = false) => ({ limit: Infinity, growth, logarithmic });
+
+const FATES = {
+  discard: ({ size }) => collapsing(1 / size),
+  augment: ({ size }) => bounded(1 + trigamma(1 + 1 / size) / size),
+  subsample: ({ replace }) => bounded(replace ? BASEL : 3 * BASEL - 2),
+  bootstrap: () => collapsing(1),
+  window: ({ k }) => collapsing(4 / (k + 1) ** 2),
+  fixed_real_share: ({ share }) => (share === 0 ? collapsing(1) : bounded(1 / (share * (2 - share)))),
+  real_and_window: ({ k }) => bounded((2 * (k + 1)) / (k + 2)),
+  real_and_average: ({ share }) => bounded(share === 0 ? 1 + BASEL : 1),
+  fresh_real: ({ share, kappa }) =>
+    share === 0 ? collapsing(1 / kappa) : bounded((share ** 2 + (1 - share) ** 2 / kappa) / (share * (2 - share))),
+  mixture: () => bounded(1 + BASEL),
+  forgetting: ({ memory }) => collapsing((1 - memory) ** 2),
+  ring: ({ models, share }) => {
+    if (share === 0) return collapsing(1);
+    const rest = 1 - share;
+    const lap = rest ** models;
+    return bounded(share === 1 ? 1 : ((share ** 2 * (1 + lap)) / (1 - lap) + rest ** 2) / (1 - rest ** 2));
+  },
+  star: ({ models, share, published }) => {
+    const [rest, up] = [1 - share, 1 / (models - 1)];
+    const down = published ? 1 : up;
+    if (share === 0) return collapsing((up + down) / 2);
+    if (share === 1) return bounded(1);
+    const hub = (1 + rest ** 2 * up) / (1 + rest) ** 2 + (up * rest ** 2 + down * rest ** 4) / (1 - rest ** 4);
+    return bounded(Math.max(hub, share ** 2 + rest ** 2 * hub + (2 * share * rest ** 2 * up) / (1 + rest) + rest ** 2));
+  },
+  all_to_all: ({ models, share, published }) => {
+    const [rest, noise] = [1 - share, published ? 1 / models : 1 / models ** 2];
+    if (share === 0) return collapsing(noise);
+    return bounded(share ** 2 + (2 * share * rest + 2 * rest ** 2) / models + (noise * rest ** 4) / (1 - rest ** 2));
+  },
+  reservoir: ({ turnover }) => (turnover === 0 ? collapsing(2, true) : collapsing(turnover * (2 - turnover))),
+};
+
+// What the ratio of a named workflow does in the end: its limit, or its growth by generation (by log g where logarithmic).
+export const fate = (name, parameters) => FATES[name](parameters);

@@ -1,27 +1,32 @@
-// Runs an explorer in a page without a kernel: its module stands beside this script as inert text, its state in the host's data.
-// An address made from the text works over file:// too, where a module in a file of its own may not be imported.
+// Runs an explorer in a page without a kernel. The page holds each file of JavaScript once, as inert text; a module made from the text
+// works over file:// too, where a module in a file of its own may not be imported.
 (() => {
   const host = document.currentScript.parentElement;
-  const text = host.querySelector("script[type='text/plain']").textContent;
-  const modules = (window.collapseModules ??= new Map());
-  if (!modules.has(text)) modules.set(text, import(URL.createObjectURL(new Blob([text], { type: "text/javascript" }))));
+  const { name, explorer, state } = JSON.parse(host.dataset.explorer);
+  const number = document.querySelectorAll(`[data-explorer][id^="explorer-${name}"]`).length + 1;
+  host.id = `explorer-${name}${number > 1 ? `-${number}` : ""}`;
 
-  const state = JSON.parse(host.dataset.state);
+  const modules = (window.collapseModules ??= new Map());
+  if (!modules.has(name)) {
+    const texts = ["collapse", "parts", name].map((file) => document.querySelector(`script[data-collapse="${file}"]`).textContent);
+    modules.set(name, import(URL.createObjectURL(new Blob(texts, { type: "text/javascript" }))));
+  }
+
   const listeners = new Map();
   const model = {
-    get: (name) => state[name],
-    set: (name, value) => {
-      if (state[name] === value) return;
-      state[name] = value;
-      for (const listener of listeners.get(`change:${name}`) ?? []) listener();
+    get: (key) => (key === "explorer" ? explorer : state[key]),
+    set: (key, value) => {
+      if (state[key] === value) return;
+      state[key] = value;
+      for (const listener of listeners.get(`change:${key}`) ?? []) listener();
     },
     on: (event, listener) => listeners.set(event, [...(listeners.get(event) ?? []), listener]),
     off: (event, listener) => listeners.set(event, (listeners.get(event) ?? []).filter((other) => other !== listener)),
-    save_changes: () => host.setAttribute("data-state", JSON.stringify(state)),
+    save_changes: () => {},
   };
   const el = host.appendChild(document.createElement("div"));
-  modules.get(text).then(
-    (module) => module.default.render({ model, el }),
+  modules.get(name).then(
+    (module) => module.default.render({ model, el, host }),
     (error) => {
       el.textContent = `This explorer could not start: ${error.message}`;
       throw error;

@@ -1,0 +1,401 @@
+// What every explorer is made of: controls, the address that carries them, pictures with axes and labels, numbers in words.
+//
+// An explorer's own file follows this one and ends with `export default explorer(draw)`. draw({ state, parameters, picture, width })
+// knows the values of all controls (`state`) and of those that belong to the workflow chosen (`parameters`), puts drawings into the
+// element `picture`, which is `width` pixels wide and empty, and returns
+//     family    the family of workflows whose hue the controls take
+//     meaning   what the controls stand for now, one or two sentences
+//     summary   the outcome: pieces of text, and numbers as [name, value, text]; it is read to those who do not see the picture
+
+// ---- the document
+
+function fill(node, attributes, text) {
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  if (text !== undefined) node.textContent = text;
+  return node;
+}
+
+function element(parent, tag, attributes = {}, text) {
+  return parent.appendChild(fill(document.createElement(tag), attributes, text));
+}
+
+function shape(parent, tag, attributes = {}, text) {
+  return parent.appendChild(fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, text));
+}
+
+// ---- numbers in words
+
+const plain = (value, digits) => Number(value.toPrecision(digits)).toLocaleString("en", { maximumSignificantDigits: digits });
+const whole = (value) => value.toLocaleString("en");
+const percent = (share) => `${Number((100 * share).toPrecision(3))}\u00a0%`;
+const rowsWorth = (ratio) => plain(1000 / ratio, 1000 / ratio < 10 ? 2 : Math.max(3, Math.ceil(Math.log10(1000 / ratio))));
+const times = (count, one, many = `${one}s`) => `${whole(count)} ${count === 1 ? one : many}`;
+
+// ---- workflows
+
+const FAMILIES = {
+  discard: "discard",
+  bootstrap: "discard",
+  augment: "augment",
+  mixture: "augment",
+  subsample: "subsample",
+  reservoir: "subsample",
+  window: "window",
+  forgetting: "window",
+  fixed_real_share: "fixed real share",
+  real_and_window: "fixed real share",
+  real_and_average: "fixed real share",
+  fresh_real: "fixed real share",
+};
+const familyOf = (name) => FAMILIES[name] ?? "real";
+
+const weighing = (what, share) => (share === 0 ? "" : ` and, with ${percent(share)} of the weight, on ${what}`);
+const bySize = (size) => (size === 1 ? "" : ` A batch has ${plain(size, 3)} times as many rows as were real.`);
+const MEANINGS = {
+  discard: ({ size }) => `Each generation trains on the latest synthetic batch alone.${bySize(size)}`,
+  augment: ({ size }) => `Each generation trains on the real data and all synthetic batches so far.${bySize(size)}`,
+  subsample: ({ replace }) =>
+    `Each generation trains on as many rows as were real, drawn ${replace ? "with replacement " : ""}from everything so far.` +
+    (replace ? " The first one too: its risk, the ratio's unit, is twice that of a fit to all real rows." : ""),
+  bootstrap: () =>
+    "Each generation trains on rows drawn with replacement from the latest batch. The first one too: its risk is the ratio's unit.",
+  window: ({ k }) => `Each generation trains on the latest ${times(k, "batch", "batches")}; the real data are one of them at first.`,
+  fixed_real_share: ({ share }) => `Each generation gives ${percent(share)} of the weight to the real data, the rest to the latest synthetic batch.`,
+  real_and_window: ({ k }) => `Each generation trains on the real data and the latest ${times(k, "synthetic batch", "synthetic batches")}, every row alike.`,
+  real_and_average: ({ share }) => `Each generation gives ${percent(share)} of the weight to the real data, the rest to all synthetic batches so far.`,
+  fresh_real: ({ share, kappa }) =>
+    `Each generation gives ${percent(share)} of the weight to fresh real rows, the rest to a synthetic batch of ${kappa === 1 ? "" : `${plain(kappa, 3)} times `}as many.`,
+  mixture: () => "Each generation trains on as many rows as were real, made afresh by all earlier models in equal parts.",
+  forgetting: ({ memory }) => `Each generation trains on all batches so far; a batch has ${plain(memory, 3)} times the weight of the next younger one.`,
+  ring: ({ models, share }) => `${models} models in a ring: each trains on the latest output of the one before it${weighing("its own real rows", share)}.`,
+  star: ({ models, share, published }) =>
+    `A hub trains on the latest output of ${times(models - 1, "other model")}, they train on the hub's${weighing("their own real rows", share)}.` +
+    ` The hub ${published ? "publishes one batch for all" : "draws a batch for each"}. Shown is the worse of hub and leaf.`,
+  all_to_all: ({ models, share, published }) =>
+    `${models} models: each trains on the latest output of all of them${weighing("its own real rows", share)}.` +
+    ` ${published ? "A model publishes one batch for all" : "A model draws a batch for each reader"}.`,
+  reservoir: ({ turnover }) =>
+    turnover === 0
+      ? "Each generation trains on a memory of as many rows as were real: a fair sample of all rows so far, kept from fit to fit."
+      : `Each generation trains on a memory of as many rows as were real; each new batch replaces ${percent(turnover)} of it.`,
+};
+const meaningOf = (name, parameters) => MEANINGS[name](parameters);
+const called = (name) => name.replaceAll("_", " ");
+
+// What happens after the last generation shown.
+function verdict({ limit, growth, logarithmic }) {
+  if (growth === 0) return `it levels off at ${plain(limit, 5)}, where they are worth ${rowsWorth(limit)}`;
+  if (logarithmic) return `it grows without end, like ${plain(growth, 3)} ln g: collapse, but a slow one`;
+  return `it grows without end, by ${plain(growth, 3)} a generation in the end: collapse`;
+}
+
+// ---- drawings
+
+// Drawings side by side where there is room, one below the other where not: [svg, width] for each share of the width.
+function panels(picture, width, shares, height) {
+  const gap = 24;
+  const beside = width >= 560;
+  const total = shares.reduce((sum, share) => sum + share);
+  return shares.map((share) => {
+    const wide = Math.floor(beside ? ((width - gap * (shares.length - 1)) * share) / total : width);
+    return [shape(picture, "svg", { role: "img", viewBox: `0 0 ${wide} ${height}`, width: wide, height }), wide];
+  });
+}
+
+const describe = (svg, text) => svg.setAttribute("aria-label", text);
+
+function ticks(low, high, most) {
+  const rough = (high - low) / most;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = power * [1, 2, 5, 10].find((multiple) => multiple * power >= rough * (1 - 1e-9));
+  const found = [];
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high * (1 + 1e-9); i++) found.push(Number((i * step).toPrecision(12)));
+  // a scale that begins at 1 is marked there, and not right beside it
+  return low === 1 ? [1, ...found.filter((value) => value >= 1 + 0.6 * step)] : found;
+}
+
+// Powers of ten, thinned to `most`; with few of them 2 and 5 between.
+function logTicks(low, high, most) {
+  const powers = [];
+  for (let power = Math.ceil(Math.log10(low) - 1e-9); power <= Math.log10(high) + 1e-9; power++) powers.push(power);
+  if (powers.length > 2) return powers.filter((_, i) => i % Math.ceil(powers.length / most) === 0).map((power) => 10 ** power);
+  const steps = [-1, 0, 1, 2, 3, 4].flatMap((power) => [1, 2, 3, 5].map((digit) => digit * 10 ** (power + Math.floor(Math.log10(low)))));
+  return steps.filter((value) => value >= low * (1 - 1e-9) && value <= high * (1 + 1e-9));
+}
+
+const scale = ({ from, to, log = false }, start, end) => {
+  const at = log ? Math.log : (value) => value;
+  return (value) => start + ((at(value) - at(from)) / (at(to) - at(from))) * (end - start);
+};
+
+// Axes with gridlines, ticks and titles. x and y: { from, to, title, log, most, say } with `most` ticks written by `say`.
+function axes(svg, width, height, x, y, margin = {}) {
+  const { top, right: side, bottom: foot, left } = { top: 34, right: 14, bottom: 44, left: 48, ...margin };
+  const right = width - side;
+  const bottom = height - foot;
+  const frame = { left, right, top, bottom, x: scale(x, left, right), y: scale(y, bottom, top), ends: [x.from, x.to] };
+  const marks = ({ from, to, log, most, at }) => at ?? (log ? logTicks : ticks)(from, to, most);
+  for (const value of marks({ most: 5, ...y })) {
+    const level = frame.y(value);
+    shape(svg, "line", { class: value === y.from ? "axis" : "grid", x1: left, x2: right, y1: level, y2: level });
+    shape(svg, "text", { class: "tick", x: left - 8, y: level + 4, "text-anchor": "end" }, (y.say ?? whole)(value));
+  }
+  for (const value of marks({ most: width < 450 ? 5 : 10, ...x })) {
+    shape(svg, "line", { class: "axis", x1: frame.x(value), x2: frame.x(value), y1: bottom, y2: bottom + 4 });
+    shape(svg, "text", { class: "tick", x: frame.x(value), y: bottom + 18, "text-anchor": "middle" }, (x.say ?? whole)(value));
+  }
+  shape(svg, "line", { class: "axis", x1: left, x2: right, y1: bottom, y2: bottom });
+  if (y.title) shape(svg, "text", { class: "title", x: 4, y: 14 }, y.title);
+  if (x.title) shape(svg, "text", { class: "title", x: right, y: height - 6, "text-anchor": "end" }, x.title);
+  return frame;
+}
+
+// A line through points [x, y] of a frame; `attributes` may give it a family, a class, a dash.
+function line(svg, frame, points, attributes = {}) {
+  const text = points.map(([x, y]) => `${frame.x(x).toFixed(2)},${frame.y(y).toFixed(2)}`).join(" ");
+  return shape(svg, "polyline", { class: "curve", points: text, ...attributes });
+}
+
+const dot = (svg, frame, x, y, attributes = {}) => shape(svg, "circle", { class: "end", cx: frame.x(x), cy: frame.y(y), r: 4, ...attributes });
+
+// Labels that cover neither a curve nor each other. avoid(points) names a curve, [x, y] in data units; write(text, places) takes the
+// first free of some places, each [anchor, x, y] in pixels, anchor "start" or "end".
+function labels(svg, frame) {
+  const covered = [];
+  const box = (left, right, top, bottom) => ({ left, right, top, bottom });
+  return {
+    avoid(points) {
+      const at = points.map(([x, y]) => [frame.x(x), frame.y(y)]);
+      for (let i = 0; i < at.length; i++) {
+        const [[x0, y0], [x1, y1]] = [at[Math.max(i - 1, 0)], at[i]];
+        const steps = Math.max(1, Math.ceil(Math.hypot(x1 - x0, y1 - y0) / 3));
+        for (let j = 1; j <= steps; j++) {
+          const [px, py] = [x0 + ((x1 - x0) * j) / steps, y0 + ((y1 - y0) * j) / steps];
+          covered.push(box(px, px, py, py));
+        }
+      }
+    },
+    write(text, places, attributes = {}) {
+      const node = shape(svg, "text", attributes, text);
+      const wide = node.getComputedTextLength();
+      const boxes = places.map(([anchor, x, y]) => {
+        const left = anchor === "start" ? x : Math.max(x - wide, frame.left);
+        return box(left, left + wide, y - 12, y + 3);
+      });
+      const free = (a) =>
+        a.right <= frame.right + 1 && a.bottom < frame.bottom && a.top > frame.top - 16 &&
+        covered.every((b) => a.left > b.right || a.right < b.left || a.top > b.bottom || a.bottom < b.top);
+      const chosen = boxes.find(free) ?? boxes[0];
+      covered.push(chosen);
+      fill(node, { x: chosen.left, y: chosen.bottom - 3 });
+      return node;
+    },
+  };
+}
+
+// A dashed line across the frame at a height, named at the first free place along it.
+function markLevel(svg, frame, label, value, text) {
+  const ends = frame.ends.map((x) => [x, value]);
+  line(svg, frame, ends, { class: "limit" });
+  label.avoid(ends);
+  const sides = [["end", frame.right], ["start", frame.left + 8], ["end", frame.right - 80]];
+  return () => label.write(text, sides.flatMap(([anchor, x]) => [-6, 16].map((shift) => [anchor, x, frame.y(value) + shift])));
+}
+
+// ---- controls
+
+// JupyterLab would take the arrow keys for itself, to fold headings.
+const OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
+const UNITS = { percent, rows: whole };
+
+// Where a control's slider stands and what a position stands for: its values one by one, or steps from low to high.
+function positions({ values, low, high, step }) {
+  if (!values.length) return { min: low, max: high, step, at: (value) => value, value: (at) => at };
+  const nearest = (value) => values.reduce((best, other, i) => (Math.abs(other - value) < Math.abs(values[best] - value) ? i : best), 0);
+  return { min: 0, max: values.length - 1, step: 1, at: nearest, value: (at) => values[at] };
+}
+
+// Each control is put into `panel` and returns how it is shown anew; put(value) is told what the reader chose.
+const KINDS = {
+  choice(panel, id, { name, label, choices }, put) {
+    element(panel, "label", { for: id }, label);
+    const select = element(panel, "select", { id, name, ...OWN_KEYS });
+    for (const choice of choices) element(select, "option", { value: choice }, called(choice));
+    select.addEventListener("change", () => put(select.value));
+    return (value) => (select.value = value);
+  },
+
+  switch(panel, id, { name, label }, put) {
+    panel.classList.add("switch");
+    const box = element(panel, "input", { id, name, type: "checkbox", ...OWN_KEYS });
+    element(panel, "label", { for: id }, label);
+    box.addEventListener("change", () => put(box.checked));
+    return (value) => (box.checked = value);
+  },
+
+  // a new value at every press: the seed of what is drawn at random
+  seed(panel, id, { name, label, low, high }, put) {
+    panel.classList.add("seed");
+    const button = element(panel, "button", { id, name, type: "button", ...OWN_KEYS }, label);
+    const shown = element(panel, "span", { class: "value" });
+    let seed;
+    button.addEventListener("click", () => put(seed === high ? low : seed + 1));
+    return (value) => {
+      seed = value;
+      shown.textContent = `seed ${value}`;
+    };
+  },
+
+  // buttons beside the slider do without dragging; the keyboard has its arrows, so they are no stops for the tabulator
+  slider(panel, id, { name, label, unit, zero, ...range }, put) {
+    const { min, max, step, at, value: valueAt } = positions(range);
+    const say = (value) => (value === 0 && zero ? zero : (UNITS[unit] ?? ((number) => plain(number, 3)))(value));
+    element(panel, "label", { for: id }, label);
+    const shown = element(panel, "span", { class: "value", "aria-hidden": "true" });
+    const press = (sign, way) => {
+      const button = element(panel, "button", { type: "button", class: "step", tabindex: -1, "aria-label": `${label}: ${way}` }, sign);
+      button.addEventListener("click", () => {
+        input[sign === "+" ? "stepUp" : "stepDown"]();
+        put(valueAt(input.valueAsNumber));
+      });
+    };
+    press("−", "less");
+    const input = element(panel, "input", { id, name, type: "range", min, max, step, ...OWN_KEYS });
+    press("+", "more");
+    input.addEventListener("input", () => put(valueAt(input.valueAsNumber)));
+    return (value) => {
+      if (input.valueAsNumber !== at(value)) input.value = at(value);
+      shown.textContent = say(value);
+      input.setAttribute("aria-valuetext", say(value));
+    };
+  },
+};
+
+// ---- the address: #explorer-name?control=value&...
+
+function addressOf(host, state) {
+  const page = location.href.replace(/#.*/s, "");
+  return `${page}#${host.id}?${new URLSearchParams(Object.entries(state))}`;
+}
+
+// What the address says of an explorer's controls; what makes no sense is passed over.
+function stateFromAddress(host, controls) {
+  const [id, query] = location.hash.slice(1).split("?");
+  if (id !== host.id || !query) return null;
+  const given = new URLSearchParams(query);
+  const read = ({ kind, choices, low, high, whole }, text) => {
+    if (kind === "choice") return choices.includes(text) ? text : undefined;
+    if (kind === "switch") return { true: true, false: false }[text];
+    const value = text.trim() === "" ? NaN : Number(text);
+    return value >= low && value <= high && (!whole || Number.isInteger(value)) ? value : undefined;
+  };
+  const found = controls.filter(({ name }) => given.has(name)).map((control) => [control.name, read(control, given.get(control.name))]);
+  return Object.fromEntries(found.filter(([, value]) => value !== undefined));
+}
+
+// ---- an explorer
+
+let made = 0;
+
+function explorer(draw) {
+  function render({ model, el, host = null }) {
+    const { title, controls } = model.get("explorer");
+    const prefix = `collapse-explorer-${Date.now().toString(36)}-${made++}`;
+    const root = element(el, "div", { class: "collapse-explorer", role: "group", "aria-label": `Explorer: ${title}` });
+    const panel = element(root, "div", { class: "controls" });
+    const stateNow = () => Object.fromEntries(controls.map(({ name }) => [name, model.get(name)]));
+    const choose = (values) => {
+      for (const [name, value] of Object.entries(values)) model.set(name, value);
+      model.save_changes();
+    };
+
+    const parts = controls.map((control) => {
+      const box = element(panel, "div", { class: "control" });
+      return { ...control, box, show: KINDS[control.kind](box, `${prefix}-${control.name}`, control, (value) => choose({ [control.name]: value })) };
+    });
+    const meaning = element(root, "p", { class: "meaning" });
+    const picture = element(root, "div", { class: "picture" });
+    const summary = element(root, "p", { class: "summary" });
+    // told once the controls stand still: a reader of the screen would otherwise hear every step of a slider
+    const told = element(root, "p", { class: "told", role: "status" });
+    let telling;
+
+    const show = () => {
+      const state = stateNow();
+      for (const { name, workflows, box, show } of parts) {
+        box.hidden = workflows.length > 0 && !workflows.includes(state.workflow);
+        show(state[name]);
+      }
+      const parameters = Object.fromEntries(parts.filter(({ workflows }) => workflows.includes(state.workflow)).map(({ name }) => [name, state[name]]));
+      picture.replaceChildren();
+      const width = Math.floor(picture.clientWidth);
+      const outcome = draw({ state, parameters, picture, width: Math.max(width, 240) });
+      root.dataset.family = outcome.family;
+      meaning.textContent = outcome.meaning;
+      summary.replaceChildren();
+      for (const piece of outcome.summary) {
+        if (typeof piece === "string") summary.append(piece);
+        else element(summary, "data", { class: piece[0], value: piece[1] }, piece[2]);
+      }
+    };
+
+    let waiting;
+    const change = () => {
+      // several controls that change at once are drawn once, before the next frame
+      waiting ??= Promise.resolve().then(() => {
+        waiting = undefined;
+        show();
+        clearTimeout(telling);
+        telling = setTimeout(() => {
+          told.textContent = summary.textContent;
+          if (host) history.replaceState(history.state, "", addressOf(host, stateNow()));
+        }, 400);
+      });
+    };
+
+    const events = controls.map(({ name }) => `change:${name}`);
+    for (const event of events) model.on(event, change);
+    let drawn = 0;
+    const resize = new ResizeObserver(() => {
+      if (picture.clientWidth === drawn) return;
+      drawn = picture.clientWidth;
+      show();
+    });
+
+    const follow = () => {
+      const state = stateFromAddress(host, controls);
+      if (!state) return;
+      choose(state);
+      const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+      root.scrollIntoView({ behavior: still ? "instant" : "smooth" });
+    };
+    if (host) {
+      const words = "Copy a link to this view";
+      const copy = element(element(root, "p", { class: "share" }), "button", { type: "button" }, words);
+      copy.addEventListener("click", async () => {
+        const address = addressOf(host, stateNow());
+        history.replaceState(history.state, "", address);
+        try {
+          await navigator.clipboard.writeText(address);
+          told.textContent = copy.textContent = "Link copied";
+        } catch {
+          told.textContent = copy.textContent = "The address of this page is the link";
+        }
+        setTimeout(() => (copy.textContent = words), 4000);
+      });
+      addEventListener("hashchange", follow);
+      follow();
+    }
+    show();
+    drawn = picture.clientWidth;
+    resize.observe(picture);
+
+    return () => {
+      resize.disconnect();
+      clearTimeout(telling);
+      removeEventListener("hashchange", follow);
+      for (const event of events) model.off(event, change);
+    };
+  }
+  return { render };
+}
