@@ -85,7 +85,7 @@ function drawRisk(svg, width, height, ratios, simulated, generation) {
 
 export default explorer(({ state: { generation, seed }, data, picture, width }) => {
   const { paths, simulated } = fan({ ...data, seed });
-  const ratios = Object.fromEntries(Object.keys(paths).map((name) => [name, curve(workflow(name, data.generations, {}))]));
+  const ratios = Object.fromEntries(Object.keys(paths).map((name) => [name, curve(workflow(name, data.generations, { size: 1 }))]));
   const half = Math.floor((width - 24) / 2);
   const height = Math.round(Math.min(250, Math.max(170, 0.8 * half)));
   for (const name in paths) {
@@ -96,15 +96,15 @@ export default explorer(({ state: { generation, seed }, data, picture, width }) 
   drawRisk(below, width, 230, ratios, simulated, generation);
 
   const [wide, tight] = [ratios.discard[generation - 1], ratios.augment[generation - 1]];
-  const own = (name) => plain(simulated[name][generation - 1], 3);
+  const own = (name) => [`own-${name}`, simulated[name][generation - 1], plain(simulated[name][generation - 1], 3)];
   const early = generation > 10 ? `, ${percent(Number(paid(ratios.augment[9]).toFixed(2)))} by generation 10` : "";
   return {
     family: "real",
     meaning: `The same ${data.x.length} real points and the same noise on both sides; only what is kept differs. Each of ${data.lines} lines is fitted to points that the line before it made.`,
     summary: [
       `In generation ${generation} discard's excess risk is `, ["discard", wide, plain(wide, 4)],
-      ` times that of the real data alone (the lines drawn say ${own("discard")}), and your 1,000 rows are worth ${rowsWorth(wide)}. Augment's is `,
-      ["augment", tight, plain(tight, 4)], ` times (the lines: ${own("augment")}), and they are worth ${rowsWorth(tight)}. Of all that augment will ever pay, π²/6 − 1, it has paid `,
+      " times that of the real data alone (the lines drawn say ", own("discard"), `), and your 1,000 rows are worth ${rowsWorth(wide)}. Augment's is `,
+      ["augment", tight, plain(tight, 4)], " times (the lines: ", own("augment"), `), and they are worth ${rowsWorth(tight)}. Of all that augment will ever pay, π²/6 − 1, it has paid `,
       ["paid", paid(tight), percent(Number(paid(tight).toFixed(2)))], `${early}.`,
     ],
   };

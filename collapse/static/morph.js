@@ -33,7 +33,7 @@ function drawMorph(svg, width, height, { curves, families, law, exact, share, fr
   const put = (risk, attributes, to = share) => line(inside, frame, divided(risk, to).map((value, i) => [i + 1, value]), attributes);
   for (const name of SHOWN) {
     for (const curve of curves) put(curve[name], { class: "thin", "data-family": name });
-    families.forEach(({ variance }, i) => put(exact[name][i], { class: `curve sign${Math.sign(variance[2])}`, "data-family": name }));
+    families.forEach(({ variance }, i) => put(exact[name][i], { class: `curve ${["below", "between", "above"][1 + Math.sign(variance[2])]}`, "data-family": name }));
     put(law[name], { class: "law", opacity: share }, 1);
   }
   // the ends of discard's exact curves are named, the outermost first, as far as the names do not cover one another
@@ -48,7 +48,7 @@ function drawMorph(svg, width, height, { curves, families, law, exact, share, fr
 
 export default explorer(({ state: { share, n }, data: { curves, families, rows }, picture, width }) => {
   const generations = curves[0].discard.length;
-  const law = Object.fromEntries(SHOWN.map((name) => [name, curve(workflow(name, generations, {}))]));
+  const law = Object.fromEntries(SHOWN.map((name) => [name, curve(workflow(name, generations, { size: 1 }))]));
   const at = (size) => Object.fromEntries(SHOWN.map((name) => [name, families.map((family) => morris(name, { ...family, generations }, size))]));
   const exact = at(n);
   // the axis holds all curves for every n, before the division and after it, and moves from the one range to the other
