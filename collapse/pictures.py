@@ -35,7 +35,7 @@ ROWS = (5, 10, 20, 50, 100, 200, 500, 1000)
 
 def frozen(seed: int) -> np.random.RandomState:
     """The generator whose stream a page can repeat, and no later numpy will change."""
-    return np.random.RandomState(seed)  # noqa: NPY002
+    return np.random.RandomState(seed)
 
 
 # --- the fan -----------------------------------------------------------------------------------------------------------
@@ -87,13 +87,19 @@ def fan_points() -> dict[str, Any]:
     """Points of the fan that is shown where no others are given: 24 about a line."""
     rng = np.random.default_rng(11)
     x = np.sort(rng.uniform(-1, 1, 24))
-    return {"x": x.tolist(), "y": (0.6 * x + 0.35 * rng.standard_normal(24)).tolist(), "sigma": 0.35, "lines": 60, "generations": GENERATIONS}
+    return {
+        "x": x.tolist(),
+        "y": (0.6 * x + 0.35 * rng.standard_normal(24)).tolist(),
+        "sigma": 0.35,
+        "lines": 60,
+        "generations": GENERATIONS,
+    }
 
 
 def fan_answer(state: State) -> dict[str, Any]:
     g = state["generation"] - 1
     ratio = {name: derive(make(GENERATIONS)).ratio for name, make in SHOWN.items()}
-    made = fan(*(state[name] for name in ("x", "y", "sigma", "lines")), GENERATIONS, state["seed"])
+    made = fan(state["x"], state["y"], state["sigma"], state["lines"], GENERATIONS, state["seed"])
     X = with_intercept(np.asarray(state["x"]))
     apart = {name: ((path[:, g] - path[:, 0]) @ X.T / state["sigma"]) ** 2 for name, path in made.items()}
     return {
@@ -163,7 +169,9 @@ def curves(table: Matrix) -> dict[str, Any]:
     (['Normal', 'Median'], ['Normal'])
     """
     if missing := [name for name in SHOWN if name not in table.workflows]:
-        raise ValueError(f"the morph shows discard and augment, and the matrix has no column {missing[0]!r}; it has {', '.join(table.workflows)}.")
+        raise ValueError(
+            f"the morph shows discard and augment, and the matrix has no column {missing[0]!r}; it has {', '.join(table.workflows)}."
+        )
     covered = [example for example in table.examples if example.covered]
     risks = {example.name: {name: table.cells[example.name, name].risk for name in SHOWN} for example in covered}
     return _morph(risks, {example.name: example.make() for example in covered})
@@ -182,11 +190,11 @@ def exact_curves() -> dict[str, Any]:
 
 
 def _morph(risks: Mapping[str, Mapping[str, Array]], known: Mapping[str, Any]) -> dict[str, Any]:
-    exact = {name: model for name, model in known.items() if isinstance(model, MeanFamily)}
+    exact: dict[str, Any] = {name: model for name, model in known.items() if isinstance(model, MeanFamily)}
     return {
         "curves": [{"name": name} | {key: [float(f"{v:.4g}") for v in risk] for key, risk in both.items()} for name, both in risks.items()],
         "families": [
-            {"name": name, "mean": float(model.truth[0]), "variance": [float(v) for v in model.variance_function]}  # type: ignore[misc]
+            {"name": name, "mean": float(model.truth[0]), "variance": [float(v) for v in model.variance_function]}
             for name, model in exact.items()
         ],
         "rows": list(ROWS),

@@ -304,8 +304,8 @@ EXPLORERS: dict[str, Explorer] = {
             "morph",
             "the risk curves of all models, divided by generation 1",
             (
-                Control("share", "Divided by generation 1", 1.0, unit="percent"),
-                Control("n", "Rows n of the exact curves", 20, pictures.ROWS[0], pictures.ROWS[-1], values=pictures.ROWS, unit="rows"),
+                Control("share", "Divided by generation 1", 0.0, unit="percent"),
+                Control("n", "Rows n of the exact curves", 1000, pictures.ROWS[0], pictures.ROWS[-1], values=pictures.ROWS, unit="rows"),
             ),
             pictures.morph_answer,
             pictures.morph_sentence,

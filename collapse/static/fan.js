@@ -89,7 +89,7 @@ export default explorer(({ state: { generation, seed }, data, picture, width }) 
   const half = Math.floor((width - 24) / 2);
   const height = Math.round(Math.min(250, Math.max(170, 0.8 * half)));
   for (const name in paths) {
-    const svg = shape(picture, "svg", { role: "img", viewBox: `0 0 ${half} ${height}`, width: half, height });
+    const svg = shape(picture, "svg", { role: "img", viewBox: `0 0 ${half} ${height + 12}`, width: half, height: height + 12 });
     drawLines(svg, half, height, name, data, paths[name].map((path) => path[generation - 1]));
   }
   const [[below]] = panels(picture, width, [1], 230);

@@ -21,20 +21,23 @@ const SHOWN = ["discard", "augment"];
 function drawMorph(svg, width, height, { curves, families, law, exact, share, from, to }) {
   const generations = law.discard.length;
   const said = (value) => (value >= 0.001 ? plain(value, 3) : `10${[...String(Math.round(Math.log10(value)))].map((sign) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(sign)]).join("")}`);
+  // between few powers of ten 2 and 5 times them too
+  const digits = to / from < 400 ? [1, 2, 5] : [1];
+  const at = Array.from({ length: 14 }, (_, i) => digits.map((digit) => Number(`${digit}e${i - 8}`))).flat().filter((value) => value >= from && value <= to);
   const frame = axes(
     svg, width, height,
     { from: 1, to: generations, title: "generation", most: 4 },
-    { from, to, log: true, say: said, title: ["risk, each in its own units", "risk, partly divided", "risk ratio"][Math.floor(share) + Math.ceil(share)] },
-    { right: 76 },
+    { from, to, log: true, at, say: said, title: ["risk, each in its own units", "risk, partly divided", "risk ratio"][Math.floor(share) + Math.ceil(share)] },
+    { right: 82 },
   );
-  SHOWN.forEach((name, i) => shape(svg, "text", { class: "name", "data-family": name, x: width - 2, y: 14 + 17 * i, "text-anchor": "end" }, name));
+  SHOWN.forEach((name, i) => shape(svg, "text", { class: "name", "data-family": name, x: width - 2 - 64 * (1 - i), y: 14, "text-anchor": "end" }, name));
   const [wide, tall] = [frame.right - frame.left, frame.bottom - frame.top];
   const inside = shape(svg, "svg", { x: frame.left, y: frame.top, width: wide, height: tall, viewBox: `${frame.left} ${frame.top} ${wide} ${tall}` });
-  const put = (risk, attributes, to = share) => line(inside, frame, divided(risk, to).map((value, i) => [i + 1, value]), attributes);
+  const put = (risk, attributes) => line(inside, frame, divided(risk, share).map((value, i) => [i + 1, value]), attributes);
   for (const name of SHOWN) {
     for (const curve of curves) put(curve[name], { class: "thin", "data-family": name });
     families.forEach(({ variance }, i) => put(exact[name][i], { class: `curve ${["below", "between", "above"][1 + Math.sign(variance[2])]}`, "data-family": name }));
-    put(law[name], { class: "law", opacity: share }, 1);
+    if (share === 1) put(law[name], { class: "law" });
   }
   // the ends of discard's exact curves are named, the outermost first, as far as the names do not cover one another
   const taken = [];
@@ -42,7 +45,7 @@ function drawMorph(svg, width, height, { curves, families, law, exact, share, fr
   for (const { v2, y } of ends.sort((a, b) => Math.abs(b.v2) - Math.abs(a.v2))) {
     if (share < 1 || y < frame.top || taken.some((other) => Math.abs(other - y) < 15)) continue;
     taken.push(y);
-    shape(svg, "text", { class: "name", "data-family": "discard", x: frame.right + 6, y: y + 4 }, `v₂ = ${signed(v2)}`);
+    shape(svg, "text", { class: "name", "data-family": "discard", x: frame.right + 6, y: y + 4 }, `v₂ = ${signed(v2, 2)}`);
   }
 }
 
@@ -65,8 +68,8 @@ export default explorer(({ state: { share, n }, data: { curves, families, rows }
   const last = curves.map((one) => divided(one.discard, share).at(-1));
   const spread = Math.max(...last) / Math.min(...last);
   const ratios = families.map(({ name, variance }, i) => ({ name, v2: variance[2], ratio: divided(exact.discard[i], 1).at(-1) }));
-  const far = ratios.reduce((a, b) => (b.ratio > a.ratio ? b : a));
-  const near = ratios.reduce((a, b) => (b.ratio < a.ratio ? b : a));
+  const far = ratios.reduce((a, b) => (b.ratio > a.ratio * (1 + 1e-9) ? b : a));
+  const near = ratios.reduce((a, b) => (b.ratio < a.ratio * (1 - 1e-9) ? b : a));
   return {
     family: "real",
     meaning:
