@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from collapse import derive, models, pictures, universality, widgets, workflows
 from collapse.models.morris import MeanFamily
-from tests.book.conftest import CHROMIUM_FLAGS, chromium
+from tests.test_widgets import CHROMIUM, Visit, document
 
 STATIC = Path(widgets.__file__).with_name("static")
 STATES: dict[str, list[dict[str, Any]]] = {
@@ -25,8 +26,11 @@ EACH = [(name, state) for name, states in STATES.items() for state in states]
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.fail("no chromium on this machine: apt-get install chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM_FLAGS.split())
+        browser = playwright.chromium.launch(executable_path=program, args=CHROMIUM)
         yield browser
         browser.close()
 
@@ -177,7 +181,12 @@ def test_exact_curves_are_those_of_derive(browser: Browser) -> None:
 
 @pytest.mark.parametrize(
     ("right", "wrong"),
-    [("v2 * mean ** 2", "v2 * mean"), ("(i + 1) ** 2", "(i + 1)"), ("Math.log1p(v2 * step)", "v2 * step"), ("Math.expm1(sum) / v2", "sum / v2")],
+    [
+        ("v2 * mean ** 2", "v2 * mean"),
+        ("(i + 1) ** 2", "(i + 1)"),
+        ("Math.log1p(v2 * step)", "v2 * step"),
+        ("Math.expm1(sum) / v2", "sum / v2"),
+    ],
 )
 def test_a_wrong_morph_is_caught(browser: Browser, right: str, wrong: str) -> None:
     assert morris_error(browser, module("morph", (right, wrong))) > 1e-3
@@ -279,22 +288,10 @@ def test_what_the_tilt_says_of_the_limit(browser: Browser) -> None:
 # --- their pages -------------------------------------------------------------------------------------------------------
 
 
-def opened(browser: Browser, path: Path, name: str, state: dict[str, Any], **options: Any) -> tuple[Page, Any, list[str]]:
+def opened(browser: Browser, folder: Path, name: str, state: dict[str, Any], width: int = 1000) -> tuple[Visit, Any]:
     view = widgets.explorer(name, **state)
-    html = view._repr_mimebundle_()["text/html"]
-    path.write_text(
-        '<!doctype html><html lang="en" data-theme="light"><head><meta charset="utf-8"><title>Explorer</title>'
-        '<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,"></head>'
-        f'<body style="margin: 0 16px">{html}</body></html>'
-    )
-    page = browser.new_page(**options)
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("request", lambda request: complaints.append(request.url) if not request.url.startswith(("file:", "blob:", "data:")) else None)
-    page.goto(path.as_uri())
-    page.locator(".summary data").first.wait_for()
-    return page, view, complaints
+    (folder / "page.html").write_text(document(view))
+    return Visit(browser, (folder / "page.html").as_uri(), width), view
 
 
 def check_numbers(page: Page, view: Any) -> None:
@@ -307,18 +304,19 @@ def check_numbers(page: Page, view: Any) -> None:
 
 @pytest.mark.parametrize(("name", "state"), EACH)
 def test_numbers_of_the_page_are_the_packages(browser: Browser, tmp_path: Path, name: str, state: dict[str, Any]) -> None:
-    page, view, complaints = opened(browser, tmp_path / "page.html", name, state)
+    visit, view = opened(browser, tmp_path, name, state)
+    page = visit.page
     check_numbers(page, view)
     assert page.locator(".summary").inner_text().count("NaN") == 0
     for svg in page.locator("svg[role=img]").all():
         assert len(svg.get_attribute("aria-label") or "") > 30
         assert "NaN" not in (svg.inner_html())
-    page.close()
-    assert not complaints
+    visit.close()
 
 
 def test_the_fan_by_keyboard_and_mouse(browser: Browser, tmp_path: Path) -> None:
-    page, view, complaints = opened(browser, tmp_path / "page.html", "fan", {})
+    visit, view = opened(browser, tmp_path, "fan", {})
+    page = visit.page
     assert page.locator("polyline.thin").count() == 120
     before = page.locator("polyline.thin").first.get_attribute("points")
     slider = page.get_by_label("Generation", exact=True)
@@ -340,15 +338,18 @@ def test_the_fan_by_keyboard_and_mouse(browser: Browser, tmp_path: Path) -> None
     view.seed = 12
     check_numbers(page, view)
     assert page.locator("polyline.thin").first.get_attribute("points") != before
-    page.close()
-    assert not complaints
+    visit.close()
 
 
 def test_one_division_brings_the_curves_together(browser: Browser, tmp_path: Path) -> None:
-    page, view, complaints = opened(browser, tmp_path / "page.html", "morph", {})
+    visit, view = opened(browser, tmp_path, "morph", {})
+    page = visit.page
 
     def spread() -> float:
-        ends = [float((curve.get_attribute("points") or "").split(",")[-1]) for curve in page.locator("polyline.thin[data-family=discard]").all()]
+        ends = [
+            float((curve.get_attribute("points") or "").split(",")[-1])
+            for curve in page.locator("polyline.thin[data-family=discard]").all()
+        ]
         return float(np.ptp(ends))
 
     apart = spread()
@@ -367,12 +368,12 @@ def test_one_division_brings_the_curves_together(browser: Browser, tmp_path: Pat
     check_numbers(page, view)
     assert view.far > 100 > 20 > 5 > view.near
     assert page.get_by_text("v₂ = −1", exact=True).count() == 1
-    page.close()
-    assert not complaints
+    visit.close()
 
 
 def test_regular_estimators_move_by_h_and_hodges_by_half(browser: Browser, tmp_path: Path) -> None:
-    page, view, complaints = opened(browser, tmp_path / "page.html", "tilt", {})
+    visit, view = opened(browser, tmp_path, "tilt", {})
+    page = visit.page
     for name, part in (("median", 1.0), ("mean", 1.0), ("Hodges' estimator", 0.5)):
         page.get_by_label("Estimator").select_option(name)
         view.estimator = name
@@ -385,14 +386,14 @@ def test_regular_estimators_move_by_h_and_hodges_by_half(browser: Browser, tmp_p
     view.h = -2.5
     check_numbers(page, view)
     assert "not regular" in page.locator(".summary").inner_text()
-    page.close()
-    assert not complaints
+    visit.close()
 
 
 @pytest.mark.parametrize("width", [360, 1000])
 @pytest.mark.parametrize(("name", "state"), EACH)
 def test_labels_stay_in_the_picture_and_apart(browser: Browser, tmp_path: Path, name: str, state: dict[str, Any], width: int) -> None:
-    page, _, complaints = opened(browser, tmp_path / "page.html", name, state, viewport={"width": width, "height": 900})
+    visit, _ = opened(browser, tmp_path, name, state, width)
+    page = visit.page
     assert page.evaluate("document.documentElement.scrollWidth") == width
     troubles = page.evaluate(
         """() => Array.from(document.querySelectorAll("svg[role=img]"), (svg) => {
@@ -405,14 +406,13 @@ def test_labels_stay_in_the_picture_and_apart(browser: Browser, tmp_path: Path, 
         }).flat()"""
     )
     assert troubles == []
-    page.close()
-    assert not complaints
+    visit.close()
 
 
 @pytest.mark.parametrize("name", STATES)
 def test_redraws_in_time(browser: Browser, tmp_path: Path, name: str) -> None:
-    page, _, complaints = opened(browser, tmp_path / "page.html", name, {})
-    milliseconds = page.evaluate(
+    visit, _ = opened(browser, tmp_path, name, {})
+    milliseconds = visit.page.evaluate(
         """async () => {
             const slider = document.querySelector("input[type=range]");
             const times = [];
@@ -429,22 +429,10 @@ def test_redraws_in_time(browser: Browser, tmp_path: Path, name: str) -> None:
     )
     # the median: another process may hold the machine for a moment
     assert np.median(milliseconds) < 50
-    page.close()
-    assert not complaints
+    visit.close()
 
 
 # --- Python's side -----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", STATES)
-def test_without_javascript_a_picture_and_a_sentence(browser: Browser, tmp_path: Path, name: str) -> None:
-    view = widgets.explorer(name)
-    (tmp_path / "page.html").write_text(f"<!doctype html><html><body>{view._repr_mimebundle_()['text/html']}</body></html>")
-    page = browser.new_context(java_script_enabled=False).new_page()
-    page.goto((tmp_path / "page.html").as_uri())
-    assert "needs JavaScript" in page.locator("body").inner_text()
-    assert page.locator("img").evaluate("(image) => image.complete && image.naturalWidth") > 500
-    page.context.close()
 
 
 def test_data_that_no_explorer_shows() -> None:
@@ -452,15 +440,3 @@ def test_data_that_no_explorer_shows() -> None:
         widgets.explorer("fan", data={"z": [1]})
     with pytest.raises(ValueError, match="the explorer 'workflow' shows no data called 'x'; it shows none"):
         widgets.explorer(data={"x": [1]})
-
-
-@pytest.mark.parametrize("name", STATES)
-def test_a_live_widget_is_told_the_same(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    pytest.importorskip("anywidget")
-    monkeypatch.setenv("COLLAPSE_STATIC", "0")
-    live = widgets.explorer(name)
-    monkeypatch.setenv("COLLAPSE_STATIC", "1")
-    still = widgets.explorer(name)
-    assert live.data == dict(widgets.EXPLORERS[name].data())
-    expected = {key: value for key, value in widgets.EXPLORERS[name].answer(still._everything()).items() if isinstance(value, float)}
-    assert {key: getattr(live, key) for key in expected} == expected

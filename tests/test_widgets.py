@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -21,26 +22,53 @@ from typing import Any
 import nbformat
 import numpy as np
 import pytest
+import sympy
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from scipy.special import polygamma
 
 import collapse
-from collapse import widgets
+from collapse import plot, widgets
 
 CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 CHROMIUM += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 STATIC = Path(widgets.__file__).with_name("static")
-STATES: list[dict[str, Any]] = [
-    {"workflow": "discard", "generations": 60},
-    {"workflow": "discard", "kept": 0.3, "generations": 40},
-    {"workflow": "augment"},
-    {"workflow": "augment", "kept": 0.25, "generations": 200},
-    {"workflow": "subsample", "generations": 100},
-    {"workflow": "subsample", "kept": 0.5, "generations": 2},
-    {"workflow": "fixed real share", "real_share": 0.35},
-    {"workflow": "fixed real share", "real_share": 1.0, "kept": 0.8},
-    {"workflow": "fixed real share", "real_share": 0.0},
-    {"workflow": "window", "window": 4, "generations": 150},
-    {"workflow": "window", "window": 50, "kept": 0.7, "generations": 30},
+STATES: list[tuple[str, dict[str, Any]]] = [
+    ("workflow", {"workflow": "discard", "generations": 60}),
+    ("workflow", {"workflow": "discard", "size": 0.25, "generations": 100}),
+    ("workflow", {"workflow": "augment"}),
+    ("workflow", {"workflow": "augment", "size": 5.0, "generations": 2}),
+    ("workflow", {"workflow": "subsample", "generations": 100}),
+    ("workflow", {"workflow": "subsample", "replace": True}),
+    ("workflow", {"workflow": "bootstrap"}),
+    ("workflow", {"workflow": "window", "k": 4}),
+    ("workflow", {"workflow": "window", "k": 50, "generations": 30}),
+    ("workflow", {"workflow": "fixed_real_share", "share": 0.35}),
+    ("workflow", {"workflow": "fixed_real_share", "share": 1.0}),
+    ("workflow", {"workflow": "fixed_real_share", "share": 0.0}),
+    ("workflow", {"workflow": "real_and_window", "k": 2}),
+    ("workflow", {"workflow": "real_and_average", "share": 0.0}),
+    ("workflow", {"workflow": "fresh_real", "share": 0.62, "kappa": 2.0}),
+    ("workflow", {"workflow": "mixture"}),
+    ("workflow", {"workflow": "forgetting", "memory": 0.9}),
+    ("workflow", {"workflow": "ring", "models": 4, "share": 0.1}),
+    ("workflow", {"workflow": "star", "models": 3, "share": 0.2}),
+    ("workflow", {"workflow": "star", "models": 2, "share": 0.0, "published": False}),
+    ("workflow", {"workflow": "all_to_all", "models": 5, "published": False, "share": 0.05}),
+    ("workflow", {"workflow": "reservoir"}),
+    ("workflow", {"workflow": "reservoir", "turnover": 0.1}),
+    *(("squares", {"workflow": name, "generation": 7}) for name in widgets.ONE_MODEL),
+    ("squares", {"workflow": "augment", "generation": 1}),
+    ("squares", {"workflow": "discard", "generation": 50}),
+    ("squares", {"workflow": "subsample", "generation": 50}),
+    ("dial", {}),
+    ("dial", {"share": 0.0, "size": 2.0}),
+    ("dial", {"share": 0.01}),
+    ("dial", {"share": 1.0, "size": 0.25}),
+    ("dial", {"share": 0.6, "size": 10.0}),
+    *(("bill", {"workflow": name, "generations": 40}) for name in widgets.ONE_MODEL),
+    ("bill", {"workflow": "discard", "n": 100, "p": 1000, "test_rows": 10**6}),
+    ("bill", {"workflow": "fixed_real_share", "share": 1.0}),
+    ("bill", {"n": 10**7, "p": 1, "generations": 2}),
 ]
 
 
@@ -60,9 +88,13 @@ def static(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLLAPSE_STATIC", "1")
 
 
+def html(view: Any) -> str:
+    return str(view._repr_mimebundle_()["text/html"])
+
+
 def document(*views: Any, theme: str = "light") -> str:
     """A bare page, as narrow as a telephone's text column leaves it."""
-    body = "\n".join(view._repr_html_() for view in views)
+    body = "\n".join(map(html, views))
     return (
         f'<!doctype html><html lang="en" data-theme="{theme}"><head><meta charset="utf-8"><title>Explorers</title>'
         '<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,"></head>'
@@ -81,20 +113,27 @@ class Visit:
         self.page.on("console", lambda message: self.complaints.append(message.text))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.goto(address)
-        expect(self.page.locator(".collapse-explorer").last).to_be_visible()
+        expect(self.page.locator(".collapse-explorer .summary").last).to_contain_text(".")
 
     def close(self) -> None:
         asked = [url for url in self.requests[1:] if not url.startswith(("blob:", "data:"))]
-        self.page.close()
+        self.page.context.close()
         assert not asked
         assert not self.complaints
 
 
-def shown(page: Page, index: int = 0) -> tuple[float, float, int]:
-    """Ratio and worth at full precision, and the number of generations drawn."""
-    view = page.locator(".collapse-explorer").nth(index)
-    ratio, worth = (float(view.locator(f"data.{name}").get_attribute("value") or "nan") for name in ("excess", "worth"))
-    return ratio, worth, len((view.locator(".curve").get_attribute("points") or "").split())
+def numbers(view: Any) -> dict[str, float]:
+    """The numbers of one explorer's summary, at full precision; `view` is its element in the browser."""
+    found = view.locator(".summary data").evaluate_all("(all) => all.map((data) => [data.className, Number(data.value)])")
+    return {str(name): float(value) for name, value in found}
+
+
+def assert_shows(view: Any, expected: Any, least: int = 2) -> None:
+    """Every number in the summary is what Python says of the same state."""
+    shown = numbers(view)
+    assert len(shown) >= least
+    for name, value in shown.items():
+        assert value == pytest.approx(getattr(expected, name), rel=1e-12, abs=1e-13), name
 
 
 # --- the mathematics -------------------------------------------------------------------------------------------------
@@ -112,9 +151,36 @@ def random_plan(rng: np.random.Generator) -> collapse.Plan:
     return collapse.Plan(source, size, weight / weight.sum(axis=1, keepdims=True), kept, replace=bool(rng.random() < 0.3))
 
 
+def random_named(rng: np.random.Generator, name: str) -> dict[str, Any]:
+    """Parameters of a named workflow, ends of their ranges included."""
+    given: dict[str, Any] = {}
+    for control in widgets.parameters(name)[1:]:
+        if control.kind == "switch":
+            given[control.name] = bool(rng.integers(2))
+        elif isinstance(control.default, int):
+            given[control.name] = int(rng.integers(control.low, min(control.high, 12) + 1))
+        else:
+            ends = [control.low, control.high, rng.uniform(control.low, control.high)]
+            given[control.name] = float(rng.choice(ends, p=[0.15, 0.15, 0.7]))
+    return given
+
+
+def named(rng: np.random.Generator, each: int) -> list[tuple[str, int, dict[str, Any]]]:
+    drawn = [(name, int(rng.integers(1, 40)), random_named(rng, name)) for name in collapse.workflows.NAMED for _ in range(each)]
+    return [(name, 1 + generations % 12 if name in ("mixture", "all_to_all") else generations, given) for name, generations, given in drawn]
+
+
+def plan_of(name: str, generations: int, given: dict[str, Any]) -> Any:
+    return widgets.plan_of({"workflow": name, **given}, generations)
+
+
 def tables(plan: collapse.Plan) -> dict[str, Any]:
     arrays = {name: getattr(plan, name).tolist() for name in ("source", "size", "weight", "kept")}
     return arrays | {"replace": plan.replace}
+
+
+def module() -> str:
+    return (STATIC / "collapse.js").read_text()
 
 
 def evaluate(browser: Browser, module: str, expression: str, argument: Any) -> Any:
@@ -130,100 +196,178 @@ def evaluate(browser: Browser, module: str, expression: str, argument: Any) -> A
         page.close()
 
 
-def worst_disagreement(browser: Browser, module: str, plans: list[collapse.Plan]) -> float:
-    """Largest relative error of the module's ratio and contributions against derive, over plans."""
-    expression = "x.map((plan) => [Array.from(m.ratio(plan)), m.contributions(plan).map((row) => Array.from(row))])"
+def relative(found: Any, expected: Any) -> float:
+    expected = np.asarray(expected)
+    assert np.shape(found) == expected.shape
+    return float(np.max(np.abs(np.asarray(found) - expected) / np.where(expected == 0, 1, np.abs(expected)), initial=0))
+
+
+def worst_on_random_plans(browser: Browser, module: str, count: int) -> float:
+    """Largest relative error of the module's ratios and contributions against derive, over random plans."""
+    rng = np.random.default_rng(20260101)
+    plans = [random_plan(rng) for _ in range(count)]
+    expression = """x.map(m.dense).map((plan) =>
+        [Array.from(m.ratio(plan)), plan.rows.map((_, g) => Array.from(m.contributions(plan, g).batches))])"""
     answers = evaluate(browser, module, expression, [tables(plan) for plan in plans])
-    errors = []
-    for plan, (ratio, contributions) in zip(plans, answers, strict=True):
-        risk = collapse.derive(plan)
-        for found, expected in ((ratio, risk.ratio), (contributions, risk.contributions)):
-            assert np.shape(found) == expected.shape
-            errors.append(np.max(np.abs(np.asarray(found) - expected) / np.where(expected == 0, 1, np.abs(expected))))
-    return float(np.max(errors))
+    risks = [collapse.derive(plan) for plan in plans]
+    pairs = zip(risks, answers, strict=True)
+    return max(max(relative(ratio, risk.ratio), relative(table, risk.contributions)) for risk, (ratio, table) in pairs)
+
+
+def worst_on_named(browser: Browser, module: str, each: int) -> float:
+    """Largest relative error of the named workflows' ratios, curves and origins against the package."""
+    asked = named(np.random.default_rng(20260102), each)
+    expression = """x.map(([name, G, given]) => {
+        const plan = m.workflow(name, G, given);
+        const {real, synthetic, draws} = m.origins(plan, G);
+        return [m.ratio(plan), m.curve(plan), real, synthetic, draws].map((values) => Array.from(values));
+    })"""
+    worst = 0.0
+    for one, (ratio, curve, *parts) in zip(asked, evaluate(browser, module, expression, asked), strict=True):
+        plan = plan_of(*one)
+        risk, diagnosis = collapse.derive(plan), collapse.diagnose(plan)
+        worst = max(worst, relative(ratio, risk.ratio), relative(curve, widgets.curve_of(plan)))
+        # the absolute error: a part may be the difference of nearly equal numbers
+        shares = np.array([diagnosis.real, diagnosis.synthetic, diagnosis.draws]) * diagnosis.ratio
+        worst = max(worst, float(np.abs([sum(part) for part in parts] - shares).max() / diagnosis.ratio))
+    return worst
 
 
 def test_module_agrees_with_derive_on_random_plans(browser: Browser) -> None:
-    rng = np.random.default_rng(20260101)
-    assert worst_disagreement(browser, (STATIC / "collapse.js").read_text(), [random_plan(rng) for _ in range(300)]) < 1e-12
+    assert worst_on_random_plans(browser, module(), 300) < 1e-12
+
+
+def test_module_agrees_with_derive_on_named_workflows(browser: Browser) -> None:
+    assert worst_on_named(browser, module(), 15) < 1e-12
+    assert evaluate(browser, module(), "Object.keys(m.WORKFLOWS)", None) == list(collapse.workflows.NAMED)
 
 
 @pytest.mark.parametrize(
     ("right", "wrong"),
     [
-        ("kept : 1 / kept - 1", "kept : 0"),
-        ("replace ? 1 / kept :", "replace ? 1 / kept - 1 :"),
-        ("(c * c) / plan.size[b]", "c * c"),
-        ("/ plan.size[b];", ";"),
-        ("row[i] += weight * from[i]", "row[i] = weight * from[i]"),
-        ("value / risk[0]", "value"),
-        ("c * c * noise[h]", "c * noise[h]"),
+        ("1 / share - 1)", "1 / share)"),
+        ("replace ? 1 / share :", "replace ? 1 / share - 1 :"),
+        ("(batches[b] * batches[b]) / plan.size[b];", "batches[b] * batches[b];"),
+        ("/ size[b];", ";"),
+        ("+= fits[g] * weight[i]", "= fits[g] * weight[i]"),
+        ("fits[g] += batches[b]", "fits[g] = batches[b]"),
+        ("risk += fits[g] * fits[g] * noise[g]", "risk += fits[g] * noise[g]"),
+        ("riskOf(plan, g, noise) / first", "riskOf(plan, g, noise)"),
     ],
 )
 def test_a_wrong_formula_is_caught(browser: Browser, right: str, wrong: str) -> None:
-    rng = np.random.default_rng(20260101)
-    module = (STATIC / "collapse.js").read_text()
-    assert module.count(right) == 1
-    assert worst_disagreement(browser, module.replace(right, wrong), [random_plan(rng) for _ in range(20)]) > 1e-3
+    assert module().count(right) == 1
+    assert worst_on_random_plans(browser, module().replace(right, wrong), 20) > 1e-3
 
 
-@pytest.mark.usefixtures("static")
-def test_named_workflows_are_the_same_tables(browser: Browser) -> None:
-    views = [widgets.explorer(**state) for state in STATES]
-    options = [[v.workflow, {"generations": v.generations, "kept": v.kept, "realShare": v.real_share, "window": v.window}] for v in views]
-    expression = "x.map(([name, options]) => { const p = m.workflow(name, options);"
-    expression += (
-        "return [p.source, p.size, p.weight.map((r) => Array.from(r)), p.kept.map((r) => Array.from(r)), Array.from(m.ratio(p))]; })"
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("slice(-k))),\n  fixed", "slice(-k - 1))),\n  fixed"),
+        ("(1 + g * size)", "(g + size)"),
+        ("(b === 0 ? share : (1 - share) / g)", "(b === 0 ? share : (1 - share) / (g + 1))"),
+        ("size.push(1 / g)", "size.push(1)"),
+        ("memory ** (g - b)", "memory ** (g - b + 1) + 1"),
+        ("(i + M - 1) % M", "i"),
+        ("const key = published ? j : `${j} for ${i}`", "const key = published ? `${j} for ${i}` : j"),
+        ("share * (2 - share))", "share)"),
+        ("draws[g] = share * (1 - share);", "draws[g] = share;"),
+        ("Math.max(...fits", "Math.min(...fits"),
+    ],
+)
+def test_a_wrong_workflow_is_caught(browser: Browser, right: str, wrong: str) -> None:
+    assert module().count(right) >= 1
+    assert worst_on_named(browser, module().replace(right, wrong, 1), 4) > 1e-3
+
+
+def worst_fate(browser: Browser, module: str) -> float:
+    asked = named(np.random.default_rng(20260103), 12)
+    found = evaluate(
+        browser, module, "x.map(([name, _, given]) => { const f = m.fate(name, given); return [f.limit, f.growth, f.logarithmic]; })", asked
     )
-    answers = evaluate(browser, (STATIC / "collapse.js").read_text(), expression, options)
-    for view, (source, size, weight, kept, ratio) in zip(views, answers, strict=True):
-        plan = view.plan
-        np.testing.assert_array_equal(source, plan.source)
-        np.testing.assert_array_equal(size, plan.size)
-        np.testing.assert_allclose(weight, plan.weight, rtol=1e-12)
-        used = plan.weight > 0
-        np.testing.assert_allclose(np.array(kept)[used], plan.kept[used], rtol=1e-12)
-        np.testing.assert_allclose(ratio, view.risk.ratio, rtol=1e-12)
-    assert evaluate(browser, (STATIC / "collapse.js").read_text(), "m.WORKFLOWS", None) == list(widgets.WORKFLOWS)
+    worst = 0.0
+    for one, (limit, growth, logarithmic) in zip(asked, found, strict=True):
+        plan = plan_of(*one)
+        forms = [collapse.closed_form(plan, role=role) for role in (("hub", "leaf") if one[0] == "star" else (None,))]
+        assert all(forms)
+        if forms[0].growth is None:
+            worst = max(worst, relative(limit, max(float(form.limit) for form in forms)), growth)
+            continue
+        g = next(iter(forms[0].growth.free_symbols))
+        expected = forms[0].growth / (sympy.log(g) if logarithmic else g)
+        if logarithmic != forms[0].growth.has(sympy.log):
+            return np.inf
+        worst = max(worst, relative(growth, float(expected)))
+        assert limit == np.inf
+    return worst
 
 
-@pytest.mark.parametrize("kept", [1.0, 0.4])
-@pytest.mark.parametrize("workflow", widgets.WORKFLOWS)
-def test_what_the_ratio_does_in_the_end(browser: Browser, workflow: str, kept: float) -> None:
-    options = {"kept": kept, "realShare": 0.2, "window": 3}
-    fate = evaluate(browser, (STATIC / "collapse.js").read_text(), "m.fate(x[0], x[1])", [workflow, options])
-    # twenty times the explorer's range; both bounded pools approach their limit like 1 / G, which two points extrapolate
-    state = {"workflow": workflow, "kept": kept, "real_share": 0.2, "window": 3}
-    plans = [widgets._plan(widgets._StaticExplorer(generations=G, **state)) for G in (1000, 2000)]  # type: ignore[arg-type]
-    half, last = (collapse.derive(plan).ratio[-1] for plan in plans)
-    if "limit" in fate:
-        extrapolated = 2 * last - half if workflow in ("augment", "subsample") else last
-        assert extrapolated == pytest.approx(fate["limit"], rel=1e-6)
-    else:
-        assert (last - half) / 1000 == pytest.approx(fate["rate"], rel=1e-9)
+def test_what_the_ratio_does_in_the_end(browser: Browser) -> None:
+    assert worst_fate(browser, module()) < 1e-12
+    x = np.linspace(0.05, 30, 40)
+    assert relative(evaluate(browser, module(), "x.map(m.trigamma)", x.tolist()), polygamma(1, x)) < 1e-14
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("4 / (k + 1) ** 2", "4 / (k + 2) ** 2"),
+        ("3 * BASEL - 2", "2 * BASEL - 1"),
+        ("collapsing(2, true)", "collapsing(1, true)"),
+        ("(1 + lap)) / (1 - lap)", "(1 - lap)) / (1 + lap)"),
+    ],
+)
+def test_a_wrong_limit_is_caught(browser: Browser, right: str, wrong: str) -> None:
+    assert module().count(right) == 1
+    assert worst_fate(browser, module().replace(right, wrong)) > 1e-3
+
+
+def test_families_are_those_of_the_figures(browser: Browser) -> None:
+    text = module() + (STATIC / "parts.js").read_text() + "export { familyOf };"
+    names = list(collapse.workflows.NAMED)
+    assert evaluate(browser, text, "x.map(m.familyOf)", names) == [plot.family_of(name) for name in names]
 
 
 # --- the static page -------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def page_of_all(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One page with every explorer in many states; its pictures for print are drawn once."""
+    path = tmp_path_factory.mktemp("explorers") / "page.html"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLLAPSE_STATIC", "1")
+        patch.setattr(widgets, "_still", lambda *_: b"")
+        path.write_text(document(*(widgets.explorer(name, **state) for name, state in STATES)))
+    return path
+
+
 @pytest.mark.usefixtures("static")
-def test_values_in_the_page_equal_derive(browser: Browser, tmp_path: Path) -> None:
-    views = [widgets.explorer(**state) for state in STATES]
-    path = tmp_path / "page.html"
-    path.write_text(document(*views))
-    visit = Visit(browser, path.as_uri())
-    for index, view in enumerate(views):
-        ratio, worth, drawn = shown(visit.page, index)
-        assert ratio == pytest.approx(view.risk.ratio[-1], rel=1e-12)
-        assert worth == pytest.approx(view.risk.worth(1000)[-1], rel=1e-12)
-        assert drawn == view.generations
-    assert visit.page.evaluate("window.collapseModules.size") == 1
+def test_values_in_the_page_are_those_of_python(browser: Browser, page_of_all: Path) -> None:
+    visit = Visit(browser, page_of_all.as_uri())
+    for index, (name, state) in enumerate(STATES):
+        assert_shows(visit.page.locator(".collapse-explorer").nth(index), widgets.explorer(name, **state))
+    assert visit.page.evaluate("window.collapseModules.size") == len({name for name, _ in STATES})
     visit.close()
 
 
 @pytest.mark.usefixtures("static")
+def test_the_dial_is_right_in_the_long_run() -> None:
+    for size, share in ((1.0, 0.1), (0.25, 0.3), (4.0, 0.05)):
+        view = widgets.explorer("dial", share=share, size=size)
+        far = collapse.derive(widgets._anchored({"share": share, "size": size}, 400)).ratio
+        assert far[-1] == pytest.approx(view.limit, rel=1e-12)
+        assert far[view.wait - 1] - 1 >= 0.95 * (view.limit - 1) > far[view.wait - 2] - 1
+        at = widgets.explorer("dial", share=view.threshold, size=size)
+        assert at.limit == pytest.approx(float(collapse.closed_form("augment", size=size).limit), rel=1e-12)
+    np.testing.assert_allclose(
+        widgets.explorer("dial", share=0.3).risk.ratio, collapse.derive(collapse.workflows.fixed_real_share(40, 0.3)).ratio, rtol=1e-12
+    )
+
+
+@pytest.mark.usefixtures("static")
 def test_over_http_too(browser: Browser, tmp_path: Path) -> None:
-    (tmp_path / "index.html").write_text(document(widgets.explorer()))
+    (tmp_path / "index.html").write_text(document(widgets.explorer(), widgets.explorer("dial")))
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *arguments: Any) -> None:
@@ -232,34 +376,38 @@ def test_over_http_too(browser: Browser, tmp_path: Path) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path)) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         visit = Visit(browser, f"http://127.0.0.1:{server.server_port}/index.html")
-        assert shown(visit.page)[0] == pytest.approx(collapse.derive(collapse.workflows.augment(50)).ratio[-1], rel=1e-12)
+        assert_shows(visit.page.locator(".collapse-explorer").first, widgets.explorer())
         visit.close()
         server.shutdown()
 
 
 @pytest.mark.usefixtures("static")
-def test_keyboard_and_mouse_move_everything(browser: Browser, tmp_path: Path) -> None:
+def test_keyboard_mouse_and_buttons_move_everything(browser: Browser, tmp_path: Path) -> None:
     path = tmp_path / "page.html"
-    path.write_text(document(widgets.explorer("augment"), widgets.explorer("discard")))
+    path.write_text(document(widgets.explorer(), widgets.explorer(workflow="discard")))
     visit = Visit(browser, path.as_uri())
     page, first = visit.page, visit.page.locator(".collapse-explorer").first
-    untouched = shown(page, 1)
-    summary = first.locator("[aria-live=polite]")
+    untouched = numbers(page.locator(".collapse-explorer").nth(1))
 
     def follows(**state: Any) -> None:
         view = widgets.explorer(**state)
-        ratio, _, drawn = shown(page)
-        assert ratio == pytest.approx(view.risk.ratio[-1], rel=1e-12)
-        assert drawn == view.generations
-        assert f"After {view.generations} generations of " in summary.inner_text()
+        assert_shows(first, view)
+        assert f"After {view.generations} generations of " in first.locator(".summary").inner_text()
+        assert len((first.locator(".curve").get_attribute("points") or "").split()) == view.generations
 
     # keyboard: the workflow's select, then each slider, reached by tabulator and named by their labels
     page.keyboard.press("Tab")
     expect(first.get_by_label("Workflow")).to_be_focused()
+    first.get_by_label("Workflow").select_option("augment")
     page.keyboard.press("ArrowDown")
     follows(workflow="subsample")
     page.keyboard.press("Tab")
-    generations = first.get_by_label("Generations")
+    expect(first.get_by_label("Draw with replacement")).to_be_focused()
+    page.keyboard.press("Space")
+    follows(workflow="subsample", replace=True)
+    page.keyboard.press("Space")
+    page.keyboard.press("Tab")
+    generations = first.get_by_label("Generations", exact=True)
     expect(generations).to_be_focused()
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
     page.keyboard.press("ArrowRight")
@@ -268,11 +416,13 @@ def test_keyboard_and_mouse_move_everything(browser: Browser, tmp_path: Path) ->
     page.keyboard.press("Home")
     follows(workflow="subsample", generations=2)
     page.keyboard.press("End")
-    follows(workflow="subsample", generations=200)
-    page.keyboard.press("Tab")
-    for _ in range(10):
-        page.keyboard.press("ArrowLeft")
-    follows(workflow="subsample", generations=200, kept=0.9)
+    follows(workflow="subsample", generations=100)
+
+    # a pointer that cannot drag has buttons
+    first.get_by_role("button", name="Generations: less").click()
+    follows(workflow="subsample", generations=99)
+    first.get_by_role("button", name="Generations: more").click()
+    follows(workflow="subsample", generations=100)
 
     # mouse: a drag redraws on the way
     box = generations.bounding_box()
@@ -283,69 +433,126 @@ def test_keyboard_and_mouse_move_everything(browser: Browser, tmp_path: Path) ->
     counts = []
     for share in (0.8, 0.5, 0.25):
         page.mouse.move(box["x"] + share * box["width"], middle)
-        counts.append(shown(page)[2])
+        counts.append(len((first.locator(".curve").get_attribute("points") or "").split()))
     page.mouse.up()
-    assert 200 > counts[0] > counts[1] > counts[2] > 30
-    follows(workflow="subsample", generations=counts[2], kept=0.9)
+    assert 100 > counts[0] > counts[1] > counts[2] > 15
+    follows(workflow="subsample", generations=counts[2])
 
-    # controls that belong to one workflow stand there only with it
-    share, window = first.get_by_label("Weight on the real data"), first.get_by_label("Window, in batches")
+    # controls that belong to some workflows stand there only with them; a slider of given values stops at each of them
+    share, window = first.get_by_label("Weight of real data", exact=True), first.get_by_label("Batches in the window", exact=True)
     expect(share).to_be_hidden()
-    first.get_by_label("Workflow").select_option("fixed real share")
+    first.get_by_label("Workflow").select_option("fixed_real_share")
     expect(share).to_be_visible()
     share.fill("0.4")
-    follows(workflow="fixed real share", generations=counts[2], kept=0.9, real_share=0.4)
+    follows(workflow="fixed_real_share", generations=counts[2], share=0.4)
     first.get_by_label("Workflow").select_option("window")
     expect(share).to_be_hidden()
     window.fill("1")
-    follows(workflow="window", generations=counts[2], kept=0.9, window=1)
+    follows(workflow="window", generations=counts[2], k=1)
+    first.get_by_label("Workflow").select_option("augment")
+    first.get_by_role("button", name="Rows of a batch, in n: more").click()
+    follows(workflow="augment", generations=counts[2], size=2.0)
 
-    assert shown(page, 1) == untouched
+    # the outcome is told to those who hear it, once the controls stand still
+    expect(first.get_by_role("status")).to_have_text(first.locator(".summary").inner_text(), timeout=3000)
+    assert numbers(page.locator(".collapse-explorer").nth(1)) == untouched
+    visit.close()
+
+
+@pytest.mark.usefixtures("static")
+def test_the_address_carries_the_state(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    path.write_text(document(widgets.explorer(), widgets.explorer("dial"), widgets.explorer()))
+    visit = Visit(browser, path.as_uri(), permissions=["clipboard-read", "clipboard-write"])
+    page = visit.page
+    assert "#" not in page.url
+    third = page.locator("#explorer-workflow-2 .collapse-explorer")
+    third.get_by_label("Workflow").select_option("window")
+    third.get_by_label("Batches in the window", exact=True).fill("7")
+    third.get_by_role("button", name="Copy a link").click()
+    expect(third.get_by_role("button", name="Link copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == page.url
+    link = page.url
+    assert "#explorer-workflow-2?workflow=window" in link
+    expected = widgets.explorer(workflow="window", k=7)
+
+    # somebody else opens it, in a browser that knows nothing; the others on the page are as they were
+    second = Visit(browser, link, reduced_motion="reduce")
+    assert_shows(second.page.locator("#explorer-workflow-2"), expected)
+    assert_shows(second.page.locator("#explorer-workflow"), widgets.explorer())
+    assert_shows(second.page.locator("#explorer-dial"), widgets.explorer("dial"))
+    expect(second.page.locator("#explorer-workflow-2 .picture")).to_be_in_viewport()
+
+    # a link on the page itself; what makes no sense is passed over, and nothing but a known control is read
+    second.page.evaluate("location.hash = 'explorer-dial?share=0.5&size=lots&__proto__=1&title=x'")
+    expect(second.page.locator("#explorer-dial .control").first).to_contain_text("50")
+    assert_shows(second.page.locator("#explorer-dial"), widgets.explorer("dial", share=0.5))
+    for nonsense in ("share=7", "share=", "share=nan", "size=1e9"):
+        second.page.evaluate(f"location.hash = 'explorer-dial?{nonsense}'")
+    second.page.evaluate("location.hash = 'explorer-workflow?workflow=toString&k=2.5&replace=maybe&generations=30'")
+    expect(second.page.locator("#explorer-workflow .summary")).to_contain_text("After 30 generations")
+    assert_shows(second.page.locator("#explorer-dial"), widgets.explorer("dial", share=0.5))
+    assert_shows(second.page.locator("#explorer-workflow"), widgets.explorer(generations=30))
+    second.close()
     visit.close()
 
 
 @pytest.mark.usefixtures("static")
 def test_redraws_in_time(browser: Browser, tmp_path: Path) -> None:
+    heavy = {"workflow": {"workflow": "mixture", "generations": 90}, "squares": {"workflow": "mixture"}, "bill": {"workflow": "augment"}}
+    views = [widgets.explorer(name, **heavy.get(name, {})) for name in widgets.EXPLORERS]
     path = tmp_path / "page.html"
-    path.write_text(document(widgets.explorer("subsample", generations=200, kept=0.5)))
+    path.write_text(document(*views))
     visit = Visit(browser, path.as_uri())
-    milliseconds = visit.page.evaluate(
-        """() => Array.from({ length: 20 }, (_, i) => {
-            const slider = document.querySelector("input[name=kept]");
-            slider.value = 0.5 + i / 100;
-            const start = performance.now();
-            slider.dispatchEvent(new Event("input"));
-            document.querySelector("svg").getBoundingClientRect();
-            return performance.now() - start;
-        })"""
-    )
-    # the median: another process may hold the machine for a moment
-    assert np.median(milliseconds) < 50
+    for name in widgets.EXPLORERS:
+        milliseconds = visit.page.evaluate(
+            """async (name) => {
+                const sliders = document.querySelectorAll(`#explorer-${name} input[type=range]`);
+                const slider = [...sliders].filter((e) => e.checkVisibility()).at(-1);
+                const times = [];
+                for (let i = 0; i < 20; i++) {
+                    slider[i % 2 ? "stepUp" : "stepDown"]();
+                    const start = performance.now();
+                    slider.dispatchEvent(new Event("input"));
+                    await Promise.resolve();
+                    document.querySelector(`#explorer-${name} svg`).getBoundingClientRect();
+                    times.push(performance.now() - start);
+                }
+                return times;
+            }""",
+            name,
+        )
+        # the median: another process may hold the machine for a moment
+        assert np.median(milliseconds) < 50, name
     visit.close()
 
 
-@pytest.mark.usefixtures("static")
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_fits_a_telephone(browser: Browser, tmp_path: Path, theme: str) -> None:
-    path = tmp_path / "page.html"
-    path.write_text(document(*(widgets.explorer(**state) for state in STATES), theme=theme))
-    visit = Visit(browser, path.as_uri(), width=360)
-    assert visit.page.evaluate("document.documentElement.scrollWidth") == 360
+@pytest.mark.parametrize("width", [360, 1280])
+def test_fits_the_screen(browser: Browser, page_of_all: Path, theme: str, width: int) -> None:
+    path = page_of_all.with_name(f"{theme}.html")
+    path.write_text(page_of_all.read_text().replace('data-theme="light"', f'data-theme="{theme}"'))
+    visit = Visit(browser, path.as_uri(), width=width)
+    assert visit.page.evaluate("document.documentElement.scrollWidth") == width
     # nothing of a drawing is cut off or pushed out of its frame, and no two labels of one drawing overlap
     troubles = visit.page.evaluate(
         """() => Array.from(document.querySelectorAll("svg"), (svg) => {
             const frame = svg.getBoundingClientRect();
-            const texts = Array.from(svg.querySelectorAll("text"), (t) => [t.textContent, t.getBoundingClientRect()]);
-            const out = texts.filter(([, r]) => r.left < frame.left || r.right > frame.right + 1 || r.top < frame.top || r.bottom > frame.bottom);
+            const drawn = Array.from(svg.querySelectorAll("text, rect, polyline, circle"), (e) => [e, e.getBoundingClientRect()]);
+            const out = drawn.filter(([, r]) =>
+                r.left < frame.left - 1 || r.right > frame.right + 1 || r.top < frame.top - 1 || r.bottom > frame.bottom + 1);
+            const texts = drawn.filter(([e]) => e.tagName === "text");
             const pairs = texts.flatMap(([a, p], i) => texts.slice(i + 1).filter(([, q]) =>
-                p.left < q.right - 1 && q.left < p.right - 1 && p.top < q.bottom - 4 && q.top < p.bottom - 4).map(([b]) => `${a} over ${b}`));
-            return [...out.map(([t]) => `${t} outside`), ...pairs];
+                p.left < q.right - 1 && q.left < p.right - 1 && p.top < q.bottom - 4 && q.top < p.bottom - 4)
+                .map(([b]) => `${a.textContent} over ${b.textContent}`));
+            const which = svg.closest("[data-explorer]").id;
+            return [...out.map(([e]) => `${which}: ${e.outerHTML.slice(0, 80)} outside`), ...pairs.map((pair) => `${which}: ${pair}`)];
         }).flat()"""
     )
     assert troubles == []
     # controls are at least 24 px, in both directions
     sizes = visit.page.evaluate(
-        """() => Array.from(document.querySelectorAll("select, input")).filter((e) => e.checkVisibility())
+        """() => Array.from(document.querySelectorAll("select, input, button")).filter((e) => e.checkVisibility())
             .map((e) => e.getBoundingClientRect()).map((r) => Math.min(r.width, r.height))"""
     )
     assert min(sizes) >= 24
@@ -354,7 +561,7 @@ def test_fits_a_telephone(browser: Browser, tmp_path: Path, theme: str) -> None:
 
 @pytest.mark.usefixtures("static")
 @pytest.mark.parametrize(
-    ("html", "body", "scheme", "dark"),
+    ("root", "body", "scheme", "dark"),
     [
         ('data-theme="dark"', "", "light", True),
         ('data-theme="light"', "", "dark", False),
@@ -364,27 +571,40 @@ def test_fits_a_telephone(browser: Browser, tmp_path: Path, theme: str) -> None:
         ("", 'data-jp-theme-light="true"', "dark", False),
     ],
 )
-def test_follows_the_theme(browser: Browser, tmp_path: Path, html: str, body: str, scheme: str, dark: bool) -> None:
+def test_follows_the_theme(browser: Browser, tmp_path: Path, root: str, body: str, scheme: str, dark: bool) -> None:
     path = tmp_path / "page.html"
-    path.write_text(document(widgets.explorer("discard")).replace('data-theme="light"', html).replace("<body", f"<body {body}"))
+    path.write_text(document(widgets.explorer()).replace('data-theme="light"', root).replace("<body", f"<body {body}"))
     visit = Visit(browser, path.as_uri(), color_scheme=scheme)
+    visit.page.get_by_label("Workflow").select_option("discard")
     stroke = visit.page.locator(".curve").evaluate("(e) => getComputedStyle(e).stroke")
     assert stroke == ("rgb(255, 112, 67)" if dark else "rgb(200, 16, 46)")
+    # paper is white
+    visit.page.emulate_media(media="print")
+    assert visit.page.locator(".curve").evaluate("(e) => getComputedStyle(e).stroke") == "rgb(200, 16, 46)"
+    assert not visit.page.locator(".controls").is_visible()
     visit.close()
 
 
 @pytest.mark.usefixtures("static")
-def test_without_javascript_a_sentence(browser: Browser, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", widgets.EXPLORERS)
+def test_without_javascript_a_sentence_and_a_picture(browser: Browser, tmp_path: Path, name: str) -> None:
+    view = widgets.explorer(name)
     path = tmp_path / "page.html"
-    path.write_text(document(widgets.explorer("augment", 50)))
-    page = browser.new_context(java_script_enabled=False).new_page()
+    path.write_text(document(view))
+    page = browser.new_context(java_script_enabled=False, viewport={"width": 360, "height": 800}).new_page()
     page.goto(path.as_uri())
     text = page.locator("body").inner_text()
+    picture = page.locator("img").bounding_box()
     page.context.close()
     assert "needs JavaScript" in text
-    assert "1.62513" in text
-    assert "615" in text
+    assert view._kind.sentence(view._state()) in text
     assert "import" not in text
+    assert picture is not None
+    assert 200 < picture["width"] <= 328
+    assert picture["height"] > 80
+    bundle = view._repr_mimebundle_()
+    assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
+    assert bundle["text/plain"] == repr(view)
 
 
 def test_sources_can_stand_inside_a_page() -> None:
@@ -400,72 +620,82 @@ def test_sources_can_stand_inside_a_page() -> None:
 
 @pytest.mark.parametrize("environment", ["0", "1"])
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("name", "arguments", "message"),
     [
-        ({"workflow": "augmented"}, r"one of 'discard', 'augment', 'subsample', 'fixed real share', 'window'; it is 'augmented'"),
-        ({"generations": 0}, "generations must be a whole number from 2 to 200, as the slider; it is 0"),
-        ({"generations": 201}, "from 2 to 200"),
-        ({"generations": 10.5}, "whole number"),
-        ({"generations": True}, "whole number"),
-        ({"kept": 0}, r"\(0, 1\]; it is 0. Take 1"),
-        ({"kept": 1.01}, r"\(0, 1\]"),
-        ({"kept": float("nan")}, r"\(0, 1\]; it is nan"),
-        ({"kept": "all"}, r"\(0, 1\]; it is 'all'"),
-        ({"real_share": -0.1}, r"real_share, the weight on the real data, must lie in \[0, 1\]"),
-        ({"window": 0}, "window must be a whole number from 1 to 50"),
+        ("fans", {}, "there is no explorer called 'fans'; there are workflow, squares"),
+        ("dial", {"k": 3}, "the explorer 'dial' has no control 'k'; it has share, size"),
+        ("workflow", {"workflow": "augmented"}, r"workflow must be one of 'discard', 'augment', .*; it is 'augmented'"),
+        ("workflow", {"generations": 0}, "generations must be a whole number from 2 to 100, as the slider; it is 0"),
+        ("workflow", {"generations": 101}, "from 2 to 100"),
+        ("workflow", {"generations": 10.5}, "whole number"),
+        ("workflow", {"generations": True}, "whole number"),
+        ("workflow", {"replace": 1}, "replace must be True or False; it is 1"),
+        ("dial", {"share": 1.01}, "share must be a number from 0 to 1, as the slider; it is 1.01"),
+        ("dial", {"share": float("nan")}, "it is nan"),
+        ("dial", {"share": "all"}, "it is 'all'"),
     ],
 )
-def test_bad_arguments(monkeypatch: pytest.MonkeyPatch, environment: str, arguments: dict[str, Any], message: str) -> None:
+def test_bad_arguments(monkeypatch: pytest.MonkeyPatch, environment: str, name: str, arguments: dict[str, Any], message: str) -> None:
     monkeypatch.setenv("COLLAPSE_STATIC", environment)
     with pytest.raises(ValueError, match=message):
-        widgets.explorer(**arguments)
+        widgets.explorer(name, **arguments)
 
 
-def test_live_widget(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", widgets.EXPLORERS)
+def test_live_widgets_hold_the_same(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.delenv("COLLAPSE_STATIC", raising=False)
-    view: Any = widgets.explorer("window", np.int64(20), window=3)
+    kind = widgets.EXPLORERS[name]
+    view = widgets.explorer(name)
     state = view.get_state()
-    assert {name: state[name] for name in ("workflow", "generations", "kept", "real_share", "window")} == {
-        "workflow": "window",
-        "generations": 20,
-        "kept": 1.0,
-        "real_share": 0.1,
-        "window": 3,
-    }
-    assert "export default { render }" in state["_esm"]
+    assert {control.name: state[control.name] for control in kind.controls} == kind.check({})
+    assert state["explorer"] == json.loads(json.dumps(kind.to_json())) or state["explorer"] == kind.to_json()
+    assert "export default explorer(" in state["_esm"]
     assert "export function ratio" in state["_esm"]
     assert ".collapse-explorer" in state["_css"]
+    for control in kind.controls:
+        assert control.check(control.default) == control.default
+        if control.kind == "slider":
+            assert control.low <= control.default <= control.high
+            assert not control.values or control.default in control.values
+
+
+def test_live_widget_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLLAPSE_STATIC", raising=False)
+    view = widgets.explorer(workflow="window", generations=np.int64(20), k=3)
     # what the browser sends arrives in plan and risk; metamorphic: a window of one batch is discard
-    view.set_state({"window": 1, "generations": 7})
-    assert view.plan.name == "window(1)"
+    view.set_state({"k": 1, "generations": 7})
+    assert view.plan.name == "window(k=1)"
     assert view.risk.ratio.tolist() == [1, 2, 3, 4, 5, 6, 7]
-    with pytest.raises(ValueError, match="window must be a whole number from 1 to 50"):
-        view.window = 0
-    assert view.window == 1
+    with pytest.raises(ValueError, match="k must be a whole number from 1 to 50"):
+        view.k = 0
+    assert view.k == 1
+    with pytest.raises(AttributeError, match="has no 'plans'"):
+        _ = view.plans
 
 
 @pytest.mark.usefixtures("static")
-def test_plans_of_equal_workflows() -> None:
-    def ratio(*arguments: Any, **options: Any) -> Any:
-        return widgets.explorer(*arguments, **options).risk.ratio
-
-    np.testing.assert_allclose(ratio("window", 50, window=50), ratio("augment", 50), rtol=1e-12)
-    np.testing.assert_allclose(ratio("fixed real share", 50, real_share=0), ratio("discard", 50), rtol=1e-12)
-    np.testing.assert_allclose(ratio("fixed real share", 50, real_share=1), 1, rtol=1e-12)
-    np.testing.assert_allclose(ratio("discard", 50, kept=0.5), 1 + 2 * np.arange(50), rtol=1e-12)
-    view = widgets.explorer("fixed real share", kept=0.5)
-    assert repr(view) == f"<Explorer of fixed real share 0.1, 50 % kept: ratio {view.risk.ratio[-1]:.4g} at generation 50>"
-    assert widgets.explorer("augment").plan.rational
+def test_a_static_explorer_follows_too() -> None:
+    view = widgets.explorer("bill", workflow="discard", generations=11, n=1000, p=10)
+    assert view.extra == pytest.approx(10 * 10 / 2000)
+    view.p = 20
+    assert view.extra == pytest.approx(10 * 20 / 2000)
+    with pytest.raises(ValueError, match="p must be"):
+        view.p = 0
+    with pytest.raises(ValueError, match="has no control 'q'"):
+        view.q = 1
+    with pytest.raises(AttributeError, match="has no 'extras'"):
+        _ = view.extras
+    assert "is higher by 0.1 nats" in repr(view)
 
 
 def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COLLAPSE_STATIC", raising=False)
     monkeypatch.setitem(sys.modules, "anywidget", None)
-    widgets._live_explorer.cache_clear()
+    widgets._live.cache_clear()
     with pytest.raises(ImportError, match=r"collapse-companion\[widgets\]"):
         widgets.explorer()
     monkeypatch.setenv("COLLAPSE_STATIC", "1")
-    assert "noscript" in widgets.explorer()._repr_html_()  # type: ignore[attr-defined]
+    assert "noscript" in html(widgets.explorer())
 
 
 # --- JupyterLab ------------------------------------------------------------------------------------------------------
@@ -505,7 +735,7 @@ def lab(tmp_path: Path) -> Iterator[tuple[str, Path]]:
 def test_live_in_jupyterlab(browser: Browser, lab: tuple[str, Path]) -> None:
     address, folder = lab
     record = (
-        "import json\nfrom pathlib import Path\nfrom collapse import widgets\nview = widgets.explorer('discard', generations=30)\n"
+        "import json\nfrom pathlib import Path\nfrom collapse import widgets\nview = widgets.explorer(workflow='discard', generations=30)\n"
         "def record(change):\n    Path('seen.json').write_text(json.dumps([view.workflow, view.generations, view.risk.ratio[-1]]))\n"
         "view.observe(record)\nview"
     )
@@ -530,12 +760,12 @@ def test_live_in_jupyterlab(browser: Browser, lab: tuple[str, Path]) -> None:
     view = page.locator(".collapse-explorer")
     expect(view).to_be_visible(timeout=60_000)
     # the second cell changed the trait, and the picture followed
-    expect(view.locator("data.excess")).to_have_attribute("value", re.compile(r"^1\.61"), timeout=20_000)
-    slider = view.get_by_label("Generations")
+    expect(view.locator("data.ratio")).to_have_attribute("value", re.compile(r"^1\.61"), timeout=20_000)
+    slider = view.get_by_label("Generations", exact=True)
     slider.focus()
     page.keyboard.press("ArrowRight")
     seen(["augment", 31, collapse.derive(collapse.workflows.augment(31)).ratio[-1]])
     slider.fill("100")
     seen(["augment", 100, collapse.derive(collapse.workflows.augment(100)).ratio[-1]])
-    assert shown(page)[0] == pytest.approx(1.634983900184893, rel=1e-12)
+    assert numbers(view)["ratio"] == pytest.approx(1.634983900184893, rel=1e-12)
     page.close()

@@ -144,16 +144,16 @@ const others = (models) => upTo(models).slice(1);
 
 // Each named workflow of the package, by its name and with its parameters' names.
 export const WORKFLOWS = {
-  discard: (G, { size }) => chain(G, (g) => [[g], [1]], { size }),
-  augment: (G, { size }) => chain(G, (g) => [upTo(g + 1), upTo(g + 1).map((b) => (b === 0 ? 1 : size) / (1 + g * size))], { size }),
-  subsample: (G, { replace }) => chain(G, (g) => [...alike(upTo(g + 1)), upTo(g + 1).map(() => 1 / (g + 1))], { replace }),
+  discard: (G, { size = 1 }) => chain(G, (g) => [[g], [1]], { size }),
+  augment: (G, { size = 1 }) => chain(G, (g) => [upTo(g + 1), upTo(g + 1).map((b) => (b === 0 ? 1 : size) / (1 + g * size))], { size }),
+  subsample: (G, { replace = false }) => chain(G, (g) => [...alike(upTo(g + 1)), upTo(g + 1).map(() => 1 / (g + 1))], { replace }),
   bootstrap: (G, { share = 1 }) => chain(G, (g) => [[g], [1], [share]], { replace: true }),
   window: (G, { k }) => chain(G, (g) => alike(upTo(g + 1).slice(-k))),
   fixed_real_share: (G, { share }) => chain(G, anchored(share)),
   real_and_window: (G, { k }) => chain(G, (g) => alike([0, ...upTo(g + 1).slice(1).slice(-k)])),
   real_and_average: (G, { share }) =>
     chain(G, (g) => (g === 0 ? [[0], [1]] : [upTo(g + 1), upTo(g + 1).map((b) => (b === 0 ? share : (1 - share) / g))])),
-  fresh_real: (G, { share, kappa }) => {
+  fresh_real: (G, { share, kappa = 1 }) => {
     const later = upTo(G).slice(1);
     const rows = later.map((g) => ({ batch: [2 * g - 1, 2 * g], weight: [share, 1 - share], kept: null }));
     const both = (real, synthetic) => later.flatMap((g) => [real, synthetic(g)]);
@@ -195,15 +195,15 @@ const bounded = (limit) => ({ limit, growth: 0, logarithmic: false });
 const collapsing = (growth, logarithmic = false) => ({ limit: Infinity, growth, logarithmic });
 
 const FATES = {
-  discard: ({ size }) => collapsing(1 / size),
-  augment: ({ size }) => bounded(1 + trigamma(1 + 1 / size) / size),
+  discard: ({ size = 1 }) => collapsing(1 / size),
+  augment: ({ size = 1 }) => bounded(1 + trigamma(1 + 1 / size) / size),
   subsample: ({ replace }) => bounded(replace ? BASEL : 3 * BASEL - 2),
   bootstrap: () => collapsing(1),
   window: ({ k }) => collapsing(4 / (k + 1) ** 2),
   fixed_real_share: ({ share }) => (share === 0 ? collapsing(1) : bounded(1 / (share * (2 - share)))),
   real_and_window: ({ k }) => bounded((2 * (k + 1)) / (k + 2)),
   real_and_average: ({ share }) => bounded(share === 0 ? 1 + BASEL : 1),
-  fresh_real: ({ share, kappa }) =>
+  fresh_real: ({ share, kappa = 1 }) =>
     share === 0 ? collapsing(1 / kappa) : bounded((share ** 2 + (1 - share) ** 2 / kappa) / (share * (2 - share))),
   mixture: () => bounded(1 + BASEL),
   forgetting: ({ memory }) => collapsing((1 - memory) ** 2),

@@ -27,6 +27,7 @@ function shape(parent, tag, attributes = {}, text) {
 
 const plain = (value, digits) => Number(value.toPrecision(digits)).toLocaleString("en", { maximumSignificantDigits: digits });
 const whole = (value) => value.toLocaleString("en");
+const short = (value) => plain(value, 2);
 const signed = (value, digits = 3) => (value < 0 ? `−${plain(-value, digits)}` : plain(value, digits));
 const percent = (share) => `${Number((100 * share).toPrecision(3))}\u00a0%`;
 const rowsWorth = (ratio) => plain(1000 / ratio, 1000 / ratio < 10 ? 2 : Math.max(3, Math.ceil(Math.log10(1000 / ratio))));
@@ -53,8 +54,8 @@ const familyOf = (name) => FAMILIES[name] ?? "real";
 const weighing = (what, share) => (share === 0 ? "" : ` and, with ${percent(share)} of the weight, on ${what}`);
 const bySize = (size) => (size === 1 ? "" : ` A batch has ${plain(size, 3)} times as many rows as were real.`);
 const MEANINGS = {
-  discard: ({ size }) => `Each generation trains on the latest synthetic batch alone.${bySize(size)}`,
-  augment: ({ size }) => `Each generation trains on the real data and all synthetic batches so far.${bySize(size)}`,
+  discard: ({ size = 1 }) => `Each generation trains on the latest synthetic batch alone.${bySize(size)}`,
+  augment: ({ size = 1 }) => `Each generation trains on the real data and all synthetic batches so far.${bySize(size)}`,
   subsample: ({ replace }) =>
     `Each generation trains on as many rows as were real, drawn ${replace ? "with replacement " : ""}from everything so far.` +
     (replace ? " The first one too: its risk, the ratio's unit, is twice that of a fit to all real rows." : ""),
@@ -64,7 +65,7 @@ const MEANINGS = {
   fixed_real_share: ({ share }) => `Each generation gives ${percent(share)} of the weight to the real data, the rest to the latest synthetic batch.`,
   real_and_window: ({ k }) => `Each generation trains on the real data and the latest ${times(k, "synthetic batch", "synthetic batches")}, every row alike.`,
   real_and_average: ({ share }) => `Each generation gives ${percent(share)} of the weight to the real data, the rest to all synthetic batches so far.`,
-  fresh_real: ({ share, kappa }) =>
+  fresh_real: ({ share, kappa = 1 }) =>
     `Each generation gives ${percent(share)} of the weight to fresh real rows, the rest to a synthetic batch of ${kappa === 1 ? "" : `${plain(kappa, 3)} times `}as many.`,
   mixture: () => "Each generation trains on as many rows as were real, made afresh by all earlier models in equal parts.",
   forgetting: ({ memory }) => `Each generation trains on all batches so far; a batch has ${plain(memory, 3)} times the weight of the next younger one.`,
@@ -201,6 +202,37 @@ function markLevel(svg, frame, label, value, text) {
   label.avoid(ends);
   const sides = [["end", frame.right], ["start", frame.left + 8], ["end", frame.right - 80]];
   return () => label.write(text, sides.flatMap(([anchor, x]) => [-6, 16].map((shift) => [anchor, x, frame.y(value) + shift])));
+}
+
+// The axes end at round numbers, so that a curve moves in its frame and not the frame with the curve.
+const LAST_GENERATIONS = [10, 20, 50, 100];
+const HIGHEST_RATIOS = [1, 10, 100, 1000].flatMap((power) => [1.8, 2.5, 4, 6, 10].map((top) => top * power));
+
+// Pictures are lower on a telephone: controls, picture and outcome are then seen together.
+const heightFor = (width) => (width < 560 ? 210 : 270);
+
+// The ratio of a workflow against the generation, values[0] that of generation 1, marked at generation `at`.
+function drawRatio(svg, width, height, name, values, at = values.length) {
+  const now = values[at - 1];
+  const [lowest, highest] = [values.reduce((a, b) => Math.min(a, b)), values.reduce((a, b) => Math.max(a, b))];
+  const x = { from: 1, to: LAST_GENERATIONS.find((value) => value >= values.length), title: "generation", most: width < 400 ? 5 : 10 };
+  const y = { from: lowest < 0.999 ? 0 : 1, to: HIGHEST_RATIOS.find((value) => value >= 1.05 * highest), title: "risk ratio" };
+  const frame = axes(svg, width, height, x, y);
+  const points = Array.from(values, (value, i) => [i + 1, value]);
+  const label = labels(svg, frame);
+  const nameLevel = markLevel(svg, frame, label, BASEL, "π²/6 = 1.6449");
+  line(svg, frame, points);
+  label.avoid(points);
+  dot(svg, frame, at, now);
+
+  // the name stays on the curve's side of the line, else it would seem to name the line
+  const below = now < BASEL;
+  const [px, py] = [frame.x(at), frame.y(now)];
+  const shifts = below ? [20, 28, 36, 52, -10, -18, -26, -42] : [-10, -18, -26, -42, 20, 28, 36, 52];
+  const beside = (below ? [4, 16, 24, 36] : [4, -8, -16, -28]).map((shift) => ["start", px + 10, py + shift]);
+  label.write(`${called(name)} ${plain(now, 4)}`, [...beside, ...shifts.map((shift) => ["end", px, py + shift])], { class: "name" });
+  nameLevel();
+  describe(svg, `Risk ratio against generation under ${called(name)}: from 1 to ${plain(now, 6)} at generation ${at}, with a line at π²/6.`);
 }
 
 // ---- controls
