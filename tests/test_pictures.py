@@ -146,7 +146,7 @@ def test_the_noise_of_the_fan_has_the_covariance_of_least_squares() -> None:
 def test_a_prefix_of_the_price() -> None:
     view = widgets.explorer("fan", generation=10)
     assert view.paid == pytest.approx((sum(1 / k**2 for k in range(1, 11)) - 1) / (np.pi**2 / 6 - 1), rel=1e-12)
-    assert view.paid > 0.85 > 0.5 > widgets.explorer("fan", generation=2).paid / 2 > 0
+    assert view.paid > 0.85
 
 
 # --- the morph ---------------------------------------------------------------------------------------------------------
@@ -193,7 +193,8 @@ def test_a_wrong_morph_is_caught(browser: Browser, right: str, wrong: str) -> No
 
 
 def test_curves_of_a_matrix() -> None:
-    chosen = [e for e in models.examples() if e.name in ("Normal", "Median", "Bernoulli", "Uniform maximum")]
+    known = {example.name: example for example in models.examples()}
+    chosen = [known[name] for name in ("Normal", "Bernoulli", "Median", "Uniform maximum")]
     plans = [workflows.augment(4), workflows.window(4, 2), workflows.discard(4)]
     table = universality.matrix(chosen, plans, replications=60)
     data = pictures.curves(table)
@@ -366,8 +367,9 @@ def test_one_division_brings_the_curves_together(browser: Browser, tmp_path: Pat
     page.keyboard.press("Home")
     view.n = 5
     check_numbers(page, view)
-    assert view.far > 100 > 20 > 5 > view.near
-    assert page.get_by_text("v₂ = −1", exact=True).count() == 1
+    assert view.far > 100
+    assert view.near < 5
+    assert page.locator("svg text.name", has_text="v₂ = ").count() >= 4
     visit.close()
 
 

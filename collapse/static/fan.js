@@ -83,9 +83,14 @@ function drawRisk(svg, width, height, ratios, simulated, generation) {
   describe(svg, `Risk ratio against generation, on a logarithmic scale: discard rises to ${generations}, augment stays under a line at π²/6. Dots: the lines' own.`);
 }
 
+const refitted = remember(fan);
+const ratiosUpTo = remember((generations) =>
+  Object.fromEntries(["discard", "augment"].map((name) => [name, curve(workflow(name, generations, { size: 1 }))])),
+);
+
 export default explorer(({ state: { generation, seed }, data, picture, width }) => {
-  const { paths, simulated } = fan({ ...data, seed });
-  const ratios = Object.fromEntries(Object.keys(paths).map((name) => [name, curve(workflow(name, data.generations, { size: 1 }))]));
+  const { paths, simulated } = refitted({ ...data, seed });
+  const ratios = ratiosUpTo(data.generations);
   const half = Math.floor((width - 24) / 2);
   const height = Math.round(Math.min(250, Math.max(170, 0.8 * half)));
   for (const name in paths) {

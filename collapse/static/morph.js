@@ -30,7 +30,7 @@ function drawMorph(svg, width, height, { curves, families, law, exact, share, fr
     { from, to, log: true, at, say: said, title: ["risk, each in its own units", "risk, partly divided", "risk ratio"][Math.floor(share) + Math.ceil(share)] },
     { right: 82 },
   );
-  SHOWN.forEach((name, i) => shape(svg, "text", { class: "name", "data-family": name, x: width - 2 - 64 * (1 - i), y: 14, "text-anchor": "end" }, name));
+  SHOWN.forEach((name, i) => shape(svg, "text", { class: "name", "data-family": name, x: width - 2 - 70 * (1 - i), y: 14, "text-anchor": "end" }, name));
   const [wide, tall] = [frame.right - frame.left, frame.bottom - frame.top];
   const inside = shape(svg, "svg", { x: frame.left, y: frame.top, width: wide, height: tall, viewBox: `${frame.left} ${frame.top} ${wide} ${tall}` });
   const put = (risk, attributes) => line(inside, frame, divided(risk, share).map((value, i) => [i + 1, value]), attributes);

@@ -91,6 +91,18 @@ function verdict({ limit, growth, logarithmic }) {
   return `it grows without end, by ${plain(growth, 3)} a generation in the end: collapse`;
 }
 
+// ---- what is made once
+
+// The function, with its last value kept for the same arguments: what is drawn at random is the same while a slider moves.
+function remember(make) {
+  let [asked, value] = [];
+  return (argument) => {
+    const key = JSON.stringify(argument);
+    if (key !== asked) [asked, value] = [key, make(argument)];
+    return value;
+  };
+}
+
 // ---- drawings
 
 // Drawings side by side where there is room, one below the other where not: [svg, width] for each share of the width.

@@ -104,14 +104,10 @@ function drawTilt(svg, width, height, { h, x, y, weight, before, after, covarian
   name(after, h < 0 ? -1 : 1, "after");
 }
 
-// The samples of a seed are drawn once; every h weighs the same ones.
-const drawn = new Map();
+const sampled = remember(samples);
 
 export default explorer(({ state: { estimator, h, seed }, data: { n, replications }, picture, width }) => {
-  const key = [n, replications, seed].join();
-  if (!drawn.has(key)) drawn.clear();
-  if (!drawn.has(key)) drawn.set(key, samples({ n, replications, seed }));
-  const { errors, logRatio } = drawn.get(key);
+  const { errors, logRatio } = sampled({ n, replications, seed });
   const x = errors[estimator];
   const y = logRatio(h);
   const weight = y.map(Math.exp);
