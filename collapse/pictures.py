@@ -219,7 +219,7 @@ def morph_answer(state: State) -> dict[str, Any]:
     last = [curve["discard"][-1] / curve["discard"][0] ** state["share"] for curve in state["curves"]]
     exact = [_exact(family, "discard", state["n"], generations) for family in state["families"]]
     ratio = [float(risk[-1] / risk[0]) for risk in exact]
-    return {"spread": max(last) / min(last), "far": max(ratio), "near": min(ratio)}
+    return {"spread": max(last) / min(last), "highest": max(ratio), "lowest": min(ratio)}
 
 
 def morph_sentence(state: State) -> str:

@@ -205,8 +205,8 @@ def test_curves_of_a_matrix() -> None:
         for name in pictures.SHOWN:
             np.testing.assert_allclose(curve[name], table.cells[curve["name"], name].risk, rtol=5e-4)
     view = widgets.explorer("morph", data=data, share=1.0, n=10)
-    assert view.near == pytest.approx((1 - 0.9**4) / 0.1, rel=1e-12)
-    assert view.far == pytest.approx(4, rel=1e-12)
+    assert view.lowest == pytest.approx((1 - 0.9**4) / 0.1, rel=1e-12)
+    assert view.highest == pytest.approx(4, rel=1e-12)
     with pytest.raises(ValueError, match="no column 'augment'; it has discard"):
         pictures.curves(universality.matrix(chosen[:1], plans[2:], replications=5))
 
@@ -367,8 +367,8 @@ def test_one_division_brings_the_curves_together(browser: Browser, tmp_path: Pat
     page.keyboard.press("Home")
     view.n = 5
     check_numbers(page, view)
-    assert view.far > 100
-    assert view.near < 5
+    assert view.highest > 100
+    assert view.lowest < 5
     assert page.locator("svg text.name", has_text="v₂ = ").count() >= 4
     visit.close()
 

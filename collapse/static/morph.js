@@ -30,7 +30,7 @@ function drawMorph(svg, width, height, { curves, families, law, exact, share, fr
     { from, to, log: true, at, say: said, title: ["risk, each in its own units", "risk, partly divided", "risk ratio"][Math.floor(share) + Math.ceil(share)] },
     { right: 82 },
   );
-  SHOWN.forEach((name, i) => shape(svg, "text", { class: "name", "data-family": name, x: width - 2 - 70 * (1 - i), y: 14, "text-anchor": "end" }, name));
+  SHOWN.forEach((name, i) => shape(svg, "text", { class: "name", "data-family": name, x: width - 2 - 74 * (1 - i), y: 14, "text-anchor": "end" }, name));
   const [wide, tall] = [frame.right - frame.left, frame.bottom - frame.top];
   const inside = shape(svg, "svg", { x: frame.left, y: frame.top, width: wide, height: tall, viewBox: `${frame.left} ${frame.top} ${wide} ${tall}` });
   const put = (risk, attributes) => line(inside, frame, divided(risk, share).map((value, i) => [i + 1, value]), attributes);
@@ -78,8 +78,8 @@ export default explorer(({ state: { share, n }, data: { curves, families, rows }
     summary: [
       `At generation ${generations} of discard the largest of ${curves.length} curves is `, ["spread", spread, plain(spread, 3)], " times the smallest",
       share < 1 ? "; divide by generation 1. " : ": they are one curve, but for chance and finite n. ",
-      `Exact at n = ${whole(n)}: ${far.name} (v₂ = ${signed(far.v2)}) has ratio `, ["far", far.ratio, plain(far.ratio, 4)],
-      `, ${near.name} (v₂ = ${signed(near.v2)}) `, ["near", near.ratio, plain(near.ratio, 4)],
+      `Exact at n = ${whole(n)}: ${far.name} (v₂ = ${signed(far.v2)}) has ratio `, ["highest", far.ratio, plain(far.ratio, 4)],
+      `, ${near.name} (v₂ = ${signed(near.v2)}) `, ["lowest", near.ratio, plain(near.ratio, 4)],
       `, and the law says ${generations}. A curve leaves the law to the side of the sign of v₂, and the more the smaller n is.`,
     ],
   };
