@@ -120,7 +120,7 @@ class Explorer:
         Its handles.
     answer : callable
         From the state to what it stands for: a mapping of names to a plan, a risk, numbers. A number that the page shows, in an
-        element <data class="name">, has the same name here.
+        element <data data-name="name">, has the same name here.
     sentence : callable
         From the state to a sentence for readers without JavaScript.
     draw : callable

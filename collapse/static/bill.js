@@ -45,13 +45,13 @@ export default explorer(({ state, parameters, picture, width }) => {
 
   const rows = Math.max(n / last, 0);
   const count = (value) => plain(value, Math.max(3, Math.ceil(Math.log10(value))));
-  const visible = ["needed", 8 / extra, count(Math.ceil((8 / extra).toPrecision(3)))];
+  const visible = () => ["needed", 8 / extra, count(Math.ceil((8 / extra).toPrecision(3)))];
   const judged =
     extra < 1e-12
       ? ["nothing to see."]
       : extra < least
-        ? ["negligible: ", visible, ` test rows would show it, scored by both models, and you have ${whole(test_rows)}.`]
-        : ["your test set shows it", seen > 1 ? ` from generation ${seen} on: ` : ": ", visible, " rows are enough, scored by both models."];
+        ? ["negligible: ", visible(), ` test rows would show it, scored by both models, and you have ${whole(test_rows)}.`]
+        : ["your test set shows it", seen > 1 ? ` from generation ${seen} on: ` : ": ", visible(), " rows are enough, scored by both models."];
   const far = (last * p) / n;
   return {
     family: familyOf(name),

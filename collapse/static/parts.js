@@ -212,8 +212,9 @@ function markLevel(svg, frame, label, value, text) {
   const ends = frame.ends.map((x) => [x, value]);
   line(svg, frame, ends, { class: "limit" });
   label.avoid(ends);
-  const sides = [["end", frame.right], ["start", frame.left + 8], ["end", frame.right - 80]];
-  return () => label.write(text, sides.flatMap(([anchor, x]) => [-6, 16].map((shift) => [anchor, x, frame.y(value) + shift])));
+  const between = [0.8, 0.65, 0.5, 0.35, 0.2].map((share) => ["end", frame.left + share * (frame.right - frame.left)]);
+  const sides = [["end", frame.right], ["start", frame.left + 8], ...between];
+  return () => label.write(text, sides.flatMap(([anchor, x]) => [-6, 16, 28, -18].map((shift) => [anchor, x, frame.y(value) + shift])));
 }
 
 // The axes end at round numbers, so that a curve moves in its frame and not the frame with the curve.
@@ -380,7 +381,7 @@ function explorer(draw) {
       summary.replaceChildren();
       for (const piece of outcome.summary) {
         if (typeof piece === "string") summary.append(piece);
-        else element(summary, "data", { class: piece[0], value: piece[1] }, piece[2]);
+        else element(summary, "data", { "data-name": piece[0], value: piece[1] }, piece[2]);
       }
     };
 
@@ -409,10 +410,13 @@ function explorer(draw) {
 
     const follow = () => {
       const state = stateFromAddress(host, controls);
-      if (!state) return;
-      choose(state);
+      if (state) choose(state);
+      return state !== null;
+    };
+    const scroll = (behavior) => root.scrollIntoView({ behavior });
+    const arrive = () => {
       const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-      root.scrollIntoView({ behavior: still ? "instant" : "smooth" });
+      if (follow()) scroll(still ? "instant" : "smooth");
     };
     if (host) {
       const words = "Copy a link to this view";
@@ -428,8 +432,9 @@ function explorer(draw) {
         }
         setTimeout(() => (copy.textContent = words), 4000);
       });
-      addEventListener("hashchange", follow);
-      follow();
+      addEventListener("hashchange", arrive);
+      // at first the page above still grows: formulas, other explorers
+      if (follow()) setTimeout(scroll, 500, "instant");
     }
     show();
     drawn = picture.clientWidth;
@@ -438,7 +443,7 @@ function explorer(draw) {
     return () => {
       resize.disconnect();
       clearTimeout(telling);
-      removeEventListener("hashchange", follow);
+      removeEventListener("hashchange", arrive);
       for (const event of events) model.off(event, change);
     };
   }
