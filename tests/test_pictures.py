@@ -299,7 +299,7 @@ def check_numbers(page: Page, view: Any) -> None:
     numbers = page.locator(".summary data").all()
     assert numbers
     for number in numbers:
-        name = number.get_attribute("class") or ""
+        name = number.get_attribute("data-name") or ""
         assert float(number.get_attribute("value") or "nan") == pytest.approx(getattr(view, name), rel=1e-9, abs=1e-9), name
 
 
