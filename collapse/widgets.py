@@ -6,7 +6,6 @@ An explorer is one entry of `EXPLORERS` and one file of JavaScript, `static/<nam
 from __future__ import annotations
 
 import base64
-import inspect
 import io
 import json
 import os
@@ -15,14 +14,11 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from html import escape
 from importlib import resources
-from math import ceil, inf, log, sqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from collapse import pictures, plot, workflows
-from collapse.derivation import derive
-from collapse.plan import Plan
+from collapse import pictures, plot, policies, workflows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -190,6 +186,10 @@ def explorer(name: str = "workflow", /, *, data: Mapping[str, Any] | None = None
     -----
     The page computes by itself, in the Gaussian limit (Dey and Donoho 2024, the sequential Gaussian process).
 
+    The controls: of "workflow" `workflow`, its parameters and `generations`; of "squares" `workflow`, its parameters and `generation`; of
+    "dial" `share` and `size`; of "bill" those of "workflow", `n`, `p` and `test_rows`. Parameters have the names that they have in
+    `collapse.workflows`; a `turnover` of 0 stands for the reservoir's default.
+
     Examples
     --------
     >>> from collapse import widgets
@@ -212,10 +212,7 @@ def explorer(name: str = "workflow", /, *, data: Mapping[str, Any] | None = None
 
 def parameters(*names: str) -> tuple[Control, ...]:
     """Return the controls for these workflows: which of them, and every parameter that one of them has."""
-    read = {name: set(inspect.signature(workflows.NAMED[name]).parameters) for name in names}
-    if "bootstrap" in names:
-        read["bootstrap"].remove("share")  # the ratio does not depend on it
-    found = ((control, tuple(name for name in names if control.name in read[name])) for control in _PARAMETERS)
+    found = ((control, tuple(name for name in names if control.name in policies.settable(name))) for control in _PARAMETERS)
     kinds = (Control(**{**vars(control), "workflows": which}) for control, which in found if which)
     return Control("workflow", "Workflow", names[0], choices=names), *kinds
 
@@ -233,216 +230,6 @@ _PARAMETERS = (
     Control("published", "One batch published for all", True),
 )
 """Every parameter of a named workflow that an explorer can set, by its name in `collapse.workflows`."""
-
-
-def plan_of(state: State, generations: int) -> Any:
-    """Make the workflow that a state with the controls of `parameters` stands for."""
-    name = state["workflow"]
-    given = {control.name: state[control.name] for control in parameters(name)[1:] if control.name in state}
-    if given.get("turnover") == 0:
-        del given["turnover"]  # 1/g, the default
-    return workflows.NAMED[name](generations, **given)
-
-
-def curve_of(plan: Any) -> Any:
-    """Ratio of each generation: of the worst of its fits."""
-    return np.maximum.reduceat(derive(plan).ratio, np.flatnonzero(np.diff(plan.generation, prepend=0)))
-
-
-# --- the workflow explorer ---------------------------------------------------------------------------------------------
-
-
-def _workflow_answer(state: State) -> dict[str, Any]:
-    plan = plan_of(state, state["generations"])
-    ratio = float(curve_of(plan)[-1])
-    return {"plan": plan, "risk": derive(plan), "ratio": ratio, "worth": 1000 / ratio}
-
-
-def _workflow_sentence(state: State) -> str:
-    answer = _workflow_answer(state)
-    return (
-        f"after {state['generations']} generations of {answer['plan'].name} the risk ratio is {answer['ratio']:.6g}, "
-        f"and 1,000 real rows are worth {answer['worth']:.3g}"
-    )
-
-
-def _workflow_draw(figure: Figure, state: State) -> None:
-    plan = plan_of(state, state["generations"])
-    curve, family = curve_of(plan), plot.family_of(plan.name)
-    (ax,) = plot.panels(figure, 1)
-    g = np.arange(1, len(curve) + 1)
-    plot.plot_derived(ax, g, curve, family=family)
-    plot.mark_limit(ax)
-    ax.set_xlabel("generation")
-    ax.set_ylabel("risk ratio")
-    ax.set_title(f"{plan.name}: {curve[-1]:.4g} at generation {g[-1]}", color=plot.colour(family))
-
-
-# --- squares -----------------------------------------------------------------------------------------------------------
-
-SQUARED = 50
-"""Generations that the squares can show."""
-
-
-def _squares_answer(state: State) -> dict[str, Any]:
-    plan = plan_of(state, SQUARED)
-    risk, at = derive(plan), state["generation"] - 1
-    area = risk.contributions[at] ** 2 / plan.size
-    ratio, newest = float(risk.ratio[at]), float(area[_newest(plan, at)].sum())
-    draws = ratio - float(area.sum())
-    return {
-        "plan": plan,
-        "risk": risk,
-        "ratio": ratio,
-        "worth": 1000 / ratio,
-        "newest": newest,
-        "side": newest**0.5,
-        "batches": ratio - draws,
-        "draws": draws,
-    }
-
-
-def _newest(plan: Any, at: int) -> Any:
-    """Batches that no fit before this one has read."""
-    return (plan.weight[at] > 0) & ~(plan.weight[:at] > 0).any(axis=0)
-
-
-def _squares_sentence(state: State) -> str:
-    answer = _squares_answer(state)
-    return (
-        f"under {answer['plan'].name} the risk ratio of generation {state['generation']} is {answer['ratio']:.5g}, a sum of squares, one for "
-        f"each batch; the newest adds {answer['newest']:.3g}"
-    )
-
-
-def _squares_draw(figure: Figure, state: State) -> None:
-    answer = _squares_answer(state)
-    plan, at = answer["plan"], state["generation"] - 1
-    area = answer["risk"].contributions[at] ** 2 / plan.size
-    (ax,) = plot.panels(figure, 1)
-    x = 0.0
-    for batch in np.flatnonzero(area):
-        side = area[batch] ** 0.5
-        family = plot.family_of(plan.name) if plan.source[batch] else "real"
-        ax.add_patch(_patch(x, side, plot.colour(family)))
-        x += side
-    if answer["draws"] > 1e-9:
-        ax.add_patch(_patch(x, answer["draws"] ** 0.5, plot.muted()))
-    ax.set_xlim(0, max(x + max(answer["draws"], 0) ** 0.5, 4))
-    ax.set_ylim(0, 1.6)
-    ax.set_aspect("equal", "box", anchor="W")
-    ax.set_axis_off()
-    ax.set_title(f"{plan.name}, generation {state['generation']}: the squares have a total area of {answer['ratio']:.4g}")
-
-
-def _patch(x: float, side: float, colour: str) -> Any:
-    from matplotlib.patches import Rectangle
-
-    return Rectangle((x, 0), side, side, facecolor=colour, edgecolor=plot.ground(), linewidth=0.5)
-
-
-# --- dial --------------------------------------------------------------------------------------------------------------
-
-COURSE = 40
-"""Generations of the dial's risk curve."""
-
-
-def _anchored(state: State, generations: int) -> Plan:
-    """`fixed_real_share` with synthetic batches of any size."""
-    share, later = state["share"], generations - 1
-    weight = np.zeros((generations, generations))
-    weight[0, 0], weight[1:, 0] = 1, share
-    np.fill_diagonal(weight[1:, 1:], 1 - share)
-    return Plan(np.arange(generations), [1, *[state["size"]] * later], weight, name=f"{100 * share:.3g} % real")
-
-
-def _dial_answer(state: State) -> dict[str, Any]:
-    share, size = state["share"], state["size"]
-    plan = _anchored(state, COURSE)
-    risk = derive(plan)
-    answer: dict[str, Any] = {"plan": plan, "risk": risk, "stored": 1 + size}
-    # augment's extra risk in the long run, batches being as large (Theorem thm-sizes-constant of the book), and the share with the same
-    from scipy.special import polygamma
-
-    extra = float(polygamma(1, 1 + 1 / size)) / size
-    answer["threshold"] = 1 - sqrt(extra * size / (1 + extra * size))
-    if share == 0:
-        return answer | {"limit": inf, "worth": 0.0, "wait": inf, "growth": 1 / size}
-    limit = 1 + (1 - share) ** 2 / size / (share * (2 - share))
-    curve = derive(_anchored(state, 2 + ceil(log(20) / (-2 * log(1 - share))))).ratio if share < 1 else np.ones(1)
-    wait = int(np.argmax(curve - 1 >= 0.95 * (limit - 1))) + 1
-    return answer | {"limit": limit, "worth": 1000 / limit, "wait": wait, "growth": 0.0}
-
-
-def _dial_sentence(state: State) -> str:
-    answer = _dial_answer(state)
-    return (
-        f"with {100 * state['share']:.3g} % of the weight on the real data the risk ratio tends to {answer['limit']:.4g}; above "
-        f"{100 * answer['threshold']:.3g} % it ends below augment's"
-    )
-
-
-def _dial_draw(figure: Figure, state: State) -> None:
-    left, right = plot.panels(figure, 2)
-    shares = np.linspace(0.03, 1, 98)
-    limits = [_limit(float(share), state["size"]) for share in shares]
-    plot.plot_derived(left, shares, limits, family="fixed real share")
-    left.plot([state["share"]], [_limit(state["share"], state["size"])], "o", color=plot.colour("fixed real share"), clip_on=False)
-    left.set_yscale("log")
-    left.set_ylim(0.9, 12)
-    left.set_yticks([1, 2, 3, 5, 10], ["1", "2", "3", "5", "10"])
-    left.minorticks_off()
-    left.set_xlabel("share of weight on real data")
-    left.set_ylabel("limit of the risk ratio")
-    g = np.arange(1, COURSE + 1)
-    plot.plot_derived(right, g, _dial_answer(state)["risk"].ratio, family="fixed real share")
-    plot.plot_derived(right, g, derive(workflows.augment(COURSE, state["size"])).ratio, family="augment", dash=(0, (5, 2)))
-    right.set_xlabel("generation")
-    right.set_ylabel("risk ratio (dashed: augment)")
-
-
-def _limit(share: float, size: float) -> float:
-    return 1 + (1 - share) ** 2 / size / (share * (2 - share)) if share else inf
-
-
-# --- bill --------------------------------------------------------------------------------------------------------------
-
-
-def _bill_answer(state: State) -> dict[str, Any]:
-    plan = plan_of(state, state["generations"])
-    risk = derive(plan)
-    ratio = float(risk.ratio[-1])
-    extra = max((ratio - 1) * state["p"] / (2 * state["n"]), 0.0)
-    return {
-        "plan": plan,
-        "risk": risk,
-        "ratio": ratio,
-        "rows": state["n"] / ratio,
-        "extra": extra,
-        "needed": 8 / extra if extra else inf,
-    }
-
-
-def _bill_sentence(state: State) -> str:
-    answer = _bill_answer(state)
-    return (
-        f"after {state['generations']} generations of {answer['plan'].name} the log-loss of a model with {state['p']} parameters, fitted to "
-        f"{state['n']:,} rows, is higher by {answer['extra']:.2g} nats; it takes {answer['needed']:.2g} test rows to see it"
-    )
-
-
-def _bill_draw(figure: Figure, state: State) -> None:
-    answer = _bill_answer(state)
-    (ax,) = plot.panels(figure, 1)
-    extra = (answer["risk"].ratio[1:] - 1) * state["p"] / (2 * state["n"])
-    least = 8 / state["test_rows"]
-    plot.plot_derived(ax, np.arange(2, len(extra) + 2), extra, family=plot.family_of(answer["plan"].name))
-    ax.axhline(least, color=plot.muted(), linestyle=(0, (5, 3)), linewidth=0.9)
-    ax.annotate(f"{state['test_rows']:,} test rows show this", (len(extra), least), xytext=(0, 3), textcoords="offset points", ha="right")
-    ax.set_yscale("log")
-    ax.set_xlabel("generation")
-    ax.set_ylabel("extra log-loss, nats")
-    ax.set_title(answer["plan"].name)
 
 
 # --- all of them -------------------------------------------------------------------------------------------------------
@@ -477,17 +264,17 @@ EXPLORERS: dict[str, Explorer] = {
             "workflow",
             "what a workflow costs",
             (*parameters(*workflows.NAMED), GENERATIONS),
-            _workflow_answer,
-            _workflow_sentence,
-            _workflow_draw,
+            policies.workflow_answer,
+            policies.workflow_sentence,
+            policies.workflow_draw,
         ),
         Explorer(
             "squares",
             "risk as an area",
-            (*_without(parameters(*ONE_MODEL), "size", "replace"), Control("generation", "Generation", 10, 1, SQUARED, 1)),
-            _squares_answer,
-            _squares_sentence,
-            _squares_draw,
+            (*_without(parameters(*ONE_MODEL), "size", "replace"), Control("generation", "Generation", 10, 1, policies.SQUARED, 1)),
+            policies.squares_answer,
+            policies.squares_sentence,
+            policies.squares_draw,
         ),
         Explorer(
             "dial",
@@ -496,9 +283,9 @@ EXPLORERS: dict[str, Explorer] = {
                 Control("share", "Weight on the real data", 0.1, unit="percent"),
                 Control("size", "Rows of a synthetic batch, in n", 1.0, 0.1, 10, values=RATIOS),
             ),
-            _dial_answer,
-            _dial_sentence,
-            _dial_draw,
+            policies.dial_answer,
+            policies.dial_sentence,
+            policies.dial_draw,
         ),
         Explorer(
             "bill",
@@ -510,9 +297,9 @@ EXPLORERS: dict[str, Explorer] = {
                 Control("p", "Parameters, p", 5, 1, 10**4, values=_decades(0, 4), unit="rows"),
                 Control("test_rows", "Test rows", 10**4, 100, 10**7, values=_decades(2, 7), unit="rows"),
             ),
-            _bill_answer,
-            _bill_sentence,
-            _bill_draw,
+            policies.bill_answer,
+            policies.bill_sentence,
+            policies.bill_draw,
         ),
         Explorer(
             "fan",

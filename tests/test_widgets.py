@@ -27,7 +27,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from scipy.special import polygamma
 
 import collapse
-from collapse import plot, widgets
+from collapse import plot, policies, widgets
 
 CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 CHROMIUM += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -171,7 +171,7 @@ def named(rng: np.random.Generator, each: int) -> list[tuple[str, int, dict[str,
 
 
 def plan_of(name: str, generations: int, given: dict[str, Any]) -> Any:
-    return widgets.plan_of({"workflow": name, **given}, generations)
+    return policies.plan_of({"workflow": name, **given}, generations)
 
 
 def tables(plan: collapse.Plan) -> dict[str, Any]:
@@ -239,7 +239,7 @@ def package_on_named(each: int) -> list[tuple[Any, Any, Any]]:
         plan = plan_of(*one)
         diagnosis = collapse.diagnose(plan)
         origins = np.array([diagnosis.real, diagnosis.synthetic, diagnosis.draws]) * diagnosis.ratio
-        found.append((collapse.derive(plan).ratio, widgets.curve_of(plan), origins))
+        found.append((collapse.derive(plan).ratio, policies.curve_of(plan), origins))
     return found
 
 
@@ -365,7 +365,7 @@ def test_values_in_the_page_are_those_of_python(browser: Browser, page_of_all: P
 def test_the_dial_is_right_in_the_long_run() -> None:
     for size, share in ((1.0, 0.1), (0.25, 0.3), (4.0, 0.05)):
         view = widgets.explorer("dial", share=share, size=size)
-        far = collapse.derive(widgets._anchored({"share": share, "size": size}, 400)).ratio
+        far = collapse.derive(policies.anchored({"share": share, "size": size}, 400)).ratio
         assert far[-1] == pytest.approx(view.limit, rel=1e-12)
         assert far[view.wait - 1] - 1 >= 0.95 * (view.limit - 1) > far[view.wait - 2] - 1
         at = widgets.explorer("dial", share=view.threshold, size=size)

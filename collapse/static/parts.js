@@ -194,13 +194,15 @@ function labels(svg, frame) {
       const wide = node.getComputedTextLength();
       const boxes = places.map(([anchor, x, y]) => {
         const left = anchor === "start" ? x : Math.max(x - wide, frame.left);
-        return box(left, left + wide, y - 12, y + 3);
+        return box(left, left + wide, y - 13, y + 3);
       });
-      const free = (a) =>
-        a.right <= frame.right + 1 && a.bottom < frame.bottom && a.top > frame.top - 16 &&
-        covered.every((b) => a.left > b.right || a.right < b.left || a.top > b.bottom || a.bottom < b.top);
-      const chosen = boxes.find(free) ?? boxes[0];
-      covered.push(chosen);
+      const inside = (a) => a.right <= frame.right + 1 && a.bottom < frame.bottom && a.top > frame.top - 16;
+      const meet = (a, b) => a.left <= b.right && a.right >= b.left && a.top <= b.bottom && a.bottom >= b.top;
+      // where no place is free, a line may run under the label, whose letters have a rim; another label may not
+      const clash = (a) => (inside(a) ? 0 : 1000) + covered.filter((b) => meet(a, b)).reduce((sum, { written }) => sum + (written ? 1000 : 1), 0);
+      const clashes = boxes.map(clash);
+      const chosen = boxes[clashes.indexOf(Math.min(...clashes))];
+      covered.push({ ...chosen, written: true });
       fill(node, { x: chosen.left, y: chosen.bottom - 3 });
       return node;
     },
@@ -214,7 +216,7 @@ function markLevel(svg, frame, label, value, text) {
   label.avoid(ends);
   const between = [0.8, 0.65, 0.5, 0.35, 0.2].map((share) => ["end", frame.left + share * (frame.right - frame.left)]);
   const sides = [["end", frame.right], ["start", frame.left + 8], ...between];
-  return () => label.write(text, sides.flatMap(([anchor, x]) => [-6, 16, 28, -18].map((shift) => [anchor, x, frame.y(value) + shift])));
+  return () => label.write(text, sides.flatMap(([anchor, x]) => [-6, 16, 28, -18, 40, -30].map((shift) => [anchor, x, frame.y(value) + shift])));
 }
 
 // The axes end at round numbers, so that a curve moves in its frame and not the frame with the curve.
