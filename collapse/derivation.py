@@ -164,16 +164,21 @@ def _chain(plan: Plan, exact: bool) -> NDArray[Any]:
     share = rows.share.fractions("weight") if exact else rows.share.floats()
     spread = share**2 / size
     if rows.kept is None and not plan.replace:
-        return np.cumsum(spread)
+        return _sums(spread)
     kept = rows.share_kept(exact)
     draw = 1 / kept if plan.replace else 1 / kept - 1
-    added, squares, out, walk = 0 * spread[0], 0 * spread[0], [], 0 * spread[0]
-    for d, v, s, r in zip(decay.tolist(), share.tolist(), spread.tolist(), draw.tolist(), strict=True):
-        walk = walk + v * v * added + s
-        squares = d * d * squares + s
-        added = r * squares
-        out.append(walk + added)
-    return np.array(out, dtype=object if exact else np.float64)
+    square, added = 0 * spread[0], [0 * spread[0]]
+    for d, s, r in zip((decay**2).tolist(), spread.tolist(), draw.tolist(), strict=True):
+        square = d * square + s
+        added.append(r * square)
+    extra = np.array(added, dtype=spread.dtype)
+    total: NDArray[Any] = _sums(share**2 * extra[:-1] + spread) + extra[1:]
+    return total
+
+
+def _sums(steps: NDArray[Any]) -> NDArray[Any]:
+    """Running sums; those of doubles rounded once, where the machine has longer ones."""
+    return np.cumsum(steps) if steps.dtype == object else np.cumsum(steps, dtype=np.longdouble).astype(np.float64)
 
 
 def _inverse(plan: Plan) -> Array:

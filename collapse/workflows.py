@@ -19,6 +19,9 @@ from collapse.reservoir import Reservoir
 P = ParamSpec("P")
 Sizes = Scalar | Sequence[Scalar]
 
+LARGEST_TABLE = 10**7
+"""Weights that differ from zero, at most, where a workflow is written out batch by batch."""
+
 
 def _recipe(workflow: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[str, Recipe]:
     """Name of a plan, "window(k=3)", and the recipe by which it was made."""
@@ -230,6 +233,7 @@ def window(generations: int, k: int) -> Plan:
     [Fraction(1, 1), Fraction(5, 4), Fraction(29, 16), Fraction(141, 64)]
     """
     G, k = _generations(generations), whole(k, "k", "batches in the window")
+    _check_room(G * min(k, G))
     return _table([1] * G, range(G), [{b: Fraction(1, min(g, k)) for b in range(max(g - k, 0), g)} for g in range(1, G + 1)])
 
 
@@ -303,6 +307,7 @@ def real_and_window(generations: int, k: int) -> Plan:
     [Fraction(1, 1), Fraction(5, 4), Fraction(49, 36), Fraction(115, 81)]
     """
     G, k = _generations(generations), whole(k, "k", "synthetic batches in the window")
+    _check_room(G * (1 + min(k, G)))
     rows = [{b: Fraction(1, 1 + min(g, k)) for b in (0, *range(max(g - k, 0) + 1, g + 1))} for g in range(G)]
     return _table([1] * G, range(G), rows)
 
@@ -447,6 +452,7 @@ def mixture(generations: int) -> Plan:
     [Fraction(1, 1), Fraction(2, 1), Fraction(9, 4), Fraction(85, 36)]
     """
     G = _generations(generations)
+    _check_room(G * (G - 1) // 2)
     sources, sizes, rows = [0], [Fraction(1)], [{0: Fraction(1)}]
     for g in range(1, G):
         rows.append({len(sources) + i: Fraction(1, g) for i in range(g)})
@@ -737,6 +743,14 @@ def _generations(generations: int) -> int:
     return whole(generations, "generations", "number of fits")
 
 
+def _check_room(entries: int) -> None:
+    if entries > LARGEST_TABLE:
+        raise ValueError(
+            f"this workflow needs {entries:,} weights, which no table holds; at most {LARGEST_TABLE:,} are written out. "
+            "Take fewer generations, or let each fit read fewer batches."
+        )
+
+
 def _check_share(value: object, name: str, *, low: bool = True, high: bool = True) -> None:
     check_number(value, name)
     if not 0 <= float(value) <= 1 or (not low and value == 0) or (not high and value == 1):  # type: ignore[arg-type]
@@ -788,6 +802,7 @@ def _ecosystem(generations: int, models: int, teachers: Callable[[int, int], lis
     _check_share(share, "share")
     sources, rows = [0] * M, [{i: Fraction(1)} for i in range(M)]
     readings = [teachers(i, M) for i in range(M)]
+    _check_room(G * sum(len(reading) + 1 for reading in readings))
     weights = [(1 - share) * Fraction(1, len(reading)) for reading in readings]
     for g in range(1, G):
         known: dict[tuple[int, int], int] = {}  # the batch of a teacher, for one reader or for all

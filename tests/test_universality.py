@@ -59,6 +59,20 @@ def test_the_matrix_could_tell(everything: Matrix) -> None:
     assert np.median(list(seen.values())) <= MEDIAN
 
 
+def test_an_allowance_is_for_finite_n() -> None:
+    """With four times the rows half of it is enough: what it allows for falls like n^(-1/2) at least, mostly like 1/n."""
+    larger = [replace(e.larger(4), allowance=e.allowance / 2) for e in models.examples() if e.covered and e.allowance]
+    assert len(larger) > 20
+    # least squares needs none but for subsamples
+    squares = [example for example in larger if example.name == "Least squares"]
+    others = [example for example in larger if example not in squares]
+    tables = [matrix(rows, [plan], replications=4000, rng=20261123, workers=2) for rows, plan in ((others, PLANS[0]), (squares, PLANS[2]))]
+    cells = {cell: table.alarm for table in tables for cell in table.cells.values()}
+    assert not [f"{cell.example.name}: {cell.distance:.2f}" for cell, alarm in cells.items() if not abs(cell.distance) <= alarm]
+    # what would be seen: a deviation of this size, the half allowance included
+    assert np.median([cell.seen(alarm, MISSED) for cell, alarm in cells.items()]) <= 0.5
+
+
 def test_the_maximum_of_a_uniform_law_stands_out_everywhere(everything: Matrix) -> None:
     (example,) = named("Uniform maximum")
     assert all(everything.stands_out(cell) for cell in everything.row(example))

@@ -166,6 +166,6 @@ class LinearRegression:
     page="regression",
     allowance=0.25,
 )
-def example_least_squares() -> LinearRegression:
-    design = example_design(60, 3)
+def example_least_squares(rows: int = 60) -> LinearRegression:
+    design = example_design(rows, 3)
     return LinearRegression(design, [1.0, -0.5, 0.5], sigma=1.0)

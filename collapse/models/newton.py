@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
-from typing import ClassVar, Final
+from functools import cache, cached_property
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,7 +131,7 @@ class Likelihood:
         for iteration in range(PATIENCE + 1):
             for block in blocks(row.size, self.cells):
                 signed, gradient[block] = self._evaluate(theta[block], target[block], take(weight, block))
-                long = moved[block] > SURE
+                long = moved[block] > SURE if iteration else fresh[:0]
                 if np.count_nonzero(long):
                     # The slope at the end of the step is negative: the gradient has turned against it. Halve the step until it turns no
                     # more, or is short enough to raise the likelihood for sure. A small overshoot is let pass: it mostly saves an
@@ -164,10 +164,11 @@ class Likelihood:
             # exists.
             stay = (predicted > DECREMENT) | (inexact > SHORT)
             theta += step
-            if np.count_nonzero(stay) < row.size:
-                done = np.flatnonzero(~stay)
+            left = np.count_nonzero(stay)
+            if left < row.size:
+                done = np.flatnonzero(~stay) if left else np.arange(row.size)
                 answer[row[done]] = self._determined(theta[done], hessian, done)
-                if done.size == row.size:
+                if not left:
                     break
             moved += length
             # One more step with the Hessian at hand costs less than a new one where it is sure to be the last.
@@ -187,9 +188,10 @@ class Likelihood:
                         found, curvature = self._search(target[one], take(weight, one))
                         answer[row[hard]] = self._determined(found, curvature, np.zeros(1, dtype=np.intp))[0]
                     break
-            if not np.count_nonzero(stay):
-                break
-            if np.count_nonzero(stay) < row.size:
+                left = np.count_nonzero(stay)
+                if not left:
+                    break
+            if left < row.size:
                 row, theta, target, weight, hessian = row[stay], theta[stay], target[stay], take(weight, stay), hessian[:, stay]
                 gradient, step, decrement, moved, fresh = gradient[stay], step[stay], decrement[stay], moved[stay], fresh[stay]
         return self._outward(answer)
@@ -668,10 +670,8 @@ def _solve(packed: Array, right: Array, entry: NDArray[np.intp]) -> Array:
     """Solve positive definite systems, their upper triangles by rows (p (p + 1) / 2, R), for right sides (R, p)."""
     replications, columns = right.shape
     if replications == 1:
-        from scipy.linalg.lapack import dposv
-
         # a third of the time of numpy.linalg.solve, which looks at its arguments for longer than it solves
-        _, alone, indefinite = dposv(packed[:, 0].take(entry), right[0])
+        _, alone, indefinite = _dposv()(packed[:, 0].take(entry), right[0])
         if not indefinite:
             return np.asarray(alone[None], dtype=float)
     if replications < MANY:
@@ -689,6 +689,13 @@ def _solve(packed: Array, right: Array, entry: NDArray[np.intp]) -> Array:
     for k in reversed(range(columns)):
         solution[k] = solution[k] / rows[k][0] - (rows[k][1:] * solution[k + 1 :]).sum(axis=0)
     return np.ascontiguousarray(solution.T)
+
+
+@cache
+def _dposv() -> Any:
+    from scipy.linalg.lapack import dposv
+
+    return dposv
 
 
 def _singular(packed: Array, least: float, entry: NDArray[np.intp]) -> NDArray[np.bool_]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from inspect import signature
 from typing import Any
 
 from collapse.plan import check_number, whole
@@ -18,7 +20,7 @@ class Example:
     name : str
         What to call it in a table.
     make : callable
-        Makes the model; called when it is needed, so that registering costs nothing.
+        Makes the model; called when it is needed, so that registering costs nothing. A regression's takes `rows`, n by default.
     n : int
         Rows of real data; for a regression the rows of its design.
     group : str
@@ -36,7 +38,7 @@ class Example:
     """
 
     name: str
-    make: Callable[[], Any]
+    make: Callable[..., Any]
     n: int
     group: str
     covered: bool
@@ -44,6 +46,11 @@ class Example:
     page: str
     allowance: float
     effort: float = 1.0
+
+    def larger(self, times: int) -> Example:
+        """The same example with so many times the rows: there what the allowance is for is smaller."""
+        n = times * self.n
+        return replace(self, n=n, make=partial(self.make, n) if "rows" in signature(self.make).parameters else self.make)
 
 
 _EXAMPLES: dict[str, Example] = {}
@@ -59,7 +66,7 @@ def register(
     page: str = "universality",
     allowance: float = 0.0,
     effort: float = 1.0,
-) -> Callable[[Callable[[], Any]], Callable[[], Any]]:
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register the model that the decorated function makes.
 
     Parameters
@@ -87,7 +94,7 @@ def register(
     check_number(allowance, "allowance", -1e-300)
     check_number(effort, "effort", 0)
 
-    def keep(make: Callable[[], Any]) -> Callable[[], Any]:
+    def keep(make: Callable[..., Any]) -> Callable[..., Any]:
         taken = _EXAMPLES.get(name)
         if taken and taken.make.__qualname__ + taken.make.__module__ != make.__qualname__ + make.__module__:
             raise ValueError(f"a model called {name!r} is registered already; give another name.")

@@ -198,5 +198,5 @@ class HuberRegression(DrawsFromTruth):
     page="glm",
     allowance=0.05,
 )
-def example_huber_regression() -> HuberRegression:
-    return HuberRegression(example_design(100, 2), [1.0, -0.5], sigma=1.0)
+def example_huber_regression(rows: int = 100) -> HuberRegression:
+    return HuberRegression(example_design(rows, 2), [1.0, -0.5], sigma=1.0)
