@@ -175,7 +175,9 @@ def test_reads_well_in_a_browser(site, address, visit, page, theme, width, over)
     # the picture of the theme is shown, the other is not
     for figure in opened.locator("figure.bundle").all():
         shown = [picture.get_attribute("class") for picture in figure.locator("picture").all() if picture.locator("img").is_visible()]
-        assert shown == [f"bundle-{theme}"]
+        # an explorer above may stand for both
+        instead = figure.locator("xpath=ancestor::*[contains(@class, 'shown-above')]/preceding-sibling::*[1]//*[@role='img']")
+        assert shown == ([] if instead.count() else [f"bundle-{theme}"])
         source = figure.locator(f".bundle-{theme} img").evaluate("image => image.currentSrc")
         assert ("-narrow" in source) == (width < 600)
     assert opened.evaluate("document.documentElement.scrollWidth") <= width
