@@ -713,6 +713,9 @@ class LogisticRegression(Regression):
         Rows n of the design.
     limit_risk : float
         n times the risk of the first fit tends to p / 2 (half a squared normal for each coefficient) where the truth is `beta`.
+    dispersion : float
+        Variance of a real row's score at the truth in units of the model's own, tr(I^-1 J) / p: 1 with `beta`, the sandwich's with `y`, that of
+        labels drawn anew with `mean`. `collapse.law.misspecified` tells what it does to a workflow.
 
     Raises
     ------
