@@ -453,7 +453,7 @@ def _features(file: Path | IO[bytes], name: str, source: str) -> Features:
     try:
         with np.load(file, allow_pickle=False) as stored:
             arrays = {key: stored[key] for key in (*FEATURE_ARRAYS, "classes") if key in stored}
-    except (OSError, ValueError, AttributeError, EOFError, zipfile.BadZipFile):
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile):
         raise ValueError(f"{source} is not an .npz file of plain numbers; write it by numpy.savez or numpy.savez_compressed.") from None
     missing = [key for key in FEATURE_ARRAYS if key not in arrays]
     if missing:
