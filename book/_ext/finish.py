@@ -1,4 +1,4 @@
-"""Sphinx extension of the book: the finished site holds and loads what its pages use, and nothing else."""
+"""Sphinx extension of the book: the finished site, put right: it holds and loads what its pages use, and has the landmarks that they lack."""
 
 from __future__ import annotations
 
@@ -17,9 +17,19 @@ from sphinx.errors import ExtensionError
 # Of MathJax what the formulas need. Not its menu: it is as heavy as all the rest, and makes every formula a stop of the Tab key.
 MATHJAX = ("startup.js", "core.js", "input/tex.js", "output/chtml.js", "output/chtml/fonts", "a11y/assistive-mml.js")
 
+# What the theme's templates write around each page
+FRAME = (
+    # two thousand icons, as outlines; `subset_icons` puts a font of those in use in their place
+    (re.compile(r'\s*<script src="[^"]*/fontawesome\.js[^"]*"></script>'), ""),
+    (re.compile(r'<(i|span) class="((?:[\w-]+ )?fa[\w-]* )'), r'<\1 aria-hidden="true" class="\2'),
+    # a landmark, so that the title in it is in one
+    (re.compile(r'(<div id="pst-primary-sidebar")'), r'\1 role="navigation" aria-label="Book"'),
+    # a name that agrees with what is written on the button
+    (re.compile(r'(<button class="btn search-button-field[^>]*) aria-label="Search"'), r"\1"),
+)
+
 ICON = re.compile(r"\bfa-[a-z0-9-]+")
 ICON_RULE = re.compile(r'(?:\.fa-[a-z0-9-]+:before,?)+\{content:"\\([0-9a-f]+)"\}')
-ICON_SCRIPT = re.compile(r'\s*<script src="[^"]*/fontawesome\.js[^"]*"></script>')
 FONT_FACE = re.compile(r"@font-face\{[^}]*webfonts/[^}]*\}")
 SOLID = (
     "@font-face{font-display:block;font-family:Font Awesome\\ 6 Free;font-style:normal;font-weight:900;"
@@ -49,9 +59,7 @@ def subset_icons(app: Sphinx) -> None:
 
     used: set[str] = set()
     for page in Path(app.outdir).rglob("*.html"):
-        text = ICON_SCRIPT.sub("", page.read_text(encoding="utf-8"))
-        page.write_text(text, encoding="utf-8")
-        used.update(ICON.findall(text))
+        used.update(ICON.findall(page.read_text(encoding="utf-8")))
     scripts = [path for path in static.rglob("*.js") if path.name != "fontawesome.js"]
     used.update(*(ICON.findall(path.read_text(encoding="utf-8")) for path in scripts))
     style = (theme / name).read_text(encoding="utf-8")
@@ -79,12 +87,22 @@ def subset_icons(app: Sphinx) -> None:
         path.unlink()
 
 
-def lighten(app: Sphinx, exception: Exception | None) -> None:
+def mend_frames(app: Sphinx) -> None:
+    """Put right what stands around each page's own text."""
+    for page in Path(app.outdir).rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        for wrong, right in FRAME:
+            text = wrong.sub(right, text)
+        page.write_text(text, encoding="utf-8")
+
+
+def finish(app: Sphinx, exception: Exception | None) -> None:
     if exception is None and app.builder.format == "html":
+        mend_frames(app)
         copy_mathjax(app)
         subset_icons(app)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    app.connect("build-finished", lighten)
+    app.connect("build-finished", finish)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
