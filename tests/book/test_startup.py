@@ -95,7 +95,7 @@ def test_a_chapter_runs_where_binder_opens_it(site, lab, browser):
     before, value, box = figure.inner_html(), slider.input_value(), slider.bounding_box()
     tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     tab.mouse.down()
-    tab.mouse.move(box["x"] + box["width"] / 4, box["y"] + box["height"] / 2, steps=5)
+    tab.mouse.move(box["x"] + 0.8 * box["width"], box["y"] + box["height"] / 2, steps=5)
     tab.mouse.up()
     assert slider.input_value() != value
     expect(figure).not_to_have_js_property("innerHTML", before)
