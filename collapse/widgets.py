@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from collapse import plot, policies, workflows
+from collapse import pictures, plot, policies, workflows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -121,6 +121,9 @@ class Explorer:
         From the state to a sentence for readers without JavaScript.
     draw : callable
         Draws the state on a figure, for print and for readers without JavaScript.
+    data : callable
+        What it shows beside its controls' values, in JSON's types, by names: what `explorer` is given as `data` takes its place.
+        These three functions find it in the state.
     """
 
     name: str
@@ -129,6 +132,7 @@ class Explorer:
     answer: Callable[[State], dict[str, Any]]
     sentence: Callable[[State], str]
     draw: Callable[[Figure, State], None]
+    data: Callable[[], Mapping[str, Any]] = dict
 
     def check(self, given: State) -> dict[str, Any]:
         """Return the whole state, checked: what is given, and defaults."""
@@ -137,19 +141,30 @@ class Explorer:
             raise ValueError(f"the explorer {self.name!r} has no control {unknown[0]!r}; it has {', '.join(known)}.")
         return {name: control.check(given.get(name, control.default)) for name, control in known.items()}
 
+    def told(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return all data: what is given, and defaults."""
+        known = dict(self.data())
+        if unknown := [name for name in given if name not in known]:
+            raise ValueError(f"the explorer {self.name!r} shows no data called {unknown[0]!r}; it shows {', '.join(known) or 'none'}.")
+        return known | dict(given)
+
     def to_json(self) -> dict[str, Any]:
         """Return what JavaScript needs to know of it."""
         return {"title": self.title, "controls": [control.to_json() for control in self.controls]}
 
 
-def explorer(name: str = "workflow", /, **state: Any) -> Any:
+def explorer(name: str = "workflow", /, *, data: Mapping[str, Any] | None = None, **state: Any) -> Any:
     """Show an explorer: a picture with controls, redrawn while they are moved.
 
     Parameters
     ----------
     name : str
         One of `EXPLORERS`: "workflow" (the risk curve of any named workflow), "squares" (risk as an area, batch by batch), "dial" (the
-        weight that real data must keep), "bill" (what a policy adds to the log-loss).
+        weight that real data must keep), "bill" (what a policy adds to the log-loss), "fan" (refitted lines), "morph" (the curves of
+        many models), "tilt" (estimates under a moved law).
+    data : mapping, optional
+        What it shall show in place of its own example: for "fan" the real points `x` and `y`, `sigma` and the number of `lines`;
+        for "morph" what `collapse.pictures.curves` makes of a matrix.
     **state
         Values of its controls at first, by their names; see `EXPLORERS[name].controls`.
 
@@ -188,8 +203,8 @@ def explorer(name: str = "workflow", /, **state: Any) -> Any:
     if name not in EXPLORERS:
         raise ValueError(f"there is no explorer called {name!r}; there are {', '.join(EXPLORERS)}.")
     kind = EXPLORERS[name]
-    checked = kind.check(state)
-    return StaticView(kind, checked) if os.environ.get("COLLAPSE_STATIC") == "1" else _live(name)(**checked)
+    checked, told = kind.check(state), kind.told(data or {})
+    return StaticView(kind, checked, told) if os.environ.get("COLLAPSE_STATIC") == "1" else _live(name)(data=told, **checked)
 
 
 # --- what the explorers share ------------------------------------------------------------------------------------------
@@ -286,6 +301,43 @@ EXPLORERS: dict[str, Explorer] = {
             policies.bill_sentence,
             policies.bill_draw,
         ),
+        Explorer(
+            "fan",
+            "refitted lines, discard beside augment",
+            (
+                Control("generation", "Generation", pictures.GENERATIONS, 1, pictures.GENERATIONS, 1),
+                Control("seed", "Draw new noise", 11, 0, 999, 1, seed=True),
+            ),
+            pictures.fan_answer,
+            pictures.fan_sentence,
+            pictures.fan_draw,
+            pictures.fan_points,
+        ),
+        Explorer(
+            "morph",
+            "the risk curves of all models, divided by generation 1",
+            (
+                Control("share", "Divided by generation 1", 0.0, unit="percent"),
+                Control("n", "Rows n of the exact curves", 1000, pictures.ROWS[0], pictures.ROWS[-1], values=pictures.ROWS, unit="rows"),
+            ),
+            pictures.morph_answer,
+            pictures.morph_sentence,
+            pictures.morph_draw,
+            pictures.exact_curves,
+        ),
+        Explorer(
+            "tilt",
+            "estimates, weighted by the likelihood ratio of a moved law",
+            (
+                Control("estimator", "Estimator", "median", choices=tuple(pictures.ESTIMATORS)),
+                Control("h", "The law moves by h/√n; h", 2.0, -2.5, 2.5, 0.1),
+                Control("seed", "Draw new samples", 1, 0, 999, 1, seed=True),
+            ),
+            pictures.tilt_answer,
+            pictures.tilt_sentence,
+            pictures.tilt_draw,
+            lambda: pictures.SAMPLES,
+        ),
     )
 }
 """Every explorer, by its name."""
@@ -303,28 +355,33 @@ class StaticView:
         Which one.
     state : mapping
         Values of all its controls.
+    data : mapping
+        What it shows beside them.
     """
 
-    def __init__(self, kind: Explorer, state: State) -> None:
-        self.__dict__.update(_kind=kind, **state)
+    def __init__(self, kind: Explorer, state: State, data: Mapping[str, Any]) -> None:
+        self.__dict__.update(_kind=kind, _data=data, **state)
 
     def __setattr__(self, name: str, value: Any) -> None:
         self.__dict__.update(self._kind.check(self._state() | {name: value}))
 
     def __getattr__(self, name: str) -> Any:
-        return _answered(self.__dict__["_kind"], self._state(), name)
+        return _answered(self.__dict__["_kind"], self._everything(), name)
 
     def _state(self) -> dict[str, Any]:
         return {control.name: self.__dict__[control.name] for control in self.__dict__["_kind"].controls}
 
+    def _everything(self) -> dict[str, Any]:
+        return {**self.__dict__["_data"], **self._state()}
+
     def __repr__(self) -> str:
-        return f"<Explorer {self._kind.name}: {self._kind.sentence(self._state())}>"
+        return f"<Explorer {self._kind.name}: {self._kind.sentence(self._everything())}>"
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         """Return html for a page, a picture for print, a sentence for a terminal."""
-        picture = _still(self._kind, self._state())
+        picture = _still(self._kind, self._everything())
         return {
-            "text/html": _page(self._kind, self._state(), picture),
+            "text/html": _page(self._kind, self._state(), self._data, picture),
             "image/png": base64.b64encode(picture).decode(),
             "text/plain": repr(self),
         }
@@ -351,10 +408,10 @@ def _still(kind: Explorer, state: State) -> bytes:
     return stream.getvalue()
 
 
-def _page(kind: Explorer, state: State, picture: bytes) -> str:
+def _page(kind: Explorer, state: State, told: Mapping[str, Any], picture: bytes) -> str:
     """An explorer as self-contained html; the book keeps one copy of what several explorers of a page share."""
-    data = {"name": kind.name, "explorer": kind.to_json(), "state": state}
-    sentence = f"This explorer, {kind.title}, needs JavaScript. What it shows at first: {kind.sentence(state)}."
+    data = {"name": kind.name, "explorer": kind.to_json(), "data": told, "state": state}
+    sentence = f"This explorer, {kind.title}, needs JavaScript. What it shows at first: {kind.sentence({**told, **state})}."
     still = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
     scripts = "\n".join(f'<script type="text/plain" data-collapse="{name}">\n{_source(f"{name}.js")}</script>' for name in _files(kind))
     return (
@@ -393,10 +450,11 @@ def _live(name: str) -> Any:
     body = {
         "__doc__": f"A live explorer: {kind.title}.",
         "__module__": __name__,
-        "__getattr__": lambda self, name: _answered(kind, state(self), name),
+        "__getattr__": lambda self, name: _answered(kind, {**self.data, **state(self)}, name),
         "_checked": checked,
         "_esm": "".join(_source(f"{file}.js") for file in _files(kind)),
         "_css": _source("explorer.css"),
+        "data": traitlets.Dict().tag(sync=True),
         "explorer": traitlets.Dict(kind.to_json()).tag(sync=True),
         **{control.name: types[type(control.default)](control.default).tag(sync=True) for control in kind.controls},
     }

@@ -526,12 +526,13 @@ def example_normal_mean_variance() -> NormalMeanVariance:
     return NormalMeanVariance(1.0, 4.0)
 
 
-@register("Gamma shape and rate", n=1000, group="two parameters", why=_LIKELIHOOD, page="estimators", allowance=0.1, effort=8)
+# effort: where the mean of a batch's statistic is no variate of a known law, all its rows are drawn
+@register("Gamma shape and rate", n=1000, group="two parameters", why=_LIKELIHOOD, page="estimators", allowance=0.1, effort=250)
 def example_gamma_shape_rate() -> GammaShapeRate:
     return GammaShapeRate(2.0, 1.0)
 
 
-@register("Beta", n=1000, group="two parameters", why=_LIKELIHOOD, page="estimators", allowance=0.1, effort=10)
+@register("Beta", n=1000, group="two parameters", why=_LIKELIHOOD, page="estimators", allowance=0.1, effort=300)
 def example_beta() -> Beta:
     return Beta(2.0, 3.0)
 
@@ -548,7 +549,7 @@ def example_inverse_gaussian() -> InverseGaussian:
     why="a smooth function of means, regular without being efficient",
     page="estimators",
     allowance=0.1,
-    effort=8,
+    effort=250,
 )
 def example_gamma_moments() -> GammaMoments:
     return GammaMoments(2.0, 1.0)

@@ -28,6 +28,7 @@ function shape(parent, tag, attributes = {}, text) {
 const plain = (value, digits) => Number(value.toPrecision(digits)).toLocaleString("en", { maximumSignificantDigits: digits });
 const whole = (value) => value.toLocaleString("en");
 const short = (value) => plain(value, 2);
+const signed = (value, digits = 3) => (value < 0 ? `−${plain(-value, digits)}` : plain(value, digits));
 const percent = (share) => `${Number((100 * share).toPrecision(3))}\u00a0%`;
 const rowsWorth = (ratio) => plain(1000 / ratio, 1000 / ratio < 10 ? 2 : Math.max(3, Math.ceil(Math.log10(1000 / ratio))));
 const times = (count, one, many = `${one}s`) => `${whole(count)} ${count === 1 ? one : many}`;
@@ -88,6 +89,18 @@ function verdict({ limit, growth, logarithmic }, inRows = true) {
   if (growth === 0) return `it levels off at ${plain(limit, 5)}${inRows ? `, where they are worth ${rowsWorth(limit)}` : ""}`;
   if (logarithmic) return `it grows without end, like ${plain(growth, 3)} ln g: collapse, but a slow one`;
   return `it grows without end, by ${plain(growth, 3)} a generation in the end: collapse`;
+}
+
+// ---- what is made once
+
+// The function, with its last value kept for the same arguments: what is drawn at random is the same while a slider moves.
+function remember(make) {
+  let [asked, value] = [];
+  return (argument) => {
+    const key = JSON.stringify(argument);
+    if (key !== asked) [asked, value] = [key, make(argument)];
+    return value;
+  };
 }
 
 // ---- drawings
@@ -284,7 +297,7 @@ const KINDS = {
   // buttons beside the slider do without dragging; the keyboard has its arrows, so they are no stops for the tabulator
   slider(panel, id, { name, label, unit, zero, ...range }, put) {
     const { min, max, step, at, value: valueAt } = positions(range);
-    const say = (value) => (value === 0 && zero ? zero : (UNITS[unit] ?? ((number) => plain(number, 3)))(value));
+    const say = (value) => (value === 0 && zero ? zero : (UNITS[unit] ?? signed)(value));
     element(panel, "label", { for: id }, label);
     const shown = element(panel, "span", { class: "value", "aria-hidden": "true" });
     const press = (sign, way) => {
@@ -369,7 +382,7 @@ function explorer(draw) {
       const parameters = Object.fromEntries(parts.filter(({ workflows }) => workflows.includes(state.workflow)).map(({ name }) => [name, state[name]]));
       picture.replaceChildren();
       const width = Math.floor(picture.clientWidth);
-      const outcome = draw({ state, parameters, picture, width: Math.max(width, 240) });
+      const outcome = draw({ state, parameters, data: model.get("data"), picture, width: Math.max(width, 240) });
       root.dataset.family = outcome.family;
       meaning.textContent = outcome.meaning;
       summary.replaceChildren();

@@ -2,7 +2,7 @@
 // works over file:// too, where a module in a file of its own may not be imported.
 (() => {
   const host = document.currentScript.parentElement;
-  const { name, explorer, state } = JSON.parse(host.dataset.explorer);
+  const { name, explorer, data, state } = JSON.parse(host.dataset.explorer);
   const number = document.querySelectorAll(`[data-explorer][id^="explorer-${name}"]`).length + 1;
   host.id = `explorer-${name}${number > 1 ? `-${number}` : ""}`;
 
@@ -14,7 +14,7 @@
 
   const listeners = new Map();
   const model = {
-    get: (key) => (key === "explorer" ? explorer : state[key]),
+    get: (key) => ({ explorer, data })[key] ?? state[key],
     set: (key, value) => {
       if (state[key] === value) return;
       state[key] = value;
