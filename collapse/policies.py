@@ -48,15 +48,15 @@ def curve_of(plan: Any) -> Any:
 def workflow_answer(state: State) -> dict[str, Any]:
     plan = plan_of(state, state["generations"])
     ratio = float(curve_of(plan)[-1])
-    return {"plan": plan, "risk": derive(plan), "ratio": ratio, "worth": 1000 / ratio}
+    answer = {"plan": plan, "risk": derive(plan), "ratio": ratio}
+    # where the first fit reads the real data through draws, ratios are not to the real data
+    return answer if getattr(plan, "replace", False) else answer | {"worth": 1000 / ratio}
 
 
 def workflow_sentence(state: State) -> str:
     answer = workflow_answer(state)
-    return (
-        f"after {state['generations']} generations of {answer['plan'].name} the risk ratio is {answer['ratio']:.6g}, "
-        f"and 1,000 real rows are worth {answer['worth']:.3g}"
-    )
+    worth = f", and 1,000 real rows are worth {answer['worth']:.3g}" if "worth" in answer else ""
+    return f"after {state['generations']} generations of {answer['plan'].name} the risk ratio is {answer['ratio']:.6g}{worth}"
 
 
 def workflow_draw(figure: Figure, state: State) -> None:

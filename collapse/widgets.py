@@ -223,7 +223,7 @@ _PARAMETERS = (
     Control("models", "Models", 3, 2, 5, 1),
     Control("share", "Weight of real data", 0.1, unit="percent"),
     Control("size", "Rows of a batch, in n", 1.0, 0.1, 10, values=RATIOS),
-    Control("kappa", "Synthetic rows for one fresh real row", 1.0, 0.1, 10, values=RATIOS),
+    Control("kappa", "Synthetic rows per fresh one", 1.0, 0.1, 10, values=RATIOS),
     Control("memory", "Weight of a batch, by age", 0.8, 0, 0.99),
     Control("turnover", "Share of the memory replaced", 0.0, unit="percent", zero="1/g, a fair sample"),
     Control("replace", "Draw with replacement", False),

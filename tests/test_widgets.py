@@ -128,10 +128,10 @@ def numbers(view: Any) -> dict[str, float]:
     return {str(name): float(value) for name, value in found}
 
 
-def assert_shows(view: Any, expected: Any, least: int = 2) -> None:
+def assert_shows(view: Any, expected: Any) -> None:
     """Every number in the summary is what Python says of the same state."""
     shown = numbers(view)
-    assert len(shown) >= least
+    assert shown
     for name, value in shown.items():
         assert value == pytest.approx(getattr(expected, name), rel=1e-12, abs=1e-13), name
 
@@ -358,6 +358,32 @@ def test_values_in_the_page_are_those_of_python(browser: Browser, page_of_all: P
     for index, (name, state) in enumerate(STATES):
         assert_shows(visit.page.locator(".collapse-explorer").nth(index), widgets.explorer(name, **state))
     assert visit.page.evaluate("window.collapseModules.size") == len({name for name, _ in STATES})
+    visit.close()
+
+
+@pytest.mark.usefixtures("static")
+@pytest.mark.parametrize(
+    ("name", "right", "wrong"),
+    [
+        ("workflow", "const last = values[generations - 1];", "const last = values[generations - 2];"),
+        ("squares", "now - drawn, plain", "now, plain"),
+        ("squares", "parts.real[generation - 1] + parts.synthetic[generation - 1]", "parts.synthetic[generation - 1] / 2"),
+        ("dial", "(1 - share) ** 2 / size / (share * (2 - share))", "(1 - share) ** 2 / (share * (2 - share))"),
+        ("dial", "trigamma(1 + 1 / size)", "trigamma(1 / size)"),
+        ("dial", "Math.log(20)", "Math.log(10)"),
+        ("bill", "(2 * n)", "n"),
+        ("bill", "8 / extra", "4 / extra"),
+    ],
+)
+def test_a_wrong_number_in_the_page_is_caught(browser: Browser, tmp_path: Path, name: str, right: str, wrong: str) -> None:
+    view = widgets.explorer(name, **({"size": 2.0} if name == "dial" else {"workflow": "subsample"}))
+    text = document(view)
+    assert right in text
+    path = tmp_path / "page.html"
+    path.write_text(text.replace(right, wrong))
+    visit = Visit(browser, path.as_uri())
+    with pytest.raises(AssertionError):
+        assert_shows(visit.page.locator(".collapse-explorer"), view)
     visit.close()
 
 
@@ -777,5 +803,8 @@ def test_live_in_jupyterlab(browser: Browser, lab: tuple[str, Path]) -> None:
     seen(["augment", 31, collapse.derive(collapse.workflows.augment(31)).ratio[-1]])
     slider.fill("100")
     seen(["augment", 100, collapse.derive(collapse.workflows.augment(100)).ratio[-1]])
+    # a notebook's address is not ours to write, and carries no state
+    expect(view.get_by_role("button", name="Copy a link")).to_have_count(0)
+    assert "#" not in page.url
     assert numbers(view)["ratio"] == pytest.approx(1.634983900184893, rel=1e-12)
     page.close()

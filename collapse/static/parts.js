@@ -85,8 +85,8 @@ const meaningOf = (name, parameters) => MEANINGS[name](parameters);
 const called = (name) => name.replaceAll("_", " ");
 
 // What happens after the last generation shown.
-function verdict({ limit, growth, logarithmic }) {
-  if (growth === 0) return `it levels off at ${plain(limit, 5)}, where they are worth ${rowsWorth(limit)}`;
+function verdict({ limit, growth, logarithmic }, inRows = true) {
+  if (growth === 0) return `it levels off at ${plain(limit, 5)}${inRows ? `, where they are worth ${rowsWorth(limit)}` : ""}`;
   if (logarithmic) return `it grows without end, like ${plain(growth, 3)} ln g: collapse, but a slow one`;
   return `it grows without end, by ${plain(growth, 3)} a generation in the end: collapse`;
 }
@@ -319,17 +319,21 @@ const KINDS = {
   },
 };
 
+// Whether a control is there: always, or with the workflow chosen.
+const belongs = (workflows, state) => workflows.length === 0 || workflows.includes(state.workflow);
+
 // ---- the address: #explorer-name?control=value&...
 
-function addressOf(host, state) {
+function addressOf(anchor, controls, state) {
+  const told = controls.filter(({ workflows }) => belongs(workflows, state)).map(({ name }) => [name, state[name]]);
   const page = location.href.replace(/#.*/s, "");
-  return `${page}#${host.id}?${new URLSearchParams(Object.entries(state))}`;
+  return `${page}#${anchor.id}?${new URLSearchParams(told)}`;
 }
 
 // What the address says of an explorer's controls; what makes no sense is passed over.
-function stateFromAddress(host, controls) {
+function stateFromAddress(anchor, controls) {
   const [id, query] = location.hash.slice(1).split("?");
-  if (id !== host.id || !query) return null;
+  if (id !== anchor.id || !query) return null;
   const given = new URLSearchParams(query);
   const read = ({ kind, choices, low, high, whole }, text) => {
     if (kind === "choice") return choices.includes(text) ? text : undefined;
@@ -346,7 +350,8 @@ function stateFromAddress(host, controls) {
 let made = 0;
 
 function explorer(draw) {
-  function render({ model, el, host = null }) {
+  // `anchor`, the element that a page's address can name, is given by shim.js; a notebook has an address of its own
+  function render({ model, el, anchor = null }) {
     const { title, controls } = model.get("explorer");
     const prefix = `collapse-explorer-${Date.now().toString(36)}-${made++}`;
     const root = element(el, "div", { class: "collapse-explorer", role: "group", "aria-label": `Explorer: ${title}` });
@@ -371,7 +376,7 @@ function explorer(draw) {
     const show = () => {
       const state = stateNow();
       for (const { name, workflows, box, show } of parts) {
-        box.hidden = workflows.length > 0 && !workflows.includes(state.workflow);
+        box.hidden = !belongs(workflows, state);
         show(state[name]);
       }
       const parameters = Object.fromEntries(parts.filter(({ workflows }) => workflows.includes(state.workflow)).map(({ name }) => [name, state[name]]));
@@ -396,7 +401,7 @@ function explorer(draw) {
         clearTimeout(telling);
         telling = setTimeout(() => {
           told.textContent = summary.textContent;
-          if (host) history.replaceState(history.state, "", addressOf(host, stateNow()));
+          if (anchor) history.replaceState(history.state, "", addressOf(anchor, controls, stateNow()));
         }, 400);
       });
     };
@@ -411,7 +416,7 @@ function explorer(draw) {
     });
 
     const follow = () => {
-      const state = stateFromAddress(host, controls);
+      const state = stateFromAddress(anchor, controls);
       if (state) choose(state);
       return state !== null;
     };
@@ -420,11 +425,11 @@ function explorer(draw) {
       const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
       if (follow()) scroll(still ? "instant" : "smooth");
     };
-    if (host) {
+    if (anchor) {
       const words = "Copy a link to this view";
       const copy = element(element(root, "p", { class: "share" }), "button", { type: "button" }, words);
       copy.addEventListener("click", async () => {
-        const address = addressOf(host, stateNow());
+        const address = addressOf(anchor, controls, stateNow());
         history.replaceState(history.state, "", address);
         try {
           await navigator.clipboard.writeText(address);

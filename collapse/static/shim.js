@@ -26,7 +26,7 @@
   };
   const el = host.appendChild(document.createElement("div"));
   modules.get(name).then(
-    (module) => module.default.render({ model, el, host }),
+    (module) => module.default.render({ model, el, anchor: host }),
     (error) => {
       el.textContent = `This explorer could not start: ${error.message}`;
       throw error;

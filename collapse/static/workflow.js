@@ -39,11 +39,12 @@ export default explorer(({ state, parameters, picture, width }) => {
     family: familyOf(name),
     meaning: meaningOf(name, parameters),
     summary: [
-      `After ${times(generations, "generation")} of ${called(name)} your 1,000 rows are worth `,
-      ["worth", 1000 / last, rowsWorth(last)],
-      ": the excess risk is ",
+      `After ${times(generations, "generation")} of ${called(name)} `,
+      // where the first fit reads the real data through draws, ratios are not to the real data
+      ...(plan.replace ? [] : ["your 1,000 rows are worth ", ["worth", 1000 / last, rowsWorth(last)], ": "]),
+      "the excess risk is ",
       ["ratio", last, plain(last, 6)],
-      ` times that of the real data alone, ${said.join(", ")}; ${verdict(fate(name, parameters))}.`,
+      ` times that of ${plan.replace ? "the first fit" : "the real data alone"}, ${said.join(", ")}; ${verdict(fate(name, parameters), !plan.replace)}.`,
     ],
   };
 });
