@@ -633,7 +633,7 @@ def test_without_javascript_a_sentence_and_a_picture(browser: Browser, tmp_path:
     picture = page.locator("img").bounding_box()
     page.context.close()
     assert "needs JavaScript" in text
-    assert view._kind.sentence(view._state()) in text
+    assert view._kind.sentence(view._everything()) in text
     assert "import" not in text
     assert picture is not None
     assert 200 < picture["width"] <= 328
