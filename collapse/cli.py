@@ -10,8 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from collapse import workflows
 from collapse.comparison import compare
+from collapse.datasets import read_features
 from collapse.derivation import derive
 from collapse.diagnosis import diagnose
 from collapse.forecast import forecast
@@ -49,9 +52,15 @@ def _parser() -> argparse.ArgumentParser:
         if name == "derive":
             command.add_argument("--exact", action="store_true", help="answer in fractions")
         else:
-            command.add_argument("-r", "--replications", type=int, default=10_000)
+            command.add_argument("-r", "--replications", type=int, help="default: 10,000, and 100 with --features")
             command.add_argument("--seed", type=int, default=0)
             command.add_argument("--workers", type=int, default=1)
+            command.add_argument(
+                "--features",
+                metavar="FILE.npz",
+                help="simulate multinomial regressions on these features (X_train, y_train, X_test, y_test) in place of the Gaussian process",
+            )
+            command.add_argument("--components", type=int, metavar="D", help="keep the D leading principal components of the features")
 
     command = commands.add_parser("diagnose", help="verdict on a workflow, in words", description="Verdict on a workflow, in words.")
     command.add_argument("workflow", help="such as augment or 'window(k=3)'")
@@ -100,7 +109,21 @@ def _derive(options: argparse.Namespace) -> int:
 
 def _simulate(options: argparse.Namespace) -> int:
     plan = workflows.named(options.workflow, options.generations)
-    return _answer(simulate(plan, replications=options.replications, rng=options.seed, workers=options.workers), options)
+    model, replications = None, options.replications or 10_000
+    if options.features:
+        data = read_features(options.features).whitened()
+        data = data if options.components is None else data.part(components=options.components)
+        print(data, file=sys.stderr)
+        model, replications = data.model(), options.replications or 100
+        if not np.isfinite(model.truth).all():
+            raise ValueError(
+                f"{options.features}: with {data.X.shape[1]:,} of the features kept the real classes are separated, so that no "
+                "maximum-likelihood fit exists; keep fewer with --components."
+            )
+    elif options.components is not None:
+        raise ValueError("--components chooses among the features of a file; name it with --features FILE.npz.")
+    risk = simulate(plan, model=model, replications=replications, rng=options.seed, workers=options.workers)
+    return _answer(risk, options)
 
 
 def _diagnose(options: argparse.Namespace) -> int:
@@ -115,9 +138,14 @@ def _compare(options: argparse.Namespace) -> int:
 
 def _answer(risk: Risk, options: argparse.Namespace) -> int:
     simulated = risk.replications is not None
-    print("generation ratio" + (" stderr" if simulated else ""))
-    for g, ratio, stderr in zip(risk.generations, risk.ratio, risk.stderr, strict=True):
-        print(f"{g} {ratio}" + (f" {stderr:.3g}" if simulated else ""))
+    if risk.model is None:
+        print("generation ratio" + (" stderr" if simulated else ""))
+        for g, ratio, stderr in zip(risk.generations, risk.ratio, risk.stderr, strict=True):
+            print(f"{g} {ratio}" + (f" {stderr:.3g}" if simulated else ""))
+    else:  # real classes are observed: the loss holds what no fit removes, and its ratio says nothing
+        print("generation test_loss rise stderr separated")
+        for g, loss, stderr, lost in zip(risk.generations, risk.risk, risk.risk_stderr, risk.failed, strict=True):
+            print(f"{g} {loss:.6f} {loss - risk.risk[0]:.6f} {stderr:.2g} {lost:g}")
     if options.output:
         print(f"written to {risk.save(options.output)}", file=sys.stderr)
     return 0

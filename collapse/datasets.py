@@ -1,14 +1,22 @@
-"""Data sets of the empirical chapters, loaded without a network, and the published runs on them."""
+"""Data sets of the empirical chapters, loaded without a network, the published runs on them, and feature files of one's own."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
+import io
+import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
+from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from collapse.models import MultinomialRegression
+from collapse.plan import whole
 
 Array = NDArray[np.float64]
 
@@ -16,7 +24,13 @@ SHA256 = {
     "titanic.csv": "e30878e34e2a266603c9f69092c5e4004b941878d95539a0b00d99b3972598b3",
     "heart.csv": "3f4df69fe0a78215fd03b0fb5261fa003dfd3b220838c8944b6c7973d28e5f63",
     "published_uci.csv": "4f596ba7401458890355d8c4b4c494ccc3f19e352587450d76c920aea518a1c8",
+    "published_ssl.csv": "d309a82492ea0eea5955e7156ea939b1dd717245468ce62e3da95f0aca39ef7c",
+    "glosses.npz": "dfc2b6cfc2ddea31d06ee162ba49f3cf279644a42968e0d070b62ba6c13ec9c6",
+    "fashion.npz": "36fd87bfb05ed8d639724f269fc97e3b458b6523cfb2ef7ba30f2dfe203f9c87",
 }
+
+FEATURE_ARRAYS = ("X_train", "y_train", "X_test", "y_test")
+PUBLISHED_ENCODERS = ("barlowtwins", "byol", "dcl", "dclw", "dino", "mocov2", "simclr", "swav", "tico", "vicreg", "vit_mae")
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +75,105 @@ class Dataset:
 
     def __repr__(self) -> str:
         return f"<{self.name}: {self.X.shape[0]:,} rows, {self.X.shape[1]} attributes, {self.y.mean():.0%} {self.label}>"
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What an encoder makes of real rows, with their classes, and of rows to test on.
+
+    Attributes
+    ----------
+    X, X_test : ndarray, shapes (n, d) and (m, d)
+        Features, without a column of ones.
+    y, y_test : ndarray, shapes (n,) and (m,)
+        Classes 0, ..., K - 1.
+    classes : tuple of str
+        Names of the K classes.
+    name, source : str
+        Name of the set, and where it comes from.
+    """
+
+    name: str
+    X: Array
+    y: Array
+    X_test: Array
+    y_test: Array
+    classes: tuple[str, ...]
+    source: str
+
+    def part(self, classes: Sequence[str] | None = None, components: int | None = None, rows: int | None = None) -> Features:
+        """Keep some classes (numbered anew, in the order given), the leading features, and the first real rows.
+
+        Raises
+        ------
+        ValueError
+            Where there is no such class, there are not so many features or rows, or a class has no real row left.
+
+        Examples
+        --------
+        >>> import collapse
+        >>> collapse.datasets.fashion().part(classes=["coat", "shirt"], components=16)
+        <fashion: 1,200 real rows and 400 to test on, 16 features, 2 classes>
+        """
+        wanted = self.classes if classes is None else tuple(classes)
+        other = [name for name in wanted if name not in self.classes]
+        if other or len(set(wanted)) < max(len(wanted), 2):
+            what = f"{other[0]!r} is no class of it" if other else f"{len(set(wanted))} different ones were given"
+            raise ValueError(f"{self.name}: classes must be at least two of {', '.join(self.classes)}, each once; {what}.")
+        number = np.full(len(self.classes), -1)
+        number[[self.classes.index(name) for name in wanted]] = np.arange(len(wanted))
+        label, label_test = number[self.y.astype(np.intp)], number[self.y_test.astype(np.intp)]
+        d = self._at_most(components, "components", self.X.shape[1], "features")
+        real = np.flatnonzero(label >= 0)
+        real, test = real[: self._at_most(rows, "rows", len(real), "real rows")], label_test >= 0
+        part = replace(
+            self,
+            X=self.X[real, :d],
+            y=label[real].astype(np.float64),
+            X_test=self.X_test[test, :d],
+            y_test=label_test[test].astype(np.float64),
+            classes=wanted,
+        )
+        empty = [name for k, name in enumerate(wanted) if not np.any(part.y == k)]
+        if empty:
+            raise ValueError(f"{self.name}: the first {len(real):,} real rows hold none of class {empty[0]!r}; keep more rows.")
+        return part
+
+    def whitened(self) -> Features:
+        """Replace features by their principal components, largest first, each with mean 0 and variance 1 over the real rows.
+
+        A linear map of the features changes no maximum-likelihood fit; an optimiser that is stopped before it gets there, and the choice
+        of the leading components, depend on it. Components without variance are left out.
+
+        Examples
+        --------
+        >>> import collapse
+        >>> white = collapse.datasets.fashion().whitened()
+        >>> bool(np.allclose(white.X.T @ white.X / len(white.X), np.eye(32)))
+        True
+        """
+        centre = self.X.mean(axis=0)
+        size, direction = np.linalg.eigh((self.X - centre).T @ (self.X - centre) / len(self.X))
+        size, direction = size[::-1], direction[:, ::-1]
+        kept = size > 1e-10 * size[0]
+        scale = direction[:, kept] / np.sqrt(size[kept])
+        return replace(self, X=(self.X - centre) @ scale, X_test=(self.X_test - centre) @ scale)
+
+    def model(self) -> MultinomialRegression:
+        """Return the multinomial logistic regression of the observed classes, with an intercept; its risk is the log-loss on the test rows."""
+        test = with_intercept(self.X_test), self.y_test
+        return MultinomialRegression(with_intercept(self.X), y=self.y, test=test, classes=len(self.classes))
+
+    def _at_most(self, value: int | None, name: str, most: int, what: str) -> int:
+        if value is None:
+            return most
+        if whole(value, name, f"{what} to keep") > most:
+            raise ValueError(f"{self.name} has {most:,} {what}; {name} asks for {value:,}.")
+        return value
+
+    def __repr__(self) -> str:
+        n, d = self.X.shape
+        return f"<{self.name}: {n:,} real rows and {len(self.X_test):,} to test on, {d} features, {len(self.classes)} classes>"
 
 
 def with_intercept(X: ArrayLike) -> Array:
@@ -196,29 +309,198 @@ def published(name: str, workflow: str) -> dict[str, Array]:
     >>> collapse.datasets.published("titanic", "discard")["test_loss"][0].round(7)
     np.float64(0.4630763)
     """
-    rows = list(csv.DictReader(_read("published_uci.csv").splitlines()))
-    chosen = [row for row in rows if (row["dataset"], row["workflow"]) == (name, workflow)]
+    return _published("published_uci.csv", "dataset", name, workflow)
+
+
+def glosses() -> Features:
+    """Definitions of nouns embedded by MiniLM, a contrastive text encoder; the class is the noun's lexicographer file.
+
+    Returns
+    -------
+    Features
+        9,000 real and 3,000 test rows of ten classes, equally many of each: the 32 leading principal components of 384 features, whitened
+        over the real rows, in half precision. Rows are in random order.
+
+    Notes
+    -----
+    Made by book/encode.py. WordNet 3.0, copyright 2006 by Princeton University, may be used, copied, modified and distributed without fee
+    under its licence, which comes without any warranty; the definitions themselves are not in the file. The encoder, all-MiniLM-L6-v2, is
+    under Apache-2.0.
+
+    References
+    ----------
+    C. Fellbaum (ed.), WordNet: An Electronic Lexical Database (1998); N. Reimers and I. Gurevych, Sentence-BERT (2019).
+
+    Examples
+    --------
+    >>> import collapse
+    >>> collapse.datasets.glosses()
+    <glosses: 9,000 real rows and 3,000 to test on, 32 features, 10 classes>
+    """
+    return _shipped_features("glosses", "WordNet 3.0 (Princeton University), embedded by all-MiniLM-L6-v2")
+
+
+def fashion() -> Features:
+    """Photographs of garments encoded by a small SimCLR network, which was trained on 20,000 others of them without their labels.
+
+    Returns
+    -------
+    Features
+        6,000 real and 2,000 test rows of ten classes, equally many of each: the 32 leading principal components of 64 features, whitened
+        over the real rows, in half precision. Rows are in random order.
+
+    Notes
+    -----
+    Made by book/encode.py, which holds the network and its training. Fashion-MNIST is under the MIT licence, copyright 2017 by Zalando SE.
+
+    References
+    ----------
+    H. Xiao, K. Rasul and R. Vollgraf, Fashion-MNIST (2017); T. Chen et al., A Simple Framework for Contrastive Learning (2020).
+
+    Examples
+    --------
+    >>> import collapse
+    >>> collapse.datasets.fashion().classes[:3]
+    ('T-shirt', 'trouser', 'pullover')
+    """
+    return _shipped_features("fashion", "Fashion-MNIST (Zalando SE), encoded by a SimCLR network of this project")
+
+
+def read_features(path: str | Path) -> Features:
+    """Read features of one's own from an .npz file.
+
+    Parameters
+    ----------
+    path : str or Path
+        File written by numpy.savez or savez_compressed with the arrays X_train (n, d), y_train (n,), X_test (m, d), y_test (m,), and
+        perhaps the names `classes` (K,). Classes are numbered 0, ..., K - 1. Other arrays are not read, and nothing in the file is executed.
+
+    Returns
+    -------
+    Features
+        In double precision.
+
+    Raises
+    ------
+    ValueError
+        Where the file is no such file; one sentence says what is wrong with it.
+    FileNotFoundError
+        Where there is no file.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> X, y = np.random.default_rng(0).normal(size=(60, 3)), np.arange(60) % 4
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "mine.npz")
+    ...     np.savez(path, X_train=X[:40], y_train=y[:40], X_test=X[40:], y_test=y[40:])
+    ...     read_features(path)
+    <mine: 40 real rows and 20 to test on, 3 features, 4 classes>
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}; features are read from an .npz file.")
+    return _features(path, path.stem, str(path))
+
+
+def published_features(method: str, workflow: str) -> dict[str, Array]:
+    """Figures that the paper's authors logged on features of CIFAR-10: one run of 10 generations for each of 11 encoders.
+
+    Parameters
+    ----------
+    method : str
+        Encoder: one of `PUBLISHED_ENCODERS`.
+    workflow : {"discard", "augment"}
+        As the log is named; what the published scripts call augment doubles the training set in every generation.
+
+    Returns
+    -------
+    dict
+        Columns generation, train_loss, train_accuracy, test_loss, test_accuracy, each of shape (10,). Fits are not maximum-likelihood.
+
+    Raises
+    ------
+    ValueError
+        Where there is no such run; the message lists what exists.
+
+    References
+    ----------
+    Dey and Donoho (2024), logs in the paper's public repository.
+
+    Examples
+    --------
+    >>> import collapse
+    >>> collapse.datasets.published_features("simclr", "augment")["test_loss"][[0, -1]]
+    array([0.4401, 1.138 ])
+    """
+    return _published("published_ssl.csv", "method", method, workflow)
+
+
+def _published(file: str, key: str, name: str, workflow: str) -> dict[str, Array]:
+    rows = list(csv.DictReader(_read(file).decode().splitlines()))
+    chosen = [row for row in rows if (row[key], row["workflow"]) == (name, workflow)]
     if not chosen:
-        runs = sorted({f"{row['dataset']}, {row['workflow']}" for row in rows})
+        runs = sorted({f"{row[key]}, {row['workflow']}" for row in rows})
         raise ValueError(f"there is no published run of {name!r}, {workflow!r}; there are: {'; '.join(runs)}.")
-    columns = [key for key in chosen[0] if key not in ("dataset", "workflow")]
-    return {key: np.array([float(row[key]) for row in chosen]) for key in columns}
+    return {column: np.array([float(row[column]) for row in chosen]) for column in chosen[0] if column not in (key, "workflow")}
+
+
+def _shipped_features(name: str, source: str) -> Features:
+    return _features(io.BytesIO(_read(f"{name}.npz")), name, source)
+
+
+def _features(file: Path | IO[bytes], name: str, source: str) -> Features:
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            arrays = {key: stored[key] for key in (*FEATURE_ARRAYS, "classes") if key in stored}
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile):
+        raise ValueError(f"{source} is not an .npz file of plain numbers; write it by numpy.savez or numpy.savez_compressed.") from None
+    missing = [key for key in FEATURE_ARRAYS if key not in arrays]
+    if missing:
+        raise ValueError(f"{source} has no array {missing[0]}; it must hold {', '.join(FEATURE_ARRAYS)}.")
+    X, y, X_test, y_test = (_numbers(arrays[key], key, source) for key in FEATURE_ARRAYS)
+    for table, label, what in ((X, y, "train"), (X_test, y_test, "test")):
+        if table.ndim != 2 or label.ndim != 1 or len(table) != len(label) or not table.size:
+            raise ValueError(
+                f"{source}: X_{what} must have shape (rows, features) and y_{what} (rows,); they have shapes {table.shape} and {label.shape}."
+            )
+    if X.shape[1] != X_test.shape[1]:
+        raise ValueError(f"{source}: X_train has {X.shape[1]:,} features, X_test {X_test.shape[1]:,}; encode both alike.")
+    K = len(arrays["classes"]) if "classes" in arrays else int(max(y.max(), 0)) + 1
+    for label, what in ((y, "train"), (y_test, "test")):
+        wrong = label[(label < 0) | (label >= K) | (label != np.floor(label))]
+        if wrong.size:
+            raise ValueError(f"{source}: y_{what} must hold classes numbered 0, ..., {K - 1}; it holds {wrong[0]:g}.")
+    absent = np.setdiff1d(np.arange(K), y)
+    if K < 2 or absent.size:
+        what = "there is one class" if K < 2 else f"class {absent[0]} has no real row"
+        raise ValueError(f"{source}: at least two classes are needed, each with real rows; {what}.")
+    return Features(name, X, y, X_test, y_test, tuple(str(k) for k in arrays.get("classes", np.arange(K))), source)
+
+
+def _numbers(values: NDArray[Any], name: str, source: str) -> Array:
+    if values.dtype.kind not in "fiub":
+        raise ValueError(f"{source}: {name} must hold numbers; its type is {values.dtype}.")
+    numbers = values.astype(np.float64)
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"{source}: {name} must be finite; {np.count_nonzero(~np.isfinite(numbers)):,} of its entries are not.")
+    return numbers
 
 
 def _shipped(name: str, label: str, source: str) -> Dataset:
-    header, *rows = csv.reader(_read(f"{name}.csv").splitlines())
+    header, *rows = csv.reader(_read(f"{name}.csv").decode().splitlines())
     table = np.array(rows, dtype=np.float64)
     return Dataset(name, table[:, :-1], table[:, -1], tuple(header[:-1]), label, source)
 
 
-def _read(file: str) -> str:
+def _read(file: str) -> bytes:
     path = resources.files("collapse") / "data" / file
     if not path.is_file():
         raise FileNotFoundError(f"{file} is missing from the installed package; reinstall collapse-companion.")
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != SHA256[file]:
         raise ValueError(f"{file} differs from the file that was shipped (its SHA-256 is another); reinstall collapse-companion.")
-    return content.decode()
+    return content
 
 
 def _sklearn(module: str):  # type: ignore[no-untyped-def]

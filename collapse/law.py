@@ -1,4 +1,4 @@
-"""The law of a regression's loss on a test set, generations after its fit to real data, for many rows; rows are read in blocks."""
+"""The law of a regression's loss, generations after its fit to real data, for many rows: on a test set, and where the model is wrong."""
 
 from __future__ import annotations
 
@@ -7,11 +7,54 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from collapse.plan import Plan, check_number
+
 Array = NDArray[np.float64]
 
 BLOCK = 1 << 14
 DRAWS = 2000
 STEPS = 60
+
+
+def misspecified(plan: Plan, dispersion: float) -> Plan:
+    """Return the plan as it is where real rows are noisier, or less noisy, than the model's own: its real batches with size / dispersion.
+
+    Synthetic rows obey the model that drew them, real rows need not. With a canonical link and a reused design both have the curvature I of
+    the model; what differs is the variance of their scores, I and J. In the trace that makes the risk, J counts as dispersion times I, and a
+    real batch as that many times fewer rows, wherever it is read.
+
+    Parameters
+    ----------
+    plan : Plan
+        The workflow.
+    dispersion : float
+        tr(I^-1 J) / d, such as a regression's `dispersion`.
+
+    Returns
+    -------
+    Plan
+        For `derive` and `simulate` without a model: its ratio is that of expected excess risk against the closest fit.
+
+    Raises
+    ------
+    ValueError
+        Where the dispersion is not positive.
+
+    References
+    ----------
+    The sandwich of White (1982), in the sequential Gaussian process of Dey and Donoho (2024), arXiv 2410.22812.
+
+    Examples
+    --------
+    >>> import collapse
+    >>> from collapse.law import misspecified
+    >>> collapse.derive(misspecified(collapse.workflows.augment(3), 2.0)).ratio.round(4).tolist()
+    [1.0, 1.125, 1.1806]
+    """
+    check_number(dispersion, "dispersion", 0)
+    size = np.where(plan.source == 0, plan.size / float(dispersion), plan.size)
+    weight, kept = (plan.recursion, None) if plan.recursion else (plan.weight, plan.kept)
+    return Plan(plan.source, size, weight, kept, replace=plan.replace, name=plan.name, generation=plan.generation)
 
 
 class Family:

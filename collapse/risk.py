@@ -115,6 +115,11 @@ class Risk:
         """c (G, B): how much of batch b's noise stands in fit g, u_g = sum_b c[g, b] Z_b + subsampling noise."""
         return self._table("contributions", "they belong to the plan: derive(risk.plan).contributions")
 
+    @property
+    def fits(self) -> NDArray[Any]:
+        """The fits (R, G, d), NaN where a replication has no estimate; kept by simulate(..., fits=True)."""
+        return self._table("fits", "ask for it with simulate(..., fits=True)")
+
     def _table(self, name: str, remedy: str) -> NDArray[Any]:
         if name not in self.tables:
             raise ValueError(f"this Risk does not hold {name}; {remedy}.")

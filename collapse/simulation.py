@@ -32,6 +32,7 @@ def simulate(
     rng: int | np.random.Generator | None = None,
     quantiles: Sequence[float] = (),
     covariance: bool = False,
+    fits: bool = False,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Risk:
@@ -55,6 +56,8 @@ def simulate(
         Levels in (0, 1) at which to keep quantiles of the risk over replications; keeps (R, G) numbers in memory.
     covariance : bool, optional
         Keep the covariance (G, G) of the fits, for a model whose risk is quadratic.
+    fits : bool, optional
+        Keep the fits themselves, (R, G, d), for other measures of the same fits than the model's risk.
     workers : int, optional
         Processes among which blocks of replications are divided.
     progress : callable, optional
@@ -107,15 +110,17 @@ def simulate(
     keep = bool(levels.size)
     total = _Moments.zero(plan.generations, covariance)
     paths: list[Array] = []
+    thetas: list[Array] = []
     done = 0
     with ExitStack() as stack:
-        for moments in _run(experiment, sizes, seeds, keep, covariance, workers, stack):
+        for moments in _run(experiment, sizes, seeds, (keep, covariance, fits), workers, stack):
             total = total + moments
             paths += moments.paths
+            thetas += moments.fits
             done += moments.count
             if progress is not None:
                 progress(done, replications)
-    return _summary(plan, model, n, seed, total, paths, levels)
+    return _summary(plan, model, n, seed, total, paths, levels, thetas)
 
 
 def _seeds(rng: object, blocks: int) -> tuple[list[np.random.SeedSequence], int | None]:
@@ -141,10 +146,11 @@ class _Moments:
     """The same with generation 1's deviations."""
     outer: Array | None
     paths: list[Array]
+    fits: list[Array]
 
     @classmethod
     def zero(cls, G: int, covariance: bool) -> _Moments:
-        return cls(0, np.zeros(G, np.int64), np.zeros(G), np.zeros(G), np.zeros(G), np.zeros((G, G)) if covariance else None, [])
+        return cls(0, np.zeros(G, np.int64), np.zeros(G), np.zeros(G), np.zeros(G), np.zeros((G, G)) if covariance else None, [], [])
 
     def __add__(self, other: _Moments) -> _Moments:
         # two groups as one (Chan, Golub and LeVeque 1983): no difference of large sums
@@ -156,7 +162,7 @@ class _Moments:
             mean = other.mean if not self.count else self.mean + apart * (other.count / count)
             second = self.second + other.second + apart * apart * between
             cross = self.cross + other.cross + apart * apart[0] * between
-        return _Moments(count, self.lost + other.lost, mean, second, cross, outer, [])
+        return _Moments(count, self.lost + other.lost, mean, second, cross, outer, [], [])
 
 
 class _GaussianLimit:
@@ -206,8 +212,9 @@ class _Experiment:
             return cls(plan, model, n, _block(kept + FIT_VALUES * (design or 0)), _statistic_path)
         return cls(plan, model, n, _block(4 * int(rows.sum())), _row_path)
 
-    def run(self, replications: int, seed: np.random.SeedSequence, keep: bool, covariance: bool) -> _Moments:
-        """One block: run the chain of fits, and sum up."""
+    def run(self, replications: int, seed: np.random.SeedSequence, kept: tuple[bool, bool, bool]) -> _Moments:
+        """One block: run the chain of fits, and sum up; keep the risks, the fits' covariance, the fits, where asked for."""
+        keep, covariance, fits = kept
         G = self.plan.generations
         mean, second, cross = np.zeros((3, G))
         lost = np.zeros(G, np.int64)
@@ -215,6 +222,7 @@ class _Experiment:
         first = np.zeros(0)
         outer = None
         deviations: list[Array] = []
+        thetas: list[Array] = []
         with _one_thread():
             for g, (alive, theta) in enumerate(self.path(self, replications, np.random.Generator(np.random.SFC64(seed)))):
                 risk = _everyone(self.model.risk(theta), alive, replications)
@@ -226,12 +234,16 @@ class _Experiment:
                 lost[g] = replications - len(alive)
                 if keep:
                     risks.append(risk)
+                if fits:
+                    thetas.append(np.array(_everyone(theta, alive, replications)))
                 if covariance:
                     deviations.append(_everyone(self.model.deviation(theta), alive, replications).flatten())
             if covariance:
                 stacked = np.array(deviations)
                 outer = stacked @ stacked.T
-        return _Moments(replications, lost, mean, second, cross, outer, [np.array(risks).T] if keep else [])
+        return _Moments(
+            replications, lost, mean, second, cross, outer, [np.array(risks).T] if keep else [], [np.stack(thetas, 1)] if fits else []
+        )
 
 
 @cache
@@ -268,20 +280,19 @@ def _run(
     experiment: _Experiment,
     sizes: list[int],
     seeds: list[np.random.SeedSequence],
-    keep: bool,
-    covariance: bool,
+    kept: tuple[bool, bool, bool],
     workers: int,
     stack: ExitStack,
 ) -> Iterator[_Moments]:
     if workers == 1 or len(sizes) == 1:
         for size, seed in zip(sizes, seeds, strict=True):
-            yield experiment.run(size, seed, keep, covariance)
+            yield experiment.run(size, seed, kept)
         return
     from concurrent.futures import ProcessPoolExecutor
 
     pool = stack.enter_context(ProcessPoolExecutor(min(workers, len(sizes))))
     stack.callback(pool.shutdown, wait=False, cancel_futures=True)
-    futures = [pool.submit(experiment.run, size, seed, keep, covariance) for size, seed in zip(sizes, seeds, strict=True)]
+    futures = [pool.submit(experiment.run, size, seed, kept) for size, seed in zip(sizes, seeds, strict=True)]
     for future in futures:
         yield future.result()
 
@@ -489,7 +500,14 @@ def distinct(R: int, m: int, k: int, rng: np.random.Generator) -> NDArray[np.int
 
 
 def _summary(
-    plan: Plan | Reservoir, model: Any, n: int | None, seed: int | None, total: _Moments, paths: list[Array], levels: Array
+    plan: Plan | Reservoir,
+    model: Any,
+    n: int | None,
+    seed: int | None,
+    total: _Moments,
+    paths: list[Array],
+    levels: Array,
+    thetas: list[Array],
 ) -> Risk:
     R, mean = total.count, total.mean
     freedom = R - 1 if R > 1 else np.nan  # one replication tells nothing of its spread
@@ -505,6 +523,9 @@ def _summary(
         values = np.concatenate(paths)
         # the inverse of the empirical distribution: interpolation would mix finite values with the infinite ones
         quantiles = np.quantile(np.where(np.isnan(values), np.inf, values), levels, axis=0, method="inverted_cdf")
+    tables: dict[str, Any] = {} if total.outer is None else {"covariance": total.outer / R}
+    if thetas:
+        tables["fits"] = np.concatenate(thetas)
     return Risk(
         mean,
         ratio,
@@ -518,5 +539,5 @@ def _summary(
         quantiles=quantiles,
         replications=R,
         seed=seed,
-        tables={} if total.outer is None else {"covariance": total.outer / R},
+        tables=tables,
     )

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import collapse
@@ -49,3 +50,47 @@ def test_a_verdict_and_a_comparison(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[1].split()[1] == "20"
     assert main(["compare", "discard", "windo"]) == 2
     assert "there is no workflow called 'windo'" in capsys.readouterr().err
+
+
+@pytest.fixture
+def features(tmp_path: Path) -> Path:
+    """A small feature file: 240 real rows of three overlapping classes, five features of which two are of use."""
+    rng = np.random.default_rng(5)
+    y = np.arange(360) % 3
+    X = rng.normal(size=(360, 5)) * [3, 1, 1, 0.1, 0.1]
+    X[:, 0] += 1.5 * (y == 1)
+    X[:, 1] += y == 2
+    path = tmp_path / "mine.npz"
+    np.savez(path, X_train=X[:240], y_train=y[:240], X_test=X[240:], y_test=y[240:])
+    return path
+
+
+def test_features_of_ones_own_are_simulated(features: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["simulate", "discard", "-g", "4", "-r", "20", "--seed", "3", "--features", str(features)]
+    assert main([*arguments, "--components", "2", "-o", str(tmp_path / "risk.json")]) == 0
+    told = capsys.readouterr()
+    assert "<mine: 240 real rows and 120 to test on, 2 features, 3 classes>" in told.err
+    data = collapse.datasets.read_features(features).whitened().part(components=2)
+    expected = collapse.simulate(collapse.workflows.discard(4), model=data.model(), replications=20, rng=3)
+    assert collapse.Risk.load(tmp_path / "risk.json").risk.tolist() == expected.risk.tolist()
+    head, *lines = told.out.splitlines()
+    assert head == "generation test_loss rise stderr separated"
+    assert [float(line.split()[1]) for line in lines] == pytest.approx(expected.risk.tolist(), abs=1e-6)
+    assert [float(line.split()[2]) for line in lines] == pytest.approx((expected.risk - expected.risk[0]).tolist(), abs=1e-6)
+    assert expected.risk[3] > expected.risk[0]
+    assert main(arguments) == 0  # all five
+    assert "5 features" in capsys.readouterr().err
+
+
+def test_features_that_cannot_be_simulated_get_one_sentence(features: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def told(*arguments: str) -> str:
+        assert main(["simulate", "augment", "-g", "3", *arguments]) == 2
+        (line,) = capsys.readouterr().err.splitlines()[-1:]
+        return line
+
+    assert told("--components", "2") == "collapse: --components chooses among the features of a file; name it with --features FILE.npz."
+    assert "there is no file nowhere.npz" in told("--features", "nowhere.npz")
+    assert "mine has 5 features; components asks for 6." in told("--features", str(features), "--components", "6")
+    separated = tmp_path / "separated.npz"
+    np.savez(separated, X_train=np.arange(-10.0, 10)[:, None], y_train=np.arange(20) // 10, X_test=[[0.0]], y_test=[1])
+    assert "with 1 of the features kept the real classes are separated" in told("--features", str(separated))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import sys
 from importlib import resources
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -119,3 +121,155 @@ def test_without_scikit_learn_the_extra_is_named(monkeypatch):
 
 def test_a_column_of_ones_comes_first():
     assert datasets.with_intercept([[2, 3], [4, 5]]).tolist() == [[1, 2, 3], [1, 4, 5]]
+
+
+SIZES = {"glosses": (9000, 3000), "fashion": (6000, 2000)}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_shipped_features_are_whitened_and_balanced(name):
+    data = getattr(datasets, name)()
+    assert (len(data.X), len(data.X_test)) == SIZES[name]
+    assert data.X.shape[1] == data.X_test.shape[1] == 32
+    np.testing.assert_allclose(data.X.mean(axis=0), 0, atol=2e-4)  # half precision: eleven bits
+    np.testing.assert_allclose(data.X.T @ data.X / len(data.X), np.eye(32), atol=1e-3)
+    for label in (data.y, data.y_test):
+        assert len(set(np.bincount(label.astype(int)))) == 1
+    assert len(data.classes) == 10
+    assert data.source
+    # the encoders tell the classes apart: far better than chance, by the fit itself
+    model = data.part(components=8).model()
+    assert model.risk(model.truth[None])[0] < 0.5 * np.log(10)
+
+
+def test_a_part_of_the_features_keeps_what_was_asked_for():
+    whole = datasets.fashion()
+    part = whole.part(classes=["coat", "T-shirt"], components=3, rows=500)
+    assert part.X.shape == (500, 3)
+    assert part.classes == ("coat", "T-shirt")
+    rows = np.flatnonzero(np.isin(whole.y, [0, 4]))[:500]
+    assert part.X.tolist() == whole.X[rows, :3].tolist()
+    assert part.y.tolist() == (whole.y[rows] == 0).tolist()
+    assert part.y_test.sum() == 200
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"classes": ["coat", "hat"]}, r"classes must be at least two of T-shirt, .*, each once; 'hat' is no class of it"),
+        ({"classes": ["coat", "coat"]}, r"each once; 1 different ones were given"),
+        ({"components": 33}, r"fashion has 32 features; components asks for 33"),
+        ({"components": 0}, r"components \(features to keep\) must be a whole number, at least 1; it is 0"),
+        ({"rows": 10_000}, r"fashion has 6,000 real rows; rows asks for 10,000"),
+        ({"rows": 2}, r"fashion: the first 2 real rows hold none of class '.*'; keep more rows"),
+    ],
+)
+def test_a_part_that_is_not_there_is_refused(options, told):
+    with pytest.raises(ValueError, match=told):
+        datasets.fashion().part(**options)
+
+
+def test_whitening_changes_no_fit_and_drops_what_does_not_vary():
+    data = datasets.fashion().part(classes=["pullover", "coat", "shirt"], components=4, rows=600)
+    bent = np.column_stack([data.X @ np.triu(np.ones((4, 4))) + 3, np.ones(600)])
+    bent_test = np.column_stack([data.X_test @ np.triu(np.ones((4, 4))) + 3, np.ones(len(data.X_test))])
+    white = datasets.Features("bent", bent, data.y, bent_test, data.y_test, data.classes, "").whitened()
+    assert white.X.shape == (600, 4)
+    np.testing.assert_allclose(white.X.T @ white.X / 600, np.eye(4), atol=1e-10)
+    first, second = data.model(), white.model()
+    assert first.risk(first.truth[None])[0] == pytest.approx(second.risk(second.truth[None])[0], abs=1e-9)
+
+
+def good():
+    X, y = np.random.default_rng(0).normal(size=(30, 2)), np.arange(30) % 3
+    return {"X_train": X[:20], "y_train": y[:20], "X_test": X[20:], "y_test": y[20:]}
+
+
+def test_a_feature_file_is_read_as_it_was_written(tmp_path):
+    arrays = good()
+    np.savez(tmp_path / "mine.npz", **arrays, classes=["a", "b", "c"], other=[1])
+    data = datasets.read_features(tmp_path / "mine.npz")
+    assert data.X.tolist() == arrays["X_train"].tolist()
+    assert data.y_test.tolist() == arrays["y_test"].tolist()
+    assert (data.name, data.classes) == ("mine", ("a", "b", "c"))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"X_test": None}, r"has no array X_test; it must hold X_train, y_train, X_test, y_test"),
+        (
+            {"y_train": np.zeros(19)},
+            r"X_train must have shape \(rows, features\) and y_train \(rows,\); they have shapes \(20, 2\) and \(19,\)",
+        ),
+        ({"X_train": np.zeros(20)}, r"they have shapes \(20,\) and \(20,\)"),
+        ({"X_test": np.zeros((10, 3))}, r"X_train has 2 features, X_test 3; encode both alike"),
+        ({"X_train": np.full((20, 2), np.nan)}, r"X_train must be finite; 40 of its entries are not"),
+        ({"X_train": np.full((20, 2), "a")}, r"X_train must hold numbers; its type is <U1"),
+        ({"y_train": np.full(20, 0.5)}, r"y_train must hold classes numbered 0, ..., 0; it holds 0.5"),
+        ({"y_test": np.full(10, 7)}, r"y_test must hold classes numbered 0, ..., 2; it holds 7"),
+        ({"y_train": np.zeros(20), "y_test": np.zeros(10)}, r"at least two classes are needed, each with real rows; there is one class"),
+        ({"y_train": np.arange(20) % 2 * 2}, r"each with real rows; class 1 has no real row"),
+    ],
+)
+def test_a_bad_feature_file_gets_one_sentence(tmp_path, change, told):
+    np.savez(tmp_path / "bad.npz", **{key: value for key, value in (good() | change).items() if value is not None})
+    with pytest.raises(ValueError, match=told):
+        datasets.read_features(tmp_path / "bad.npz")
+
+
+def test_a_file_that_is_no_feature_file_is_refused(tmp_path):
+    (tmp_path / "text.npz").write_text("pixel,label\n1,2\n")
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    np.savez(tmp_path / "object.npz", **(good() | {"X_train": np.array([{}], dtype=object)}))
+    for name in ("text.npz", "one.npy", "object.npz"):
+        with pytest.raises(ValueError, match=rf"{name} is not an \.npz file of plain numbers; write it by numpy\.savez"):
+            datasets.read_features(tmp_path / name)
+    with pytest.raises(FileNotFoundError, match=r"there is no file .*nothing\.npz"):
+        datasets.read_features(tmp_path / "nothing.npz")
+
+
+@pytest.mark.parametrize("method", datasets.PUBLISHED_ENCODERS)
+@pytest.mark.parametrize("workflow", ["discard", "augment"])
+def test_published_series_have_ten_generations(method, workflow):
+    run = datasets.published_features(method, workflow)
+    assert run["generation"].tolist() == list(range(1, 11))
+    assert all(np.isfinite(column).all() for column in run.values())
+
+
+def test_a_series_that_was_not_published_is_refused():
+    with pytest.raises(
+        ValueError, match=r"there is no published run of 'resnet', 'augment'; there are: barlowtwins, augment; .*vit_mae, discard"
+    ):
+        datasets.published_features("resnet", "augment")
+
+
+def test_the_script_that_made_the_features_reads_glosses_and_whitens():
+    """What needs neither torch nor the files: WordNet's format, the draw of rows, the whitening."""
+    path = Path(__file__).parent.parent / "book" / "encode.py"
+    spec = importlib.util.spec_from_file_location("encode", path)
+    encode = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(encode)
+    lines = [
+        "  1 This software and database",
+        '00000001 04 n 01 run 0 000 | the act of running; "he broke into a run"  ',
+        "00000002 05 n 01 cat 0 000 | feline mammal  ",
+        "00000003 05 n 01 x 0 000 | of two classes  ",
+        "00000004 04 n 01 y 0 000 | of two classes  ",
+        "00000005 03 n 01 entity 0 000 | of none of the ten  ",
+    ]
+    texts, label = encode.read_glosses(lines)
+    assert texts == ["the act of running", "feline mammal"]
+    assert label.tolist() == [0, 1]
+    y = np.arange(40) % 4
+    train, test = encode.draw_rows(y, (6, 3), np.random.default_rng(0))
+    assert not set(train) & set(test)
+    assert np.bincount(y[train]).tolist() == [6] * 4
+    assert np.bincount(y[test]).tolist() == [3] * 4
+    with pytest.raises(ValueError, match="class 0 has 10 rows, and 11 are wanted"):
+        encode.draw_rows(y, (6, 5), np.random.default_rng(0))
+    X = np.random.default_rng(1).normal(size=(50, 4)) @ np.diag([5.0, 2, 1, 0.1]) + 7
+    white, white_test = encode.whiten(X, X[:5], 3)
+    np.testing.assert_allclose(white.T @ white / 50, np.eye(3), atol=1e-12)
+    np.testing.assert_allclose(white_test, white[:5])
+    assert abs(np.corrcoef(white[:, 0], X[:, 0])[0, 1]) > 0.99

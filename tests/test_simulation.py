@@ -172,13 +172,26 @@ def test_the_numbers_do_not_depend_on_workers(name):
 def test_the_numbers_do_not_depend_on_the_order_of_blocks(name, monkeypatch):
     forward = simulate(**EXPERIMENTS[name], replications=20_000, rng=5)
 
-    def backward(experiment, sizes, seeds, keep, covariance, workers, stack):
-        done = [experiment.run(size, seed, keep, covariance) for size, seed in reversed(list(zip(sizes, seeds, strict=True)))]
+    def backward(experiment, sizes, seeds, kept, workers, stack):
+        done = [experiment.run(size, seed, kept) for size, seed in reversed(list(zip(sizes, seeds, strict=True)))]
         assert len(done) > 1
         yield from reversed(done)
 
     monkeypatch.setattr(simulation, "_run", backward)
     assert same_numbers(forward, simulate(**EXPERIMENTS[name], replications=20_000, rng=5))
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_kept_fits_are_those_whose_risk_is_told(name):
+    experiment = EXPERIMENTS[name]
+    kept = simulate(**experiment, replications=200, rng=5, fits=True)
+    assert same_numbers(kept, simulate(**experiment, replications=200, rng=5))
+    assert kept.fits.shape[:2] == (200, kept.plan.generations)
+    model = experiment.get("model")
+    risk = [(fit**2).sum(1) if model is None else model.risk(fit) for fit in np.swapaxes(kept.fits, 0, 1)]
+    np.testing.assert_allclose(np.mean(risk, axis=1), kept.risk, rtol=1e-10)
+    with pytest.raises(ValueError, match="fits=True"):
+        _ = simulate(**experiment, replications=2, rng=5).fits
 
 
 def test_a_generator_gives_the_numbers_of_its_seed_and_then_others():

@@ -22,6 +22,7 @@ from sphinx.util.docutils import SphinxDirective
 from collapse import figures
 
 LOGGER = logging.getLogger(__name__)
+EMPTY_HEADER = re.compile(r'<th(?: class="head")?>(?:<p></p>)?</th>')  # the corner of a table
 DOWNLOADS = ("png", "pdf", "svg", "csv", "json")
 NARROW_SCREEN = 600  # px; below it the 3.3 inch variant is shown
 FORMULA = re.compile(r'(\(?)(<span class="math notranslate nohighlight">[^<]*</span>)((?:[,.;:?!)\u201d]|-th|\u2019s)*)')
@@ -136,7 +137,7 @@ def refuse_unexecuted(app: Sphinx, docname: str, source: list[str]) -> None:
 
 def mend(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
     """Put right what other extensions write: names that hide the text they stand for, roles that are no longer in use, one id many times."""
-    body = context.get("body", "")
+    body = EMPTY_HEADER.sub("<td></td>", context.get("body", ""))
     for wrong, right in (
         (' aria-label="Toggle hidden content"', ""),
         ('role="doc-biblioentry"', 'role="listitem"'),
@@ -149,6 +150,20 @@ def mend(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any],
     body = SHARED.sub(lambda m: "" if m[2] in seen else seen.add(m[2]) or m[0], body)
     # to a browser a formula is a box, and it may break the line between the box and the comma behind it
     context["body"] = FORMULA.sub(lambda m: f'<span class="tied">{m[0]}</span>' if m[1] or m[3] else m[0], body)
+
+
+def add_projector_button(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
+    """At the top of each page, a switch to larger type without side bars."""
+    context["header_buttons"].append(
+        {
+            "type": "javascript",
+            "javascript": "toggleProjector()",
+            "tooltip": "Projector view",
+            "icon": "fas fa-display",
+            "label": "projector-button",
+            "classes": "pst-navbar-icon",
+        }
+    )
 
 
 def locate_bundles(app: Sphinx, config: Any) -> None:
@@ -204,5 +219,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", locate_bundles)
     app.connect("source-read", refuse_unexecuted)
     app.connect("html-page-context", mend)
+    app.connect("html-page-context", add_projector_button, priority=900)  # after the theme's own
     app.connect("build-finished", copy_bundles)
     return {"version": "1", "env_version": 1, "parallel_read_safe": True, "parallel_write_safe": True}

@@ -18,6 +18,7 @@ from collapse.models.linear import LinearRegression
 from collapse.models.location import HodgesLehmann, Huber, Median, MedianMAD, TrimmedMean
 from collapse.models.morris import Bernoulli, Binomial, Exponential, Gamma, HyperbolicSecant, NegativeBinomial, Normal, Poisson
 from collapse.models.nonregular import Hodges, Uniform
+from collapse.models.penalised import FirthLogisticRegression, RidgeLogisticRegression
 from collapse.models.registry import Example, examples, register
 from collapse.models.robust import HuberRegression
 from collapse.models.selection import Accepted, BestOf, LinearResponse, Truncated, Verified
@@ -38,6 +39,7 @@ __all__ = [
     "Example",
     "Exponential",
     "ExponentialRate",
+    "FirthLogisticRegression",
     "Gamma",
     "GammaMoments",
     "GammaRegression",
@@ -66,6 +68,7 @@ __all__ = [
     "PoissonRegression",
     "PrincipalComponents",
     "ProbitRegression",
+    "RidgeLogisticRegression",
     "TrimmedMean",
     "Truncated",
     "Uniform",

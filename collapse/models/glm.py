@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -302,12 +303,13 @@ class Regression(DrawsFromTruth):
 
     With a canonical link the labels enter the fit through the mean over the batch's rows of x y alone, otherwise through the mean label of
     each row: whole batches need no rows, their mean statistics average. Real labels are either drawn from a true `beta` in every
-    replication, or observed once and for all as `y`.
+    replication, or observed once and for all as `y`, or drawn with given means, from a world that the model does not hold.
 
     Attributes
     ----------
     truth : ndarray, shape (d,)
-        `beta`; with observed labels their maximum-likelihood estimate, NaN where none exists.
+        `beta`; with observed labels their maximum-likelihood estimate, NaN where none exists; with given means the coefficients that come
+        closest to them.
     design_rows : int
         Rows n of the design.
     statistic_size : int
@@ -323,10 +325,11 @@ class Regression(DrawsFromTruth):
         beta: ArrayLike | None,
         y: ArrayLike | None,
         test: tuple[ArrayLike, ArrayLike] | None,
+        mean: ArrayLike | None = None,
     ) -> None:
         self.X = check_design(X)
         self.design_rows, columns = self.X.shape
-        if (beta is None) == (y is None):
+        if (beta is not None) + (y is not None) + (mean is not None) != 1:
             raise ValueError("give either beta (true coefficients) or y (observed labels), and not both.")
         self.family = family
         coefficients = columns * max(family.predictors, 1)
@@ -334,6 +337,9 @@ class Regression(DrawsFromTruth):
         self.limit_risk = coefficients / 2
         self._likelihood = family.likelihood(self.X)
         self._label: Array | None = None
+        self._mean: Array | None = None
+        if test is not None and y is None:
+            raise ValueError("test goes with observed labels y; with a true beta the risk is known without a test set.")
         if y is not None:
             self._label = _check_labels(family, y, self.design_rows, "y")
             self._statistic = self._summary(self._coded(self._label)[None], self.X)
@@ -342,15 +348,21 @@ class Regression(DrawsFromTruth):
             self._risk_X, label = (self.X, self._label) if test is None else _check_test(family, test, columns)
             self._risk_label = self._coded(label)
             self._least_loss = float(np.mean(family.least(label)))
+        elif mean is not None:
+            self._mean = check_vector(mean, self.design_rows, "mean")
+            if np.any((self._mean < 0) | (self._mean > 1)):
+                raise ValueError(
+                    f"mean must hold the probabilities of label 1, between 0 and 1; it holds {self._mean.min():g} to {self._mean.max():g}."
+                )
+            self.truth = self.fit_statistic(self._summary(self._mean[None], self.X), None)[0]
+            self.truth.flags.writeable = False
+            self._risk_X, self._risk_label = self.X, self._mean
         else:
-            if test is not None:
-                raise ValueError("test goes with observed labels y; with a true beta the risk is known without a test set.")
             if family.predictors:
                 beta = np.ravel(_check_table(beta, family.predictors, columns))
             self.truth = check_vector(beta, coefficients, "beta")  # type: ignore[arg-type]
-            mean = family.mean(self._margin(self.truth[None], self.X))[0]
-            self._risk_X, self._risk_label = self.X, mean[1:] if family.predictors else mean
-            self._least_loss = 0.0
+            probabilities = family.mean(self._margin(self.truth[None], self.X))[0]
+            self._risk_X, self._risk_label = self.X, probabilities[1:] if family.predictors else probabilities
         self._risk_statistic = self._summary(self._risk_label[None], self._risk_X)[0]
         if y is None:
             self._least_loss = float(self._loss(self.truth[None])[0])
@@ -361,10 +373,46 @@ class Regression(DrawsFromTruth):
     def observed(self) -> Array | None:
         return self._label
 
+    @cached_property
+    def dispersion(self) -> float:
+        """Variance of a real row's score at the truth, in units of the model's own: tr(I^-1 J) / d, 1 where the model is right.
+
+        J is the mean over rows of the squared residual times x x', the middle of the sandwich [1]_; with given means, of the label's variance
+        times x x'. I is the information, from the fitted probabilities. tr(I^-1 J) is the penalty of Takeuchi's information criterion, d
+        that of Akaike's. `collapse.law.misspecified` tells what it does to a workflow.
+
+        Raises
+        ------
+        ValueError
+            Where the link is not canonical: real and synthetic rows then differ in curvature, too, and no one number describes that.
+
+        References
+        ----------
+        .. [1] H. White, "Maximum likelihood estimation of misspecified models", Econometrica 50 (1982).
+        """
+        if self._label is None and self._mean is None:
+            return 1.0
+        if not self.family.canonical:
+            raise ValueError(f"{self!r} has no canonical link; dispersion is known for logistic, multinomial and Poisson regression.")
+        n, d = self.design_rows, len(self.truth)
+        margin = self._margin(self.truth[None], self.X)
+        label = self._risk_label if self._mean is not None else self._coded(np.asarray(self._label))
+        residual, curvature = (np.asarray(part[0]) for part in self._likelihood.derivatives(margin, 1.0, label))
+        if not self.family.predictors:
+            residual, curvature = residual[None], curvature[None, None]
+        information = np.einsum("abn,ni,nj->aibj", curvature, self.X, self.X, optimize=True).reshape(d, d)
+        if self._mean is not None:
+            J = (self.X * self.family.variance(self._mean)[:, None]).T @ self.X
+        else:
+            score = np.einsum("an,ni->nai", residual, self.X).reshape(n, d)
+            J = score.T @ score
+        return float(np.trace(np.linalg.solve(information, J)) / d)
+
     def __repr__(self) -> str:
         n, p = self.X.shape
         more = "".join(f", {key}={value:g}" for key, value in vars(self.family).items())
-        return f"{type(self).__name__}(X {n} x {p}, {'beta' if self._label is None else 'observed y'}{more})"
+        world = "observed y" if self._label is not None else "mean" if self._mean is not None else "beta"
+        return f"{type(self).__name__}(X {n} x {p}, {world}{more})"
 
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         """Draw labelled rows of the design.
@@ -413,6 +461,9 @@ class Regression(DrawsFromTruth):
         ValueError
             Where labels are observed and `rows` is not n.
         """
+        if self._mean is not None:
+            index = rows_of_design(self.design_rows, replications, rows, rng)
+            return np.stack([index.astype(float), self.family.sample(self._mean[index], 1, rng)], axis=2)
         if self._label is None:
             return super().draw_real(replications, rows, rng)
         self._check_observed(rows)
@@ -440,12 +491,7 @@ class Regression(DrawsFromTruth):
         ValueError
             Where `rows` is not a whole multiple of n.
         """
-        copies, rest = divmod(rows, self.design_rows)
-        if rest or copies < 1:
-            raise ValueError(
-                f"a mean statistic stands for whole copies of the design: rows must be a multiple of {self.design_rows}, not {rows}; "
-                "use draw for other sizes."
-            )
+        copies = self._copies(rows)
         statistic = np.empty((theta.shape[0], self.statistic_size))
         for block in blocks(theta.shape[0], self._likelihood.cells):
             margin = self._margin(theta[block], self.X)
@@ -480,6 +526,12 @@ class Regression(DrawsFromTruth):
         ValueError
             Where `rows` does not fit the design.
         """
+        if self._mean is not None:
+            copies, statistic = self._copies(rows), np.empty((replications, self.statistic_size))
+            for block in blocks(replications, self._likelihood.cells):
+                mean = replicate(self._mean, len(statistic[block]))
+                statistic[block] = self._summary(self.family.sample(mean, copies, rng), self.X)
+            return statistic
         if self._label is None:
             return super().draw_real_statistic(replications, rows, rng)
         self._check_observed(rows)
@@ -615,6 +667,15 @@ class Regression(DrawsFromTruth):
             loss -= theta @ self._risk_statistic
         return loss
 
+    def _copies(self, rows: int) -> int:
+        copies, rest = divmod(rows, self.design_rows)
+        if rest or copies < 1:
+            raise ValueError(
+                f"a mean statistic stands for whole copies of the design: rows must be a multiple of {self.design_rows}, not {rows}; "
+                "use draw for other sizes."
+            )
+        return int(copies)
+
     def _check_observed(self, rows: int) -> None:
         if rows != self.design_rows:
             raise ValueError(
@@ -628,7 +689,7 @@ class LogisticRegression(Regression):
 
     The labels enter the fit through the mean over the batch's rows of x y alone (the link is canonical), so whole batches need no rows:
     their mean statistics average. Real labels are either drawn from a true `beta` in every replication, or observed once and for all as
-    `y`.
+    `y`, or drawn with probabilities `mean` that need not be logistic in X.
 
     Parameters
     ----------
@@ -639,22 +700,27 @@ class LogisticRegression(Regression):
         True coefficients. Risk is the mean Kullback-Leibler divergence, truth against fit, over the rows of X.
     y : array_like, shape (n,), optional
         Observed labels, 0 or 1. Risk is the mean log loss on the test set, or on the real data themselves without one.
+    mean : array_like, shape (n,), optional
+        True probability of label 1 on each row, for a world that the model does not hold. Risk is excess cross-entropy over the closest fit.
     test : tuple of array_like, shapes (m, p) and (m,), optional
         Covariates and labels to measure risk on; for observed labels only.
 
     Attributes
     ----------
     truth : ndarray, shape (p,)
-        `beta`; with observed labels their maximum-likelihood estimate, NaN where they are separated.
+        `beta`; with observed labels their maximum-likelihood estimate, NaN where they are separated; with `mean` the closest coefficients.
     design_rows : int
         Rows n of the design.
     limit_risk : float
         n times the risk of the first fit tends to p / 2 (half a squared normal for each coefficient) where the truth is `beta`.
+    dispersion : float
+        Variance of a real row's score at the truth in units of the model's own, tr(I^-1 J) / p: 1 with `beta`, the sandwich's with `y`, that of
+        labels drawn anew with `mean`. `collapse.law.misspecified` tells what it does to a workflow.
 
     Raises
     ------
     ValueError
-        Where not exactly one of `beta` and `y` is given, or an array has the wrong shape or values, or the columns of X are linearly
+        Where not exactly one of `beta`, `y` and `mean` is given, or an array has the wrong shape or values, or the columns of X are linearly
         dependent.
 
     Notes
@@ -687,9 +753,10 @@ class LogisticRegression(Regression):
         beta: ArrayLike | None = None,
         *,
         y: ArrayLike | None = None,
+        mean: ArrayLike | None = None,
         test: tuple[ArrayLike, ArrayLike] | None = None,
     ) -> None:
-        super().__init__(Logit(), X, beta, y, test)
+        super().__init__(Logit(), X, beta, y, test, mean)
 
 
 class ProbitRegression(Regression):

@@ -39,6 +39,9 @@ SHORT: Final = 0.1
 SLACK: Final = 2.0
 """A step is short where the Hessian is off by at most this share over it, e; then exp(3 e) squared is at most the slack."""
 
+FIXED: Final = 1e-10
+"""Change of any margin at which an iteration to a fixed point is done."""
+
 RIDGE: Final = 1e-14
 """Added to the Hessian's diagonal, in coordinates in which the design's own Gram matrix is the identity."""
 
@@ -413,6 +416,102 @@ class Logistic(Binary):
         if weight is not None:
             curvature *= weight
         return self._gram(curvature, self.quarter_products)
+
+
+class Ridge(Logistic):
+    """Labels 0 and 1, with a quadratic penalty on some coefficients; the last number of a statistic is its strength over the rows read.
+
+    The penalty is quadratic: it adds to the Hessian and nothing to how fast that changes, so that the safeguards hold as they are.
+    """
+
+    name = "ridge"
+
+    def __init__(self, X: Array, penalised: NDArray[np.bool_]) -> None:
+        super().__init__(X)
+        self.penalty = (self.to_original.T * penalised) @ self.to_original
+        self.packed = self.penalty[np.triu_indices(X.shape[1])][:, None]
+
+    def _target(self, statistic: Array, weight: Array | None) -> Array:
+        return np.column_stack([super()._target(statistic[:, :-1], weight), statistic[:, -1]])
+
+    def _evaluate(self, theta: Array, target: Array, weight: Array | None) -> tuple[Array, Array]:
+        signed, gradient = super()._evaluate(theta, target[:, :-1], weight)
+        return np.column_stack([signed, target[:, -1]]), gradient - target[:, -1:] * (theta @ self.penalty)
+
+    def _hessian(self, signed: Array, weight: Array | None) -> Array:
+        return super()._hessian(signed[:, :-1], weight) + self.packed * signed[:, -1]
+
+    def _separates(self, theta: Array, target: Array, weight: Array | None) -> NDArray[np.bool_]:
+        return np.zeros(theta.shape[0], dtype=bool)
+
+    def _proved_separated(self, target: Array, weight: Array | None) -> NDArray[np.bool_]:
+        return np.zeros(target.shape[0], dtype=bool)
+
+    def _span(self, weight: Array) -> NDArray[np.bool_]:
+        return np.ones(weight.shape[0], dtype=bool)
+
+
+class Firth(Logistic):
+    """Labels 0 and 1, the likelihood times the square root of the information's determinant; the last number of a statistic is the rows read.
+
+    The penalised score is that of ordinary labels to each of which h / 2 of a label 1 and h / 2 of a label 0 have been added, h its
+    leverage [1]_. Those are fitted by maximum likelihood, the leverages computed anew, and so on: the error shrinks by a constant factor,
+    a twentieth to a half on ordinary labels, three quarters on separated ones.
+
+    References
+    ----------
+    .. [1] G. Heinze and M. Schemper, "A solution to the problem of separation in logistic regression", Statistics in Medicine 21 (2002).
+    """
+
+    name = "Firth"
+
+    def __init__(self, X: Array) -> None:
+        super().__init__(X)
+        first, second = np.triu_indices(X.shape[1])
+        self.twice = np.where(first == second, 1.0, 2.0)
+        self.pairs = first, second
+
+    def maximise(self, statistic: Array, weight: Array | None, start: Array | None) -> Array:
+        n, p = self.design.shape
+        mean, rows = statistic[:, :-1], statistic[:, -1:]
+        weight = np.ones((len(mean), n)) if weight is None else weight
+        answer = np.full((len(mean), p), np.nan)
+        left = np.flatnonzero(np.isfinite(statistic).all(axis=1))
+        left = left[self._span(weight[left])]
+        if start is None or not np.isfinite(start[left]).all():
+            start = np.zeros((len(mean), p))
+        theta = start[left]
+        for _ in range(ITERATIONS):
+            moved = np.empty(theta.shape)
+            for block in blocks(len(left), self.cells):
+                at = left[block]
+                leverage = self._leverage(theta[block], weight[at])
+                total = rows[at] + p
+                # the design's own leverages sum to p: so many rows are added
+                labels = (rows[at] * mean[at] + 0.5 * leverage @ self.original) / total
+                moved[block] = super().maximise(labels, (rows[at] * weight[at] + n * leverage) / total, theta[block])
+            change = np.abs((moved - theta) @ self.original.T).max(axis=1)
+            theta = moved
+            done = change <= FIXED
+            answer[left[done]] = theta[done]
+            left, theta = left[~done], theta[~done]
+            if not left.size:
+                return answer
+        raise RuntimeError(f"a {self.name} fit did not settle in {ITERATIONS} iterations; rescale X or drop nearly dependent columns")
+
+    @cached_property
+    def original(self) -> Array:
+        original: Array = self.design @ self.from_original
+        return original
+
+    def _leverage(self, theta: Array, weight: Array) -> Array:
+        """Return the diagonal (R, n) of the weighted hat matrix, summed over the copies of each row."""
+        signed = np.tanh(self._inward(theta) @ self.half_design.T)
+        curvature = weight * (0.25 - 0.25 * signed * signed)
+        gram = self._gram(curvature, self.products)
+        inverse = np.linalg.inv(gram[self.entry].transpose(2, 0, 1))
+        leverage: Array = curvature * ((inverse[:, *self.pairs] * self.twice) @ self.products)
+        return leverage
 
 
 class Probit(Binary):

@@ -1,6 +1,8 @@
 """The built site, and a browser to read it with."""
 
 import functools
+import gzip
+import io
 import shutil
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -22,15 +24,37 @@ def site():
     return SITE
 
 
+@functools.cache
+def compressed(path):
+    """A file as a static host sends it."""
+    return gzip.compress(path.read_bytes(), 6, mtime=0)
+
+
+class Host(SimpleHTTPRequestHandler):
+    """Sends text compressed and keeps connections, as hosts of static sites do."""
+
+    protocol_version = "HTTP/1.1"
+
+    def send_head(self):
+        path = Path(self.translate_path(self.path))
+        if path.suffix not in (".html", ".css", ".js", ".json", ".svg", ".csv") or not path.is_file():
+            return super().send_head()
+        body = compressed(path)
+        self.send_response(200)
+        self.send_header("Content-Type", self.guess_type(path))
+        self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        return io.BytesIO(body)
+
+    def log_message(self, *arguments):
+        """One line for each request would bury the tests' own."""
+
+
 @pytest.fixture(scope="session")
 def address(site):
     """Address of the site, served on this machine."""
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *arguments):
-            """One line for each request would bury the tests' own."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=site))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Host, directory=site))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
@@ -49,3 +73,73 @@ def browser():
         browser = playwright.chromium.launch(executable_path=program, args=CHROMIUM_FLAGS.split())
         yield browser
         browser.close()
+
+
+class Visit:
+    """A page in a tab of its own that nothing is kept for, and what a reader should never meet there."""
+
+    def __init__(self, browser, home, page, theme="light", width=1280):
+        self.width, self.troubles, self.weights = width, [], {}
+        self.context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
+        self.tab = self.context.new_page()
+        allowed = (f"{home}/", "data:", "blob:")
+        for event, hear in {
+            "console": lambda message: self.trouble(message.text) if message.type in ("error", "warning") else None,
+            "pageerror": lambda error: self.trouble(str(error)),
+            "requestfailed": lambda request: self.trouble(f"failed: {request.url}"),
+            "request": lambda request: None if request.url.startswith(allowed) else self.trouble(f"asked: {request.url}"),
+            "response": lambda response: self.weights.update({response.url: int(response.headers.get("content-length", 0))}),
+        }.items():
+            self.tab.on(event, hear)
+        self.address = f"{home}/{page}"
+
+    def trouble(self, text):
+        self.troubles.append(text)
+
+    def open(self):
+        """Load the page; return when its formulas are set, and its pictures in view are there."""
+        self.tab.goto(self.address)
+        self.tab.evaluate(
+            """async () => {
+              if (window.MathJax?.startup) await MathJax.startup.promise;
+              await document.fonts.ready;
+              const inView = image => image.offsetParent && image.getBoundingClientRect().top < innerHeight;
+              await Promise.all([...document.images].filter(inView).map(image => image.decode()));
+            }"""
+        )
+        return self
+
+    def unfold(self):
+        """Open all that is folded and fetch all pictures; return when nothing moves any more."""
+        self.tab.evaluate(
+            """async () => {
+              for (const folded of document.querySelectorAll('details')) folded.open = true;
+              for (const image of document.images) image.loading = 'eager';
+              await Promise.all([...document.images].filter(image => image.offsetParent).map(image => image.decode()));
+              for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
+            }"""
+        )
+        self.settle()
+
+    def settle(self):
+        self.tab.wait_for_function("document.getAnimations().every(animation => animation.playState !== 'running')")
+
+    def turn(self, theme):
+        """Change the reader's system to the other theme."""
+        self.tab.emulate_media(color_scheme=theme)
+        self.tab.wait_for_function("theme => document.documentElement.dataset.theme === theme", arg=theme)
+        self.unfold()
+
+
+@pytest.fixture
+def visit(browser):
+    """Start a visit: visit(home, page, theme=, width=), to be opened."""
+    visits = []
+
+    def start(*arguments, **keywords):
+        visits.append(Visit(browser, *arguments, **keywords))
+        return visits[-1]
+
+    yield start
+    for started in visits:
+        started.context.close()

@@ -58,7 +58,16 @@ MODELS = {
     "HuberRegression": [models.HuberRegression(X, [1, 2, 3], sigma=2)],
     "LinearRegression": [models.LinearRegression(X, [1, 2, 3], sigma=2), models.LinearRegression(X, y=LABELS)],
     "LinearResponse": [models.LinearResponse(1, 2, (0.2, 0.8), (1, 0.5, 0.1))],
-    "LogisticRegression": [models.LogisticRegression(X, [0.3, 0.5, -0.5]), models.LogisticRegression(X, y=LABELS)],
+    "FirthLogisticRegression": [models.FirthLogisticRegression(X, [0.3, 0.5, -0.5]), models.FirthLogisticRegression(X, y=LABELS)],
+    "RidgeLogisticRegression": [
+        models.RidgeLogisticRegression(X, [0.3, 0.5, -0.5], penalty=2),
+        models.RidgeLogisticRegression(X, y=LABELS, penalty=0.5),
+    ],
+    "LogisticRegression": [
+        models.LogisticRegression(X, [0.3, 0.5, -0.5]),
+        models.LogisticRegression(X, y=LABELS),
+        models.LogisticRegression(X, mean=1 / (1 + X[:, 1] ** 2)),
+    ],
     "MultinomialRegression": [
         models.MultinomialRegression(X, [[0.3, 0.4, -0.2], [0.1, -0.5, 0.3]]),
         models.MultinomialRegression(X, y=COUNTS % 3),

@@ -1,0 +1,149 @@
+"""The site as a whole: what a first visit costs, search, the ways in and out of it."""
+
+import json
+import re
+import time
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from fontTools.ttLib import TTFont
+
+from .conftest import SITE
+from .test_pages import CHAPTERS, soup
+
+ROOT = Path(__file__).resolve().parents[2]
+SLOW = 1_000_000 / 8  # bytes a second
+ALIVE = 5.0  # s, at that rate
+PAINTED = 1500  # ms, from this machine
+TRIES = 3  # a budget of time is kept if it is kept once: the machine has other work
+EXPLORERS = [page for page in CHAPTERS if soup(page).select(".collapse-explorer-host")]
+
+
+def test_the_root_sends_readers_to_the_first_page(site, address, visit):
+    entered = visit(address, "index.html")
+    entered.tab.goto(entered.address)
+    entered.tab.wait_for_url("**/book/index.html")
+    assert entered.tab.locator("article h1").count() == 1
+
+
+@pytest.mark.parametrize("page", EXPLORERS)
+def test_an_explorer_answers_soon_on_a_slow_line(address, visit, page):
+    taken = []
+    for _ in range(TRIES):
+        slow = visit(address, page)
+        session = slow.context.new_cdp_session(slow.tab)
+        session.send("Network.enable")
+        session.send(
+            "Network.emulateNetworkConditions", {"offline": False, "latency": 40, "downloadThroughput": SLOW, "uploadThroughput": SLOW}
+        )
+        started = time.monotonic()
+        slow.tab.goto(slow.address, wait_until="commit")
+        handle = slow.tab.locator(".collapse-explorer input[type=range]").first
+        handle.wait_for(state="attached")
+        before = slow.tab.locator(".collapse-explorer").first.inner_text()
+        handle.press("ArrowRight")
+        slow.tab.wait_for_function("before => document.querySelector('.collapse-explorer').innerText !== before", arg=before)
+        taken.append(time.monotonic() - started)
+        if taken[-1] <= ALIVE:
+            break
+    assert min(taken) <= ALIVE
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_the_first_paint_comes_soon(address, visit, page):
+    taken = []
+    for _ in range(TRIES):
+        seen = visit(address, page)
+        seen.tab.goto(seen.address, wait_until="commit")
+        seen.tab.wait_for_function("performance.getEntriesByName('first-contentful-paint').length")
+        taken.append(seen.tab.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
+        if taken[-1] <= PAINTED:
+            break
+    assert min(taken) <= PAINTED
+
+
+@pytest.mark.parametrize("over", ["http", "file"])
+def test_search_finds_without_a_server_of_its_own(site, address, visit, over):
+    home = address if over == "http" else site.as_uri()
+    reader = visit(home, "book/origin.html").open()
+    tab = reader.tab
+    tab.keyboard.press("Control+k")
+    tab.locator("#pst-search-dialog input").fill("reservoir")
+    tab.keyboard.press("Enter")
+    found = tab.locator("ul.search li a")
+    found.first.wait_for()
+    tab.wait_for_function("document.querySelector('.search-summary').innerText.includes('found')")
+    if over == "http":
+        tab.locator("ul.search li p.context").first.wait_for()
+    found.first.click()
+    tab.wait_for_url("**/book/*.html*")
+    assert "reservoir" in tab.locator("article").inner_text().lower()
+    assert reader.troubles == []
+
+
+def test_the_projector_view_has_larger_type_and_no_side_bars(address, visit):
+    reader = visit(address, "book/origin.html?view=projector").open()
+    tab = reader.tab
+    line = tab.locator("article p").first
+
+    bars = tab.locator("#pst-primary-sidebar, #pst-secondary-sidebar")
+    size = "p => parseFloat(getComputedStyle(p).fontSize) * p.currentCSSZoom"
+    large = line.evaluate(size)
+    assert not any(bar.is_visible() for bar in bars.all())
+    assert tab.evaluate("document.documentElement.scrollWidth") <= reader.width
+    # it stays from page to page, until the button is pressed
+    tab.locator("a.right-next").click()
+    tab.wait_for_url("**/book/*.html")
+    assert not any(bar.is_visible() for bar in bars.all())
+    tab.get_by_role("button", name="Projector view").click()
+    assert all(bar.is_visible() for bar in bars.all())
+    assert large > 1.3 * line.evaluate(size)
+    assert reader.troubles == []
+
+
+def test_icons_have_glyphs(site, address, visit):
+    reader = visit(address, "book/origin.html").open()
+    shown = reader.tab.evaluate(
+        "[...document.querySelectorAll('[class*=\"fa-\"]')].map(icon => getComputedStyle(icon, '::before').content)"
+    )
+    assert len(shown) > 10
+    with TTFont(next((site / "_static" / "vendor").rglob("*.woff"))) as font:
+        glyphs = font.getBestCmap()
+    assert [icon for icon in shown if ord(icon.strip('"')) not in glyphs] == []
+
+
+def test_nothing_is_left_of_what_pages_do_not_use(site):
+    names = {path.relative_to(site).as_posix() for path in (site / "_static").rglob("*")}
+    assert not [name for name in names if re.search(r"thebe|hypothesis|fontawesome\.js|mathjax/(tex-|mml-|sre|ui)", name)]
+    for page in CHAPTERS:
+        text = (site / page).read_text(encoding="utf-8")
+        assert not re.search(r"fontawesome\.js|thebe|ethical-ad|readthedocs", text), page
+
+
+def test_chapters_open_in_binder_as_notebooks(site):
+    launched = 0
+    for page in CHAPTERS:
+        document = soup(page)
+        links = [a["href"] for a in document.select(".dropdown-launch-buttons a")]
+        if document.select("article .cell"):
+            assert len(links) == 1, page
+            source = unquote(re.search(r"[?&]urlpath=lab/tree/([^&]+)$", links[0])[1])
+            assert source == page.replace(".html", ".md")
+            header = (ROOT / source).read_text(encoding="utf-8").split("---")[1]
+            assert "format_name: myst" in header
+            assert "name: python3" in header
+            launched += 1
+    assert launched > 10
+
+
+def test_figures_have_stable_addresses(site):
+    records = json.loads((site / "figures" / "manifest.json").read_text())
+    for page in CHAPTERS:
+        for shown in soup(page).select("figure.bundle"):
+            label = shown["id"].removeprefix("fig-")
+            assert records[label]["page"] == page
+            addresses = {a["href"] for a in shown.select(".bundle-downloads a")} | {image["src"] for image in shown.select("img")}
+            plain = {f"{label}.{kind}" for kind in ("png", "pdf", "svg", "csv", "json")} | {f"{label}-dark.png"}
+            assert {address.rpartition("/")[2] for address in addresses} == plain
+            assert {(SITE / page).parent.joinpath(address).resolve().parent for address in addresses} == {site / "figures"}
