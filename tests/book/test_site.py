@@ -4,10 +4,12 @@ import json
 import re
 import time
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
 from fontTools.ttLib import TTFont
+
+from collapse import widgets
 
 from .conftest import SITE
 from .test_pages import CHAPTERS, soup
@@ -34,7 +36,9 @@ def test_an_explorer_answers_soon_on_a_slow_line(address, visit, page):
         slow = visit(address, page)
         session = slow.context.new_cdp_session(slow.tab)
         session.send("Network.enable")
-        session.send("Network.emulateNetworkConditions", {"offline": False, "latency": 40, "downloadThroughput": SLOW, "uploadThroughput": SLOW})
+        session.send(
+            "Network.emulateNetworkConditions", {"offline": False, "latency": 40, "downloadThroughput": SLOW, "uploadThroughput": SLOW}
+        )
         started = time.monotonic()
         slow.tab.goto(slow.address, wait_until="commit")
         handle = slow.tab.locator(".collapse-explorer input[type=range]").first
@@ -102,7 +106,9 @@ def test_the_projector_view_has_larger_type_and_no_side_bars(address, visit):
 
 def test_icons_have_glyphs(site, address, visit):
     reader = visit(address, "book/origin.html").open()
-    shown = reader.tab.evaluate("[...document.querySelectorAll('[class*=\"fa-\"]')].map(icon => getComputedStyle(icon, '::before').content)")
+    shown = reader.tab.evaluate(
+        "[...document.querySelectorAll('[class*=\"fa-\"]')].map(icon => getComputedStyle(icon, '::before').content)"
+    )
     assert len(shown) > 10
     with TTFont(next((site / "_static" / "vendor").rglob("*.woff"))) as font:
         glyphs = font.getBestCmap()
@@ -143,3 +149,22 @@ def test_figures_have_stable_addresses(site):
             plain = {f"{label}.{kind}" for kind in ("png", "pdf", "svg", "csv", "json")} | {f"{label}-dark.png"}
             assert {address.rpartition("/")[2] for address in addresses} == plain
             assert {(SITE / page).parent.joinpath(address).resolve().parent for address in addresses} == {site / "figures"}
+
+
+def number_or_word(text):
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return {"true": True, "false": False}.get(text, text)
+
+
+def test_links_that_set_an_explorer_make_sense(site, monkeypatch):
+    monkeypatch.setenv("COLLAPSE_STATIC", "1")
+    fragments = [unquote(urlsplit(a["href"]).fragment) for page in CHAPTERS for a in soup(page).select("article a[href*='#explorer-']")]
+    assert len(fragments) >= 6
+    for fragment in fragments:
+        name, _, state = fragment.removeprefix("explorer-").partition("?")
+        # a value that the explorer does not know is an error here; in the page it would be passed over without a word
+        widgets.explorer(name, **{control: number_or_word(text) for control, text in parse_qsl(state, strict_parsing=True)})

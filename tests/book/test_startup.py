@@ -49,7 +49,9 @@ def environment(checkout, tmp_path):
     def run(*command):
         done = subprocess.run(command, cwd=checkout, env=variables, capture_output=True, text=True, check=False)
         if done.returncode:
-            pytest.fail(f"{' '.join(command)} failed; it needs the package registry, or pip's cache:\n{(done.stdout + done.stderr)[-3000:]}")
+            pytest.fail(
+                f"{' '.join(command)} failed; it needs the package registry, or pip's cache:\n{(done.stdout + done.stderr)[-3000:]}"
+            )
 
     run(sys.executable, "-m", "venv", str(venv))
     requirements = next(line["pip"] for line in described if isinstance(line, dict))
