@@ -24,7 +24,7 @@ test: $(ENVIRONMENT)
 	$(BIN)/repo-review .
 	$(BIN)/python -m pytest -n auto --dist loadfile --doctest-modules collapse tests --ignore tests/book
 	$(BIN)/python book/build.py
-	$(BIN)/python -m pytest tests/book
+	$(BIN)/python -m pytest -n auto --dist worksteal tests/book
 
 # JupyterLab on the chapters, with settings of its own: there a click on a chapter opens the notebook and not its text.
 lab: export JUPYTER_CONFIG_DIR := $(CURDIR)/_build/jupyter

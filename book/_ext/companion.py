@@ -22,7 +22,7 @@ from sphinx.util.docutils import SphinxDirective
 from collapse import figures
 
 LOGGER = logging.getLogger(__name__)
-EMPTY_HEADER = re.compile(r'<th(?: class="head")?>(?:<p></p>)?</th>')  # the corner of a table
+EMPTY_HEADER = re.compile(r"<th[^>]*>\s*(?:<p>\s*</p>)?\s*</th>")  # the corner of a table
 DOWNLOADS = ("png", "pdf", "svg", "csv", "json")
 NARROW_SCREEN = 600  # px; below it the 3.3 inch variant is shown
 FORMULA = re.compile(r'(\(?)(<span class="math notranslate nohighlight">[^<]*</span>)((?:[,.;:?!)\u201d]|-th|\u2019s)*)')

@@ -4,10 +4,12 @@ import json
 import re
 import time
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
 from fontTools.ttLib import TTFont
+
+from collapse import widgets
 
 from .conftest import SITE
 from .test_pages import CHAPTERS, soup
@@ -147,3 +149,22 @@ def test_figures_have_stable_addresses(site):
             plain = {f"{label}.{kind}" for kind in ("png", "pdf", "svg", "csv", "json")} | {f"{label}-dark.png"}
             assert {address.rpartition("/")[2] for address in addresses} == plain
             assert {(SITE / page).parent.joinpath(address).resolve().parent for address in addresses} == {site / "figures"}
+
+
+def number_or_word(text):
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return {"true": True, "false": False}.get(text, text)
+
+
+def test_links_that_set_an_explorer_make_sense(site, monkeypatch):
+    monkeypatch.setenv("COLLAPSE_STATIC", "1")
+    fragments = [unquote(urlsplit(a["href"]).fragment) for page in CHAPTERS for a in soup(page).select("article a[href*='#explorer-']")]
+    assert len(fragments) >= 6
+    for fragment in fragments:
+        name, _, state = fragment.removeprefix("explorer-").partition("?")
+        # a value that the explorer does not know is an error here; in the page it would be passed over without a word
+        widgets.explorer(name, **{control: number_or_word(text) for control, text in parse_qsl(state, strict_parsing=True)})
