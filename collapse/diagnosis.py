@@ -38,6 +38,8 @@ class Diagnosis:
         Generations G that were derived.
     ratio : float
         Risk ratio in the last generation, of the worst of its fits.
+    worth : float
+        Rows of real data that, read whole, give that risk, where n = 1,000. It is 1,000 / ratio where the first fit reads all n rows.
     verdict : {"bounded", "collapsing", "undecided"}
         Whether the ratio stays bounded as g grows.
     limit : float or None
@@ -59,6 +61,7 @@ class Diagnosis:
     workflow: str
     generations: int
     ratio: float
+    worth: float
     verdict: Verdict
     limit: float | None
     exponent: float | None
@@ -69,11 +72,6 @@ class Diagnosis:
     draws: float
     doubles: int | None
     never_doubles: bool
-
-    @property
-    def worth(self) -> float:
-        """Rows of real data alone that have the last generation's risk, for 1,000 rows of real data under this workflow."""
-        return 1000 / self.ratio
 
     def __str__(self) -> str:
         about = "certified" if self.certificate else f"evidence up to generation {self.generations:,}, no proof"
@@ -133,7 +131,8 @@ def diagnose(workflow: Plan | Reservoir, *, generations: int | None = None) -> D
       synthetic batches.
     """
     plan = _continued(workflow, generations)
-    ratio = np.asarray(derive(plan).ratio, np.float64)
+    derived = derive(plan)
+    ratio = np.asarray(derived.ratio, np.float64)
     curve = np.maximum.reduceat(ratio, np.flatnonzero(np.diff(plan.generation, prepend=0)))
     certificate, remark = _certificate(plan, ratio)
     verdict, limit, exponent, judged = _certified(certificate) if certificate else _evidence(curve)
@@ -146,6 +145,7 @@ def diagnose(workflow: Plan | Reservoir, *, generations: int | None = None) -> D
         workflow=plan.name,
         generations=int(plan.generation[-1]),
         ratio=float(ratio[last]),
+        worth=1000 / float(derived.risk[last]),
         verdict=verdict,
         limit=limit,
         exponent=exponent,

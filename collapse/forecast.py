@@ -573,7 +573,7 @@ def _row(
     n, bad = len(study.table.y), (1 + settings["worse"]) * first
     limit = derive(plan)
     row: dict[str, Any] = {"name": name, "family": plot.family_of(name), "asked": asked}
-    row |= {"ratio": limit.ratio, "worth": 1000 / limit.ratio} if law else {"ratio": None, "worth": None}
+    row |= {"ratio": limit.ratio, "worth": 1000 / limit.risk} if law else {"ratio": None, "worth": None}
     row |= {"rows_read": round(float(costs.read[0]) * n), "rows_stored": round(float(costs.stored[0]) * n)}
     columns = (
         "derived",

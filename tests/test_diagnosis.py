@@ -249,3 +249,10 @@ def test_without_sympy_there_is_evidence_alone(monkeypatch: pytest.MonkeyPatch) 
     assert found.verdict == "collapsing"
     assert found.certificate is None
     assert found.judged.startswith("(No certificate: closed forms need sympy: pip install 'collapse-companion[symbolic]'.)")
+
+
+def test_rows_are_worth_what_real_data_read_whole_would_give():
+    # a bootstrap sample of all rows has twice the risk of the rows themselves, from the first generation on
+    assert diagnose(workflows.bootstrap(10)).worth == pytest.approx(1000 / 20)
+    assert diagnose(workflows.subsample(10, replace=True)).worth == pytest.approx(1000 / 2 / derive(workflows.augment(10)).ratio[-1])
+    assert diagnose(workflows.augment(10)).worth == pytest.approx(1000 / derive(workflows.augment(10)).ratio[-1])
