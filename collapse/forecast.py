@@ -702,7 +702,7 @@ def _answers(document: dict[str, Any]) -> list[str]:
         value = float(ratio["derived"][-1])
         said = (
             f"After {G} generations of {name} the excess risk is {value:.2f} times that of the first fit in the long run of rows "
-            f"(90 % of single runs between {ratio['low'][-1]:.2f} and {ratio['high'][-1]:.2f}): 1,000 of your rows are worth {1000 / value:,.0f}."
+            f"(90 % of single runs between {ratio['low'][-1]:.2f} and {ratio['high'][-1]:.2f}): 1,000 of your rows are worth {asked['worth'][-1]:,.0f}."
         )
         if ratio["simulated"] is not None and np.isfinite(ratio["simulated"][-1]):
             said += f" Simulated with {document['simulation']['rows']:,} rows: {ratio['simulated'][-1]:.2f} ± {ratio['stderr'][-1]:.2f}."

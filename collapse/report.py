@@ -182,7 +182,6 @@ def _ratio(document: dict[str, Any]) -> Drawing:
         ax.set_xlabel("generation")
         ax.set_ylabel("risk ratio")
 
-    last = float(derived[-1])
     simulation = document["simulation"]
     dots = (
         f" Dots: {simulation['replications']:,} simulated runs of {simulation['rows']:,} rows with fresh real labels, from a world in which "
@@ -203,7 +202,7 @@ def _ratio(document: dict[str, Any]) -> Drawing:
         3.0,
         2.8,
         f"Risk ratio against generation under {row['name']}: a line with a wide band.",
-        f"Under {row['name']} your 1,000 rows are worth {1000 / last:,.0f} after {G} generations. Line: excess risk as a multiple of the first "
+        f"Under {row['name']} your 1,000 rows are worth {row['worth'][-1]:,.0f} after {G} generations. Line: excess risk as a multiple of the first "
         f"fit's, derived for many rows.{dots} Band: where 90 % of single runs lie.",
     )
 
