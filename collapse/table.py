@@ -100,7 +100,9 @@ def read(path: str | Path, target: str) -> pd.DataFrame:
         try:
             frame = pd.read_parquet(path)
         except ImportError as error:
-            raise ImportError(f"reading {path} needs pyarrow: pip install pyarrow, or save the table as CSV.") from error
+            raise ImportError(
+                f"reading {path} needs pyarrow: pip install 'collapse-companion[parquet]', or save the table as CSV."
+            ) from error
         except (OSError, ValueError) as error:
             raise ValueError(f"{path} is no parquet file: {_first_line(error)}") from error
     else:
