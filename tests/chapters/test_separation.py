@@ -19,6 +19,7 @@ from collapse import datasets, derive, simulate, workflows
 from collapse.datasets import with_intercept
 from collapse.models import FirthLogisticRegression, LinearResponse, LogisticRegression, RidgeLogisticRegression
 from collapse.models.glm import probability
+from tests.statistics import assert_agree
 
 Array = NDArray[np.float64]
 
