@@ -17,8 +17,9 @@ from scipy.stats import chi2
 
 from collapse import datasets, derive, simulate, workflows
 from collapse.datasets import with_intercept
-from collapse.models import FirthLogisticRegression, LogisticRegression, RidgeLogisticRegression
+from collapse.models import FirthLogisticRegression, LinearResponse, LogisticRegression, RidgeLogisticRegression
 from collapse.models.glm import probability
+from tests.statistics import assert_agree
 
 Array = NDArray[np.float64]
 
@@ -260,3 +261,21 @@ def test_biases_add_up_as_derived(method: str, make: Any) -> None:
     wrong = derive(plan).ratio[:, None] * b + (7 - s)[:, None] * own
     if method == "ridge":
         assert np.abs(found - wrong).max() > np.max(4.9 * stderr) + 0.12 * size
+
+
+def test_a_strong_ridge_on_a_mean_is_a_linear_response() -> None:
+    """Weighted means of rows whose mean is that of their source over 1 + c; under discard in closed form, under both simulated."""
+    c, n, G = 0.1, 100, 8
+    model = LinearResponse(1.0, 1.0, (0.0, 1 / (1 + c)), (1.0, 0.0, 0.0))
+    f = (1 + c) ** -np.arange(G)
+    np.testing.assert_allclose(derive(workflows.discard(G), model=model, n=n).risk, (1 - f) ** 2 + np.cumsum(f**2) / n, rtol=1e-12)
+    rng, R = np.random.default_rng(31), 20_000
+    for make, pooled in ((workflows.discard, False), (workflows.augment, True)):
+        batches = [1 + rng.standard_normal(R) / np.sqrt(n)]
+        squares = []
+        for _ in range(G):
+            mean = np.mean(batches, axis=0) if pooled else batches[-1]
+            squares.append((mean - 1) ** 2)
+            batches.append(mean / (1 + c) + rng.standard_normal(R) / np.sqrt(n))
+        risk = np.array(squares)
+        assert_agree(risk.mean(axis=1), risk.std(axis=1) / np.sqrt(R), derive(make(G), model=model, n=n).risk, detects=0.12)
