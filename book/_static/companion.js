@@ -20,7 +20,10 @@
   const mark = () => {
     marking = undefined;
     const formulas = [...document.querySelectorAll("mjx-container")];
-    const wide = formulas.map((formula) => formula.firstElementChild.getBoundingClientRect().width > formula.clientWidth + 1);
+    const wide = formulas.map((formula) => {
+      const seen = formula.firstElementChild;
+      return Math.max(seen.getBoundingClientRect().width, seen.scrollWidth) > formula.clientWidth + 1;
+    });
     formulas.forEach((formula, i) => {
       formula.classList.toggle("wide", wide[i]);
       if (wide[i]) formula.tabIndex = 0;

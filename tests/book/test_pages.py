@@ -155,6 +155,17 @@ def assert_reads_well(visit, theme):
 
 
 def assert_accessible(visit):
+    # what is seen of a formula is a box of nameless boxes, hidden from readers of the screen: a quarter of the time goes there in vain
+    visit.tab.evaluate(
+        """() => {
+          const seen = [...document.querySelectorAll('mjx-math[aria-hidden=true]')];
+          const sizes = seen.map(formula => formula.getBoundingClientRect());
+          seen.forEach((formula, i) => {
+            formula.replaceChildren();
+            formula.style.cssText += `display:inline-block;width:${sizes[i].width}px;height:${sizes[i].height}px`;
+          });
+        }"""
+    )
     found = visit.tab.evaluate(
         f"""() => {{ {AXE_SCRIPT}
           return axe.run({{preload: false, resultTypes: ['violations'], rules: {{'target-size': {{enabled: true}}, 'label-content-name-mismatch': {{enabled: true}}}}}});
@@ -165,16 +176,16 @@ def assert_accessible(visit):
 
 @each_visited
 def test_over_http_on_a_wide_screen(site, address, visit, page):
-    opened = visit(address, page).open()
+    opened = visit(address, page, theme="dark").open()
     heaviest = sorted(opened.weights.items(), key=lambda item: -item[1])
     assert sum(opened.weights.values()) <= FIRST_VISIT, heaviest[:8]
     opened.unfold()
     if page in CHAPTERS:
+        assert_reads_well(opened, "dark")
+    opened.turn("light")
+    if page in CHAPTERS:
         assert_reads_well(opened, "light")
     assert_accessible(opened)
-    opened.turn("dark")
-    if page in CHAPTERS:
-        assert_reads_well(opened, "dark")
     assert opened.troubles == []
 
 
