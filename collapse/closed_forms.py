@@ -266,7 +266,7 @@ class _Evaluator:
             return np.where(at[condition.lhs] == int(condition.rhs), self(first, at), self(rest, at))
         if isinstance(e, sp.binomial):
             top, bottom = e.args
-            steps = self.whole(range(1, int(np.max(self.index(bottom, at))) + 1))
+            steps = self.whole(range(1, int(np.max(self.index(bottom, at), initial=0)) + 1))
             factors = 1 - self.number(sp.expand(bottom - top)) / steps
             return np.concatenate([self.whole([1]), np.cumprod(factors)])[self.index(bottom, at)]
         if isinstance(e, renewal()):

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 State = Mapping[str, Any]
 
 
+SUBSAMPLED = ("discard", "augment", "subsample", "window", "fixed_real_share")
+"""Workflows of which an explorer can let each fit after the first read only the share `kept` of the rows."""
+
+
 def settable(name: str) -> tuple[str, ...]:
     """Names of the parameters of a named workflow on which its ratio depends."""
     names = tuple(inspect.signature(workflows.NAMED[name]).parameters)
@@ -29,12 +33,17 @@ def settable(name: str) -> tuple[str, ...]:
 
 
 def plan_of(state: State, generations: int) -> Any:
-    """Make the workflow that a state stands for: "workflow" is its name, the rest its parameters."""
+    """Make the workflow that a state stands for: "workflow" is its name, the rest its parameters, and `kept` for those in `SUBSAMPLED`."""
     name = state["workflow"]
     given = {parameter: state[parameter] for parameter in settable(name) if parameter in state}
     if given.get("turnover") == 0:
         del given["turnover"]  # 1/g, the default
-    return workflows.NAMED[name](generations, **given)
+    plan, share = workflows.NAMED[name](generations, **given), state.get("kept", 1)
+    if share == 1 or name not in SUBSAMPLED or not isinstance(plan, Plan):
+        return plan
+    kept = plan.kept.copy()
+    kept[1:] *= share  # fit 1 is the reference
+    return Plan(plan.source, plan.size, plan.weight, kept, replace=plan.replace, name=f"{plan.name}, {100 * share:.3g} % kept")
 
 
 def curve_of(plan: Any) -> Any:

@@ -186,9 +186,12 @@ def explorer(name: str = "workflow", /, *, data: Mapping[str, Any] | None = None
     -----
     The page computes by itself, in the Gaussian limit (Dey and Donoho 2024, the sequential Gaussian process).
 
-    The controls: of "workflow" `workflow`, its parameters and `generations`; of "squares" `workflow`, its parameters and `generation`; of
-    "dial" `share` and `size`; of "bill" those of "workflow", `n`, `p` and `test_rows`. Parameters have the names that they have in
-    `collapse.workflows`; a `turnover` of 0 stands for the reservoir's default.
+    The controls: of "workflow" `workflow`, its parameters, `kept` and `generations`; of "squares" `workflow`, its parameters and
+    `generation`; of "dial" `share` and `size`; of "bill" `workflow`, its parameters, `generations`, `n`, `p` and `test_rows`. Parameters
+    have the names that they have in `collapse.workflows`; a `turnover` of 0 stands for the reservoir's default. Under discard, augment,
+    subsample, window and fixed_real_share, `kept` is the share of the rows called for by the workflow that each fit after the first
+    reads, drawn anew without replacement for every fit and batch (with replacement, where subsample's `replace` says so); fit 1 reads
+    them all: it is the reference.
 
     Examples
     --------
@@ -199,6 +202,9 @@ def explorer(name: str = "workflow", /, *, data: Mapping[str, Any] | None = None
     >>> view.workflow, view.k = "window", 3
     >>> view.plan
     <Plan window(k=3): 100 fits, 100 batches>
+    >>> view.kept = 0.5
+    >>> view.plan
+    <Plan window(k=3), 50 % kept: 100 fits, 100 batches>
     """
     if name not in EXPLORERS:
         raise ValueError(f"there is no explorer called {name!r}; there are {', '.join(EXPLORERS)}.")
@@ -243,6 +249,8 @@ def _decades(first: int, last: int) -> tuple[float, ...]:
     return (*(float(digit * 10**power) for power in range(first, last) for digit in (1, 2, 5)), float(10**last))
 
 
+KEPT = Control("kept", "Share kept", 1.0, 0.01, unit="percent", workflows=policies.SUBSAMPLED)
+"""Share of the rows that each fit after the first reads, drawn anew for every fit and batch."""
 GENERATIONS = Control("generations", "Generations", 50, 2, 100, 1)
 ONE_MODEL = (
     "augment",
@@ -263,7 +271,7 @@ EXPLORERS: dict[str, Explorer] = {
         Explorer(
             "workflow",
             "what a workflow costs",
-            (*parameters(*workflows.NAMED), GENERATIONS),
+            (*parameters(*workflows.NAMED), KEPT, GENERATIONS),
             policies.workflow_answer,
             policies.workflow_sentence,
             policies.workflow_draw,

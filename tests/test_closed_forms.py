@@ -80,6 +80,13 @@ def test_the_closed_form_is_the_derived_ratio(name: str) -> None:
         np.testing.assert_allclose(form.values(G), one_of_each(plan, derived, place).astype(float), rtol=1e-12)
 
 
+@pytest.mark.parametrize("name", PLANS)
+def test_one_generation_is_the_reference(name: str) -> None:
+    for role, _ in roles(PLANS[name]):
+        assert form_of(PLANS[name], role=role).values(1).tolist() == [1]
+        assert form_of(PLANS[name], role=role).values(1, exact=True).tolist() == [1]
+
+
 def test_every_workflow_has_a_closed_form_or_none() -> None:
     tested = {plan.recipe.workflow for plan in PLANS.values() if plan.recipe}
     assert tested == set(closed_forms._FORMS)

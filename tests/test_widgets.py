@@ -39,6 +39,13 @@ STATES: list[tuple[str, dict[str, Any]]] = [
     ("workflow", {"workflow": "augment", "size": 5.0, "generations": 2}),
     ("workflow", {"workflow": "subsample", "generations": 100}),
     ("workflow", {"workflow": "subsample", "replace": True}),
+    ("workflow", {"workflow": "discard", "kept": 0.01, "size": 0.1, "generations": 100}),
+    ("workflow", {"workflow": "augment", "kept": 0.25, "size": 0.5, "generations": 100}),
+    ("workflow", {"workflow": "subsample", "kept": 0.5, "generations": 2}),
+    ("workflow", {"workflow": "subsample", "kept": 0.4, "replace": True}),
+    ("workflow", {"workflow": "window", "k": 5, "kept": 0.7}),
+    ("workflow", {"workflow": "fixed_real_share", "share": 1.0, "kept": 0.8}),
+    ("workflow", {"workflow": "mixture", "kept": 0.5}),  # where it has no handle it is passed over
     ("workflow", {"workflow": "bootstrap"}),
     ("workflow", {"workflow": "window", "k": 4}),
     ("workflow", {"workflow": "window", "k": 50, "generations": 30}),
@@ -151,10 +158,10 @@ def random_plan(rng: np.random.Generator) -> collapse.Plan:
     return collapse.Plan(source, size, weight / weight.sum(axis=1, keepdims=True), kept, replace=bool(rng.random() < 0.3))
 
 
-def random_named(rng: np.random.Generator, name: str) -> dict[str, Any]:
-    """Parameters of a named workflow, ends of their ranges included."""
+def random_named(rng: np.random.Generator, name: str, kept: bool) -> dict[str, Any]:
+    """Parameters of a named workflow, ends of their ranges included; `kept` among them or not."""
     given: dict[str, Any] = {}
-    for control in widgets.parameters(name)[1:]:
+    for control in (*widgets.parameters(name)[1:], *(control for control in (widgets.KEPT,) if kept and name in control.workflows)):
         if control.kind == "switch":
             given[control.name] = bool(rng.integers(2))
         elif isinstance(control.default, int):
@@ -165,8 +172,8 @@ def random_named(rng: np.random.Generator, name: str) -> dict[str, Any]:
     return given
 
 
-def named(rng: np.random.Generator, each: int) -> list[tuple[str, int, dict[str, Any]]]:
-    drawn = [(name, int(rng.integers(1, 40)), random_named(rng, name)) for name in collapse.workflows.NAMED for _ in range(each)]
+def named(rng: np.random.Generator, each: int, kept: bool = True) -> list[tuple[str, int, dict[str, Any]]]:
+    drawn = [(name, int(rng.integers(1, 40)), random_named(rng, name, kept)) for name in collapse.workflows.NAMED for _ in range(each)]
     return [(name, 1 + generations % 12 if name in ("mixture", "all_to_all") else generations, given) for name, generations, given in drawn]
 
 
@@ -282,6 +289,8 @@ def test_a_wrong_formula_is_caught(browser: Browser, right: str, wrong: str) -> 
         ("const key = published ? j : `${j} for ${i}`", "const key = published ? `${j} for ${i}` : j"),
         ("share * (2 - share))", "share)"),
         ("draws[g] = share * (1 - share);", "draws[g] = share;"),
+        ("(g === 0 ? row :", "(g < 0 ? row :"),
+        ("kept * (row.kept ? row.kept[i] : 1)", "kept"),
         ("Math.max(...fits", "Math.min(...fits"),
     ],
 )
@@ -291,7 +300,7 @@ def test_a_wrong_workflow_is_caught(browser: Browser, right: str, wrong: str) ->
 
 
 def worst_fate(browser: Browser, module: str) -> float:
-    asked = named(np.random.default_rng(20260103), 12)
+    asked = named(np.random.default_rng(20260103), 12, kept=False)
     found = evaluate(
         browser, module, "x.map(([name, _, given]) => { const f = m.fate(name, given); return [f.limit, f.growth, f.logarithmic]; })", asked
     )
@@ -321,8 +330,8 @@ def test_what_the_ratio_does_in_the_end(browser: Browser) -> None:
 @pytest.mark.parametrize(
     ("right", "wrong"),
     [
-        ("4 / (k + 1) ** 2", "4 / (k + 2) ** 2"),
-        ("3 * BASEL - 2", "2 * BASEL - 1"),
+        ("/ (k + 1) ** 2", "/ (k + 2) ** 2"),
+        ("2 * BASEL - 7 / 4 + drawn", "BASEL - 3 / 4 + drawn"),
         ("collapsing(2, true)", "collapsing(1, true)"),
         ("(1 + lap)) / (1 - lap)", "(1 - lap)) / (1 + lap)"),
     ],
@@ -330,6 +339,61 @@ def test_what_the_ratio_does_in_the_end(browser: Browser) -> None:
 def test_a_wrong_limit_is_caught(browser: Browser, right: str, wrong: str) -> None:
     assert module().count(right) == 1
     assert worst_fate(browser, module().replace(right, wrong)) > 1e-3
+
+
+@cache
+def far_with_draws(each: int) -> list[tuple[str, dict[str, Any], float | None, float | None]]:
+    """Workflows with `kept`, and what derive says of them far out: the limit of the ratio, or its growth by generation."""
+    rng = np.random.default_rng(20260104)
+    found: list[tuple[str, dict[str, Any], float | None, float | None]] = []
+    for name in policies.SUBSAMPLED:
+        for number in range(each):
+            given = random_named(rng, name, kept=True)
+            if name == "fixed_real_share":
+                given["share"] = (0.0, 1.0, float(rng.uniform(0.1, 0.9)))[number % 3]
+            ratio = collapse.derive(plan_of(name, 800, given)).ratio
+            if name in ("discard", "window") or given.get("share") == 0:
+                found.append((name, given, None, float(ratio[-1] - ratio[399]) / 400))
+                continue
+            # the pools approach their limit in powers of 1 / rows, which a polynomial through four points continues; the others are there
+            g = np.array([100, 200, 400, 800])
+            found.append((name, given, float(np.polyfit(1 / (g - 1 + 1 / given.get("size", 1)), ratio[g - 1], 3)[-1]), None))
+    return found
+
+
+def worst_fate_with_draws(browser: Browser, module: str) -> float:
+    cases = far_with_draws(6)
+    expression = "x.map(([name, given]) => { const f = m.fate(name, given); return [f.limit, f.growth, f.logarithmic]; })"
+    answers = evaluate(browser, module, expression, [case[:2] for case in cases])
+    worst = 0.0
+    for (_, _, level, rate), (limit, growth, logarithmic) in zip(cases, answers, strict=True):
+        assert not logarithmic
+        assert (limit == np.inf) == (level is None)
+        assert (growth == 0) == (rate is None)
+        worst = max(worst, relative(growth, rate) if level is None else relative(limit, level))
+    return worst
+
+
+def test_what_the_ratio_does_in_the_end_where_rows_are_drawn(browser: Browser) -> None:
+    assert worst_fate_with_draws(browser, module()) < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("collapsing(1 / (size * kept))", "collapsing(1 / size)"),
+        ("(extraOfDraws(kept) / size)", "extraOfDraws(kept)"),
+        ("trigamma(2 + 1 / size))", "trigamma(1 + 1 / size))"),
+        ("(BASEL - 1 / 4) / kept", "(BASEL - 1 / 4)"),
+        ("(BASEL + 1 / 4 + drawn) / 2", "2 * BASEL - 7 / 4 + drawn"),
+        ("extraOfDraws(kept) / k)", "extraOfDraws(kept))"),
+        ("(share ** 2 + (1 - share) ** 2)", "(1 - share) ** 2"),
+        ("collapsing(1 / kept)", "collapsing(1)"),
+    ],
+)
+def test_a_wrong_limit_where_rows_are_drawn_is_caught(browser: Browser, right: str, wrong: str) -> None:
+    assert module().count(right) == 1
+    assert worst_fate_with_draws(browser, module().replace(right, wrong)) > 1e-3
 
 
 def test_families_are_those_of_the_figures(browser: Browser) -> None:
@@ -443,6 +507,17 @@ def test_keyboard_mouse_and_buttons_move_everything(browser: Browser, tmp_path: 
     follows(workflow="subsample", replace=True)
     page.keyboard.press("Space")
     page.keyboard.press("Tab")
+    kept = first.get_by_label("Share kept", exact=True)
+    expect(kept).to_be_focused()
+    page.keyboard.press("Home")
+    follows(workflow="subsample", kept=0.01)
+    kept.fill("0.29")
+    follows(workflow="subsample", kept=0.29)
+    expect(first.locator(".meaning")).to_contain_text("reads only 29\u00a0% of these rows")
+    page.keyboard.press("End")
+    follows(workflow="subsample")
+    expect(first.locator(".meaning")).not_to_contain_text("reads only")
+    page.keyboard.press("Tab")
     generations = first.get_by_label("Generations", exact=True)
     expect(generations).to_be_focused()
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
@@ -488,6 +563,11 @@ def test_keyboard_mouse_and_buttons_move_everything(browser: Browser, tmp_path: 
     first.get_by_label("Workflow", exact=True).select_option("augment")
     first.get_by_role("button", name="Rows of a batch, in n: more").click()
     follows(workflow="augment", generations=counts[2], size=2.0)
+    kept.fill("0.5")
+    follows(workflow="augment", generations=counts[2], size=2.0, kept=0.5)
+    for name, there in [*((name, True) for name in policies.SUBSAMPLED), ("mixture", False), ("reservoir", False), ("star", False)]:
+        first.get_by_label("Workflow", exact=True).select_option(name)
+        expect(kept).to_be_visible(visible=there)
 
     # the outcome is told to those who hear it, once the controls stand still
     expect(first.get_by_role("status")).to_have_text(first.locator(".summary").inner_text(), timeout=3000)
@@ -666,6 +746,7 @@ def test_sources_can_stand_inside_a_page() -> None:
         ("workflow", {"generations": 10.5}, "whole number"),
         ("workflow", {"generations": True}, "whole number"),
         ("workflow", {"replace": 1}, "replace must be True or False; it is 1"),
+        ("workflow", {"kept": 0}, "kept must be a number from 0.01 to 1, as the slider; it is 0"),
         ("dial", {"share": 1.01}, "share must be a number from 0 to 1, as the slider; it is 1.01"),
         ("dial", {"share": float("nan")}, "it is nan"),
         ("dial", {"share": "all"}, "it is 'all'"),
@@ -707,6 +788,21 @@ def test_live_widget_follows(monkeypatch: pytest.MonkeyPatch) -> None:
     assert view.k == 1
     with pytest.raises(AttributeError, match="has no 'plans'"):
         _ = view.plans
+
+
+@pytest.mark.usefixtures("static")
+def test_what_kept_stands_for() -> None:
+    for name in policies.SUBSAMPLED:
+        whole, half = (widgets.explorer(workflow=name, kept=kept, generations=6).plan for kept in (1.0, 0.5))
+        assert whole.recipe is not None  # the named workflow itself
+        assert half.name == f"{whole.name}, 50 % kept"
+        np.testing.assert_array_equal(half.weight, whole.weight)
+        read = whole.weight > 0
+        np.testing.assert_array_equal(half.kept[0], whole.kept[0])
+        np.testing.assert_array_equal(half.kept[1:][read[1:]], 0.5 * whole.kept[1:][read[1:]])
+    # by hand: each generation of discard reads half a batch, so its noise is 1 / 0.5
+    assert widgets.explorer(workflow="discard", kept=0.5, generations=5).risk.ratio.tolist() == [1, 3, 5, 7, 9]
+    assert widgets.explorer(workflow="ring", kept=0.5).plan.name == widgets.explorer(workflow="ring").plan.name
 
 
 @pytest.mark.usefixtures("static")

@@ -181,7 +181,13 @@ export const WORKFLOWS = {
   reservoir: (G, { turnover }) => ({ turnover: upTo(G).map((g) => (g === 0 ? 1 : turnover === 0 ? 1 / (g + 1) : turnover)) }),
 };
 
-export const workflow = (name, generations, parameters) => WORKFLOWS[name](generations, parameters);
+// With `kept` below 1 every fit but the first, the reference, reads that share of the rows that the workflow calls for.
+export function workflow(name, generations, { kept = 1, ...parameters }) {
+  const all = WORKFLOWS[name](generations, parameters);
+  if (kept === 1) return all;
+  const rows = all.rows.map((row, g) => (g === 0 ? row : { ...row, kept: Float64Array.from(row.batch, (_, i) => kept * (row.kept ? row.kept[i] : 1)) }));
+  return { ...all, rows };
+}
 
 // The trigamma function: the sum of 1 / (x + j)^2 over j = 0, 1, 2, ...
 export function trigamma(x) {
@@ -194,13 +200,27 @@ export function trigamma(x) {
 const bounded = (limit) => ({ limit, growth: 0, logarithmic: false });
 const collapsing = (growth, logarithmic = false) => ({ limit: Infinity, growth, logarithmic });
 
+// Where only the share `kept` of the rows is read, every fit draws anew: that adds `extraOfDraws` times what it reads, the sum of
+// weight^2 / size over its batches, and is passed on like the noise of the batch drawn from that fit.
+const extraOfDraws = (kept) => 1 / kept - 1;
+
 const FATES = {
-  discard: ({ size = 1 }) => collapsing(1 / size),
-  augment: ({ size = 1 }) => bounded(1 + trigamma(1 + 1 / size) / size),
-  subsample: ({ replace }) => bounded(replace ? BASEL : 3 * BASEL - 2),
+  discard: ({ size = 1, kept = 1 }) => collapsing(1 / (size * kept)),
+  // a draw of variance extra / (1 + (h - 1) size) in fit h reaches all later fits through batch h + 1, whose weight there was
+  // size / (1 + h size); over h > 1 that adds up in partial fractions, 1 / (y (y + 1)^2) = 1 / y - 1 / (y + 1) - 1 / (y + 1)^2
+  augment: ({ size = 1, kept = 1 }) =>
+    bounded(1 + trigamma(1 + 1 / size) / size + (extraOfDraws(kept) / size) * (size / (1 + size) - trigamma(2 + 1 / size))),
+  // fit h > 1 draws with variance 1 / kept - 1 / h, of which 1 / (h + 1)^2 stays; with replacement 1 / kept, and fit 1 draws too
+  subsample: ({ replace, kept = 1 }) => {
+    const drawn = (BASEL - 1 / 4) / kept;
+    return bounded(replace ? (BASEL + 1 / 4 + drawn) / 2 : 2 * BASEL - 7 / 4 + drawn);
+  },
   bootstrap: () => collapsing(1),
-  window: ({ k }) => collapsing(4 / (k + 1) ** 2),
-  fixed_real_share: ({ share }) => (share === 0 ? collapsing(1) : bounded(1 / (share * (2 - share)))),
+  // what a fit adds is spread over the mean age of what it reads, (k + 1) / 2
+  window: ({ k, kept = 1 }) => collapsing((4 * (1 + extraOfDraws(kept) / k)) / (k + 1) ** 2),
+  // the distance from the real data's estimate is an autoregression with coefficient 1 - share
+  fixed_real_share: ({ share, kept = 1 }) =>
+    share === 0 ? collapsing(1 / kept) : bounded((1 + extraOfDraws(kept) * (share ** 2 + (1 - share) ** 2)) / (share * (2 - share))),
   real_and_window: ({ k }) => bounded((2 * (k + 1)) / (k + 2)),
   real_and_average: ({ share }) => bounded(share === 0 ? 1 + BASEL : 1),
   fresh_real: ({ share, kappa = 1 }) =>

@@ -81,7 +81,8 @@ const MEANINGS = {
       ? "Each generation trains on a memory of as many rows as were real: a fair sample of all rows so far, kept from fit to fit."
       : `Each generation trains on a memory of as many rows as were real; each new batch replaces ${percent(turnover)} of it.`,
 };
-const meaningOf = (name, parameters) => MEANINGS[name](parameters);
+const fewer = ({ kept = 1 }) => (kept === 1 ? "" : ` From generation 2 on a fit reads only ${percent(kept)} of these rows, drawn anew.`);
+const meaningOf = (name, parameters) => MEANINGS[name](parameters) + fewer(parameters);
 const called = (name) => name.replaceAll("_", " ");
 
 // What happens after the last generation shown.
@@ -221,7 +222,7 @@ function markLevel(svg, frame, label, value, text) {
 
 // The axes end at round numbers, so that a curve moves in its frame and not the frame with the curve.
 const LAST_GENERATIONS = [10, 20, 50, 100];
-const HIGHEST_RATIOS = [1, 10, 100, 1000].flatMap((power) => [1.8, 2.5, 4, 6, 10].map((top) => top * power));
+const HIGHEST_RATIOS = [1, 10, 100, 1000, 10000, 100000].flatMap((power) => [1.8, 2.5, 4, 6, 10].map((top) => top * power));
 
 // Pictures are lower on a telephone: controls, picture and outcome are then seen together.
 const heightFor = (width) => (width < 560 ? 210 : 270);
