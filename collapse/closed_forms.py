@@ -290,7 +290,7 @@ class _Evaluator:
         """Empty where the upper end is below the lower one."""
         term, (k, low, high) = e.args
         ends, low = self.index(high, at), int(self(low, at))
-        terms = self.whole(range(low, int(np.max(ends)) + 1))
+        terms = self.whole(range(low, int(np.max(ends, initial=low - 1)) + 1))
         if (term.free_symbols - {k}) & at.keys():
             total: Any = self.whole([0])[0]
             for i in terms:

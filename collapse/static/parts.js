@@ -233,7 +233,7 @@ function drawRatio(svg, width, height, name, values, at = values.length) {
   const [lowest, highest] = [values.reduce((a, b) => Math.min(a, b)), values.reduce((a, b) => Math.max(a, b))];
   const x = { from: 1, to: LAST_GENERATIONS.find((value) => value >= values.length), title: "generation", most: width < 400 ? 5 : 10 };
   const y = { from: lowest < 0.999 ? 0 : 1, to: HIGHEST_RATIOS.find((value) => value >= 1.05 * highest), title: "risk ratio" };
-  const frame = axes(svg, width, height, x, y);
+  const frame = axes(svg, width, height, x, y, y.to >= 1e4 ? { left: 64 } : {});
   const points = Array.from(values, (value, i) => [i + 1, value]);
   const label = labels(svg, frame);
   const nameLevel = markLevel(svg, frame, label, BASEL, "π²/6 = 1.6449");

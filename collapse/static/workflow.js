@@ -7,7 +7,7 @@ function drawOrigins(svg, width, height, { real, synthetic, draws }) {
   const G = total.length;
   const x = { from: 0.5, to: G + 0.5, title: "batch of generation", at: ticks(1, G, width < 300 ? 3 : 5) };
   const y = { from: 0, to: [0.1, 0.2, 0.5, 1, 2, 5].find((top) => top >= highest * 0.999) ?? highest, title: "its part of the ratio", say: (v) => plain(v, 3), most: 4 };
-  const frame = axes(svg, width, height, x, y, { left: 40 });
+  const frame = axes(svg, width, height, x, y, { left: y.to >= 1000 ? 50 : 40 });
   const wide = (frame.right - frame.left) / G;
   total.forEach((_, g) => {
     let from = 0;

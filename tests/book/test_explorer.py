@@ -145,6 +145,25 @@ def test_answers_in_the_page(site, address, browser, page, width, theme, over):
     context.close()
 
 
+def test_the_share_kept_moves_in_the_page(address, browser):
+    tab = browser.new_page()
+    tab.goto(f"{address}/book/origin.html")
+    view, kind = tab.locator("#explorer-workflow .collapse-explorer"), widgets.EXPLORERS["workflow"]
+    whole = assert_right(view, kind)["ratio"]
+    kept = view.get_by_label("Share kept", exact=True)
+    kept.fill("0.5")
+    assert assert_right(view, kind)["ratio"] > 1.4 * whole
+    kept.focus()
+    tab.keyboard.press("End")
+    assert assert_right(view, kind)["ratio"] == pytest.approx(whole, rel=1e-12)
+    # not every workflow has this handle; where there is none, its position is without effect
+    kept.fill("0.5")
+    view.get_by_label("Workflow", exact=True).select_option("mixture")
+    kept.wait_for(state="hidden")
+    assert_right(view, kind)
+    tab.close()
+
+
 def test_a_link_opens_a_view(address, browser):
     tab = browser.new_page()
     state = {"workflow": "window", "k": 7, "generation": 23}
