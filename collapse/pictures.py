@@ -155,8 +155,8 @@ def curves(table: Matrix) -> dict[str, Any]:
     Returns
     -------
     dict
-        For `collapse.widgets.explorer("morph", data=...)`: curves, to four digits; families, those of which an exact curve is known at
-        every n; rows, the n at which it is drawn.
+        What the explorer takes as its data: curves, to four digits; families, those of which an exact curve is known at every n; rows, the
+        n at which it is drawn.
 
     Raises
     ------

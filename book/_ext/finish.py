@@ -24,6 +24,11 @@ FRAME = (
     (re.compile(r'<(i|span) class="((?:[\w-]+ )?fa[\w-]* )'), r'<\1 aria-hidden="true" class="\2'),
     # the list whose entries follow the scrolling; by a name that is not there the script takes all links of the page, and fails at some
     (re.compile(r'data-bs-target="\.bd-toc-nav"'), 'data-bs-target="#pst-page-toc-nav"'),
+    # the reader's theme before the first picture is fetched: else in the dark those of the light come too
+    (
+        re.compile(r'localStorage\.getItem\("theme"\) \|\| "auto"'),
+        'localStorage.getItem("theme") || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")',
+    ),
     # a landmark, so that the title in it is in one
     (re.compile(r'(<div id="pst-primary-sidebar")'), r'\1 role="navigation" aria-label="Book"'),
     # a name that agrees with what is written on the button

@@ -90,7 +90,7 @@ def test_a_chapter_runs_where_binder_opens_it(site, lab, browser):
     expect(tab.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=60_000)
     tab.get_by_role("menuitem", name="Run", exact=True).click()
     tab.get_by_text("Run All Cells", exact=True).click()
-    slider = notebook.locator(".collapse-explorer input[type=range]").first
+    slider = notebook.locator(".collapse-explorer input[type=range]:visible").first
     slider.wait_for(timeout=180_000)
     expect(tab.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=180_000)  # cells that still run move the page
     figure = notebook.locator(".collapse-explorer svg").first
