@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from sklearn.datasets import load_diabetes
 
 from collapse import Plan, datasets, derive, simulate, workflows
@@ -20,22 +19,8 @@ from collapse.datasets import with_intercept
 from collapse.law import Classes, law_of, misspecified
 from collapse.models import LogisticRegression, MultinomialRegression, PoissonRegression, ProbitRegression
 from collapse.models.glm import log_loss
+from tests.chapters.observed import Array, observed, split
 from tests.statistics import assert_agree
-
-Array = NDArray[np.float64]
-
-
-@cache
-def split(name: str) -> tuple[Array, Array, Array, Array]:
-    table = getattr(datasets, name)()
-    table = table.scaled() if name == "heart" else table
-    X, y, X_test, y_test = table.split()
-    return with_intercept(X), y, with_intercept(X_test), y_test
-
-
-def observed(name: str, copies: int = 1, *, test: bool = True) -> LogisticRegression:
-    X, y, X_test, y_test = split(name)
-    return LogisticRegression(np.tile(X, (copies, 1)), y=np.tile(y, copies), test=(X_test, y_test) if test else None)
 
 
 def constant(X: Array, y: Array, X_loss: Array, y_loss: Array) -> float:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy.optimize import linprog
 from scipy.stats import chi2
 
@@ -19,22 +18,8 @@ from collapse import datasets, derive, simulate, workflows
 from collapse.datasets import with_intercept
 from collapse.models import FirthLogisticRegression, LinearResponse, LogisticRegression, RidgeLogisticRegression
 from collapse.models.glm import probability
+from tests.chapters.observed import Array, observed, split
 from tests.statistics import assert_agree
-
-Array = NDArray[np.float64]
-
-
-@cache
-def split(name: str) -> tuple[Array, Array, Array, Array]:
-    table = getattr(datasets, name)()
-    table = table.scaled() if name == "heart" else table
-    X, y, X_test, y_test = table.split()
-    return with_intercept(X), y, with_intercept(X_test), y_test
-
-
-def observed(name: str, copies: int = 1, *, test: bool = True) -> LogisticRegression:
-    X, y, X_test, y_test = split(name)
-    return LogisticRegression(np.tile(X, (copies, 1)), y=np.tile(y, copies), test=(X_test, y_test) if test else None)
 
 
 def programme(X: Array, y: Array) -> bool:

@@ -5,34 +5,17 @@ Data, split and published runs are fixed numbers and so are the seeds: what hold
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.stats import chi2
 from sklearn import linear_model
 
 from collapse import datasets, derive, simulate, workflows
-from collapse.datasets import with_intercept
 from collapse.models import LogisticRegression
-
-Array = NDArray[np.float64]
-
-
-@cache
-def split(name: str) -> tuple[Array, Array, Array, Array]:
-    table = getattr(datasets, name)()
-    table = table.scaled() if name == "heart" else table
-    X, y, X_test, y_test = table.split()
-    return with_intercept(X), y, with_intercept(X_test), y_test
-
-
-def observed(name: str, copies: int = 1, *, test: bool = True) -> LogisticRegression:
-    X, y, X_test, y_test = split(name)
-    return LogisticRegression(np.tile(X, (copies, 1)), y=np.tile(y, copies), test=(X_test, y_test) if test else None)
+from tests.chapters.observed import Array, observed, split
 
 
 @pytest.mark.parametrize(("name", "loss"), [("titanic", 0.4630763), ("diabetes", 0.4284598), ("heart", 0.5193270)])
