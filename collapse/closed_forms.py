@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapse import workflows
-from collapse.plan import Plan, whole
+from collapse.checks import whole
+from collapse.plan import Plan
 from collapse.reservoir import Reservoir
 
 Parts = dict[str, Any]

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from collapse.checks import whole
 from collapse.derivation import derive
-from collapse.plan import Array, Plan, whole
+from collapse.plan import Array, Plan
 from collapse.plot import plot_front
 from collapse.reservoir import Reservoir
 

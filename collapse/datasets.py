@@ -15,8 +15,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from collapse.checks import whole
 from collapse.models import MultinomialRegression
-from collapse.plan import whole
 
 Array = NDArray[np.float64]
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.plan import TOLERANCE, Array, Plan, whole
+from collapse.checks import whole
+from collapse.plan import TOLERANCE, Array, Plan
 from collapse.reservoir import Reservoir
 from collapse.risk import Risk
 

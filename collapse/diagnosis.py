@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapse import workflows
+from collapse.checks import whole
 from collapse.closed_forms import ClosedForm, closed_form
 from collapse.derivation import derive
-from collapse.plan import Array, Plan, whole
+from collapse.plan import Array, Plan
 from collapse.reservoir import Reservoir
 
 AGREEMENT = 1e-9

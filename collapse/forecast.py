@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapse import models, plot, report, workflows
+from collapse.checks import check_number, whole
 from collapse.comparison import compare
 from collapse.derivation import derive
 from collapse.law import STEPS, Classes, Counts, Family, Law, Normal, law_of, newton
-from collapse.plan import Plan, check_number, whole
+from collapse.plan import Plan
 from collapse.reservoir import Reservoir
 from collapse.risk import Risk, versions
 from collapse.simulation import simulate

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.plan import Plan, check_number
+from collapse.checks import check_number
+from collapse.plan import Plan
 
 Array = NDArray[np.float64]
 

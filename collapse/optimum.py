@@ -8,8 +8,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from collapse.checks import check_number
 from collapse.derivation import derive
-from collapse.plan import Array, Plan, Scalar, check_number
+from collapse.plan import Array, Plan, Scalar
 
 Origin = Literal["known", "round", "unknown"]
 

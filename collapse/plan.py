@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from collapse.checks import whole
+
 Array = NDArray[np.float64]
 Scalar = float | Fraction
 
@@ -562,36 +564,8 @@ class Plan:
         return _print(self)
 
 
-def whole(value: object, name: str, meaning: str) -> int:
-    """Return `value` if it is a whole number of at least 1.
-
-    Raises
-    ------
-    ValueError
-        Otherwise, naming the argument.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError(f"{name} ({meaning}) must be a whole number, at least 1; it is {value!r}.")
-    return int(value)
-
-
 def _zeros(exact: bool, *shape: int) -> NDArray[Any]:
     return np.full(shape, Fraction(0), object) if exact else np.zeros(shape)
-
-
-def check_number(value: object, name: str, low: float = -np.inf, high: float = np.inf) -> None:
-    """Raise a ValueError unless `value` is a real number strictly between `low` and `high`."""
-    known = isinstance(value, (float, Rational, np.floating, np.integer)) and not isinstance(value, bool)
-    if known and low < float(value) < high:  # type: ignore[arg-type]
-        return
-    between = (
-        f"between {low:g} and {high:g}, both excluded"
-        if np.isfinite(high)
-        else f"finite and greater than {low:g}"
-        if low > -np.inf
-        else "finite"
-    )
-    raise ValueError(f"{name} must be a number, {between}; it is {value!r}.")
 
 
 def _frozen(table: NDArray[Any]) -> NDArray[Any]:

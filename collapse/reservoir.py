@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.plan import Numbers, Recipe, whole
+from collapse.checks import whole
+from collapse.plan import Numbers, Recipe
 
 
 @dataclass(frozen=True, eq=False)

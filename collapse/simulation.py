@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from collapse.checks import whole
 from collapse.derivation import rows_of
 from collapse.models.base import Array, Model, WithStatistic
-from collapse.plan import Plan, whole
+from collapse.plan import Plan
 from collapse.reservoir import Reservoir
 from collapse.risk import Risk
 

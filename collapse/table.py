@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.plan import check_number
+from collapse.checks import check_number
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,9 +12,10 @@ from zlib import crc32
 import numpy as np
 
 from collapse import models, workflows
+from collapse.checks import whole
 from collapse.derivation import derive
 from collapse.models import Example, WithStatistic
-from collapse.plan import Array, Plan, whole
+from collapse.plan import Array, Plan
 from collapse.plot import plot_matrix
 from collapse.simulation import simulate
 

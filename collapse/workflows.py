@@ -13,7 +13,8 @@ from typing import Any, ParamSpec
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.plan import Entries, Numbers, Plan, Recipe, Recursion, Scalar, check_number, whole
+from collapse.checks import check_number, whole
+from collapse.plan import Entries, Numbers, Plan, Recipe, Recursion, Scalar
 from collapse.reservoir import Reservoir
 
 P = ParamSpec("P")

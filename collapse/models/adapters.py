@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from collapse.checks import check_number
 from collapse.models.base import Array, Model
 from collapse.models.design import rows_of_design
-from collapse.plan import check_number
 
 Loss = Callable[[Any, Array], float]
 

@@ -9,11 +9,11 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from collapse.checks import check_number, whole
 from collapse.models.base import Array, DrawsFromTruth, replicate
 from collapse.models.design import check_design, check_vector, example_design, rows_of_design, totals
 from collapse.models.newton import Likelihood, Logistic, LogLink, Multinomial, Probit, blocks, exponential, shares
 from collapse.models.registry import register
-from collapse.plan import check_number, whole
 
 LARGEST = 1e15
 """Largest mean of a count that is drawn: beyond it counts are no longer exact."""

@@ -9,9 +9,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike
 
+from collapse.checks import check_number, whole
 from collapse.models.base import Array, DrawsFromTruth, parts
 from collapse.models.registry import register
-from collapse.plan import Scalar, check_number, whole
+from collapse.plan import Scalar
 
 STEPS: Final = 200
 SHORTEST: Final = 1e-8

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from collapse.checks import check_number
 from collapse.models.base import Array, replicate
 from collapse.models.design import check_design, check_vector, example_design, rows_of_design, totals
 from collapse.models.registry import register
-from collapse.plan import check_number
 
 
 class LinearRegression:

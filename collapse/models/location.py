@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from collapse.checks import check_number
 from collapse.models.base import Array, DrawsFromTruth
 from collapse.models.registry import register
-from collapse.plan import check_number
 
 
 @dataclass(frozen=True)

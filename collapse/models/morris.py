@@ -9,9 +9,10 @@ from typing import Protocol
 
 import numpy as np
 
+from collapse.checks import check_number, whole
 from collapse.models.base import Array, DrawsFromTruth
 from collapse.models.registry import register
-from collapse.plan import Scalar, check_number, whole
+from collapse.plan import Scalar
 
 VALUES = 2**18
 """Variates to be held at once where rows are drawn for their mean alone."""

@@ -7,9 +7,10 @@ from functools import cached_property
 
 import numpy as np
 
+from collapse.checks import check_number
 from collapse.models.base import Array, DrawsFromTruth
 from collapse.models.registry import register
-from collapse.plan import Scalar, check_number
+from collapse.plan import Scalar
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from collapse.checks import check_number
 from collapse.models.base import Array
 from collapse.models.design import totals
 from collapse.models.glm import LogisticRegression
 from collapse.models.newton import Firth, Likelihood, Ridge
-from collapse.plan import check_number
 
 
 class _Penalised:

@@ -8,7 +8,7 @@ from functools import partial
 from inspect import signature
 from typing import Any
 
-from collapse.plan import check_number, whole
+from collapse.checks import check_number, whole
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from collapse.checks import check_number
 from collapse.models.base import Array, DrawsFromTruth
 from collapse.models.design import check_design, check_vector, example_design, rows_of_design
 from collapse.models.registry import register
-from collapse.plan import check_number
 
 ITERATIONS: Final = 500
 EXACT: Final = 1e-12

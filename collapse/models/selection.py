@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from collapse.checks import check_number, whole
 from collapse.models.base import Array, Model, replicate
 from collapse.models.morris import Gamma, MeanFamily, Normal
-from collapse.plan import Scalar, check_number, whole
+from collapse.plan import Scalar
 
 TRIES = 10_000
 """How often one row may be refused before the selection is given up."""

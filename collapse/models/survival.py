@@ -8,9 +8,10 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from collapse.checks import check_number
 from collapse.models.base import Array, parts, replicate
 from collapse.models.registry import register
-from collapse.plan import Scalar, check_number
+from collapse.plan import Scalar
 
 STEPS: Final = 200
 NEGLIGIBLE: Final = 1e-12

@@ -8,9 +8,9 @@ from typing import Protocol
 
 import numpy as np
 
+from collapse.checks import check_number
 from collapse.models.base import Array, DrawsFromTruth
 from collapse.models.registry import register
-from collapse.plan import check_number
 
 VALUES = 2**19
 """Rows to be held at once where they are drawn for their mean statistic alone."""

@@ -9,9 +9,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from collapse.checks import check_number
 from collapse.models.base import Array, DrawsFromTruth
 from collapse.models.registry import register
-from collapse.plan import Scalar, check_number
+from collapse.plan import Scalar
 
 
 class _Family(Protocol):
