@@ -9,7 +9,7 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: book test lab bench lock clean
+.PHONY: book test baselines lab bench lock clean
 
 # Executes what must be executed, builds the site, prints its address.
 book: $(ENVIRONMENT)
@@ -25,6 +25,10 @@ test: $(ENVIRONMENT)
 	$(BIN)/python -m pytest -n auto --dist loadfile --doctest-modules collapse tests --ignore tests/book
 	$(BIN)/python book/build.py
 	$(BIN)/python -m pytest -n auto --dist worksteal tests/book
+
+# Prints what moved in the numbers behind the figures, and makes them the ones that the tests compare with.
+baselines: book
+	$(BIN)/python -m collapse.publishing.baselines --accept
 
 # JupyterLab on the chapters, with settings of its own: there a click on a chapter opens the notebook and not its text.
 lab: export JUPYTER_CONFIG_DIR := $(CURDIR)/_build/jupyter

@@ -1,0 +1,251 @@
+"""Baselines: the numbers behind every figure, committed; what moved since, and by how many standard errors.
+
+`python -m collapse.publishing.baselines [FIGURES [BASELINES]]` prints what moved and ends with status 1 if anything did; with
+`--accept` the baselines become what the figures are now.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+import re
+import shutil
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+DEFAULT = 1e-9
+"""Relative difference up to which a number stands where it stood: other processors round otherwise."""
+FLOOR = 1e-12
+"""The same for numbers near zero, as a share of the largest in their column."""
+TOLERANCES = "tolerances.toml"
+ERROR = "standard error"
+ESTIMATES = re.compile(r"simulated|ratio( of means)?$|mean error|(test |log )?loss$|bootstrap|Poisson")
+"""How the names begin of columns that a column `standard error` without a name speaks of."""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """One column of a figure's numbers that is not what it was.
+
+    Attributes
+    ----------
+    figure, column : str
+        Label of the figure and name of the column; the column is empty where the whole table differs in shape.
+    rows : int
+        How many of its entries moved.
+    row : int
+        The line of the entry that moved most, counted from 1 below the header.
+    before, after : str
+        That entry, as written; for a table, what is said of its shape.
+    relative : float
+        Largest relative difference; NaN where the entry is text.
+    errors : float
+        The difference in standard errors of the difference, by the column of standard errors beside it; NaN where there is none.
+    """
+
+    figure: str
+    column: str
+    rows: int
+    row: int
+    before: str
+    after: str
+    relative: float = math.nan
+    errors: float = math.nan
+
+    def __str__(self) -> str:
+        if not self.column:
+            return f"{self.figure}: {self.before}; {self.after}"
+        where = f"{self.figure}, {self.column!r}: {self.rows} moved, most in row {self.row}: "
+        told = f"{self.before} is now {self.after}"
+        if not math.isnan(self.relative):
+            told += f" ({self.relative:+.2g} relative"
+            told += ")" if math.isnan(self.errors) else f", {self.errors:.1f} standard errors)"
+        return where + told
+
+
+def moved(figures: str | Path, baselines: str | Path) -> list[Moved]:
+    """Compare the CSV files of two folders, column by column.
+
+    Parameters
+    ----------
+    figures : path
+        Where figures were written just now (`collapse.figures.write`).
+    baselines : path
+        The committed CSV files, and ``tolerances.toml``: a table for each figure's label, in it for each column the relative
+        difference that is allowed (default 1e-9); ``inf`` for what differs from run to run.
+
+    Returns
+    -------
+    list of Moved
+        Empty where all numbers stand where they stood; a figure without a baseline, or a baseline without a figure, is listed too.
+
+    Raises
+    ------
+    FileNotFoundError
+        Where there is no such folder, or no CSV file in `figures`.
+    ValueError
+        Where the tolerances name a figure or a column that is not there.
+    """
+    now, then = _tables(figures), _tables(baselines)
+    if not now:
+        raise FileNotFoundError(f"there are no CSV files in {figures}; write the figures first, such as by make book.")
+    tolerances = _tolerances(Path(baselines), then)
+    found = []
+    for label in sorted(now.keys() | then.keys()):
+        if label not in then:
+            found.append(Moved(label, "", 0, 0, "there is no baseline", "accept the new figure"))
+        elif label not in now:
+            found.append(Moved(label, "", 0, 0, "there is a baseline", "and the figure is gone"))
+        else:
+            found += _compared(label, then[label], now[label], tolerances.get(label, {}))
+    return found
+
+
+def accept(figures: str | Path, baselines: str | Path) -> None:
+    """Make the numbers of `figures` the baselines; what has no figure any more is removed."""
+    target = Path(baselines)
+    target.mkdir(parents=True, exist_ok=True)
+    paths = sorted(Path(figures).glob("*.csv"))
+    if not paths:
+        raise FileNotFoundError(f"there are no CSV files in {figures}; write the figures first, such as by make book.")
+    for old in target.glob("*.csv"):
+        old.unlink()
+    for path in paths:
+        shutil.copyfile(path, target / path.name)
+
+
+Table = dict[str, list[str]]
+
+
+def _tables(folder: str | Path) -> dict[str, Table]:
+    if not Path(folder).is_dir():
+        raise FileNotFoundError(f"there is no folder {folder}.")
+    return {path.stem: _table(path) for path in sorted(Path(folder).glob("*.csv"))}
+
+
+def _table(path: Path) -> Table:
+    with path.open(newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    return {name: [row[j] for row in rows] for j, name in enumerate(header)}
+
+
+def _tolerances(folder: Path, then: Mapping[str, Table]) -> dict[str, dict[str, float]]:
+    path = folder / TOLERANCES
+    known = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    for label, columns in known.items():
+        if label not in then:
+            raise ValueError(f"{path} names the figure {label!r}, which has no baseline; correct or remove it.")
+        for column, tolerance in columns.items():
+            if column not in then[label]:
+                raise ValueError(f"{path} names the column {column!r} of {label!r}; it has {', '.join(then[label])}.")
+            if not isinstance(tolerance, (int, float)) or not tolerance >= 0:
+                raise ValueError(f"{path}: a tolerance is a number, at least 0; that of {column!r} of {label!r} is {tolerance!r}.")
+    return known
+
+
+def _compared(label: str, then: Table, now: Table, tolerances: Mapping[str, float]) -> Iterator[Moved]:
+    if list(then) != list(now):
+        gone, new = ([c for c in a if c not in b] for a, b in ((then, now), (now, then)))
+        yield Moved(label, "", 0, 0, f"columns gone: {', '.join(gone) or 'none'}", f"new: {', '.join(new) or 'none, in another order'}")
+    for column in then:
+        if column not in now:
+            continue
+        before, after = then[column], now[column]
+        if len(before) != len(after):
+            yield Moved(label, "", 0, 0, f"{len(before)} rows are now {len(after)}", "compare no further")
+            return
+        spread = _errors(column, then, now)
+        yield from _column(label, column, before, after, spread, tolerances.get(column, DEFAULT))
+
+
+def _column(
+    label: str, column: str, before: Sequence[str], after: Sequence[str], spread: Sequence[float], tolerance: float
+) -> Iterator[Moved]:
+    numbers = [abs(_number(text)) for text in (*before, *after)]
+    top = max(filter(math.isfinite, numbers), default=0.0)
+    worst, rows = (-1.0, 0), 0
+    for row, (old, new) in enumerate(zip(before, after, strict=True)):
+        if old == new or math.isinf(tolerance):
+            continue
+        a, b = _number(old), _number(new)
+        off = abs(b - a) if math.isfinite(a) and math.isfinite(b) else math.inf
+        allowed = tolerance * max(abs(a), abs(b)) + FLOOR * top if tolerance else 0.0
+        if math.isinf(off) or off > allowed:
+            rows += 1
+            worst = max(worst, (off, row))
+    if rows:
+        row = worst[1]
+        a, b = _number(before[row]), _number(after[row])
+        relative = (b - a) / abs(a) if a and math.isfinite(a) and math.isfinite(b) else math.nan
+        errors = abs(b - a) / spread[row] if spread and spread[row] > 0 else math.nan
+        yield Moved(label, column, rows, row + 1, before[row], after[row], relative, errors)
+
+
+def _errors(column: str, then: Table, now: Table) -> list[float]:
+    """Standard error of the difference of the two tables' entries of a column; empty where no column tells it."""
+    beside = error_column(column, list(then))
+    if beside is None or beside not in now:
+        return []
+    pairs = zip(then[beside], now[beside], strict=False)
+    return [math.hypot(*(value if math.isfinite(value) else 0.0 for value in map(_number, pair))) for pair in pairs]
+
+
+def error_column(column: str, columns: Sequence[str]) -> str | None:
+    """Name of the column of standard errors that belongs to `column`, by how the book names them; None where there is none.
+
+    Examples
+    --------
+    >>> error_column("augment simulated", ["augment simulated", "augment standard error"])
+    'augment standard error'
+    >>> error_column("ratio", ["workflow", "ratio", "stderr"])
+    'stderr'
+    """
+    if ERROR in column or column == "stderr":
+        return None
+    stem = column.removesuffix("simulated").removesuffix("Poisson").strip(" ,")
+    for name in (
+        f"{ERROR} of {column.removeprefix('simulated ')}",
+        f"{ERROR} of the {column.removeprefix('simulated ').split()[0]}",
+        *(f"{part}{joint}{ERROR}" for part in (column, stem) if part for joint in (" ", ", ")),
+    ):
+        if name in columns:
+            return name
+    sole = next((name for name in (ERROR, "stderr") if name in columns), None)
+    return sole if ESTIMATES.match(column) else None
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print what moved; the exit status is 1 if anything did, 2 if the folders cannot be compared."""
+    parser = argparse.ArgumentParser(description="What moved in the numbers behind the figures.")
+    parser.add_argument("figures", nargs="?", default="_build/figures")
+    parser.add_argument("baselines", nargs="?", default="book/baselines")
+    parser.add_argument("--accept", action="store_true", help="make what moved the baselines")
+    options = parser.parse_args(arguments)
+    try:
+        if options.accept:
+            Path(options.baselines).mkdir(parents=True, exist_ok=True)
+        found = moved(options.figures, options.baselines)
+        for entry in found:
+            print(entry)
+        if options.accept:
+            accept(options.figures, options.baselines)
+    except (FileNotFoundError, ValueError) as error:
+        print(f"baselines: {error}", file=sys.stderr)
+        return 2
+    print(f"{len(found)} differences in {len(_tables(options.figures))} figures{', accepted' if options.accept else ''}.")
+    return int(bool(found) and not options.accept)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
