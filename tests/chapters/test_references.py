@@ -1,4 +1,4 @@
-"""Credit: what the book cites, where each reference can be found, and what its claims of novelty rest on."""
+"""Credit: what the book cites, where that can be found, and what claims of novelty rest on."""
 
 import re
 from collections import Counter
@@ -29,8 +29,8 @@ WITHOUT = ("No DOI. ", "DOI not checked. ")  # why a classic may lack an address
 
 # a sentence that claims to be first
 NOVEL = re.compile(
-    r"as far as we know|we know of no|to our knowledge|\bnovel\b|(?:is|are|result|formulas?) new(?: here)?[ .,;:)]"
-    r"(?!in every)",
+    r"as far as we know|we know of no|to our knowledge|\bnovel\b"
+    r"|(?:is|are|result|formulas?) new(?: here)?[ .,;:)](?!in every)",
     re.IGNORECASE,
 )
 SEARCHED = re.compile(r"\{ref\}`what was searched <(search-[a-z]+)>`")
