@@ -1,7 +1,7 @@
 """Every sentence of a chapter that has a number or a bound is held by a test, or says why not.
 
 What counts. Of a chapter's prose (code cells, displays, proofs and the options of directives left
-out) every sentence counts that has
+out, headings and questions too) every sentence counts that has
 - a number typed in the text, in digits or as half, twice, double ...; glued numbers are computed,
   and the number of a fit, a batch or an exercise is its name;
 - maths that is a constant, or has a decimal fraction or an inequality in it;
@@ -96,8 +96,11 @@ def parser():
 
 def blocks(text, result=None):
     """Paragraphs of MyST source, each with the label of the result that it belongs to."""
+    heading = False
     for token in parser().parse(text):
-        if token.type == "inline":
+        if token.type in ("heading_open", "heading_close"):
+            heading = token.type == "heading_open"
+        elif token.type == "inline" and not heading:
             yield result, token.content
         elif token.type in ("fence", "colon_fence"):
             kind = DIRECTIVE.match(token.info.strip())
@@ -115,7 +118,9 @@ def is_constant(maths):
 
 
 def counts(sentence):
-    """Whether a sentence has a number or a bound."""
+    """Whether a sentence has a number or a bound; a question asserts nothing."""
+    if sentence.rstrip(" *)").endswith("?"):
+        return False
     text = NAMES.sub("", ROLES.sub("", sentence))
     maths = MATHS.findall(text)
     if any(is_constant(piece) or CLAIM.search(piece) for piece in maths):
@@ -238,6 +243,7 @@ def test_a_result_needs_a_test():
         ("See {prf:ref}`thm-2` and [there](page-3.html).", False),
         ("It holds for every $n$.", True),
         ("Rows are drawn anew.", False),
+        ("Is it ever below 2?", False),
     ],
 )
 def test_what_counts(sentence, expected):
@@ -248,7 +254,7 @@ PAGE = """---
 kernelspec: 3
 ---
 
-# A page
+# A page in 4 parts
 
 One sentence says 5. Another says nothing, and `code 6` neither.
 

@@ -148,3 +148,13 @@ def test_accuracy_of_published_runs_lies_in_the_band() -> None:
             right = ((fits[:, g - 1] @ X_test.T > 0) == (y_test == 1)).mean(axis=1)
             low, high = np.quantile(right, (0.002, 0.998))
             assert low <= run[g - 1] <= high
+
+
+def test_the_numbers_of_exercises_two_and_three() -> None:
+    X, *_ = split("diabetes")
+    assert X.shape == (309, 11)
+    assert (5 - 1) * 11 / (2 * 309) == pytest.approx(0.071, abs=5e-4)
+    window = derive(workflows.window(200, 5)).ratio
+    assert window[-1] - window[-2] == pytest.approx(4 / 36, rel=1e-3)
+    share = derive(workflows.fixed_real_share(200, 0.1)).ratio
+    assert share[-1] == pytest.approx(5.26, abs=0.005)
