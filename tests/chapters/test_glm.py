@@ -129,3 +129,9 @@ def test_self_concordance(curvature):
     for step in (0.01, 0.5, 3.0):
         factor = curvature(margins + step) / curvature(margins)
         assert np.all(abs(np.log(factor)) <= step * (1 + 1e-9))
+
+
+@pytest.mark.parametrize("size", [0.5, 2, 50])
+def test_the_limit_risk_of_the_negative_binomial_is_that_of_any_size(size):
+    model = NegativeBinomialRegression(design(60, 3), [1, 0.4, -0.3], size=size)
+    assert model.limit_risk == pytest.approx(3 / 2, rel=1e-9)

@@ -152,7 +152,7 @@ def promises(chapter):
 
 
 @functools.cache
-def tests_of(file):
+def functions_of(file):
     """Names of the test functions of a file, those in classes as Class::test."""
     names = set()
     for node in ast.parse((TESTS / file).read_text(encoding="utf-8")).body:
@@ -216,7 +216,7 @@ def test_every_entry_names_tests_that_exist_or_a_reason(chapter):
         for name in named(entry):
             file, _, function = name.partition("::")
             assert (TESTS / file).is_file(), f"no file tests/{file}"
-            assert function in tests_of(file), f"tests/{file} has no {function}"
+            assert function in functions_of(file), f"tests/{file} has no {function}"
 
 
 def test_a_result_needs_a_test():
