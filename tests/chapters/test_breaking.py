@@ -211,3 +211,33 @@ def test_separation_ends_every_chain_of_discard_and_none_of_augment() -> None:
     lost = simulate(workflows.augment(20), model=models.LogisticRegression(X, np.array([0.0, 0.5])), replications=R, rng=8).failed
     assert 0 < lost[0] < 1
     assert np.all(lost == lost[0])
+
+
+@dataclass(frozen=True)
+class ShiftedExponential:
+    """Exercises 1 and 2: the minimum, less a / n."""
+
+    correction: float
+    truth = np.array([0.0])
+
+    def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        return theta + rng.standard_exponential((len(theta), rows))
+
+    def draw_real(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
+        return rng.standard_exponential((replications, rows))
+
+    def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
+        return np.asarray(rows.min(axis=1, keepdims=True) - self.correction / rows.shape[1])
+
+    def risk(self, theta: Array) -> Array:
+        return np.asarray(theta[:, 0] ** 2)
+
+
+@pytest.mark.parametrize("a", [0.0, 0.5, 1.0, 2.0])
+def test_a_moving_start_exercise(a: float) -> None:
+    """At five rows: g(g + 1)/2 without a correction, least with a = 1."""
+    n, g = 5, np.arange(1, 9)
+    expected = (g + g**2 * (a - 1) ** 2) / (1 + (a - 1) ** 2)
+    risk = simulate(workflows.discard(8), model=ShiftedExponential(a), n=n, replications=40_000, rng=9)
+    assert_agree(risk.ratio, risk.stderr, expected, detects=0.2)
+    assert np.all(expected >= g)

@@ -151,3 +151,43 @@ def test_median(law):
     pooled = simulate(augment(2), model=model, n=n, replications=120_000, rng=11)
     assert_agree(pooled.ratio[1], pooled.stderr[1], 1.25 - 1 / sqrt(2 * pi * n), detects=0.03, allowance=0.5 / n / 1.25)
     assert 1.25 - pooled.ratio[1] > 4.75 * pooled.stderr[1]
+
+
+def test_the_secant_alone_is_never_without_noise_and_yet_feeds_itself():
+    functions = {type(model): model.variance_function for model, _, _ in FAMILIES[:8]}
+    both = [family for family, (v0, _, v2) in functions.items() if v0 > 0 and v2 > 0]
+    assert both == [models.HyperbolicSecant]
+
+
+@pytest.mark.parametrize("workflow", [discard, augment])
+def test_one_row_exercise(workflow):
+    p = Fraction(1, 3)
+    risk = derive(workflow(9), model=models.Bernoulli(p), n=1, exact=True).risk
+    assert risk.tolist() == [p * (1 - p)] * 9
+
+
+def test_half_of_the_variance_exercise():
+    n, V = 1000, 0.25
+    kept = 1 - derive(discard(n), model=models.Bernoulli(0.5), n=n).risk / V
+    assert 1 + np.argmax(kept <= 0.5) == pytest.approx(0.69 * n, rel=0.01)
+
+
+@pytest.mark.parametrize(("n", "within"), [(49, False), (50, True)])
+def test_rows_for_one_per_cent_exercise(n, within):
+    G = 40_000
+    # augment's limit is above the ratio by 1 / G at most
+    ratio = derive(augment(G), model=models.Exponential(1), n=n).ratio[-1]
+    assert bool(ratio + (1.1 / G if within else 0) < 1.01 * pi**2 / 6) is within
+
+
+def test_a_few_chains_decide_a_mean_square_exercise():
+    n, G = 20, 50
+    plan, model = discard(G), models.Exponential(1)
+    runs = [simulate(plan, model=model, n=n, replications=10_000, rng=seed) for seed in range(5)]
+    ratio = np.array([run.ratio[-1] for run in runs])
+    error = np.array([run.stderr[-1] for run in runs])
+    assert ratio.max() / ratio.min() > 3
+    assert error.max() / error.min() > 10
+    square, fourth = 1 + 1 / n, (1 + 1 / n) * (1 + 2 / n) * (1 + 3 / n)
+    assert derive(plan, model=model, n=n).risk[-1] == pytest.approx(square**G - 1)
+    assert 1e4 < fourth**G / square ** (2 * G) < 1e5

@@ -103,3 +103,35 @@ def test_negative_binomial_information_exercise():
     mean = np.array([0.1, 1, 10])
     np.testing.assert_allclose(mean**2 / model.family.variance(mean), mean * 3 / (3 + mean))
     assert model.limit_risk == 1
+
+
+@pytest.mark.parametrize("build", [GammaRegression, HuberRegression])
+def test_gamma_and_huber_never_run_out_of_estimates(build):
+    extra = {"shape": 1} if build is GammaRegression else {"sigma": 1}
+    model = build(design(10, 2), [0.5, 0.5], **extra)
+    risk = simulate(discard(12), model=model, replications=300, rng=8)
+    assert not risk.failed.any()
+
+
+@pytest.mark.parametrize(
+    "curvature",
+    [
+        lambda m: np.exp(m) / (1 + np.exp(m)) ** 2,
+        np.exp,
+        lambda m: 3 * np.exp(-m),
+        lambda m: (3 + 2) * 2 * np.exp(m) / (2 + np.exp(m)) ** 2,
+    ],
+    ids=["logistic", "Poisson", "gamma", "negative binomial"],
+)
+def test_self_concordance(curvature):
+    """Second derivatives of the negative log likelihoods, labels 3 and size 2 where they matter."""
+    margins = np.linspace(-8, 8, 321)
+    for step in (0.01, 0.5, 3.0):
+        factor = curvature(margins + step) / curvature(margins)
+        assert np.all(abs(np.log(factor)) <= step * (1 + 1e-9))
+
+
+@pytest.mark.parametrize("size", [0.5, 2, 50])
+def test_the_limit_risk_of_the_negative_binomial_is_that_of_any_size(size):
+    model = NegativeBinomialRegression(design(60, 3), [1, 0.4, -0.3], size=size)
+    assert model.limit_risk == pytest.approx(3 / 2, rel=1e-9)

@@ -195,3 +195,21 @@ def test_the_front_of_memory():
         workflows.discard(50), augment(50), window(50, 5), workflows.fixed_real_share(50, F(1, 2)), anchored, workflows.mixture(50)
     )
     assert [w.name for w in table.front("stored")] == ["fixed_real_share(share=1/2)", anchored.name, "mixture"]
+
+
+def test_many_and_few_synthetic_rows():
+    assert golden_share(1e8) * 1e4 == pytest.approx(1, rel=1e-3)
+    assert golden_share(1e-6) == pytest.approx(1, abs=1e-5)
+    for kappa in (0.01, 1, 7, 1000):
+        # a real row deserves more than a row of the model
+        assert golden_share(kappa) > 1 / (1 + kappa)
+
+
+def test_the_gap_between_greedy_and_joint_windows():
+    gaps = []
+    for k in (1, 2, 4, 8):
+        risk = derive(optimal_weights(window(12 * k, k), greedy=True).plan).risk
+        gaps.append((risk[-1] - risk[-2]) * k**2)
+    assert gaps[0] == pytest.approx(1, rel=1e-9)
+    assert np.all(np.diff(gaps) > 0)
+    assert 0.85 * pi**2 / 4 < gaps[-1] < pi**2 / 4

@@ -296,3 +296,17 @@ def test_exponential_rows_with_a_real_share() -> None:
     """Exercise 4: the mean settles at twice the truth."""
     risk = derive(workflows.fixed_real_share(60, F(1, 2)), model=models.BestOf(models.Exponential(1), 2), n=10**12)
     assert np.sqrt(risk.risk[-1]) == pytest.approx(1, rel=1e-5)
+
+
+def test_a_filter_about_the_fit_takes_the_spread_away() -> None:
+    """Normal rows within two standard deviations, mean and spread fitted under discard."""
+    rng = np.random.default_rng(6)
+    nu = moments(lambda x: np.where(np.abs(x) <= 2, 1.0, 0.0), 0.0, "normal")[1]
+    mean, spread, spreads = 0.0, 1.0, []
+    for _ in range(6):
+        rows = rng.normal(mean, spread, 60_000)
+        rows = rows[np.abs(rows - mean) <= 2 * spread]
+        mean, spread = rows.mean(), rows.std()
+        spreads.append(spread)
+    np.testing.assert_allclose(spreads, nu ** (np.arange(1, 7) / 2), rtol=0.03)
+    assert nu < 0.8

@@ -148,3 +148,44 @@ def test_accuracy_of_published_runs_lies_in_the_band() -> None:
             right = ((fits[:, g - 1] @ X_test.T > 0) == (y_test == 1)).mean(axis=1)
             low, high = np.quantile(right, (0.002, 0.998))
             assert low <= run[g - 1] <= high
+
+
+def test_the_numbers_of_exercises_two_and_three() -> None:
+    X, *_ = split("diabetes")
+    assert X.shape == (309, 11)
+    rise = (derive(workflows.discard(5)).ratio[-1] - 1) * X.shape[1] / (2 * X.shape[0])
+    assert rise == pytest.approx(0.071, abs=5e-4)
+    window = derive(workflows.window(200, 5)).ratio
+    assert window[-1] - window[-2] == pytest.approx(4 / 36, rel=1e-3)
+    share = derive(workflows.fixed_real_share(200, 0.1)).ratio
+    assert share[-1] == pytest.approx(5.26, abs=0.005)
+
+
+def test_lbfgs_stops_a_quarter_of_a_standard_error_short_on_diabetes() -> None:
+    X, y, *_ = split("diabetes")
+    fit = linear_model.LogisticRegression(C=np.inf, max_iter=10_000).fit(X[:, 1:], y)
+    best = observed("diabetes").truth
+    share = 1 / (1 + np.exp(-X @ best))
+    error = np.sqrt(np.diag(np.linalg.inv(X.T @ (X * (share * (1 - share))[:, None]))))
+    short = abs(np.append(fit.intercept_, fit.coef_[0]) - best) / error
+    assert short.max() == pytest.approx(0.25, abs=0.02)
+
+
+@pytest.mark.parametrize("name", ["titanic", "diabetes", "heart"])
+def test_small_ratios_are_those_of_first_order_to_a_few_per_cent(name: str) -> None:
+    """Median excess over the exact fit, in units of that of the derived law, under augment."""
+    model, plan = observed(name, test=False), workflows.augment(6)
+    risk = simulate(plan, model=model, replications=3000, rng=21, quantiles=(0.5,))
+    unit = chi2.ppf(0.5, model.X.shape[1]) / (2 * len(model.X))
+    ratio = 1 + (risk.quantiles[0] - model.risk(model.truth[None])[0]) / unit
+    np.testing.assert_allclose(ratio, derive(plan).ratio, rtol=0.05)
+    assert not risk.failed.any()
+
+
+@pytest.mark.parametrize(("name", "generations"), [("diabetes", 30), ("heart", 12)])
+def test_discard_loses_exact_fits_where_the_published_run_goes_on(name: str, generations: int) -> None:
+    plan = workflows.discard(generations)
+    risk = simulate(plan, model=observed(name), replications=100, rng=22)
+    # at most half would be seen 73 times in 100 with probability 1e-6
+    assert risk.failed[-1] > 0.73
+    assert np.isfinite(datasets.published(name, "discard")["test_loss"]).all()
