@@ -194,3 +194,26 @@ def test_refusals() -> None:
         matrix([normal], rng=-1)
     with pytest.raises(ValueError, match=r"replications .* must be a whole number, at least 1; it is 0"):
         matrix([normal], replications=0)
+
+
+def test_models_without_a_mean_say_so() -> None:
+    """Whatever a model's labels, is there an estimate? Where some have none, the example is marked, and so is its row."""
+    none = {
+        "Logistic": lambda m: m.fit_statistic(np.ones((1, m.design_rows)) @ m.X / m.design_rows, None),
+        "Probit": lambda m: m.fit(np.ones((1, m.design_rows)), np.ones((1, m.design_rows)), None),
+        "Poisson regression": lambda m: m.fit_statistic(np.zeros((1, m.X.shape[1])), None),
+        "Negative binomial regression": lambda m: m.fit(np.zeros((1, m.design_rows)), np.ones((1, m.design_rows)), None),
+        "Exponential, censored": lambda m: m.fit(np.array([[[1.0, 0.0], [2.0, 0.0]]]), np.ones((1, 2)), None),
+        "Weibull, censored": lambda m: m.fit(np.array([[[1.0, 0.0], [2.0, 0.0]]]), np.ones((1, 2)), None),
+    }
+    for name, fit in none.items():
+        (example,) = named(name)
+        assert np.isnan(fit(example.make())).any(), name
+        assert example.conditional
+        assert example.label == f"{name} †"
+    marked = {example.name for example in models.examples() if example.conditional}
+    assert marked == {*none, "Multinomial logistic", "Bradley-Terry", "Exponential, synthetic rows not censored"}
+    assert not any(example.conditional for example in models.examples() if issubclass(type(example.make()), MeanFamily))
+    table = matrix(named("Normal", "Logistic"), [workflows.discard(2)], replications=20)
+    assert table.columns()["mean given an estimate"] == [example.conditional for example in table.examples]
+    assert [label.get_text() for label in table.plot().get_yticklabels()] == [example.label for example in table.examples]
