@@ -151,3 +151,15 @@ def test_median(law):
     pooled = simulate(augment(2), model=model, n=n, replications=120_000, rng=11)
     assert_agree(pooled.ratio[1], pooled.stderr[1], 1.25 - 1 / sqrt(2 * pi * n), detects=0.03, allowance=0.5 / n / 1.25)
     assert 1.25 - pooled.ratio[1] > 4.75 * pooled.stderr[1]
+
+
+@pytest.mark.parametrize(("v2", "model"), [(1, models.Exponential(1)), (-1, models.Bernoulli(0.3)), (0, models.Poisson(2))])
+def test_augment_passes_pi_squared_over_six_at_n_exactly_where_noise_feeds_itself(v2, model):
+    ratio = derive(augment(4000), model=model, n=10).ratio
+    x = pi * sqrt(abs(v2) / 10)
+    end = pi**2 / 6 if v2 == 0 else 10 * (sinh(x) / x - 1) if v2 > 0 else 10 * (1 - sin(x) / x)
+    assert np.all(np.diff(ratio) > 0)
+    assert ratio[-1] == pytest.approx(end, abs=1e-3)
+    assert (end > pi**2 / 6) == (v2 > 0)
+    if v2 > 0:
+        assert end == pytest.approx(1.728, abs=5e-4)
