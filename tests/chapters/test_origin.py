@@ -1,4 +1,4 @@
-"""What the chapter on the origin of risk says beside its theorems, in fractions and in the limit."""
+"""What the chapter on the origin of risk says beside its theorems."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from collapse import derive, workflows
 
 
-def test_what_subsampling_adds_grows_towards_pi_squared_over_three_minus_two() -> None:
-    """The hatched part of the picture: all of subsample's ratio that no batch's noise accounts for."""
+def test_what_subsampling_adds() -> None:
+    """The hatched part of the picture: what of subsample's ratio no batch's noise accounts for."""
     shown = derive(workflows.subsample(12), exact=True)
     h = np.cumsum([F(1, k * k) for k in range(1, 13)])
     added = shown.ratio - (shown.contributions**2).sum(axis=1)
