@@ -262,7 +262,8 @@ def parameter(name: str, value: object, least: float, most: float) -> None:
         kind = "whole number"
         fits = isinstance(value, int) and not isinstance(value, bool)
     if not (fits and least <= value <= most):  # type: ignore[operator]
-        raise ValueError(f"parameter {name} must be a {kind} from {least:,} to {most:,}; it is {brief(value)}.")
+        needed = f"a {kind} from {least:,} to {most:,}"
+        raise ValueError(f"parameter {name} must be {needed}; it is {brief(value)}.")
 
 
 def _drawn(draw: Callable[[Figure], object], inches: tuple[float, float], theme: plot.Theme, formats: Sequence[str]) -> dict[str, bytes]:

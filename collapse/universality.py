@@ -46,8 +46,9 @@ class Cell:
     replications : int
         Repetitions simulated.
     risk : ndarray, shape (G,)
-        Simulated mean risk of each generation. At n some models have no finite mean, since with some probability no estimate exists
-        (`example.conditional`): theirs is the mean given an estimate, over replications that all have one, and NaN where one has none.
+        Simulated mean risk of each generation. At n some models have no finite mean, since with
+        some probability no estimate exists (`example.conditional`): theirs is the mean given an
+        estimate, over replications that all have one, and NaN where one has none.
     ratio, stderr : ndarray, shape (G,)
         Its ratio to that of generation 1, and the standard error.
     law : ndarray, shape (G,)
@@ -158,7 +159,8 @@ class Matrix:
     def plot(self, ax: Axes | None = None, *, intervals: bool = True) -> Axes:
         """Draw the matrix: each cell its ratio, shaded by its distance from the law; inverted where it stands out.
 
-        A dagger marks models whose mean risks are conditional on an estimate, since at n no finite mean exists.
+        A dagger marks models whose mean risks are conditional on an estimate, since at n no finite
+        mean exists.
 
         Parameters
         ----------
@@ -196,10 +198,11 @@ def matrix(
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Matrix:
-    """Simulate every model under every workflow, beside the ratio that the law gives for many rows, or exactly at n.
+    """Simulate every model under every workflow, beside the law's ratio for many rows or at n.
 
-    Ratios are of mean risks over replications. Where a model has no finite mean at n, because with some probability no estimate exists
-    (logistic regression on separated labels), they are of conditional means, given an estimate: `Example.conditional`.
+    Ratios are of mean risks over replications. Where a model has no finite mean at n, because with
+    some probability no estimate exists (logistic regression on separated labels), they are of
+    conditional means, given an estimate: `Example.conditional`.
 
     Parameters
     ----------
@@ -231,7 +234,8 @@ def matrix(
 
     References
     ----------
-    Dey and Donoho (2024), arXiv 2410.22812: in the limit the ratio depends on the workflow, not on the family.
+    Dey and Donoho (2024), arXiv 2410.22812: in the limit the ratio depends on the workflow, not on
+    the family.
 
     Examples
     --------

@@ -36,8 +36,9 @@ class Example:
     effort : float
         Cost of a replication, as a multiple of what it costs to draw and to average its rows; the matrix gives it as many fewer replications.
     conditional : bool
-        Whether its risk has no finite mean at any n, since with some probability no estimate exists (separated labels, counts that
-        are all zero, no event). Its mean risks are then conditional: over replications that all have an estimate.
+        Whether its risk has no finite mean at any n, since with some probability no estimate exists
+        (separated labels, counts that are all zero, no event). Its mean risks are then conditional:
+        over replications that all have an estimate.
     """
 
     name: str
@@ -108,7 +109,8 @@ def register(
         taken = _EXAMPLES.get(name)
         if taken and taken.make.__qualname__ + taken.make.__module__ != make.__qualname__ + make.__module__:
             raise ValueError(f"a model called {name!r} is registered already; give another name.")
-        _EXAMPLES[name] = Example(name, make, n, group, covered, why, page, allowance, effort, conditional)
+        law = covered, why, page, allowance
+        _EXAMPLES[name] = Example(name, make, n, group, *law, effort, conditional)
         return make
 
     return keep

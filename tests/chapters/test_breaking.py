@@ -184,7 +184,7 @@ def test_shrinkage_compounds(name: str) -> None:
 
 
 def test_shrinkage_at_a_fixed_n_has_an_end() -> None:
-    """Under augment the mean sinks to 0 and the noise with it: the ratio rises to one over the first risk, and not beyond."""
+    """Under augment mean and noise sink to 0: the ratio rises to one over the first risk."""
     n, s = 100, 0.1
     first = s**2 + (1 - s) ** 2 / n
     centre, noise, ratio = 1 - s, (1 - s) ** 2 / n, []

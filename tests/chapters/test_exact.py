@@ -153,7 +153,14 @@ def test_median(law):
     assert 1.25 - pooled.ratio[1] > 4.75 * pooled.stderr[1]
 
 
-@pytest.mark.parametrize(("v2", "model"), [(1, models.Exponential(1)), (-1, models.Bernoulli(0.3)), (0, models.Poisson(2))])
+@pytest.mark.parametrize(
+    ("v2", "model"),
+    [
+        (1, models.Exponential(1)),
+        (-1, models.Bernoulli(0.3)),
+        (0, models.Poisson(2)),
+    ],
+)
 def test_augment_passes_pi_squared_over_six_at_n_exactly_where_noise_feeds_itself(v2, model):
     ratio = derive(augment(4000), model=model, n=10).ratio
     x = pi * sqrt(abs(v2) / 10)

@@ -51,13 +51,13 @@ def test_every_parameter_is_checked_against_the_range_beside_it(chapter: str) ->
 
 @pytest.mark.parametrize("value", [19, 10_001, 20.0, "20", True, None, 2**70])
 def test_a_whole_parameter_outside_its_range_is_refused_in_a_sentence(value: object) -> None:
-    with pytest.raises(ValueError, match="^parameter n must be a whole number from 20 to 10,000; "):
+    with pytest.raises(ValueError, match=r"^parameter n must be a whole number from 20 to 10,000;"):
         figures.parameter("n", value, 20, 10_000)
 
 
 @pytest.mark.parametrize("value", [0.09, 21, float("nan"), "1", True, None, 1j])
 def test_a_number_outside_its_range_is_refused_in_a_sentence(value: object) -> None:
-    with pytest.raises(ValueError, match=r"^parameter kappa must be a number from 0.1 to 20.0; "):
+    with pytest.raises(ValueError, match=r"^parameter kappa must be a number from 0\.1 to 20\.0; "):
         figures.parameter("kappa", value, 0.1, 20.0)
     figures.parameter("kappa", 20, 0.1, 20.0)
 

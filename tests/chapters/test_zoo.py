@@ -131,16 +131,20 @@ def test_the_reservoir() -> None:
 
 @pytest.mark.parametrize("turnover", [None, F(1, 3), F(1)])
 def test_the_reservoir_by_the_rows_that_two_memories_share(turnover: F | None) -> None:
-    """Batches by their shares p[g, b] of each memory; two memories share the rows of the later: a martingale comes out, exactly."""
+    """Two memories share the rows of the later: a martingale comes out, exactly."""
     length = 8
     plan = workflows.reservoir(length, turnover)
     replaced = plan.turnover.fractions("turnover").tolist()
+    # shares of the batches in each memory
     p = np.full((length, length), F(0))
     for g in range(length):
         p[g, :g] = (1 - replaced[g]) * p[g - 1, :g]
         p[g, g] = replaced[g]
-    # Cov(u_g - sum_b p u_source, u_h - ...): a set's mean against that of a part of it has the covariance 1 / (share of the set)
-    noise = np.array([[sum(p[max(g, h), : min(g, h) + 1], F(0)) for h in range(length)] for g in range(length)])
+    # a set's mean has, with the mean of a part of it, the covariance 1 / (share of the set)
+    noise = np.full((length, length), F(0))
+    for g in range(length):
+        for h in range(length):
+            noise[g, h] = sum(p[max(g, h), : min(g, h) + 1], F(0))
     spread = np.full((length, length), F(0))  # (I - A)^-1, row by row
     for g in range(length):
         spread[g, g] = F(1)
@@ -156,7 +160,8 @@ def test_the_reservoir_holds_for_estimators_that_are_no_means() -> None:
     """The median of Laplace rows: linear to first order only. The allowance is for n = 201."""
     plan = workflows.reservoir(6)
     risk = simulate(plan, model=models.Median("laplace"), n=201, replications=4000, rng=8)
-    assert_agree(risk.ratio[1:], risk.stderr[1:], derive(plan).ratio[1:], detects=0.35, allowance=0.05)
+    law = derive(plan).ratio[1:]
+    assert_agree(risk.ratio[1:], risk.stderr[1:], law, detects=0.35, allowance=0.05)
 
 
 @pytest.mark.parametrize("published", [True, False])
