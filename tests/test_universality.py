@@ -218,4 +218,4 @@ def test_models_without_a_mean_say_so() -> None:
     table = matrix(named("Normal", "Logistic"), [workflows.discard(2)], replications=20)
     assert table.columns()["mean given an estimate"] == [e.conditional for e in table.examples]
     rows_of_plot = [label.get_text() for label in table.plot().get_yticklabels()]
-    assert sorted(rows_of_plot) == ["Logistic †", "Normal"]
+    assert sorted(rows_of_plot) == ["Logistic\u00a0†", "Normal"]

@@ -55,7 +55,7 @@ class Example:
     @property
     def label(self) -> str:
         """Name for a table, with a dagger where mean risks are conditional."""
-        return f"{self.name} †" if self.conditional else self.name
+        return f"{self.name}\u00a0†" if self.conditional else self.name
 
     def larger(self, times: int) -> Example:
         """The same example with so many times the rows: there what the allowance is for is smaller."""
