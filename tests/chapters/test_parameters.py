@@ -11,7 +11,7 @@ import pytest
 from collapse import figures
 
 BOOK = Path(__file__).parents[2] / "book"
-LINE = re.compile(r"(\w+) = (\S+)  # from (\S+) to (\S+)")
+LINE = re.compile(r"(\w+) = (\S+)  # from (\S+) to ([^\s,]+)(?:, .*)?")
 CHECK = re.compile(r'^figures\.parameter\("(\w+)", (\w+), (\S+), (\S+)\)$', re.MULTILINE)
 ELSEWHERE = {"policy", "tables", "sizes", "teach"}
 """Chapters that check their parameters in a way of their own."""
@@ -66,9 +66,8 @@ def test_a_number_outside_its_range_is_refused_in_a_sentence(value: object) -> N
     ("chapter", "values", "words"),
     [
         ("golden", {"kappa": 0.33, "n": 50}, "kappa and n must have a whole product"),
-        ("ecosystems", {"n": 50}, "n must be a multiple of models, 6"),
+        ("ecosystems", {"n": 50}, ""),
         ("golden", {"kappa": 0.5}, ""),
-        ("ecosystems", {"n": 50, "models": 5}, ""),
         ("exact", {"n": 20, "subsample_generations": 60}, ""),
     ],
 )
