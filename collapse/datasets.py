@@ -411,7 +411,9 @@ def published_features(method: str, workflow: str) -> dict[str, Array]:
     method : str
         Encoder: one of `PUBLISHED_ENCODERS`.
     workflow : {"discard", "augment"}
-        As the log is named; what the published scripts call augment doubles the training set in every generation.
+        As the log is named. What the published scripts call augment is another workflow: of 17
+        scripts 6 double the training set in every generation, 11 relabel all rows but the real
+        ones; six encoders have only a relabelling script.
 
     Returns
     -------

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from collapse import plot
+from collapse.checks import brief, is_number
 from collapse.risk import versions
 
 if TYPE_CHECKING:
@@ -229,6 +230,40 @@ def colophon(seed: int | None) -> Colophon:
     'seed 7'
     """
     return Colophon(seed, time.process_time())
+
+
+def parameter(name: str, value: object, least: float, most: float) -> None:
+    """Check a parameter of a chapter, before anything is computed with it.
+
+    Parameters
+    ----------
+    name : str
+        Its name, as in the chapter's `parameters` cell.
+    value : int or float
+        What it was set to; a whole number is asked for where both bounds are whole.
+    least, most : int or float
+        The admissible range, both ends included.
+
+    Raises
+    ------
+    ValueError
+        Where the value lies outside.
+
+    Examples
+    --------
+    >>> parameter("n", 400, 20, 10_000)
+    >>> parameter("share", 1.5, 0.1, 0.9)
+    Traceback (most recent call last):
+    ValueError: parameter share must be a number from 0.1 to 0.9; it is 1.5.
+    """
+    kind = "number"
+    fits = is_number(value)
+    if isinstance(least, int) and isinstance(most, int):
+        kind = "whole number"
+        fits = isinstance(value, int) and not isinstance(value, bool)
+    if not (fits and least <= value <= most):  # type: ignore[operator]
+        needed = f"a {kind} from {least:,} to {most:,}"
+        raise ValueError(f"parameter {name} must be {needed}; it is {brief(value)}.")
 
 
 def _drawn(draw: Callable[[Figure], object], inches: tuple[float, float], theme: plot.Theme, formats: Sequence[str]) -> dict[str, bytes]:

@@ -46,7 +46,9 @@ class Cell:
     replications : int
         Repetitions simulated.
     risk : ndarray, shape (G,)
-        Simulated risk of each generation.
+        Simulated mean risk of each generation. At n some models have no finite mean, since with
+        some probability no estimate exists (`example.conditional`): theirs is the mean given an
+        estimate, over replications that all have one, and NaN where one has none.
     ratio, stderr : ndarray, shape (G,)
         Its ratio to that of generation 1, and the standard error.
     law : ndarray, shape (G,)
@@ -143,6 +145,7 @@ class Matrix:
             "model": [cell.example.name for cell in cells],
             "covered": [cell.example.covered for cell in cells],
             "n": [cell.example.n for cell in cells],
+            "mean given an estimate": [cell.example.conditional for cell in cells],
             "workflow": [cell.workflow for cell in cells],
             "replications": [cell.replications for cell in cells],
             "ratio": [float(cell.ratio[-1]) for cell in cells],
@@ -156,6 +159,9 @@ class Matrix:
     def plot(self, ax: Axes | None = None, *, intervals: bool = True) -> Axes:
         """Draw the matrix: each cell its ratio, shaded by its distance from the law; inverted where it stands out.
 
+        A dagger marks models whose mean risks are conditional on an estimate, since at n no finite
+        mean exists.
+
         Parameters
         ----------
         ax : matplotlib.axes.Axes, optional
@@ -165,7 +171,7 @@ class Matrix:
         """
         cells = [self.row(example) for example in self.examples]
         return plot_matrix(
-            [example.name for example in self.examples],
+            [example.label for example in self.examples],
             self.workflows,
             np.array([[float(cell.ratio[-1]) for cell in row] for row in cells]),
             np.array([[2 * float(cell.stderr[-1]) for cell in row] for row in cells]) if intervals else None,
@@ -192,7 +198,11 @@ def matrix(
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Matrix:
-    """Simulate every model under every workflow, beside the ratio that the law gives.
+    """Simulate every model under every workflow, beside the law's ratio for many rows or at n.
+
+    Ratios are of mean risks over replications. Where a model has no finite mean at n, because with
+    some probability no estimate exists (logistic regression on separated labels), they are of
+    conditional means, given an estimate: `Example.conditional`.
 
     Parameters
     ----------
@@ -224,7 +234,8 @@ def matrix(
 
     References
     ----------
-    Dey and Donoho (2024), arXiv 2410.22812: the ratio depends on the workflow, not on the family.
+    Dey and Donoho (2024), arXiv 2410.22812: in the limit the ratio depends on the workflow, not on
+    the family.
 
     Examples
     --------

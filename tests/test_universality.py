@@ -194,3 +194,28 @@ def test_refusals() -> None:
         matrix([normal], rng=-1)
     with pytest.raises(ValueError, match=r"replications .* must be a whole number, at least 1; it is 0"):
         matrix([normal], replications=0)
+
+
+def test_models_without_a_mean_say_so() -> None:
+    """Where some labels have no estimate the example is marked, and so is its row."""
+
+    def fit(name: str, label: float) -> np.ndarray:
+        model = named(name)[0].make()
+        labels = np.full((1, model.design_rows), label)
+        return np.asarray(model.fit(labels, np.ones(labels.shape), None))
+
+    none = {"Logistic": 1.0, "Probit": 1.0, "Poisson regression": 0.0}
+    none |= {"Negative binomial regression": 0.0}
+    for name, label in none.items():
+        assert np.isnan(fit(name, label)).any(), name
+    censored = {"Exponential, censored", "Weibull, censored"}
+    censored |= {"Exponential, synthetic rows not censored"}
+    for name in censored:
+        rows = np.array([[[1.0, 0.0], [2.0, 0.0]]])
+        assert np.isnan(named(name)[0].make().fit(rows, np.ones((1, 2)), None)).any(), name
+    marked = {example.name for example in models.examples() if example.conditional}
+    assert marked == {*none, *censored, "Multinomial logistic", "Bradley-Terry"}
+    table = matrix(named("Normal", "Logistic"), [workflows.discard(2)], replications=20)
+    assert table.columns()["mean given an estimate"] == [e.conditional for e in table.examples]
+    rows_of_plot = [label.get_text() for label in table.plot().get_yticklabels()]
+    assert sorted(rows_of_plot) == ["Logistic\u00a0†", "Normal"]

@@ -1126,17 +1126,41 @@ def _check_test(family: Family, test: tuple[ArrayLike, ArrayLike], columns: int)
 WHY = "maximum likelihood with vanishing leverage"
 
 
-@register("Logistic", n=600, group="regression", why=f"{WHY}, separation aside", page="regression", allowance=0.15)
+@register(
+    "Logistic",
+    n=600,
+    group="regression",
+    why=f"{WHY}, separation aside",
+    page="regression",
+    allowance=0.15,
+    conditional=True,
+)
 def example_logistic(rows: int = 600) -> LogisticRegression:
     return LogisticRegression(example_design(rows, 2), [0.2, 0.5])
 
 
-@register("Probit", n=600, group="regression", why=f"{WHY}, separation aside", page="glm", allowance=0.15)
+@register(
+    "Probit",
+    n=600,
+    group="regression",
+    why=f"{WHY}, separation aside",
+    page="glm",
+    allowance=0.15,
+    conditional=True,
+)
 def example_probit(rows: int = 600) -> ProbitRegression:
     return ProbitRegression(example_design(rows, 2), [0.2, 0.3])
 
 
-@register("Poisson regression", n=240, group="regression", why=f"{WHY}, rows of zeros aside", page="glm", allowance=0.08)
+@register(
+    "Poisson regression",
+    n=240,
+    group="regression",
+    why=f"{WHY}, rows of zeros aside",
+    page="glm",
+    allowance=0.08,
+    conditional=True,
+)
 def example_poisson_regression(rows: int = 240) -> PoissonRegression:
     return PoissonRegression(example_design(rows, 2), [1.0, 0.4])
 
@@ -1146,12 +1170,28 @@ def example_gamma_regression(rows: int = 240) -> GammaRegression:
     return GammaRegression(example_design(rows, 2), [1.0, 0.4], shape=4)
 
 
-@register("Negative binomial regression", n=240, group="regression", why=f"{WHY}, rows of zeros aside", page="glm", allowance=0.1)
+@register(
+    "Negative binomial regression",
+    n=240,
+    group="regression",
+    why=f"{WHY}, rows of zeros aside",
+    page="glm",
+    allowance=0.1,
+    conditional=True,
+)
 def example_negative_binomial_regression(rows: int = 240) -> NegativeBinomialRegression:
     return NegativeBinomialRegression(example_design(rows, 2), [1.0, 0.4], size=4)
 
 
-@register("Multinomial logistic", n=600, group="regression", why=f"{WHY}, separation aside", page="glm", allowance=0.15)
+@register(
+    "Multinomial logistic",
+    n=600,
+    group="regression",
+    why=f"{WHY}, separation aside",
+    page="glm",
+    allowance=0.15,
+    conditional=True,
+)
 def example_multinomial(rows: int = 600) -> MultinomialRegression:
     return MultinomialRegression(example_design(rows, 2), [[0.2, 0.3], [-0.1, -0.3]])
 
@@ -1163,6 +1203,7 @@ def example_multinomial(rows: int = 600) -> MultinomialRegression:
     why="logistic regression on differences of items, groups that never lose aside",
     page="ranking",
     allowance=0.15,
+    conditional=True,
 )
 def example_bradley_terry(rows: int = 600) -> BradleyTerry:
     return BradleyTerry([-0.4, -0.2, 0.2, 0.4], pairs=[(i, j) for i in range(4) for j in range(i)], times=rows // 6)

@@ -35,6 +35,10 @@ class Example:
         Relative deviation of the ratio at generation 20 that is due to n being finite, under any workflow that the theorem covers.
     effort : float
         Cost of a replication, as a multiple of what it costs to draw and to average its rows; the matrix gives it as many fewer replications.
+    conditional : bool
+        Whether its risk has no finite mean at any n, since with some probability no estimate exists
+        (separated labels, counts that are all zero, no event). Its mean risks are then conditional:
+        over replications that all have an estimate.
     """
 
     name: str
@@ -46,6 +50,12 @@ class Example:
     page: str
     allowance: float
     effort: float = 1.0
+    conditional: bool = False
+
+    @property
+    def label(self) -> str:
+        """Name for a table, with a dagger where mean risks are conditional."""
+        return f"{self.name}\u00a0†" if self.conditional else self.name
 
     def larger(self, times: int) -> Example:
         """The same example with so many times the rows: there what the allowance is for is smaller."""
@@ -66,12 +76,13 @@ def register(
     page: str = "universality",
     allowance: float = 0.0,
     effort: float = 1.0,
+    conditional: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register the model that the decorated function makes.
 
     Parameters
     ----------
-    name, n, group, why, covered, page, allowance, effort
+    name, n, group, why, covered, page, allowance, effort, conditional
         As in `Example`.
 
     Returns
@@ -98,7 +109,8 @@ def register(
         taken = _EXAMPLES.get(name)
         if taken and taken.make.__qualname__ + taken.make.__module__ != make.__qualname__ + make.__module__:
             raise ValueError(f"a model called {name!r} is registered already; give another name.")
-        _EXAMPLES[name] = Example(name, make, n, group, covered, why, page, allowance, effort)
+        law = covered, why, page, allowance
+        _EXAMPLES[name] = Example(name, make, n, group, *law, effort, conditional)
         return make
 
     return keep

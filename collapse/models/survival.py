@@ -300,12 +300,28 @@ def _weibull(rows: Array, weight: Array, start: Array | None) -> Array:
 _ALIKE = "maximum likelihood; synthetic lifetimes are censored as the real ones are"
 
 
-@register("Exponential, censored", n=200, group="survival", why=_ALIKE, page="latent", allowance=0.09)
+@register(
+    "Exponential, censored",
+    n=200,
+    group="survival",
+    why=_ALIKE,
+    page="latent",
+    allowance=0.09,
+    conditional=True,
+)
 def example_exponential() -> CensoredExponential:
     return CensoredExponential(1, events=0.6)
 
 
-@register("Weibull, censored", n=400, group="survival", why=_ALIKE, page="latent", allowance=0.23)
+@register(
+    "Weibull, censored",
+    n=400,
+    group="survival",
+    why=_ALIKE,
+    page="latent",
+    allowance=0.23,
+    conditional=True,
+)
 def example_weibull() -> CensoredWeibull:
     return CensoredWeibull(1, 1.5, events=0.75)
 
@@ -317,6 +333,7 @@ def example_weibull() -> CensoredWeibull:
     covered=False,
     why="real and synthetic rows differ in information: the law of a plan with larger synthetic batches",
     page="latent",
+    conditional=True,
 )
 def example_uncensored() -> CensoredExponential:
     return CensoredExponential(1, events=0.4, censor_synthetic=False)

@@ -10,6 +10,7 @@ from itertools import product
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.special import gamma
 
 from collapse import Plan, derive, models, simulate, workflows
 from tests.statistics import assert_agree
@@ -180,6 +181,22 @@ def test_shrinkage_compounds(name: str) -> None:
         expected.append(mean**2 * (1 - centre) ** 2 + spread / n)
     risk = simulate(getattr(workflows, name)(G), model=Shrunk(mean, shrinkage), n=n, replications=30_000, rng=7)
     assert_agree(risk.risk, risk.risk_stderr, expected, detects=0.12)
+
+
+def test_shrinkage_at_a_fixed_n_has_an_end() -> None:
+    """Under augment mean and noise sink to 0: the ratio rises to one over the first risk."""
+    n, s = 100, 0.1
+    first = s**2 + (1 - s) ** 2 / n
+    centre, noise, ratio = 1 - s, (1 - s) ** 2 / n, []
+    for g in range(2, 10**6):
+        centre, noise = centre * (1 - s / g), noise * (1 - s / g) ** 2 + (1 - s) ** 2 / (n * g**2)
+        if g in (30, 1000, 10**6 - 1):
+            ratio.append(((1 - centre) ** 2 + noise) / first)
+    assert ratio == sorted(ratio)
+    assert np.pi**2 / 6 < ratio[0] < ratio[-1] < 1 / first
+    assert round(1 / first) == 55
+    # what is left falls like a power of g, 1 - s / k multiplied up
+    assert centre == pytest.approx((1 - s) * 10 ** (-6 * s) / gamma(2 - s), rel=1e-3)
 
 
 def test_bias_adds_up_straight() -> None:

@@ -191,3 +191,22 @@ def test_a_few_chains_decide_a_mean_square_exercise():
     square, fourth = 1 + 1 / n, (1 + 1 / n) * (1 + 2 / n) * (1 + 3 / n)
     assert derive(plan, model=model, n=n).risk[-1] == pytest.approx(square**G - 1)
     assert 1e4 < fourth**G / square ** (2 * G) < 1e5
+
+
+@pytest.mark.parametrize(
+    ("v2", "model"),
+    [
+        (1, models.Exponential(1)),
+        (-1, models.Bernoulli(0.3)),
+        (0, models.Poisson(2)),
+    ],
+)
+def test_augment_passes_pi_squared_over_six_at_n_exactly_where_noise_feeds_itself(v2, model):
+    ratio = derive(augment(4000), model=model, n=10).ratio
+    x = pi * sqrt(abs(v2) / 10)
+    end = pi**2 / 6 if v2 == 0 else 10 * (sinh(x) / x - 1) if v2 > 0 else 10 * (1 - sin(x) / x)
+    assert np.all(np.diff(ratio) > 0)
+    assert ratio[-1] == pytest.approx(end, abs=1e-3)
+    assert (end > pi**2 / 6) == (v2 > 0)
+    if v2 > 0:
+        assert end == pytest.approx(1.728, abs=5e-4)

@@ -141,3 +141,20 @@ def test_a_fit_that_stops_early_is_a_smoothed_plan_in_each_direction(workflow):
     finished = (collapse.derive(plan).ratio[-1] - 1) * 4 / (2 * 1200)
     # 5 % for the next order in 1/n; the law of finished fits would be found out
     assert_agree(risk.risk[-1] - risk.risk[0], risk.risk_stderr[-1], rise, detects=0.9 * (finished / rise - 1), allowance=0.05)
+
+
+@pytest.mark.parametrize(
+    ("make", "share", "value"),
+    [
+        (relabelling, 83, 0.083),
+        (doubling, 88, 0.092),
+    ],
+)
+def test_what_the_published_runs_should_have_risen_by(make, share, value):
+    """The share of ten generations' rise done by the fourth, and the rise at 50,000 rows."""
+    rise = [ratio - 1 for ratio in collapse.derive(make(10), exact=True).ratio]
+    assert round(100 * rise[3] / rise[9]) == share
+    assert float(rise[9]) * 9 * 2049 / (2 * 50_000) == pytest.approx(value, abs=5e-4)
+    # augment, which was not run, would have had another answer
+    other = [ratio - 1 for ratio in collapse.derive(workflows.augment(10), exact=True).ratio]
+    assert round(100 * other[3] / other[9]) == 77

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.optimize import linprog
+from scipy.special import gammaln
 from scipy.stats import chi2
 
 from collapse import datasets, derive, simulate, workflows
@@ -264,3 +265,25 @@ def test_a_strong_ridge_on_a_mean_is_a_linear_response() -> None:
             batches.append(mean / (1 + c) + rng.standard_normal(R) / np.sqrt(n))
         risk = np.array(squares)
         assert_agree(risk.mean(axis=1), risk.std(axis=1) / np.sqrt(R), derive(make(G), model=model, n=n).risk, detects=0.12)
+
+
+def test_a_strong_ridge_under_augment_saturates_at_minus_the_mean() -> None:
+    """E m_g is a product that tends to 0: the bias tends to minus the real mean."""
+    n, G = 100, 40
+    for rho in (0.5, 1 / 1.1):
+        model = LinearResponse(2.0, 1.0, (0.0, rho), (1.0, 0.0, 0.0))
+        g = np.arange(1, G + 1)
+        left = np.cumprod(np.r_[1.0, 1 - (1 - rho) / g[1:]])
+        closed = np.exp(gammaln(g + rho) - gammaln(1 + rho) - gammaln(g + 1))
+        np.testing.assert_allclose(left, closed, rtol=1e-12)
+        noise = [1 / n]
+        for k in g[1:]:
+            noise.append((1 - (1 - rho) / k) ** 2 * noise[-1] + 1 / (n * k**2))
+        found = derive(workflows.augment(G), model=model, n=n).risk
+        np.testing.assert_allclose(found, 4 * (1 - left) ** 2 + noise, rtol=1e-12)
+        far = 10.0**6
+        power = far ** -(1 - rho) / np.exp(gammaln(1 + rho))
+        remains = np.exp(gammaln(far + rho) - gammaln(1 + rho) - gammaln(far + 1))
+        assert remains == pytest.approx(power, rel=1e-5)
+        # the harmonic sum would exceed the whole of the mean, which the bias cannot
+        assert (1 - rho) * np.sum(1 / np.arange(2.0, 10.0**6)) > 1 > 1 - power > 0.6

@@ -129,6 +129,41 @@ def test_the_reservoir() -> None:
     assert abs(derive(workflows.reservoir(far)).ratio[-1] - 2 * np.log(far) - 2 * np.euler_gamma + np.pi**2 / 6) < 3 / far
 
 
+@pytest.mark.parametrize("turnover", [None, F(1, 3), F(1)])
+def test_the_reservoir_by_the_rows_that_two_memories_share(turnover: F | None) -> None:
+    """Two memories share the rows of the later: a martingale comes out, exactly."""
+    length = 8
+    plan = workflows.reservoir(length, turnover)
+    replaced = plan.turnover.fractions("turnover").tolist()
+    # shares of the batches in each memory
+    p = np.full((length, length), F(0))
+    for g in range(length):
+        p[g, :g] = (1 - replaced[g]) * p[g - 1, :g]
+        p[g, g] = replaced[g]
+    # a set's mean has, with the mean of a part of it, the covariance 1 / (share of the set)
+    noise = np.full((length, length), F(0))
+    for g in range(length):
+        for h in range(length):
+            noise[g, h] = sum(p[max(g, h), : min(g, h) + 1], F(0))
+    spread = np.full((length, length), F(0))  # (I - A)^-1, row by row
+    for g in range(length):
+        spread[g, g] = F(1)
+        for source in range(g):
+            spread[g] += p[g, source + 1] * spread[source]
+    covariance = spread @ noise @ spread.T
+    steps = np.cumsum([t * (2 - t) for t in replaced])
+    assert covariance.tolist() == [[steps[min(g, h)] for h in range(length)] for g in range(length)]
+    assert covariance.tolist() == derive(plan, exact=True).covariance.tolist()
+
+
+def test_the_reservoir_holds_for_estimators_that_are_no_means() -> None:
+    """The median of Laplace rows: linear to first order only. The allowance is for n = 201."""
+    plan = workflows.reservoir(6)
+    risk = simulate(plan, model=models.Median("laplace"), n=201, replications=4000, rng=8)
+    law = derive(plan).ratio[1:]
+    assert_agree(risk.ratio[1:], risk.stderr[1:], law, detects=0.35, allowance=0.05)
+
+
 @pytest.mark.parametrize("published", [True, False])
 @pytest.mark.parametrize(("L", "a"), [(1, F(1, 3)), (2, F(0)), (2, F(1, 4)), (4, F(2, 3))])
 def test_the_star(L: int, a: F, published: bool) -> None:

@@ -1,0 +1,86 @@
+"""Parameters of the chapters: the range beside each is checked first and holds its default."""
+
+from __future__ import annotations
+
+import ast
+import re
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from collapse import figures
+
+Space = dict[str, object]
+
+BOOK = Path(__file__).parents[2] / "book"
+LINE = re.compile(r"(\w+) = (\S+)  # from (\S+) to ([^\s,]+)(?:, .*)?")
+CHECK = re.compile(r'^figures\.parameter\("(\w+)", (\w+), (\S+), (\S+)\)$', re.MULTILINE)
+ELSEWHERE = {"policy", "tables", "sizes", "teach"}
+"""Chapters that check their parameters in a way of their own."""
+PAGES = {path.stem: path.read_text() for path in sorted(BOOK.glob("*.md"))}
+CHAPTERS = [name for name in PAGES if "tags: [parameters]" in PAGES[name] and name not in ELSEWHERE]
+
+
+def first_cells(chapter: str) -> tuple[str, str]:
+    """Code of the parameters cell and of the one after it."""
+    cell = re.compile(r"^```\{code-cell\} ipython3\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+    found = cell.findall(PAGES[chapter])
+    tagged = next(i for i, cell in enumerate(found) if "tags: [parameters]" in cell)
+    first, second = (re.sub(r"^:.*\n", "", cell, flags=re.MULTILINE) for cell in found[tagged:][:2])
+    return first, second
+
+
+def number(text: str) -> int | float:
+    return 2**32 if text == "2**32" else ast.literal_eval(text)
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_every_parameter_is_checked_against_the_range_beside_it(chapter: str) -> None:
+    parameters, checks = first_cells(chapter)
+    stated = {}
+    for line in filter(None, parameters.splitlines()):
+        match = LINE.fullmatch(line)
+        assert match, f"{chapter}: {line!r} states no range"
+        name, default, least, most = match.groups()
+        stated[name] = (name, number(least), number(most))
+        assert isinstance(number(default), type(number(least))), f"{name}: not of its range's kind"
+        figures.parameter(name, number(default), *stated[name][1:])
+    # in the very next cell, before anything is computed
+    found = CHECK.findall(checks)
+    checked = {name: (value, number(low), number(high)) for name, value, low, high in found}
+    assert checked == stated
+
+
+@pytest.mark.parametrize("value", [19, 10_001, 20.0, "20", True, None, 2**70])
+def test_a_whole_parameter_outside_its_range_is_refused_in_a_sentence(value: object) -> None:
+    with pytest.raises(ValueError, match=r"^parameter n must be a whole number from 20 to 10,000;"):
+        figures.parameter("n", value, 20, 10_000)
+
+
+@pytest.mark.parametrize("value", [0.09, 21, float("nan"), "1", True, None, 1j])
+def test_a_number_outside_its_range_is_refused_in_a_sentence(value: object) -> None:
+    with pytest.raises(ValueError, match=r"^parameter kappa must be a number from 0\.1 to 20\.0; "):
+        figures.parameter("kappa", value, 0.1, 20.0)
+    figures.parameter("kappa", 20, 0.1, 20.0)
+
+
+@pytest.mark.parametrize(
+    ("chapter", "values", "fitted"),
+    [
+        ("golden", {"kappa": 0.333, "n": 50}, {"kappa": Fraction(17, 50)}),
+        ("golden", {"kappa": 0.5}, {"kappa": Fraction(1, 2)}),
+        ("ecosystems", {"n": 50}, {"n": 54}),
+        ("exact", {"n": 20, "subsample_generations": 60}, {"subsample_generations": 20}),
+    ],
+)
+def test_parameters_are_made_to_fit(chapter: str, values: Space, fitted: Space) -> None:
+    parameters, checks = first_cells(chapter)
+    space: Space = {}
+    exec(parameters, space)  # noqa: S102 - the book's own cells
+    defaults = {name: space[name] for name in fitted}
+    exec(checks, space)  # noqa: S102
+    assert defaults == {name: space[name] for name in fitted}
+    space.update(values)
+    exec(checks, space)  # noqa: S102
+    assert fitted == {name: space[name] for name in fitted}
