@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from collapse.checks import whole
 from collapse.derivation import rows_of
-from collapse.models.base import Array, Model, WithStatistic
+from collapse.models.base import Array, Model, WithPooling, WithStatistic
 from collapse.plan import Plan
 from collapse.reservoir import Reservoir
 from collapse.risk import Risk
@@ -158,7 +158,7 @@ class _Moments:
         count = self.count + other.count
         between = self.count * other.count / count
         outer = None if self.outer is None or other.outer is None else self.outer + other.outer
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
             apart = other.mean - self.mean
             mean = other.mean if not self.count else self.mean + apart * (other.count / count)
             second = self.second + other.second + apart * apart * between
@@ -227,8 +227,8 @@ class _Experiment:
         with _one_thread():
             for g, (alive, theta) in enumerate(self.path(self, replications, np.random.Generator(np.random.SFC64(seed)))):
                 risk = _everyone(self.model.risk(theta), alive, replications)
-                mean[g] = risk.sum() / replications
-                with np.errstate(invalid="ignore"):  # a loss may be infinite: its mean is, and it has no standard error
+                with np.errstate(invalid="ignore", over="ignore"):  # a loss may be infinite: its mean is, and it has no standard error
+                    mean[g] = risk.sum() / replications
                     centred = risk - mean[g]
                     first = centred if g == 0 else first
                     second[g], cross[g] = centred @ centred, centred @ first
@@ -323,7 +323,7 @@ def _statistic_path(experiment: _Experiment, R: int, rng: np.random.Generator) -
     rows, order = plan.rows(experiment.n), plan.arrivals
     alive = np.arange(R)
     theta: Array | None = None
-    pool = _Pool(plan)
+    pool = _MergedPool(plan, model.pool) if isinstance(model, WithPooling) else _Pool(plan)
     for g in range(plan.generations):
         for b in order[g]:
             m = int(rows[b])
@@ -389,10 +389,13 @@ class _Pool:
         total = self.sum.copy() if self.sum.size else 0.0
         for b, w in self.entries[g]:
             total = total + w * self.found[b]
+        self._forget(g)
+        return np.asarray(total)
+
+    def _forget(self, g: int) -> None:
         for b, _ in self.entries[g]:
             if self.last[b] == g:
                 del self.found[b]
-        return np.asarray(total)
 
     def _take(self, b: int, g: int) -> Array:
         """Batch b, which nobody else may read if it is to be changed in place."""
@@ -405,6 +408,35 @@ class _Pool:
         else:
             self.found = {b: mean[good] for b, mean in self.found.items()}
             self.sum = self.sum[good] if len(self.sum) else self.sum
+
+
+class _MergedPool(_Pool):
+    """The same for statistics that do not average: they are merged two by two, by weight."""
+
+    def __init__(self, plan: Plan, merge: Callable[[Array, Array, float], Array]) -> None:
+        super().__init__(plan)
+        self.merge, self.held = merge, 0.0
+
+    def mean(self, g: int) -> Array:
+        if self.table is not None:
+            return self._merged(list(zip(self.weight[g].tolist(), self.table, strict=True)))[1]
+        pieces = [(self.decay[g] * self.held, self.sum)]
+        if self.share[g]:
+            pieces.append((self.share[g], self._take(self.newest[g], g)))
+        self.held, self.sum = self._merged(pieces)
+        pieces = [(self.held, self.sum), *((w, self.found[b]) for b, w in self.entries[g])]
+        total = self._merged(pieces)[1]
+        self._forget(g)
+        return total
+
+    def _merged(self, pieces: list[tuple[float, Array]]) -> tuple[float, Array]:
+        """Weight and statistic of pieces as one."""
+        held, total = 0.0, np.zeros((0, 0))
+        for weight, statistic in pieces:
+            if weight:
+                total = self.merge(total, statistic, weight / (held + weight)) if held else statistic
+                held += weight
+        return held, total
 
 
 def _row_path(experiment: _Experiment, R: int, rng: np.random.Generator) -> Iterator[tuple[NDArray[np.int64], Array]]:
@@ -514,7 +546,7 @@ def _summary(
     freedom = R - 1 if R > 1 else np.nan  # one replication tells nothing of its spread
     variance = total.second / freedom
     cross = total.cross / freedom
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         ratio = mean / mean[0]
         spread = variance - 2 * ratio * cross + ratio**2 * variance[0]
         stderr = np.sqrt(np.maximum(spread, 0) / R) / abs(mean[0])

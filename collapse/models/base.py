@@ -57,6 +57,14 @@ class WithStatistic(Model, Protocol):
 
 
 @runtime_checkable
+class WithPooling(WithStatistic, Protocol):
+    """A model whose batches' statistics do not average but are pooled: centred moments, in which no spread cancels."""
+
+    def pool(self, first: Array, second: Array, share: float) -> Array:
+        """Return the statistic (R, k) of two sets of rows as one, of whose weight the second holds `share`."""
+
+
+@runtime_checkable
 class WithDesign(Model, Protocol):
     """A regression that reuses the covariates of its real data; a batch labels them again.
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from collapse.checks import check_number, whole
 from collapse.models.base import Array, DrawsFromTruth, replicate
 from collapse.models.design import check_design, check_vector, example_design, rows_of_design, totals
-from collapse.models.newton import Likelihood, Logistic, LogLink, Multinomial, Probit, blocks, exponential, shares
+from collapse.models.newton import ITERATIONS, Likelihood, Logistic, LogLink, Multinomial, Probit, blocks, exponential, shares
 from collapse.models.registry import register
 
 LARGEST = 1e15
@@ -82,11 +82,14 @@ class Family:
         Margins of a row where labels are classes, K - 1 for K of them; 0 where they are numbers.
     labels : str
         What labels must be, in words.
+    separable : bool
+        Whether there are labels without an estimate.
     """
 
     canonical: ClassVar[bool] = False
     predictors: int = 0
     labels: str = "labels 0 and 1"
+    separable: ClassVar[bool] = True
 
     def likelihood(self, X: Array) -> Likelihood:
         """Return what the iteration maximises on a design."""
@@ -167,7 +170,7 @@ class Counts(Family):
     labels = "counts 0, 1, 2, ..."
 
     def likelihood(self, X: Array) -> Likelihood:
-        return LogLink(X, "Poisson", 1.0, 0.0)
+        return LogLink(X, 1.0, 0.0)
 
     def mean(self, margin: Array) -> Array:
         return exponential(margin)
@@ -196,7 +199,7 @@ class Overdispersed(Counts):
     canonical = False
 
     def likelihood(self, X: Array) -> Likelihood:
-        return LogLink(X, "negative binomial", 1.0, 1.0 / self.size)
+        return LogLink(X, 1.0, 1.0 / self.size)
 
     def variance(self, mean: Array) -> Array:
         return mean + mean**2 / self.size
@@ -219,9 +222,10 @@ class Positive(Family):
 
     shape: float
     labels = "positive numbers"
+    separable = False
 
     def likelihood(self, X: Array) -> Likelihood:
-        return LogLink(X, "gamma", 0.0, 1.0)
+        return LogLink(X, 0.0, 1.0)
 
     def mean(self, margin: Array) -> Array:
         return exponential(margin)
@@ -344,6 +348,8 @@ class Regression(DrawsFromTruth):
             self._label = _check_labels(family, y, self.design_rows, "y")
             self._statistic = self._summary(self._coded(self._label)[None], self.X)
             self.truth = self.fit_statistic(self._statistic, None)[0]
+            if not family.separable and np.isnan(self.truth).any():
+                raise ValueError(f"no fit to y was found in {ITERATIONS} iterations: rescale X, or drop nearly dependent columns.")
             self.truth.flags.writeable = False
             self._risk_X, label = (self.X, self._label) if test is None else _check_test(family, test, columns)
             self._risk_label = self._coded(label)
@@ -355,6 +361,8 @@ class Regression(DrawsFromTruth):
                     f"mean must hold the probabilities of label 1, between 0 and 1; it holds {self._mean.min():g} to {self._mean.max():g}."
                 )
             self.truth = self.fit_statistic(self._summary(self._mean[None], self.X), None)[0]
+            if np.isnan(self.truth).any():
+                raise ValueError("no coefficients come closest to mean: some direction of X separates it; give means between 0 and 1.")
             self.truth.flags.writeable = False
             self._risk_X, self._risk_label = self.X, self._mean
         else:
@@ -551,12 +559,7 @@ class Regression(DrawsFromTruth):
         -------
         ndarray, shape (R, d)
             Estimates; NaN where none exists (separation), or where the labels are so nearly separated that a statistic in double precision
-            does not determine it, and where the statistic is NaN.
-
-        Raises
-        ------
-        RuntimeError
-            Where an estimate exists and 1,000 iterations do not reach it.
+            does not determine it, where 1,000 iterations do not reach it, and where the statistic is NaN.
         """
         return self._likelihood.maximise(statistic, None, start)
 
@@ -576,11 +579,6 @@ class Regression(DrawsFromTruth):
         -------
         ndarray, shape (R, d)
             Estimates; NaN as in `fit_statistic`, where the rows with weight do not span the columns, and where one of their labels is NaN.
-
-        Raises
-        ------
-        RuntimeError
-            Where an estimate exists and 1,000 iterations do not reach it.
         """
         read = weight > 0
         weight = np.where(read, weight, 0.0)

@@ -141,7 +141,10 @@ def _score(contrast: Array, weight: Array) -> Array:
 
 
 def _converged(contrast: Array, share: Array, weight: Array) -> Array:
-    """Weight (R,) at which the mean score, which decreases in it, is 0, or the end of [0, 1] that is nearest to that."""
+    """Weight (R,) at which the mean score, which decreases in it, is 0, or the end of [0, 1] that is nearest to that.
+
+    NaN where `STEPS` steps do not find it.
+    """
     low, high = np.full(len(weight), -1.0), np.full(len(weight), 2.0)
     for _ in range(STEPS):
         score = _score(contrast, weight)
@@ -150,11 +153,11 @@ def _converged(contrast: Array, share: Array, weight: Array) -> Array:
         with np.errstate(invalid="ignore"):
             new: Array = np.clip(weight + mean / np.einsum("rn,rn,rn->r", share, score, score), 0, 1)
         moving = ~(abs(new - weight) <= SHORTEST)
-        if not moving.any():
-            return new
         within = (new > low) & (new < high)
         weight = np.where(within | ~moving, new, (np.maximum(low, 0) + np.minimum(high, 1)) / 2)
-    raise RuntimeError(f"the mixture fit did not converge in {STEPS} steps.")
+        if not moving.any():
+            break
+    return np.where(moving, np.nan, weight)
 
 
 class PrincipalComponents(DrawsFromTruth):

@@ -14,6 +14,9 @@ from collapse.checks import check_number
 from collapse.models.base import Array, DrawsFromTruth
 from collapse.models.registry import register
 
+STEPS = 1000
+"""Steps after which an M-estimate that has not been found is given up: no estimate. Ordinary fits take three to ten."""
+
 
 @dataclass(frozen=True)
 class Law:
@@ -233,13 +236,18 @@ class Huber(Location):
         return _clipped_square(self.law, self.k) / self._inside**2
 
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
-        """Newton's method on a decreasing piecewise linear function, halving a bracket where it leaves that; the middle of several roots."""
+        """Newton's method on a decreasing piecewise linear function, halving a bracket where it leaves that; the middle of several roots.
+
+        NaN where `STEPS` steps do not find one.
+        """
         m = weighted_median(rows, weight) if start is None else start[:, 0]
         clip = self.k * self.scale
         low, high = (least(rows, weight > 0) for least in (_least, _greatest))
-        out, todo, given, used = np.empty(len(rows)), np.arange(len(rows)), rows, weight > 0
+        out, todo, given, used = np.full(len(rows), np.nan), np.arange(len(rows)), rows, weight > 0
         m = np.clip(m, low, high)
-        while len(todo):
+        for _ in range(STEPS):
+            if not len(todo):
+                break
             away = rows - m[:, None]
             inside = np.einsum("rn,rn->r", weight, abs(away) < clip)
             pull = np.einsum("rn,rn->r", weight, np.clip(away, -clip, clip))
@@ -259,7 +267,10 @@ class Huber(Location):
         # where no row is within reach, every point between these two is a root
         below, above = _greatest(given, used & (given <= out[:, None])), _least(given, used & (given > out[:, None]))
         reach = clip * (1 - 1e-9)
-        return np.where((out - below >= reach) & (above - out >= reach) & np.isfinite(below + above), (below + above) / 2, out)[:, None]
+        with np.errstate(invalid="ignore"):
+            middle = (below + above) / 2
+            alone = (out - below >= reach) & (above - out >= reach) & np.isfinite(middle)
+        return np.where(alone, middle, out)[:, None]
 
     def influence_function(self, rows: Array, theta: Array) -> Array:
         """Rows (R, N) at locations (R, 1): the difference, clipped, over P(abs(x) < k), (R, N, 1)."""

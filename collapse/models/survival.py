@@ -14,8 +14,6 @@ from collapse.models.registry import register
 from collapse.plan import Scalar
 
 STEPS: Final = 200
-NEGLIGIBLE: Final = 1e-12
-"""Depth of the events below the longest time that rounding leaves of 0, relative to the logarithm of the longest time."""
 LONGEST: Final = 1.0
 """Largest Newton step of the logarithm of a shape."""
 SHORTEST: Final = 1e-8
@@ -171,7 +169,7 @@ class CensoredWeibull(Censored):
 
     The survival function is exp(-(t / scale)^shape). Given the shape the scale is explicit; the shape is the root of an increasing function,
     found by a Newton iteration in its logarithm that keeps a bracket. No estimate exists without an event, or where no time exceeds the
-    events' geometric mean.
+    events' geometric mean; times that differ by less than their last digit are equal.
 
     Parameters
     ----------
@@ -257,22 +255,25 @@ class CensoredWeibull(Censored):
         def log_hazard(scale: Array, shape: Array) -> Array:
             return np.asarray(np.log(shape / scale) + (shape - 1) * (mean_log - np.log(scale)))
 
-        return np.asarray(p * (log_hazard(scale, shape) - log_hazard(theta[:, 0], theta[:, 1])) + np.exp(power) - p)
+        with np.errstate(over="ignore"):  # the risk of a fit far out may be more than a double holds
+            return np.asarray(p * (log_hazard(scale, shape) - log_hazard(theta[:, 0], theta[:, 1])) + np.exp(power) - p)
 
 
 def _weibull(rows: Array, weight: Array, start: Array | None) -> Array:
-    """Scale and shape (R, 2) of rows (R, N, 2)."""
-    time, event = np.log(rows[..., 0]), weight * rows[..., 1]
+    """Scale and shape (R, 2) of rows (R, N, 2); NaN where there is no estimate, or `STEPS` steps do not find it."""
+    event = weight * rows[..., 1]
     answer = np.full((len(rows), 2), np.nan)
     total = event.sum(axis=1)
-    longest = np.where(weight > 0, time, -np.inf).max(axis=1)
-    with np.errstate(invalid="ignore"):
+    longest = np.where(weight > 0, rows[..., 0], 0.0).max(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # logarithms of times over the longest, which lose no digits where times lie close together
+        near = (rows[..., 0] - longest[:, None]) / longest[:, None]
+        time = np.where(weight > 0, np.where(near > -0.5, np.log1p(near), np.log(rows[..., 0] / longest[:, None])), 0.0)
         # mean depth of the events below the longest time; NaN without an event
-        depth = longest - np.einsum("rn,rn->r", event, time) / total
-    found = depth > NEGLIGIBLE * np.maximum(1, abs(longest))
+        depth = -np.einsum("rn,rn->r", event, time) / total
+    found = np.flatnonzero((depth > 0) & np.isfinite(depth) & np.isfinite(longest))
     # powers of what is at most one do not overflow
-    time = np.where(weight > 0, time - longest[:, None], 0.0)[found]
-    weight, total, depth, longest = weight[found], total[found], depth[found], longest[found]
+    time, weight, total, depth, longest = time[found], weight[found], total[found], depth[found], longest[found]
     x = -np.log(depth) if start is None else np.log(start[found])
     low, high = np.full(len(x), -np.inf), np.full(len(x), np.inf)
     for _ in range(STEPS):
@@ -287,14 +288,14 @@ def _weibull(rows: Array, weight: Array, start: Array | None) -> Array:
         low, high = np.where(score < 0, x, low), np.where(score > 0, x, high)
         step = np.clip(-score / (shape * (second - first**2) + 1 / shape), -LONGEST, LONGEST)
         moving = abs(step) > SHORTEST
-        if not moving.any():
-            shape = np.exp(x + step)
-            mean = np.einsum("rn,rn->r", weight, np.exp(shape[:, None] * time))
-            answer[found] = np.stack([np.exp(longest) * (mean / total) ** (1 / shape), shape], axis=1)
-            return answer
         within = (x + step > low) & (x + step < high)
         x = np.where(within | ~moving, x + step, (low + high) / 2)
-    raise RuntimeError(f"the Weibull fit did not converge in {STEPS} steps.")
+        if not moving.any():
+            break
+    shape = np.exp(np.where(moving, np.nan, x))
+    mean = np.einsum("rn,rn->r", weight, np.exp(shape[:, None] * time))
+    answer[found] = np.stack([longest * (mean / total) ** (1 / shape), shape], axis=1)
+    return answer
 
 
 _ALIKE = "maximum likelihood; synthetic lifetimes are censored as the real ones are"

@@ -9,7 +9,7 @@ import pytest
 
 import collapse
 from collapse import models, simulate, workflows
-from collapse.models import WithStatistic, registry
+from collapse.models import WithStatistic, glm, latent, location, newton, penalised, registry, robust, survival, two_parameter
 from collapse.universality import matrix
 from tests.statistics import assert_agree
 
@@ -124,6 +124,67 @@ def test_every_model_runs_under_every_workflow(model, plan):
     assert risk.risk.shape == (3,)
     assert (np.isfinite(risk.risk) | (risk.failed > 0)).all()
     assert (risk.failed < 0.5).all()
+
+
+UNFINISHED = [
+    (newton, {"PATIENCE": 3, "DECREMENT": 0.0, "ITERATIONS": 1}, models.LogisticRegression(X, [0.3, 0.5, -0.5])),
+    (newton, {"PATIENCE": 3, "DECREMENT": 0.0, "ITERATIONS": 1}, models.ProbitRegression(X, [0.3, 0.5, -0.5])),
+    (newton, {"PATIENCE": 3, "DECREMENT": 0.0, "ITERATIONS": 1}, models.GammaRegression(X, [1, 0.5, -0.5], shape=2)),
+    (newton, {"PATIENCE": 3, "DECREMENT": 0.0, "ITERATIONS": 1}, models.PoissonRegression(X, [1, 0.5, -0.5])),
+    (newton, {"PATIENCE": 3, "DECREMENT": 0.0, "ITERATIONS": 1}, models.NegativeBinomialRegression(X, [1, 0.5, -0.5], size=3)),
+    (newton, {"PATIENCE": 3, "DECREMENT": 0.0, "ITERATIONS": 1}, models.MultinomialRegression(X, [[0.3, 0.4, -0.2], [0.1, -0.5, 0.3]])),
+    (newton, {"PATIENCE": 3, "DECREMENT": 0.0, "ITERATIONS": 1}, models.RidgeLogisticRegression(X, [0.3, 0.5, -0.5], penalty=2)),
+    (newton, {"ITERATIONS": 1}, models.FirthLogisticRegression(X, [0.3, 0.5, -0.5])),
+    (robust, {"ITERATIONS": 1}, models.HuberRegression(X, [1, 2, 3], sigma=2)),
+    (location, {"STEPS": 1}, models.Huber("student", 1, 2)),
+    (two_parameter, {"STEPS": 1}, models.GammaShapeRate(2, 3)),
+    (two_parameter, {"STEPS": 1}, models.Beta(2, 3)),
+    (two_parameter, {"STEPS": 1}, models.Beta(2000, 3000)),
+    (survival, {"STEPS": 1}, models.CensoredWeibull(2, 1.5, 0.7)),
+    (latent, {"STEPS": 1}, models.NormalMixture(0.4, 3)),
+]
+
+
+@pytest.mark.parametrize(("module", "limits", "model"), UNFINISHED, ids=lambda value: type(value).__name__)
+def test_a_fit_that_has_not_converged_is_no_estimate(module, limits, model, monkeypatch):
+    """And a simulation counts it as lost."""
+    rows = model.draw_real(20, 30, np.random.default_rng(0))
+    assert np.isfinite(model.fit(rows, np.ones((20, 30)), None)).any()
+    for name, value in limits.items():
+        monkeypatch.setattr(module, name, value)
+    fits = model.fit(rows, np.ones((20, 30)), None)
+    assert np.isnan(fits).any()
+    assert (np.isnan(fits).all(axis=1) == np.isnan(fits).any(axis=1)).all()
+    for plan in (workflows.discard(2), workflows.subsample(2)):
+        risk = simulate(plan, model=model, n=30, replications=20, rng=0, quantiles=(0.99,))
+        assert risk.failed[-1] > 0
+        assert risk.quantiles[-1, -1] == np.inf
+
+
+@pytest.mark.parametrize(
+    ("limits", "make", "said"),
+    [
+        (
+            {"PATIENCE": 3, "DECREMENT": 0.0},
+            lambda: models.GammaRegression(X, y=COUNTS + 0.5),
+            "no fit to y was found in 1 iterations: rescale X",
+        ),
+        ({}, lambda: models.FirthLogisticRegression(X, y=LABELS), "no fit to y settled in 1 iterations: rescale X"),
+    ],
+)
+def test_real_data_that_have_an_estimate_but_were_left_without_are_refused(limits, make, said, monkeypatch):
+    make()
+    for module in (newton, glm, penalised):
+        monkeypatch.setattr(module, "ITERATIONS", 1)
+    for name, value in limits.items():
+        monkeypatch.setattr(newton, name, value)
+    with pytest.raises(ValueError, match=said):
+        make()
+
+
+def test_means_that_no_coefficients_come_closest_to_are_refused():
+    with pytest.raises(ValueError, match="no coefficients come closest to mean: some direction of X separates it"):
+        models.LogisticRegression(X, mean=(X[:, 1] > 0).astype(float))
 
 
 class Broken(models.Normal):
