@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from collapse.checks import whole
 from collapse.derivation import rows_of
-from collapse.models.base import Array, Model, WithPooling, WithStatistic
+from collapse.models.base import Array, Model, WithDeviation, WithPooling, WithStatistic, design_of, observed_labels
 from collapse.plan import Plan
 from collapse.reservoir import Reservoir
 from collapse.risk import Risk
@@ -103,8 +103,10 @@ def simulate(
         n = rows_of(model, n)
         if not isinstance(model, Model):
             raise ValueError(f"model must have truth, draw, draw_real, fit and risk; {type(model).__name__} is no model.")
-    if covariance and model is not None and not hasattr(model, "deviation"):
-        raise ValueError(f"the risk of {model!r} is not quadratic, so its covariance is not defined; leave covariance out.")
+    if covariance and model is not None and not (isinstance(model, WithDeviation) and callable(model.deviation)):
+        raise ValueError(
+            f"the risk of {model!r} is not quadratic (it has no method `deviation`), so its covariance is not defined; leave covariance out."
+        )
     experiment = _Experiment.prepare(plan, model, n)
     seeds, seed = _seeds(rng, -(-replications // experiment.block))
     sizes = [experiment.block] * (len(seeds) - 1) + [replications - experiment.block * (len(seeds) - 1)]
@@ -199,7 +201,7 @@ class _Experiment:
         if model is None:
             return cls(plan, _GaussianLimit(), 0, _block(kept_batches), _limit_path)
         assert n is not None
-        if getattr(model, "observed", None) is not None and np.count_nonzero(plan.source == 0) > 1:
+        if observed_labels(model) is not None and np.count_nonzero(plan.source == 0) > 1:
             raise ValueError(
                 f"{plan.name} reads {np.count_nonzero(plan.source == 0)} real batches, and observed labels make one; "
                 "use a workflow with one real batch, or a model with a known truth."
@@ -207,9 +209,10 @@ class _Experiment:
         rows = plan.rows(n)
         plan.reads(n) if not plan.reads_whole_batches else None
         by_statistic = plan.reads_whole_batches and isinstance(model, WithStatistic)
-        design = getattr(model, "design_rows", None)
+        design = design_of(model)
         if by_statistic and (design is None or not np.any(rows % design)):
-            kept = kept_batches * getattr(model, "statistic_size", len(model.truth))
+            numbers = model.draw_statistic(np.asarray(model.truth)[None], int(rows[0]), np.random.default_rng(0)).shape[1]
+            kept = kept_batches * numbers
             return cls(plan, model, n, _block(kept + FIT_VALUES * (design or 0)), _statistic_path)
         return cls(plan, model, n, _block(4 * int(rows.sum())), _row_path)
 
@@ -238,7 +241,12 @@ class _Experiment:
                 if fits:
                     thetas.append(np.array(_everyone(theta, alive, replications)))
                 if covariance:
-                    deviations.append(_everyone(self.model.deviation(theta), alive, replications).flatten())
+                    error = _everyone(self.model.deviation(theta), alive, replications)
+                    if not np.allclose((error**2).reshape(replications, -1).sum(axis=1), risk, rtol=1e-6, atol=0, equal_nan=True):
+                        raise ValueError(
+                            f"the squares of the deviation of {self.model!r} do not sum to its risk; scale one, or leave covariance out."
+                        )
+                    deviations.append(error.flatten())
             if covariance:
                 stacked = np.array(deviations)
                 outer = stacked @ stacked.T

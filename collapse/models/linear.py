@@ -92,7 +92,9 @@ class LinearRegression:
         check_number(sigma, "sigma", 0)
         self.sigma = float(sigma)
         self.limit_risk = self.sigma**2 * p
+        self.exact_form = None
         if self.observed is None:
+            self.exact_form = "fixed design"
             self.first_risk = self.limit_risk / n
             self.deviation = self._deviation
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from numbers import Rational
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -38,6 +38,8 @@ class MeanFamily(DrawsFromTruth):
 
     A family adds its mean, its variance function V(mu) = v0 + v1 mu + v2 mu^2 as (v0, v1, v2), and its samplers.
     """
+
+    exact_form: ClassVar[str | None] = "quadratic variance"
 
     @property
     def truth(self: _Family) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
@@ -37,6 +38,7 @@ class Uniform(DrawsFromTruth):
     """
 
     endpoint: Scalar
+    exact_form: ClassVar[str | None] = "sample maximum"
 
     def __post_init__(self) -> None:
         check_number(self.endpoint, "endpoint", 0)

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from numbers import Rational
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from collapse.checks import check_number, whole
-from collapse.models.base import Array, Model, replicate
+from collapse.models.base import Array, Model, WithDeviation, design_of, observed_labels, replicate
 from collapse.models.morris import Gamma, MeanFamily, Normal
 from collapse.plan import Scalar
 
@@ -26,8 +26,8 @@ Rule = Callable[[Array], Any]
 class LinearResponse(MeanFamily):
     """Selection known by two moments: how mean and variance of a selected row depend on the fit it is drawn from.
 
-    Where a model declares one as its attribute `response`, `derive` is exact: the risk of a weighted mean depends on these
-    moments alone. As a model of its own it is simulated with normal noise; for a selection whose response is not linear,
+    Where a model declares the exact form "linear response" and has one as its `response`, `derive` is exact: the risk of a
+    weighted mean depends on these moments alone. As a model of its own it is simulated with normal noise; for a selection whose response is not linear,
     its values at the truth make a linearisation, right to first order while fits stay close to the truth.
 
     Parameters
@@ -58,6 +58,7 @@ class LinearResponse(MeanFamily):
     variance: Scalar
     selected_mean: tuple[Scalar, Scalar]
     selected_variance: tuple[Scalar, Scalar, Scalar]
+    exact_form: ClassVar[str | None] = "linear response"
 
     def __post_init__(self) -> None:
         check_number(self.mean, "mean")
@@ -105,12 +106,16 @@ class _Selection:
     """What selections share: real rows, fit and risk are the wrapped model's, and no mean statistic stands for the rows."""
 
     model: Any
+    exact_form: ClassVar[str | None] = "linear response"
     response: LinearResponse | None = None
     """How the mean responds, where that is linear at every n; None where it is not known to be."""
 
     def _check_model(self) -> None:
         if isinstance(self.model, type) or not isinstance(self.model, Model):
             raise ValueError(f"model must be an instance of a model, such as collapse.models.Normal(0, 1); it is {self.model!r}.")
+        # only some models have one; statistics and exact forms are changed by selection
+        if isinstance(self.model, WithDeviation):
+            object.__setattr__(self, "deviation", self.model.deviation)
 
     @property
     def truth(self) -> Array:
@@ -125,11 +130,17 @@ class _Selection:
     def risk(self, theta: Array) -> Array:
         return np.asarray(self.model.risk(theta))
 
-    def __getattr__(self, name: str) -> Any:
-        # what only some models have; neither statistics nor variance functions, which selection changes
-        if name in ("deviation", "limit_risk", "design_rows"):
-            return getattr(self.model, name)
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+    @property
+    def limit_risk(self) -> float:
+        return float(self.model.limit_risk)
+
+    @property
+    def design_rows(self) -> int | None:
+        return design_of(self.model)
+
+    @property
+    def observed(self) -> Array | None:
+        return observed_labels(self.model)
 
     def __repr__(self) -> str:
         # a function by its name: its address would differ from run to run
@@ -138,7 +149,7 @@ class _Selection:
         return f"{type(self).__name__}({shown})"
 
     def _whole_designs(self, rows: int) -> None:
-        design = getattr(self, "design_rows", None)
+        design = self.design_rows
         if design is not None and rows % design:
             raise ValueError(
                 f"selection draws labels again at the same x, so a batch must label the whole design of {design} rows; "
@@ -180,7 +191,7 @@ class _Filter(_Selection):
         self, theta: Array, replication: NDArray[np.int64], place: NDArray[np.int64], rows: int, candidates: int, rng: np.random.Generator
     ) -> Array:
         """Candidates for each refused row: (P, candidates, ...)."""
-        if not hasattr(self, "design_rows"):
+        if self.design_rows is None:
             return np.asarray(self.model.draw(theta[replication], candidates, rng))
         some, which = np.unique(replication, return_inverse=True)
         batches: Array = self.model.draw(theta[some], candidates * rows, rng)
@@ -441,7 +452,7 @@ class BestOf(_Selection):
 def _check_single(selection: Any, remedy: str) -> None:
     """Raise a ValueError unless a row of the wrapped model is one number."""
     if (
-        hasattr(selection, "design_rows")
+        selection.design_rows is not None
         or selection.model.draw(replicate(selection.model.truth, 1), 1, np.random.default_rng(0)).ndim != 2
     ):
         raise ValueError(f"a row of {selection.model!r} is more than one number; give {remedy} that says which rows are kept.")

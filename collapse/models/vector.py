@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -32,6 +32,8 @@ class MeanVector(DrawsFromTruth):
     A family adds its mean, a tuple, the covariance of a row as `influence_covariance`, and its trace, v0 + v1 sum_j mu_j + v2 mu'mu,
     as the variance function (v0, v1, v2).
     """
+
+    exact_form: ClassVar[str | None] = "quadratic variance"
 
     @cached_property
     def truth(self: _Family) -> Array:
