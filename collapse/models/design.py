@@ -2,10 +2,37 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from collapse.checks import brief, floats
 from collapse.models.base import Array
+
+
+def numbers(values: Any, name: str, shape: str) -> Array:
+    """Return an array of floats, as `checks.floats` does; truth values, such as columns of dummies, are 0 and 1."""
+    if not isinstance(values, np.ma.MaskedArray):
+        try:
+            raw = np.asarray(values)
+        except ValueError:  # rows of different lengths
+            return floats(values, name, shape)
+        if raw.dtype.kind == "b":
+            values = raw.astype(np.float64)
+        elif raw.dtype.kind == "O":
+            values = np.empty(raw.size, object)
+            for i, value in enumerate(raw.flat):
+                values[i] = int(value) if isinstance(value, (bool, np.bool_)) else value
+            values = values.reshape(raw.shape)
+    return floats(values, name, shape)
+
+
+def check_pair(test: Any, name: str = "test") -> tuple[Any, Any]:
+    """Return a pair of covariates and labels; raise a ValueError where it is none."""
+    if not isinstance(test, (tuple, list)) or len(test) != 2:
+        raise ValueError(f"{name} must be a pair (X, y) of covariates and labels; it is {brief(test)}.")
+    return test[0], test[1]
 
 
 def check_design(X: ArrayLike) -> Array:
@@ -16,7 +43,7 @@ def check_design(X: ArrayLike) -> Array:
     ValueError
         Where it is not a finite table of full column rank with n >= p >= 1.
     """
-    table = np.array(X, dtype=np.float64)
+    table = numbers(X, "X", "a table of shape (n, p)")
     if table.ndim != 2 or 0 in table.shape:
         raise ValueError(
             f"X must be the whole design, a table of shape (n, p) with its column of ones if one is wanted; it has shape {table.shape}."
@@ -43,7 +70,7 @@ def check_vector(values: ArrayLike, length: int, name: str) -> Array:
     ValueError
         Otherwise, naming the argument.
     """
-    vector = np.array(values, dtype=np.float64)
+    vector = numbers(values, name, f"a vector of shape ({length},)")
     if vector.shape != (length,):
         raise ValueError(f"{name} must have shape ({length},) to match X; it has shape {vector.shape}.")
     if not np.all(np.isfinite(vector)):

@@ -11,9 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from collapse.checks import check_number, whole
 from collapse.models.base import Array, DrawsFromTruth, replicate
-from collapse.models.design import check_design, check_vector, example_design, rows_of_design, totals
+from collapse.models.design import check_design, check_pair, check_vector, example_design, numbers, rows_of_design, totals
 from collapse.models.newton import ITERATIONS, Likelihood, Logistic, LogLink, Multinomial, Probit, blocks, exponential, shares
 from collapse.models.registry import register
+
+MOST_CLASSES = 10_000
+"""Largest number of classes: a fit holds a probability of each for every row."""
 
 LARGEST = 1e15
 """Largest mean of a count that is drawn: beyond it counts are no longer exact."""
@@ -962,9 +965,13 @@ class MultinomialRegression(Regression):
         classes: int | None = None,
     ) -> None:
         if classes is None:
-            known = np.size(beta, 0) if np.ndim(beta) == 2 else 0  # type: ignore[arg-type]
-            classes = 1 + (known if y is None else int(np.nanmax(np.asarray(y, dtype=float), initial=0.0)))
-        if whole(classes, "classes", "values of the label") < 2:
+            if y is None:
+                table = numbers([] if beta is None else beta, "beta", "a table of shape (K - 1, p)")
+                classes = 1 + (len(table) if table.ndim == 2 else 0)
+            else:
+                label = numbers(y, "y", "classes 0, ..., K - 1")
+                classes = 1 + int(np.clip(np.where(np.isnan(label), 0.0, label).max(initial=0.0), 0, MOST_CLASSES))
+        if whole(classes, "classes", "values of the label", most=MOST_CLASSES) < 2:
             raise ValueError("labels must have at least two classes; give beta as a table (K - 1, p), or y with classes 0, ..., K - 1.")
         super().__init__(Classes(classes), X, beta, y, test)
 
@@ -1026,6 +1033,8 @@ class BradleyTerry(Regression):
     ) -> None:
         if (strength is None) == (wins is None):
             raise ValueError("give either strength (of the true items) or wins (observed results), and not both.")
+        if strength is not None:
+            strength = numbers(strength, "strength", "a number for each item")
         meet, often = _check_schedule(pairs, times, None if strength is None else np.size(strength))
         if strength is not None:
             strength = check_vector(strength, int(meet.max()) + 1, "strength")
@@ -1058,12 +1067,17 @@ class BradleyTerry(Regression):
 
 
 def _check_schedule(pairs: ArrayLike, times: ArrayLike, items: int | None) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    meet = np.array(pairs)
+    for name, values in (("pairs", pairs), ("times", times)):
+        if isinstance(values, np.ma.MaskedArray):
+            raise ValueError(f"{name} is a masked array, whose hidden values would be used; fill or drop them.")
+    try:
+        meet, often = np.array(pairs), np.array(times)
+    except ValueError:
+        raise ValueError("pairs must be a table of shape (k, 2), and times a number or one for each pair; they have ragged rows.") from None
     if meet.ndim != 2 or meet.shape[1:] != (2,) or not len(meet) or meet.dtype.kind not in "iu" or meet.min() < 0:
         raise ValueError("pairs must be a table of shape (k, 2) of items' numbers 0, 1, 2, ...; k is at least 1.")
     if np.any(meet[:, 0] == meet[:, 1]):
         raise ValueError(f"item {meet[meet[:, 0] == meet[:, 1]][0, 0]} is compared with itself; leave such pairs out.")
-    often = np.array(times)
     if often.dtype.kind not in "iu" or often.shape not in ((), (len(meet),)) or np.any(often < 1):
         raise ValueError(f"times must be a whole number, at least 1, or one for each of the {len(meet)} pairs.")
     count = int(meet.max()) + 1
@@ -1102,7 +1116,7 @@ def _check_labels(family: Family, y: ArrayLike, rows: int, name: str) -> Array:
 
 
 def _check_table(beta: ArrayLike | None, classes: int, columns: int) -> Array:
-    table = np.array(beta, dtype=float)
+    table = numbers(beta, "beta", f"a table of shape ({classes}, {columns})")
     if table.shape != (classes, columns):
         raise ValueError(
             f"beta must have shape ({classes}, {columns}), a row for each class but class 0, which is the reference; it has shape {table.shape}."
@@ -1111,14 +1125,13 @@ def _check_table(beta: ArrayLike | None, classes: int, columns: int) -> Array:
 
 
 def _check_test(family: Family, test: tuple[ArrayLike, ArrayLike], columns: int) -> tuple[Array, Array]:
-    if len(test) != 2:
-        raise ValueError("test must be a tuple of two arrays, covariates and labels.")
-    X = np.array(test[0], dtype=float)
+    covariates, label = check_pair(test)
+    X = numbers(covariates, "the test X", f"a table of shape (m, {columns})")
     if X.ndim != 2 or X.shape[1] != columns or X.shape[0] == 0:
         raise ValueError(f"the test X must have shape (m, {columns}), with the columns of X; it has shape {X.shape}.")
     if not np.isfinite(X).all():
         raise ValueError("the test X must be finite. Drop or impute missing values first.")
-    return X, _check_labels(family, test[1], X.shape[0], "the test y")
+    return X, _check_labels(family, label, X.shape[0], "the test y")
 
 
 WHY = "maximum likelihood with vanishing leverage"

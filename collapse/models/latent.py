@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from collapse.checks import check_number, whole
+from collapse.checks import check_number, floats, whole
 from collapse.models.base import Array, DrawsFromTruth, parts
 from collapse.models.registry import register
 from collapse.plan import Scalar
@@ -199,7 +199,7 @@ class PrincipalComponents(DrawsFromTruth):
     """
 
     def __init__(self, loadings: ArrayLike, noise: float) -> None:
-        self.loadings = np.array(loadings, dtype=np.float64)
+        self.loadings = floats(loadings, "loadings", "a matrix of shape (p, q)")
         if self.loadings.ndim != 2 or not 0 < self.loadings.shape[1] < self.loadings.shape[0] or not np.isfinite(self.loadings).all():
             raise ValueError(
                 f"loadings must be a finite matrix (p, q) with more rows than columns, and at least one column; it has shape {self.loadings.shape}."

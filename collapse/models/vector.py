@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from collapse.checks import check_number
+from collapse.checks import brief, check_number
 from collapse.models.base import Array, DrawsFromTruth
 from collapse.models.registry import register
 from collapse.plan import Scalar
@@ -155,10 +155,11 @@ class MultivariateNormal(MeanVector):
 
     def __init__(self, mean: Sequence[Scalar], covariance: Sequence[Sequence[Scalar]]) -> None:
         centre = _vector(mean, "mean")
+        _check_unmasked(covariance, "covariance")
         try:
             table = tuple(_vector(row, "a row of covariance") for row in covariance)
         except TypeError:
-            raise ValueError(f"covariance must be a (d, d) table; it is {covariance!r}.") from None
+            raise ValueError(f"covariance must be a (d, d) table; it is {brief(covariance)}.") from None
         d = len(centre)
         if not d or len(table) != d or any(len(row) != d for row in table):
             raise ValueError(
@@ -207,9 +208,15 @@ class MultivariateNormal(MeanVector):
         return np.asarray(rows - theta[:, None])
 
 
+def _check_unmasked(values: Any, name: str) -> None:
+    if isinstance(values, np.ma.MaskedArray):
+        raise ValueError(f"{name} is a masked array, whose hidden values would be used; fill or drop them.")
+
+
 def _vector(values: Any, name: str) -> tuple[Scalar, ...]:
-    if isinstance(values, str) or not np.iterable(values):
-        raise ValueError(f"{name} must be a sequence of numbers; it is {values!r}.")
+    if isinstance(values, (str, bytes, set, frozenset, dict)) or not np.iterable(values):
+        raise ValueError(f"{name} must be a sequence of numbers; it is {brief(values)}.")
+    _check_unmasked(values, name)
     # numpy's own numbers print their type, which a repr need not
     return tuple(value.item() if isinstance(value, np.generic) else value for value in values)
 
