@@ -554,7 +554,7 @@ def _summary(
     freedom = R - 1 if R > 1 else np.nan  # one replication tells nothing of its spread
     variance = total.second / freedom
     cross = total.cross / freedom
-    with np.errstate(invalid="ignore", over="ignore"):
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):  # a first risk of 0 has no ratio
         ratio = mean / mean[0]
         spread = variance - 2 * ratio * cross + ratio**2 * variance[0]
         stderr = np.sqrt(np.maximum(spread, 0) / R) / abs(mean[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -139,6 +140,8 @@ class _OnDesign:
     loss: Loss
     test_y: Any
     design_rows: int
+    refusals: tuple[type[Exception], ...] = ()
+    """What a fit raises where synthetic labels have no estimate."""
 
     def _settle(self) -> None:
         """Fit the real data, and try the loss on that."""
@@ -173,7 +176,7 @@ class _OnDesign:
         out = np.full((len(rows), len(self.truth)), np.nan)
         for r, (row, share) in enumerate(zip(rows, weight, strict=True)):
             read = share > 0
-            with suppress(ValueError):  # no estimate
+            with suppress(*self.refusals):
                 out[r] = self._fit(row[read, 0].astype(np.int64), row[read, 1], share[read] / share[read].mean())
         return out
 
@@ -195,6 +198,8 @@ class _OnDesign:
 
 
 class _Sklearn(_OnDesign):
+    refusals = (ValueError,)
+
     def __init__(self, estimator: Any, X: Any, y: Any, test: Any) -> None:
         from sklearn.base import clone
 
@@ -369,8 +374,10 @@ class _GLM(_OnDesign):
         if name not in alike:
             hint = "; give the model itself, not the results of its fit" if hasattr(model, "params") else ""
             raise ValueError(f"a statsmodels {name} is not supported{hint}: {', '.join(alike)} are.")
-        self.kind, self.family = name, alike[name]()
+        self.kind, self.family = name, copy(alike[name]())
         self.law = type(self.family).__name__
+        if self.law == "Binomial":
+            self.family.n = 1  # the family remembers the numbers of trials, which enter here as weights
         if self.law not in _GLM_LAWS:
             raise ValueError(f"no law to draw labels from is known for the family {self.law}; {', '.join(_GLM_LAWS)} have one.")
         if model.endog.ndim != 1 or any(getattr(model, what, None) is not None for what in ("offset", "exposure")):
@@ -439,7 +446,10 @@ class _GLM(_OnDesign):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # said by `converged`, too
             warnings.simplefilter("ignore", PerfectSeparationWarning)  # as the certificate
-            fit = model.fit()
+            try:
+                fit = model.fit()
+            except (ValueError, np.linalg.LinAlgError):  # statsmodels' iteration left the numbers
+                return none
         theta = np.append(fit.params, fit.scale)
         return theta if fit.converged and np.isfinite(theta).all() else none
 
