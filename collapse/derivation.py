@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from collapse.checks import check_number, is_number, whole
 from collapse.models.base import EXACT_FORMS, design_of, exact_form
+from collapse.models.morris import plain
 from collapse.models.selection import LinearResponse
 from collapse.plan import TOLERANCE, Array, Plan
 from collapse.reservoir import Reservoir
@@ -365,7 +366,8 @@ def _quadratic_variance(plan: Plan | Reservoir, model: Any, n: int, exact: bool)
         raise ValueError(f"mean and variance_function of {model!r} must hold numbers; they are {model.mean!r} and {(v0, v1, v2)!r}.")
     if exact and not all(isinstance(v, Rational) for v in (*mean, v0, v1, v2)):
         raise ValueError(f"exact=True needs rational parameters, and {model!r} holds floats: give int or fractions.Fraction.")
-    V = v0 + v1 * sum(mean) + v2 * sum(m * m for m in mean)
+    exactly = [plain(m) for m in mean]
+    V = v0 + v1 * sum(exactly) + v2 * sum(m * m for m in exactly)
     if exact:
         # numpy's integers are rational too, and overflow
         V, v2 = (Fraction(int(v.numerator), int(v.denominator)) for v in (V, v2))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from collapse.checks import brief, floats
+from collapse.checks import LARGE, brief, floats
 from collapse.models.base import Array
 
 
@@ -25,7 +25,15 @@ def numbers(values: Any, name: str, shape: str) -> Array:
             for i, value in enumerate(raw.flat):
                 values[i] = int(value) if isinstance(value, (bool, np.bool_)) else value
             values = values.reshape(raw.shape)
-    return floats(values, name, shape)
+    out = floats(values, name, shape)
+    size = np.abs(np.where(np.isfinite(out), out, 0.0))
+    if size.max(initial=0) > LARGE:
+        where = f", in column {int(np.argwhere(size > LARGE)[0, 1]) + 1}" if out.ndim == 2 else ""
+        raise ValueError(
+            f"{name} must hold numbers of at most {LARGE:g} in size, which can be computed with; "
+            f"it holds {size.max():.3g}{where}. Take another unit."
+        )
+    return out
 
 
 def check_pair(test: Any, name: str = "test") -> tuple[Any, Any]:
@@ -52,6 +60,13 @@ def check_design(X: ArrayLike) -> Array:
         i, j = np.argwhere(~np.isfinite(table))[0]
         raise ValueError(f"X must be finite; row {i + 1}, column {j + 1} is {table[i, j]}. Drop or impute missing values first.")
     n, p = table.shape
+    size = np.abs(table).max(axis=0)
+    tiny = np.flatnonzero((size < 1 / LARGE) & (size > 0))
+    if len(tiny):
+        raise ValueError(
+            f"X must hold numbers that can be computed with; column {tiny[0] + 1} has none above "
+            f"{size[tiny[0]]:.3g} in size. Take another unit."
+        )
     scale = np.abs(table).max(axis=0)
     rank = np.linalg.matrix_rank(table / np.where(scale > 0, scale, 1.0))
     if rank < p:

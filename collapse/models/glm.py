@@ -9,17 +9,18 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from collapse.checks import check_number, whole
+from collapse.checks import LARGE, check_size, whole
 from collapse.models.base import Array, DrawsFromTruth, replicate
 from collapse.models.design import check_design, check_pair, check_vector, example_design, numbers, rows_of_design, totals
+from collapse.models.morris import COUNTED, SHAPES
 from collapse.models.newton import ITERATIONS, Likelihood, Logistic, LogLink, Multinomial, Probit, blocks, exponential, shares
 from collapse.models.registry import register
 
+MOST_COMPARISONS = 10**7
+"""Largest number of comparisons of a ranking."""
+
 MOST_CLASSES = 10_000
 """Largest number of classes: a fit holds a probability of each for every row."""
-
-LARGEST = 1e15
-"""Largest mean of a count that is drawn: beyond it counts are no longer exact."""
 
 
 def probability(theta: Array, X: Array) -> Array:
@@ -87,12 +88,15 @@ class Family:
         What labels must be, in words.
     separable : bool
         Whether there are labels without an estimate.
+    reach : float
+        Largest margin, of either sign, that a truth may have.
     """
 
     canonical: ClassVar[bool] = False
     predictors: int = 0
     labels: str = "labels 0 and 1"
     separable: ClassVar[bool] = True
+    reach: ClassVar[float] = LARGE
 
     def likelihood(self, X: Array) -> Likelihood:
         """Return what the iteration maximises on a design."""
@@ -170,7 +174,8 @@ class Counts(Family):
     """Labels 0, 1, 2, ... with a Poisson law, mean exp(margin), variance equal to it."""
 
     canonical = True
-    labels = "counts 0, 1, 2, ..."
+    labels = "counts 0, 1, 2, ..., up to 1e15"
+    reach = float(np.log(COUNTED))
 
     def likelihood(self, X: Array) -> Likelihood:
         return LogLink(X, 1.0, 0.0)
@@ -182,7 +187,7 @@ class Counts(Family):
         return mean
 
     def sample(self, mean: Array, copies: int, rng: np.random.Generator) -> Array:
-        return rng.poisson(np.minimum(copies * mean, LARGEST)) / copies
+        return rng.poisson(np.minimum(copies * mean, COUNTED)) / copies
 
     def loss(self, margin: Array, label: Array) -> Array:
         return exponential(margin)
@@ -191,7 +196,7 @@ class Counts(Family):
         return np.asarray(label - _log_times(label))
 
     def refuse(self, label: Array) -> Array:
-        return np.asarray((label < 0) | (label != np.floor(label)))
+        return np.asarray((label < 0) | (label != np.floor(label)) | (label > COUNTED))
 
 
 @dataclass(frozen=True)
@@ -209,7 +214,7 @@ class Overdispersed(Counts):
 
     def sample(self, mean: Array, copies: int, rng: np.random.Generator) -> Array:
         # a Poisson law with a gamma mean
-        return rng.poisson(np.minimum(rng.gamma(copies * self.size, mean / self.size), LARGEST)) / copies
+        return rng.poisson(np.minimum(rng.gamma(copies * self.size, mean / self.size), COUNTED)) / copies
 
     def loss(self, margin: Array, label: Array) -> Array:
         # log(size + exp(m)) less a part free of the margin
@@ -226,6 +231,7 @@ class Positive(Family):
     shape: float
     labels = "positive numbers"
     separable = False
+    reach = 100.0
 
     def likelihood(self, X: Array) -> Likelihood:
         return LogLink(X, 0.0, 1.0)
@@ -372,7 +378,13 @@ class Regression(DrawsFromTruth):
             if family.predictors:
                 beta = np.ravel(_check_table(beta, family.predictors, columns))
             self.truth = check_vector(beta, coefficients, "beta")  # type: ignore[arg-type]
-            probabilities = family.mean(self._margin(self.truth[None], self.X))[0]
+            margin = self._margin(self.truth[None], self.X)
+            if np.abs(margin).max() > family.reach:
+                raise ValueError(
+                    f"x'beta must be at most {family.reach:.4g} in size, where means can be computed with; "
+                    f"it is up to {np.abs(margin).max():.4g}. Take a smaller beta or rescale X."
+                )
+            probabilities = family.mean(margin)[0]
             self._risk_X, self._risk_label = self.X, probabilities[1:] if family.predictors else probabilities
         self._risk_statistic = self._summary(self._risk_label[None], self._risk_X)[0]
         if y is None:
@@ -873,7 +885,7 @@ class GammaRegression(Regression):
         y: ArrayLike | None = None,
         test: tuple[ArrayLike, ArrayLike] | None = None,
     ) -> None:
-        check_number(shape, "shape", 0)
+        check_size(shape, "shape", *SHAPES)
         super().__init__(Positive(float(shape)), X, beta, y, test)
 
 
@@ -914,7 +926,7 @@ class NegativeBinomialRegression(Regression):
         y: ArrayLike | None = None,
         test: tuple[ArrayLike, ArrayLike] | None = None,
     ) -> None:
-        check_number(size, "size", 0)
+        check_size(size, "size", *SHAPES)
         super().__init__(Overdispersed(float(size)), X, beta, y, test)
 
 
@@ -1080,6 +1092,8 @@ def _check_schedule(pairs: ArrayLike, times: ArrayLike, items: int | None) -> tu
         raise ValueError(f"item {meet[meet[:, 0] == meet[:, 1]][0, 0]} is compared with itself; leave such pairs out.")
     if often.dtype.kind not in "iu" or often.shape not in ((), (len(meet),)) or np.any(often < 1):
         raise ValueError(f"times must be a whole number, at least 1, or one for each of the {len(meet)} pairs.")
+    if np.broadcast_to(often, len(meet)).sum(dtype=float) > MOST_COMPARISONS:
+        raise ValueError(f"times must add up to {MOST_COMPARISONS:,} comparisons at the most; each is a row of the design.")
     count = int(meet.max()) + 1
     if items is not None and items > count:
         count = items

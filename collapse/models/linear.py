@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from collapse.checks import check_number
+from collapse.checks import check_size
 from collapse.models.base import Array, replicate
 from collapse.models.design import check_design, check_pair, check_vector, example_design, numbers, rows_of_design, totals
 from collapse.models.registry import register
@@ -93,7 +93,7 @@ class LinearRegression:
                 raise ValueError(f"test must be (X, y) of shapes (m, {p}) and (m,); it has {self.test[0].shape} and {self.test[1].shape}.")
             if not (np.all(np.isfinite(self.test[0])) and np.all(np.isfinite(self.test[1]))):
                 raise ValueError("test must be finite; drop or impute missing values first.")
-        check_number(sigma, "sigma", 0)
+        check_size(sigma, "sigma")
         self.sigma = float(sigma)
         self.limit_risk = self.sigma**2 * p
         self.exact_form = None

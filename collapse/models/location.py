@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.checks import check_number
+from collapse.checks import check_number, check_place, check_size
 from collapse.models.base import Array, DrawsFromTruth
 from collapse.models.registry import register
 
@@ -59,8 +59,15 @@ class Location(DrawsFromTruth):
     def __post_init__(self) -> None:
         if self.law not in tuple(LAWS):
             raise ValueError(f"law must be one of {', '.join(LAWS)}; it is {self.law!r}.")
-        check_number(self.location, "location")
-        check_number(self.scale, "scale", 0)
+        check_place(self.location, "location")
+        check_size(self.scale, "scale")
+        self._float("location", "scale")
+
+    def _float(self, *names: str) -> None:
+        """Hold fractions, which arrays do not know, as floats."""
+        for name in names:
+            if not isinstance(getattr(self, name), (int, float)):
+                object.__setattr__(self, name, float(getattr(self, name)))
 
     @cached_property
     def truth(self) -> Array:
@@ -171,6 +178,7 @@ class TrimmedMean(Location):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_number(self.trim, "trim", 0, 0.5)
+        self._float("trim")
 
     @cached_property
     def _quantile(self) -> float:
@@ -226,7 +234,8 @@ class Huber(Location):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_number(self.k, "k", 0)
+        check_size(self.k, "k", 1e-3)
+        self._float("k")
 
     @cached_property
     def _inside(self) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from collapse.checks import check_number
+from collapse.checks import check_size
 from collapse.models.base import Array
 from collapse.models.design import totals
 from collapse.models.glm import LogisticRegression
@@ -137,7 +137,7 @@ class RidgeLogisticRegression(_Penalised):
         y: ArrayLike | None = None,
         test: tuple[ArrayLike, ArrayLike] | None = None,
     ) -> None:
-        check_number(penalty, "penalty", 0)
+        check_size(penalty, "penalty")
         self.penalty = float(penalty)
         super().__init__(X, beta, y, test, "RidgeLogisticRegression")
 

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from collapse.checks import check_number
+from collapse.checks import check_size
 from collapse.models.base import Array, DrawsFromTruth
 from collapse.models.design import check_design, check_vector, example_design, rows_of_design
 from collapse.models.registry import register
@@ -71,8 +71,8 @@ class HuberRegression(DrawsFromTruth):
         n, p = self.X.shape
         self.design_rows = n
         self.truth = check_vector(beta, p, "beta")
-        check_number(sigma, "sigma", 0)
-        check_number(k, "k", 0)
+        check_size(sigma, "sigma")
+        check_size(k, "k", 1e-3)
         self.sigma, self.k = float(sigma), float(k)
         basis, upper = np.linalg.qr(self.X)
         self._design = basis * np.sqrt(n)

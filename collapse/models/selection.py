@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.checks import check_number, whole
+from collapse.checks import LARGE, check_place, check_size, whole
 from collapse.models.base import Array, Model, WithDeviation, design_of, observed_labels, replicate
-from collapse.models.morris import Gamma, MeanFamily, Normal
+from collapse.models.morris import Gamma, MeanFamily, Normal, plain
 from collapse.plan import Scalar
 
 TRIES = 10_000
@@ -61,14 +61,14 @@ class LinearResponse(MeanFamily):
     exact_form: ClassVar[str | None] = "linear response"
 
     def __post_init__(self) -> None:
-        check_number(self.mean, "mean")
-        check_number(self.variance, "variance", 0)
+        check_place(self.mean, "mean")
+        check_size(self.variance, "variance")
         for name, length in (("selected_mean", 2), ("selected_variance", 3)):
             value = getattr(self, name)
             if not isinstance(value, tuple) or len(value) != length:
                 raise ValueError(f"{name} must be a tuple of {length} numbers, constant term first; it is {value!r}.")
             for number in value:
-                check_number(number, name)
+                check_place(number, name)
         v0, v1, v2 = self.selected_variance
         at_truth = v0 + v1 * self.mean + v2 * self.mean * self.mean
         if not at_truth > 0:
@@ -282,8 +282,8 @@ class Verified(_Filter):
     def __post_init__(self) -> None:
         self._check_model()
         _check_single(self, "Accepted")
-        check_number(self.centre, "centre")
-        check_number(self.width, "width", 0)
+        check_place(self.centre, "centre")
+        check_size(self.width, "width")
 
     def _acceptance(self, rows: Array, theta: Array) -> Array:
         return np.asarray(np.exp(-(((rows - float(self.centre)) / float(self.width)) ** 2) / 2))
@@ -292,7 +292,7 @@ class Verified(_Filter):
     def response(self) -> LinearResponse | None:  # type: ignore[override]
         if not isinstance(self.model, Normal):
             return None
-        inner, outer = self.model.sd * self.model.sd, self.width * self.width
+        inner, outer = plain(self.model.sd) * plain(self.model.sd), plain(self.width) * plain(self.width)
         total = inner + outer
         slope = Fraction(outer) / Fraction(total) if isinstance(outer, Rational) and isinstance(total, Rational) else outer / total
         return LinearResponse(self.model.mean, inner, ((1 - slope) * self.centre, slope), (slope * inner, 0, 0))
@@ -339,6 +339,8 @@ class Truncated(_Filter):
             raise ValueError(
                 f"low and high must be numbers with low < high (-inf and inf are allowed); they are {self.low!r} and {self.high!r}."
             )
+        if any(np.isfinite(float(end)) and abs(float(end)) > LARGE for end in ends):
+            raise ValueError(f"low and high must be infinite or at most {LARGE:g} in size; take another unit.")
         if not isinstance(self.about_fit, bool):
             raise ValueError(f"about_fit must be True or False; it is {self.about_fit!r}.")
 
@@ -394,7 +396,7 @@ class BestOf(_Selection):
 
     def __post_init__(self) -> None:
         self._check_model()
-        whole(self.k, "k", "rows drawn for each that is kept")
+        whole(self.k, "k", "rows drawn for each that is kept", most=10_000)
         if self.score is None:
             _check_single(self, "a score")
         elif not callable(self.score):

@@ -8,12 +8,14 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from collapse.checks import check_number
+from collapse.checks import check_number, check_size
 from collapse.models.base import Array, parts, replicate
 from collapse.models.registry import register
 from collapse.plan import Scalar
 
 STEPS: Final = 200
+SHAPES: Final = (1e-2, 1e12)
+"""Least and largest shape whose lifetimes are doubles that differ."""
 LONGEST: Final = 1.0
 """Largest Newton step of the logarithm of a shape."""
 SHORTEST: Final = 1e-8
@@ -120,7 +122,7 @@ class CensoredExponential(Censored):
     censor_synthetic: bool = True
 
     def __post_init__(self) -> None:
-        check_number(self.rate, "rate", 0)
+        check_size(self.rate, "rate")
         _check_events(self.events)
 
     @cached_property
@@ -202,8 +204,8 @@ class CensoredWeibull(Censored):
     censor_synthetic: bool = True
 
     def __post_init__(self) -> None:
-        check_number(self.scale, "scale", 0)
-        check_number(self.shape, "shape", 0)
+        check_size(self.scale, "scale")
+        check_size(self.shape, "shape", *SHAPES)
         _check_events(self.events)
 
     @cached_property

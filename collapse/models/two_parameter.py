@@ -8,8 +8,9 @@ from typing import Protocol
 
 import numpy as np
 
-from collapse.checks import check_number
+from collapse.checks import check_place, check_size
 from collapse.models.base import Array, DrawsFromTruth
+from collapse.models.morris import SHAPES
 from collapse.models.registry import register
 
 VALUES = 2**19
@@ -20,6 +21,9 @@ STEPS = 100
 
 ASYMPTOTIC = 20.0
 """Argument from which the digamma function is computed by its asymptotic series."""
+
+MOST_SKEWED = 1e6
+"""Largest ratio of an inverse Gaussian mean to its shape: beyond it numpy's sampler cancels."""
 
 LARGE = 500.0
 """Beta parameters from which their sum is found from the rows' spread alone."""
@@ -96,13 +100,16 @@ class Matching(DrawsFromTruth):
         share = weight / weight.sum(axis=1, keepdims=True)
         mean = np.einsum("rn,rn->r", share, rows)[:, None]
         mean += np.einsum("rn,rn->r", share, rows - mean)[:, None]  # what rounding left
-        return np.concatenate([mean, np.einsum("rn,rnq->rq", share, self.divergence(rows, mean))], axis=1)
+        with np.errstate(all="ignore"):  # a row or a mean that has underflown: no estimate
+            within = np.einsum("rn,rnq->rq", share, self.divergence(rows, mean))
+        return np.concatenate([mean, within], axis=1)
 
     def pool(self: _Family, first: Array, second: Array, share: float) -> Array:
         """Moments (R, 1 + q) of two sets of rows as one, of whose weight the second holds `share`."""
         mean = first[:, :1] + share * (second[:, :1] - first[:, :1])
         each = np.concatenate([first[:, :1], second[:, :1]], axis=1)
-        between = self.divergence(each, mean)
+        with np.errstate(all="ignore"):
+            between = self.divergence(each, mean)
         within = (1 - share) * (first[:, 1:] + between[:, 0]) + share * (second[:, 1:] + between[:, 1])
         return np.concatenate([mean, within], axis=1)
 
@@ -147,8 +154,8 @@ class NormalMeanVariance(Matching):
     variance: float
 
     def __post_init__(self) -> None:
-        check_number(self.mean, "mean")
-        check_number(self.variance, "variance", 0)
+        check_place(self.mean, "mean")
+        check_size(self.variance, "variance")
 
     @cached_property
     def truth(self) -> Array:
@@ -177,7 +184,8 @@ class NormalMeanVariance(Matching):
         return np.broadcast_to(np.eye(2), (len(theta), 2, 2))
 
     def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
-        return np.where(statistic[:, 1:] > 0, statistic, np.nan)
+        found = (statistic[:, 1:] > 0) & np.isfinite(statistic[:, 1:])
+        return np.where(found, statistic, np.nan)
 
     def risk(self, theta: Array) -> Array:
         mean, variance = self.truth
@@ -210,8 +218,13 @@ class InverseGaussian(Matching):
     shape: float
 
     def __post_init__(self) -> None:
-        check_number(self.mean, "mean", 0)
-        check_number(self.shape, "shape", 0)
+        check_size(self.mean, "mean")
+        check_size(self.shape, "shape")
+        if float(self.mean) > MOST_SKEWED * float(self.shape):
+            raise ValueError(
+                f"mean / shape must be {MOST_SKEWED:g} at the most, where rows can be drawn; "
+                f"it is {float(self.mean) / float(self.shape):.3g}."
+            )
 
     @cached_property
     def truth(self) -> Array:
@@ -243,7 +256,8 @@ class InverseGaussian(Matching):
     def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
         with np.errstate(over="ignore"):
             shape = 1 / np.where(statistic[:, 1] > 0, statistic[:, 1], np.nan)
-        return np.stack([statistic[:, 0], np.where(np.isfinite(shape), shape, np.nan)], axis=1)
+        found = np.isfinite(shape) & (shape > 0)
+        return np.where(found[:, None], np.stack([statistic[:, 0], shape], axis=1), np.nan)
 
     def risk(self, theta: Array) -> Array:
         mean, shape = self.truth
@@ -260,8 +274,8 @@ class _GammaLaw(Matching):
     rate: float
 
     def __post_init__(self) -> None:
-        check_number(self.shape, "shape", 0)
-        check_number(self.rate, "rate", 0)
+        check_size(self.shape, "shape", *SHAPES)
+        check_size(self.rate, "rate")
 
     @cached_property
     def truth(self) -> Array:
@@ -386,8 +400,8 @@ class Beta(Matching):
     b: float
 
     def __post_init__(self) -> None:
-        check_number(self.a, "a", 0)
-        check_number(self.b, "b", 0)
+        check_size(self.a, "a", *SHAPES)
+        check_size(self.b, "b", *SHAPES)
 
     @cached_property
     def truth(self) -> Array:
@@ -463,7 +477,7 @@ class ExponentialRate(Matching):
     rate: float
 
     def __post_init__(self) -> None:
-        check_number(self.rate, "rate", 0)
+        check_size(self.rate, "rate")
 
     @cached_property
     def truth(self) -> Array:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from collapse.checks import brief, check_number
+from collapse.checks import brief, check_number, check_place, check_size
 from collapse.models.base import Array, DrawsFromTruth
 from collapse.models.registry import register
 from collapse.plan import Scalar
@@ -92,6 +92,7 @@ class Multinomial(MeanVector):
             raise ValueError(f"p must hold the shares of at least two classes; it holds {len(shares)}.")
         for j, share in enumerate(shares):
             check_number(share, f"p[{j}]", 0, 1)
+            check_size(share, f"p[{j}]")
         total = float(sum(shares))
         if not abs(total - 1) <= 1e-12:
             raise ValueError(f"p must sum to one; it sums to {total:.12g}. Divide it by its sum.")
@@ -166,10 +167,10 @@ class MultivariateNormal(MeanVector):
                 f"covariance must have shape ({d}, {d}), as mean holds {d} numbers; its rows hold {[len(row) for row in table]} numbers."
             )
         for j, value in enumerate(centre):
-            check_number(value, f"mean[{j}]")
+            check_place(value, f"mean[{j}]")
         for j, row in enumerate(table):
             for k, value in enumerate(row):
-                check_number(value, f"covariance[{j}][{k}]")
+                check_place(value, f"covariance[{j}][{k}]")
         values = np.array(table, np.float64)
         if not np.allclose(values, values.T, rtol=1e-12, atol=0):
             raise ValueError("covariance must be symmetric; give (covariance + covariance.T) / 2.")
@@ -214,7 +215,7 @@ def _check_unmasked(values: Any, name: str) -> None:
 
 
 def _vector(values: Any, name: str) -> tuple[Scalar, ...]:
-    if isinstance(values, (str, bytes, set, frozenset, dict)) or not np.iterable(values):
+    if isinstance(values, (str, bytes, set, frozenset, dict)) or not hasattr(values, "__len__"):
         raise ValueError(f"{name} must be a sequence of numbers; it is {brief(values)}.")
     _check_unmasked(values, name)
     # numpy's own numbers print their type, which a repr need not
