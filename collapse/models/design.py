@@ -39,7 +39,7 @@ def numbers(values: Any, name: str, shape: str) -> Array:
 def check_pair(test: Any, name: str = "test") -> tuple[Any, Any]:
     """Return a pair of covariates and labels; raise a ValueError where it is none."""
     if not isinstance(test, (tuple, list)) or len(test) != 2:
-        raise ValueError(f"{name} must be a pair (X, y) of covariates and labels; it is {brief(test)}.")
+        raise ValueError(f"{name} must be a tuple of two arrays, covariates and labels; it is {brief(test)}.")
     return test[0], test[1]
 
 

@@ -88,15 +88,15 @@ class Family:
         What labels must be, in words.
     separable : bool
         Whether there are labels without an estimate.
-    reach : float
-        Largest margin, of either sign, that a truth may have.
+    reach : tuple of float
+        Least and largest margin that a truth may have.
     """
 
     canonical: ClassVar[bool] = False
     predictors: int = 0
     labels: str = "labels 0 and 1"
     separable: ClassVar[bool] = True
-    reach: ClassVar[float] = LARGE
+    reach: ClassVar[tuple[float, float]] = -LARGE, LARGE
 
     def likelihood(self, X: Array) -> Likelihood:
         """Return what the iteration maximises on a design."""
@@ -174,8 +174,8 @@ class Counts(Family):
     """Labels 0, 1, 2, ... with a Poisson law, mean exp(margin), variance equal to it."""
 
     canonical = True
-    labels = "counts 0, 1, 2, ..., up to 1e15"
-    reach = float(np.log(COUNTED))
+    labels = "counts 0, 1, 2, ..."
+    reach = -300.0, 300.0
 
     def likelihood(self, X: Array) -> Likelihood:
         return LogLink(X, 1.0, 0.0)
@@ -196,7 +196,7 @@ class Counts(Family):
         return np.asarray(label - _log_times(label))
 
     def refuse(self, label: Array) -> Array:
-        return np.asarray((label < 0) | (label != np.floor(label)) | (label > COUNTED))
+        return np.asarray((label < 0) | (label != np.floor(label)))
 
 
 @dataclass(frozen=True)
@@ -231,7 +231,7 @@ class Positive(Family):
     shape: float
     labels = "positive numbers"
     separable = False
-    reach = 100.0
+    reach = -300.0, 300.0
 
     def likelihood(self, X: Array) -> Likelihood:
         return LogLink(X, 0.0, 1.0)
@@ -379,10 +379,12 @@ class Regression(DrawsFromTruth):
                 beta = np.ravel(_check_table(beta, family.predictors, columns))
             self.truth = check_vector(beta, coefficients, "beta")  # type: ignore[arg-type]
             margin = self._margin(self.truth[None], self.X)
-            if np.abs(margin).max() > family.reach:
+            low, high = family.reach
+            if margin.min() < low or margin.max() > high:
                 raise ValueError(
-                    f"x'beta must be at most {family.reach:.4g} in size, where means can be computed with; "
-                    f"it is up to {np.abs(margin).max():.4g}. Take a smaller beta or rescale X."
+                    f"x'beta must be from {low:.4g} to {high:.4g}, where means can be computed with; "
+                    f"it is from {margin.min():.4g} to {margin.max():.4g}. "
+                    "Take a smaller beta, or rescale X."
                 )
             probabilities = family.mean(margin)[0]
             self._risk_X, self._risk_label = self.X, probabilities[1:] if family.predictors else probabilities

@@ -215,7 +215,8 @@ def _check_unmasked(values: Any, name: str) -> None:
 
 
 def _vector(values: Any, name: str) -> tuple[Scalar, ...]:
-    if isinstance(values, (str, bytes, set, frozenset, dict)) or not hasattr(values, "__len__"):
+    unordered = isinstance(values, (str, bytes, set, frozenset, dict))
+    if unordered or not np.iterable(values) or not hasattr(values, "__len__"):
         raise ValueError(f"{name} must be a sequence of numbers; it is {brief(values)}.")
     _check_unmasked(values, name)
     # numpy's own numbers print their type, which a repr need not

@@ -458,7 +458,7 @@ SENTENCES = {
         lambda: from_estimator(naive_bayes.GaussianNB(), X, np.where(np.arange(60) > 5, WORDS.astype(object), 3)),
         "y holds classes of several kinds",
     ),
-    "test": (lambda: from_estimator(naive_bayes.GaussianNB(), X, WORDS, test=X), r"test must be a pair \(X, y\)"),
+    "test": (lambda: from_estimator(naive_bayes.GaussianNB(), X, WORDS, test=X), "test must be a tuple of two arrays"),
     "hidden": (lambda: from_estimator(naive_bayes.GaussianNB(), np.ma.array(X), WORDS), "X is a masked array"),
     "hidden labels": (lambda: from_estimator(naive_bayes.GaussianNB(), X, np.ma.array(BINARY)), "y is a masked array"),
 }

@@ -106,7 +106,7 @@ def test_a_test_set_is_a_pair(odd):
         lambda: models.LogisticRegression(X, y=LABELS, test=odd),
         lambda: models.from_estimator(Ridge(), X, NUMBERS, test=odd),
     ):
-        with pytest.raises(ValueError, match=r"test must be a pair \(X, y\) of covariates and labels; it is"):
+        with pytest.raises(ValueError, match=r"test must be a tuple of two arrays, covariates and labels; it is"):
             make()
 
 
