@@ -13,7 +13,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from collapse.checks import brief, check_number, is_number
 from collapse.models.base import Array, Model
-from collapse.models.design import check_design, check_pair, check_vector, numbers, rows_of_design, totals
+from collapse.models.design import (
+    check_design,
+    check_pair,
+    check_vector,
+    numbers,
+    rows_of_design,
+    totals,
+)
 from collapse.models.newton import Likelihood, Logistic, LogLink
 
 Loss = Callable[[Any, Array], float]
@@ -44,7 +51,8 @@ def from_estimator(
 
     Parameters
     ----------
-    estimator : scikit-learn classifier or regressor, or statsmodels GLM, OLS, WLS, Logit, Probit or Poisson
+    estimator : scikit-learn classifier or regressor, or statsmodels GLM, OLS, WLS, Logit, Probit or
+    Poisson
         Cloned and refitted for every replication and generation; a random_state that is None becomes 0, so that the same seed gives the
         same numbers. A statsmodels model carries its own data: leave X and y out.
     X : array_like or pandas.DataFrame, shape (n, p), optional
@@ -57,33 +65,36 @@ def from_estimator(
         loss(y, prediction), the mean loss on the test set: prediction is (m, K) probabilities of the classes in sorted order, or (m,)
         means. Default: log loss in nats of a classifier and a Bernoulli GLM, squared error of the others.
     noise : float, optional
-        Standard deviation of a regressor's synthetic labels. Default: that of its residuals on the rows it was fitted to; where
-        five-fold cross-validation on the real data finds the mean square more than 1.25 times as large, as for nearest neighbours,
-        trees, forests and Gaussian processes, that of cross-validated residuals, at six times the cost.
+        Standard deviation of a regressor's synthetic labels. Default: that of its residuals on the
+        rows it was fitted to; where five-fold cross-validation on the real data finds the mean
+        square more than 1.25 times as large, as for nearest neighbours, trees, forests and Gaussian
+        processes, that of cross-validated residuals, at six times the cost.
 
     Returns
     -------
     Model
-        Its parameter is what the fit predicts: probabilities or means on X and on the test set, and a regressor's noise; of a GLM
-        the coefficients and the scale.
+        Its parameter is what the fit predicts: probabilities or means on X and on the test set, and
+        a regressor's noise; of a GLM the coefficients and the scale.
 
     Raises
     ------
     ValueError
-        Where the estimator has no predictive distribution, it cannot be fitted to the real data, or the data do not fit.
+        Where the estimator has no predictive distribution, it cannot be fitted to the real data, or
+        the data do not fit.
     ImportError
         Where the estimator's library is missing.
 
     Notes
     -----
-    A replication costs one fit of the estimator per generation, on all rows that the workflow reads: begin with few replications. Plans
-    that weigh rows unequally need an estimator whose fit takes sample_weight. A class that a batch has lost is predicted with
-    probability 0 ever after by an estimator that knows only the labels it sees. Synthetic labels to which the estimator raises a
-    ValueError, such as too few of a class for a cross-validation of its own, have no estimate.
+    A replication costs one fit of the estimator per generation, on all rows that the workflow
+    reads: begin with few replications. Plans that weigh rows unequally need an estimator whose fit
+    takes sample_weight. A class that a batch has lost is predicted with probability 0 ever after by
+    an estimator that knows only the labels it sees. Synthetic labels to which the estimator raises
+    a ValueError, such as too few of a class for a cross-validation of its own, have no estimate.
 
-    Frequency weights of a GLM say how often a row occurs: the design has so many copies of it. Variance weights divide its variance, and
-    with a binomial family of two columns the numbers of trials do. Labels that are separated have no estimate, nor has a fit that does not
-    converge.
+    Frequency weights of a GLM say how often a row occurs: the design has so many copies of it.
+    Variance weights divide its variance, and with a binomial family of two columns the numbers of
+    trials do. Labels that are separated have no estimate, nor has a fit that does not converge.
 
     Examples
     --------
@@ -273,14 +284,18 @@ class _Classifier(_Sklearn):
 
     def _labels(self, theta: Array, chosen: Any, rng: np.random.Generator) -> Array:
         share = theta.reshape(-1, len(self.classes))[chosen]
-        return np.asarray((np.cumsum(share, axis=1)[:, :-1] < rng.random((len(chosen), 1))).sum(axis=1), np.float64)
+        return np.asarray(
+            (np.cumsum(share, axis=1)[:, :-1] < rng.random((len(chosen), 1))).sum(axis=1),
+            np.float64,
+        )
 
     def _fit(self, index: Any, label: Array, weight: Array) -> Array:
         out = np.zeros((len(self.both), len(self.classes)))
         code = label.astype(np.int64)
         seen = np.unique(code)
         if len(seen) == 1:
-            # an estimator refuses labels of one class; a law that knows one class gives it probability one
+            # an estimator refuses labels of one class; a law that knows one class gives it
+            # probability one
             out[:, seen] = 1.0
             return out.ravel()
         left = set(self.classes[seen].tolist())
@@ -303,7 +318,15 @@ class _Classifier(_Sklearn):
 class _Regressor(_Sklearn):
     """theta: means (n + m,) on X and on the test set, then the standard deviation of the labels."""
 
-    def __init__(self, estimator: Any, X: ArrayLike, y: ArrayLike, test: Any, loss: Loss | None, noise: float | None) -> None:
+    def __init__(
+        self,
+        estimator: Any,
+        X: ArrayLike,
+        y: ArrayLike,
+        test: Any,
+        loss: Loss | None,
+        noise: float | None,
+    ) -> None:
         super().__init__(estimator, X, y, test)
         self.loss = loss or _squared_error
         if noise is not None:
@@ -389,7 +412,11 @@ class _GLM(_OnDesign):
                 "freq_weights must be whole numbers, how often each row occurs, "
                 f"and at most {MOST_ROWS:,} together; weights of precision are var_weights."
             )
-        precise = _weights(model.weights if name == "WLS" else getattr(model, "var_weights", None), n, "var_weights")
+        precise = _weights(
+            model.weights if name == "WLS" else getattr(model, "var_weights", None),
+            n,
+            "var_weights",
+        )
         trials = np.asarray(model.n_trials if name == "GLM" and self.law == "Binomial" else np.ones(n), np.float64)
         if not (precise == 1).all() and self.law not in _PRECISE:
             raise ValueError(f"no law with var_weights is known for the family {self.law}; {', '.join(_PRECISE)} have one.")

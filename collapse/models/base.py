@@ -116,11 +116,14 @@ EXACT_FORMS: Final = {
 class WithExactForm(Protocol):
     """What declares that its risk is known at every n, and why: `derive` believes no model that does not say so.
 
-    - "quadratic variance": a fit is the weighted mean of rows whose variance is v0 + v1 mu + v2 mu^2; `mean` is the true mean (a number,
-      or a tuple), `variance_function` is (v0, v1, v2).
-    - "linear response": the same of rows that are selected; `response` is a `LinearResponse`, or None where it is not known.
-    - "fixed design": least squares on a reused design; `first_risk` is the risk of a fit to its n rows.
-    - "sample maximum": the fit is the maximum of rows that are uniform on (0, theta); `endpoint` is the truth.
+    - "quadratic variance": a fit is the weighted mean of rows whose variance is v0 + v1 mu + v2
+      mu^2; `mean` is the true mean (a number, or a tuple), `variance_function` is (v0, v1, v2).
+    - "linear response": the same of rows that are selected; `response` is a `LinearResponse`, or
+      None where it is not known.
+    - "fixed design": least squares on a reused design; `first_risk` is the risk of a fit to its n
+      rows.
+    - "sample maximum": the fit is the maximum of rows that are uniform on (0, theta); `endpoint` is
+      the truth.
     """
 
     @property

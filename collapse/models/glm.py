@@ -575,8 +575,9 @@ class Regression(DrawsFromTruth):
         Returns
         -------
         ndarray, shape (R, d)
-            Estimates; NaN where none exists (separation), or where the labels are so nearly separated that a statistic in double precision
-            does not determine it, where 1,000 iterations do not reach it, and where the statistic is NaN.
+            Estimates; NaN where none exists (separation), or where the labels are so nearly
+            separated that a statistic in double precision does not determine it, where 1,000
+            iterations do not reach it, and where the statistic is NaN.
         """
         return self._likelihood.maximise(statistic, None, start)
 

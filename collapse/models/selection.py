@@ -26,9 +26,10 @@ Rule = Callable[[Array], Any]
 class LinearResponse(MeanFamily):
     """Selection known by two moments: how mean and variance of a selected row depend on the fit it is drawn from.
 
-    Where a model declares the exact form "linear response" and has one as its `response`, `derive` is exact: the risk of a
-    weighted mean depends on these moments alone. As a model of its own it is simulated with normal noise; for a selection whose response is not linear,
-    its values at the truth make a linearisation, right to first order while fits stay close to the truth.
+    Where a model declares the exact form "linear response" and has one as its `response`, `derive`
+    is exact: the risk of a weighted mean depends on these moments alone. As a model of its own it
+    is simulated with normal noise; for a selection whose response is not linear, its values at the
+    truth make a linearisation, right to first order while fits stay close to the truth.
 
     Parameters
     ----------

@@ -58,19 +58,22 @@ class _Family(Protocol):
 class Matching(DrawsFromTruth):
     """What the families share: the fit is the parameter whose centred moments are those of the rows.
 
-    Centred moments are the mean, and the mean of one or two Bregman divergences of the rows from it: D(x, m) = phi(x) - phi(m) -
-    phi'(m) (x - m), with phi(x) = x^2 for a variance, -log x for what the logarithm of the mean exceeds the mean logarithm by. They are
-    sums of what is positive: no difference of large numbers loses the spread of rows that lie close together. Batches are pooled as
-    Chan, Golub and LeVeque (1983) pool variances: divergences within the batches, and those of the batches' means from the common one.
+    Centred moments are the mean, and the mean of one or two Bregman divergences of the rows from
+    it: D(x, m) = phi(x) - phi(m) - phi'(m) (x - m), with phi(x) = x^2 for a variance, -log x for
+    what the logarithm of the mean exceeds the mean logarithm by. They are sums of what is positive:
+    no difference of large numbers loses the spread of rows that lie close together. Batches are
+    pooled as Chan, Golub and LeVeque (1983) pool variances: divergences within the batches, and
+    those of the batches' means from the common one.
 
     That is the method of moments; where the statistics are sufficient for an exponential family, it is maximum likelihood. Risk is the
     Kullback-Leibler divergence of the fitted law from the true one, E log(p_true / p_fit) under the truth, in nats per row.
 
-    A family adds `divergence` (rows (R, N), means (R, 1) to (R, N, q)), the `expectation` of its moments (theta (R, d) to (R, 1 + q)),
-    the `jacobian` of that (R, 1 + q, d), the Fisher `information` (d, d) at the truth, its sampler, its risk and `fit_statistic`.
+    A family adds `divergence` (rows (R, N), means (R, 1) to (R, N, q)), the `expectation` of its
+    moments (theta (R, d) to (R, 1 + q)), the `jacobian` of that (R, 1 + q, d), the Fisher
+    `information` (d, d) at the truth, its sampler, its risk and `fit_statistic`.
 
-    A row and a mean are doubles: rows that differ by less than the mean's last digit, 2e-16 of it, are equal, and have no estimate of
-    their spread (a row of NaN).
+    A row and a mean are doubles: rows that differ by less than the mean's last digit, 2e-16 of it,
+    are equal, and have no estimate of their spread (a row of NaN).
     """
 
     @property
@@ -126,8 +129,8 @@ class Matching(DrawsFromTruth):
 class NormalMeanVariance(Matching):
     """Normal law with mean and variance unknown, by maximum likelihood: the variance has divisor n.
 
-    A batch's mean and its mean square about that are drawn directly, as a normal and a chi-square variate. Risk is the Kullback-Leibler
-    divergence from the truth, in nats.
+    A batch's mean and its mean square about that are drawn directly, as a normal and a chi-square
+    variate. Risk is the Kullback-Leibler divergence from the truth, in nats.
 
     Parameters
     ----------
@@ -136,9 +139,10 @@ class NormalMeanVariance(Matching):
 
     Notes
     -----
-    Under discard the fitted variance falls at a geometric rate. Where batches are drawn whole it is followed as far as doubles go: below
-    1e-308 digits are lost, and a variance that underflows to 0 is no estimate (such a replication is counted in `Risk.failed`). What lies
-    between the means of several batches is followed down to the last digit of the mean, and rows are too.
+    Under discard the fitted variance falls at a geometric rate. Where batches are drawn whole it is
+    followed as far as doubles go: below 1e-308 digits are lost, and a variance that underflows to 0
+    is no estimate (such a replication is counted in `Risk.failed`). What lies between the means of
+    several batches is followed down to the last digit of the mean, and rows are too.
 
     Examples
     --------
@@ -197,9 +201,10 @@ class NormalMeanVariance(Matching):
 class InverseGaussian(Matching):
     """Inverse Gaussian law with mean and shape unknown, by maximum likelihood; the variance is mean^3 / shape.
 
-    A batch's mean is drawn directly, an inverse Gaussian variate, and what the mean of the inverses exceeds the inverse of the mean by from
-    a chi-square variate (Tweedie 1957). Risk is the Kullback-Leibler divergence from the truth, in nats. A fitted shape beyond the largest
-    double is no estimate.
+    A batch's mean is drawn directly, an inverse Gaussian variate, and what the mean of the inverses
+    exceeds the inverse of the mean by from a chi-square variate (Tweedie 1957). Risk is the
+    Kullback-Leibler divergence from the truth, in nats. A fitted shape beyond the largest double is
+    no estimate.
 
     Parameters
     ----------
@@ -381,7 +386,8 @@ class GammaMoments(_GammaLaw):
 class Beta(Matching):
     """Beta law with both parameters unknown, by maximum likelihood: the means of log x and log(1 - x) are matched.
 
-    A row is a double: with one that is 0 or 1 by rounding, as parameters near 0 draw them, no estimate exists. Risk is the Kullback-Leibler divergence from the truth, in nats.
+    A row is a double: with one that is 0 or 1 by rounding, as parameters near 0 draw them, no
+    estimate exists. Risk is the Kullback-Leibler divergence from the truth, in nats.
 
     Parameters
     ----------
@@ -555,7 +561,8 @@ def _slope(a: Array) -> Array:
 def _gamma_shape(spread: Array) -> Array:
     """Solve log a - digamma(a) = spread for a, (R,) to (R,); NaN where spread is not positive, or too small for a double a.
 
-    Newton's method in 1 / a (Minka 2002), inside 1 / (2 spread) < a < 1 / spread, which holds for every solution.
+    Newton's method in 1 / a (Minka 2002), inside 1 / (2 spread) < a < 1 / spread, which holds for
+    every solution.
     """
     out = np.full(spread.shape, np.nan)
     todo = np.flatnonzero(np.isfinite(spread) & (spread > 1e-150))
@@ -616,15 +623,21 @@ def _beta(share: Array, divergence: Array, start: Array | None) -> Array:
         done = decrement < 1e-18
         out[todo[done]] = theta[done]
         keep = ~done
-        todo, theta, mean, share, divergence = todo[keep], theta[keep], mean[keep], share[keep], divergence[keep]
+        todo, theta, mean, share, divergence = (
+            todo[keep],
+            theta[keep],
+            mean[keep],
+            share[keep],
+            divergence[keep],
+        )
     return out
 
 
 def _large_beta(share: Array, divergence: Array) -> Array:
     """The same where both parameters are large, by Newton's method in p - mean and the total c = a + b, of order 1 / c and c.
 
-    log(p / mean) = L(p c) - L(c) - divergence and its like for 1 - p, with L(a) = log a - digamma(a): every term is of order 1 / c, and
-    nothing cancels.
+    log(p / mean) = L(p c) - L(c) - divergence and its like for 1 - p, with L(a) = log a -
+    digamma(a): every term is of order 1 / c, and nothing cancels.
     """
     mean, other = share.T
     spread = (share * divergence).sum(axis=1)
@@ -636,7 +649,8 @@ def _large_beta(share: Array, divergence: Array) -> Array:
         p, q = mean + away, other - away
         first = np.log1p(away / mean) - log_less_digamma(p * total) + log_less_digamma(total) + divergence[:, 0]
         second = np.log1p(-away / other) - log_less_digamma(q * total) + log_less_digamma(total) + divergence[:, 1]
-        # rows: the two equations; columns: the derivatives in p and in log c, in units in which both are of order one
+        # rows: the two equations; columns: the derivatives in p and in log c, in units in which
+        # both are of order one
         unit = _slope(total) * total**2
         by_p, by_q = _slope(p * total) * total, _slope(q * total) * total
         slopes = _tables(1 / p - by_p, unit - p * by_p * total, by_q - 1 / q, unit - q * by_q * total)
@@ -651,23 +665,53 @@ def _large_beta(share: Array, divergence: Array) -> Array:
 _LIKELIHOOD = "maximum likelihood in a regular family"
 
 
-@register("Normal mean and variance", n=1000, group="two parameters", why=_LIKELIHOOD, page="estimators", allowance=0.1)
+@register(
+    "Normal mean and variance",
+    n=1000,
+    group="two parameters",
+    why=_LIKELIHOOD,
+    page="estimators",
+    allowance=0.1,
+)
 def example_normal_mean_variance() -> NormalMeanVariance:
     return NormalMeanVariance(1.0, 4.0)
 
 
 # effort: where the mean of a batch's statistic is no variate of a known law, all its rows are drawn
-@register("Gamma shape and rate", n=1000, group="two parameters", why=_LIKELIHOOD, page="estimators", allowance=0.1, effort=250)
+@register(
+    "Gamma shape and rate",
+    n=1000,
+    group="two parameters",
+    why=_LIKELIHOOD,
+    page="estimators",
+    allowance=0.1,
+    effort=250,
+)
 def example_gamma_shape_rate() -> GammaShapeRate:
     return GammaShapeRate(2.0, 1.0)
 
 
-@register("Beta", n=1000, group="two parameters", why=_LIKELIHOOD, page="estimators", allowance=0.1, effort=300)
+@register(
+    "Beta",
+    n=1000,
+    group="two parameters",
+    why=_LIKELIHOOD,
+    page="estimators",
+    allowance=0.1,
+    effort=300,
+)
 def example_beta() -> Beta:
     return Beta(2.0, 3.0)
 
 
-@register("Inverse Gaussian", n=1000, group="two parameters", why=_LIKELIHOOD, page="estimators", allowance=0.1)
+@register(
+    "Inverse Gaussian",
+    n=1000,
+    group="two parameters",
+    why=_LIKELIHOOD,
+    page="estimators",
+    allowance=0.1,
+)
 def example_inverse_gaussian() -> InverseGaussian:
     return InverseGaussian(1.0, 2.0)
 

@@ -51,7 +51,10 @@ ESTIMATORS = {
     "naive Bayes": lambda: from_estimator(naive_bayes.GaussianNB(), X, WORDS),
     "ridge": lambda: from_estimator(linear_model.Ridge(), X, NUMBERS, test=(X_TEST, NUMBERS_TEST)),
     "pipeline": lambda: from_estimator(
-        pipeline.make_pipeline(preprocessing.StandardScaler(), ensemble.RandomForestClassifier(3)), X, BINARY, loss=brier
+        pipeline.make_pipeline(preprocessing.StandardScaler(), ensemble.RandomForestClassifier(3)),
+        X,
+        BINARY,
+        loss=brier,
     ),
     "GLM": lambda: from_estimator(sm.GLM(COUNTS, sm.add_constant(X), family=sm.families.Poisson())),
 }
@@ -59,7 +62,11 @@ WEIGHED = sorted(ESTIMATORS)
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
-@pytest.mark.parametrize("plan", [workflows.discard(3), workflows.augment(3), workflows.subsample(3)], ids=lambda plan: plan.name)
+@pytest.mark.parametrize(
+    "plan",
+    [workflows.discard(3), workflows.augment(3), workflows.subsample(3)],
+    ids=lambda plan: plan.name,
+)
 def test_every_estimator_runs_under_every_workflow(name, plan):
     model = ESTIMATORS[name]()
     assert isinstance(model, Model)
@@ -105,7 +112,11 @@ def test_a_binomial_glm_is_the_model_of_the_package():
     own = models.LogisticRegression(design, y=BINARY)
     model = from_estimator(sm.GLM(BINARY, design, family=sm.families.Binomial()))
     plan = workflows.augment(3)
-    same_mean(simulate(plan, model=model, replications=150, rng=4), simulate(plan, model=own, replications=20_000, rng=5), detects=0.05)
+    same_mean(
+        simulate(plan, model=model, replications=150, rng=4),
+        simulate(plan, model=own, replications=20_000, rng=5),
+        detects=0.05,
+    )
 
 
 def test_ridge_without_penalty_is_least_squares():
@@ -113,7 +124,11 @@ def test_ridge_without_penalty_is_least_squares():
     own = models.LinearRegression(design, y=NUMBERS, sigma=0.7)
     model = from_estimator(linear_model.Ridge(alpha=1e-12), X, NUMBERS, noise=0.7)
     plan = workflows.fixed_real_share(4, 0.5)
-    same_mean(simulate(plan, model=model, replications=1500, rng=6), simulate(plan, model=own, replications=50_000, rng=7), detects=0.05)
+    same_mean(
+        simulate(plan, model=model, replications=1500, rng=6),
+        simulate(plan, model=own, replications=50_000, rng=7),
+        detects=0.05,
+    )
 
 
 def test_a_probability_of_zero_is_an_infinite_loss_and_no_crash():
@@ -146,20 +161,47 @@ REFUSED = {
         lambda: from_estimator(svm.LinearSVC(), X, BINARY),
         "LinearSVC has no predictive distribution .*CalibratedClassifierCV",
     ),
-    "no labels": (lambda: from_estimator(KMeans(2), X, BINARY), "KMeans is neither a classifier nor a regressor"),
-    "a class": (lambda: from_estimator(linear_model.Ridge, X, NUMBERS), "estimator is the class Ridge; give an instance"),
-    "no estimator": (lambda: from_estimator(3, X, NUMBERS), "estimator must be a scikit-learn classifier or regressor"),
+    "no labels": (
+        lambda: from_estimator(KMeans(2), X, BINARY),
+        "KMeans is neither a classifier nor a regressor",
+    ),
+    "a class": (
+        lambda: from_estimator(linear_model.Ridge, X, NUMBERS),
+        "estimator is the class Ridge; give an instance",
+    ),
+    "no estimator": (
+        lambda: from_estimator(3, X, NUMBERS),
+        "estimator must be a scikit-learn classifier or regressor",
+    ),
     "no data": (lambda: from_estimator(linear_model.Ridge()), "X and y .* are needed"),
     "two kinds of data": (
         lambda: from_estimator(sm.GLM(COUNTS, X, family=sm.families.Poisson()), X, COUNTS),
         "a statsmodels GLM carries its data; leave X and y out",
     ),
-    "one class": (lambda: from_estimator(naive_bayes.GaussianNB(), X, np.ones(60)), "y has the one class"),
-    "unknown class": (lambda: from_estimator(naive_bayes.GaussianNB(), X, BINARY, test=(X, WORDS)), "the test y has the class 'ash'|ash"),
-    "NaN": (lambda: from_estimator(linear_model.Ridge(), np.where(X > 2, np.nan, X), NUMBERS), "X must be finite"),
-    "lengths": (lambda: from_estimator(linear_model.Ridge(), X, NUMBERS[:-1]), r"y must have shape \(60,\)"),
-    "test lengths": (lambda: from_estimator(linear_model.Ridge(), X, NUMBERS, test=(X_TEST, NUMBERS)), "test must be"),
-    "negative noise": (lambda: from_estimator(linear_model.Ridge(), X, NUMBERS, noise=-1), "noise must be a number"),
+    "one class": (
+        lambda: from_estimator(naive_bayes.GaussianNB(), X, np.ones(60)),
+        "y has the one class",
+    ),
+    "unknown class": (
+        lambda: from_estimator(naive_bayes.GaussianNB(), X, BINARY, test=(X, WORDS)),
+        "the test y has the class 'ash'|ash",
+    ),
+    "NaN": (
+        lambda: from_estimator(linear_model.Ridge(), np.where(X > 2, np.nan, X), NUMBERS),
+        "X must be finite",
+    ),
+    "lengths": (
+        lambda: from_estimator(linear_model.Ridge(), X, NUMBERS[:-1]),
+        r"y must have shape \(60,\)",
+    ),
+    "test lengths": (
+        lambda: from_estimator(linear_model.Ridge(), X, NUMBERS, test=(X_TEST, NUMBERS)),
+        "test must be",
+    ),
+    "negative noise": (
+        lambda: from_estimator(linear_model.Ridge(), X, NUMBERS, noise=-1),
+        "noise must be a number",
+    ),
 }
 
 
@@ -173,7 +215,10 @@ def test_what_cannot_be_a_model_is_refused_with_the_remedy(name):
 def test_unequal_weights_need_an_estimator_that_takes_them():
     model = from_estimator(neighbors.KNeighborsClassifier(), X, BINARY, loss=brier)
     assert simulate(workflows.discard(2), model=model, replications=2, rng=0).risk.shape == (2,)
-    with pytest.raises(ValueError, match=r"KNeighborsClassifier takes no sample_weight; use a workflow of equal weights"):
+    with pytest.raises(
+        ValueError,
+        match=r"KNeighborsClassifier takes no sample_weight; use a workflow of equal weights",
+    ):
         simulate(workflows.fixed_real_share(3, 0.75), model=model, replications=2, rng=0)
     with pytest.raises(ValueError, match="fresh_real reads 3 real batches, and observed labels make one"):
         simulate(workflows.fresh_real(3), model=model, replications=2, rng=0)
@@ -209,7 +254,12 @@ def test_frequency_weights_are_rows_that_occur_so_often():
 VARIANCES = {
     "GLM": lambda: sm.GLM(NUMBERS, DESIGN, var_weights=PRECISION),
     "WLS": lambda: sm.WLS(NUMBERS, DESIGN, weights=PRECISION),
-    "gamma": lambda: sm.GLM(np.exp(NUMBERS / 3), DESIGN, var_weights=PRECISION, family=sm.families.Gamma(sm.families.links.Log())),
+    "gamma": lambda: sm.GLM(
+        np.exp(NUMBERS / 3),
+        DESIGN,
+        var_weights=PRECISION,
+        family=sm.families.Gamma(sm.families.links.Log()),
+    ),
     "trials": lambda: sm.GLM(np.column_stack([OFTEN + 1, 5 - OFTEN]), DESIGN, family=sm.families.Binomial()),
 }
 
@@ -281,15 +331,33 @@ NOT_TO_BE = {
         lambda: sm.GLM(OFTEN / 4, DESIGN, family=sm.families.Binomial()),
         "a Binomial response must hold 0 and 1, or two columns, successes and failures",
     ),
-    "offset": (lambda: sm.GLM(COUNTS, DESIGN, family=POISSON, offset=PRECISION), "offset or exposure is not supported"),
-    "exposure": (lambda: sm.Poisson(COUNTS, DESIGN, exposure=PRECISION), "offset or exposure is not supported"),
+    "offset": (
+        lambda: sm.GLM(COUNTS, DESIGN, family=POISSON, offset=PRECISION),
+        "offset or exposure is not supported",
+    ),
+    "exposure": (
+        lambda: sm.Poisson(COUNTS, DESIGN, exposure=PRECISION),
+        "offset or exposure is not supported",
+    ),
     "two responses": (lambda: sm.OLS(np.stack([NUMBERS] * 2, axis=1), DESIGN), "several responses"),
-    "results": (lambda: sm.OLS(NUMBERS, DESIGN).fit(), "give the model itself, not the results of its fit"),
-    "GLS": (lambda: sm.GLS(NUMBERS, DESIGN), "a statsmodels GLS is not supported: GLM, OLS, WLS, Logit"),
+    "results": (
+        lambda: sm.OLS(NUMBERS, DESIGN).fit(),
+        "give the model itself, not the results of its fit",
+    ),
+    "GLS": (
+        lambda: sm.GLS(NUMBERS, DESIGN),
+        "a statsmodels GLS is not supported: GLM, OLS, WLS, Logit",
+    ),
     "robust": (lambda: sm.RLM(NUMBERS, DESIGN), "a statsmodels RLM is not supported"),
     "classes": (lambda: sm.MNLogit(OFTEN, DESIGN), "a statsmodels MNLogit is not supported"),
-    "dependent columns": (lambda: sm.OLS(NUMBERS, DESIGN[:, [0, 1, 1]]), "X must have full column rank"),
-    "separated": (lambda: sm.Logit((X[:, 0] > 0).astype(float), DESIGN), "labels are separated, or the fit did not converge"),
+    "dependent columns": (
+        lambda: sm.OLS(NUMBERS, DESIGN[:, [0, 1, 1]]),
+        "X must have full column rank",
+    ),
+    "separated": (
+        lambda: sm.Logit((X[:, 0] > 0).astype(float), DESIGN),
+        "labels are separated, or the fit did not converge",
+    ),
 }
 
 
@@ -329,7 +397,10 @@ def test_class_weights_go_to_the_classes_that_they_name(name, within):
     assert weighed[at] > plain[at] + 0.2
     assert (np.delete(weighed, at) < np.delete(plain, at)).all()
     estimator = linear_model.LogisticRegression(class_weight={"no such class": 10})
-    with pytest.raises(ValueError, match="class_weight weighs the class 'no such class', which y has not; its classes are"):
+    with pytest.raises(
+        ValueError,
+        match="class_weight weighs the class 'no such class', which y has not; its classes are",
+    ):
         from_estimator(estimator, X, y)
 
 
@@ -406,7 +477,9 @@ OTHERS = {
     "constant": lambda: from_estimator(dummy.DummyClassifier(), X, WORDS),
     "truth values": lambda: from_estimator(linear_model.LogisticRegression(), X, BINARY > 0),
     "transformed": lambda: from_estimator(
-        compose.TransformedTargetRegressor(linear_model.Ridge(), transformer=preprocessing.StandardScaler()), X, NUMBERS
+        compose.TransformedTargetRegressor(linear_model.Ridge(), transformer=preprocessing.StandardScaler()),
+        X,
+        NUMBERS,
     ),
 }
 
@@ -442,14 +515,26 @@ SENTENCES = {
         lambda: from_estimator(linear_model.PoissonRegressor(), X, NUMBERS),
         "PoissonRegressor cannot be fitted to the real data: Some value",
     ),
-    "no kind": (lambda: from_estimator(Bare(), X, NUMBERS), "Bare is neither a classifier nor a regressor"),
-    "texts for numbers": (lambda: from_estimator(linear_model.Ridge(), X, WORDS), "y must hold real numbers"),
+    "no kind": (
+        lambda: from_estimator(Bare(), X, NUMBERS),
+        "Bare is neither a classifier nor a regressor",
+    ),
+    "texts for numbers": (
+        lambda: from_estimator(linear_model.Ridge(), X, WORDS),
+        "y must hold real numbers",
+    ),
     "a loss of each row": (
         lambda: from_estimator(linear_model.Ridge(), X, NUMBERS, loss=lambda y, mean: y - mean),
         "loss must give one number, the mean loss on the test set; it gave array",
     ),
-    "no loss": (lambda: from_estimator(linear_model.Ridge(), X, NUMBERS, loss=3), "loss must be a function"),
-    "noise of classes": (lambda: from_estimator(naive_bayes.GaussianNB(), X, WORDS, noise=1.0), "noise goes with a regressor"),
+    "no loss": (
+        lambda: from_estimator(linear_model.Ridge(), X, NUMBERS, loss=3),
+        "loss must be a function",
+    ),
+    "noise of classes": (
+        lambda: from_estimator(naive_bayes.GaussianNB(), X, WORDS, noise=1.0),
+        "noise goes with a regressor",
+    ),
     "missing class": (
         lambda: from_estimator(naive_bayes.GaussianNB(), X, np.where(np.arange(60) > 5, WORDS, None)),
         "y must be finite; drop rows with missing labels",
@@ -458,9 +543,18 @@ SENTENCES = {
         lambda: from_estimator(naive_bayes.GaussianNB(), X, np.where(np.arange(60) > 5, WORDS.astype(object), 3)),
         "y holds classes of several kinds",
     ),
-    "test": (lambda: from_estimator(naive_bayes.GaussianNB(), X, WORDS, test=X), "test must be a tuple of two arrays"),
-    "hidden": (lambda: from_estimator(naive_bayes.GaussianNB(), np.ma.array(X), WORDS), "X is a masked array"),
-    "hidden labels": (lambda: from_estimator(naive_bayes.GaussianNB(), X, np.ma.array(BINARY)), "y is a masked array"),
+    "test": (
+        lambda: from_estimator(naive_bayes.GaussianNB(), X, WORDS, test=X),
+        "test must be a tuple of two arrays",
+    ),
+    "hidden": (
+        lambda: from_estimator(naive_bayes.GaussianNB(), np.ma.array(X), WORDS),
+        "X is a masked array",
+    ),
+    "hidden labels": (
+        lambda: from_estimator(naive_bayes.GaussianNB(), X, np.ma.array(BINARY)),
+        "y is a masked array",
+    ),
 }
 
 

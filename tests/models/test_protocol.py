@@ -12,7 +12,18 @@ import pytest
 
 import collapse
 from collapse import derive, models, simulate, workflows
-from collapse.models import WithStatistic, glm, latent, location, newton, penalised, registry, robust, survival, two_parameter
+from collapse.models import (
+    WithStatistic,
+    glm,
+    latent,
+    location,
+    newton,
+    penalised,
+    registry,
+    robust,
+    survival,
+    two_parameter,
+)
 from collapse.models.base import exact_form
 from collapse.universality import matrix
 from tests.statistics import assert_agree
@@ -47,22 +58,43 @@ MODELS = {
     "NormalMeanVariance": [models.NormalMeanVariance(1, 2)],
     "TrimmedMean": [models.TrimmedMean("logistic", 1, 2)],
     "AR1": [models.AR1(0.6), models.AR1(1)],
-    "CensoredExponential": [models.CensoredExponential(2, 0.6), models.CensoredExponential(2, 0.6, censor_synthetic=False)],
-    "CensoredWeibull": [models.CensoredWeibull(2, 1.5, 0.7), models.CensoredWeibull(2, 1.5, 0.7, censor_synthetic=False)],
+    "CensoredExponential": [
+        models.CensoredExponential(2, 0.6),
+        models.CensoredExponential(2, 0.6, censor_synthetic=False),
+    ],
+    "CensoredWeibull": [
+        models.CensoredWeibull(2, 1.5, 0.7),
+        models.CensoredWeibull(2, 1.5, 0.7, censor_synthetic=False),
+    ],
     "NormalMixture": [models.NormalMixture(0.4, 3)],
     "PrincipalComponents": [models.PrincipalComponents([[2, 0], [1, 1], [0, 1], [1, 0]], noise=1)],
     "Accepted": [models.Accepted(models.Median("laplace", 1, 2), bell)],
     "Bernoulli": [models.Bernoulli(0.3)],
-    "BestOf": [models.BestOf(models.NegativeBinomial(3, 2), 2), models.BestOf(models.LogisticRegression(X, [0.3, 0.5, -0.5]), 2, label)],
+    "BestOf": [
+        models.BestOf(models.NegativeBinomial(3, 2), 2),
+        models.BestOf(models.LogisticRegression(X, [0.3, 0.5, -0.5]), 2, label),
+    ],
     "Binomial": [models.Binomial(5, 0.4)],
-    "BradleyTerry": [models.BradleyTerry([0, 0.4, -0.5], **SCHEDULE), models.BradleyTerry(wins=[4, 6, 5], **SCHEDULE)],
+    "BradleyTerry": [
+        models.BradleyTerry([0, 0.4, -0.5], **SCHEDULE),
+        models.BradleyTerry(wins=[4, 6, 5], **SCHEDULE),
+    ],
     "Exponential": [models.Exponential(2)],
     "Gamma": [models.Gamma(2.5, 3)],
-    "GammaRegression": [models.GammaRegression(X, [1, 0.5, -0.5], shape=2), models.GammaRegression(X, y=COUNTS + 0.5)],
+    "GammaRegression": [
+        models.GammaRegression(X, [1, 0.5, -0.5], shape=2),
+        models.GammaRegression(X, y=COUNTS + 0.5),
+    ],
     "HuberRegression": [models.HuberRegression(X, [1, 2, 3], sigma=2)],
-    "LinearRegression": [models.LinearRegression(X, [1, 2, 3], sigma=2), models.LinearRegression(X, y=LABELS)],
+    "LinearRegression": [
+        models.LinearRegression(X, [1, 2, 3], sigma=2),
+        models.LinearRegression(X, y=LABELS),
+    ],
     "LinearResponse": [models.LinearResponse(1, 2, (0.2, 0.8), (1, 0.5, 0.1))],
-    "FirthLogisticRegression": [models.FirthLogisticRegression(X, [0.3, 0.5, -0.5]), models.FirthLogisticRegression(X, y=LABELS)],
+    "FirthLogisticRegression": [
+        models.FirthLogisticRegression(X, [0.3, 0.5, -0.5]),
+        models.FirthLogisticRegression(X, y=LABELS),
+    ],
     "RidgeLogisticRegression": [
         models.RidgeLogisticRegression(X, [0.3, 0.5, -0.5], penalty=2),
         models.RidgeLogisticRegression(X, y=LABELS, penalty=0.5),
@@ -84,9 +116,18 @@ MODELS = {
     ],
     "Normal": [models.Normal(1, 2)],
     "Poisson": [models.Poisson(3)],
-    "PoissonRegression": [models.PoissonRegression(X, [1, 0.5, -0.5]), models.PoissonRegression(X, y=COUNTS)],
-    "ProbitRegression": [models.ProbitRegression(X, [0.2, 0.3, -0.3]), models.ProbitRegression(X, y=LABELS)],
-    "Truncated": [models.Truncated(models.Normal(1, 2), -2, 2, about_fit=True), models.Truncated(models.Poisson(3), 2, np.inf)],
+    "PoissonRegression": [
+        models.PoissonRegression(X, [1, 0.5, -0.5]),
+        models.PoissonRegression(X, y=COUNTS),
+    ],
+    "ProbitRegression": [
+        models.ProbitRegression(X, [0.2, 0.3, -0.3]),
+        models.ProbitRegression(X, y=LABELS),
+    ],
+    "Truncated": [
+        models.Truncated(models.Normal(1, 2), -2, 2, about_fit=True),
+        models.Truncated(models.Poisson(3), 2, np.inf),
+    ],
     "Uniform": [models.Uniform(2)],
     "Verified": [models.Verified(models.Gamma(2.5, 3), 3, 1)],
 }
@@ -96,7 +137,15 @@ each_statistic = pytest.mark.parametrize("model", [p for p in EACH if isinstance
 
 
 def test_every_exported_model_is_here():
-    assert set(MODELS) == set(models.__all__) - {"Example", "Model", "WithStatistic", "check", "examples", "from_estimator", "register"}
+    assert set(MODELS) == set(models.__all__) - {
+        "Example",
+        "Model",
+        "WithStatistic",
+        "check",
+        "examples",
+        "from_estimator",
+        "register",
+    }
     assert set(models.__all__) <= set(dir(collapse.models))
 
 
@@ -119,7 +168,12 @@ def test_statistics_give_the_risk_of_rows(model):
     assert_agree(both[0].mean(), 0.01, both[1].mean(), detects=0.1)
     # the logarithm tames the tail of a logistic fit close to separation
     a, b = (np.log1p(v[ok]) for v, ok in zip((by_rows, by_statistic), both, strict=True))
-    assert_agree(a.mean(), np.hypot(a.std() / np.sqrt(len(a)), b.std() / np.sqrt(len(b))), b.mean(), detects=0.25)
+    assert_agree(
+        a.mean(),
+        np.hypot(a.std() / np.sqrt(len(a)), b.std() / np.sqrt(len(b))),
+        b.mean(),
+        detects=0.25,
+    )
 
 
 @each_model
@@ -132,13 +186,41 @@ def test_every_model_runs_under_every_workflow(model, plan):
 
 
 UNFINISHED = [
-    (newton, {"PATIENCE": 3, "DECREMENT": 0.0, "ITERATIONS": 1}, models.LogisticRegression(X, [0.3, 0.5, -0.5])),
-    (newton, {"PATIENCE": 3, "DECREMENT": 0.0, "ITERATIONS": 1}, models.ProbitRegression(X, [0.3, 0.5, -0.5])),
-    (newton, {"PATIENCE": 3, "DECREMENT": 0.0, "ITERATIONS": 1}, models.GammaRegression(X, [1, 0.5, -0.5], shape=2)),
-    (newton, {"PATIENCE": 3, "DECREMENT": 0.0, "ITERATIONS": 1}, models.PoissonRegression(X, [1, 0.5, -0.5])),
-    (newton, {"PATIENCE": 3, "DECREMENT": 0.0, "ITERATIONS": 1}, models.NegativeBinomialRegression(X, [1, 0.5, -0.5], size=3)),
-    (newton, {"PATIENCE": 3, "DECREMENT": 0.0, "ITERATIONS": 1}, models.MultinomialRegression(X, [[0.3, 0.4, -0.2], [0.1, -0.5, 0.3]])),
-    (newton, {"PATIENCE": 3, "DECREMENT": 0.0, "ITERATIONS": 1}, models.RidgeLogisticRegression(X, [0.3, 0.5, -0.5], penalty=2)),
+    (
+        newton,
+        {"PATIENCE": 3, "DECREMENT": 0.0, "ITERATIONS": 1},
+        models.LogisticRegression(X, [0.3, 0.5, -0.5]),
+    ),
+    (
+        newton,
+        {"PATIENCE": 3, "DECREMENT": 0.0, "ITERATIONS": 1},
+        models.ProbitRegression(X, [0.3, 0.5, -0.5]),
+    ),
+    (
+        newton,
+        {"PATIENCE": 3, "DECREMENT": 0.0, "ITERATIONS": 1},
+        models.GammaRegression(X, [1, 0.5, -0.5], shape=2),
+    ),
+    (
+        newton,
+        {"PATIENCE": 3, "DECREMENT": 0.0, "ITERATIONS": 1},
+        models.PoissonRegression(X, [1, 0.5, -0.5]),
+    ),
+    (
+        newton,
+        {"PATIENCE": 3, "DECREMENT": 0.0, "ITERATIONS": 1},
+        models.NegativeBinomialRegression(X, [1, 0.5, -0.5], size=3),
+    ),
+    (
+        newton,
+        {"PATIENCE": 3, "DECREMENT": 0.0, "ITERATIONS": 1},
+        models.MultinomialRegression(X, [[0.3, 0.4, -0.2], [0.1, -0.5, 0.3]]),
+    ),
+    (
+        newton,
+        {"PATIENCE": 3, "DECREMENT": 0.0, "ITERATIONS": 1},
+        models.RidgeLogisticRegression(X, [0.3, 0.5, -0.5], penalty=2),
+    ),
     (newton, {"ITERATIONS": 1}, models.FirthLogisticRegression(X, [0.3, 0.5, -0.5])),
     (robust, {"ITERATIONS": 1}, models.HuberRegression(X, [1, 2, 3], sigma=2)),
     (location, {"STEPS": 1}, models.Huber("student", 1, 2)),
@@ -174,7 +256,11 @@ def test_a_fit_that_has_not_converged_is_no_estimate(module, limits, model, monk
             lambda: models.GammaRegression(X, y=COUNTS + 0.5),
             "no fit to y was found in 1 iterations: rescale X",
         ),
-        ({}, lambda: models.FirthLogisticRegression(X, y=LABELS), "no fit to y settled in 1 iterations: rescale X"),
+        (
+            {},
+            lambda: models.FirthLogisticRegression(X, y=LABELS),
+            "no fit to y settled in 1 iterations: rescale X",
+        ),
     ],
 )
 def test_real_data_that_have_an_estimate_but_were_left_without_are_refused(limits, make, said, monkeypatch):
@@ -359,11 +445,23 @@ class Reversed(Influenced):
         (Loss, r"excess risk 0 at the truth, not 4"),
         (Negative, r"a positive excess risk elsewhere"),
         (Deviant, r"squares of the deviation to sum to the risk"),
-        (WrongVariance, r"exact form 'quadratic variance': risk 0.1667 after 1 fits under discard, and it is 0.1.*; mend what goes with"),
+        (
+            WrongVariance,
+            r"exact form 'quadratic variance': risk 0.1667 after 1 fits under discard, and it is 0.1.*; mend what goes with",
+        ),
         (WrongMean, r"expected mean to be the truth, \[1.5\]; it is 1"),
-        (MedianOfRows, r"exact form 'quadratic variance': risk 0.1333 after 1 fits under discard, and it is 0.2"),
-        (NoSuchForm, r"exact_form of .* must be one of quadratic variance, linear response, fixed design, sample maximum"),
-        (Incomplete, r"declares the exact form 'sample maximum' and lacks endpoint; give them, or None"),
+        (
+            MedianOfRows,
+            r"exact form 'quadratic variance': risk 0.1333 after 1 fits under discard, and it is 0.2",
+        ),
+        (
+            NoSuchForm,
+            r"exact_form of .* must be one of quadratic variance, linear response, fixed design, sample maximum",
+        ),
+        (
+            Incomplete,
+            r"declares the exact form 'sample maximum' and lacks endpoint; give them, or None",
+        ),
         (Endless, r"exact form 'sample maximum': risk"),
         (FixedDesign, r"exact form 'fixed design': risk 0.16 after 1 fits"),
         (Answering, r"exact form 'linear response': risk .* after 2 fits"),
@@ -437,7 +535,10 @@ ODD = {
 def test_an_attribute_that_happens_to_have_a_name_of_the_package_changes_nothing(name, value):
     odd = Plain.having(**{name: value})
     models.check(odd)
-    with pytest.raises(ValueError, match=r"no exact form at finite n is known for .*which declares none; use derive\(plan\)"):
+    with pytest.raises(
+        ValueError,
+        match=r"no exact form at finite n is known for .*which declares none; use derive\(plan\)",
+    ):
         derive(workflows.discard(4), model=odd, n=100)
     for plan in (workflows.discard(3), workflows.subsample(3), workflows.fresh_real(3)):
         seen, plain = (simulate(plan, model=model, n=20, replications=50, rng=0) for model in (odd, Plain()))
@@ -452,7 +553,10 @@ def test_a_design_that_is_no_number_of_rows_is_refused(value):
         lambda: simulate(workflows.discard(4), model=odd, n=100, replications=10),
         lambda: models.check(odd),
     ):
-        with pytest.raises(ValueError, match=r"design_rows \(rows of the design of .*\) must be a whole number, at least 1; it is"):
+        with pytest.raises(
+            ValueError,
+            match=r"design_rows \(rows of the design of .*\) must be a whole number, at least 1; it is",
+        ):
             ask()
 
 
@@ -470,7 +574,10 @@ def test_the_covariance_is_that_of_squares_that_sum_to_the_risk():
 @pytest.mark.parametrize("deviation", [0.5, None, np.exp, np.zeros_like], ids=repr)
 def test_what_is_no_deviation_has_no_covariance(deviation):
     odd = Plain.having(deviation=deviation)
-    with pytest.raises(ValueError, match=r"no method `deviation`|squares of the deviation of .* do not sum to its risk"):
+    with pytest.raises(
+        ValueError,
+        match=r"no method `deviation`|squares of the deviation of .* do not sum to its risk",
+    ):
         simulate(workflows.discard(2), model=odd, n=10, replications=10, rng=0, covariance=True)
 
 
@@ -486,18 +593,33 @@ def test_a_model_of_ones_own_declares_what_it_is():
 @pytest.mark.parametrize(
     ("members", "said"),
     [
-        ({"exact_form": "quadratic"}, "exact_form of .* must be one of quadratic variance, .*; it is 'quadratic'"),
+        (
+            {"exact_form": "quadratic"},
+            "exact_form of .* must be one of quadratic variance, .*; it is 'quadratic'",
+        ),
         ({"exact_form": 2}, "exact_form of .* must be one of quadratic variance"),
-        ({"exact_form": "quadratic variance", "mean": 0}, "declares the exact form 'quadratic variance' and lacks variance_function"),
+        (
+            {"exact_form": "quadratic variance", "mean": 0},
+            "declares the exact form 'quadratic variance' and lacks variance_function",
+        ),
         ({"exact_form": "quadratic variance"}, "lacks mean and variance_function"),
         (
             {"exact_form": "quadratic variance", "mean": 0, "variance_function": np.sqrt},
             r"variance_function of .* must be a tuple \(v0, v1, v2\)",
         ),
-        ({"exact_form": "quadratic variance", "mean": "0", "variance_function": (1, 0, 0)}, "must hold numbers"),
-        ({"exact_form": "linear response", "response": 0.5}, "response of .* must be a collapse.models.LinearResponse, or None; it is 0.5"),
+        (
+            {"exact_form": "quadratic variance", "mean": "0", "variance_function": (1, 0, 0)},
+            "must hold numbers",
+        ),
+        (
+            {"exact_form": "linear response", "response": 0.5},
+            "response of .* must be a collapse.models.LinearResponse, or None; it is 0.5",
+        ),
         ({"exact_form": "fixed design", "first_risk": 0.5}, "lacks design_rows"),
-        ({"exact_form": "fixed design", "design_rows": 100, "first_risk": "0.5"}, "first_risk of .* must be a number"),
+        (
+            {"exact_form": "fixed design", "design_rows": 100, "first_risk": "0.5"},
+            "first_risk of .* must be a number",
+        ),
         ({"exact_form": "sample maximum", "endpoint": -3.0}, "endpoint of .* must be a number"),
     ],
 )

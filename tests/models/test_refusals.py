@@ -22,8 +22,14 @@ ARRAYS = {
     "least squares, X": (X, lambda v: models.LinearRegression(v, BETA, 1)),
     "least squares, beta": (BETA, lambda v: models.LinearRegression(X, v, 1)),
     "least squares, y": (NUMBERS, lambda v: models.LinearRegression(X, y=v)),
-    "least squares, test X": (X, lambda v: models.LinearRegression(X, y=NUMBERS, test=(v, NUMBERS))),
-    "least squares, test y": (NUMBERS, lambda v: models.LinearRegression(X, y=NUMBERS, test=(X, v))),
+    "least squares, test X": (
+        X,
+        lambda v: models.LinearRegression(X, y=NUMBERS, test=(v, NUMBERS)),
+    ),
+    "least squares, test y": (
+        NUMBERS,
+        lambda v: models.LinearRegression(X, y=NUMBERS, test=(X, v)),
+    ),
     "logistic, X": (X, lambda v: models.LogisticRegression(v, BETA)),
     "logistic, beta": (BETA, lambda v: models.LogisticRegression(X, v)),
     "logistic, y": (LABELS, lambda v: models.LogisticRegression(X, y=v)),
@@ -50,8 +56,14 @@ ARRAYS = {
     "loadings": ([[2], [1], [0]], lambda v: models.PrincipalComponents(v, 1)),
     "estimator, X": (X, lambda v: models.from_estimator(Ridge(), v, NUMBERS)),
     "estimator, y": (NUMBERS, lambda v: models.from_estimator(Ridge(), X, v)),
-    "estimator, test X": (X, lambda v: models.from_estimator(Ridge(), X, NUMBERS, test=(v, NUMBERS))),
-    "estimator, test y": (NUMBERS, lambda v: models.from_estimator(Ridge(), X, NUMBERS, test=(X, v))),
+    "estimator, test X": (
+        X,
+        lambda v: models.from_estimator(Ridge(), X, NUMBERS, test=(v, NUMBERS)),
+    ),
+    "estimator, test y": (
+        NUMBERS,
+        lambda v: models.from_estimator(Ridge(), X, NUMBERS, test=(X, v)),
+    ),
 }
 
 
@@ -84,7 +96,15 @@ ODD = {
     "durations": lambda good: np.full(np.shape(good), np.timedelta64(3, "s")),
     "a function": lambda good: len,
 }
-NUMPYS = ("inhomogeneous", "could not convert", "setting an array", "broadcast", "operand", "invalid literal", "unsupported")
+NUMPYS = (
+    "inhomogeneous",
+    "could not convert",
+    "setting an array",
+    "broadcast",
+    "operand",
+    "invalid literal",
+    "unsupported",
+)
 
 
 @pytest.mark.parametrize("odd", ODD)
@@ -197,8 +217,15 @@ def test_a_size_is_refused_at_once_or_works_in_every_engine(name):
 
 
 def test_sums_of_counts_that_cannot_be_drawn_are_refused_in_words():
-    for model in (models.Poisson(1e15), models.NegativeBinomial(5, 1e15), models.Binomial(2**53, 0.5)):
-        with pytest.raises(ValueError, match=r"sums of counts with a mean of .* cannot be drawn, 9e\+18 at the most; take fewer rows"):
+    for model in (
+        models.Poisson(1e15),
+        models.NegativeBinomial(5, 1e15),
+        models.Binomial(2**53, 0.5),
+    ):
+        with pytest.raises(
+            ValueError,
+            match=r"sums of counts with a mean of .* cannot be drawn, 9e\+18 at the most; take fewer rows",
+        ):
             simulate(workflows.discard(2), model=model, n=10**5, replications=2, rng=0)
 
 

@@ -60,14 +60,25 @@ def law(model, theta=None):
 def expected(function, distribution):
     low, high = distribution.ppf([1e-14, 1 - 1e-14])
     points = distribution.ppf([0.01, 0.5, 0.99])
-    return quad(lambda x: function(x) * distribution.pdf(x), low, high, points=points, limit=400, epsabs=1e-12)[0]
+    return quad(
+        lambda x: function(x) * distribution.pdf(x),
+        low,
+        high,
+        points=points,
+        limit=400,
+        epsabs=1e-12,
+    )[0]
 
 
 @each_family
 def test_the_fit_is_scipys(model):
     rows = model.draw(np.repeat(model.truth[None], 5, axis=0), 60, np.random.default_rng(0))
     ours = model.fit(rows, np.ones(rows.shape), None)
-    np.testing.assert_allclose(ours, [scipy_fit(model, x) for x in rows], rtol=1e-3 if isinstance(model, models.GammaMoments) else 1e-5)
+    np.testing.assert_allclose(
+        ours,
+        [scipy_fit(model, x) for x in rows],
+        rtol=1e-3 if isinstance(model, models.GammaMoments) else 1e-5,
+    )
 
 
 @each_family
@@ -75,10 +86,18 @@ def test_whole_weights_are_repeated_rows(model):
     rng = np.random.default_rng(1)
     rows, weight = model.draw(model.truth[None], 12, rng), rng.integers(0, 4, (1, 12))
     repeated = np.repeat(rows[0], weight[0])[None]
-    np.testing.assert_allclose(model.fit(rows, weight, None), model.fit(repeated, np.ones(repeated.shape), None), rtol=1e-10)
+    np.testing.assert_allclose(
+        model.fit(rows, weight, None),
+        model.fit(repeated, np.ones(repeated.shape), None),
+        rtol=1e-10,
+    )
 
 
-@pytest.mark.parametrize("model", [m for m in FAMILIES if not isinstance(m, (models.GammaMoments, models.ExponentialRate))], ids=repr)
+@pytest.mark.parametrize(
+    "model",
+    [m for m in FAMILIES if not isinstance(m, (models.GammaMoments, models.ExponentialRate))],
+    ids=repr,
+)
 def test_the_fit_maximises_the_likelihood(model):
     rng = np.random.default_rng(2)
     rows, weight = model.draw(model.truth[None], 25, rng), rng.uniform(0.1, 1, (1, 25))
@@ -101,7 +120,11 @@ def test_fits_of_all_shapes_solve_their_equations(model, shape):
     found = model.fit_statistic(model.expectation(theta), None)
     # statistics to 16 digits fix a large shape to fewer, as rows hardly differ
     np.testing.assert_allclose(found, theta, rtol=1e-8 if shape < 1e3 else 1e-6)
-    np.testing.assert_allclose(model.fit_statistic(model.expectation(theta), theta * 5), found, rtol=1e-8 if shape < 1e3 else 1e-6)
+    np.testing.assert_allclose(
+        model.fit_statistic(model.expectation(theta), theta * 5),
+        found,
+        rtol=1e-8 if shape < 1e3 else 1e-6,
+    )
 
 
 @each_family
@@ -250,7 +273,11 @@ def test_exponential_rate_under_discard_is_exact_at_every_n():
 
 
 @each_family
-@pytest.mark.parametrize("plan", [workflows.discard(4), workflows.augment(4), typed(partly=False)], ids=lambda plan: plan.name)
+@pytest.mark.parametrize(
+    "plan",
+    [workflows.discard(4), workflows.augment(4), typed(partly=False)],
+    ids=lambda plan: plan.name,
+)
 def test_the_ratio_is_the_limit(model, plan):
     """At n rows ratios are off by up to 5 / n for each generation, relatively: 0.04 here."""
     n = 600
@@ -268,15 +295,36 @@ def test_the_ratio_is_the_limit_where_rows_are_read(model):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda v: models.NormalMeanVariance(0, v), "variance must be a number, finite and greater than 0; it is"),
-        (lambda v: models.GammaShapeRate(v, 1), "shape must be a number, finite and greater than 0; it is"),
-        (lambda v: models.GammaShapeRate(1, v), "rate must be a number, finite and greater than 0; it is"),
-        (lambda v: models.GammaMoments(v, 1), "shape must be a number, finite and greater than 0; it is"),
+        (
+            lambda v: models.NormalMeanVariance(0, v),
+            "variance must be a number, finite and greater than 0; it is",
+        ),
+        (
+            lambda v: models.GammaShapeRate(v, 1),
+            "shape must be a number, finite and greater than 0; it is",
+        ),
+        (
+            lambda v: models.GammaShapeRate(1, v),
+            "rate must be a number, finite and greater than 0; it is",
+        ),
+        (
+            lambda v: models.GammaMoments(v, 1),
+            "shape must be a number, finite and greater than 0; it is",
+        ),
         (lambda v: models.Beta(v, 1), "a must be a number, finite and greater than 0; it is"),
         (lambda v: models.Beta(1, v), "b must be a number, finite and greater than 0; it is"),
-        (lambda v: models.InverseGaussian(v, 1), "mean must be a number, finite and greater than 0; it is"),
-        (lambda v: models.InverseGaussian(1, v), "shape must be a number, finite and greater than 0; it is"),
-        (lambda v: models.ExponentialRate(v), "rate must be a number, finite and greater than 0; it is"),
+        (
+            lambda v: models.InverseGaussian(v, 1),
+            "mean must be a number, finite and greater than 0; it is",
+        ),
+        (
+            lambda v: models.InverseGaussian(1, v),
+            "shape must be a number, finite and greater than 0; it is",
+        ),
+        (
+            lambda v: models.ExponentialRate(v),
+            "rate must be a number, finite and greater than 0; it is",
+        ),
     ],
 )
 @pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), "1", None, True], ids=repr)
@@ -311,8 +359,14 @@ def test_batches_are_pooled_as_their_rows(model):
 CLOSE = {
     models.NormalMeanVariance(0, 1): lambda u: (3e5 + u, (3e5, (u**2).mean())),
     models.InverseGaussian(1, 2): lambda u: (7 * (1 + u), (7, 7 / (u**2).mean())),
-    models.GammaShapeRate(2, 1): lambda u: (7 * (1 + u), (1 / (u**2).mean(), 1 / (7 * (u**2).mean()))),
-    models.GammaMoments(2, 1): lambda u: (7 * (1 + u), (1 / (u**2).mean(), 1 / (7 * (u**2).mean()))),
+    models.GammaShapeRate(2, 1): lambda u: (
+        7 * (1 + u),
+        (1 / (u**2).mean(), 1 / (7 * (u**2).mean())),
+    ),
+    models.GammaMoments(2, 1): lambda u: (
+        7 * (1 + u),
+        (1 / (u**2).mean(), 1 / (7 * (u**2).mean())),
+    ),
     models.Beta(2, 3): lambda u: (0.25 * (1 + u), (0.75 / (u**2).mean(), 2.25 / (u**2).mean())),
 }
 
@@ -333,7 +387,14 @@ def log_sd_of_discard(n, g):
 @pytest.mark.parametrize(("generations", "replications"), [(200, 10_000), (2000, 1000)])
 def test_a_normal_under_discard_is_followed_to_the_end(generations, replications):
     model = models.NormalMeanVariance(0, 1)
-    risk = simulate(workflows.discard(generations), model=model, n=10, replications=replications, rng=0, fits=True)
+    risk = simulate(
+        workflows.discard(generations),
+        model=model,
+        n=10,
+        replications=replications,
+        rng=0,
+        fits=True,
+    )
     assert risk.failed[-1] == 0
     log = np.log(risk.fits[:, -1, 1]) / 2
     mean, variance = log_sd_of_discard(10, generations)
@@ -370,7 +431,11 @@ def test_pooled_batches_keep_what_lies_between_their_means():
     model = models.NormalMeanVariance(0, 1)
     by_moments = simulate(plan, model=model, n=10, replications=4000, rng=2, fits=True)
     dense = Plan(plan.source, plan.size, plan.weight)
-    np.testing.assert_allclose(simulate(dense, model=model, n=10, replications=4000, rng=2, fits=True).fits, by_moments.fits, rtol=1e-6)
+    np.testing.assert_allclose(
+        simulate(dense, model=model, n=10, replications=4000, rng=2, fits=True).fits,
+        by_moments.fits,
+        rtol=1e-6,
+    )
     rng = np.random.default_rng(3)
     theta, latest = np.repeat(model.truth[None], 4000, axis=0), None
     for _ in range(60):
