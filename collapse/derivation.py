@@ -94,8 +94,9 @@ def derive(plan: Plan | Reservoir, *, model: Any = None, n: int | None = None, e
     if form == "sample maximum":
         return _maximum(plan, model, n, exact)
     raise ValueError(
-        f"no exact form at finite n is known for {model!r}, which declares none; use derive(plan) for the limit, or "
-        "simulate(plan, model=..., n=..., replications=...) for the model itself. A model that has one declares it as its exact_form: "
+        f"no exact form at finite n is known for {model!r}, which declares none; "
+        "use derive(plan) for the limit, or simulate(plan, model=..., n=..., replications=...) "
+        "for the model itself. A model that has one declares it as its exact_form: "
         f"{', '.join(map(repr, EXACT_FORMS))}."
     )
 
@@ -360,10 +361,12 @@ def _quadratic_variance(plan: Plan | Reservoir, model: Any, n: int, exact: bool)
     # of a vector of means: the trace of a row's covariance, v0 + v1 sum_j mu_j + v2 |mu|^2
     mean = model.mean if isinstance(model.mean, tuple) else (model.mean,)
     if not (isinstance(model.variance_function, tuple) and len(model.variance_function) == 3):
-        raise ValueError(f"variance_function of {model!r} must be a tuple (v0, v1, v2) of numbers; it is {model.variance_function!r}.")
+        given = model.variance_function
+        raise ValueError(f"variance_function of {model!r} must be a tuple (v0, v1, v2), not {given!r}.")
     v0, v1, v2 = model.variance_function
     if not all(is_number(value) for value in (*mean, v0, v1, v2)):
-        raise ValueError(f"mean and variance_function of {model!r} must hold numbers; they are {model.mean!r} and {(v0, v1, v2)!r}.")
+        given = model.mean, (v0, v1, v2)
+        raise ValueError(f"mean and variance_function of {model!r} must hold numbers, not {given!r}.")
     if exact and not all(isinstance(v, Rational) for v in (*mean, v0, v1, v2)):
         raise ValueError(f"exact=True needs rational parameters, and {model!r} holds floats: give int or fractions.Fraction.")
     exactly = [plain(m) for m in mean]
@@ -488,8 +491,10 @@ def _linear_response(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
             "for a linearisation. derive(plan) alone leaves selection out."
         )
     if not isinstance(response, LinearResponse):
-        raise ValueError(f"response of {model!r} must be a collapse.models.LinearResponse, or None; it is {response!r}.")
-    numbers: tuple[Any, ...] = (response.mean, response.variance, *response.selected_mean, *response.selected_variance)
+        kind = "a collapse.models.LinearResponse, or None"
+        raise ValueError(f"response of {model!r} must be {kind}; it is {response!r}.")
+    numbers: list[Any] = [response.mean, response.variance]
+    numbers += [*response.selected_mean, *response.selected_variance]
     if exact and not all(isinstance(v, Rational) for v in numbers):
         raise ValueError(
             f"exact=True needs a rational response, and that of {model!r} holds floats: leave exact out, or give int or fractions.Fraction."

@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 
 from collapse.checks import whole
 from collapse.derivation import rows_of
-from collapse.models.base import Array, Model, WithDeviation, WithPooling, WithStatistic, design_of, observed_labels
+from collapse.models.base import (
+    Array,
+    Model,
+    WithDeviation,
+    WithPooling,
+    WithStatistic,
+    design_of,
+    observed_labels,
+)
 from collapse.plan import Plan
 from collapse.reservoir import Reservoir
 from collapse.risk import Risk
@@ -103,9 +111,11 @@ def simulate(
         n = rows_of(model, n)
         if not isinstance(model, Model):
             raise ValueError(f"model must have truth, draw, draw_real, fit and risk; {type(model).__name__} is no model.")
-    if covariance and model is not None and not (isinstance(model, WithDeviation) and callable(model.deviation)):
+    quadratic = model is None or (isinstance(model, WithDeviation) and callable(model.deviation))
+    if covariance and not quadratic:
         raise ValueError(
-            f"the risk of {model!r} is not quadratic (it has no method `deviation`), so its covariance is not defined; leave covariance out."
+            f"the risk of {model!r} is not quadratic (it has no method `deviation`), "
+            "so its covariance is not defined; leave covariance out."
         )
     experiment = _Experiment.prepare(plan, model, n)
     seeds, seed = _seeds(rng, -(-replications // experiment.block))
@@ -211,8 +221,8 @@ class _Experiment:
         by_statistic = plan.reads_whole_batches and isinstance(model, WithStatistic)
         design = design_of(model)
         if by_statistic and (design is None or not np.any(rows % design)):
-            numbers = model.draw_statistic(np.asarray(model.truth)[None], int(rows[0]), np.random.default_rng(0)).shape[1]
-            kept = kept_batches * numbers
+            truth, any_rng = np.asarray(model.truth)[None], np.random.default_rng(0)
+            kept = kept_batches * model.draw_statistic(truth, int(rows[0]), any_rng).shape[1]
             return cls(plan, model, n, _block(kept + FIT_VALUES * (design or 0)), _statistic_path)
         return cls(plan, model, n, _block(4 * int(rows.sum())), _row_path)
 
@@ -230,7 +240,8 @@ class _Experiment:
         with _one_thread():
             for g, (alive, theta) in enumerate(self.path(self, replications, np.random.Generator(np.random.SFC64(seed)))):
                 risk = _everyone(self.model.risk(theta), alive, replications)
-                with np.errstate(invalid="ignore", over="ignore"):  # a loss may be infinite: its mean is, and it has no standard error
+                # a loss may be infinite: its mean is, and it has no standard error
+                with np.errstate(invalid="ignore", over="ignore"):
                     mean[g] = risk.sum() / replications
                     centred = risk - mean[g]
                     first = centred if g == 0 else first
@@ -242,9 +253,11 @@ class _Experiment:
                     thetas.append(np.array(_everyone(theta, alive, replications)))
                 if covariance:
                     error = _everyone(self.model.deviation(theta), alive, replications)
-                    if not np.allclose((error**2).reshape(replications, -1).sum(axis=1), risk, rtol=1e-6, atol=0, equal_nan=True):
+                    squares = (error**2).reshape(replications, -1).sum(axis=1)
+                    if not np.allclose(squares, risk, rtol=1e-6, atol=0, equal_nan=True):
                         raise ValueError(
-                            f"the squares of the deviation of {self.model!r} do not sum to its risk; scale one, or leave covariance out."
+                            f"squares of the deviation of {self.model!r} do not sum to its risk; "
+                            "scale one of them, or leave covariance out of the simulation."
                         )
                     deviations.append(error.flatten())
             if covariance:
@@ -442,8 +455,8 @@ class _MergedPool(_Pool):
         held, total = 0.0, np.zeros((0, 0))
         for weight, statistic in pieces:
             if weight:
-                total = self.merge(total, statistic, weight / (held + weight)) if held else statistic
                 held += weight
+                total = self.merge(total, statistic, weight / held) if held > weight else statistic
         return held, total
 
 
@@ -554,7 +567,8 @@ def _summary(
     freedom = R - 1 if R > 1 else np.nan  # one replication tells nothing of its spread
     variance = total.second / freedom
     cross = total.cross / freedom
-    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):  # a first risk of 0 has no ratio
+    # a first risk of 0 has no ratio
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         ratio = mean / mean[0]
         spread = variance - 2 * ratio * cross + ratio**2 * variance[0]
         stderr = np.sqrt(np.maximum(spread, 0) / R) / abs(mean[0])

@@ -21,6 +21,7 @@ from collapse.models.design import (
     rows_of_design,
     totals,
 )
+from collapse.models.morris import counts
 from collapse.models.newton import Likelihood, Logistic, LogLink
 
 Loss = Callable[[Any, Array], float]
@@ -29,7 +30,7 @@ FOLDS = 5
 """Parts into which rows are divided where a regressor's residuals are cross-validated."""
 
 MILD = 1.25
-"""Mean squared residuals of a cross-validation over those in the sample up to which the latter stand for a regressor's noise."""
+"""Cross-validated over in-sample mean square up to which the latter is a regressor's noise."""
 
 MOST_ROWS = 10**7
 """Largest design that frequency weights are written out to."""
@@ -109,12 +110,13 @@ def from_estimator(
     if isinstance(estimator, type):
         raise ValueError(f"estimator is the class {estimator.__name__}; give an instance of it, with its parameters.")
     if loss is not None and not callable(loss):
-        raise ValueError(f"loss must be a function loss(y, prediction) that gives a number; it is {brief(loss)}.")
+        raise ValueError(f"loss must be a function of y and predictions; it is {brief(loss)}.")
     if type(estimator).__module__.startswith("statsmodels."):
         if X is not None or y is not None:
-            raise ValueError(f"a statsmodels {type(estimator).__name__} carries its data; leave X and y out.")
+            kind = f"a statsmodels {type(estimator).__name__}"
+            raise ValueError(f"{kind} carries its data; leave X and y out.")
         if noise is not None:
-            raise ValueError("noise goes with a scikit-learn regressor; a statsmodels model estimates its own scale.")
+            raise ValueError("noise goes with a scikit-learn regressor; leave it out here.")
         return _GLM(estimator, test, loss)
     if not hasattr(estimator, "fit") or not hasattr(estimator, "get_params"):
         raise ValueError(
@@ -135,7 +137,7 @@ def from_estimator(
                 "wrap it in sklearn.calibration.CalibratedClassifierCV."
             )
         if noise is not None:
-            raise ValueError("noise goes with a regressor; a classifier's labels are drawn with its probabilities.")
+            raise ValueError("noise goes with a regressor, and this is a classifier; leave it out.")
         return _Classifier(estimator, X, y, test, loss)
     if regressor:
         return _Regressor(estimator, X, y, test, loss, noise)
@@ -163,10 +165,12 @@ class _OnDesign:
             said = " ".join(str(error).split())
             raise ValueError(f"{self._name()} cannot be fitted to the real data: {said}") from error
         if not np.isfinite(self.truth).all():
-            raise ValueError(f"{self._name()} has no estimate on the real data: labels are separated, or the fit did not converge.")
+            why = "labels are separated, or the fit did not converge"
+            raise ValueError(f"{self._name()} has no estimate on the real data: {why}.")
         value = self.loss(self.test_y, self._predicted(self.truth))
         if not is_number(value):
-            raise ValueError(f"loss must give one number, the mean loss on the test set; it gave {brief(value)}.")
+            what = "one number, the mean loss on the test set"
+            raise ValueError(f"loss must give {what}; it gave {brief(value)}.")
 
     def draw_real(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
         if rows != self.design_rows:
@@ -187,8 +191,9 @@ class _OnDesign:
         out = np.full((len(rows), len(self.truth)), np.nan)
         for r, (row, share) in enumerate(zip(rows, weight, strict=True)):
             read = share > 0
+            index, relative = row[read, 0].astype(np.int64), share[read] / share[read].mean()
             with suppress(*self.refusals):
-                out[r] = self._fit(row[read, 0].astype(np.int64), row[read, 1], share[read] / share[read].mean())
+                out[r] = self._fit(index, row[read, 1], relative)
         return out
 
     def risk(self, theta: Array) -> Array:
@@ -226,7 +231,7 @@ class _Sklearn(_OnDesign):
         try:
             self.estimator = clone(estimator)
         except (TypeError, RuntimeError) as error:
-            raise ValueError(f"{type(estimator).__name__} cannot be cloned, as scikit-learn's estimators can: {error}") from error
+            raise ValueError(f"{type(estimator).__name__} cannot be cloned: {error}") from error
         unset = {name: 0 for name, value in self.estimator.get_params().items() if name.split("__")[-1] == "random_state" and value is None}
         self.estimator.set_params(**unset)
         self.weighs = _weight_of(self.estimator)
@@ -240,9 +245,11 @@ class _Sklearn(_OnDesign):
         return estimator.fit(_rows(self.X, index), label, **{str(self.weighs): weight})
 
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
-        if not self.weighs and any(not np.allclose(share[share > 0], share.max()) for share in weight):
+        equal = all(np.allclose(share[share > 0], share.max()) for share in weight)
+        if not (self.weighs or equal):
             raise ValueError(
-                f"this workflow weighs rows unequally, and the fit of {self._name()} takes no sample_weight; "
+                "this workflow weighs rows unequally, "
+                f"and the fit of {self._name()} takes no sample_weight; "
                 "use a workflow of equal weights (discard, augment, subsample) or another estimator."
             )
         return super().fit(rows, weight, start)
@@ -264,7 +271,7 @@ class _Classifier(_Sklearn):
         try:
             self.classes, code = np.unique(self.y, return_inverse=True)
         except TypeError:
-            raise ValueError("y holds classes of several kinds, which have no order; name them all by text, or all by numbers.") from None
+            raise ValueError("y holds classes of several kinds; name them all by text.") from None
         if len(self.classes) < 2:
             raise ValueError(f"y has the one class {self.classes[0]!r}; a classifier needs two or more.")
         if unknown := set(self.test_y.tolist()) - set(self.classes.tolist()):
@@ -279,7 +286,8 @@ class _Classifier(_Sklearn):
         for name, value in self.weights.items():
             if strange := set(value) - set(self.classes.tolist()):
                 known = ", ".join(map(repr, self.classes.tolist()[:10]))
-                raise ValueError(f"{name} weighs the class {min(map(repr, strange))}, which y has not; its classes are {known}.")
+                who = f"the class {min(map(repr, strange))}, which y has not"
+                raise ValueError(f"{name} weighs {who}; its classes are {known}.")
         self._settle()
 
     def _labels(self, theta: Array, chosen: Any, rng: np.random.Generator) -> Array:
@@ -299,11 +307,11 @@ class _Classifier(_Sklearn):
             out[:, seen] = 1.0
             return out.ravel()
         left = set(self.classes[seen].tolist())
-        weights = {name: {c: w for c, w in value.items() if c in left} for name, value in self.weights.items()}
+        weights = {name: _only(given, left) for name, given in self.weights.items()}
         estimator = self._fitted(index, self.classes[code], weight, **weights)
         share = np.asarray(estimator.predict_proba(self.both), np.float64)
         if share.shape != (len(self.both), len(seen)):
-            raise ValueError(f"predict_proba gave shape {share.shape}, not a probability for each of {len(seen)} classes.")
+            raise ValueError(f"predict_proba gave shape {share.shape} for {len(seen)} classes.")
         out[:, seen] = share
         return out.ravel()
 
@@ -339,7 +347,7 @@ class _Regressor(_Sklearn):
         if noise is None:
             rows = np.arange(self.design_rows)
             if len(rows) < FOLDS:
-                raise ValueError(f"noise cannot be estimated from {len(rows)} rows; give noise=, the standard deviation of a label.")
+                raise ValueError(f"noise cannot be estimated from {len(rows)} rows; give noise=...")
             crossed = self._crossed(rows, self.observed, np.ones(len(rows)))
             self.crosses = crossed**2 > MILD * self.truth[-1] ** 2
             if self.crosses:
@@ -371,7 +379,8 @@ class _Regressor(_Sklearn):
     def _mean(self, fitted: Any, X: Any) -> Array:
         mean = np.asarray(fitted.predict(X), np.float64)
         if mean.size != len(X) or not np.isfinite(mean).all():
-            raise ValueError(f"predict must give one finite number for each row; it gave shape {mean.shape} for {len(X)} rows.")
+            what = "one finite number for each row"
+            raise ValueError(f"predict must give {what}; it gave shape {mean.shape} for {len(X)}.")
         return mean.reshape(len(X))
 
     def _predicted(self, theta: Array) -> Array:
@@ -395,16 +404,21 @@ class _GLM(_OnDesign):
             "Poisson": families.Poisson,
         }
         if name not in alike:
-            hint = "; give the model itself, not the results of its fit" if hasattr(model, "params") else ""
-            raise ValueError(f"a statsmodels {name} is not supported{hint}: {', '.join(alike)} are.")
+            fitted = hasattr(model, "params")
+            hint = "; give the model itself, not the results of its fit" if fitted else ""
+            known = ", ".join(alike)
+            raise ValueError(f"a statsmodels {name} is not supported{hint}: {known} are.")
         self.kind, self.family = name, copy(alike[name]())
         self.law = type(self.family).__name__
         if self.law == "Binomial":
-            self.family.n = 1  # the family remembers the numbers of trials, which enter here as weights
+            self.family.n = 1  # it remembers the numbers of trials, which enter here as weights
         if self.law not in _GLM_LAWS:
-            raise ValueError(f"no law to draw labels from is known for the family {self.law}; {', '.join(_GLM_LAWS)} have one.")
-        if model.endog.ndim != 1 or any(getattr(model, what, None) is not None for what in ("offset", "exposure")):
-            raise ValueError(f"a {name} with several responses, offset or exposure is not supported; give one response without either.")
+            known = ", ".join(_GLM_LAWS)
+            law = f"no law to draw labels from is known for the family {self.law}"
+            raise ValueError(f"{law}; {known} have one.")
+        shifts = (getattr(model, what, None) for what in ("offset", "exposure"))
+        if model.endog.ndim != 1 or any(shift is not None for shift in shifts):
+            raise ValueError(f"a {name} with offset, exposure or several responses is not supported.")
         n = len(model.endog)
         often = _weights(getattr(model, "freq_weights", None), n, "freq_weights")
         if (often != np.floor(often)).any() or not 0 < often.sum() <= MOST_ROWS:
@@ -417,30 +431,29 @@ class _GLM(_OnDesign):
             n,
             "var_weights",
         )
-        trials = np.asarray(model.n_trials if name == "GLM" and self.law == "Binomial" else np.ones(n), np.float64)
+        tries = name == "GLM" and self.law == "Binomial"
+        trials = np.asarray(model.n_trials if tries else np.ones(n), np.float64)
         if not (precise == 1).all() and self.law not in _PRECISE:
-            raise ValueError(f"no law with var_weights is known for the family {self.law}; {', '.join(_PRECISE)} have one.")
+            known = ", ".join(_PRECISE)
+            law = f"no law with var_weights is known for the family {self.law}"
+            raise ValueError(f"{law}; {known} have one.")
         if not (precise > 0).all():
             raise ValueError("var_weights (or weights) must be positive; drop rows of weight 0.")
         copies = np.repeat(np.arange(n), often.astype(np.int64))
         self.X = check_design(np.asarray(model.exog)[copies])
         self.design_rows = len(self.X)
-        self.observed = check_vector(np.asarray(model.endog, np.float64)[copies], self.design_rows, "y")
+        label = np.asarray(model.endog, np.float64)[copies]
+        self.observed = check_vector(label, self.design_rows, "y")
         self.precision, self.trials = precise[copies], trials[copies]
         self.test_X, self.test_y = self.X, self.observed
         if test is not None:
             covariates, label = check_pair(test)
-            self.test_X = numbers(covariates, "the test X", f"a table of shape (m, {self.X.shape[1]})")
-            if self.test_X.ndim != 2 or self.test_X.shape[1] != self.X.shape[1] or not len(self.test_X):
-                raise ValueError(
-                    f"test must be (X, y) with {self.X.shape[1]} columns of X, as the model's; X has shape {self.test_X.shape}."
-                )
+            self.test_X = _covariates(covariates, "the test X", like=self.X)
             self.test_y = check_vector(label, len(self.test_X), "the test y")
-        binary = self.law == "Binomial" and bool((trials == 1).all()) and bool(np.isin(self.observed, (0, 1)).all())
-        if self.law == "Binomial" and (trials == 1).all() and not binary:
-            raise ValueError(
-                "a Binomial response must hold 0 and 1, or two columns, successes and failures: shares have no law to draw from."
-            )
+        single = self.law == "Binomial" and bool((trials == 1).all())
+        binary = single and bool(np.isin(self.observed, (0, 1)).all())
+        if single and not binary:
+            raise ValueError("a Binomial response must hold 0 and 1, or two columns, of successes and failures")
         self.loss = loss or (_bernoulli_loss if binary else _squared_error)
         # what can show that there is no estimate
         self.certificate: Likelihood | None = None
@@ -453,7 +466,8 @@ class _GLM(_OnDesign):
 
     def _labels(self, theta: Array, chosen: Any, rng: np.random.Generator) -> Array:
         mean = np.asarray(self.family.fitted(self.X[chosen] @ theta[:-1]), np.float64)
-        return _GLM_LAWS[self.law](mean, theta[-1] / self.precision[chosen], self.trials[chosen], self.family, rng)
+        scale = theta[-1] / self.precision[chosen]
+        return _GLM_LAWS[self.law](mean, scale, self.trials[chosen], self.family, rng)
 
     def _fit(self, index: Any, label: Array, weight: Array) -> Array:
         import statsmodels.api as sm
@@ -466,10 +480,12 @@ class _GLM(_OnDesign):
             each = np.stack([index.astype(np.float64), label], axis=1)[None]
             total, sums = totals(self.design_rows, each, (weight * self.trials[index])[None])
             mean = total.mean()
-            if np.isnan(self.certificate.maximise(sums / mean @ self.X / self.design_rows, total / mean, None)).any():
+            statistic = sums / mean @ self.X / self.design_rows
+            if np.isnan(self.certificate.maximise(statistic, total / mean, None)).any():
                 return none
         precision = self.precision[index] * self.trials[index]
-        model = sm.GLM(label, self.X[index], family=self.family, freq_weights=weight, var_weights=precision)
+        weights = {"freq_weights": weight, "var_weights": precision}
+        model = sm.GLM(label, self.X[index], family=self.family, **weights)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # said by `converged`, too
             warnings.simplefilter("ignore", PerfectSeparationWarning)  # as the certificate
@@ -491,24 +507,42 @@ class _GLM(_OnDesign):
         return f"from_estimator({self._name()}, X {n} x {p}, observed y)"
 
 
-def _gamma_law(mean: Array, scale: Array, trials: Array, family: Any, rng: np.random.Generator) -> Array:
-    return rng.gamma(1 / scale, mean * scale)
+Draws = Callable[[Array, Array, Array, Any, np.random.Generator], Array]
 
 
-def _negative_binomial_law(mean: Array, scale: Array, trials: Array, family: Any, rng: np.random.Generator) -> Array:
-    drawn: Array = rng.poisson(rng.gamma(1 / family.alpha, mean * family.alpha)).astype(np.float64)
-    return drawn
+def _gaussian(mean: Array, scale: Array, trials: Array, family: Any, rng: Any) -> Array:
+    return np.asarray(mean + np.sqrt(scale) * rng.standard_normal(len(mean)))
 
 
-_GLM_LAWS: dict[str, Callable[[Array, Array, Array, Any, np.random.Generator], Array]] = {
-    "Gaussian": lambda mean, scale, trials, family, rng: mean + np.sqrt(scale) * rng.standard_normal(len(mean)),
-    "Binomial": lambda mean, scale, trials, family, rng: rng.binomial(trials.astype(np.int64), mean) / trials,
-    "Poisson": lambda mean, scale, trials, family, rng: rng.poisson(mean).astype(np.float64),
-    "Gamma": _gamma_law,
-    "InverseGaussian": lambda mean, scale, trials, family, rng: rng.wald(mean, 1 / scale),
-    "NegativeBinomial": _negative_binomial_law,
+def _binomial(mean: Array, scale: Array, trials: Array, family: Any, rng: Any) -> Array:
+    return np.asarray(rng.binomial(trials.astype(np.int64), mean) / trials)
+
+
+def _poisson(mean: Array, scale: Array, trials: Array, family: Any, rng: Any) -> Array:
+    return counts(mean, rng)
+
+
+def _gamma(mean: Array, scale: Array, trials: Array, family: Any, rng: Any) -> Array:
+    return np.asarray(rng.gamma(1 / scale, mean * scale))
+
+
+def _inverse_gaussian(mean: Array, scale: Array, trials: Array, family: Any, rng: Any) -> Array:
+    return np.asarray(rng.wald(mean, 1 / scale))
+
+
+def _negative_binomial(mean: Array, scale: Array, trials: Array, family: Any, rng: Any) -> Array:
+    return counts(rng.gamma(1 / family.alpha, mean * family.alpha), rng)
+
+
+_GLM_LAWS: dict[str, Draws] = {
+    "Gaussian": _gaussian,
+    "Binomial": _binomial,
+    "Poisson": _poisson,
+    "Gamma": _gamma,
+    "InverseGaussian": _inverse_gaussian,
+    "NegativeBinomial": _negative_binomial,
 }
-"""Labels of each family: of their means, scale over variance weights, numbers of trials, and the family."""
+"""Labels of each family, from means, scale over variance weights, numbers of trials, and family."""
 
 _PRECISE = ("Gaussian", "Gamma", "InverseGaussian")
 """Families that have a law with every variance weight."""
@@ -528,7 +562,7 @@ def _weights(values: Any, n: int, name: str) -> Array:
 
 
 def _weight_of(estimator: Any) -> str | None:
-    """The name under which an estimator's fit takes weights of rows; of a pipeline, that of its last step."""
+    """The name under which a fit takes weights of rows; of a pipeline, that of its last step."""
     from sklearn.pipeline import Pipeline
     from sklearn.utils.validation import has_fit_parameter
 
@@ -540,10 +574,10 @@ def _weight_of(estimator: Any) -> str | None:
 
 
 def _covariates(X: Any, name: str, like: Any = None) -> Any:
-    """A table (n, p): a DataFrame as it is, anything else as floats; as many columns as in `like`, and of its kind."""
+    """A table (n, p): a DataFrame as it is, anything else as floats; columns as in `like`."""
     frame = hasattr(X, "iloc") and hasattr(X, "columns")
     if like is not None and hasattr(like, "iloc") != frame:
-        raise ValueError(f"{name} must be a DataFrame where X is one, with the same columns, and an array where X is one.")
+        raise ValueError(f"{name} must be a DataFrame where X is one, and an array where X is one.")
     if frame:
         if like is not None and list(X.columns) != list(like.columns):
             raise ValueError(f"{name} must have the columns of X; it has {brief(list(X.columns))}.")
@@ -551,8 +585,10 @@ def _covariates(X: Any, name: str, like: Any = None) -> Any:
             raise ValueError(f"{name} must be a table of shape (n, p); it has shape {X.shape}.")
         for column in X.columns:
             values = X[column].to_numpy()
-            if X[column].isna().any() or (values.dtype.kind == "f" and not np.isfinite(values).all()):
-                raise ValueError(f"{name} must be finite; column {column!r} is not. Drop or impute missing values first.")
+            infinite = values.dtype.kind == "f" and not np.isfinite(values).all()
+            if infinite or X[column].isna().any():
+                what = f"column {column!r} is not"
+                raise ValueError(f"{name} must be finite; {what}. Drop or impute missing values first.")
         return X.reset_index(drop=True)
     table = numbers(X, name, "a table of shape (n, p)")
     if table.ndim != 2 or 0 in table.shape:
@@ -560,30 +596,37 @@ def _covariates(X: Any, name: str, like: Any = None) -> Any:
     if not np.isfinite(table).all():
         raise ValueError(f"{name} must be finite; drop or impute missing values first.")
     if like is not None and table.shape[1] != like.shape[1]:
-        raise ValueError(f"test must be (X, y) with {like.shape[1]} columns of X; X has shape {table.shape}.")
+        raise ValueError(f"test must be (X, y), X with {like.shape[1]} columns, not {table.shape[1]}.")
     return table
 
 
 def _labels_of(y: Any, rows: int, name: str) -> NDArray[Any]:
     """Labels (n,) of any kind, none missing."""
     if isinstance(y, np.ma.MaskedArray):
-        raise ValueError(f"{name} is a masked array, whose hidden values would be used; fill or drop them.")
+        raise ValueError(f"{name} is a masked array; fill or drop its hidden values.")
     try:
         label = np.asarray(y)
     except ValueError:
         label = np.empty(0)
     if label.shape != (rows,):
         pair = "test must be (X, y) of one length: " if name != "y" else ""
-        raise ValueError(f"{pair}{name} must have shape ({rows},) to match X; it has shape {label.shape}.")
+        shape = f"({rows},) to match X"
+        raise ValueError(f"{pair}{name} must have shape {shape}; it has shape {label.shape}.")
     if label.dtype.kind in "cV":
-        raise ValueError(f"{name} must hold real numbers, texts or truth values; it holds {label.dtype}.")
+        raise ValueError(f"{name} must hold numbers, texts or truth values, not {label.dtype}.")
     if any(map(_missing, label.tolist())):
         raise ValueError(f"{name} must be finite; drop rows with missing labels first.")
     return label
 
 
 def _missing(value: object) -> bool:
-    return value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and np.isnan(value))
+    if isinstance(value, float):
+        return bool(np.isnan(value))
+    return value is None or type(value).__name__ in ("NAType", "NaTType")
+
+
+def _only(given: dict[Any, float], keys: set[Any]) -> dict[Any, float]:
+    return {key: value for key, value in given.items() if key in keys}
 
 
 def _rows(X: Any, index: Any) -> Any:

@@ -60,10 +60,10 @@ class WithStatistic(Model, Protocol):
 
 @runtime_checkable
 class WithPooling(WithStatistic, Protocol):
-    """A model whose batches' statistics do not average but are pooled: centred moments, in which no spread cancels."""
+    """A model whose batches' statistics are pooled, not averaged: centred moments."""
 
     def pool(self, first: Array, second: Array, share: float) -> Array:
-        """Return the statistic (R, k) of two sets of rows as one, of whose weight the second holds `share`."""
+        """Statistic (R, k) of two sets of rows as one; the second has `share` of the weight."""
 
 
 @runtime_checkable
@@ -80,7 +80,7 @@ class WithDesign(Model, Protocol):
 
 @runtime_checkable
 class WithObservedLabels(WithDesign, Protocol):
-    """A regression whose real labels may be observed once and for all: there is one real batch then, of the whole design."""
+    """A regression whose real labels may be observed: one real batch, the whole design."""
 
     @property
     def observed(self) -> Array | None:
@@ -100,7 +100,7 @@ class WithInfluence(Model, Protocol):
     """A model that knows the first-order effect of each row on its fit."""
 
     def influence_function(self, rows: Array, theta: Array) -> Array:
-        """Rows (R, N, ...) at theta (R, d) to (R, N, d); the error of a fit is their mean, to first order."""
+        """Rows (R, N, ...) at theta (R, d) to (R, N, d), whose mean is the error of a fit."""
 
 
 EXACT_FORMS: Final = {
@@ -114,7 +114,7 @@ EXACT_FORMS: Final = {
 
 @runtime_checkable
 class WithExactForm(Protocol):
-    """What declares that its risk is known at every n, and why: `derive` believes no model that does not say so.
+    """What declares that its risk is known at every n, and why; `derive` guesses nothing.
 
     - "quadratic variance": a fit is the weighted mean of rows whose variance is v0 + v1 mu + v2
       mu^2; `mean` is the true mean (a number, or a tuple), `variance_function` is (v0, v1, v2).
@@ -144,7 +144,8 @@ def exact_form(model: object) -> str | None:
     form = choice(model.exact_form, f"exact_form of {brief(model)}", tuple(EXACT_FORMS))
     missing = [name for name in EXACT_FORMS[form] if not hasattr(model, name)]
     if missing:
-        raise ValueError(f"{brief(model)} declares the exact form {form!r} and lacks {' and '.join(missing)}; give them, or None.")
+        lacks = " and ".join(missing)
+        raise ValueError(f"{brief(model)} declares the exact form {form!r} and lacks {lacks}.")
     return form
 
 
@@ -157,7 +158,8 @@ def design_of(model: object) -> int | None:
         Where `design_rows` is no positive whole number.
     """
     rows = model.design_rows if isinstance(model, WithDesign) else None
-    return None if rows is None else whole(rows, "design_rows", f"rows of the design of {brief(model)}")
+    meaning = f"rows of the design of {brief(model)}"
+    return None if rows is None else whole(rows, "design_rows", meaning)
 
 
 def observed_labels(model: object) -> Array | None:
@@ -171,7 +173,8 @@ def observed_labels(model: object) -> Array | None:
     design = design_of(model)
     labels = model.observed if design and isinstance(model, WithObservedLabels) else None
     if labels is not None and np.shape(labels) != (design,):
-        raise ValueError(f"observed must hold the {design} labels of the design of {brief(model)}, or be None; it is {brief(labels)}.")
+        of = f"the {design} labels of the design of {brief(model)}"
+        raise ValueError(f"observed must hold {of}, or be None; it is {brief(labels)}.")
     return labels
 
 

@@ -373,13 +373,13 @@ def _influence(trial: _Trial) -> None:
 
 
 def _has_exact_form(model: Any) -> bool:
-    """Whether a form is declared, and known: a selection may declare a linear response that is not known for the model it wraps."""
+    """Whether a form is declared, and known: a selection may have a response that is not known."""
     form = exact_form(model)
     return form is not None and not (form == "linear response" and model.response is None)
 
 
 def _exact(trial: _Trial) -> None:
-    """Mean risk of three fits under discard, each to the rows drawn from the one before, against what the declared form says."""
+    """Mean risk of three fits under discard against what the declared form says."""
     model, rows = trial.model, trial.rows
     R = int(np.clip(2**18 // rows, 500, 4000))
     rng, theta, weight = np.random.default_rng(13), None, np.ones((R, rows))
@@ -388,9 +388,10 @@ def _exact(trial: _Trial) -> None:
         theta = model.fit(batch, weight, None)
         risk = model.risk(theta)
         off = abs(risk.mean() - declared)
+        said = f"risk {declared:.4g} after {g} fits under discard"
         trial.expect(
             off <= SURE * risk.std() / np.sqrt(R) + 1e-9 * declared,
-            f"the exact form {exact_form(model)!r}: risk {declared:.4g} after {g} fits under discard, and it is {risk.mean():.4g}",
+            f"the exact form {exact_form(model)!r}: {said}, and it is {risk.mean():.4g}",
             "mend what goes with the form, or declare exact_form = None",
         )
 
@@ -406,7 +407,8 @@ def _declared(model: Any, rows: int, fits: int = 3) -> list[float]:
     if form == "quadratic variance":
         mean = np.array(model.mean if isinstance(model.mean, tuple) else (model.mean,), np.float64)
         if not np.allclose(mean, model.truth, rtol=1e-12):
-            raise ValueError(f"{model!r}: expected mean to be the truth, {model.truth}; it is {model.mean!r}.")
+            truth = f"{model!r}: expected mean to be the truth, {model.truth}"
+            raise ValueError(f"{truth}; it is {model.mean!r}.")
         v0, v1, v2 = (float(v) for v in model.variance_function)
         V = v0 + v1 * mean.sum() + v2 * (mean**2).sum()
         return list(V / v2 * np.expm1(g * np.log1p(v2 / rows)) if v2 else V * g / rows)

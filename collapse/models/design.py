@@ -12,7 +12,7 @@ from collapse.models.base import Array
 
 
 def numbers(values: Any, name: str, shape: str) -> Array:
-    """Return an array of floats, as `checks.floats` does; truth values, such as columns of dummies, are 0 and 1."""
+    """Return an array of floats, as `checks.floats` does; truth values are 0 and 1."""
     if not isinstance(values, np.ma.MaskedArray):
         try:
             raw = np.asarray(values)
@@ -39,7 +39,8 @@ def numbers(values: Any, name: str, shape: str) -> Array:
 def check_pair(test: Any, name: str = "test") -> tuple[Any, Any]:
     """Return a pair of covariates and labels; raise a ValueError where it is none."""
     if not isinstance(test, (tuple, list)) or len(test) != 2:
-        raise ValueError(f"{name} must be a tuple of two arrays, covariates and labels; it is {brief(test)}.")
+        pair = "a tuple of two arrays, covariates and labels"
+        raise ValueError(f"{name} must be {pair}; it is {brief(test)}.")
     return test[0], test[1]
 
 

@@ -11,9 +11,27 @@ from numpy.typing import ArrayLike, NDArray
 
 from collapse.checks import LARGE, check_size, whole
 from collapse.models.base import Array, DrawsFromTruth, replicate
-from collapse.models.design import check_design, check_pair, check_vector, example_design, numbers, rows_of_design, totals
+from collapse.models.design import (
+    check_design,
+    check_pair,
+    check_vector,
+    example_design,
+    numbers,
+    rows_of_design,
+    totals,
+)
 from collapse.models.morris import COUNTED, SHAPES
-from collapse.models.newton import ITERATIONS, Likelihood, Logistic, LogLink, Multinomial, Probit, blocks, exponential, shares
+from collapse.models.newton import (
+    ITERATIONS,
+    Likelihood,
+    Logistic,
+    LogLink,
+    Multinomial,
+    Probit,
+    blocks,
+    exponential,
+    shares,
+)
 from collapse.models.registry import register
 
 MOST_COMPARISONS = 10**7
@@ -214,7 +232,8 @@ class Overdispersed(Counts):
 
     def sample(self, mean: Array, copies: int, rng: np.random.Generator) -> Array:
         # a Poisson law with a gamma mean
-        return rng.poisson(np.minimum(rng.gamma(copies * self.size, mean / self.size), COUNTED)) / copies
+        rate = rng.gamma(copies * self.size, mean / self.size)
+        return rng.poisson(np.minimum(rate, COUNTED)) / copies
 
     def loss(self, margin: Array, label: Array) -> Array:
         # log(size + exp(m)) less a part free of the margin
@@ -358,7 +377,7 @@ class Regression(DrawsFromTruth):
             self._statistic = self._summary(self._coded(self._label)[None], self.X)
             self.truth = self.fit_statistic(self._statistic, None)[0]
             if not family.separable and np.isnan(self.truth).any():
-                raise ValueError(f"no fit to y was found in {ITERATIONS} iterations: rescale X, or drop nearly dependent columns.")
+                raise ValueError(f"no fit to y was found in {ITERATIONS} iterations: rescale X.")
             self.truth.flags.writeable = False
             self._risk_X, label = (self.X, self._label) if test is None else _check_test(family, test, columns)
             self._risk_label = self._coded(label)
@@ -371,7 +390,7 @@ class Regression(DrawsFromTruth):
                 )
             self.truth = self.fit_statistic(self._summary(self._mean[None], self.X), None)[0]
             if np.isnan(self.truth).any():
-                raise ValueError("no coefficients come closest to mean: some direction of X separates it; give means between 0 and 1.")
+                raise ValueError("no coefficients come closest to mean: a direction of X separates it.")
             self.truth.flags.writeable = False
             self._risk_X, self._risk_label = self.X, self._mean
         else:
@@ -382,7 +401,7 @@ class Regression(DrawsFromTruth):
             low, high = family.reach
             if margin.min() < low or margin.max() > high:
                 raise ValueError(
-                    f"x'beta must be from {low:.4g} to {high:.4g}, where means can be computed with; "
+                    f"x'beta must be from {low:.4g} to {high:.4g}, for means to be computed with; "
                     f"it is from {margin.min():.4g} to {margin.max():.4g}. "
                     "Take a smaller beta, or rescale X."
                 )
@@ -985,7 +1004,8 @@ class MultinomialRegression(Regression):
                 classes = 1 + (len(table) if table.ndim == 2 else 0)
             else:
                 label = numbers(y, "y", "classes 0, ..., K - 1")
-                classes = 1 + int(np.clip(np.where(np.isnan(label), 0.0, label).max(initial=0.0), 0, MOST_CLASSES))
+                most = np.where(np.isnan(label), 0.0, label).max(initial=0.0)
+                classes = 1 + int(np.clip(most, 0, MOST_CLASSES))
         if whole(classes, "classes", "values of the label", most=MOST_CLASSES) < 2:
             raise ValueError("labels must have at least two classes; give beta as a table (K - 1, p), or y with classes 0, ..., K - 1.")
         super().__init__(Classes(classes), X, beta, y, test)
@@ -1084,11 +1104,11 @@ class BradleyTerry(Regression):
 def _check_schedule(pairs: ArrayLike, times: ArrayLike, items: int | None) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     for name, values in (("pairs", pairs), ("times", times)):
         if isinstance(values, np.ma.MaskedArray):
-            raise ValueError(f"{name} is a masked array, whose hidden values would be used; fill or drop them.")
+            raise ValueError(f"{name} is a masked array; fill or drop its hidden values.")
     try:
         meet, often = np.array(pairs), np.array(times)
     except ValueError:
-        raise ValueError("pairs must be a table of shape (k, 2), and times a number or one for each pair; they have ragged rows.") from None
+        raise ValueError("pairs must be a table (k, 2), and times a vector (k,).") from None
     if meet.ndim != 2 or meet.shape[1:] != (2,) or not len(meet) or meet.dtype.kind not in "iu" or meet.min() < 0:
         raise ValueError("pairs must be a table of shape (k, 2) of items' numbers 0, 1, 2, ...; k is at least 1.")
     if np.any(meet[:, 0] == meet[:, 1]):
@@ -1096,7 +1116,7 @@ def _check_schedule(pairs: ArrayLike, times: ArrayLike, items: int | None) -> tu
     if often.dtype.kind not in "iu" or often.shape not in ((), (len(meet),)) or np.any(often < 1):
         raise ValueError(f"times must be a whole number, at least 1, or one for each of the {len(meet)} pairs.")
     if np.broadcast_to(often, len(meet)).sum(dtype=float) > MOST_COMPARISONS:
-        raise ValueError(f"times must add up to {MOST_COMPARISONS:,} comparisons at the most; each is a row of the design.")
+        raise ValueError(f"times must add up to {MOST_COMPARISONS:,} comparisons at the most.")
     count = int(meet.max()) + 1
     if items is not None and items > count:
         count = items

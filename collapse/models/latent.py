@@ -16,7 +16,7 @@ from collapse.plan import Scalar
 
 STEPS: Final = 200
 SEPARATIONS: Final = (1e-3, 1e3)
-"""Least and largest distance of components: closer ones are one, farther ones are never confused."""
+"""Least and largest distance of components: closer ones are one, farther ones never confused."""
 SHORTEST: Final = 1e-8
 """Newton step after which a fit is done: the next would be of the order of its square."""
 NEGLIGIBLE: Final = 1e-12
@@ -68,7 +68,8 @@ class NormalMixture(DrawsFromTruth):
         check_number(self.weight, "weight", 0, 1)
         check_size(self.separation, "separation", *SEPARATIONS)
         if self.steps is not None:
-            whole(self.steps, "steps", "EM steps of a fit that starts from an earlier one", most=10_000)
+            meaning = "EM steps of a fit that starts from an earlier one"
+            whole(self.steps, "steps", meaning, most=10_000)
 
     @cached_property
     def truth(self) -> Array:
@@ -143,7 +144,7 @@ def _score(contrast: Array, weight: Array) -> Array:
 
 
 def _converged(contrast: Array, share: Array, weight: Array) -> Array:
-    """Weight (R,) at which the mean score, which decreases in it, is 0, or the end of [0, 1] that is nearest to that.
+    """Weight (R,) at which the mean score, which decreases in it, is 0, or the nearest end of [0, 1].
 
     NaN where `STEPS` steps do not find it.
     """

@@ -7,7 +7,15 @@ from numpy.typing import ArrayLike
 
 from collapse.checks import check_size
 from collapse.models.base import Array, replicate
-from collapse.models.design import check_design, check_pair, check_vector, example_design, numbers, rows_of_design, totals
+from collapse.models.design import (
+    check_design,
+    check_pair,
+    check_vector,
+    example_design,
+    numbers,
+    rows_of_design,
+    totals,
+)
 from collapse.models.registry import register
 
 

@@ -15,7 +15,7 @@ from collapse.models.base import Array, DrawsFromTruth
 from collapse.models.registry import register
 
 STEPS = 1000
-"""Steps after which an M-estimate that has not been found is given up: no estimate. Ordinary fits take three to ten."""
+"""Steps after which an M-estimate is given up: no estimate. Ordinary fits take three to ten."""
 
 
 @dataclass(frozen=True)
@@ -245,9 +245,9 @@ class Huber(Location):
         return _clipped_square(self.law, self.k) / self._inside**2
 
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
-        """Newton's method on a decreasing piecewise linear function, halving a bracket where it leaves that; the middle of several roots.
+        """Newton's method on a decreasing piecewise linear function; the middle of several roots.
 
-        NaN where `STEPS` steps do not find one.
+        A bracket is halved where a step leaves it. NaN where `STEPS` steps do not find one.
         """
         m = weighted_median(rows, weight) if start is None else start[:, 0]
         clip = self.k * self.scale

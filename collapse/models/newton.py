@@ -199,7 +199,7 @@ class Likelihood:
         return self._outward(answer)
 
     def _search(self, target: Array, weight: Array | None) -> tuple[Array, Array]:
-        """Return the maximiser (1, p) of one replication, NaN if it is not reached, and minus the Hessian there.
+        """Return the maximiser (1, p) of one replication, NaN if not reached, and minus the Hessian.
 
         Newton's iteration from zero, each step as long as its slope allows. For labels that are nearly separated: there the whole step is far
         too long at one iterate and far too short at the next.
@@ -372,7 +372,9 @@ class Binary(Likelihood):
             )
             if result.status == 0:
                 # by the target as it is here: a subclass's own may be another
-                proved[replication] = Binary._separates(self, result.eqlin.marginals[None], target[one], take(weight, one))[0]
+                found = result.eqlin.marginals[None]
+                shown = Binary._separates(self, found, target[one], take(weight, one))
+                proved[replication] = shown[0]
         return proved
 
 

@@ -205,7 +205,7 @@ class FirthLogisticRegression(_Penalised):
 
     def _expect_truth(self) -> None:
         if np.isnan(self.truth).any():
-            raise ValueError(f"no fit to y settled in {ITERATIONS} iterations: rescale X, or drop nearly dependent columns.")
+            raise ValueError(f"no fit to y settled in {ITERATIONS} iterations: rescale X.")
 
     def _make(self) -> Likelihood:
         return Firth(self.X)

@@ -95,7 +95,7 @@ class HuberRegression(DrawsFromTruth):
         return np.stack([index.astype(np.float64), mean + self.sigma * rng.standard_normal(mean.shape)], axis=2)
 
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
-        """Return the minimisers; NaN where the rows with weight do not span the columns, and where `ITERATIONS` steps do not end.
+        """Return the minimisers; NaN where rows do not span, or `ITERATIONS` do not end.
 
         Newton's iteration: the loss is quadratic in pieces, so that a step after which every row is still on its side is the last but one.
         A step that raises the loss is replaced by the best along its line [1]_.

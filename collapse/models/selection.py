@@ -293,7 +293,8 @@ class Verified(_Filter):
     def response(self) -> LinearResponse | None:  # type: ignore[override]
         if not isinstance(self.model, Normal):
             return None
-        inner, outer = plain(self.model.sd) * plain(self.model.sd), plain(self.width) * plain(self.width)
+        sd, width = plain(self.model.sd), plain(self.width)
+        inner, outer = sd * sd, width * width
         total = inner + outer
         slope = Fraction(outer) / Fraction(total) if isinstance(outer, Rational) and isinstance(total, Rational) else outer / total
         return LinearResponse(self.model.mean, inner, ((1 - slope) * self.centre, slope), (slope * inner, 0, 0))
@@ -341,7 +342,7 @@ class Truncated(_Filter):
                 f"low and high must be numbers with low < high (-inf and inf are allowed); they are {self.low!r} and {self.high!r}."
             )
         if any(np.isfinite(float(end)) and abs(float(end)) > LARGE for end in ends):
-            raise ValueError(f"low and high must be infinite or at most {LARGE:g} in size; take another unit.")
+            raise ValueError(f"low and high must be infinite, or at most {LARGE:g} in size.")
         if not isinstance(self.about_fit, bool):
             raise ValueError(f"about_fit must be True or False; it is {self.about_fit!r}.")
 

@@ -257,12 +257,13 @@ class CensoredWeibull(Censored):
         def log_hazard(scale: Array, shape: Array) -> Array:
             return np.asarray(np.log(shape / scale) + (shape - 1) * (mean_log - np.log(scale)))
 
-        with np.errstate(over="ignore"):  # the risk of a fit far out may be more than a double holds
-            return np.asarray(p * (log_hazard(scale, shape) - log_hazard(theta[:, 0], theta[:, 1])) + np.exp(power) - p)
+        apart = log_hazard(scale, shape) - log_hazard(theta[:, 0], theta[:, 1])
+        with np.errstate(over="ignore"):  # of a fit far out it may be more than a double holds
+            return np.asarray(p * apart + np.exp(power) - p)
 
 
 def _weibull(rows: Array, weight: Array, start: Array | None) -> Array:
-    """Scale and shape (R, 2) of rows (R, N, 2); NaN where there is no estimate, or `STEPS` steps do not find it."""
+    """Scale and shape (R, 2) of rows (R, N, 2); NaN where none is, or `STEPS` steps find none."""
     event = weight * rows[..., 1]
     answer = np.full((len(rows), 2), np.nan)
     total = event.sum(axis=1)
@@ -270,12 +271,14 @@ def _weibull(rows: Array, weight: Array, start: Array | None) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         # logarithms of times over the longest, which lose no digits where times lie close together
         near = (rows[..., 0] - longest[:, None]) / longest[:, None]
-        time = np.where(weight > 0, np.where(near > -0.5, np.log1p(near), np.log(rows[..., 0] / longest[:, None])), 0.0)
+        far = np.log(rows[..., 0] / longest[:, None])
+        time = np.where(weight > 0, np.where(near > -0.5, np.log1p(near), far), 0.0)
         # mean depth of the events below the longest time; NaN without an event
         depth = -np.einsum("rn,rn->r", event, time) / total
     found = np.flatnonzero((depth > 0) & np.isfinite(depth) & np.isfinite(longest))
     # powers of what is at most one do not overflow
-    time, weight, total, depth, longest = time[found], weight[found], total[found], depth[found], longest[found]
+    time, weight, total = time[found], weight[found], total[found]
+    depth, longest = depth[found], longest[found]
     x = -np.log(depth) if start is None else np.log(start[found])
     low, high = np.full(len(x), -np.inf), np.full(len(x), np.inf)
     for _ in range(STEPS):

@@ -56,7 +56,7 @@ class _Family(Protocol):
 
 
 class Matching(DrawsFromTruth):
-    """What the families share: the fit is the parameter whose centred moments are those of the rows.
+    """What the families share: a fit has the centred moments of the rows.
 
     Centred moments are the mean, and the mean of one or two Bregman divergences of the rows from
     it: D(x, m) = phi(x) - phi(m) - phi'(m) (x - m), with phi(x) = x^2 for a variance, -log x for
@@ -95,7 +95,8 @@ class Matching(DrawsFromTruth):
         """Rows (R, N) at parameters (R, d): the first-order effect of each on the fit, (R, N, d)."""
         moments = self.expectation(theta)
         mean = moments[:, :1]
-        away = np.concatenate([(rows - mean)[..., None], self.divergence(rows, mean) - moments[:, None, 1:]], axis=2)
+        spread = self.divergence(rows, mean) - moments[:, None, 1:]
+        away = np.concatenate([(rows - mean)[..., None], spread], axis=2)
         return np.asarray(np.linalg.solve(self.jacobian(theta)[:, None], away[..., None])[..., 0])
 
     def moments(self: _Family, rows: Array, weight: Array) -> Array:
@@ -108,12 +109,13 @@ class Matching(DrawsFromTruth):
         return np.concatenate([mean, within], axis=1)
 
     def pool(self: _Family, first: Array, second: Array, share: float) -> Array:
-        """Moments (R, 1 + q) of two sets of rows as one, of whose weight the second holds `share`."""
+        """Moments (R, 1 + q) of two sets of rows as one; the second holds `share` of the weight."""
         mean = first[:, :1] + share * (second[:, :1] - first[:, :1])
         each = np.concatenate([first[:, :1], second[:, :1]], axis=1)
         with np.errstate(all="ignore"):
             between = self.divergence(each, mean)
-        within = (1 - share) * (first[:, 1:] + between[:, 0]) + share * (second[:, 1:] + between[:, 1])
+        within = (1 - share) * (first[:, 1:] + between[:, 0])
+        within += share * (second[:, 1:] + between[:, 1])
         return np.concatenate([mean, within], axis=1)
 
     def fit(self: _Family, rows: Array, weight: Array, start: Array | None) -> Array:
@@ -121,7 +123,8 @@ class Matching(DrawsFromTruth):
 
     def draw_statistic(self: _Family, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         step = max(1, VALUES // rows)
-        parts = [self.draw(theta[r : r + step], rows, rng) for r in range(0, max(len(theta), 1), step)]
+        starts = range(0, max(len(theta), 1), step)
+        parts = (self.draw(theta[r : r + step], rows, rng) for r in starts)
         return np.concatenate([self.moments(part, np.ones(part.shape)) for part in parts])
 
 
@@ -194,7 +197,8 @@ class NormalMeanVariance(Matching):
     def risk(self, theta: Array) -> Array:
         mean, variance = self.truth
         with np.errstate(over="ignore"):  # a fit without spread costs more than a double holds
-            return np.asarray((excess(variance, theta[:, 1], variance - theta[:, 1]) + (theta[:, 0] - mean) ** 2 / theta[:, 1]) / 2)
+            narrower = excess(variance, theta[:, 1], variance - theta[:, 1])
+            return np.asarray((narrower + (theta[:, 0] - mean) ** 2 / theta[:, 1]) / 2)
 
 
 @dataclass(frozen=True)
@@ -422,11 +426,13 @@ class Beta(Matching):
 
     def divergence(self, rows: Array, mean: Array) -> Array:
         # infinite for a row that is 0 or 1 by rounding: no estimate exists
-        return np.stack([excess(rows, mean, rows - mean), excess(1 - rows, 1 - mean, mean - rows)], axis=-1)
+        other = excess(1 - rows, 1 - mean, mean - rows)
+        return np.stack([excess(rows, mean, rows - mean), other], axis=-1)
 
     def expectation(self, theta: Array) -> Array:
         total = theta.sum(axis=1, keepdims=True)
-        return np.concatenate([theta[:, :1] / total, log_less_digamma(theta) - log_less_digamma(total)], axis=1)
+        spread = log_less_digamma(theta) - log_less_digamma(total)
+        return np.concatenate([theta[:, :1] / total, spread], axis=1)
 
     def jacobian(self, theta: Array) -> Array:
         total = theta.sum(axis=1, keepdims=True)
@@ -434,22 +440,24 @@ class Beta(Matching):
         return np.concatenate([(theta[:, ::-1] * [1, -1] / total**2)[:, None], slopes], axis=1)
 
     def influence_function(self, rows: Array, theta: Array) -> Array:
-        """Rows (R, N) at parameters (R, 2): inverse information times the score of each, (R, N, 2)."""
+        """Rows (R, N) at parameters (R, 2): inverse information times scores, (R, N, 2)."""
         moments = self.expectation(theta)
         mean = moments[:, :1]
         u = np.stack([(rows - mean) / mean, (mean - rows) / (1 - mean)], axis=2)
         score = u - (self.divergence(rows, mean) - moments[:, None, 1:])
-        return np.asarray(np.linalg.solve(_beta_information(theta)[:, None], score[..., None])[..., 0])
+        information = _beta_information(theta)[:, None]
+        return np.asarray(np.linalg.solve(information, score[..., None])[..., 0])
 
     def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
-        """Newton's method; NaN where rows are equal, where one is 0 or 1, and where it does not converge."""
+        """Newton's method; NaN where rows are equal, one is 0 or 1, or it does not converge."""
         out = np.full((len(statistic), 2), np.nan)
         exists = np.isfinite(statistic).all(axis=1) & (statistic[:, 1:] > 0).all(axis=1)
         mean = statistic[:, :1]
         share = np.concatenate([mean, 1 - mean], axis=1)
         # to leading order in its inverse, a + b is one over twice the mean divergence
         with np.errstate(divide="ignore", invalid="ignore"):
-            large = exists & (share.min(axis=1) > LARGE * 2 * (share * statistic[:, 1:]).sum(axis=1))
+            twice = 2 * (share * statistic[:, 1:]).sum(axis=1)
+            large = exists & (share.min(axis=1) > LARGE * twice)
         out[large] = _large_beta(share[large], statistic[large, 1:])
         few = exists & ~large
         out[few] = _beta(share[few], statistic[few, 1:], None if start is None else start[few])
@@ -528,7 +536,10 @@ def _tables(*entries: Array) -> Array:
 
 
 def excess(value: Array, mean: Array | float, away: Array) -> Array:
-    """u - log(1 + u) with u = away / mean, away = value - mean: no cancellation at small u, and log(value / mean) at u close to -1."""
+    """u - log(1 + u) with u = away / mean, away = value - mean.
+
+    There is no cancellation at small u, and close to -1 log(1 + u) is log(value / mean).
+    """
     u: Array = np.asarray(away / mean)
     with np.errstate(divide="ignore"):
         out: Array = np.asarray(u - np.log(value / mean))
@@ -543,7 +554,8 @@ def log_less_digamma(a: Array) -> Array:
     from scipy.special import psi
 
     z = np.maximum(a, ASYMPTOTIC) ** -2.0
-    series = 0.5 / np.maximum(a, ASYMPTOTIC) + z * (1 / 12 - z * (1 / 120 - z * (1 / 252 - z * (1 / 240 - z / 132))))
+    series = z * (1 / 12 - z * (1 / 120 - z * (1 / 252 - z * (1 / 240 - z / 132))))
+    series += 0.5 / np.maximum(a, ASYMPTOTIC)
     small = np.minimum(a, ASYMPTOTIC)
     return np.asarray(np.where(a > ASYMPTOTIC, series, np.log(small) - psi(small)))
 
@@ -559,7 +571,7 @@ def _slope(a: Array) -> Array:
 
 
 def _gamma_shape(spread: Array) -> Array:
-    """Solve log a - digamma(a) = spread for a, (R,) to (R,); NaN where spread is not positive, or too small for a double a.
+    """Solve log a - digamma(a) = spread for a, (R,) to (R,); NaN where none is a double.
 
     Newton's method in 1 / a (Minka 2002), inside 1 / (2 spread) < a < 1 / spread, which holds for
     every solution.
@@ -592,9 +604,10 @@ def _beta_information(theta: Array) -> Array:
 
 
 def _beta(share: Array, divergence: Array, start: Array | None) -> Array:
-    """Parameters (R, 2) of beta rows with means `share` (R, 2) of x and 1 - x: Newton's method on the convex negative log-likelihood.
+    """Parameters (R, 2) of beta rows with means `share` (R, 2) of x and 1 - x.
 
-    A step is halved until that does not rise.
+    Newton's method on the convex negative log-likelihood; a step is halved until that does not
+    rise.
     """
     from scipy.special import betaln
 
@@ -608,7 +621,8 @@ def _beta(share: Array, divergence: Array, start: Array | None) -> Array:
         value = betaln(*theta.T) - (theta * mean).sum(axis=1)
         total = theta.sum(axis=1, keepdims=True)
         off = (theta[:, :1] / total - share[:, :1]) * [1, -1]
-        away = log_less_digamma(theta) - log_less_digamma(total) - divergence - np.log1p(off / share)
+        away = log_less_digamma(theta) - log_less_digamma(total) - divergence
+        away -= np.log1p(off / share)
         step = np.linalg.solve(_beta_information(theta), away[..., None])[..., 0]
         decrement = (step * away).sum(axis=1)
         step *= np.minimum(1, 0.9 / np.maximum(-step / theta, 1e-300).max(axis=1))[:, None]
@@ -616,7 +630,8 @@ def _beta(share: Array, divergence: Array, start: Array | None) -> Array:
         far = np.flatnonzero(decrement > 1e-6)
         while len(far):
             new = theta[far] + step[far]
-            far = far[betaln(*new.T) - (new * mean[far]).sum(axis=1) > value[far] + 1e-9 * abs(value[far])]
+            risen = betaln(*new.T) - (new * mean[far]).sum(axis=1) - value[far]
+            far = far[risen > 1e-9 * abs(value[far])]
             step[far] /= 2
         theta = theta + step
         # a parameter within 1e-9 of a row's standard error, before a step that squares the error
@@ -634,7 +649,7 @@ def _beta(share: Array, divergence: Array, start: Array | None) -> Array:
 
 
 def _large_beta(share: Array, divergence: Array) -> Array:
-    """The same where both parameters are large, by Newton's method in p - mean and the total c = a + b, of order 1 / c and c.
+    """The same where both are large, by Newton's method in p - mean and the total c = a + b.
 
     log(p / mean) = L(p c) - L(c) - divergence and its like for 1 - p, with L(a) = log a -
     digamma(a): every term is of order 1 / c, and nothing cancels.
@@ -647,18 +662,21 @@ def _large_beta(share: Array, divergence: Array) -> Array:
         if done.all():
             break
         p, q = mean + away, other - away
-        first = np.log1p(away / mean) - log_less_digamma(p * total) + log_less_digamma(total) + divergence[:, 0]
-        second = np.log1p(-away / other) - log_less_digamma(q * total) + log_less_digamma(total) + divergence[:, 1]
+        both = log_less_digamma(total)
+        first = np.log1p(away / mean) - log_less_digamma(p * total) + both + divergence[:, 0]
+        second = np.log1p(-away / other) - log_less_digamma(q * total) + both + divergence[:, 1]
         # rows: the two equations; columns: the derivatives in p and in log c, in units in which
         # both are of order one
         unit = _slope(total) * total**2
         by_p, by_q = _slope(p * total) * total, _slope(q * total) * total
-        slopes = _tables(1 / p - by_p, unit - p * by_p * total, by_q - 1 / q, unit - q * by_q * total)
+        in_c = unit - p * by_p * total, unit - q * by_q * total
+        slopes = _tables(1 / p - by_p, in_c[0], by_q - 1 / q, in_c[1])
         step = np.linalg.solve(slopes, np.stack([first, second], axis=1)[..., None])[..., 0]
         away, change = away - step[:, 0], np.clip(step[:, 1] * total, -0.5, 0.5)
         total = total * (1 - change)
         done = abs(change) <= 1e-9
-    return np.where(done[:, None], np.stack([(mean + away) * total, (other - away) * total], axis=1), np.nan)
+    found = np.stack([(mean + away) * total, (other - away) * total], axis=1)
+    return np.where(done[:, None], found, np.nan)
 
 
 # under discard ratios at generation 20 are 6 to 8 per cent too large at n = 1000, 15 to 19 at n = 400, half a per cent under augment

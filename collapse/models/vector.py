@@ -160,7 +160,8 @@ class MultivariateNormal(MeanVector):
         try:
             table = tuple(_vector(row, "a row of covariance") for row in covariance)
         except TypeError:
-            raise ValueError(f"covariance must be a (d, d) table; it is {brief(covariance)}.") from None
+            said = f"covariance must be a (d, d) table; it is {brief(covariance)}."
+            raise ValueError(said) from None
         d = len(centre)
         if not d or len(table) != d or any(len(row) != d for row in table):
             raise ValueError(
@@ -211,7 +212,7 @@ class MultivariateNormal(MeanVector):
 
 def _check_unmasked(values: Any, name: str) -> None:
     if isinstance(values, np.ma.MaskedArray):
-        raise ValueError(f"{name} is a masked array, whose hidden values would be used; fill or drop them.")
+        raise ValueError(f"{name} is a masked array; fill or drop its hidden values.")
 
 
 def _vector(values: Any, name: str) -> tuple[Scalar, ...]:

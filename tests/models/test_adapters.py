@@ -329,15 +329,15 @@ NOT_TO_BE = {
     ),
     "shares": (
         lambda: sm.GLM(OFTEN / 4, DESIGN, family=sm.families.Binomial()),
-        "a Binomial response must hold 0 and 1, or two columns, successes and failures",
+        "a Binomial response must hold 0 and 1, or two columns, of successes and failures",
     ),
     "offset": (
         lambda: sm.GLM(COUNTS, DESIGN, family=POISSON, offset=PRECISION),
-        "offset or exposure is not supported",
+        "offset, exposure or several responses is not supported",
     ),
     "exposure": (
         lambda: sm.Poisson(COUNTS, DESIGN, exposure=PRECISION),
-        "offset or exposure is not supported",
+        "offset, exposure or several responses is not supported",
     ),
     "two responses": (lambda: sm.OLS(np.stack([NUMBERS] * 2, axis=1), DESIGN), "several responses"),
     "results": (

@@ -224,7 +224,7 @@ def test_sums_of_counts_that_cannot_be_drawn_are_refused_in_words():
     ):
         with pytest.raises(
             ValueError,
-            match=r"sums of counts with a mean of .* cannot be drawn, 9e\+18 at the most; take fewer rows",
+            match=r"sums of counts with a mean of .* cannot be drawn, 9e\+18 at most; take fewer rows",
         ):
             simulate(workflows.discard(2), model=model, n=10**5, replications=2, rng=0)
 
