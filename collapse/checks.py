@@ -44,6 +44,24 @@ def check_number(value: object, name: str, low: float = -np.inf, high: float = n
     raise ValueError(f"{name} must be a number, {between}; it is {brief(value)}.")
 
 
+LARGE = 1e100
+"""Size up to which, and down to whose inverse, numbers are read: fourth powers are doubles."""
+
+
+def check_size(value: Any, name: str, low: float = 1 / LARGE, high: float = LARGE) -> None:
+    """Raise a ValueError unless `value` is a positive number from `low` to `high`."""
+    check_number(value, name, 0)
+    if not low <= float(value) <= high:
+        raise ValueError(f"{name} must be a number from {low:g} to {high:g}; it is {brief(value)}.")
+
+
+def check_place(value: Any, name: str) -> None:
+    """Raise a ValueError unless `value` is a number of either sign, at most LARGE in size."""
+    check_number(value, name)
+    if abs(float(value)) > LARGE:
+        raise ValueError(f"{name} must be at most {LARGE:g} in size; it is {brief(value)}.")
+
+
 def is_number(value: object) -> bool:
     """Whether `value` is a real number that a float can hold; a truth value is none."""
     if isinstance(value, bool) or not isinstance(value, (float, Rational, np.floating, np.integer)):

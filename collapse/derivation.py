@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.checks import whole
+from collapse.checks import check_number, is_number, whole
+from collapse.models.base import EXACT_FORMS, design_of, exact_form
+from collapse.models.morris import plain
+from collapse.models.selection import LinearResponse
 from collapse.plan import TOLERANCE, Array, Plan
 from collapse.reservoir import Reservoir
 from collapse.risk import Risk
@@ -35,7 +38,8 @@ def derive(plan: Plan | Reservoir, *, model: Any = None, n: int | None = None, e
         natural exponential families with quadratic variance (in the mean parameter; also for multinomial shares and the
         mean of a multivariate normal), for least squares on a fixed design where every batch is read whole, for the
         maximum of a uniform sample where one batch decides, and for selected rows whose mean and variance are polynomials
-        of the fit (a model's `response`).
+        of the fit (a model's `response`). Which of them a model is, it declares as its `exact_form`
+        (`collapse.models.base.WithExactForm`), which `collapse.models.check` tries.
     n : int, optional
         Rows of real data; required with a model, except that a regression's n is the number of rows of its design.
     exact : bool, optional
@@ -74,23 +78,26 @@ def derive(plan: Plan | Reservoir, *, model: Any = None, n: int | None = None, e
             raise ValueError("n was given without a model; the Gaussian limit has no n. Give model=..., or leave n out.")
         return _reservoir(plan, exact) if isinstance(plan, Reservoir) else _limit(plan, exact)
     n = rows_of(model, n)
-    if isinstance(plan, Reservoir) and not hasattr(model, "variance_function"):
+    form = exact_form(model)
+    if isinstance(plan, Reservoir) and form != "quadratic variance":
         raise ValueError(
             f"no exact form at finite n is known for {model!r} under {plan.name}, whose rows persist; use derive(workflow) for the limit, "
             "or simulate(workflow, model=..., n=..., replications=...)."
         )
-    if hasattr(model, "variance_function"):
+    if form == "quadratic variance":
         return _quadratic_variance(plan, model, n, exact)
     assert isinstance(plan, Plan)
-    if hasattr(model, "response"):
+    if form == "linear response":
         return _linear_response(plan, model, n, exact)
-    if hasattr(model, "first_risk"):
+    if form == "fixed design":
         return _fixed_design(plan, model, n, exact)
-    if hasattr(model, "endpoint"):
+    if form == "sample maximum":
         return _maximum(plan, model, n, exact)
     raise ValueError(
-        f"no exact form at finite n is known for {model!r}; use derive(plan) for the limit, or "
-        "simulate(plan, model=..., n=..., replications=...) for the model itself."
+        f"no exact form at finite n is known for {model!r}, which declares none; "
+        "use derive(plan) for the limit, or simulate(plan, model=..., n=..., replications=...) "
+        "for the model itself. A model that has one declares it as its exact_form: "
+        f"{', '.join(map(repr, EXACT_FORMS))}."
     )
 
 
@@ -104,11 +111,11 @@ def rows_of(model: Any, n: int | None) -> int:
     """
     if isinstance(model, type):
         raise ValueError(f"model is the class {model.__name__}; give an instance of it, with its parameters.")
-    design = getattr(model, "design_rows", None)
+    design = design_of(model)
     if n is None:
         if design is None:
             raise ValueError(f"n (rows of real data) is needed with {model!r}; give n=...")
-        return int(design)
+        return design
     n = whole(n, "n", "rows of real data")
     if design is not None and n != design:
         raise ValueError(f"n = {n}, but the design X has {design} rows and is reused whole; leave n out, or give X with n rows.")
@@ -353,10 +360,17 @@ def draw_noise(plan: Plan, n: int, exact: bool = False) -> NDArray[Any]:
 def _quadratic_variance(plan: Plan | Reservoir, model: Any, n: int, exact: bool) -> Risk:
     # of a vector of means: the trace of a row's covariance, v0 + v1 sum_j mu_j + v2 |mu|^2
     mean = model.mean if isinstance(model.mean, tuple) else (model.mean,)
+    if not (isinstance(model.variance_function, tuple) and len(model.variance_function) == 3):
+        given = model.variance_function
+        raise ValueError(f"variance_function of {model!r} must be a tuple (v0, v1, v2), not {given!r}.")
     v0, v1, v2 = model.variance_function
+    if not all(is_number(value) for value in (*mean, v0, v1, v2)):
+        given = model.mean, (v0, v1, v2)
+        raise ValueError(f"mean and variance_function of {model!r} must hold numbers, not {given!r}.")
     if exact and not all(isinstance(v, Rational) for v in (*mean, v0, v1, v2)):
         raise ValueError(f"exact=True needs rational parameters, and {model!r} holds floats: give int or fractions.Fraction.")
-    V = v0 + v1 * sum(mean) + v2 * sum(m * m for m in mean)
+    exactly = [plain(m) for m in mean]
+    V = v0 + v1 * sum(exactly) + v2 * sum(m * m for m in exactly)
     if exact:
         # numpy's integers are rational too, and overflow
         V, v2 = (Fraction(int(v.numerator), int(v.denominator)) for v in (V, v2))
@@ -402,6 +416,7 @@ def _fixed_design(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
         raise ValueError(
             "a batch labels part of the design, and no exact form is known then; use sizes that are whole numbers, or simulate."
         )
+    check_number(model.first_risk, f"first_risk of {model!r}", 0)
     limit = _limit(plan, False)
     risk = model.first_risk * limit.risk
     tables: dict[str, Any] = {
@@ -418,6 +433,7 @@ def _maximum(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
     is a product of independent Beta(rows, 1) variates along the line of descent, E theta_g^k = theta^k prod rows / (rows + k).
     """
     rows = plan.rows(n)
+    check_number(model.endpoint, f"endpoint of {model!r}", 0)
     if not plan.reads_whole_batches:
         raise ValueError(
             f"{plan.name} reads part of a batch; no exact form is known for a maximum then. Use simulate(plan, model=..., n=...)."
@@ -467,14 +483,18 @@ def _linear_response(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
     The errors obey e = m1 A e + shift A 1 + noise. Given the past, the noise of a batch is a martingale difference whose
     variance, in the mean, needs the first two moments of its source's error alone.
     """
-    response = model.response
+    response: Any = model.response
     if response is None:
         raise ValueError(
             f"no exact form is known for {model!r}: the mean of a selected row is not known to be linear in the fit. "
             "Use simulate(plan, model=..., n=..., replications=...), or put its values at the truth into collapse.models.LinearResponse "
             "for a linearisation. derive(plan) alone leaves selection out."
         )
-    numbers = (response.mean, response.variance, *response.selected_mean, *response.selected_variance)
+    if not isinstance(response, LinearResponse):
+        kind = "a collapse.models.LinearResponse, or None"
+        raise ValueError(f"response of {model!r} must be {kind}; it is {response!r}.")
+    numbers: list[Any] = [response.mean, response.variance]
+    numbers += [*response.selected_mean, *response.selected_variance]
     if exact and not all(isinstance(v, Rational) for v in numbers):
         raise ValueError(
             f"exact=True needs a rational response, and that of {model!r} holds floats: leave exact out, or give int or fractions.Fraction."

@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 
 from collapse.checks import whole
 from collapse.derivation import rows_of
-from collapse.models.base import Array, Model, WithStatistic
+from collapse.models.base import (
+    Array,
+    Model,
+    WithDeviation,
+    WithPooling,
+    WithStatistic,
+    design_of,
+    observed_labels,
+)
 from collapse.plan import Plan
 from collapse.reservoir import Reservoir
 from collapse.risk import Risk
@@ -103,8 +111,12 @@ def simulate(
         n = rows_of(model, n)
         if not isinstance(model, Model):
             raise ValueError(f"model must have truth, draw, draw_real, fit and risk; {type(model).__name__} is no model.")
-    if covariance and model is not None and not hasattr(model, "deviation"):
-        raise ValueError(f"the risk of {model!r} is not quadratic, so its covariance is not defined; leave covariance out.")
+    quadratic = model is None or (isinstance(model, WithDeviation) and callable(model.deviation))
+    if covariance and not quadratic:
+        raise ValueError(
+            f"the risk of {model!r} is not quadratic (it has no method `deviation`), "
+            "so its covariance is not defined; leave covariance out."
+        )
     experiment = _Experiment.prepare(plan, model, n)
     seeds, seed = _seeds(rng, -(-replications // experiment.block))
     sizes = [experiment.block] * (len(seeds) - 1) + [replications - experiment.block * (len(seeds) - 1)]
@@ -158,7 +170,7 @@ class _Moments:
         count = self.count + other.count
         between = self.count * other.count / count
         outer = None if self.outer is None or other.outer is None else self.outer + other.outer
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
             apart = other.mean - self.mean
             mean = other.mean if not self.count else self.mean + apart * (other.count / count)
             second = self.second + other.second + apart * apart * between
@@ -199,7 +211,7 @@ class _Experiment:
         if model is None:
             return cls(plan, _GaussianLimit(), 0, _block(kept_batches), _limit_path)
         assert n is not None
-        if getattr(model, "observed", None) is not None and np.count_nonzero(plan.source == 0) > 1:
+        if observed_labels(model) is not None and np.count_nonzero(plan.source == 0) > 1:
             raise ValueError(
                 f"{plan.name} reads {np.count_nonzero(plan.source == 0)} real batches, and observed labels make one; "
                 "use a workflow with one real batch, or a model with a known truth."
@@ -207,9 +219,10 @@ class _Experiment:
         rows = plan.rows(n)
         plan.reads(n) if not plan.reads_whole_batches else None
         by_statistic = plan.reads_whole_batches and isinstance(model, WithStatistic)
-        design = getattr(model, "design_rows", None)
+        design = design_of(model)
         if by_statistic and (design is None or not np.any(rows % design)):
-            kept = kept_batches * getattr(model, "statistic_size", len(model.truth))
+            truth, any_rng = np.asarray(model.truth)[None], np.random.default_rng(0)
+            kept = kept_batches * model.draw_statistic(truth, int(rows[0]), any_rng).shape[1]
             return cls(plan, model, n, _block(kept + FIT_VALUES * (design or 0)), _statistic_path)
         return cls(plan, model, n, _block(4 * int(rows.sum())), _row_path)
 
@@ -227,8 +240,9 @@ class _Experiment:
         with _one_thread():
             for g, (alive, theta) in enumerate(self.path(self, replications, np.random.Generator(np.random.SFC64(seed)))):
                 risk = _everyone(self.model.risk(theta), alive, replications)
-                mean[g] = risk.sum() / replications
-                with np.errstate(invalid="ignore"):  # a loss may be infinite: its mean is, and it has no standard error
+                # a loss may be infinite: its mean is, and it has no standard error
+                with np.errstate(invalid="ignore", over="ignore"):
+                    mean[g] = risk.sum() / replications
                     centred = risk - mean[g]
                     first = centred if g == 0 else first
                     second[g], cross[g] = centred @ centred, centred @ first
@@ -238,7 +252,14 @@ class _Experiment:
                 if fits:
                     thetas.append(np.array(_everyone(theta, alive, replications)))
                 if covariance:
-                    deviations.append(_everyone(self.model.deviation(theta), alive, replications).flatten())
+                    error = _everyone(self.model.deviation(theta), alive, replications)
+                    squares = (error**2).reshape(replications, -1).sum(axis=1)
+                    if not np.allclose(squares, risk, rtol=1e-6, atol=0, equal_nan=True):
+                        raise ValueError(
+                            f"squares of the deviation of {self.model!r} do not sum to its risk; "
+                            "scale one of them, or leave covariance out of the simulation."
+                        )
+                    deviations.append(error.flatten())
             if covariance:
                 stacked = np.array(deviations)
                 outer = stacked @ stacked.T
@@ -323,7 +344,7 @@ def _statistic_path(experiment: _Experiment, R: int, rng: np.random.Generator) -
     rows, order = plan.rows(experiment.n), plan.arrivals
     alive = np.arange(R)
     theta: Array | None = None
-    pool = _Pool(plan)
+    pool = _MergedPool(plan, model.pool) if isinstance(model, WithPooling) else _Pool(plan)
     for g in range(plan.generations):
         for b in order[g]:
             m = int(rows[b])
@@ -389,10 +410,13 @@ class _Pool:
         total = self.sum.copy() if self.sum.size else 0.0
         for b, w in self.entries[g]:
             total = total + w * self.found[b]
+        self._forget(g)
+        return np.asarray(total)
+
+    def _forget(self, g: int) -> None:
         for b, _ in self.entries[g]:
             if self.last[b] == g:
                 del self.found[b]
-        return np.asarray(total)
 
     def _take(self, b: int, g: int) -> Array:
         """Batch b, which nobody else may read if it is to be changed in place."""
@@ -405,6 +429,35 @@ class _Pool:
         else:
             self.found = {b: mean[good] for b, mean in self.found.items()}
             self.sum = self.sum[good] if len(self.sum) else self.sum
+
+
+class _MergedPool(_Pool):
+    """The same for statistics that do not average: they are merged two by two, by weight."""
+
+    def __init__(self, plan: Plan, merge: Callable[[Array, Array, float], Array]) -> None:
+        super().__init__(plan)
+        self.merge, self.held = merge, 0.0
+
+    def mean(self, g: int) -> Array:
+        if self.table is not None:
+            return self._merged(list(zip(self.weight[g].tolist(), self.table, strict=True)))[1]
+        pieces = [(self.decay[g] * self.held, self.sum)]
+        if self.share[g]:
+            pieces.append((self.share[g], self._take(self.newest[g], g)))
+        self.held, self.sum = self._merged(pieces)
+        pieces = [(self.held, self.sum), *((w, self.found[b]) for b, w in self.entries[g])]
+        total = self._merged(pieces)[1]
+        self._forget(g)
+        return total
+
+    def _merged(self, pieces: list[tuple[float, Array]]) -> tuple[float, Array]:
+        """Weight and statistic of pieces as one."""
+        held, total = 0.0, np.zeros((0, 0))
+        for weight, statistic in pieces:
+            if weight:
+                held += weight
+                total = self.merge(total, statistic, weight / held) if held > weight else statistic
+        return held, total
 
 
 def _row_path(experiment: _Experiment, R: int, rng: np.random.Generator) -> Iterator[tuple[NDArray[np.int64], Array]]:
@@ -514,7 +567,8 @@ def _summary(
     freedom = R - 1 if R > 1 else np.nan  # one replication tells nothing of its spread
     variance = total.second / freedom
     cross = total.cross / freedom
-    with np.errstate(invalid="ignore"):
+    # a first risk of 0 has no ratio
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         ratio = mean / mean[0]
         spread = variance - 2 * ratio * cross + ratio**2 * variance[0]
         stderr = np.sqrt(np.maximum(spread, 0) / R) / abs(mean[0])

@@ -15,6 +15,7 @@ from collapse import models, workflows
 from collapse.checks import whole
 from collapse.derivation import derive
 from collapse.models import Example, WithStatistic
+from collapse.models.base import design_of
 from collapse.plan import Array, Plan
 from collapse.plot import plot_matrix
 from collapse.simulation import simulate
@@ -337,6 +338,6 @@ def _numbers(plan: Plan, model: Any, n: int) -> float:
     """Numbers that one replication draws and reads."""
     columns = len(model.truth)
     if plan.reads_whole_batches and isinstance(model, WithStatistic):
-        return float(plan.generations * columns * getattr(model, "design_rows", 1))
+        return float(plan.generations * columns * (design_of(model) or 1))
     rows = plan.rows(n).sum() + ((plan.weight > 0) * plan.kept * plan.size).sum() * n
     return float(rows * columns)

@@ -8,6 +8,8 @@ from typing import Final, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from collapse.checks import brief, choice, whole
+
 Array = NDArray[np.float64]
 
 CELLS: Final = 1 << 15
@@ -57,6 +59,14 @@ class WithStatistic(Model, Protocol):
 
 
 @runtime_checkable
+class WithPooling(WithStatistic, Protocol):
+    """A model whose batches' statistics are pooled, not averaged: centred moments."""
+
+    def pool(self, first: Array, second: Array, share: float) -> Array:
+        """Statistic (R, k) of two sets of rows as one; the second has `share` of the weight."""
+
+
+@runtime_checkable
 class WithDesign(Model, Protocol):
     """A regression that reuses the covariates of its real data; a batch labels them again.
 
@@ -64,7 +74,108 @@ class WithDesign(Model, Protocol):
     """
 
     @property
-    def design_rows(self) -> int: ...
+    def design_rows(self) -> int | None:
+        """Rows of the design; None for a wrapper of a model without one."""
+
+
+@runtime_checkable
+class WithObservedLabels(WithDesign, Protocol):
+    """A regression whose real labels may be observed: one real batch, the whole design."""
+
+    @property
+    def observed(self) -> Array | None:
+        """Observed labels, one for each row of the design, or None where real labels are drawn."""
+
+
+@runtime_checkable
+class WithDeviation(Model, Protocol):
+    """A model whose risk is a sum of squares: the covariance of its fits is defined."""
+
+    def deviation(self, theta: Array) -> Array:
+        """Error of theta (R, d) in units in which its squares sum to the risk: (R, k)."""
+
+
+@runtime_checkable
+class WithInfluence(Model, Protocol):
+    """A model that knows the first-order effect of each row on its fit."""
+
+    def influence_function(self, rows: Array, theta: Array) -> Array:
+        """Rows (R, N, ...) at theta (R, d) to (R, N, d), whose mean is the error of a fit."""
+
+
+EXACT_FORMS: Final = {
+    "quadratic variance": ("mean", "variance_function"),
+    "linear response": ("response",),
+    "fixed design": ("design_rows", "first_risk"),
+    "sample maximum": ("endpoint",),
+}
+"""What a model may declare as its `exact_form`, and the members that go with it."""
+
+
+@runtime_checkable
+class WithExactForm(Protocol):
+    """What declares that its risk is known at every n, and why; `derive` guesses nothing.
+
+    - "quadratic variance": a fit is the weighted mean of rows whose variance is v0 + v1 mu + v2
+      mu^2; `mean` is the true mean (a number, or a tuple), `variance_function` is (v0, v1, v2).
+    - "linear response": the same of rows that are selected; `response` is a `LinearResponse`, or
+      None where it is not known.
+    - "fixed design": least squares on a reused design; `first_risk` is the risk of a fit to its n
+      rows.
+    - "sample maximum": the fit is the maximum of rows that are uniform on (0, theta); `endpoint` is
+      the truth.
+    """
+
+    @property
+    def exact_form(self) -> str | None:
+        """One of `EXACT_FORMS`, or None where no exact form is known."""
+
+
+def exact_form(model: object) -> str | None:
+    """Return the exact form that a model declares, None without one.
+
+    Raises
+    ------
+    ValueError
+        Where there is no such form, or the model lacks a member that goes with it.
+    """
+    if not isinstance(model, WithExactForm) or model.exact_form is None:
+        return None
+    form = choice(model.exact_form, f"exact_form of {brief(model)}", tuple(EXACT_FORMS))
+    missing = [name for name in EXACT_FORMS[form] if not hasattr(model, name)]
+    if missing:
+        lacks = " and ".join(missing)
+        raise ValueError(f"{brief(model)} declares the exact form {form!r} and lacks {lacks}.")
+    return form
+
+
+def design_of(model: object) -> int | None:
+    """Return the number of rows of the design that a model reuses, None without one.
+
+    Raises
+    ------
+    ValueError
+        Where `design_rows` is no positive whole number.
+    """
+    rows = model.design_rows if isinstance(model, WithDesign) else None
+    meaning = f"rows of the design of {brief(model)}"
+    return None if rows is None else whole(rows, "design_rows", meaning)
+
+
+def observed_labels(model: object) -> Array | None:
+    """Return the labels that a regression observed, None where real labels are drawn.
+
+    Raises
+    ------
+    ValueError
+        Where `observed` is not one label for each row of the design.
+    """
+    design = design_of(model)
+    labels = model.observed if design and isinstance(model, WithObservedLabels) else None
+    if labels is not None and np.shape(labels) != (design,):
+        of = f"the {design} labels of the design of {brief(model)}"
+        raise ValueError(f"observed must hold {of}, or be None; it is {brief(labels)}.")
+    return labels
 
 
 def replicate(truth: Array, replications: int) -> Array:

@@ -9,9 +9,22 @@ from typing import Any
 
 import numpy as np
 
-from collapse.models.base import Array, Model, WithStatistic
+from collapse.checks import whole
+from collapse.models.base import (
+    Array,
+    Model,
+    WithDeviation,
+    WithInfluence,
+    WithPooling,
+    WithStatistic,
+    design_of,
+    exact_form,
+    observed_labels,
+)
 
 REPLICATIONS = 6
+SURE = 6.0
+"""Standard errors from which a mean risk is not the declared one."""
 PROBES = 12
 """Rows whose influence is tried."""
 MASS = 0.02
@@ -80,6 +93,7 @@ def check(model: Any, rows: int | None = None) -> tuple[str, ...]:
     risk is least at the truth
     copies are equal
     influence function
+    exact form
     """
     if not isinstance(model, Model):
         missing = [name for name in ("truth", "draw", "draw_real", "fit", "risk") if not hasattr(model, name)]
@@ -87,7 +101,7 @@ def check(model: Any, rows: int | None = None) -> tuple[str, ...]:
     truth = np.asarray(model.truth)
     if truth.ndim != 1 or truth.dtype != np.float64 or not np.all(np.isfinite(truth)):
         raise ValueError(f"{model!r}: truth must be a finite float64 array of shape (d,); it is {model.truth!r}.")
-    rows = rows or int(getattr(model, "design_rows", 30))
+    rows = whole(rows or design_of(model) or 30, "rows", "rows of the batches to try the model on")
     # parameters that the model itself would meet: fits to real data, or to synthetic data where the real ones are always the same
     real = model.draw(np.repeat(truth[None], REPLICATIONS, axis=0), rows, np.random.default_rng(2))
     if real.shape[:2] != (REPLICATIONS, rows):
@@ -102,9 +116,13 @@ def check(model: Any, rows: int | None = None) -> tuple[str, ...]:
     theta = np.where(np.isfinite(theta).all(axis=1, keepdims=True), theta, truth)
     batch = model.draw(theta, rows, np.random.default_rng(3))
     trial = _Trial(model, rows, theta, batch, np.random.default_rng(4).uniform(0.1, 1, (REPLICATIONS, rows)))
+    declared = {
+        "influence function": isinstance(model, WithInfluence),
+        "exact form": _has_exact_form(model),
+    }
     kept = []
     for name, promise in CHECKS.items():
-        if name != "influence function" or hasattr(model, "influence_function"):
+        if declared.get(name, True):
             promise(trial)
             kept.append(name)
     return tuple(kept)
@@ -116,21 +134,46 @@ def _shapes(trial: _Trial) -> None:
     for name, got in (("draw", trial.batch), ("draw_real", real)):
         trial.expect(np.isfinite(got).all(), f"finite rows from {name}", "draw NaN only where theta is NaN")
     trial.expect(
-        trial.batch.shape == real.shape, f"real and synthetic rows of one shape, not {real.shape} and {trial.batch.shape}", "align"
+        trial.batch.shape == real.shape,
+        f"real and synthetic rows of one shape, not {real.shape} and {trial.batch.shape}",
+        "align",
     )
     theta = model.fit(trial.batch, trial.weight, None)
-    trial.expect(theta.shape == trial.theta.shape, f"fit to return {trial.theta.shape}, not {theta.shape}", "return one row a replication")
+    trial.expect(
+        theta.shape == trial.theta.shape,
+        f"fit to return {trial.theta.shape}, not {theta.shape}",
+        "return one row a replication",
+    )
     risk = model.risk(theta)
     trial.expect(risk.shape == (R,), f"risk to return ({R},), not {risk.shape}", "sum over coordinates")
-    trial.expect(theta.dtype == risk.dtype == np.float64, f"float64 fits and risks, not {theta.dtype} and {risk.dtype}", "convert")
-    if hasattr(model, "deviation"):
+    trial.expect(
+        theta.dtype == risk.dtype == np.float64,
+        f"float64 fits and risks, not {theta.dtype} and {risk.dtype}",
+        "convert",
+    )
+    if isinstance(model, WithDeviation):
+        trial.expect(
+            callable(model.deviation),
+            "deviation to be a method",
+            "give theta (R, d) to (R, k), or rename the attribute",
+        )
         squares = (model.deviation(theta) ** 2).sum(axis=1)
-        trial.expect_close(squares, risk, 1e-9, "squares of the deviation to sum to the risk", "scale one or leave deviation out")
+        trial.expect_close(
+            squares,
+            risk,
+            1e-9,
+            "squares of the deviation to sum to the risk",
+            "scale one or leave deviation out",
+        )
     none = trial.theta[:0]
     empty = model.draw(none, trial.rows, np.random.default_rng(0))
     fits = model.fit(empty, np.ones((0, trial.rows)), none)
     kept = empty.shape[:2] == (0, trial.rows) and fits.shape == none.shape and model.risk(none).shape == (0,)
-    trial.expect(kept, "no replications in, none out", "write shapes with len(theta), and do not reduce over replications")
+    trial.expect(
+        kept,
+        "no replications in, none out",
+        "write shapes with len(theta), and do not reduce over replications",
+    )
     if isinstance(model, WithStatistic):
         statistic = model.draw_statistic(trial.theta, trial.rows, np.random.default_rng(0))
         first = model.draw_real_statistic(R, trial.rows, np.random.default_rng(0))
@@ -140,9 +183,35 @@ def _shapes(trial: _Trial) -> None:
             "average over the batch's rows",
         )
         got = model.fit_statistic(statistic, None).shape
-        trial.expect(got == trial.theta.shape, f"fit_statistic to return {trial.theta.shape}, not {got}", "return one row a replication")
+        trial.expect(
+            got == trial.theta.shape,
+            f"fit_statistic to return {trial.theta.shape}, not {got}",
+            "return one row a replication",
+        )
         lone = model.fit_statistic(model.draw_statistic(none, trial.rows, np.random.default_rng(0)), none)
-        trial.expect(lone.shape == none.shape, "no statistics in, no fits out", "write shapes with len(theta)")
+        trial.expect(
+            lone.shape == none.shape,
+            "no statistics in, no fits out",
+            "write shapes with len(theta)",
+        )
+        if isinstance(model, WithPooling):
+            other = model.draw_statistic(trial.theta, trial.rows, np.random.default_rng(1))
+            both, swapped = model.pool(statistic, other, 0.3), model.pool(other, statistic, 0.7)
+            trial.expect_close(
+                both,
+                swapped,
+                1e-9,
+                "a pool that does not depend on the order",
+                "weigh the second by `share`",
+            )
+            alone = model.pool(statistic, statistic, 0.3)
+            trial.expect_close(
+                alone,
+                statistic,
+                1e-9,
+                "a statistic pooled with itself to stay",
+                "weigh both, so that they sum to one",
+            )
 
 
 def _loop(trial: _Trial) -> None:
@@ -150,24 +219,53 @@ def _loop(trial: _Trial) -> None:
     remedy = "reduce over the rows' axis only"
     fit = model.fit(trial.batch, trial.weight, None)
     each = [model.fit(trial.batch[r : r + 1], trial.weight[r : r + 1], None)[0] for r in range(REPLICATIONS)]
-    trial.expect_close(fit, np.array(each), 1e-9, "fits of a batch of replications and one by one to be equal", remedy)
+    trial.expect_close(
+        fit,
+        np.array(each),
+        1e-9,
+        "fits of a batch of replications and one by one to be equal",
+        remedy,
+    )
     risk = [model.risk(one[None])[0] for one in fit]
-    trial.expect_close(model.risk(fit), np.array(risk), 1e-12, "risks of a batch of replications and one by one to be equal", remedy)
+    trial.expect_close(
+        model.risk(fit),
+        np.array(risk),
+        1e-12,
+        "risks of a batch of replications and one by one to be equal",
+        remedy,
+    )
     if isinstance(model, WithStatistic):
         statistic = model.draw_statistic(trial.theta, trial.rows, np.random.default_rng(0))
         one = np.array([model.fit_statistic(t[None], None)[0] for t in statistic])
-        trial.expect_close(model.fit_statistic(statistic, None), one, 1e-9, "fit_statistic together and one by one to be equal", remedy)
+        trial.expect_close(
+            model.fit_statistic(statistic, None),
+            one,
+            1e-9,
+            "fit_statistic together and one by one to be equal",
+            remedy,
+        )
 
 
 def _weights(trial: _Trial) -> None:
     model, fit = trial.model, trial.model.fit(trial.batch, trial.weight, None)
     trial.expect_close(
-        model.fit(trial.batch, 7 * trial.weight, None), fit, 1e-9, "equal fits for weights in any unit", "divide by their sum"
+        model.fit(trial.batch, 7 * trial.weight, None),
+        fit,
+        1e-9,
+        "equal fits for weights in any unit",
+        "divide by their sum",
     )
     others = model.draw(trial.theta, trial.rows, np.random.default_rng(6))
-    padded = np.concatenate([trial.batch, others], axis=1), np.concatenate([trial.weight, np.zeros_like(trial.weight)], axis=1)
+    padded = (
+        np.concatenate([trial.batch, others], axis=1),
+        np.concatenate([trial.weight, np.zeros_like(trial.weight)], axis=1),
+    )
     trial.expect_close(
-        model.fit(*padded, None), fit, 1e-9, "rows of weight 0 to change nothing", "they are padding: multiply by the weight"
+        model.fit(*padded, None),
+        fit,
+        1e-9,
+        "rows of weight 0 to change nothing",
+        "they are padding: multiply by the weight",
     )
     order = np.random.default_rng(5).permutation(trial.rows)
     shuffled = model.fit(trial.batch[:, order], trial.weight[:, order], None)
@@ -177,7 +275,13 @@ def _weights(trial: _Trial) -> None:
 def _start(trial: _Trial) -> None:
     fit = trial.model.fit
     warm, cold = fit(trial.batch, trial.weight, trial.theta), fit(trial.batch, trial.weight, None)
-    trial.expect_close(warm, cold, 1e-8, "a start to change the time taken, not the answer", "iterate until it converges")
+    trial.expect_close(
+        warm,
+        cold,
+        1e-8,
+        "a start to change the time taken, not the answer",
+        "iterate until it converges",
+    )
 
 
 def _seeds(trial: _Trial) -> None:
@@ -185,8 +289,16 @@ def _seeds(trial: _Trial) -> None:
     before = theta.copy(), trial.batch.copy(), trial.weight.copy()
     for name in ["draw", "draw_statistic"] if isinstance(model, WithStatistic) else ["draw"]:
         one, two, other = (getattr(model, name)(theta, trial.rows, np.random.default_rng(seed)) for seed in (9, 9, 10))
-        trial.expect(np.array_equal(one, two), f"equal numbers from {name} with one seed", "draw from the generator that is given, alone")
-        trial.expect((one != other).any(), f"other numbers from {name} with another seed", "draw from the generator that is given")
+        trial.expect(
+            np.array_equal(one, two),
+            f"equal numbers from {name} with one seed",
+            "draw from the generator that is given, alone",
+        )
+        trial.expect(
+            (one != other).any(),
+            f"other numbers from {name} with another seed",
+            "draw from the generator that is given",
+        )
     model.risk(model.fit(trial.batch, trial.weight, theta))
     same = all(np.array_equal(was, now) for was, now in zip(before, (theta, trial.batch, trial.weight), strict=True))
     trial.expect(same, "arguments to be left as they were", "copy before writing into them")
@@ -195,24 +307,46 @@ def _seeds(trial: _Trial) -> None:
 def _risk(trial: _Trial) -> None:
     risk = trial.model.risk(np.vstack([trial.model.truth, trial.theta]))
     trial.expect(not np.isnan(risk).any(), "a risk that is a number", "NaN belongs to fits that do not exist")
-    if getattr(trial.model, "observed", None) is None:
-        trial.expect(abs(risk[0]) < 1e-12, f"excess risk 0 at the truth, not {risk[0]:.3g}", "subtract the risk of the truth")
-        trial.expect((risk[1:] >= 0).all() and (risk[1:] > 0).any(), "a positive excess risk elsewhere", "check the sign")
+    if observed_labels(trial.model) is None:
+        trial.expect(
+            abs(risk[0]) < 1e-12,
+            f"excess risk 0 at the truth, not {risk[0]:.3g}",
+            "subtract the risk of the truth",
+        )
+        trial.expect(
+            (risk[1:] >= 0).all() and (risk[1:] > 0).any(),
+            "a positive excess risk elsewhere",
+            "check the sign",
+        )
 
 
 def _copies(trial: _Trial) -> None:
-    again = pickle.loads(pickle.dumps(trial.model))
-    trial.expect(repr(again) == repr(trial.model) and "0x" not in repr(again), "a repr that names the parameters", "use a dataclass")
-    fits = again.fit(trial.batch, trial.weight, None), trial.model.fit(trial.batch, trial.weight, None)
+    try:
+        again = pickle.loads(pickle.dumps(trial.model))
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        trial.expect(
+            False,
+            f"a model that can be pickled ({error})",
+            "use functions at the top of a module, and no open files",
+        )
+    trial.expect(
+        repr(again) == repr(trial.model) and "0x" not in repr(again),
+        "a repr that names the parameters",
+        "use a dataclass",
+    )
+    fits = (
+        again.fit(trial.batch, trial.weight, None),
+        trial.model.fit(trial.batch, trial.weight, None),
+    )
     trial.expect(np.array_equal(*fits, equal_nan=True), "a pickled copy to fit alike", "keep no state")
 
 
 def _influence(trial: _Trial) -> None:
     """The fit's change when a row gets a little more weight, against the influence function at the fit."""
     model = trial.model
-    design = getattr(model, "design_rows", 1)
+    design = design_of(model) or 1
     N = SAMPLE // design * design
-    if getattr(model, "observed", None) is None:
+    if observed_labels(model) is None:
         rows = model.draw_real(1, N, np.random.default_rng(11))
     else:
         rows = model.draw(np.asarray(model.truth)[None], N, np.random.default_rng(11))
@@ -238,6 +372,61 @@ def _influence(trial: _Trial) -> None:
     )
 
 
+def _has_exact_form(model: Any) -> bool:
+    """Whether a form is declared, and known: a selection may have a response that is not known."""
+    form = exact_form(model)
+    return form is not None and not (form == "linear response" and model.response is None)
+
+
+def _exact(trial: _Trial) -> None:
+    """Mean risk of three fits under discard against what the declared form says."""
+    model, rows = trial.model, trial.rows
+    R = int(np.clip(2**18 // rows, 500, 4000))
+    rng, theta, weight = np.random.default_rng(13), None, np.ones((R, rows))
+    for g, declared in enumerate(_declared(model, rows), 1):
+        batch = model.draw_real(R, rows, rng) if theta is None else model.draw(theta, rows, rng)
+        theta = model.fit(batch, weight, None)
+        risk = model.risk(theta)
+        off = abs(risk.mean() - declared)
+        said = f"risk {declared:.4g} after {g} fits under discard"
+        trial.expect(
+            off <= SURE * risk.std() / np.sqrt(R) + 1e-9 * declared,
+            f"the exact form {exact_form(model)!r}: {said}, and it is {risk.mean():.4g}",
+            "mend what goes with the form, or declare exact_form = None",
+        )
+
+
+def _declared(model: Any, rows: int, fits: int = 3) -> list[float]:
+    """Risk of each fit under discard, batches of so many rows, by the model's declared form."""
+    form, g = exact_form(model), np.arange(1, fits + 1)
+    if form == "fixed design":
+        return list(float(model.first_risk) * g)
+    if form == "sample maximum":
+        first, second = (np.exp(-g * np.log1p(k / rows)) for k in (1, 2))
+        return list(float(model.endpoint) ** 2 * (1 - 2 * first + second))
+    if form == "quadratic variance":
+        mean = np.array(model.mean if isinstance(model.mean, tuple) else (model.mean,), np.float64)
+        if not np.allclose(mean, model.truth, rtol=1e-12):
+            truth = f"{model!r}: expected mean to be the truth, {model.truth}"
+            raise ValueError(f"{truth}; it is {model.mean!r}.")
+        v0, v1, v2 = (float(v) for v in model.variance_function)
+        V = v0 + v1 * mean.sum() + v2 * (mean**2).sum()
+        return list(V / v2 * np.expm1(g * np.log1p(v2 / rows)) if v2 else V * g / rows)
+    answer = model.response
+    (m0, slope), (v0, v1, v2) = (
+        map(float, answer.selected_mean),
+        map(float, answer.selected_variance),
+    )
+    bias, spread = 0.0, float(answer.variance) / rows
+    out = [spread]
+    for _ in range(fits - 1):
+        fit = float(answer.mean) + bias
+        level = v0 + v1 * fit + v2 * (fit**2 + spread)
+        bias, spread = m0 + slope * fit - float(answer.mean), slope**2 * spread + level / rows
+        out.append(bias**2 + spread)
+    return out
+
+
 CHECKS: dict[str, Callable[[_Trial], None]] = {
     "members and shapes": _shapes,
     "replications do not touch each other": _loop,
@@ -247,4 +436,5 @@ CHECKS: dict[str, Callable[[_Trial], None]] = {
     "risk is least at the truth": _risk,
     "copies are equal": _copies,
     "influence function": _influence,
+    "exact form": _exact,
 }

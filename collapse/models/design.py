@@ -2,10 +2,46 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from collapse.checks import LARGE, brief, floats
 from collapse.models.base import Array
+
+
+def numbers(values: Any, name: str, shape: str) -> Array:
+    """Return an array of floats, as `checks.floats` does; truth values are 0 and 1."""
+    if not isinstance(values, np.ma.MaskedArray):
+        try:
+            raw = np.asarray(values)
+        except ValueError:  # rows of different lengths
+            return floats(values, name, shape)
+        if raw.dtype.kind == "b":
+            values = raw.astype(np.float64)
+        elif raw.dtype.kind == "O":
+            values = np.empty(raw.size, object)
+            for i, value in enumerate(raw.flat):
+                values[i] = int(value) if isinstance(value, (bool, np.bool_)) else value
+            values = values.reshape(raw.shape)
+    out = floats(values, name, shape)
+    size = np.abs(np.where(np.isfinite(out), out, 0.0))
+    if size.max(initial=0) > LARGE:
+        where = f", in column {int(np.argwhere(size > LARGE)[0, 1]) + 1}" if out.ndim == 2 else ""
+        raise ValueError(
+            f"{name} must hold numbers of at most {LARGE:g} in size, which can be computed with; "
+            f"it holds {size.max():.3g}{where}. Take another unit."
+        )
+    return out
+
+
+def check_pair(test: Any, name: str = "test") -> tuple[Any, Any]:
+    """Return a pair of covariates and labels; raise a ValueError where it is none."""
+    if not isinstance(test, (tuple, list)) or len(test) != 2:
+        pair = "a tuple of two arrays, covariates and labels"
+        raise ValueError(f"{name} must be {pair}; it is {brief(test)}.")
+    return test[0], test[1]
 
 
 def check_design(X: ArrayLike) -> Array:
@@ -16,7 +52,7 @@ def check_design(X: ArrayLike) -> Array:
     ValueError
         Where it is not a finite table of full column rank with n >= p >= 1.
     """
-    table = np.array(X, dtype=np.float64)
+    table = numbers(X, "X", "a table of shape (n, p)")
     if table.ndim != 2 or 0 in table.shape:
         raise ValueError(
             f"X must be the whole design, a table of shape (n, p) with its column of ones if one is wanted; it has shape {table.shape}."
@@ -25,6 +61,13 @@ def check_design(X: ArrayLike) -> Array:
         i, j = np.argwhere(~np.isfinite(table))[0]
         raise ValueError(f"X must be finite; row {i + 1}, column {j + 1} is {table[i, j]}. Drop or impute missing values first.")
     n, p = table.shape
+    size = np.abs(table).max(axis=0)
+    tiny = np.flatnonzero((size < 1 / LARGE) & (size > 0))
+    if len(tiny):
+        raise ValueError(
+            f"X must hold numbers that can be computed with; column {tiny[0] + 1} has none above "
+            f"{size[tiny[0]]:.3g} in size. Take another unit."
+        )
     scale = np.abs(table).max(axis=0)
     rank = np.linalg.matrix_rank(table / np.where(scale > 0, scale, 1.0))
     if rank < p:
@@ -43,7 +86,7 @@ def check_vector(values: ArrayLike, length: int, name: str) -> Array:
     ValueError
         Otherwise, naming the argument.
     """
-    vector = np.array(values, dtype=np.float64)
+    vector = numbers(values, name, f"a vector of shape ({length},)")
     if vector.shape != (length,):
         raise ValueError(f"{name} must have shape ({length},) to match X; it has shape {vector.shape}.")
     if not np.all(np.isfinite(vector)):

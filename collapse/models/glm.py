@@ -9,14 +9,36 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from collapse.checks import check_number, whole
+from collapse.checks import LARGE, check_size, whole
 from collapse.models.base import Array, DrawsFromTruth, replicate
-from collapse.models.design import check_design, check_vector, example_design, rows_of_design, totals
-from collapse.models.newton import Likelihood, Logistic, LogLink, Multinomial, Probit, blocks, exponential, shares
+from collapse.models.design import (
+    check_design,
+    check_pair,
+    check_vector,
+    example_design,
+    numbers,
+    rows_of_design,
+    totals,
+)
+from collapse.models.morris import COUNTED, SHAPES
+from collapse.models.newton import (
+    ITERATIONS,
+    Likelihood,
+    Logistic,
+    LogLink,
+    Multinomial,
+    Probit,
+    blocks,
+    exponential,
+    shares,
+)
 from collapse.models.registry import register
 
-LARGEST = 1e15
-"""Largest mean of a count that is drawn: beyond it counts are no longer exact."""
+MOST_COMPARISONS = 10**7
+"""Largest number of comparisons of a ranking."""
+
+MOST_CLASSES = 10_000
+"""Largest number of classes: a fit holds a probability of each for every row."""
 
 
 def probability(theta: Array, X: Array) -> Array:
@@ -82,11 +104,17 @@ class Family:
         Margins of a row where labels are classes, K - 1 for K of them; 0 where they are numbers.
     labels : str
         What labels must be, in words.
+    separable : bool
+        Whether there are labels without an estimate.
+    reach : tuple of float
+        Least and largest margin that a truth may have.
     """
 
     canonical: ClassVar[bool] = False
     predictors: int = 0
     labels: str = "labels 0 and 1"
+    separable: ClassVar[bool] = True
+    reach: ClassVar[tuple[float, float]] = -LARGE, LARGE
 
     def likelihood(self, X: Array) -> Likelihood:
         """Return what the iteration maximises on a design."""
@@ -165,9 +193,10 @@ class Counts(Family):
 
     canonical = True
     labels = "counts 0, 1, 2, ..."
+    reach = -300.0, 300.0
 
     def likelihood(self, X: Array) -> Likelihood:
-        return LogLink(X, "Poisson", 1.0, 0.0)
+        return LogLink(X, 1.0, 0.0)
 
     def mean(self, margin: Array) -> Array:
         return exponential(margin)
@@ -176,7 +205,7 @@ class Counts(Family):
         return mean
 
     def sample(self, mean: Array, copies: int, rng: np.random.Generator) -> Array:
-        return rng.poisson(np.minimum(copies * mean, LARGEST)) / copies
+        return rng.poisson(np.minimum(copies * mean, COUNTED)) / copies
 
     def loss(self, margin: Array, label: Array) -> Array:
         return exponential(margin)
@@ -196,14 +225,15 @@ class Overdispersed(Counts):
     canonical = False
 
     def likelihood(self, X: Array) -> Likelihood:
-        return LogLink(X, "negative binomial", 1.0, 1.0 / self.size)
+        return LogLink(X, 1.0, 1.0 / self.size)
 
     def variance(self, mean: Array) -> Array:
         return mean + mean**2 / self.size
 
     def sample(self, mean: Array, copies: int, rng: np.random.Generator) -> Array:
         # a Poisson law with a gamma mean
-        return rng.poisson(np.minimum(rng.gamma(copies * self.size, mean / self.size), LARGEST)) / copies
+        rate = rng.gamma(copies * self.size, mean / self.size)
+        return rng.poisson(np.minimum(rate, COUNTED)) / copies
 
     def loss(self, margin: Array, label: Array) -> Array:
         # log(size + exp(m)) less a part free of the margin
@@ -219,9 +249,11 @@ class Positive(Family):
 
     shape: float
     labels = "positive numbers"
+    separable = False
+    reach = -300.0, 300.0
 
     def likelihood(self, X: Array) -> Likelihood:
-        return LogLink(X, "gamma", 0.0, 1.0)
+        return LogLink(X, 0.0, 1.0)
 
     def mean(self, margin: Array) -> Array:
         return exponential(margin)
@@ -344,6 +376,8 @@ class Regression(DrawsFromTruth):
             self._label = _check_labels(family, y, self.design_rows, "y")
             self._statistic = self._summary(self._coded(self._label)[None], self.X)
             self.truth = self.fit_statistic(self._statistic, None)[0]
+            if not family.separable and np.isnan(self.truth).any():
+                raise ValueError(f"no fit to y was found in {ITERATIONS} iterations: rescale X.")
             self.truth.flags.writeable = False
             self._risk_X, label = (self.X, self._label) if test is None else _check_test(family, test, columns)
             self._risk_label = self._coded(label)
@@ -355,13 +389,23 @@ class Regression(DrawsFromTruth):
                     f"mean must hold the probabilities of label 1, between 0 and 1; it holds {self._mean.min():g} to {self._mean.max():g}."
                 )
             self.truth = self.fit_statistic(self._summary(self._mean[None], self.X), None)[0]
+            if np.isnan(self.truth).any():
+                raise ValueError("no coefficients come closest to mean: a direction of X separates it.")
             self.truth.flags.writeable = False
             self._risk_X, self._risk_label = self.X, self._mean
         else:
             if family.predictors:
                 beta = np.ravel(_check_table(beta, family.predictors, columns))
             self.truth = check_vector(beta, coefficients, "beta")  # type: ignore[arg-type]
-            probabilities = family.mean(self._margin(self.truth[None], self.X))[0]
+            margin = self._margin(self.truth[None], self.X)
+            low, high = family.reach
+            if margin.min() < low or margin.max() > high:
+                raise ValueError(
+                    f"x'beta must be from {low:.4g} to {high:.4g}, for means to be computed with; "
+                    f"it is from {margin.min():.4g} to {margin.max():.4g}. "
+                    "Take a smaller beta, or rescale X."
+                )
+            probabilities = family.mean(margin)[0]
             self._risk_X, self._risk_label = self.X, probabilities[1:] if family.predictors else probabilities
         self._risk_statistic = self._summary(self._risk_label[None], self._risk_X)[0]
         if y is None:
@@ -550,13 +594,9 @@ class Regression(DrawsFromTruth):
         Returns
         -------
         ndarray, shape (R, d)
-            Estimates; NaN where none exists (separation), or where the labels are so nearly separated that a statistic in double precision
-            does not determine it, and where the statistic is NaN.
-
-        Raises
-        ------
-        RuntimeError
-            Where an estimate exists and 1,000 iterations do not reach it.
+            Estimates; NaN where none exists (separation), or where the labels are so nearly
+            separated that a statistic in double precision does not determine it, where 1,000
+            iterations do not reach it, and where the statistic is NaN.
         """
         return self._likelihood.maximise(statistic, None, start)
 
@@ -576,11 +616,6 @@ class Regression(DrawsFromTruth):
         -------
         ndarray, shape (R, d)
             Estimates; NaN as in `fit_statistic`, where the rows with weight do not span the columns, and where one of their labels is NaN.
-
-        Raises
-        ------
-        RuntimeError
-            Where an estimate exists and 1,000 iterations do not reach it.
         """
         read = weight > 0
         weight = np.where(read, weight, 0.0)
@@ -872,7 +907,7 @@ class GammaRegression(Regression):
         y: ArrayLike | None = None,
         test: tuple[ArrayLike, ArrayLike] | None = None,
     ) -> None:
-        check_number(shape, "shape", 0)
+        check_size(shape, "shape", *SHAPES)
         super().__init__(Positive(float(shape)), X, beta, y, test)
 
 
@@ -913,7 +948,7 @@ class NegativeBinomialRegression(Regression):
         y: ArrayLike | None = None,
         test: tuple[ArrayLike, ArrayLike] | None = None,
     ) -> None:
-        check_number(size, "size", 0)
+        check_size(size, "size", *SHAPES)
         super().__init__(Overdispersed(float(size)), X, beta, y, test)
 
 
@@ -964,9 +999,14 @@ class MultinomialRegression(Regression):
         classes: int | None = None,
     ) -> None:
         if classes is None:
-            known = np.size(beta, 0) if np.ndim(beta) == 2 else 0  # type: ignore[arg-type]
-            classes = 1 + (known if y is None else int(np.nanmax(np.asarray(y, dtype=float), initial=0.0)))
-        if whole(classes, "classes", "values of the label") < 2:
+            if y is None:
+                table = numbers([] if beta is None else beta, "beta", "a table of shape (K - 1, p)")
+                classes = 1 + (len(table) if table.ndim == 2 else 0)
+            else:
+                label = numbers(y, "y", "classes 0, ..., K - 1")
+                most = np.where(np.isnan(label), 0.0, label).max(initial=0.0)
+                classes = 1 + int(np.clip(most, 0, MOST_CLASSES))
+        if whole(classes, "classes", "values of the label", most=MOST_CLASSES) < 2:
             raise ValueError("labels must have at least two classes; give beta as a table (K - 1, p), or y with classes 0, ..., K - 1.")
         super().__init__(Classes(classes), X, beta, y, test)
 
@@ -1028,6 +1068,8 @@ class BradleyTerry(Regression):
     ) -> None:
         if (strength is None) == (wins is None):
             raise ValueError("give either strength (of the true items) or wins (observed results), and not both.")
+        if strength is not None:
+            strength = numbers(strength, "strength", "a number for each item")
         meet, often = _check_schedule(pairs, times, None if strength is None else np.size(strength))
         if strength is not None:
             strength = check_vector(strength, int(meet.max()) + 1, "strength")
@@ -1060,14 +1102,21 @@ class BradleyTerry(Regression):
 
 
 def _check_schedule(pairs: ArrayLike, times: ArrayLike, items: int | None) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    meet = np.array(pairs)
+    for name, values in (("pairs", pairs), ("times", times)):
+        if isinstance(values, np.ma.MaskedArray):
+            raise ValueError(f"{name} is a masked array; fill or drop its hidden values.")
+    try:
+        meet, often = np.array(pairs), np.array(times)
+    except ValueError:
+        raise ValueError("pairs must be a table (k, 2), and times a vector (k,).") from None
     if meet.ndim != 2 or meet.shape[1:] != (2,) or not len(meet) or meet.dtype.kind not in "iu" or meet.min() < 0:
         raise ValueError("pairs must be a table of shape (k, 2) of items' numbers 0, 1, 2, ...; k is at least 1.")
     if np.any(meet[:, 0] == meet[:, 1]):
         raise ValueError(f"item {meet[meet[:, 0] == meet[:, 1]][0, 0]} is compared with itself; leave such pairs out.")
-    often = np.array(times)
     if often.dtype.kind not in "iu" or often.shape not in ((), (len(meet),)) or np.any(often < 1):
         raise ValueError(f"times must be a whole number, at least 1, or one for each of the {len(meet)} pairs.")
+    if np.broadcast_to(often, len(meet)).sum(dtype=float) > MOST_COMPARISONS:
+        raise ValueError(f"times must add up to {MOST_COMPARISONS:,} comparisons at the most.")
     count = int(meet.max()) + 1
     if items is not None and items > count:
         count = items
@@ -1104,7 +1153,7 @@ def _check_labels(family: Family, y: ArrayLike, rows: int, name: str) -> Array:
 
 
 def _check_table(beta: ArrayLike | None, classes: int, columns: int) -> Array:
-    table = np.array(beta, dtype=float)
+    table = numbers(beta, "beta", f"a table of shape ({classes}, {columns})")
     if table.shape != (classes, columns):
         raise ValueError(
             f"beta must have shape ({classes}, {columns}), a row for each class but class 0, which is the reference; it has shape {table.shape}."
@@ -1113,14 +1162,13 @@ def _check_table(beta: ArrayLike | None, classes: int, columns: int) -> Array:
 
 
 def _check_test(family: Family, test: tuple[ArrayLike, ArrayLike], columns: int) -> tuple[Array, Array]:
-    if len(test) != 2:
-        raise ValueError("test must be a tuple of two arrays, covariates and labels.")
-    X = np.array(test[0], dtype=float)
+    covariates, label = check_pair(test)
+    X = numbers(covariates, "the test X", f"a table of shape (m, {columns})")
     if X.ndim != 2 or X.shape[1] != columns or X.shape[0] == 0:
         raise ValueError(f"the test X must have shape (m, {columns}), with the columns of X; it has shape {X.shape}.")
     if not np.isfinite(X).all():
         raise ValueError("the test X must be finite. Drop or impute missing values first.")
-    return X, _check_labels(family, test[1], X.shape[0], "the test y")
+    return X, _check_labels(family, label, X.shape[0], "the test y")
 
 
 WHY = "maximum likelihood with vanishing leverage"

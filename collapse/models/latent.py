@@ -9,12 +9,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from collapse.checks import check_number, whole
+from collapse.checks import LARGE, check_number, check_size, floats, whole
 from collapse.models.base import Array, DrawsFromTruth, parts
 from collapse.models.registry import register
 from collapse.plan import Scalar
 
 STEPS: Final = 200
+SEPARATIONS: Final = (1e-3, 1e3)
+"""Least and largest distance of components: closer ones are one, farther ones never confused."""
 SHORTEST: Final = 1e-8
 """Newton step after which a fit is done: the next would be of the order of its square."""
 NEGLIGIBLE: Final = 1e-12
@@ -64,9 +66,10 @@ class NormalMixture(DrawsFromTruth):
 
     def __post_init__(self) -> None:
         check_number(self.weight, "weight", 0, 1)
-        check_number(self.separation, "separation", 0)
+        check_size(self.separation, "separation", *SEPARATIONS)
         if self.steps is not None:
-            whole(self.steps, "steps", "EM steps of a fit that starts from an earlier one")
+            meaning = "EM steps of a fit that starts from an earlier one"
+            whole(self.steps, "steps", meaning, most=10_000)
 
     @cached_property
     def truth(self) -> Array:
@@ -141,7 +144,10 @@ def _score(contrast: Array, weight: Array) -> Array:
 
 
 def _converged(contrast: Array, share: Array, weight: Array) -> Array:
-    """Weight (R,) at which the mean score, which decreases in it, is 0, or the end of [0, 1] that is nearest to that."""
+    """Weight (R,) at which the mean score, which decreases in it, is 0, or the nearest end of [0, 1].
+
+    NaN where `STEPS` steps do not find it.
+    """
     low, high = np.full(len(weight), -1.0), np.full(len(weight), 2.0)
     for _ in range(STEPS):
         score = _score(contrast, weight)
@@ -150,11 +156,11 @@ def _converged(contrast: Array, share: Array, weight: Array) -> Array:
         with np.errstate(invalid="ignore"):
             new: Array = np.clip(weight + mean / np.einsum("rn,rn,rn->r", share, score, score), 0, 1)
         moving = ~(abs(new - weight) <= SHORTEST)
-        if not moving.any():
-            return new
         within = (new > low) & (new < high)
         weight = np.where(within | ~moving, new, (np.maximum(low, 0) + np.minimum(high, 1)) / 2)
-    raise RuntimeError(f"the mixture fit did not converge in {STEPS} steps.")
+        if not moving.any():
+            break
+    return np.where(moving, np.nan, weight)
 
 
 class PrincipalComponents(DrawsFromTruth):
@@ -196,16 +202,24 @@ class PrincipalComponents(DrawsFromTruth):
     """
 
     def __init__(self, loadings: ArrayLike, noise: float) -> None:
-        self.loadings = np.array(loadings, dtype=np.float64)
+        self.loadings = floats(loadings, "loadings", "a matrix of shape (p, q)")
         if self.loadings.ndim != 2 or not 0 < self.loadings.shape[1] < self.loadings.shape[0] or not np.isfinite(self.loadings).all():
             raise ValueError(
                 f"loadings must be a finite matrix (p, q) with more rows than columns, and at least one column; it has shape {self.loadings.shape}."
             )
-        check_number(noise, "noise", 0)
+        if np.abs(self.loadings).max() > LARGE:
+            raise ValueError(f"loadings must be at most {LARGE:g} in size; take another unit.")
+        check_size(noise, "noise")
         self.loadings.flags.writeable = False
         self.noise = noise
         self.dimension, self.components = self.loadings.shape
         self._upper = np.triu_indices(self.dimension)
+        largest = float(np.linalg.norm(self.loadings, 2)) ** 2 + float(noise)
+        if float(noise) <= NEGLIGIBLE * largest:
+            raise ValueError(
+                f"noise must be more than {NEGLIGIBLE:g} of the largest variance, {largest:.3g}, "
+                f"where rounding alone remains; it is {noise!r}."
+            )
         covariance = self.loadings @ self.loadings.T + float(noise) * np.eye(self.dimension)
         self.truth = covariance[self._upper]
         self.truth.flags.writeable = False

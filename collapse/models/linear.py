@@ -5,9 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from collapse.checks import check_number
+from collapse.checks import check_size
 from collapse.models.base import Array, replicate
-from collapse.models.design import check_design, check_vector, example_design, rows_of_design, totals
+from collapse.models.design import (
+    check_design,
+    check_pair,
+    check_vector,
+    example_design,
+    numbers,
+    rows_of_design,
+    totals,
+)
 from collapse.models.registry import register
 
 
@@ -84,15 +92,21 @@ class LinearRegression:
                 sigma = float(np.sqrt(((self.observed - self.X @ self.truth) ** 2).sum() / (n - p)))
             if test is None:
                 test = (self.X, self.observed)
-            self.test = (np.array(test[0], np.float64), np.array(test[1], np.float64))
+            test_X, test_y = check_pair(test)
+            self.test = (
+                numbers(test_X, "the test X", f"a table of shape (m, {p})"),
+                numbers(test_y, "the test y", "a vector of shape (m,)"),
+            )
             if self.test[0].ndim != 2 or self.test[0].shape[1] != p or self.test[1].shape != self.test[0].shape[:1]:
                 raise ValueError(f"test must be (X, y) of shapes (m, {p}) and (m,); it has {self.test[0].shape} and {self.test[1].shape}.")
             if not (np.all(np.isfinite(self.test[0])) and np.all(np.isfinite(self.test[1]))):
                 raise ValueError("test must be finite; drop or impute missing values first.")
-        check_number(sigma, "sigma", 0)
+        check_size(sigma, "sigma")
         self.sigma = float(sigma)
         self.limit_risk = self.sigma**2 * p
+        self.exact_form = None
         if self.observed is None:
+            self.exact_form = "fixed design"
             self.first_risk = self.limit_risk / n
             self.deviation = self._deviation
 

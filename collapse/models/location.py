@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.checks import check_number
+from collapse.checks import check_number, check_place, check_size
 from collapse.models.base import Array, DrawsFromTruth
 from collapse.models.registry import register
+
+STEPS = 1000
+"""Steps after which an M-estimate is given up: no estimate. Ordinary fits take three to ten."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,15 @@ class Location(DrawsFromTruth):
     def __post_init__(self) -> None:
         if self.law not in tuple(LAWS):
             raise ValueError(f"law must be one of {', '.join(LAWS)}; it is {self.law!r}.")
-        check_number(self.location, "location")
-        check_number(self.scale, "scale", 0)
+        check_place(self.location, "location")
+        check_size(self.scale, "scale")
+        self._float("location", "scale")
+
+    def _float(self, *names: str) -> None:
+        """Hold fractions, which arrays do not know, as floats."""
+        for name in names:
+            if not isinstance(getattr(self, name), (int, float)):
+                object.__setattr__(self, name, float(getattr(self, name)))
 
     @cached_property
     def truth(self) -> Array:
@@ -168,6 +178,7 @@ class TrimmedMean(Location):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_number(self.trim, "trim", 0, 0.5)
+        self._float("trim")
 
     @cached_property
     def _quantile(self) -> float:
@@ -223,7 +234,8 @@ class Huber(Location):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_number(self.k, "k", 0)
+        check_size(self.k, "k", 1e-3)
+        self._float("k")
 
     @cached_property
     def _inside(self) -> float:
@@ -233,13 +245,18 @@ class Huber(Location):
         return _clipped_square(self.law, self.k) / self._inside**2
 
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
-        """Newton's method on a decreasing piecewise linear function, halving a bracket where it leaves that; the middle of several roots."""
+        """Newton's method on a decreasing piecewise linear function; the middle of several roots.
+
+        A bracket is halved where a step leaves it. NaN where `STEPS` steps do not find one.
+        """
         m = weighted_median(rows, weight) if start is None else start[:, 0]
         clip = self.k * self.scale
         low, high = (least(rows, weight > 0) for least in (_least, _greatest))
-        out, todo, given, used = np.empty(len(rows)), np.arange(len(rows)), rows, weight > 0
+        out, todo, given, used = np.full(len(rows), np.nan), np.arange(len(rows)), rows, weight > 0
         m = np.clip(m, low, high)
-        while len(todo):
+        for _ in range(STEPS):
+            if not len(todo):
+                break
             away = rows - m[:, None]
             inside = np.einsum("rn,rn->r", weight, abs(away) < clip)
             pull = np.einsum("rn,rn->r", weight, np.clip(away, -clip, clip))
@@ -259,7 +276,10 @@ class Huber(Location):
         # where no row is within reach, every point between these two is a root
         below, above = _greatest(given, used & (given <= out[:, None])), _least(given, used & (given > out[:, None]))
         reach = clip * (1 - 1e-9)
-        return np.where((out - below >= reach) & (above - out >= reach) & np.isfinite(below + above), (below + above) / 2, out)[:, None]
+        with np.errstate(invalid="ignore"):
+            middle = (below + above) / 2
+            alone = (out - below >= reach) & (above - out >= reach) & np.isfinite(middle)
+        return np.where(alone, middle, out)[:, None]
 
     def influence_function(self, rows: Array, theta: Array) -> Array:
         """Rows (R, N) at locations (R, 1): the difference, clipped, over P(abs(x) < k), (R, N, 1)."""

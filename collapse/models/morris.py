@@ -5,17 +5,55 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from numbers import Rational
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
-from collapse.checks import check_number, whole
+from collapse.checks import check_number, check_place, check_size, whole
 from collapse.models.base import Array, DrawsFromTruth
 from collapse.models.registry import register
 from collapse.plan import Scalar
 
 VALUES = 2**18
 """Variates to be held at once where rows are drawn for their mean alone."""
+
+
+SHAPES = 1e-3, 1e12
+"""Least and largest shape of a gamma variate that is drawn: beyond them rounding decides."""
+
+COUNTED = 1e15
+"""Largest mean of a count: beyond it counts are no longer exact."""
+
+LARGEST_COUNT = 9 * 10**18
+"""Largest mean of a sum of counts that numpy draws."""
+
+MOST_VARIATES = 10_000
+"""Largest shape of a hyperbolic secant row, which is drawn as a sum of so many."""
+
+
+def plain(value: Scalar) -> Scalar:
+    """An int, a fraction or a float in place of a number of numpy, whose products overflow."""
+    if isinstance(value, Fraction):
+        return value
+    return int(value) if isinstance(value, (int, np.integer)) else float(value)
+
+
+def counts(mean: Array, rng: np.random.Generator) -> Array:
+    """Poisson variates of these means.
+
+    Raises
+    ------
+    ValueError
+        Where a mean is larger than can be drawn.
+    """
+    most = mean.max(initial=0)
+    if most > LARGEST_COUNT:
+        raise _beyond(most)
+    return rng.poisson(mean).astype(np.float64)
+
+
+def _beyond(most: float) -> ValueError:
+    return ValueError(f"sums of counts with a mean of {most:.3g} cannot be drawn, {LARGEST_COUNT:.3g} at most; take fewer rows")
 
 
 def _inverse(value: Scalar) -> Scalar:
@@ -38,6 +76,8 @@ class MeanFamily(DrawsFromTruth):
 
     A family adds its mean, its variance function V(mu) = v0 + v1 mu + v2 mu^2 as (v0, v1, v2), and its samplers.
     """
+
+    exact_form: ClassVar[str | None] = "quadratic variance"
 
     @property
     def truth(self: _Family) -> Array:
@@ -97,12 +137,12 @@ class Normal(MeanFamily):
     sd: Scalar
 
     def __post_init__(self) -> None:
-        check_number(self.mean, "mean")
-        check_number(self.sd, "sd", 0)
+        check_place(self.mean, "mean")
+        check_size(self.sd, "sd")
 
     @property
     def variance_function(self) -> tuple[Scalar, Scalar, Scalar]:
-        return (self.sd * self.sd, 0, 0)
+        return (plain(self.sd) * plain(self.sd), 0, 0)
 
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         return theta + float(self.sd) * rng.standard_normal((len(theta), rows))
@@ -138,10 +178,11 @@ class Binomial(MeanFamily):
     def __post_init__(self) -> None:
         whole(self.trials, "trials", "trials of one row")
         check_number(self.p, "p", 0, 1)
+        check_size(self.p, "p")
 
     @property
     def mean(self) -> Scalar:
-        return self.trials * self.p
+        return int(self.trials) * plain(self.p)
 
     @property
     def variance_function(self) -> tuple[Scalar, Scalar, Scalar]:
@@ -151,6 +192,8 @@ class Binomial(MeanFamily):
         return rng.binomial(self.trials, self._probability(theta), (len(theta), rows)).astype(np.float64)
 
     def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        if self.trials * rows > LARGEST_COUNT:
+            raise _beyond(self.trials * rows)
         return rng.binomial(self.trials * rows, self._probability(theta)) / rows
 
     def _probability(self, theta: Array) -> Array:
@@ -199,7 +242,7 @@ class Poisson(MeanFamily):
     rate: Scalar
 
     def __post_init__(self) -> None:
-        check_number(self.rate, "rate", 0)
+        check_size(self.rate, "rate", high=COUNTED)
 
     @property
     def mean(self) -> Scalar:
@@ -208,10 +251,10 @@ class Poisson(MeanFamily):
     variance_function = (0, 1, 0)
 
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        return rng.poisson(theta, (len(theta), rows)).astype(np.float64)
+        return counts(np.broadcast_to(theta, (len(theta), rows)), rng)
 
     def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        return rng.poisson(rows * theta) / rows
+        return counts(rows * theta, rng) / rows
 
 
 @dataclass(frozen=True)
@@ -234,8 +277,8 @@ class Gamma(MeanFamily):
     mean: Scalar
 
     def __post_init__(self) -> None:
-        check_number(self.shape, "shape", 0)
-        check_number(self.mean, "mean", 0)
+        check_size(self.shape, "shape", *SHAPES)
+        check_size(self.mean, "mean")
 
     @property
     def variance_function(self) -> tuple[Scalar, Scalar, Scalar]:
@@ -291,20 +334,21 @@ class NegativeBinomial(MeanFamily):
     mean: Scalar
 
     def __post_init__(self) -> None:
-        check_number(self.size, "size", 0)
-        check_number(self.mean, "mean", 0)
+        check_size(self.size, "size", *SHAPES)
+        check_size(self.mean, "mean", high=COUNTED)
 
     @property
     def variance_function(self) -> tuple[Scalar, Scalar, Scalar]:
         return (0, 1, _inverse(self.size))
 
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        # a Poisson law with a gamma mean
         r = float(self.size)
-        return rng.negative_binomial(r, r / (r + theta), (len(theta), rows)).astype(np.float64)
+        return counts(rng.standard_gamma(r, (len(theta), rows)) * (theta / r), rng)
 
     def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         r = float(self.size)
-        return rng.negative_binomial(rows * r, r / (r + theta)) / rows
+        return counts(rng.standard_gamma(rows * r, theta.shape) * (theta / r), rng) / rows
 
 
 @dataclass(frozen=True)
@@ -336,8 +380,8 @@ class HyperbolicSecant(MeanFamily):
     mean: Scalar
 
     def __post_init__(self) -> None:
-        whole(self.shape, "shape", "variates in one row's sum")
-        check_number(self.mean, "mean")
+        whole(self.shape, "shape", "variates in one row's sum", most=MOST_VARIATES)
+        check_place(self.mean, "mean")
 
     @property
     def variance_function(self) -> tuple[Scalar, Scalar, Scalar]:

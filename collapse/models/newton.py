@@ -78,7 +78,6 @@ class Likelihood:
     .. [1] Francis Bach, "Self-concordant analysis for logistic regression", Electronic Journal of Statistics 4 (2010).
     """
 
-    name: ClassVar[str] = "regression"
     inexact: ClassVar[float] = 0.0
     """Relative error that solving the linear system leaves in a step."""
     negligible: ClassVar[float] = 1e-6
@@ -200,7 +199,7 @@ class Likelihood:
         return self._outward(answer)
 
     def _search(self, target: Array, weight: Array | None) -> tuple[Array, Array]:
-        """Return the maximiser (1, p) of one replication and minus the Hessian there.
+        """Return the maximiser (1, p) of one replication, NaN if not reached, and minus the Hessian.
 
         Newton's iteration from zero, each step as long as its slope allows. For labels that are nearly separated: there the whole step is far
         too long at one iterate and far too short at the next.
@@ -223,10 +222,7 @@ class Likelihood:
             theta = theta + share * step
         if self._flat(hessian)[0]:
             return theta, hessian
-        raise RuntimeError(
-            f"a {self.name} fit has an estimate but did not reach it in {ITERATIONS} iterations: "
-            "the labels are separated but for rounding, or X is too ill-conditioned; rescale X or drop nearly dependent columns"
-        )
+        return np.full(theta.shape, np.nan), hessian
 
     def _gram(self, weight: Array, products: Array) -> Array:
         """Return the weighted sums of pairs' products, with a touch of the identity that keeps them invertible."""
@@ -375,7 +371,10 @@ class Binary(Likelihood):
                 options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
             )
             if result.status == 0:
-                proved[replication] = self._separates(result.eqlin.marginals[None], target[one], take(weight, one))[0]
+                # by the target as it is here: a subclass's own may be another
+                found = result.eqlin.marginals[None]
+                shown = Binary._separates(self, found, target[one], take(weight, one))
+                proved[replication] = shown[0]
         return proved
 
 
@@ -386,7 +385,6 @@ class Logistic(Binary):
     minus the Hessians of all replications are one matrix product, of p (1 - p) with the products of pairs of columns.
     """
 
-    name = "logistic"
     clear = float(-np.log(4.0 * FLAT))
 
     def __init__(self, X: Array) -> None:
@@ -423,8 +421,6 @@ class Ridge(Logistic):
 
     The penalty is quadratic: it adds to the Hessian and nothing to how fast that changes, so that the safeguards hold as they are.
     """
-
-    name = "ridge"
 
     def __init__(self, X: Array, penalised: NDArray[np.bool_]) -> None:
         super().__init__(X)
@@ -463,8 +459,6 @@ class Firth(Logistic):
     .. [1] G. Heinze and M. Schemper, "A solution to the problem of separation in logistic regression", Statistics in Medicine 21 (2002).
     """
 
-    name = "Firth"
-
     def __init__(self, X: Array) -> None:
         super().__init__(X)
         first, second = np.triu_indices(X.shape[1])
@@ -496,8 +490,8 @@ class Firth(Logistic):
             answer[left[done]] = theta[done]
             left, theta = left[~done], theta[~done]
             if not left.size:
-                return answer
-        raise RuntimeError(f"a {self.name} fit did not settle in {ITERATIONS} iterations; rescale X or drop nearly dependent columns")
+                break
+        return answer
 
     @cached_property
     def original(self) -> Array:
@@ -517,7 +511,6 @@ class Firth(Logistic):
 class Probit(Binary):
     """Labels 0 and 1 with p = Phi(q'theta); the target is the weighted number of labels 1 on each row, (R, n)."""
 
-    name = "probit"
     clear = 7.0
 
     def derivatives(self, margin: Array, weight: Array | float, ones: Array) -> tuple[Array, Array]:
@@ -561,12 +554,11 @@ class LogLink(Likelihood):
     nothing but zeros and moves no other.
     """
 
-    def __init__(self, X: Array, name: str, a: float, b: float) -> None:
+    def __init__(self, X: Array, a: float, b: float) -> None:
         self.a, self.b = a, b
         # Only without b is a row's curvature bounded below in the margin alone, whatever its labels.
         self.clear = 0.0 if b else float(-np.log(FLAT))
         super().__init__(X)
-        self.name = name  # type: ignore[misc]
 
     def derivatives(self, margin: Array, weight: Array | float, total: Array) -> tuple[Array, Array]:
         mean = exponential(margin)
@@ -621,7 +613,6 @@ class Multinomial(Likelihood):
     weights, (n K, R), and systems are solved by conjugate gradients, preconditioned by the inverse Hessian at one point near all fits.
     """
 
-    name = "multinomial"
     inexact = 1e-4
     clear = 0.0
 

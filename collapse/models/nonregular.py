@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
-from collapse.checks import check_number
+from collapse.checks import check_number, check_place, check_size
 from collapse.models.base import Array, DrawsFromTruth
 from collapse.models.registry import register
 from collapse.plan import Scalar
@@ -37,9 +38,10 @@ class Uniform(DrawsFromTruth):
     """
 
     endpoint: Scalar
+    exact_form: ClassVar[str | None] = "sample maximum"
 
     def __post_init__(self) -> None:
-        check_number(self.endpoint, "endpoint", 0)
+        check_size(self.endpoint, "endpoint")
 
     @cached_property
     def truth(self) -> Array:
@@ -105,7 +107,7 @@ class Hodges(DrawsFromTruth):
     shrinkage: float = 0.5
 
     def __post_init__(self) -> None:
-        check_number(self.mean, "mean")
+        check_place(self.mean, "mean")
         check_number(self.shrinkage, "shrinkage", 0, 1)
 
     @cached_property

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from collapse.checks import check_number
+from collapse.checks import check_size
 from collapse.models.base import Array
 from collapse.models.design import totals
 from collapse.models.glm import LogisticRegression
-from collapse.models.newton import Firth, Likelihood, Ridge
+from collapse.models.newton import ITERATIONS, Firth, Likelihood, Ridge
 
 
 class _Penalised:
@@ -25,6 +25,7 @@ class _Penalised:
         self.truth = self._plain.truth
         if y is not None:
             self.truth = self.fit(self.draw_real(1, self.design_rows, np.random.default_rng(0)), np.ones((1, self.design_rows)), None)[0]
+            self._expect_truth()
             self.truth.flags.writeable = False
 
     @property
@@ -71,6 +72,9 @@ class _Penalised:
         statistic = np.column_stack([(ones / mean) @ self.X / self.design_rows, self._strength(np.maximum(count, 1))])
         statistic[self._hopeless(total, ones)] = np.nan
         return self._likelihood.maximise(statistic, total / mean, start)
+
+    def _expect_truth(self) -> None:
+        """Raise a ValueError where real labels that have an estimate were left without one."""
 
     def _make(self) -> Likelihood:
         raise NotImplementedError
@@ -133,7 +137,7 @@ class RidgeLogisticRegression(_Penalised):
         y: ArrayLike | None = None,
         test: tuple[ArrayLike, ArrayLike] | None = None,
     ) -> None:
-        check_number(penalty, "penalty", 0)
+        check_size(penalty, "penalty")
         self.penalty = float(penalty)
         super().__init__(X, beta, y, test, "RidgeLogisticRegression")
 
@@ -198,6 +202,10 @@ class FirthLogisticRegression(_Penalised):
         test: tuple[ArrayLike, ArrayLike] | None = None,
     ) -> None:
         super().__init__(X, beta, y, test, "FirthLogisticRegression")
+
+    def _expect_truth(self) -> None:
+        if np.isnan(self.truth).any():
+            raise ValueError(f"no fit to y settled in {ITERATIONS} iterations: rescale X.")
 
     def _make(self) -> Likelihood:
         return Firth(self.X)

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from collapse.checks import check_number
+from collapse.checks import check_size
 from collapse.models.base import Array, DrawsFromTruth
 from collapse.models.design import check_design, check_vector, example_design, rows_of_design
 from collapse.models.registry import register
@@ -71,8 +71,8 @@ class HuberRegression(DrawsFromTruth):
         n, p = self.X.shape
         self.design_rows = n
         self.truth = check_vector(beta, p, "beta")
-        check_number(sigma, "sigma", 0)
-        check_number(k, "k", 0)
+        check_size(sigma, "sigma")
+        check_size(k, "k", 1e-3)
         self.sigma, self.k = float(sigma), float(k)
         basis, upper = np.linalg.qr(self.X)
         self._design = basis * np.sqrt(n)
@@ -95,7 +95,7 @@ class HuberRegression(DrawsFromTruth):
         return np.stack([index.astype(np.float64), mean + self.sigma * rng.standard_normal(mean.shape)], axis=2)
 
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
-        """Return the minimisers; NaN where the rows with weight do not span the columns.
+        """Return the minimisers; NaN where rows do not span, or `ITERATIONS` do not end.
 
         Newton's iteration: the loss is quadratic in pieces, so that a step after which every row is still on its side is the last but one.
         A step that raises the loss is replaced by the best along its line [1]_.
@@ -120,7 +120,7 @@ class HuberRegression(DrawsFromTruth):
         step, least, before = np.zeros(theta.shape), np.full(len(at), np.inf), theta
         for _ in range(ITERATIONS):
             if not len(at):
-                return np.asarray(answer @ self._lift * self.sigma)
+                break
             loss, gradient, inside = self._evaluate(theta, index, label, weight)
             # the last figures of the loss are rounding
             high = np.flatnonzero(loss > least + 1e-14 * (1 + least))
@@ -135,7 +135,7 @@ class HuberRegression(DrawsFromTruth):
                 answer[at[~stay]] = theta[~stay]
                 at, index, label, weight, gram = at[stay], index[stay], label[stay], weight[stay], gram[stay]
                 step, least, before, theta = step[stay], least[stay], before[stay], theta[stay]
-        raise RuntimeError(f"a Huber fit did not end in {ITERATIONS} iterations: X is too ill-conditioned; drop nearly dependent columns.")
+        return np.asarray(answer @ self._lift * self.sigma)
 
     def risk(self, theta: Array) -> Array:
         """Return the mean of (x'(theta - beta))^2 over the rows of X, (R,)."""

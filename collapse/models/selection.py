@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from numbers import Rational
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.checks import check_number, whole
-from collapse.models.base import Array, Model, replicate
-from collapse.models.morris import Gamma, MeanFamily, Normal
+from collapse.checks import LARGE, check_place, check_size, whole
+from collapse.models.base import Array, Model, WithDeviation, design_of, observed_labels, replicate
+from collapse.models.morris import Gamma, MeanFamily, Normal, plain
 from collapse.plan import Scalar
 
 TRIES = 10_000
@@ -26,9 +26,10 @@ Rule = Callable[[Array], Any]
 class LinearResponse(MeanFamily):
     """Selection known by two moments: how mean and variance of a selected row depend on the fit it is drawn from.
 
-    Where a model declares one as its attribute `response`, `derive` is exact: the risk of a weighted mean depends on these
-    moments alone. As a model of its own it is simulated with normal noise; for a selection whose response is not linear,
-    its values at the truth make a linearisation, right to first order while fits stay close to the truth.
+    Where a model declares the exact form "linear response" and has one as its `response`, `derive`
+    is exact: the risk of a weighted mean depends on these moments alone. As a model of its own it
+    is simulated with normal noise; for a selection whose response is not linear, its values at the
+    truth make a linearisation, right to first order while fits stay close to the truth.
 
     Parameters
     ----------
@@ -58,16 +59,17 @@ class LinearResponse(MeanFamily):
     variance: Scalar
     selected_mean: tuple[Scalar, Scalar]
     selected_variance: tuple[Scalar, Scalar, Scalar]
+    exact_form: ClassVar[str | None] = "linear response"
 
     def __post_init__(self) -> None:
-        check_number(self.mean, "mean")
-        check_number(self.variance, "variance", 0)
+        check_place(self.mean, "mean")
+        check_size(self.variance, "variance")
         for name, length in (("selected_mean", 2), ("selected_variance", 3)):
             value = getattr(self, name)
             if not isinstance(value, tuple) or len(value) != length:
                 raise ValueError(f"{name} must be a tuple of {length} numbers, constant term first; it is {value!r}.")
             for number in value:
-                check_number(number, name)
+                check_place(number, name)
         v0, v1, v2 = self.selected_variance
         at_truth = v0 + v1 * self.mean + v2 * self.mean * self.mean
         if not at_truth > 0:
@@ -105,12 +107,16 @@ class _Selection:
     """What selections share: real rows, fit and risk are the wrapped model's, and no mean statistic stands for the rows."""
 
     model: Any
+    exact_form: ClassVar[str | None] = "linear response"
     response: LinearResponse | None = None
     """How the mean responds, where that is linear at every n; None where it is not known to be."""
 
     def _check_model(self) -> None:
         if isinstance(self.model, type) or not isinstance(self.model, Model):
             raise ValueError(f"model must be an instance of a model, such as collapse.models.Normal(0, 1); it is {self.model!r}.")
+        # only some models have one; statistics and exact forms are changed by selection
+        if isinstance(self.model, WithDeviation):
+            object.__setattr__(self, "deviation", self.model.deviation)
 
     @property
     def truth(self) -> Array:
@@ -125,11 +131,17 @@ class _Selection:
     def risk(self, theta: Array) -> Array:
         return np.asarray(self.model.risk(theta))
 
-    def __getattr__(self, name: str) -> Any:
-        # what only some models have; neither statistics nor variance functions, which selection changes
-        if name in ("deviation", "limit_risk", "design_rows"):
-            return getattr(self.model, name)
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+    @property
+    def limit_risk(self) -> float:
+        return float(self.model.limit_risk)
+
+    @property
+    def design_rows(self) -> int | None:
+        return design_of(self.model)
+
+    @property
+    def observed(self) -> Array | None:
+        return observed_labels(self.model)
 
     def __repr__(self) -> str:
         # a function by its name: its address would differ from run to run
@@ -138,7 +150,7 @@ class _Selection:
         return f"{type(self).__name__}({shown})"
 
     def _whole_designs(self, rows: int) -> None:
-        design = getattr(self, "design_rows", None)
+        design = self.design_rows
         if design is not None and rows % design:
             raise ValueError(
                 f"selection draws labels again at the same x, so a batch must label the whole design of {design} rows; "
@@ -180,7 +192,7 @@ class _Filter(_Selection):
         self, theta: Array, replication: NDArray[np.int64], place: NDArray[np.int64], rows: int, candidates: int, rng: np.random.Generator
     ) -> Array:
         """Candidates for each refused row: (P, candidates, ...)."""
-        if not hasattr(self, "design_rows"):
+        if self.design_rows is None:
             return np.asarray(self.model.draw(theta[replication], candidates, rng))
         some, which = np.unique(replication, return_inverse=True)
         batches: Array = self.model.draw(theta[some], candidates * rows, rng)
@@ -271,8 +283,8 @@ class Verified(_Filter):
     def __post_init__(self) -> None:
         self._check_model()
         _check_single(self, "Accepted")
-        check_number(self.centre, "centre")
-        check_number(self.width, "width", 0)
+        check_place(self.centre, "centre")
+        check_size(self.width, "width")
 
     def _acceptance(self, rows: Array, theta: Array) -> Array:
         return np.asarray(np.exp(-(((rows - float(self.centre)) / float(self.width)) ** 2) / 2))
@@ -281,7 +293,8 @@ class Verified(_Filter):
     def response(self) -> LinearResponse | None:  # type: ignore[override]
         if not isinstance(self.model, Normal):
             return None
-        inner, outer = self.model.sd * self.model.sd, self.width * self.width
+        sd, width = plain(self.model.sd), plain(self.width)
+        inner, outer = sd * sd, width * width
         total = inner + outer
         slope = Fraction(outer) / Fraction(total) if isinstance(outer, Rational) and isinstance(total, Rational) else outer / total
         return LinearResponse(self.model.mean, inner, ((1 - slope) * self.centre, slope), (slope * inner, 0, 0))
@@ -328,6 +341,8 @@ class Truncated(_Filter):
             raise ValueError(
                 f"low and high must be numbers with low < high (-inf and inf are allowed); they are {self.low!r} and {self.high!r}."
             )
+        if any(np.isfinite(float(end)) and abs(float(end)) > LARGE for end in ends):
+            raise ValueError(f"low and high must be infinite, or at most {LARGE:g} in size.")
         if not isinstance(self.about_fit, bool):
             raise ValueError(f"about_fit must be True or False; it is {self.about_fit!r}.")
 
@@ -383,7 +398,7 @@ class BestOf(_Selection):
 
     def __post_init__(self) -> None:
         self._check_model()
-        whole(self.k, "k", "rows drawn for each that is kept")
+        whole(self.k, "k", "rows drawn for each that is kept", most=10_000)
         if self.score is None:
             _check_single(self, "a score")
         elif not callable(self.score):
@@ -441,7 +456,7 @@ class BestOf(_Selection):
 def _check_single(selection: Any, remedy: str) -> None:
     """Raise a ValueError unless a row of the wrapped model is one number."""
     if (
-        hasattr(selection, "design_rows")
+        selection.design_rows is not None
         or selection.model.draw(replicate(selection.model.truth, 1), 1, np.random.default_rng(0)).ndim != 2
     ):
         raise ValueError(f"a row of {selection.model!r} is more than one number; give {remedy} that says which rows are kept.")

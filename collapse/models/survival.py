@@ -8,14 +8,14 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from collapse.checks import check_number
+from collapse.checks import check_number, check_size
 from collapse.models.base import Array, parts, replicate
 from collapse.models.registry import register
 from collapse.plan import Scalar
 
 STEPS: Final = 200
-NEGLIGIBLE: Final = 1e-12
-"""Depth of the events below the longest time that rounding leaves of 0, relative to the logarithm of the longest time."""
+SHAPES: Final = (1e-2, 1e12)
+"""Least and largest shape whose lifetimes are doubles that differ."""
 LONGEST: Final = 1.0
 """Largest Newton step of the logarithm of a shape."""
 SHORTEST: Final = 1e-8
@@ -122,7 +122,7 @@ class CensoredExponential(Censored):
     censor_synthetic: bool = True
 
     def __post_init__(self) -> None:
-        check_number(self.rate, "rate", 0)
+        check_size(self.rate, "rate")
         _check_events(self.events)
 
     @cached_property
@@ -171,7 +171,7 @@ class CensoredWeibull(Censored):
 
     The survival function is exp(-(t / scale)^shape). Given the shape the scale is explicit; the shape is the root of an increasing function,
     found by a Newton iteration in its logarithm that keeps a bracket. No estimate exists without an event, or where no time exceeds the
-    events' geometric mean.
+    events' geometric mean; times that differ by less than their last digit are equal.
 
     Parameters
     ----------
@@ -204,8 +204,8 @@ class CensoredWeibull(Censored):
     censor_synthetic: bool = True
 
     def __post_init__(self) -> None:
-        check_number(self.scale, "scale", 0)
-        check_number(self.shape, "shape", 0)
+        check_size(self.scale, "scale")
+        check_size(self.shape, "shape", *SHAPES)
         _check_events(self.events)
 
     @cached_property
@@ -257,22 +257,28 @@ class CensoredWeibull(Censored):
         def log_hazard(scale: Array, shape: Array) -> Array:
             return np.asarray(np.log(shape / scale) + (shape - 1) * (mean_log - np.log(scale)))
 
-        return np.asarray(p * (log_hazard(scale, shape) - log_hazard(theta[:, 0], theta[:, 1])) + np.exp(power) - p)
+        apart = log_hazard(scale, shape) - log_hazard(theta[:, 0], theta[:, 1])
+        with np.errstate(over="ignore"):  # of a fit far out it may be more than a double holds
+            return np.asarray(p * apart + np.exp(power) - p)
 
 
 def _weibull(rows: Array, weight: Array, start: Array | None) -> Array:
-    """Scale and shape (R, 2) of rows (R, N, 2)."""
-    time, event = np.log(rows[..., 0]), weight * rows[..., 1]
+    """Scale and shape (R, 2) of rows (R, N, 2); NaN where none is, or `STEPS` steps find none."""
+    event = weight * rows[..., 1]
     answer = np.full((len(rows), 2), np.nan)
     total = event.sum(axis=1)
-    longest = np.where(weight > 0, time, -np.inf).max(axis=1)
-    with np.errstate(invalid="ignore"):
+    longest = np.where(weight > 0, rows[..., 0], 0.0).max(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # logarithms of times over the longest, which lose no digits where times lie close together
+        near = (rows[..., 0] - longest[:, None]) / longest[:, None]
+        far = np.log(rows[..., 0] / longest[:, None])
+        time = np.where(weight > 0, np.where(near > -0.5, np.log1p(near), far), 0.0)
         # mean depth of the events below the longest time; NaN without an event
-        depth = longest - np.einsum("rn,rn->r", event, time) / total
-    found = depth > NEGLIGIBLE * np.maximum(1, abs(longest))
+        depth = -np.einsum("rn,rn->r", event, time) / total
+    found = np.flatnonzero((depth > 0) & np.isfinite(depth) & np.isfinite(longest))
     # powers of what is at most one do not overflow
-    time = np.where(weight > 0, time - longest[:, None], 0.0)[found]
-    weight, total, depth, longest = weight[found], total[found], depth[found], longest[found]
+    time, weight, total = time[found], weight[found], total[found]
+    depth, longest = depth[found], longest[found]
     x = -np.log(depth) if start is None else np.log(start[found])
     low, high = np.full(len(x), -np.inf), np.full(len(x), np.inf)
     for _ in range(STEPS):
@@ -287,14 +293,14 @@ def _weibull(rows: Array, weight: Array, start: Array | None) -> Array:
         low, high = np.where(score < 0, x, low), np.where(score > 0, x, high)
         step = np.clip(-score / (shape * (second - first**2) + 1 / shape), -LONGEST, LONGEST)
         moving = abs(step) > SHORTEST
-        if not moving.any():
-            shape = np.exp(x + step)
-            mean = np.einsum("rn,rn->r", weight, np.exp(shape[:, None] * time))
-            answer[found] = np.stack([np.exp(longest) * (mean / total) ** (1 / shape), shape], axis=1)
-            return answer
         within = (x + step > low) & (x + step < high)
         x = np.where(within | ~moving, x + step, (low + high) / 2)
-    raise RuntimeError(f"the Weibull fit did not converge in {STEPS} steps.")
+        if not moving.any():
+            break
+    shape = np.exp(np.where(moving, np.nan, x))
+    mean = np.einsum("rn,rn->r", weight, np.exp(shape[:, None] * time))
+    answer[found] = np.stack([longest * (mean / total) ** (1 / shape), shape], axis=1)
+    return answer
 
 
 _ALIKE = "maximum likelihood; synthetic lifetimes are censored as the real ones are"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from collapse.checks import check_number
+from collapse.checks import brief, check_number, check_place, check_size
 from collapse.models.base import Array, DrawsFromTruth
 from collapse.models.registry import register
 from collapse.plan import Scalar
@@ -32,6 +32,8 @@ class MeanVector(DrawsFromTruth):
     A family adds its mean, a tuple, the covariance of a row as `influence_covariance`, and its trace, v0 + v1 sum_j mu_j + v2 mu'mu,
     as the variance function (v0, v1, v2).
     """
+
+    exact_form: ClassVar[str | None] = "quadratic variance"
 
     @cached_property
     def truth(self: _Family) -> Array:
@@ -90,6 +92,7 @@ class Multinomial(MeanVector):
             raise ValueError(f"p must hold the shares of at least two classes; it holds {len(shares)}.")
         for j, share in enumerate(shares):
             check_number(share, f"p[{j}]", 0, 1)
+            check_size(share, f"p[{j}]")
         total = float(sum(shares))
         if not abs(total - 1) <= 1e-12:
             raise ValueError(f"p must sum to one; it sums to {total:.12g}. Divide it by its sum.")
@@ -153,20 +156,22 @@ class MultivariateNormal(MeanVector):
 
     def __init__(self, mean: Sequence[Scalar], covariance: Sequence[Sequence[Scalar]]) -> None:
         centre = _vector(mean, "mean")
+        _check_unmasked(covariance, "covariance")
         try:
             table = tuple(_vector(row, "a row of covariance") for row in covariance)
         except TypeError:
-            raise ValueError(f"covariance must be a (d, d) table; it is {covariance!r}.") from None
+            said = f"covariance must be a (d, d) table; it is {brief(covariance)}."
+            raise ValueError(said) from None
         d = len(centre)
         if not d or len(table) != d or any(len(row) != d for row in table):
             raise ValueError(
                 f"covariance must have shape ({d}, {d}), as mean holds {d} numbers; its rows hold {[len(row) for row in table]} numbers."
             )
         for j, value in enumerate(centre):
-            check_number(value, f"mean[{j}]")
+            check_place(value, f"mean[{j}]")
         for j, row in enumerate(table):
             for k, value in enumerate(row):
-                check_number(value, f"covariance[{j}][{k}]")
+                check_place(value, f"covariance[{j}][{k}]")
         values = np.array(table, np.float64)
         if not np.allclose(values, values.T, rtol=1e-12, atol=0):
             raise ValueError("covariance must be symmetric; give (covariance + covariance.T) / 2.")
@@ -205,9 +210,16 @@ class MultivariateNormal(MeanVector):
         return np.asarray(rows - theta[:, None])
 
 
+def _check_unmasked(values: Any, name: str) -> None:
+    if isinstance(values, np.ma.MaskedArray):
+        raise ValueError(f"{name} is a masked array; fill or drop its hidden values.")
+
+
 def _vector(values: Any, name: str) -> tuple[Scalar, ...]:
-    if isinstance(values, str) or not np.iterable(values):
-        raise ValueError(f"{name} must be a sequence of numbers; it is {values!r}.")
+    unordered = isinstance(values, (str, bytes, set, frozenset, dict))
+    if unordered or not np.iterable(values) or not hasattr(values, "__len__"):
+        raise ValueError(f"{name} must be a sequence of numbers; it is {brief(values)}.")
+    _check_unmasked(values, name)
     # numpy's own numbers print their type, which a repr need not
     return tuple(value.item() if isinstance(value, np.generic) else value for value in values)
 

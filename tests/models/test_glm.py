@@ -316,8 +316,7 @@ class TestSeparation:
         weight[1, 0] = 0
         weighted = (weight * (y - 0.5)) @ X @ likelihood.to_original / 50
         assert likelihood._proved_separated(weighted, weight).tolist() == [True, True]
-        with pytest.raises(RuntimeError, match="a logistic fit has an estimate but did not reach it in 4 iterations"):
-            fit_labels(X, y)
+        assert np.isnan(fit_labels(X, y)).all()
 
     def test_quasi_complete_separation_needs_no_linear_programme(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(newton.Logistic, "_proved_separated", None)
@@ -584,8 +583,7 @@ class TestMessages:
         monkeypatch.setattr(newton, "ITERATIONS", 2)
         model = LogisticRegression(self.X, beta=[0, 1, 0])
         statistic = 0.9 * model.draw_real_statistic(3, 10, np.random.default_rng(0)) + 0.1 * 0.5 * self.X.mean(axis=0)
-        with pytest.raises(RuntimeError, match="a logistic fit has an estimate but did not reach it in 2 iterations"):
-            model.fit_statistic(statistic, None)
+        assert np.isnan(model.fit_statistic(statistic, None)).all()
 
     def test_arrays_are_the_models_own(self) -> None:
         X, beta = self.X.copy(), np.zeros(3)

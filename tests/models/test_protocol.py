@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import collapse
-from collapse import models, simulate, workflows
-from collapse.models import WithStatistic, registry
+from collapse import derive, models, simulate, workflows
+from collapse.models import (
+    WithStatistic,
+    glm,
+    latent,
+    location,
+    newton,
+    penalised,
+    registry,
+    robust,
+    survival,
+    two_parameter,
+)
+from collapse.models.base import exact_form
 from collapse.universality import matrix
 from tests.statistics import assert_agree
 
@@ -43,22 +58,43 @@ MODELS = {
     "NormalMeanVariance": [models.NormalMeanVariance(1, 2)],
     "TrimmedMean": [models.TrimmedMean("logistic", 1, 2)],
     "AR1": [models.AR1(0.6), models.AR1(1)],
-    "CensoredExponential": [models.CensoredExponential(2, 0.6), models.CensoredExponential(2, 0.6, censor_synthetic=False)],
-    "CensoredWeibull": [models.CensoredWeibull(2, 1.5, 0.7), models.CensoredWeibull(2, 1.5, 0.7, censor_synthetic=False)],
+    "CensoredExponential": [
+        models.CensoredExponential(2, 0.6),
+        models.CensoredExponential(2, 0.6, censor_synthetic=False),
+    ],
+    "CensoredWeibull": [
+        models.CensoredWeibull(2, 1.5, 0.7),
+        models.CensoredWeibull(2, 1.5, 0.7, censor_synthetic=False),
+    ],
     "NormalMixture": [models.NormalMixture(0.4, 3)],
     "PrincipalComponents": [models.PrincipalComponents([[2, 0], [1, 1], [0, 1], [1, 0]], noise=1)],
     "Accepted": [models.Accepted(models.Median("laplace", 1, 2), bell)],
     "Bernoulli": [models.Bernoulli(0.3)],
-    "BestOf": [models.BestOf(models.NegativeBinomial(3, 2), 2), models.BestOf(models.LogisticRegression(X, [0.3, 0.5, -0.5]), 2, label)],
+    "BestOf": [
+        models.BestOf(models.NegativeBinomial(3, 2), 2),
+        models.BestOf(models.LogisticRegression(X, [0.3, 0.5, -0.5]), 2, label),
+    ],
     "Binomial": [models.Binomial(5, 0.4)],
-    "BradleyTerry": [models.BradleyTerry([0, 0.4, -0.5], **SCHEDULE), models.BradleyTerry(wins=[4, 6, 5], **SCHEDULE)],
+    "BradleyTerry": [
+        models.BradleyTerry([0, 0.4, -0.5], **SCHEDULE),
+        models.BradleyTerry(wins=[4, 6, 5], **SCHEDULE),
+    ],
     "Exponential": [models.Exponential(2)],
     "Gamma": [models.Gamma(2.5, 3)],
-    "GammaRegression": [models.GammaRegression(X, [1, 0.5, -0.5], shape=2), models.GammaRegression(X, y=COUNTS + 0.5)],
+    "GammaRegression": [
+        models.GammaRegression(X, [1, 0.5, -0.5], shape=2),
+        models.GammaRegression(X, y=COUNTS + 0.5),
+    ],
     "HuberRegression": [models.HuberRegression(X, [1, 2, 3], sigma=2)],
-    "LinearRegression": [models.LinearRegression(X, [1, 2, 3], sigma=2), models.LinearRegression(X, y=LABELS)],
+    "LinearRegression": [
+        models.LinearRegression(X, [1, 2, 3], sigma=2),
+        models.LinearRegression(X, y=LABELS),
+    ],
     "LinearResponse": [models.LinearResponse(1, 2, (0.2, 0.8), (1, 0.5, 0.1))],
-    "FirthLogisticRegression": [models.FirthLogisticRegression(X, [0.3, 0.5, -0.5]), models.FirthLogisticRegression(X, y=LABELS)],
+    "FirthLogisticRegression": [
+        models.FirthLogisticRegression(X, [0.3, 0.5, -0.5]),
+        models.FirthLogisticRegression(X, y=LABELS),
+    ],
     "RidgeLogisticRegression": [
         models.RidgeLogisticRegression(X, [0.3, 0.5, -0.5], penalty=2),
         models.RidgeLogisticRegression(X, y=LABELS, penalty=0.5),
@@ -80,9 +116,18 @@ MODELS = {
     ],
     "Normal": [models.Normal(1, 2)],
     "Poisson": [models.Poisson(3)],
-    "PoissonRegression": [models.PoissonRegression(X, [1, 0.5, -0.5]), models.PoissonRegression(X, y=COUNTS)],
-    "ProbitRegression": [models.ProbitRegression(X, [0.2, 0.3, -0.3]), models.ProbitRegression(X, y=LABELS)],
-    "Truncated": [models.Truncated(models.Normal(1, 2), -2, 2, about_fit=True), models.Truncated(models.Poisson(3), 2, np.inf)],
+    "PoissonRegression": [
+        models.PoissonRegression(X, [1, 0.5, -0.5]),
+        models.PoissonRegression(X, y=COUNTS),
+    ],
+    "ProbitRegression": [
+        models.ProbitRegression(X, [0.2, 0.3, -0.3]),
+        models.ProbitRegression(X, y=LABELS),
+    ],
+    "Truncated": [
+        models.Truncated(models.Normal(1, 2), -2, 2, about_fit=True),
+        models.Truncated(models.Poisson(3), 2, np.inf),
+    ],
     "Uniform": [models.Uniform(2)],
     "Verified": [models.Verified(models.Gamma(2.5, 3), 3, 1)],
 }
@@ -92,7 +137,15 @@ each_statistic = pytest.mark.parametrize("model", [p for p in EACH if isinstance
 
 
 def test_every_exported_model_is_here():
-    assert set(MODELS) == set(models.__all__) - {"Example", "Model", "WithStatistic", "check", "examples", "from_estimator", "register"}
+    assert set(MODELS) == set(models.__all__) - {
+        "Example",
+        "Model",
+        "WithStatistic",
+        "check",
+        "examples",
+        "from_estimator",
+        "register",
+    }
     assert set(models.__all__) <= set(dir(collapse.models))
 
 
@@ -101,6 +154,7 @@ def test_keeps_every_promise(model):
     kept = models.check(model, 30)
     assert ("influence function" in kept) == hasattr(model, "influence_function")
     assert len(kept) >= 7
+    assert ("exact form" in kept) == (exact_form(model) is not None and getattr(model, "response", True) is not None)
 
 
 @each_statistic
@@ -114,7 +168,12 @@ def test_statistics_give_the_risk_of_rows(model):
     assert_agree(both[0].mean(), 0.01, both[1].mean(), detects=0.1)
     # the logarithm tames the tail of a logistic fit close to separation
     a, b = (np.log1p(v[ok]) for v, ok in zip((by_rows, by_statistic), both, strict=True))
-    assert_agree(a.mean(), np.hypot(a.std() / np.sqrt(len(a)), b.std() / np.sqrt(len(b))), b.mean(), detects=0.25)
+    assert_agree(
+        a.mean(),
+        np.hypot(a.std() / np.sqrt(len(a)), b.std() / np.sqrt(len(b))),
+        b.mean(),
+        detects=0.25,
+    )
 
 
 @each_model
@@ -124,6 +183,99 @@ def test_every_model_runs_under_every_workflow(model, plan):
     assert risk.risk.shape == (3,)
     assert (np.isfinite(risk.risk) | (risk.failed > 0)).all()
     assert (risk.failed < 0.5).all()
+
+
+UNFINISHED = [
+    (
+        newton,
+        {"PATIENCE": 3, "DECREMENT": 0.0, "ITERATIONS": 1},
+        models.LogisticRegression(X, [0.3, 0.5, -0.5]),
+    ),
+    (
+        newton,
+        {"PATIENCE": 3, "DECREMENT": 0.0, "ITERATIONS": 1},
+        models.ProbitRegression(X, [0.3, 0.5, -0.5]),
+    ),
+    (
+        newton,
+        {"PATIENCE": 3, "DECREMENT": 0.0, "ITERATIONS": 1},
+        models.GammaRegression(X, [1, 0.5, -0.5], shape=2),
+    ),
+    (
+        newton,
+        {"PATIENCE": 3, "DECREMENT": 0.0, "ITERATIONS": 1},
+        models.PoissonRegression(X, [1, 0.5, -0.5]),
+    ),
+    (
+        newton,
+        {"PATIENCE": 3, "DECREMENT": 0.0, "ITERATIONS": 1},
+        models.NegativeBinomialRegression(X, [1, 0.5, -0.5], size=3),
+    ),
+    (
+        newton,
+        {"PATIENCE": 3, "DECREMENT": 0.0, "ITERATIONS": 1},
+        models.MultinomialRegression(X, [[0.3, 0.4, -0.2], [0.1, -0.5, 0.3]]),
+    ),
+    (
+        newton,
+        {"PATIENCE": 3, "DECREMENT": 0.0, "ITERATIONS": 1},
+        models.RidgeLogisticRegression(X, [0.3, 0.5, -0.5], penalty=2),
+    ),
+    (newton, {"ITERATIONS": 1}, models.FirthLogisticRegression(X, [0.3, 0.5, -0.5])),
+    (robust, {"ITERATIONS": 1}, models.HuberRegression(X, [1, 2, 3], sigma=2)),
+    (location, {"STEPS": 1}, models.Huber("student", 1, 2)),
+    (two_parameter, {"STEPS": 1}, models.GammaShapeRate(2, 3)),
+    (two_parameter, {"STEPS": 1}, models.Beta(2, 3)),
+    (two_parameter, {"STEPS": 1}, models.Beta(2000, 3000)),
+    (survival, {"STEPS": 1}, models.CensoredWeibull(2, 1.5, 0.7)),
+    (latent, {"STEPS": 1}, models.NormalMixture(0.4, 3)),
+]
+
+
+@pytest.mark.parametrize(("module", "limits", "model"), UNFINISHED, ids=lambda value: type(value).__name__)
+def test_a_fit_that_has_not_converged_is_no_estimate(module, limits, model, monkeypatch):
+    """And a simulation counts it as lost."""
+    rows = model.draw_real(20, 30, np.random.default_rng(0))
+    assert np.isfinite(model.fit(rows, np.ones((20, 30)), None)).any()
+    for name, value in limits.items():
+        monkeypatch.setattr(module, name, value)
+    fits = model.fit(rows, np.ones((20, 30)), None)
+    assert np.isnan(fits).any()
+    assert (np.isnan(fits).all(axis=1) == np.isnan(fits).any(axis=1)).all()
+    for plan in (workflows.discard(2), workflows.subsample(2)):
+        risk = simulate(plan, model=model, n=30, replications=20, rng=0, quantiles=(0.99,))
+        assert risk.failed[-1] > 0
+        assert risk.quantiles[-1, -1] == np.inf
+
+
+@pytest.mark.parametrize(
+    ("limits", "make", "said"),
+    [
+        (
+            {"PATIENCE": 3, "DECREMENT": 0.0},
+            lambda: models.GammaRegression(X, y=COUNTS + 0.5),
+            "no fit to y was found in 1 iterations: rescale X",
+        ),
+        (
+            {},
+            lambda: models.FirthLogisticRegression(X, y=LABELS),
+            "no fit to y settled in 1 iterations: rescale X",
+        ),
+    ],
+)
+def test_real_data_that_have_an_estimate_but_were_left_without_are_refused(limits, make, said, monkeypatch):
+    make()
+    for module in (newton, glm, penalised):
+        monkeypatch.setattr(module, "ITERATIONS", 1)
+    for name, value in limits.items():
+        monkeypatch.setattr(newton, name, value)
+    with pytest.raises(ValueError, match=said):
+        make()
+
+
+def test_means_that_no_coefficients_come_closest_to_are_refused():
+    with pytest.raises(ValueError, match="no coefficients come closest to mean: a direction of X separates it"):
+        models.LogisticRegression(X, mean=(X[:, 1] > 0).astype(float))
 
 
 class Broken(models.Normal):
@@ -199,6 +351,70 @@ class Deviant(Broken):
         return 2 * super().deviation(theta)
 
 
+class WrongVariance(Broken):
+    variance_function = (5, 0, 0)
+
+
+class WrongMean(Broken):
+    truth = np.array([1.5])
+    risk = models.Median.risk
+    deviation = models.Median.deviation
+    draw_real = models.Median("normal", 1.5, 2).draw_real
+
+
+class MedianOfRows(Broken):
+    """A fit to which the declaration that it inherits does not apply."""
+
+    fit = models.Median.fit
+    fit_statistic = influence_function = None
+
+
+class NoSuchForm(Broken):
+    exact_form = "cubic variance"
+
+
+class Incomplete(Broken):
+    exact_form = "sample maximum"
+
+
+class Endless(Broken):
+    exact_form = "sample maximum"
+    endpoint = 3.0
+
+
+class FixedDesign(Broken):
+    exact_form = "fixed design"
+    design_rows = 30
+    first_risk = 4 / 30 * 1.2
+
+
+class Answering(Broken):
+    exact_form = "linear response"
+    response = models.LinearResponse(1, 4, (0.5, 0.5), (4, 0, 0))
+
+
+class Biased(models.NormalMeanVariance):
+    def pool(self, first, second, share):
+        return first + share * (second - first) ** 2
+
+
+class Lopsided(models.NormalMeanVariance):
+    def pool(self, first, second, share):
+        return first
+
+
+class NotAMethod(Broken):
+    deviation = 0.5
+
+
+class Holding(Broken):
+    """Something in it cannot be sent to a worker."""
+
+    def __init__(self):
+        super().__init__()
+        vars(self)["rule"] = lambda rows: rows
+
+
 class Nameless(Broken):
     __repr__ = object.__repr__
 
@@ -229,6 +445,30 @@ class Reversed(Influenced):
         (Loss, r"excess risk 0 at the truth, not 4"),
         (Negative, r"a positive excess risk elsewhere"),
         (Deviant, r"squares of the deviation to sum to the risk"),
+        (
+            WrongVariance,
+            r"exact form 'quadratic variance': risk 0.1667 after 1 fits under discard, and it is 0.1.*; mend what goes with",
+        ),
+        (WrongMean, r"expected mean to be the truth, \[1.5\]; it is 1"),
+        (
+            MedianOfRows,
+            r"exact form 'quadratic variance': risk 0.1333 after 1 fits under discard, and it is 0.2",
+        ),
+        (
+            NoSuchForm,
+            r"exact_form of .* must be one of quadratic variance, linear response, fixed design, sample maximum",
+        ),
+        (
+            Incomplete,
+            r"declares the exact form 'sample maximum' and lacks endpoint",
+        ),
+        (Endless, r"exact form 'sample maximum': risk"),
+        (FixedDesign, r"exact form 'fixed design': risk 0.16 after 1 fits"),
+        (Answering, r"exact form 'linear response': risk .* after 2 fits"),
+        (lambda: Biased(1, 4), r"a pool that does not depend on the order"),
+        (lambda: Lopsided(1, 4), r"a pool that does not depend on the order"),
+        (NotAMethod, r"deviation to be a method"),
+        (Holding, r"a model that can be pickled.*use functions at the top of a module"),
         (Nameless, r"a repr that names the parameters"),
         (Influenced, r"to respond to a row's weight by its influence"),
         (Reversed, r"to respond to a row's weight by its influence"),
@@ -243,6 +483,158 @@ def test_what_is_broken_is_seen(broken, said):
 def test_what_is_no_model_is_refused():
     with pytest.raises(ValueError, match=r"a model needs truth, .*; dict lacks truth, draw"):
         models.check({})
+
+
+@dataclass(frozen=True)
+class Plain:
+    """The mean of normal rows, written without the package, which declares nothing."""
+
+    truth = np.zeros(1)
+
+    def draw(self, theta, rows, rng):
+        return theta + rng.standard_normal((len(theta), rows))
+
+    def draw_real(self, replications, rows, rng):
+        return rng.standard_normal((replications, rows))
+
+    def fit(self, rows, weight, start):
+        return (rows * weight).sum(axis=1, keepdims=True) / weight.sum(axis=1, keepdims=True)
+
+    def risk(self, theta):
+        return theta[:, 0] ** 2
+
+    @classmethod
+    def having(cls, **attributes):
+        """One with these attributes beside its own."""
+        model = cls()
+        vars(model).update(attributes)
+        return model
+
+
+class Halved(Plain):
+    def draw(self, theta, rows, rng):
+        return super().draw(theta, rows, rng) / 2
+
+
+ODD = {
+    "endpoint": [3.0, "Friday", None],
+    "response": [0.5, "yes", models.LinearResponse(0, 1, (0, 0.5), (1, 0, 0)), None],
+    "variance_function": [(0, 1, 0), np.sqrt, 2.0],
+    "mean": [3.0, np.mean],
+    "first_risk": [0.3, None],
+    "observed": [True, 12, np.zeros(3), "2024-01-01"],
+    "statistic_size": [10**9, "large"],
+    "dispersion": [7],
+    "limit_risk": [7],
+    "test": [3],
+    "draw_statistic": [None, 4],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in ODD.items() for value in values], ids=repr)
+def test_an_attribute_that_happens_to_have_a_name_of_the_package_changes_nothing(name, value):
+    odd = Plain.having(**{name: value})
+    models.check(odd)
+    with pytest.raises(
+        ValueError,
+        match=r"no exact form at finite n is known for .*which declares none; use derive\(plan\)",
+    ):
+        derive(workflows.discard(4), model=odd, n=100)
+    for plan in (workflows.discard(3), workflows.subsample(3), workflows.fresh_real(3)):
+        seen, plain = (simulate(plan, model=model, n=20, replications=50, rng=0) for model in (odd, Plain()))
+        np.testing.assert_array_equal(seen.risk, plain.risk)
+
+
+@pytest.mark.parametrize("value", [3.0, "Friday", 0, -1, True, lambda: 7, np.arange(3)], ids=repr)
+def test_a_design_that_is_no_number_of_rows_is_refused(value):
+    odd = Plain.having(design_rows=value)
+    for ask in (
+        lambda: derive(workflows.discard(4), model=odd, n=100),
+        lambda: simulate(workflows.discard(4), model=odd, n=100, replications=10),
+        lambda: models.check(odd),
+    ):
+        with pytest.raises(
+            ValueError,
+            match=r"design_rows \(rows of the design of .*\) must be a whole number, at least 1; it is",
+        ):
+            ask()
+
+
+def test_observed_labels_are_one_for_each_row_of_the_design():
+    odd = Plain.having(design_rows=20, observed=np.zeros(3))
+    with pytest.raises(ValueError, match=r"observed must hold the 20 labels of the design of .*, or be None"):
+        simulate(workflows.discard(2), model=odd, replications=10)
+
+
+def test_the_covariance_is_that_of_squares_that_sum_to_the_risk():
+    right = Plain.having(deviation=np.negative)
+    assert simulate(workflows.discard(2), model=right, n=10, replications=10, rng=0, covariance=True).covariance.shape == (2, 2)
+
+
+@pytest.mark.parametrize("deviation", [0.5, None, np.exp, np.zeros_like], ids=repr)
+def test_what_is_no_deviation_has_no_covariance(deviation):
+    odd = Plain.having(deviation=deviation)
+    with pytest.raises(
+        ValueError,
+        match=r"no method `deviation`|squares of the deviation of .* do not sum to its risk",
+    ):
+        simulate(workflows.discard(2), model=odd, n=10, replications=10, rng=0, covariance=True)
+
+
+def test_a_model_of_ones_own_declares_what_it_is():
+    normal = Plain.having(exact_form="quadratic variance", mean=0, variance_function=(1, 0, 0), endpoint=3.0)
+    assert "exact form" in models.check(normal)
+    np.testing.assert_allclose(derive(workflows.discard(4), model=normal, n=100).ratio, [1, 2, 3, 4])
+    selected = Halved.having(exact_form="linear response", response=models.LinearResponse(0, 1, (0, 0.5), (0.25, 0, 0)))
+    assert "exact form" in models.check(selected)
+    assert derive(workflows.discard(2), model=selected, n=100).risk[1] == pytest.approx(0.005)
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        (
+            {"exact_form": "quadratic"},
+            "exact_form of .* must be one of quadratic variance, .*; it is 'quadratic'",
+        ),
+        ({"exact_form": 2}, "exact_form of .* must be one of quadratic variance"),
+        (
+            {"exact_form": "quadratic variance", "mean": 0},
+            "declares the exact form 'quadratic variance' and lacks variance_function",
+        ),
+        ({"exact_form": "quadratic variance"}, "lacks mean and variance_function"),
+        (
+            {"exact_form": "quadratic variance", "mean": 0, "variance_function": np.sqrt},
+            r"variance_function of .* must be a tuple \(v0, v1, v2\)",
+        ),
+        (
+            {"exact_form": "quadratic variance", "mean": "0", "variance_function": (1, 0, 0)},
+            "must hold numbers",
+        ),
+        (
+            {"exact_form": "linear response", "response": 0.5},
+            "response of .* must be a collapse.models.LinearResponse, or None; it is 0.5",
+        ),
+        ({"exact_form": "fixed design", "first_risk": 0.5}, "lacks design_rows"),
+        (
+            {"exact_form": "fixed design", "design_rows": 100, "first_risk": "0.5"},
+            "first_risk of .* must be a number",
+        ),
+        ({"exact_form": "sample maximum", "endpoint": -3.0}, "endpoint of .* must be a number"),
+    ],
+)
+def test_a_declaration_that_is_not_complete_is_refused_by_what_it_lacks(members, said):
+    odd = Plain.having(**members)
+    with pytest.raises(ValueError, match=said):
+        derive(workflows.discard(4), model=odd, n=100)
+
+
+@pytest.mark.parametrize("module", ["derivation", "simulation", "universality"])
+def test_engines_ask_for_protocols_alone(module):
+    """No attribute of a model is looked for by its name."""
+    tree = ast.parse((Path(collapse.__file__).parent / f"{module}.py").read_text())
+    asked = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("hasattr", "getattr")]
+    assert not asked
 
 
 TOY = '''

@@ -91,5 +91,4 @@ def test_messages(monkeypatch):
         HuberRegression(X, [0, 0], sigma=1)
     monkeypatch.setattr(robust, "ITERATIONS", 1)
     model = HuberRegression(X, [0, 0, 0], sigma=1)
-    with pytest.raises(RuntimeError, match="a Huber fit did not end in 1 iterations"):
-        model.fit(model.draw_real(2, 50, np.random.default_rng(0)), np.ones((2, 50)), None)
+    assert np.isnan(model.fit(model.draw_real(2, 50, np.random.default_rng(0)), np.ones((2, 50)), None)).all()
