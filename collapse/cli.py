@@ -17,7 +17,7 @@ from collapse.comparison import compare
 from collapse.datasets import read_features
 from collapse.derivation import derive
 from collapse.diagnosis import diagnose
-from collapse.forecast import forecast
+from collapse.forecasting import forecast
 from collapse.risk import Risk
 from collapse.simulation import simulate
 from collapse.table import TASKS
