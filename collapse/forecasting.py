@@ -15,15 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapse import models, plot, report, workflows
-from collapse.checks import check_number, whole
+from collapse.checks import brief, check_number, flag, whole
 from collapse.comparison import compare
 from collapse.derivation import derive
+from collapse.diagnosis import diagnose
 from collapse.law import STEPS, Classes, Counts, Family, Law, Normal, law_of, newton
 from collapse.plan import Plan
 from collapse.reservoir import Reservoir
 from collapse.risk import Risk, versions
+from collapse.separation import separation
 from collapse.simulation import simulate
-from collapse.table import Table, prepare, read
+from collapse.table import EXTRA, Table, prepare, read
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +35,9 @@ Plans = dict[str, Plan | Reservoir]
 
 COMPARED = ("discard", "window(k=5)", "fixed_real_share(share=1/10)", "subsample", "augment", "fixed_real_share(share=1/2)")
 """Workflows that every forecast compares."""
+
+FORMAT = 2
+"""Of the document; `Forecast.load` reads 1, too."""
 
 BAND = (0.05, 0.95)
 REPLICATIONS = {"likelihood": (100, 1000), "ridge": (20, 200)}
@@ -44,7 +49,16 @@ PRODUCTS = 2**27
 FAR = 1000
 """Generations up to which the derived curve is followed."""
 FEW = 20
-"""Rows for each coefficient below which first-order formulas are called doubtful."""
+"""Rows for each coefficient, or of a level, below which first-order formulas are called doubtful."""
+UNSURE = 0.8
+"""Standard deviation of what later generations add to a row's margin, above which they are called doubtful.
+
+Bands of nine tenths then held 80 % of logistic and Poisson runs or fewer.
+"""
+SMALL = 1e-12
+"""First loss up to which changes are not told in parts of it."""
+GENERATIONS = 20
+"""Number of fits where nothing is said."""
 
 COST = {"binary": (10e-9, 0.6e-9), "multiclass": (40e-9, 1e-9), "counts": (20e-9, 0.8e-9), "continuous": (1e-9, 0.0)}
 """Nominal seconds of one fit, for each row and column and for each row and pair of columns."""
@@ -105,6 +119,16 @@ class Forecast:
             raise ValueError(f"{path} is not JSON ({error}); Forecast.load reads what Forecast.save wrote.") from error
         if not isinstance(document, dict) or document.get("collapse") != "forecast":
             raise ValueError(f"{path} holds no saved forecast; Forecast.load reads what Forecast.save wrote.")
+        if document.get("format") == 1:  # which gave no reasons, and compared with no constant
+            document["first"] |= dict.fromkeys(("constant", "gain", "gain_stderr"))
+            document["model"]["separating"] = None
+            document["simulation"]["why"] = None
+            for row in document["workflows"]:
+                row["worse_why"] = dict.fromkeys(row["worse"])
+        elif document.get("format") != FORMAT:
+            raise ValueError(
+                f"{path} was written by another version of collapse (format {brief(document.get('format'))}); this one reads 1 and {FORMAT}."
+            )
         return cls(document)
 
     def __repr__(self) -> str:
@@ -115,12 +139,12 @@ class Forecast:
 def forecast(
     data: str | Path | pd.DataFrame,
     target: str,
-    workflow: str = "augment",
-    generations: int = 20,
+    workflow: str | Plan | Reservoir = "augment",
+    generations: int | None = None,
     *,
     real_share: float | Fraction | str | None = None,
     task: str | None = None,
-    against: Sequence[str] = COMPARED,
+    against: str | Plan | Reservoir | Sequence[str | Plan | Reservoir] = COMPARED,
     test_share: float = 0.3,
     worse: float = 0.1,
     budget: float = 60.0,
@@ -139,15 +163,16 @@ def forecast(
         A CSV or parquet file with a header, or the table itself.
     target : str
         Column to predict.
-    workflow : str
-        What each generation is trained on, as `collapse.workflows.named` takes it: "augment", "window(k=3)".
-    generations : int
-        Number of fits G, the first one to the real data.
+    workflow : str, Plan or Reservoir
+        What each generation is trained on: a name, as `collapse.workflows.named` takes it ("augment", "window(k=3)"), or any workflow with
+        one real batch and one model.
+    generations : int, optional
+        Number of fits G, the first one to the real data. Default: 20, or as many as a workflow that is given as a Plan or Reservoir has.
     real_share : float, Fraction or str, optional
         Short for the workflow fixed_real_share(share=...): the weight of the real rows beside the latest synthetic batch.
     task : {"binary", "multiclass", "counts", "continuous"}, optional
         What the target is. Default: guessed, and said.
-    against : sequence of str
+    against : str, Plan or Reservoir, or a sequence of them
         Workflows to compare with.
     test_share : float
         Share of the rows that are kept as a test set.
@@ -168,24 +193,28 @@ def forecast(
     Forecast
         `document` holds, with lists over the G generations, null where a number does not exist:
 
-        - ``collapse``: "forecast"; ``format``: 1; ``seed``; ``versions``
+        - ``collapse``: "forecast"; ``format``: 2; ``seed``; ``versions``
         - ``data``: ``source``, ``target``, ``rows``, ``unlabelled``, ``real_rows`` n, ``test_rows``, ``features``, ``columns`` (of the design),
-          ``classes``, ``notes`` (what was done to the data)
+          ``classes``, ``rare`` (levels of text columns with fewer than 20 real rows: ``column``, ``level``, ``rows``), ``notes`` (what was
+          done to the data)
         - ``task``: ``name``, ``guessed``
         - ``model``: ``name``, ``coefficients``, ``estimator`` ("maximum likelihood" or "ridge"), ``fallback`` (why not maximum
-          likelihood, or null), ``loss`` (its name and unit)
+          likelihood, or null), ``separating`` (the columns of the design that separate the classes, or null), ``loss`` (its name and unit)
         - ``settings``: ``workflow``, ``generations``, ``real_share``, ``against``, ``test_share``, ``worse``, ``budget``, ``band``
-        - ``simulation``: ``replications``, ``rows``, ``subsample`` (whether these are fewer than n)
-        - ``first``: ``loss`` of the fit to the real data on the test set, its ``stderr`` for the choice of test rows, and ``kappa``: for many rows
-          the loss rises by (ratio - 1) kappa / n; null for ridge
+        - ``simulation``: ``replications``, ``rows``, ``subsample`` (whether these are fewer than n), ``why`` (not all rows, or nothing, or not
+          every workflow was simulated; or null)
+        - ``first``: ``loss`` of the fit to all real rows on the test set, its ``stderr`` for the choice of test rows, and ``kappa``: for many rows
+          the loss rises by (ratio - 1) kappa / n; null for ridge. ``constant``: the test loss of the best constant on the real rows (mean, or
+          shares of the classes), ``gain``: by how much the model's is less, ``gain_stderr`` for the choice of test rows
         - ``ratio``: of excess risk, for the workflow asked for: ``derived`` with the band of one run, ``low`` and ``high``; ``simulated``,
           ``stderr``, ``simulated_low``, ``simulated_high``: experiments in a world in which the first fit is the truth
         - ``workflows``: for each workflow ``name``, ``asked`` (whether it is the one asked for), ``ratio``, ``worth`` (rows that 1,000 are worth),
           ``rows_read`` by the last fit and ``rows_stored``, carried over to it from earlier generations; ``derived`` test loss with the band of one run, ``derived_low`` and ``derived_high``;
           ``simulated`` with ``stderr``, ``simulated_low``, ``simulated_median``, ``simulated_high`` (a subsample's are rescaled to n rows, and it has no
-          band), ``failed``: the share of replications without an estimate;
-          ``worse``, the generation at which the loss is worse by the share asked for, null where it was not found: ``derived`` and ``simulated``
-          for the mean, and with ``_earliest`` and ``_latest`` for the upper and the lower end of the band
+          band), ``failed``: the share of replications without an estimate, null where not all rows were simulated;
+          ``worse``, the generation at which the loss is worse by the share asked for, null where there is none or it was not found: ``derived``
+          and ``simulated`` for the mean, and with ``_earliest`` and ``_latest`` for the upper and the lower end of the band;
+          ``worse_why``, with the same keys: in words, why it is null
         - ``answers``, ``warnings``: sentences
 
     Raises
@@ -199,8 +228,12 @@ def forecast(
 
     Notes
     -----
+    Whether a maximum-likelihood estimate exists, the fit and its loss are found on all real rows. What costs more than the budget to simulate
+    on all of them is simulated on a part, which replaces nothing of that; or, where the part has no estimate or a run loses its own, not at all.
+
     Where no maximum-likelihood estimate exists (separated classes, columns not fewer than rows) the model is ridge regression by
-    `collapse.models.from_estimator`, and the document says so; nothing is derived for it, since shrinkage compounds over generations.
+    `collapse.models.from_estimator`, and the document says so; nothing is derived for it, since shrinkage compounds over generations, and
+    it is simulated on all rows or not at all.
 
     Examples
     --------
@@ -211,22 +244,29 @@ def forecast(
     >>> answer.document["task"], [round(row["ratio"][-1], 4) for row in answer.document["workflows"]]
     ({'name': 'continuous', 'guessed': True}, [5.0, 1.4636])
     """
+    if not isinstance(target, str):
+        raise ValueError(f"target must be the name of a column, as text; it is {brief(target)}.")
     if real_share is not None:
-        if workflow not in ("augment", "fixed_real_share"):
-            raise ValueError(f"give either real_share, short for fixed_real_share(share={real_share}), or workflow={workflow!r}; not both.")
+        if not isinstance(workflow, str) or workflow not in ("augment", "fixed_real_share"):
+            raise ValueError(
+                f"give either real_share, short for fixed_real_share(share={real_share}), or workflow={brief(workflow)}; not both."
+            )
         workflow = f"fixed_real_share(share={real_share})"
-    generations = whole(generations, "generations", "number of fits")
     check_number(worse, "worse", 0)
     check_number(budget, "budget", 0)
-    seed = _seed(seed)
-    names = list(dict.fromkeys([workflow, *against]))
-    plans = {plan.name: plan for plan in (_plan(name, generations) for name in names)}
-    tell = _teller(progress)
+    seed = whole(seed, "seed", "of the split and of all simulations", least=0)
+    others = [against] if isinstance(against, (str, Plan, Reservoir)) else against
+    if not isinstance(others, Sequence):
+        raise ValueError(f"against must be a workflow or a list of them, such as ['discard', 'window(k=3)']; it is {brief(against)}.")
+    plans = _plans([workflow, *others], generations)
+    generations = next(iter(plans.values())).generations
+    folder = None if folder is None else _folder(folder)
+    tell = _teller(flag(progress, "progress"))
     if isinstance(data, (str, Path)):
         tell(f"reading {data}")
         frame, source = read(data, target), Path(data).name
     else:
-        frame, source = data, "a data frame"
+        frame, source = _frame(data), "a data frame"
     tell("preparing the design")
     table = prepare(frame, target, task, test_share, seed)
     del frame
@@ -248,18 +288,61 @@ def forecast(
     return Forecast(document)
 
 
-def _seed(seed: object) -> int:
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ValueError(f"seed must be a whole number, at least 0; it is {seed!r}.")
-    return int(seed)
+def _frame(data: object) -> pd.DataFrame:
+    try:
+        from pandas import DataFrame
+    except ImportError as error:
+        raise ImportError(EXTRA) from error
+    if not isinstance(data, DataFrame):
+        raise ValueError(f"data must be the path of a file or a pandas.DataFrame (pandas.DataFrame(...) makes one); it is {brief(data)}.")
+    return data
 
 
-def _plan(name: str, generations: int) -> Plan | Reservoir:
-    plan = workflows.named(name, generations)
+def _folder(folder: object) -> Path:
+    """Return the folder for what is written, made if need be."""
+    if not isinstance(folder, (str, Path)):
+        raise ValueError(f"folder must be the path of a folder; it is {brief(folder)}.")
+    path = Path(folder)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = "there is a file" if isinstance(error, (FileExistsError, NotADirectoryError)) else error.strerror
+        raise ValueError(f"no folder can be made at {path} ({why}); name another folder.") from error
+    return path
+
+
+def _plans(given: Sequence[object], generations: int | None) -> Plans:
+    """Return the workflows by name, the one asked for first."""
+    if generations is None:
+        lengths = [plan.generations for plan in given if isinstance(plan, (Plan, Reservoir))]
+        generations = lengths[0] if lengths else GENERATIONS
+    generations = whole(generations, "generations", "number of fits")
+    plans: Plans = {}
+    for one in given:
+        plan = _plan(one, generations)
+        if plan.name in plans and plan.to_json() != plans[plan.name].to_json():
+            raise ValueError(f"two different workflows are called {plan.name!r}; give one of them another name.")
+        plans.setdefault(plan.name, plan)
+    return plans
+
+
+def _plan(given: object, generations: int) -> Plan | Reservoir:
+    if not isinstance(given, (str, Plan, Reservoir)):
+        raise ValueError(f"a workflow must be a name such as 'augment' or 'window(k=3)', or a Plan or Reservoir; it is {brief(given)}.")
+    plan = workflows.named(given, generations) if isinstance(given, str) else given
+    if not isinstance(given, str) and len(np.unique(plan.generation)) != generations:
+        raise ValueError(
+            f"{plan.name} has {plan.generations} generations, and {generations} are asked for; make all workflows equally long."
+        )
     if isinstance(plan, Plan) and (np.count_nonzero(plan.source == 0) > 1 or plan.generations != generations):
         raise ValueError(
             f"{plan.name} needs several tables of real data, or several models, and there is one of each; "
             "collapse.derive tells its ratio, which does not depend on the data."
+        )
+    if isinstance(plan, Plan) and plan.size[plan.source == 0] != 1:
+        raise ValueError(
+            f"{plan.name} has a real batch of {float(plan.size[plan.source == 0][0]):g} times the real rows, and there are just these; "
+            "make its size 1."
         )
     return plan
 
@@ -289,11 +372,17 @@ class _Study:
     table: Table
     name: str
     loss: str
+    each: Array
+    """Loss of the first fit to all real rows, on every test row."""
     fallback: str | None
+    separating: tuple[str, ...]
     rows: int
     replications: int
+    """None are simulated where 0."""
+    why: str | None
+    """Why not all rows, or nothing, is simulated."""
     observed: Any
-    """The model whose real labels are those of the table; None where the part of the rows that the budget allows has no estimate."""
+    """The model whose real labels are those of the table; None where nothing is simulated."""
     world: Any
     """The model in whose world the first fit is the truth; None for ridge."""
     law: Law | None
@@ -306,115 +395,168 @@ class _Study:
         n, p = table.X.shape
         if p >= n:
             why = f"the design has {p:,} columns for {n:,} rows, so that maximum likelihood has no single answer"
-            return cls._by_ridge(table, plans, budget, seed, why)
-        found = cls._by_likelihood(table, plans, budget, seed)
-        return found if isinstance(found, cls) else cls._by_ridge(table, plans, budget, seed, str(found))
+            return cls._by_ridge(table, plans, budget, why)
+        family: Family = Classes(len(table.classes) - 1) if table.classes else Counts()
+        if table.task == "continuous":
+            theta = np.asarray(np.linalg.lstsq(table.X, table.y)[0], np.float64)
+            family = Normal(float(((table.y - table.X @ theta) ** 2).sum() / (n - p)))
+            if family.variance <= 1e-20 * float(table.y.var()):
+                why = "the columns predict the target without error, so that there is no noise to draw labels with"
+                return cls._by_ridge(table, plans, budget, why)
+            return cls._by_likelihood(table, plans, budget, seed, family, theta)
+        start = np.zeros(p * family.outputs)
+        if table.task == "counts":
+            start[0] = np.log(max(table.y.mean(), 1e-300))
+        fitted = newton(family, table.X, table.y, start)
+        if fitted is None:
+            return cls._by_ridge(table, plans, budget, *_no_estimate(table))
+        return cls._by_likelihood(table, plans, budget, seed, family, fitted)
 
     @classmethod
-    def _by_likelihood(cls, table: Table, plans: Plans, budget: float, seed: int) -> _Study | str:
-        """The study, or why there is no maximum-likelihood estimate."""
+    def _by_likelihood(cls, table: Table, plans: Plans, budget: float, seed: int, family: Family, theta: Array) -> _Study:
         make, name = MAXIMUM_LIKELIHOOD[table.task]
         X, y, (n, p) = table.X, table.y, table.X.shape
-        q = max(len(table.classes) - 1, 1)
-        rows, replications = _affordable(table, plans, budget, ridge=False)
-        part = _part_of(table, rows, seed)
-        more: dict[str, Any] = {"classes": len(table.classes)} if table.task == "multiclass" else {}
-        observed = make(part.X, y=part.y, test=(part.X_test, part.y_test), **more)
-        exists = bool(np.isfinite(observed.truth).all())
-        family: Family = Classes(q) if table.classes else Counts()
         dispersion = None
-        if table.task == "continuous":
-            theta = np.asarray(np.linalg.solve(X.T @ X, X.T @ y), np.float64)
-            family = Normal(float(((y - X @ theta) ** 2).sum() / (n - p)))
-            if family.variance <= 1e-20 * float(y.var()):
-                return "the columns predict the target without error, so that there is no noise to draw labels with"
-            more["sigma"] = np.sqrt(family.variance)
-        elif rows == n:
-            if not exists:
-                return NO_ESTIMATE[table.task]
-            theta = observed.truth
-        else:
-            start = np.zeros(p * q)
-            if table.task == "counts":
-                start[0] = np.log(max(y.mean(), 1e-300))
-            fitted = newton(family, X, y, observed.truth if exists else start)
-            if fitted is None:
-                return NO_ESTIMATE[table.task] + f", as far as {STEPS} steps of Newton's method can tell"
-            theta = fitted
         if table.task == "counts":
             mean = np.exp(X @ theta)
             dispersion = float(((y - mean) ** 2 / mean).sum() / (n - p))
-        law = law_of(family, theta, X, table.X_test, table.y_test)
-        if not exists:
-            return cls(table, name, LOSSES[table.task], None, rows, 0, None, None, law, law, dispersion)
-        beta = theta.reshape(q, p) if table.task == "multiclass" else theta
-        world = make(part.X, beta, **{key: value for key, value in more.items() if key == "sigma"})
-        own = law if rows == n else law_of(family, observed.truth, part.X, part.X_test, part.y_test)
-        return cls(table, name, LOSSES[table.task], None, rows, replications, observed, world, law, own, dispersion)
+        law = own = law_of(family, theta, X, table.X_test, table.y_test)
+        rows, replications, why = _affordable(table, plans, budget)
+        part = _part_of(table, rows, seed)
+        more: dict[str, Any] = {"classes": len(table.classes)} if table.task == "multiclass" else {}
+        noise = {"sigma": np.sqrt(family.variance)} if isinstance(family, Normal) else {}
+        observed = None
+        if rows == n or np.linalg.matrix_rank(part.X) == p:
+            observed = make(part.X, y=part.y, test=(part.X_test, part.y_test), **more, **noise)
+        if observed is None or not np.isfinite(observed.truth).all():
+            if rows == n:
+                why = "the real classes are separated but for rounding, so that no run would have an estimate for long"
+            else:
+                why = f"{why}; the part of {rows:,} rows that it has room for has no maximum-likelihood estimate of its own"
+            return cls(table, name, LOSSES[table.task], law.each, None, (), rows, 0, why, None, None, law, law, dispersion)
+        beta = theta.reshape(-1, p) if table.task == "multiclass" else theta
+        world = make(part.X, beta, **noise)
+        if rows < n:
+            own = law_of(family, observed.truth, part.X, part.X_test, part.y_test)
+        return cls(table, name, LOSSES[table.task], law.each, None, (), rows, replications, why, observed, world, law, own, dispersion)
 
     @classmethod
-    def _by_ridge(cls, table: Table, plans: Plans, budget: float, seed: int, why: str) -> _Study:
+    def _by_ridge(cls, table: Table, plans: Plans, budget: float, fallback: str, separating: tuple[str, ...] = ()) -> _Study:
         from sklearn.linear_model import LogisticRegression, Ridge
 
-        rows, replications = _affordable(table, plans, budget, ridge=True)
-        part = _part_of(table, rows, seed)
         estimator = LogisticRegression(C=1.0, max_iter=5000) if table.classes else Ridge(alpha=1.0)
         name = "ridge regression" if not table.classes else "ridge logistic regression"
         name += f" ({type(estimator).__name__}({'C' if table.classes else 'alpha'}=1.0) of scikit-learn on standardised columns)"
         if table.task == "counts":
             name += " with normal labels in place of counts"
-        model = models.from_estimator(estimator, part.X[:, 1:], part.y, test=(part.X_test[:, 1:], part.y_test))
+        model = models.from_estimator(estimator, table.X[:, 1:], table.y, test=(table.X_test[:, 1:], table.y_test))
+        each = _losses_of(model, bool(table.classes))
         loss = LOSSES["continuous" if table.task == "counts" else table.task]
-        return cls(table, name, loss, why, rows, replications, model, None, None, None)
+        n = len(table.y)
+        _, replications, why = _affordable(table, plans, budget, ridge=True)
+        # a part of the rows would tell of a fit that shrinks more
+        replications, observed = (0, None) if why else (replications, model)
+        return cls(table, name, loss, each, fallback, separating, n, replications, why, observed, None, None, None)
 
     @property
     def subsample(self) -> bool:
         return self.rows < len(self.table.y)
 
-    def simulations(self, plans: Plans, seed: int, folder: str | Path | None, tell: Callable[[str], None]) -> dict[str, Risk]:
-        """Test losses under each workflow, and under the name "ratio" excess risks under the first one."""
+    def simulations(self, plans: Plans, seed: int, folder: Path | None, tell: Callable[[str], None]) -> dict[str, Risk]:
+        """Test losses under each workflow, and under the name "ratio" excess risks under the first one.
+
+        What a part of the rows can tell is not kept where some run has lost its estimate: with all rows it may not have.
+        """
         if self.observed is None:
             return {}
-        store = None if folder is None else _Store(Path(folder) / "finished", self._key(seed))
+        store = None if folder is None else _Store(folder / "finished", self._key(seed))
         tasks = [(name, plan, self.observed) for name, plan in plans.items()]
         if self.world is not None:
             tasks.insert(0, ("ratio", tasks[0][1], self.world))
         out = {}
         for k, (name, plan, model) in enumerate(tasks):
             step = f"simulating {plan.name} ({k + 1} of {len(tasks)})"
-            label = f"{name} {plan.name} {plan.generations}"
+            label = f"{'ratio' if model is self.world else 'loss'} {json.dumps(plan.to_json())}"
             risk = store.get(label) if store else None
             if risk is None:
                 tell(step)
-                risk = simulate(
-                    plan,
-                    model=model,
-                    replications=self.replications,
-                    rng=seed,
-                    quantiles=(BAND[0], 0.5, BAND[1]),
-                    progress=lambda done, total, step=step: tell(f"{step}: {done:,} of {total:,} replications"),  # type: ignore[misc]
-                )
+                try:
+                    risk = simulate(
+                        plan,
+                        model=model,
+                        replications=self.replications,
+                        rng=seed,
+                        quantiles=(BAND[0], 0.5, BAND[1]),
+                        progress=lambda done, total, step=step: tell(f"{step}: {done:,} of {total:,} replications"),  # type: ignore[misc]
+                    )
+                except (np.linalg.LinAlgError, RuntimeError):  # a run's fit did not end: there is no number
+                    continue
                 if store:
                     store.put(label, risk)
-            out[name] = risk
+            if not self.subsample or not risk.failed.any():
+                out[name] = risk
         return out
 
     def _key(self, seed: int) -> str:
-        digest = hashlib.sha256(repr((self.replications, seed, versions(), self.name, self.rows)).encode())
+        parts = (self.replications, seed, versions(), _source(), self.name, self.rows)
+        digest = hashlib.sha256(repr(parts).encode())
         for values in (self.table.X, self.table.y, self.table.X_test, self.table.y_test):
             digest.update(np.ascontiguousarray(values).data)
         return digest.hexdigest()
 
 
-NO_ESTIMATE = {
-    "binary": "the two classes can be told apart without error by a linear rule (separation), so that no maximum-likelihood estimate exists",
-    "multiclass": "some classes can be told apart without error by a linear rule (separation), so that no maximum-likelihood estimate exists",
-    "counts": "some columns mark rows whose counts are all zero, so that no maximum-likelihood estimate exists",
-}
+def _source() -> str:
+    """Return a digest of this package's code."""
+    files = sorted(Path(__file__).parent.rglob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
-def _affordable(table: Table, plans: Plans, budget: float, ridge: bool) -> tuple[int, int]:
-    """Rows and replications to simulate, by the table of costs: three quarters of the rows, and again, until the fewest replications fit."""
+def _no_estimate(table: Table) -> tuple[str, tuple[str, ...]]:
+    """Return why there is no maximum-likelihood estimate, and the columns that separate the labels."""
+    found = separation(table.X, table.y, len(table.classes))
+    if found is None:
+        what = "some classes can be told apart without error by a linear rule (separation)" if table.classes else "some counts are all zero"
+        return f"{STEPS} steps of Newton's method find no maximum-likelihood estimate, as where {what}", ()
+    names = tuple(table.columns[j] for j in found.columns)
+    one = len(names) == 1
+    listed = ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    which = f"column {listed}" if one else f"columns {listed}, {'each by itself,' if found.alone else 'together,'}"
+    if not table.classes:
+        marks = "marks" if one else "mark"
+        return f"no maximum-likelihood estimate exists: {which} {marks} rows whose counts are all zero (separation)", names
+    told = " and ".join(repr(table.classes[k]) for k in found.told)
+    apart = f"classes {told}" if len(table.classes) == 2 else f"class {told} from the others"
+    return (
+        f"no maximum-likelihood estimate exists: {which} {'separates' if one else 'separate'} {apart}, which can be "
+        + "told apart without error, ties aside (separation)",
+        names,
+    )
+
+
+def _losses_of(model: Any, classified: bool) -> Array:
+    """Loss of the first fit of an estimator on each row of the test set."""
+    y, predicted = model.test_y, model._predicted(model.truth)
+    if classified:
+        return np.asarray(-np.log(np.maximum(predicted[np.arange(len(y)), model.test_code], 1e-300)))
+    return np.asarray((y - predicted) ** 2)
+
+
+def _constant(table: Table, ridge: bool) -> Array:
+    """Loss on each row of the test set of the best constant on the real rows: shares of the classes, or the mean."""
+    y, y_test = table.y, table.y_test
+    if table.classes:
+        share = np.bincount(y.astype(np.intp), minlength=len(table.classes)) / len(y)
+        return np.asarray(-np.log(np.maximum(share[y_test.astype(np.intp)], 1e-300)))
+    if table.task == "counts" and not ridge:
+        return Counts().loss(np.full((len(y_test), 1), np.log(max(y.mean(), 1e-300))), y_test)
+    return np.asarray((y_test - y.mean()) ** 2)
+
+
+def _affordable(table: Table, plans: Plans, budget: float, ridge: bool = False) -> tuple[int, int, str | None]:
+    """Rows and replications to simulate by the table of costs, and why not all rows.
+
+    Three quarters of the rows, and again, until the fewest replications fit.
+    """
     n, p = table.X.shape
     q = max(len(table.classes) - 1, 1)
     fewest, most = REPLICATIONS["ridge" if ridge else "likelihood"]
@@ -437,7 +579,15 @@ def _affordable(table: Table, plans: Plans, budget: float, ridge: bool) -> tuple
     least = min(n, max(LEAST_ROWS, 0 if ridge else 5 * p * q))
     while rows > least and (fewest * cost(rows) > budget or (not ridge and rows * p * (p + 1) / 2 > PRODUCTS)):
         rows = max(rows * 3 // 4, least)
-    return rows, int(np.clip(budget / cost(rows), fewest, most))
+    why = None
+    if rows < n and fewest * cost(n) > budget:
+        why = (
+            f"{fewest} runs of each workflow on all {n:,} real rows take about "
+            f"{fewest * cost(n):,.3g} nominal seconds, and the budget is {budget:g}"
+        )
+    elif rows < n:
+        why = f"all {n:,} real rows with the products of {p:,} columns take more than 1 GB of memory"
+    return rows, int(np.clip(budget / cost(rows), fewest, most)), why
 
 
 def _part_of(table: Table, rows: int, seed: int) -> Table:
@@ -472,7 +622,12 @@ class _Store:
 
     def get(self, label: str) -> Risk | None:
         path = self._path(label)
-        return Risk.load(path) if path.is_file() else None
+        if not path.is_file():
+            return None
+        try:
+            return Risk.load(path)
+        except ValueError:  # a damaged file is no finished work
+            return None
 
     def put(self, label: str, risk: Risk) -> None:
         path = self._path(label)
@@ -485,23 +640,23 @@ class _Store:
 def _document(
     table: Table, study: _Study, plans: Plans, simulated: dict[str, Risk], settings: dict[str, Any], source: str, target: str, seed: int
 ) -> dict[str, Any]:
-    law = study.law
-    first: dict[str, Any]
-    if law is not None:
-        first = {"loss": law.loss, "stderr": law.stderr, "kappa": law.kappa}
-    else:
-        loss = _first_losses(study)
-        first = {
-            "loss": float(loss.mean()),
-            "stderr": float(loss.std(ddof=1) / np.sqrt(len(loss))) if len(loss) > 1 else None,
-            "kappa": None,
-        }
+    law, m = study.law, len(table.y_test)
+    constant = _constant(table, law is None)
+    gain = constant - study.each
+    first: dict[str, Any] = {
+        "loss": float(study.each.mean()),
+        "stderr": float(study.each.std(ddof=1) / np.sqrt(m)) if m > 1 else None,
+        "kappa": law.kappa if law else None,
+        "constant": float(constant.mean()),
+        "gain": float(gain.mean()),
+        "gain_stderr": float(gain.std(ddof=1) / np.sqrt(m)) if m > 1 else None,
+    }
     rows = [
         _row(name, plan, study, simulated.get(name), first["loss"], settings, seed, k == 0) for k, (name, plan) in enumerate(plans.items())
     ]
     document = {
         "collapse": "forecast",
-        "format": 1,
+        "format": FORMAT,
         "seed": int(seed),
         "versions": versions(),
         "data": {
@@ -514,6 +669,7 @@ def _document(
             "features": list(table.features),
             "columns": list(table.columns),
             "classes": list(table.classes),
+            "rare": [{"column": column, "level": level, "rows": count} for column, level, count in table.rare],
             "notes": list(table.notes),
         },
         "task": {"name": table.task, "guessed": table.guessed},
@@ -521,6 +677,7 @@ def _document(
             "name": study.name,
             "estimator": "maximum likelihood" if study.fallback is None else "ridge",
             "fallback": study.fallback,
+            "separating": list(study.separating) or None,
             "coefficients": table.X.shape[1] * max(len(table.classes) - 1, 1),
             "loss": study.loss,
         },
@@ -528,26 +685,26 @@ def _document(
         "simulation": {
             "replications": study.replications if simulated else 0,
             "rows": study.rows if simulated else 0,
-            "subsample": study.subsample,
+            "subsample": study.subsample and bool(simulated),
+            "why": _why(study, plans, simulated),
         },
         "first": first,
         "ratio": _ratio(next(iter(plans.values())), study, simulated.get("ratio")),
         "workflows": rows,
     }
-    document["warnings"] = _warnings(document, study, simulated)
+    document["warnings"] = _warnings(document, study, plans, simulated)
     document["answers"] = _answers(document)
     plain = _plain(document)
     assert isinstance(plain, dict)
     return plain
 
 
-def _first_losses(study: _Study) -> Array:
-    """Loss of ridge's first fit on each row of the test set."""
-    model = study.observed
-    y, predicted = model.test_y, model._predicted(model.truth)
-    if study.table.classes:
-        return np.asarray(-np.log(np.maximum(predicted[np.arange(len(y)), model.test_code], 1e-300)))
-    return np.asarray((y - predicted) ** 2)
+def _why(study: _Study, plans: Plans, simulated: dict[str, Risk]) -> str | None:
+    """Say why not all was simulated on all rows."""
+    lost = [name for name in plans if name not in simulated]
+    if study.why or not lost or study.observed is None:
+        return study.why
+    return f"under {', '.join(lost)} the fit of some run did not end"
 
 
 def _ratio(plan: Plan | Reservoir, study: _Study, simulated: Risk | None) -> dict[str, Any]:
@@ -569,63 +726,83 @@ def _ratio(plan: Plan | Reservoir, study: _Study, simulated: Risk | None) -> dic
 def _row(
     name: str, plan: Plan | Reservoir, study: _Study, simulated: Risk | None, first: float, settings: dict[str, Any], seed: int, asked: bool
 ) -> dict[str, Any]:
-    law, part = study.law, study.part
+    law, part, G = study.law, study.part, plan.generations
     costs = compare(plan)
     n, bad = len(study.table.y), (1 + settings["worse"]) * first
     limit = derive(plan)
     row: dict[str, Any] = {"name": name, "family": plot.family_of(name), "asked": asked}
     row |= {"ratio": limit.ratio, "worth": 1000 / limit.risk} if law else {"ratio": None, "worth": None}
     row |= {"rows_read": round(float(costs.read[0]) * n), "rows_stored": round(float(costs.stored[0]) * n)}
-    columns = (
-        "derived",
-        "derived_low",
-        "derived_high",
-        "simulated",
-        "stderr",
-        "simulated_low",
-        "simulated_median",
-        "simulated_high",
-        "failed",
-    )
-    row |= dict.fromkeys(columns)
-    worse: dict[str, int | None] = dict.fromkeys(
-        ("derived", "derived_earliest", "derived_latest", "simulated", "simulated_earliest", "simulated_latest")
-    )
+    row |= dict.fromkeys(("derived", "derived_low", "derived_high", "simulated", "stderr"))
+    row |= dict.fromkeys(("simulated_low", "simulated_median", "simulated_high", "failed"))
+    worse: dict[str, int | None] = dict.fromkeys(WORSE)
+    why: dict[str, str | None] = dict.fromkeys(WORSE, "not computed: nothing is derived for ridge")
     if law is not None:
         C = limit.risk
         low, high = law.band(C, BAND, seed)
         row |= {"derived": law.mean(C), "derived_low": low, "derived_high": high}
-        far = _far(name, plan)
+        long = _long(plan)
+        far = np.asarray(derive(long).risk)
         low, high = law.band(far, BAND, seed)
         worse |= {"derived": _reached(law.mean(far), bad), "derived_earliest": _reached(high, bad), "derived_latest": _reached(low, bad)}
-    if simulated is not None:
-        row["failed"] = simulated.failed
-        if law is not None and part is not None and study.subsample:
-            # the rise for m rows, as a multiple of the one derived for m rows, times the one derived for n rows
-            scale = (law.kappa / law.n) / (part.kappa / part.n)
-            row |= {"simulated": law.loss + scale * (simulated.risk - part.loss), "stderr": abs(scale) * simulated.risk_stderr}
-        else:
-            low, middle, high = simulated.quantiles
-            row |= {"simulated": simulated.risk, "stderr": simulated.risk_stderr}
-            row |= {"simulated_low": low, "simulated_median": middle, "simulated_high": high}
-            own = (1 + settings["worse"]) * float(simulated.risk[0]) if law is None else bad
-            worse |= {
-                "simulated": _reached(simulated.risk, own),
-                "simulated_earliest": _reached(high, own),
-                "simulated_latest": _reached(low, own),
-            }
+        within = f"not within {len(far):,} generations, for many rows"
+        why |= {"derived": _never(law, long, bad) or within, "derived_earliest": within, "derived_latest": within}
+    if simulated is None:
+        why |= dict.fromkeys(WORSE[3:], "not computed: not simulated")
+    elif law is not None and part is not None and study.subsample:
+        # the rise for m rows, as a multiple of the one derived for m rows, times the one derived for n rows
+        scale = (law.kappa / law.n) / (part.kappa / part.n)
+        row |= {"simulated": law.loss + scale * (simulated.risk - part.loss), "stderr": abs(scale) * simulated.risk_stderr}
+        why |= dict.fromkeys(WORSE[3:], "not computed: not all rows were simulated")
+    else:
+        low, middle, high = simulated.quantiles
+        row |= {"simulated": simulated.risk, "stderr": simulated.risk_stderr, "failed": simulated.failed}
+        row |= {"simulated_low": low, "simulated_median": middle, "simulated_high": high}
+        worse |= {
+            "simulated": _reached(simulated.risk, bad),
+            "simulated_earliest": _reached(high, bad),
+            "simulated_latest": _reached(low, bad),
+        }
+        within = f"not within the {G:,} generations simulated"
+        why |= dict.fromkeys(WORSE[3:], within)
+        if simulated.failed.any():
+            lost = int(np.argmax(simulated.failed > 0)) + 1
+            why["simulated"] = f"{within} as far as there is a mean: from generation {lost} on some runs have no estimate"
     row["worse"] = worse
+    row["worse_why"] = {key: None if worse[key] else why[key] for key in WORSE}
     return row
 
 
-def _far(name: str, plan: Plan | Reservoir) -> Array:
-    """C of the workflow, as far as the derived curve is followed."""
-    if isinstance(plan, Plan) and plan.batches > 2 * plan.generations:
-        return np.asarray(derive(plan).risk)  # as many batches as generations squared
+WORSE = (
+    *("derived", "derived_earliest", "derived_latest"),
+    *("simulated", "simulated_earliest", "simulated_latest"),
+)
+
+
+def _long(plan: Plan | Reservoir) -> Plan | Reservoir:
+    """Return the workflow as far as the derived curve is followed."""
+    G, recipe = plan.generations, plan.recipe
+    if recipe is None or G >= FAR or (isinstance(plan, Plan) and plan.batches > 2 * G):
+        return plan  # nothing tells how it goes on, or it has as many batches as generations squared
     try:
-        return np.asarray(derive(workflows.named(name, max(FAR, plan.generations))).risk)
+        long: Plan | Reservoir = getattr(workflows, recipe.workflow)(FAR, **recipe.parameters)
     except ValueError:  # a schedule of sizes is as long as it is
-        return np.asarray(derive(plan).risk)
+        return plan
+    return long if np.allclose(derive(long).risk[:G], derive(plan).risk, rtol=1e-9) else plan
+
+
+def _never(law: Law, plan: Plan | Reservoir, bad: float) -> str | None:
+    """Say that the derived mean never reaches a loss, where the workflow's closed form proves it."""
+    if law.kappa <= 0:
+        return "never, for many rows: the loss does not rise on average"
+    certificate = diagnose(plan).certificate
+    needed = 1 + (bad - law.loss) * law.n / law.kappa
+    if certificate is None or certificate.bound is None:
+        return None
+    bound = float(certificate.bound) * float(derive(plan).risk[0])
+    if bound > needed:
+        return None
+    return f"never, for many rows: the ratio is {bound:.4g} at most, and {needed:.4g} is needed"
 
 
 def _reached(values: Array, level: float) -> int | None:
@@ -634,7 +811,7 @@ def _reached(values: Array, level: float) -> int | None:
     return int(there[0]) + 1 if len(there) else None
 
 
-def _warnings(document: dict[str, Any], study: _Study, simulated: dict[str, Risk]) -> list[str]:
+def _warnings(document: dict[str, Any], study: _Study, plans: Plans, simulated: dict[str, Risk]) -> list[str]:
     data, first, settings = document["data"], document["first"], document["settings"]
     n, m, d = data["real_rows"], data["test_rows"], document["model"]["coefficients"]
     out = []
@@ -644,14 +821,37 @@ def _warnings(document: dict[str, Any], study: _Study, simulated: dict[str, Risk
             "take the direction of the answers, not their size."
         )
     if study.fallback:
+        leave = (
+            " Where such columns are known only after the target is, leave them out; otherwise these are the answers."
+            if study.separating
+            else ""
+        )
         out.append(
             f"The model is {study.name}, not maximum likelihood: {study.fallback}. "
             "The derived ratios hold for maximum likelihood only, so none is given; shrinkage adds a bias that compounds over generations."
+            + leave
         )
     elif n < FEW * d:
         out.append(
             f"There are {n / d:.1f} rows for each of the {d:,} coefficients; the derived curves are for many (about {FEW} or more). "
             "Where simulated and derived values differ, believe the simulated ones."
+        )
+    if data["rare"]:
+        named = [f"{one['level']!r} of {one['column']!r} ({_count(one['rows'], 'row')})" for one in data["rare"]]
+        listed = ", ".join(named[:5]) + (f" and {len(named) - 5} more" if len(named) > 5 else "")
+        out.append(
+            f"Few real rows have the {'level' if len(named) == 1 else 'levels'} {listed}: what the model "
+            "knows of such rows rests on these alone, and what is said of them cannot be trusted."
+        )
+    out += _unsure(study, plans, simulated)
+    gain, noise = first["gain"], first["gain_stderr"]
+    if noise is None or gain <= 2 * noise:
+        what = "the classes' shares among" if data["classes"] else "the mean of"
+        error = "" if noise is None else f" ± {_number(noise)}"
+        out.append(
+            f"The model does not beat the constant, {what} the real rows, beyond noise: on the {_count(m, 'test row')} its loss is "
+            f"{_number(first['loss'])}, the constant's {_number(first['constant'])}; the gain is {_number(gain)}{error} (one standard error). "
+            "What retraining adds to such a loss says little; look for columns that tell more."
         )
     if first["stderr"] is None or first["stderr"] > 0.5 * settings["worse"] * abs(first["loss"]):
         error = "is unknown" if first["stderr"] is None else f"has a standard error of {_number(first['stderr'])}"
@@ -669,13 +869,18 @@ def _warnings(document: dict[str, Any], study: _Study, simulated: dict[str, Risk
         out.append(
             f"Fewer than 5 real rows have the class {', '.join(map(repr, small[:5]))}; what is said of rare classes cannot be trusted."
         )
-    if study.subsample and simulated:
-        what = "rescaled to all rows" if study.law else "not rescaled: with all rows the loss rises by less"
-        out.append(f"Simulated on a random part of {study.rows:,} of the {n:,} real rows, {what}.")
+    why = document["simulation"]["why"]
     if not simulated:
+        out.append(f"Nothing was simulated: {why}.{_remedy(study)}")
+    elif study.subsample:
+        missing = [name for name in plans if name not in simulated]
         out.append(
-            f"Nothing was simulated: the part of {study.rows:,} rows that the budget has room for has no maximum-likelihood estimate of its own."
+            f"Simulated on a random part of {study.rows:,} of the {n:,} real rows, rescaled to all rows: {why}. "
+            "The first loss and the derived values are of all rows, and are the answers."
+            + (f" Under {', '.join(missing)} some runs on the part lost their estimate, and nothing of them is shown." if missing else "")
         )
+    elif why:
+        out.append(f"Not every workflow was simulated: {why}.")
     lost = [(row["name"], float(row["failed"][-1])) for row in document["workflows"] if row["failed"] is not None and row["failed"][-1] > 0]
     if lost:
         said = ", ".join(f"{_percent(share)} under {name}" for name, share in lost)
@@ -694,36 +899,64 @@ def _warnings(document: dict[str, Any], study: _Study, simulated: dict[str, Risk
     return out
 
 
+def _remedy(study: _Study) -> str:
+    return " A larger budget simulates them." if study.rows < len(study.table.y) or study.law is None else ""
+
+
+def _unsure(study: _Study, plans: Plans, simulated: dict[str, Risk]) -> list[str]:
+    """Say which derived curves and bands no simulation stands beside, and few rows carry."""
+    law = study.law
+    if law is None or study.table.task == "continuous":  # for least squares the law is exact
+        return []
+    alone = [(name, plan) for name, plan in plans.items() if study.subsample or name not in simulated]
+    noise = [(law.unsure * np.sqrt(max(float(derive(plan).risk[-1]) - 1, 0)), name) for name, plan in alone]
+    doubtful = [name for size, name in noise if size > UNSURE]
+    if not doubtful:
+        return []
+    what = "log mean" if study.table.task == "counts" else "log-odds"
+    said = (
+        f"The derived curve and band under {', '.join(doubtful)} are too narrow: some real rows' {what} have "
+        f"a standard error of {law.unsure:.2g} in the first fit, since few rows are like them, and later "
+        f"generations move them by {max(noise)[0]:.2g}. Formulas for many rows need less than about {UNSURE:g}."
+    )
+    return [said + _remedy(study)]
+
+
 def _answers(document: dict[str, Any]) -> list[str]:
     settings, first, ratio, rows = document["settings"], document["first"], document["ratio"], document["workflows"]
     asked, G, n = rows[0], settings["generations"], document["data"]["real_rows"]
     name = asked["name"]
     out = []
+    simulation = document["simulation"]
     if ratio["derived"] is not None:
         value = float(ratio["derived"][-1])
         said = (
-            f"After {G} generations of {name} the excess risk is {value:.2f} times that of the first fit in the long run of rows "
-            f"(90 % of single runs between {ratio['low'][-1]:.2f} and {ratio['high'][-1]:.2f}): 1,000 of your rows are worth {asked['worth'][-1]:,.0f}."
+            f"After {G} generations of {name} the excess risk is {value:.2f} times that of the first fit, for many rows "
+            f"(90 % of single runs between {ratio['low'][-1]:.2f} and {ratio['high'][-1]:.2f}): 1,000 of your rows are then worth {asked['worth'][-1]:,.0f}."
         )
         if ratio["simulated"] is not None and np.isfinite(ratio["simulated"][-1]):
-            said += f" Simulated with {document['simulation']['rows']:,} rows: {ratio['simulated'][-1]:.2f} ± {ratio['stderr'][-1]:.2f}."
+            said += f" Simulated with {simulation['rows']:,} rows: {ratio['simulated'][-1]:.2f} ± {ratio['stderr'][-1]:.2f}."
         elif ratio["simulated"] is not None:
-            said += f" Simulated with {document['simulation']['rows']:,} rows its mean does not exist: some runs have no estimate."
+            said += f" Simulated with {simulation['rows']:,} rows its mean does not exist: some runs have no estimate."
         out.append(said)
     loss, low, high, how = _ending(asked)
-    if document["simulation"]["subsample"] and asked["derived"] is None:
-        how = f"simulated on {document['simulation']['rows']:,} of the real rows"
-    if loss is None:
+    if loss is not None:
+        between = f"; 90 % of single runs end between {_number(low)} and {_number(high)}" if low is not None and high is not None else ""
+        out.append(
+            f"The loss on the test set, {document['model']['loss']}, starts at {_number(first['loss'])} and is {_number(loss)} after {G} generations "
+            f"of {name} ({_signed(loss, first['loss'])}, {how}{between})."
+        )
+    elif asked["failed"] is not None:
         out.append(
             f"The loss on the test set starts at {_number(first['loss'])}. After {G} generations of {name} its mean does not exist: "
             f"{_percent(float(asked['failed'][-1]))} of the runs have no estimate."
         )
     else:
-        between = f"; 90 % of single runs end between {_number(low)} and {_number(high)}" if low is not None and high is not None else ""
         out.append(
-            f"The loss on the test set, {document['model']['loss']}, starts at {_number(first['loss'])} and is {_number(loss)} after {G} generations "
-            f"of {name} ({_signed(loss / first['loss'] - 1)}, {how}{between})."
+            f"The loss on the test set, {document['model']['loss']}, starts at {_number(first['loss'])}. What it is after {G} generations "
+            f"of {name} is not known: nothing can be derived for this model, and nothing was simulated."
         )
+        return out
     out.append(_worse_sentence(document))
     better: list[tuple[float, dict[str, Any]]] = []
     for other in rows[1:]:
@@ -737,11 +970,11 @@ def _answers(document: dict[str, Any]) -> list[str]:
         for which, (value, other) in picks:
             out.append(
                 f"{which} of the workflows compared that does better is {other['name']}: its loss after {G} generations is {_number(value)} "
-                f"({_signed(value / first['loss'] - 1)}). It carries {other['rows_stored']:,} rows over to the last fit "
+                f"({_signed(value, first['loss'])}). It carries {other['rows_stored']:,} rows over to the last fit "
                 f"({_times(other['rows_stored'] / n)} your real ones), which reads {other['rows_read']:,}; {name} carries "
                 f"{asked['rows_stored']:,} over and reads {asked['rows_read']:,}."
             )
-    else:
+    elif len(rows) > 1:
         out.append(
             f"None of the workflows compared does better than {name}, which carries {asked['rows_stored']:,} rows over to the last fit and reads {asked['rows_read']:,}."
         )
@@ -753,32 +986,22 @@ def _answers(document: dict[str, Any]) -> list[str]:
 
 def _worse_sentence(document: dict[str, Any]) -> str:
     settings, asked = document["settings"], document["workflows"][0]
-    worse, G, share = asked["worse"], settings["generations"], _percent(settings["worse"])
+    worse, why, share = asked["worse"], asked["worse_why"], _percent(settings["worse"])
     exact = asked["simulated_low"] is not None
     if exact and worse["simulated"] is not None:
-        at, how, ends = worse["simulated"], "simulated", (worse["simulated_earliest"], worse["simulated_latest"])
-    elif exact and (worse["derived"] is None or worse["derived"] <= G) and not asked["failed"][-1]:
-        beyond = (
-            ""
-            if worse["derived"] is None and asked["derived"] is None
-            else f", nor within {FAR:,} by the derived curve"
-            if worse["derived"] is None
-            else ""
-        )
-        return f"It does not become {share} worse on average within the {G} generations simulated{beyond}."
-    elif worse["derived"] is not None:
-        at, how, ends = (
-            worse["derived"],
-            "derived" + ("" if worse["derived"] <= G else ", beyond what was simulated"),
-            (worse["derived_earliest"], worse["derived_latest"]),
-        )
-    elif asked["derived"] is not None:
-        return f"It does not become {share} worse on average within {FAR:,} generations, by the derived curve."
+        kind, how = "simulated", "simulated"
+    elif worse["derived"] is not None and (not exact or worse["derived"] > settings["generations"]):
+        kind, how = "derived", "derived for many rows"
+        how += ", beyond what was simulated" if exact else ""
     else:
-        return f"Whether it becomes {share} worse on average cannot be said: some runs have no estimate."
-    early = f"{ends[0]}" if ends[0] is not None else "none"
-    late = f"{ends[1]}" if ends[1] is not None else "none seen"
-    return f"It is {share} worse on average at generation {at} ({how}; single runs, 90 %: from generation {early} to {late})."
+        reasons = [why["simulated"]] if exact else []
+        reasons += [why["derived"]] if asked["derived"] is not None and worse["derived"] is None else []
+        return f"It does not become {share} worse on average: {'; '.join(reasons)}."
+    early, late = worse[f"{kind}_earliest"], worse[f"{kind}_latest"]
+    return (
+        f"It is {share} worse on average at generation {worse[kind]:,} ({how}; single runs, 90 %: "
+        f"from generation {early or 'none'} to {late or 'none seen'})."
+    )
 
 
 def _ending(row: dict[str, Any]) -> tuple[float | None, float | None, float | None, str]:
@@ -792,9 +1015,13 @@ def _ending(row: dict[str, Any]) -> tuple[float | None, float | None, float | No
             "simulated",
         )
     if row["derived"] is not None:
-        return float(row["derived"][-1]), float(row["derived_low"][-1]), float(row["derived_high"][-1]), "derived"
-    loss = float(row["simulated"][-1])
-    return (loss if np.isfinite(loss) else None), None, None, "simulated on a part of the rows"
+        return (
+            float(row["derived"][-1]),
+            float(row["derived_low"][-1]),
+            float(row["derived_high"][-1]),
+            "derived for many rows",
+        )
+    return None, None, None, "not known"
 
 
 def _plain(value: Any) -> Any:
@@ -816,8 +1043,11 @@ def _percent(share: float) -> str:
     return f"{100 * share:.3g} %"
 
 
-def _signed(share: float) -> str:
-    return f"{100 * share:+.2g} %"
+def _signed(loss: float, first: float) -> str:
+    """Change of a loss, in parts of the first where that has a sense."""
+    if first > SMALL:
+        return f"{100 * (loss / first - 1):+.2g} %"
+    return f"{loss - first:+.2g}"
 
 
 def _times(value: float) -> str:
