@@ -389,6 +389,8 @@ class _Study:
     part: Law | None
     """The law for the rows that are simulated."""
     dispersion: float | None = None
+    only: tuple[str, ...] | None = None
+    """Workflows that are simulated, where not all are."""
 
     @classmethod
     def of(cls, table: Table, plans: Plans, budget: float, seed: int) -> _Study:
@@ -453,10 +455,21 @@ class _Study:
         each = _losses_of(model, bool(table.classes))
         loss = LOSSES["continuous" if table.task == "counts" else table.task]
         n = len(table.y)
-        _, replications, why = _affordable(table, plans, budget, ridge=True)
-        # a part of the rows would tell of a fit that shrinks more
-        replications, observed = (0, None) if why else (replications, model)
-        return cls(table, name, loss, each, fallback, separating, n, replications, why, observed, None, None, None)
+        # a part of the rows would tell of a fit that shrinks more; rather some workflows on all rows
+        rows, replications, why = _affordable(table, plans, budget, ridge=True)
+        chosen = list(plans)
+        while rows < n and len(chosen) > 1:
+            chosen.pop()
+            part = {name: plans[name] for name in chosen}
+            rows, replications, _ = _affordable(table, part, budget, ridge=True)
+        if rows < n:
+            chosen, replications = [], 0
+        observed = model if chosen else None
+        only = tuple(chosen)
+        return cls(
+            *(table, name, loss, each, fallback, separating, n, replications, why, observed, None),
+            *(None, None, None, only),
+        )
 
     @property
     def subsample(self) -> bool:
@@ -470,7 +483,7 @@ class _Study:
         if self.observed is None:
             return {}
         store = None if folder is None else _Store(folder / "finished", self._key(seed))
-        tasks = [(name, plan, self.observed) for name, plan in plans.items()]
+        tasks = [(name, plan, self.observed) for name, plan in plans.items() if self.only is None or name in self.only]
         if self.world is not None:
             tasks.insert(0, ("ratio", tasks[0][1], self.world))
         out = {}
@@ -519,8 +532,11 @@ def _no_estimate(table: Table) -> tuple[str, tuple[str, ...]]:
         return f"{STEPS} steps of Newton's method find no maximum-likelihood estimate, as where {what}", ()
     names = tuple(table.columns[j] for j in found.columns)
     one = len(names) == 1
-    listed = ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-    which = f"column {listed}" if one else f"columns {listed}, {'each by itself,' if found.alone else 'together,'}"
+    quoted = [repr(name) for name in names]
+    if len(names) > 6:
+        quoted[5:] = [f"{len(names) - 5} more"]
+    listed = " and ".join(filter(None, [", ".join(quoted[:-1]), quoted[-1]]))
+    which = f"column {listed}" if one else f"columns {listed}{', each by itself,' if found.alone else ' together'}"
     if not table.classes:
         marks = "marks" if one else "mark"
         return f"no maximum-likelihood estimate exists: {which} {marks} rows whose counts are all zero (separation)", names
@@ -915,7 +931,7 @@ def _unsure(study: _Study, plans: Plans, simulated: dict[str, Risk]) -> list[str
         return []
     what = "log mean" if study.table.task == "counts" else "log-odds"
     said = (
-        f"The derived curve and band under {', '.join(doubtful)} are too narrow: some real rows' {what} have "
+        f"The derived curve and band under {', '.join(doubtful)} cannot be trusted: some real rows' {what} have "
         f"a standard error of {law.unsure:.2g} in the first fit, since few rows are like them, and later "
         f"generations move them by {max(noise)[0]:.2g}. Formulas for many rows need less than about {UNSURE:g}."
     )

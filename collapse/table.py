@@ -206,7 +206,9 @@ def prepare(frame: pd.DataFrame, target: str, task: str | None = None, test_shar
             )
             X, X_test, columns = np.ascontiguousarray(X[:, keep]), np.ascontiguousarray(X_test[:, keep]), [columns[j] for j in keep]
     rare = _rare(table.iloc[train], features)
-    return Table(X, y[train], X_test, y[test], kind, guessed, classes, tuple(features), tuple(columns), rows, unlabelled, tuple(notes), rare)
+    return Table(
+        X, y[train], X_test, y[test], kind, guessed, classes, tuple(features), tuple(columns), rows, unlabelled, tuple(notes), rare
+    )
 
 
 def _labels(values: pd.Series[Any], task: str | None) -> tuple[str, bool, Array, tuple[str, ...]]:
