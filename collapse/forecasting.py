@@ -92,6 +92,51 @@ class Forecast:
         """What cannot be trusted, and why."""
         return list(self.document["warnings"])
 
+    @property
+    def notes(self) -> list[str]:
+        """What was done to the data."""
+        return list(self.document["data"]["notes"])
+
+    def exceeds(self, limit: float) -> str | None:
+        """Say by how much the last generation's test loss exceeds the first by more than a limit.
+
+        Parameters
+        ----------
+        limit : float
+            Largest rise that is allowed, in parts of the first loss: 0.1 for 10 %.
+
+        Returns
+        -------
+        str or None
+            A sentence; None where the limit holds. The loss is the one derived for many rows where there is one, else the simulated
+            mean. A limit that cannot be checked counts as exceeded, and the sentence says why.
+
+        Raises
+        ------
+        ValueError
+            Where the limit is no number greater than 0.
+        """
+        check_number(limit, "limit", 0)
+        first, asked = self.document["first"]["loss"], self.document["workflows"][0]
+        after = f"after {self.document['settings']['generations']:,} generations of {asked['name']}"
+        kind = "derived" if asked["derived"] is not None else "simulated"
+        if asked[kind] is None:
+            why = "nothing was derived or simulated"
+        elif asked[kind][-1] is None:
+            why = f"its mean does not exist: {_percent(asked['failed'][-1])} of the simulated runs have no estimate"
+        elif first <= SMALL:
+            why = f"the first test loss is {_number(first)}, and no share of it tells how much the loss may rise"
+        else:
+            rise = asked[kind][-1] / first - 1
+            if rise <= limit:
+                return None
+            how = "derived for many rows" if kind == "derived" else "simulated"
+            return (
+                f"the test loss {after} is {_percent(rise)} above the first ({how}): "
+                f"{_number(asked[kind][-1])} after {_number(first)}; the limit is {_percent(limit)}."
+            )
+        return f"whether the test loss {after} is within {_percent(limit)} of the first cannot be told: {why}."
+
     def save(self, path: str | Path) -> Path:
         """Write the document as JSON; returns the path."""
         path = Path(path)
@@ -717,10 +762,9 @@ def _document(
 
 def _why(study: _Study, plans: Plans, simulated: dict[str, Risk]) -> str | None:
     """Say why not all was simulated on all rows."""
-    lost = [name for name in plans if name not in simulated]
-    if study.why or not lost or study.observed is None:
+    if study.why or study.observed is None or all(name in simulated for name in plans):
         return study.why
-    return f"under {', '.join(lost)} the fit of some run did not end"
+    return "the fit of some run did not end"
 
 
 def _ratio(plan: Plan | Reservoir, study: _Study, simulated: Risk | None) -> dict[str, Any]:
@@ -896,7 +940,8 @@ def _warnings(document: dict[str, Any], study: _Study, plans: Plans, simulated: 
             + (f" Under {', '.join(missing)} some runs on the part lost their estimate, and nothing of them is shown." if missing else "")
         )
     elif why:
-        out.append(f"Not every workflow was simulated: {why}.")
+        missing = [name for name in plans if name not in simulated]
+        out.append(f"Not simulated: {', '.join(missing)}; {why}.")
     lost = [(row["name"], float(row["failed"][-1])) for row in document["workflows"] if row["failed"] is not None and row["failed"][-1] > 0]
     if lost:
         said = ", ".join(f"{_percent(share)} under {name}" for name, share in lost)
@@ -991,8 +1036,10 @@ def _answers(document: dict[str, Any]) -> list[str]:
                 f"{asked['rows_stored']:,} over and reads {asked['rows_read']:,}."
             )
     elif len(rows) > 1:
+        unknown = any(_ending(other)[0] is None for other in rows[1:])
         out.append(
-            f"None of the workflows compared does better than {name}, which carries {asked['rows_stored']:,} rows over to the last fit and reads {asked['rows_read']:,}."
+            f"None of the workflows compared {'whose loss is known ' if unknown else ''}does better than {name}, "
+            f"which carries {asked['rows_stored']:,} rows over to the last fit and reads {asked['rows_read']:,}."
         )
     out.append(
         "Training on the real rows alone keeps the first loss for ever; a workflow matters where synthetic rows cannot be told apart or are wanted."
