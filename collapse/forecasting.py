@@ -299,7 +299,7 @@ def forecast(
         workflow = f"fixed_real_share(share={real_share})"
     check_number(worse, "worse", 0)
     check_number(budget, "budget", 0)
-    seed = whole(seed, "seed", "of the split and of all simulations", least=0)
+    seed = _seed(seed)
     others = [against] if isinstance(against, (str, Plan, Reservoir)) else against
     if not isinstance(others, Sequence):
         raise ValueError(f"against must be a workflow or a list of them, such as ['discard', 'window(k=3)']; it is {brief(against)}.")
@@ -331,6 +331,12 @@ def forecast(
     document = _document(table, study, plans, simulated, settings, source, target, seed)
     tell("done")
     return Forecast(document)
+
+
+def _seed(seed: object) -> int:
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise ValueError(f"seed must be a whole number, at least 0; it is {brief(seed)}.")
+    return int(seed)
 
 
 def _frame(data: object) -> pd.DataFrame:

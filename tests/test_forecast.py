@@ -417,12 +417,12 @@ KEYS = {
     "format": None,
     "seed": None,
     "versions": None,
-    "data": {"source", "target", "rows", "unlabelled", "real_rows", "test_rows", "features", "columns", "classes", "notes"},
+    "data": {"source", "target", "rows", "unlabelled", "real_rows", "test_rows", "features", "columns", "classes", "rare", "notes"},
     "task": {"name", "guessed"},
-    "model": {"name", "estimator", "fallback", "coefficients", "loss"},
+    "model": {"name", "estimator", "fallback", "separating", "coefficients", "loss"},
     "settings": {"workflow", "generations", "real_share", "against", "test_share", "worse", "budget", "band"},
-    "simulation": {"replications", "rows", "subsample"},
-    "first": {"loss", "stderr", "kappa"},
+    "simulation": {"replications", "rows", "subsample", "why"},
+    "first": {"loss", "stderr", "kappa", "constant", "gain", "gain_stderr"},
     "ratio": {"derived", "low", "high", "simulated", "stderr", "simulated_low", "simulated_high"},
     "workflows": None,
     "answers": None,
@@ -430,7 +430,7 @@ KEYS = {
 }
 ROW = {
     *("name", "family", "asked", "ratio", "worth", "rows_read", "rows_stored", "derived", "derived_low", "derived_high", "simulated"),
-    *("stderr", "simulated_low", "simulated_median", "simulated_high", "failed", "worse"),
+    *("stderr", "simulated_low", "simulated_median", "simulated_high", "failed", "worse", "worse_why"),
 }
 WORSE = {"derived", "derived_earliest", "derived_latest", "simulated", "simulated_earliest", "simulated_latest"}
 
@@ -442,7 +442,9 @@ def check_schema(document: dict[str, Any]) -> None:
     G = document["settings"]["generations"]
     for row in document["workflows"]:
         assert set(row) == ROW
-        assert set(row["worse"]) == WORSE
+        assert set(row["worse"]) == set(row["worse_why"]) == WORSE
+        for key in WORSE:  # a generation, or a reason why there is none
+            assert (row["worse"][key] is None) == isinstance(row["worse_why"][key], str), key
         assert all(
             row[key] is None or len(row[key]) == G for key in ROW if "derived" in key or "simulated" in key or key in ("ratio", "stderr")
         )
@@ -586,7 +588,7 @@ def test_same_seed_same_numbers() -> None:
 
 def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments: dict[str, Any] = {"generations": 3, "against": ["discard"], "budget": 0.5, "folder": tmp_path}
-    module = __import__("sys").modules["collapse.forecast"]
+    module = __import__("sys").modules["collapse.forecasting"]
     real, done = module.simulate, []
 
     def counted(plan: Any, **options: Any) -> Any:
