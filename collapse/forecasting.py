@@ -57,6 +57,8 @@ Bands of nine tenths then held 80 % of logistic and Poisson runs or fewer.
 """
 SMALL = 1e-12
 """First loss up to which changes are not told in parts of it."""
+LONGEST = 5000
+"""Most generations."""
 GENERATIONS = 20
 """Number of fits where nothing is said."""
 
@@ -365,9 +367,9 @@ def _folder(folder: object) -> Path:
 def _plans(given: Sequence[object], generations: int | None) -> Plans:
     """Return the workflows by name, the one asked for first."""
     if generations is None:
-        lengths = [plan.generations for plan in given if isinstance(plan, (Plan, Reservoir))]
+        lengths = [len(np.unique(plan.generation)) for plan in given if isinstance(plan, (Plan, Reservoir))]
         generations = lengths[0] if lengths else GENERATIONS
-    generations = whole(generations, "generations", "number of fits")
+    generations = whole(generations, "generations", "number of fits", most=LONGEST)
     plans: Plans = {}
     for one in given:
         plan = _plan(one, generations)
@@ -381,10 +383,9 @@ def _plan(given: object, generations: int) -> Plan | Reservoir:
     if not isinstance(given, (str, Plan, Reservoir)):
         raise ValueError(f"a workflow must be a name such as 'augment' or 'window(k=3)', or a Plan or Reservoir; it is {brief(given)}.")
     plan = workflows.named(given, generations) if isinstance(given, str) else given
-    if not isinstance(given, str) and len(np.unique(plan.generation)) != generations:
-        raise ValueError(
-            f"{plan.name} has {plan.generations} generations, and {generations} are asked for; make all workflows equally long."
-        )
+    labels = len(np.unique(plan.generation))
+    if labels != generations:
+        raise ValueError(f"{plan.name} has {labels} generations, and {generations} are asked for; make all workflows equally long.")
     if isinstance(plan, Plan) and (np.count_nonzero(plan.source == 0) > 1 or plan.generations != generations):
         raise ValueError(
             f"{plan.name} needs several tables of real data, or several models, and there is one of each; "
@@ -526,21 +527,23 @@ class _Study:
     def subsample(self) -> bool:
         return self.rows < len(self.table.y)
 
-    def simulations(self, plans: Plans, seed: int, folder: Path | None, tell: Callable[[str], None]) -> dict[str, Risk]:
-        """Test losses under each workflow, and under the name "ratio" excess risks under the first one.
+    def simulations(self, plans: Plans, seed: int, folder: Path | None, tell: Callable[[str], None]) -> dict[str | None, Risk | str]:
+        """Test losses under each workflow, and under None excess risks under the first one; or why there are none.
 
         What a part of the rows can tell is not kept where some run has lost its estimate: with all rows it may not have.
         """
         if self.observed is None:
-            return {}
+            return {name: str(self.why) for name in plans}
         store = None if folder is None else _Store(folder / "finished", self._key(seed))
-        tasks = [(name, plan, self.observed) for name, plan in plans.items() if self.only is None or name in self.only]
+        only = plans if self.only is None else self.only
+        tasks: list[tuple[str | None, Plan | Reservoir, Any]]
+        tasks = [(name, plan, self.observed) for name, plan in plans.items() if name in only]
         if self.world is not None:
-            tasks.insert(0, ("ratio", tasks[0][1], self.world))
-        out = {}
+            tasks.insert(0, (None, tasks[0][1], self.world))
+        out: dict[str | None, Risk | str] = {name: str(self.why) for name in plans if name not in only}
         for k, (name, plan, model) in enumerate(tasks):
             step = f"simulating {plan.name} ({k + 1} of {len(tasks)})"
-            label = f"{'ratio' if model is self.world else 'loss'} {json.dumps(plan.to_json())}"
+            label = f"{'ratio' if name is None else 'loss'} {json.dumps(plan.to_json())}"
             risk = store.get(label) if store else None
             if risk is None:
                 tell(step)
@@ -553,12 +556,15 @@ class _Study:
                         quantiles=(BAND[0], 0.5, BAND[1]),
                         progress=lambda done, total, step=step: tell(f"{step}: {done:,} of {total:,} replications"),  # type: ignore[misc]
                     )
-                except (np.linalg.LinAlgError, RuntimeError):  # a run's fit did not end: there is no number
+                except (np.linalg.LinAlgError, RuntimeError):
+                    out[name] = "the fit of some run did not end"
+                    continue
+                except ValueError as error:  # the workflow asks for parts of rows, or for less than one
+                    out[name] = str(error).rstrip(".")
                     continue
                 if store:
                     store.put(label, risk)
-            if not self.subsample or not risk.failed.any():
-                out[name] = risk
+            out[name] = LOST if self.subsample and risk.failed.any() else risk
         return out
 
     def _key(self, seed: int) -> str:
@@ -567,6 +573,9 @@ class _Study:
         for values in (self.table.X, self.table.y, self.table.X_test, self.table.y_test):
             digest.update(np.ascontiguousarray(values).data)
         return digest.hexdigest()
+
+
+LOST = "on the part of the rows that was simulated some runs lost their estimate"
 
 
 def _source() -> str:
@@ -705,8 +714,18 @@ class _Store:
 
 
 def _document(
-    table: Table, study: _Study, plans: Plans, simulated: dict[str, Risk], settings: dict[str, Any], source: str, target: str, seed: int
+    table: Table,
+    study: _Study,
+    plans: Plans,
+    outcomes: dict[str | None, Risk | str],
+    settings: dict[str, Any],
+    source: str,
+    target: str,
+    seed: int,
 ) -> dict[str, Any]:
+    simulated = {name: risk for name in plans if isinstance(risk := outcomes[name], Risk)}
+    unknown = {name: why for name in plans if isinstance(why := outcomes[name], str)}
+    worlds = outcomes.get(None)
     law, m = study.law, len(table.y_test)
     constant = _constant(table, law is None)
     gain = constant - study.each
@@ -718,9 +737,7 @@ def _document(
         "gain": float(gain.mean()),
         "gain_stderr": float(gain.std(ddof=1) / np.sqrt(m)) if m > 1 else None,
     }
-    rows = [
-        _row(name, plan, study, simulated.get(name), first["loss"], settings, seed, k == 0) for k, (name, plan) in enumerate(plans.items())
-    ]
+    rows = [_row(name, plan, study, outcomes[name], first["loss"], settings, seed, k == 0) for k, (name, plan) in enumerate(plans.items())]
     document = {
         "collapse": "forecast",
         "format": FORMAT,
@@ -753,24 +770,17 @@ def _document(
             "replications": study.replications if simulated else 0,
             "rows": study.rows if simulated else 0,
             "subsample": study.subsample and bool(simulated),
-            "why": _why(study, plans, simulated),
+            "why": study.why or "; ".join(dict.fromkeys(unknown.values())) or None,
         },
         "first": first,
-        "ratio": _ratio(next(iter(plans.values())), study, simulated.get("ratio")),
+        "ratio": _ratio(next(iter(plans.values())), study, worlds if isinstance(worlds, Risk) else None),
         "workflows": rows,
     }
-    document["warnings"] = _warnings(document, study, plans, simulated)
+    document["warnings"] = _warnings(document, study, plans, simulated, unknown)
     document["answers"] = _answers(document)
     plain = _plain(document)
     assert isinstance(plain, dict)
     return plain
-
-
-def _why(study: _Study, plans: Plans, simulated: dict[str, Risk]) -> str | None:
-    """Say why not all was simulated on all rows."""
-    if study.why or study.observed is None or all(name in simulated for name in plans):
-        return study.why
-    return "the fit of some run did not end"
 
 
 def _ratio(plan: Plan | Reservoir, study: _Study, simulated: Risk | None) -> dict[str, Any]:
@@ -790,7 +800,7 @@ def _ratio(plan: Plan | Reservoir, study: _Study, simulated: Risk | None) -> dic
 
 
 def _row(
-    name: str, plan: Plan | Reservoir, study: _Study, simulated: Risk | None, first: float, settings: dict[str, Any], seed: int, asked: bool
+    name: str, plan: Plan | Reservoir, study: _Study, outcome: Risk | str, first: float, settings: dict[str, Any], seed: int, asked: bool
 ) -> dict[str, Any]:
     law, part, G = study.law, study.part, plan.generations
     costs = compare(plan)
@@ -813,8 +823,9 @@ def _row(
         worse |= {"derived": _reached(law.mean(far), bad), "derived_earliest": _reached(high, bad), "derived_latest": _reached(low, bad)}
         within = f"not within {len(far):,} generations, for many rows"
         why |= {"derived": _never(law, long, bad) or within, "derived_earliest": within, "derived_latest": within}
+    simulated = outcome if isinstance(outcome, Risk) else None
     if simulated is None:
-        why |= dict.fromkeys(WORSE[3:], "not computed: not simulated")
+        why |= dict.fromkeys(WORSE[3:], f"not computed: {outcome}")
     elif law is not None and part is not None and study.subsample:
         # the rise for m rows, as a multiple of the one derived for m rows, times the one derived for n rows
         scale = (law.kappa / law.n) / (part.kappa / part.n)
@@ -877,7 +888,13 @@ def _reached(values: Array, level: float) -> int | None:
     return int(there[0]) + 1 if len(there) else None
 
 
-def _warnings(document: dict[str, Any], study: _Study, plans: Plans, simulated: dict[str, Risk]) -> list[str]:
+def _warnings(
+    document: dict[str, Any],
+    study: _Study,
+    plans: Plans,
+    simulated: dict[str, Risk],
+    unknown: dict[str, str],
+) -> list[str]:
     data, first, settings = document["data"], document["first"], document["settings"]
     n, m, d = data["real_rows"], data["test_rows"], document["model"]["coefficients"]
     out = []
@@ -939,15 +956,14 @@ def _warnings(document: dict[str, Any], study: _Study, plans: Plans, simulated: 
     if not simulated:
         out.append(f"Nothing was simulated: {why}.{_remedy(study)}")
     elif study.subsample:
-        missing = [name for name in plans if name not in simulated]
         out.append(
             f"Simulated on a random part of {study.rows:,} of the {n:,} real rows, rescaled to all rows: {why}. "
             "The first loss and the derived values are of all rows, and are the answers."
-            + (f" Under {', '.join(missing)} some runs on the part lost their estimate, and nothing of them is shown." if missing else "")
         )
-    elif why:
-        missing = [name for name in plans if name not in simulated]
-        out.append(f"Not simulated: {', '.join(missing)}; {why}.")
+    if simulated and unknown:
+        names = {why: [name for name in unknown if unknown[name] == why] for why in unknown.values()}
+        said = "; ".join(f"{', '.join(names[why])}: {why}" for why in names)
+        out.append(f"Not simulated, so that only what is derived is known of it: {said}.")
     lost = [(row["name"], float(row["failed"][-1])) for row in document["workflows"] if row["failed"] is not None and row["failed"][-1] > 0]
     if lost:
         said = ", ".join(f"{_percent(share)} under {name}" for name, share in lost)
@@ -955,10 +971,10 @@ def _warnings(document: dict[str, Any], study: _Study, plans: Plans, simulated: 
             f"Some runs have no estimate any more at generation {settings['generations']}: {said}. "
             "Such a run's loss counts as infinite; the mean does not exist, and quantiles may not."
         )
-    elif study.law is not None and simulated:
+    elif document["workflows"][0]["simulated"] is not None and study.law is not None:
         row = document["workflows"][0]
         rise, theory = float(row["simulated"][-1]) - first["loss"], float(row["derived"][-1]) - first["loss"]
-        if abs(rise - theory) > 0.25 * abs(theory) + 4 * float(row["stderr"][-1]):
+        if theory and abs(rise - theory) > 0.25 * abs(theory) + 4 * float(row["stderr"][-1]):
             out.append(
                 f"The simulated rise of the loss is {rise / theory:.2g} times the derived one: {n:,} rows are not many for this table. "
                 "Beyond the simulated generations the derived curve is a guess."
