@@ -170,6 +170,7 @@ class Forecast:
             document["first"] |= dict.fromkeys(("constant", "gain", "gain_stderr"))
             document["model"]["separating"] = None
             document["simulation"]["why"] = None
+            document["data"]["rare"] = []
             for row in document["workflows"]:
                 row["worse_why"] = dict.fromkeys(row["worse"])
         elif document.get("format") != FORMAT:
@@ -817,12 +818,13 @@ def _row(
         C = limit.risk
         low, high = law.band(C, BAND, seed)
         row |= {"derived": law.mean(C), "derived_low": low, "derived_high": high}
-        long = _long(plan)
-        far = np.asarray(derive(long).risk)
+        long, far = _long(plan)
         low, high = law.band(far, BAND, seed)
         worse |= {"derived": _reached(law.mean(far), bad), "derived_earliest": _reached(high, bad), "derived_latest": _reached(low, bad)}
         within = f"not within {len(far):,} generations, for many rows"
-        why |= {"derived": _never(law, long, bad) or within, "derived_earliest": within, "derived_latest": within}
+        why |= dict.fromkeys(WORSE[:3], within)
+        if worse["derived"] is None:
+            why["derived"] = _never(law, long, bad) or within
     simulated = outcome if isinstance(outcome, Risk) else None
     if simulated is None:
         why |= dict.fromkeys(WORSE[3:], f"not computed: {outcome}")
@@ -856,16 +858,17 @@ WORSE = (
 )
 
 
-def _long(plan: Plan | Reservoir) -> Plan | Reservoir:
-    """Return the workflow as far as the derived curve is followed."""
-    G, recipe = plan.generations, plan.recipe
+def _long(plan: Plan | Reservoir) -> tuple[Plan | Reservoir, Array]:
+    """Return the workflow as far as the derived curve is followed, and its C."""
+    G, recipe, C = plan.generations, plan.recipe, np.asarray(derive(plan).risk, np.float64)
     if recipe is None or G >= FAR or (isinstance(plan, Plan) and plan.batches > 2 * G):
-        return plan  # nothing tells how it goes on, or it has as many batches as generations squared
+        return plan, C  # nothing tells how it goes on, or it has as many batches as generations squared
     try:
         long: Plan | Reservoir = getattr(workflows, recipe.workflow)(FAR, **recipe.parameters)
     except ValueError:  # a schedule of sizes is as long as it is
-        return plan
-    return long if np.allclose(derive(long).risk[:G], derive(plan).risk, rtol=1e-9) else plan
+        return plan, C
+    far = np.asarray(derive(long).risk, np.float64)
+    return (long, far) if np.allclose(far[:G], C, rtol=1e-9) else (plan, C)
 
 
 def _never(law: Law, plan: Plan | Reservoir, bad: float) -> str | None:
@@ -998,9 +1001,9 @@ def _unsure(study: _Study, plans: Plans, simulated: dict[str, Risk]) -> list[str
         return []
     what = "log mean" if study.table.task == "counts" else "log-odds"
     said = (
-        f"The derived curve and band under {', '.join(doubtful)} cannot be trusted: some real rows' {what} have "
+        f"The derived curve and band under {', '.join(doubtful)} cannot be trusted: the {what} of some real rows has "
         f"a standard error of {law.unsure:.2g} in the first fit, since few rows are like them, and later "
-        f"generations move them by {max(noise)[0]:.2g}. Formulas for many rows need less than about {UNSURE:g}."
+        f"generations move it by {max(noise)[0]:.2g}. Formulas for many rows need less than about {UNSURE:g}."
     )
     return [said + _remedy(study)]
 
