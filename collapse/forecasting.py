@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from collapse import models, plot, report, workflows
 from collapse.checks import brief, check_number, flag, whole
+from collapse.closed_forms import closed_form
 from collapse.comparison import compare
 from collapse.derivation import derive
-from collapse.diagnosis import diagnose
 from collapse.law import STEPS, Classes, Counts, Family, Law, Normal, law_of, newton
 from collapse.plan import Plan
 from collapse.reservoir import Reservoir
@@ -818,13 +818,13 @@ def _row(
         C = limit.risk
         low, high = law.band(C, BAND, seed)
         row |= {"derived": law.mean(C), "derived_low": low, "derived_high": high}
-        long, far = _long(plan)
+        far, named = _far(plan)
         low, high = law.band(far, BAND, seed)
         worse |= {"derived": _reached(law.mean(far), bad), "derived_earliest": _reached(high, bad), "derived_latest": _reached(low, bad)}
         within = f"not within {len(far):,} generations, for many rows"
         why |= dict.fromkeys(WORSE[:3], within)
         if worse["derived"] is None:
-            why["derived"] = _never(law, long, bad) or within
+            why["derived"] = _never(law, plan if named else None, bad) or within
     simulated = outcome if isinstance(outcome, Risk) else None
     if simulated is None:
         why |= dict.fromkeys(WORSE[3:], f"not computed: {outcome}")
@@ -858,31 +858,41 @@ WORSE = (
 )
 
 
-def _long(plan: Plan | Reservoir) -> tuple[Plan | Reservoir, Array]:
-    """Return the workflow as far as the derived curve is followed, and its C."""
+def _far(plan: Plan | Reservoir) -> tuple[Array, bool]:
+    """C of the workflow, as far as the derived curve is followed, and whether it is the workflow that its recipe names."""
     G, recipe, C = plan.generations, plan.recipe, np.asarray(derive(plan).risk, np.float64)
-    if recipe is None or G >= FAR or (isinstance(plan, Plan) and plan.batches > 2 * G):
-        return plan, C  # nothing tells how it goes on, or it has as many batches as generations squared
+    if recipe is None:
+        return C, False  # nothing tells how it goes on
+    many = isinstance(plan, Plan) and plan.batches > 2 * G  # as many batches as generations squared
     try:
-        long: Plan | Reservoir = getattr(workflows, recipe.workflow)(FAR, **recipe.parameters)
+        long = getattr(workflows, recipe.workflow)(G if many else max(FAR, G), **recipe.parameters)
     except ValueError:  # a schedule of sizes is as long as it is
-        return plan, C
+        return C, False
     far = np.asarray(derive(long).risk, np.float64)
-    return (long, far) if np.allclose(far[:G], C, rtol=1e-9) else (plan, C)
+    same = bool(np.allclose(far[:G], C, rtol=1e-9))
+    return (far if same else C), same
 
 
-def _never(law: Law, plan: Plan | Reservoir, bad: float) -> str | None:
+def _never(law: Law, plan: Plan | Reservoir | None, bad: float) -> str | None:
     """Say that the derived mean never reaches a loss, where the workflow's closed form proves it."""
     if law.kappa <= 0:
         return "never, for many rows: the loss does not rise on average"
-    certificate = diagnose(plan).certificate
-    needed = 1 + (bad - law.loss) * law.n / law.kappa
-    if certificate is None or certificate.bound is None:
+    if plan is None:
         return None
-    bound = float(certificate.bound) * float(derive(plan).risk[0])
+    try:
+        form = closed_form(plan)
+    except ImportError:  # without sympy there is no closed form
+        return None
+    if form is None or form.bound is None:
+        return None
+    bound = float(form.bound) * float(derive(plan).risk[0])
+    needed = 1 + (bad - law.loss) * law.n / law.kappa
     if bound > needed:
         return None
-    return f"never, for many rows: the ratio is {bound:.4g} at most, and {needed:.4g} is needed"
+    return (
+        f"never, for many rows: the excess risk is at most {bound:.4g} times that of a fit to all "
+        f"real rows, and {needed:.4g} times is needed"
+    )
 
 
 def _reached(values: Array, level: float) -> int | None:

@@ -849,7 +849,8 @@ def test_a_null_says_why() -> None:
     first, n = answer.document["first"], answer.document["data"]["real_rows"]
     augment, discard = answer.document["workflows"]
     needed = 1 + 0.3 * first["loss"] * n / first["kappa"]
-    said = f"never, for many rows: the ratio is 1.645 at most, and {needed:.4g} is needed"
+    limit = "the excess risk is at most 1.645 times that of a fit to all real rows"
+    said = f"never, for many rows: {limit}, and {needed:.4g} times is needed"
     assert augment["worse_why"]["derived"] == said
     assert augment["worse_why"]["simulated"] == "not within the 8 generations simulated"
     assert discard["worse"]["derived"] == int(np.ceil(needed))
