@@ -1094,7 +1094,9 @@ def _worse_sentence(document: dict[str, Any]) -> str:
     else:
         reasons = [why["simulated"]] if exact else []
         reasons += [why["derived"]] if asked["derived"] is not None and worse["derived"] is None else []
-        return f"It does not become {share} worse on average: {'; '.join(reasons)}."
+        text = "; ".join(reasons)
+        text = text[3:] if text.startswith("not ") else f": {text}"
+        return f"It does not become {share} worse on average{text}."
     early, late = worse[f"{kind}_earliest"], worse[f"{kind}_latest"]
     return (
         f"It is {share} worse on average at generation {worse[kind]:,} ({how}; single runs, 90 %: "
