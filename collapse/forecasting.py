@@ -19,7 +19,7 @@ from collapse.checks import brief, check_number, flag, whole
 from collapse.closed_forms import closed_form
 from collapse.comparison import compare
 from collapse.derivation import derive
-from collapse.law import STEPS, Classes, Counts, Family, Law, Normal, law_of, newton
+from collapse.law import Classes, Counts, Family, Law, Normal, law_of, newton
 from collapse.plan import Plan
 from collapse.reservoir import Reservoir
 from collapse.risk import Risk, versions
@@ -589,8 +589,12 @@ def _no_estimate(table: Table) -> tuple[str, tuple[str, ...]]:
     """Return why there is no maximum-likelihood estimate, and the columns that separate the labels."""
     found = separation(table.X, table.y, len(table.classes))
     if found is None:
-        what = "some classes can be told apart without error by a linear rule (separation)" if table.classes else "some counts are all zero"
-        return f"{STEPS} steps of Newton's method find no maximum-likelihood estimate, as where {what}", ()
+        what = (
+            "some classes can be told apart without error, or all but, by a linear rule (separation)"
+            if table.classes
+            else "the counts of some rows are all zero, or all but"
+        )
+        return f"Newton's method finds no maximum-likelihood estimate that double precision determines: {what}", ()
     names = tuple(table.columns[j] for j in found.columns)
     one = len(names) == 1
     quoted = [repr(name) for name in names]

@@ -19,6 +19,10 @@ SHORT = 1e-6
 """Change of every margin at which a Newton step is the last."""
 FLAT = 1e-12
 """Eigenvalue of the Hessian, where columns are orthonormal, below which labels count as separated."""
+PATIENCE = 10
+"""Steps in a row that may see such a Hessian: one that goes too far comes back."""
+RIDGE = 1e-14
+"""Added to the Hessian's diagonal, in the same coordinates."""
 
 
 def misspecified(plan: Plan, dispersion: float) -> Plan:
@@ -254,6 +258,14 @@ def _blocks(rows: int) -> list[slice]:
     return [slice(start, min(start + BLOCK, rows)) for start in range(0, rows, BLOCK)]
 
 
+def _definite(matrix: Array) -> bool:
+    try:
+        np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        return False
+    return True
+
+
 def newton(family: Family, X: Array, y: Array, start: Array) -> Array | None:
     """Return the maximum-likelihood estimate (q p,); None where there is none, or 200 steps do not reach it.
 
@@ -296,13 +308,20 @@ def newton(family: Family, X: Array, y: Array, start: Array) -> Array | None:
         return most
 
     theta = np.asarray(np.linalg.solve(whitening, start.reshape(q, p).T).T.ravel(), np.float64)
+    flat = 0
     with np.errstate(over="ignore", invalid="ignore"):
         for _ in range(STEPS):
             value, gradient, hessian = evaluate(theta, True)
-            if not np.isfinite(hessian).all() or np.linalg.eigvalsh(hessian)[0] < FLAT:
+            if not np.isfinite(hessian).all():
                 return None
-            step = np.asarray(np.linalg.solve(hessian, gradient), np.float64)
-            if reach(step) < SHORT:
+            flat = 0 if _definite(hessian - FLAT * np.eye(q * p)) else flat + 1
+            if flat > PATIENCE:
+                return None
+            try:
+                step = np.asarray(np.linalg.solve(hessian + RIDGE * np.eye(q * p), gradient), np.float64)
+            except np.linalg.LinAlgError:
+                return None
+            if not flat and reach(step) < SHORT:
                 return np.asarray(((theta - step).reshape(q, p) @ whitening.T).ravel())
             share = 1.0
             while share > 1e-6 and not evaluate(theta - share * step, False)[0] <= value:
