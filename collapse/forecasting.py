@@ -59,6 +59,8 @@ SMALL = 1e-12
 """First loss up to which changes are not told in parts of it."""
 LONGEST = 5000
 """Most generations."""
+UNKNOWN = 20
+"""Standard error of a row's margin above which the estimate counts as none: its odds are known to a factor of e^20."""
 GENERATIONS = 20
 """Number of fits where nothing is said."""
 
@@ -458,24 +460,32 @@ class _Study:
             if family.variance <= 1e-20 * float(table.y.var()):
                 why = "the columns predict the target without error, so that there is no noise to draw labels with"
                 return cls._by_ridge(table, plans, budget, why)
-            return cls._by_likelihood(table, plans, budget, seed, family, theta)
+            return cls._by_likelihood(table, plans, budget, seed, family, theta, None)
         start = np.zeros(p * family.outputs)
         if table.task == "counts":
             start[0] = np.log(max(table.y.mean(), 1e-300))
         fitted = newton(family, table.X, table.y, start)
         if fitted is None:
             return cls._by_ridge(table, plans, budget, *_no_estimate(table))
-        return cls._by_likelihood(table, plans, budget, seed, family, fitted)
+        law = law_of(family, fitted, table.X, table.X_test, table.y_test)
+        if law.unsure > UNKNOWN:
+            why = (
+                f"the labels hardly determine the maximum-likelihood estimate: the {_margin(table)} of some "
+                f"real rows has a standard error of {_number(law.unsure)}, as where classes can all but be "
+                "told apart without error, or counts are all but zero"
+            )
+            return cls._by_ridge(table, plans, budget, why)
+        return cls._by_likelihood(table, plans, budget, seed, family, fitted, law)
 
     @classmethod
-    def _by_likelihood(cls, table: Table, plans: Plans, budget: float, seed: int, family: Family, theta: Array) -> _Study:
+    def _by_likelihood(cls, table: Table, plans: Plans, budget: float, seed: int, family: Family, theta: Array, law: Law | None) -> _Study:
         make, name = MAXIMUM_LIKELIHOOD[table.task]
         X, y, (n, p) = table.X, table.y, table.X.shape
         dispersion = None
         if table.task == "counts":
             mean = np.exp(X @ theta)
             dispersion = float(((y - mean) ** 2 / mean).sum() / (n - p))
-        law = own = law_of(family, theta, X, table.X_test, table.y_test)
+        law = own = law or law_of(family, theta, X, table.X_test, table.y_test)
         rows, replications, why = _affordable(table, plans, budget)
         part = _part_of(table, rows, seed)
         more: dict[str, Any] = {"classes": len(table.classes)} if table.task == "multiclass" else {}
@@ -612,6 +622,10 @@ def _no_estimate(table: Table) -> tuple[str, tuple[str, ...]]:
         + "told apart without error, ties aside (separation)",
         names,
     )
+
+
+def _margin(table: Table) -> str:
+    return "log mean" if table.task == "counts" else "log-odds"
 
 
 def _losses_of(model: Any, classified: bool) -> Array:
@@ -1013,7 +1027,7 @@ def _unsure(study: _Study, plans: Plans, simulated: dict[str, Risk]) -> list[str
     doubtful = [name for size, name in noise if size > UNSURE]
     if not doubtful:
         return []
-    what = "log mean" if study.table.task == "counts" else "log-odds"
+    what = _margin(study.table)
     said = (
         f"The derived curve and band under {', '.join(doubtful)} cannot be trusted: the {what} of some real rows has "
         f"a standard error of {law.unsure:.2g} in the first fit, since few rows are like them, and later "

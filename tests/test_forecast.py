@@ -652,6 +652,20 @@ def test_the_first_loss_of_a_separated_table_is_that_of_all_rows() -> None:
     assert document["first"]["gain"] < 0
 
 
+def test_labels_that_are_all_but_separated_have_no_estimate_to_go_on() -> None:
+    """Two labels on the wrong side, by a hair: the estimate exists, and is a million."""
+    x = np.concatenate([np.linspace(-1, -0.01, 100), np.linspace(0.01, 1, 100)])
+    frame = pd.DataFrame({"x": x, "y": np.where(x > 0, "yes", "no")})
+    frame.loc[99, "x"], frame.loc[100, "x"] = 1e-7, -1e-7
+    answer = collapse.forecast(pd.concat([frame] * 3), "y", **FAST)
+    document = answer.document
+    check_schema(document)
+    assert document["model"]["estimator"] == "ridge"
+    assert "the labels hardly determine the maximum-likelihood estimate" in document["model"]["fallback"]
+    assert document["workflows"][0]["derived"] is None
+    assert 0 < document["first"]["loss"] < 1
+
+
 def test_rows_that_count_nothing_are_named() -> None:
     frame = table(300, task="counts")
     frame["shut"] = np.random.default_rng(1).random(300) < 0.1
