@@ -350,7 +350,7 @@ def _frame(data: object) -> pd.DataFrame:
     except ImportError as error:
         raise ImportError(EXTRA) from error
     if not isinstance(data, DataFrame):
-        raise ValueError(f"data must be the path of a file or a pandas.DataFrame (pandas.DataFrame(...) makes one); it is {brief(data)}.")
+        raise ValueError(f"data must be the path of a file or a pandas.DataFrame; it is {brief(data)}.")
     return data
 
 
@@ -579,7 +579,7 @@ class _Study:
         return out
 
     def _key(self, seed: int) -> str:
-        parts = (self.replications, seed, versions(), _source(), self.name, self.rows)
+        parts = (self.replications, seed, versions(), _code(), self.name, self.rows)
         digest = hashlib.sha256(repr(parts).encode())
         for values in (self.table.X, self.table.y, self.table.X_test, self.table.y_test):
             digest.update(np.ascontiguousarray(values).data)
@@ -589,7 +589,7 @@ class _Study:
 LOST = "on the part of the rows that was simulated some runs lost their estimate"
 
 
-def _source() -> str:
+def _code() -> str:
     """Return a digest of this package's code."""
     files = sorted(Path(__file__).parent.rglob("*.py"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()

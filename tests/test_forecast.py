@@ -167,7 +167,7 @@ def test_wrong_arguments(arguments: dict[str, Any], message: str) -> None:
 
 @pytest.mark.parametrize("data", [{"a": [1, 2], "y": [1, 2]}, np.eye(4), None, 3, table()["y"]])
 def test_data_that_are_no_table(data: Any) -> None:
-    with pytest.raises(ValueError, match=r"data must be the path of a file or a pandas.DataFrame .*; it is .*\.$"):
+    with pytest.raises(ValueError, match=r"data must be the path of a file or a pandas.DataFrame; it is .*"):
         collapse.forecast(data, "y")
 
 
@@ -974,13 +974,13 @@ def test_finished_work_of_other_code_or_a_damaged_file_is_done_again(tmp_path: P
     assert collapse.forecast(table(), "y", folder=tmp_path, **FAST).document == first
     assert len(done) == 3
     # a changed line of the package's code, in any file
-    source = module._source()
+    source = module._code()
     copy = tmp_path / "collapse"
     shutil.copytree(Path(module.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__", "_*"))
     monkeypatch.setattr(module, "__file__", str(copy / "forecasting.py"))
-    before = module._source()
+    before = module._code()
     (copy / "law.py").write_text((copy / "law.py").read_text() + "\n# mended\n")
-    assert len({source, before, module._source()}) == 3
+    assert len({source, before, module._code()}) == 3
     collapse.forecast(table(), "y", folder=tmp_path, **FAST)
     assert len(done) == 5
 
