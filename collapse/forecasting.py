@@ -49,9 +49,11 @@ PRODUCTS = 2**27
 FAR = 1000
 """Generations up to which the derived curve is followed."""
 FEW = 20
-"""Rows for each coefficient, or of a level, below which first-order formulas are called doubtful."""
+"""Rows for each coefficient, or of a level, below which first-order formulas are called
+doubtful."""
 UNSURE = 0.8
-"""Standard deviation of what later generations add to a row's margin, above which they are called doubtful.
+"""Standard deviation of what later generations add to a row's margin, above which they are called
+doubtful.
 
 Bands of nine tenths then held 80 % of logistic and Poisson runs or fewer.
 """
@@ -60,7 +62,8 @@ SMALL = 1e-12
 LONGEST = 5000
 """Most generations."""
 UNKNOWN = 20
-"""Standard error of a row's margin above which the estimate counts as none: its odds are known to a factor of e^20."""
+"""Standard error of a row's margin above which the estimate counts as none: its odds are known to
+a factor of e^20."""
 GENERATIONS = 20
 """Number of fits where nothing is said."""
 
@@ -112,8 +115,9 @@ class Forecast:
         Returns
         -------
         str or None
-            A sentence; None where the limit holds. The loss is the one derived for many rows where there is one, else the simulated
-            mean. A limit that cannot be checked counts as exceeded, and the sentence says why.
+            A sentence; None where the limit holds. The loss is the one derived for many rows where
+            there is one, else the simulated mean. A limit that cannot be checked counts as
+            exceeded, and the sentence says why.
 
         Raises
         ------
@@ -214,10 +218,11 @@ def forecast(
     target : str
         Column to predict.
     workflow : str, Plan or Reservoir
-        What each generation is trained on: a name, as `collapse.workflows.named` takes it ("augment", "window(k=3)"), or any workflow with
-        one real batch and one model.
+        What each generation is trained on: a name, as `collapse.workflows.named` takes it
+        ("augment", "window(k=3)"), or any workflow with one real batch and one model.
     generations : int, optional
-        Number of fits G, the first one to the real data. Default: 20, or as many as a workflow that is given as a Plan or Reservoir has.
+        Number of fits G, the first one to the real data. Default: 20, or as many as a workflow
+        that is given as a Plan or Reservoir has.
     real_share : float, Fraction or str, optional
         Short for the workflow fixed_real_share(share=...): the weight of the real rows beside the latest synthetic batch.
     task : {"binary", "multiclass", "counts", "continuous"}, optional
@@ -245,25 +250,29 @@ def forecast(
 
         - ``collapse``: "forecast"; ``format``: 2; ``seed``; ``versions``
         - ``data``: ``source``, ``target``, ``rows``, ``unlabelled``, ``real_rows`` n, ``test_rows``, ``features``, ``columns`` (of the design),
-          ``classes``, ``rare`` (levels of text columns with fewer than 20 real rows: ``column``, ``level``, ``rows``), ``notes`` (what was
-          done to the data)
+          ``classes``, ``rare`` (levels of text columns with fewer than 20 real rows: ``column``,
+          ``level``, ``rows``), ``notes`` (what was done to the data)
         - ``task``: ``name``, ``guessed``
         - ``model``: ``name``, ``coefficients``, ``estimator`` ("maximum likelihood" or "ridge"), ``fallback`` (why not maximum
-          likelihood, or null), ``separating`` (the columns of the design that separate the classes, or null), ``loss`` (its name and unit)
+          likelihood, or null), ``separating`` (the columns of the design that separate the
+          classes, or null), ``loss`` (its name and unit)
         - ``settings``: ``workflow``, ``generations``, ``real_share``, ``against``, ``test_share``, ``worse``, ``budget``, ``band``
-        - ``simulation``: ``replications``, ``rows``, ``subsample`` (whether these are fewer than n), ``why`` (not all rows, or nothing, or not
-          every workflow was simulated; or null)
-        - ``first``: ``loss`` of the fit to all real rows on the test set, its ``stderr`` for the choice of test rows, and ``kappa``: for many rows
-          the loss rises by (ratio - 1) kappa / n; null for ridge. ``constant``: the test loss of the best constant on the real rows (mean, or
-          shares of the classes), ``gain``: by how much the model's is less, ``gain_stderr`` for the choice of test rows
+        - ``simulation``: ``replications``, ``rows``, ``subsample`` (whether these are fewer than
+          n), ``why`` (not all rows, or nothing, or not every workflow was simulated; or null)
+        - ``first``: ``loss`` of the fit to all real rows on the test set, its ``stderr`` for the
+          choice of test rows, and ``kappa``: for many rows the loss rises by (ratio - 1) kappa /
+          n; null for ridge. ``constant``: the test loss of the best constant on the real rows
+          (mean, or shares of the classes), ``gain``: by how much the model's is less,
+          ``gain_stderr`` for the choice of test rows
         - ``ratio``: of excess risk, for the workflow asked for: ``derived`` with the band of one run, ``low`` and ``high``; ``simulated``,
           ``stderr``, ``simulated_low``, ``simulated_high``: experiments in a world in which the first fit is the truth
         - ``workflows``: for each workflow ``name``, ``asked`` (whether it is the one asked for), ``ratio``, ``worth`` (rows that 1,000 are worth),
           ``rows_read`` by the last fit and ``rows_stored``, carried over to it from earlier generations; ``derived`` test loss with the band of one run, ``derived_low`` and ``derived_high``;
           ``simulated`` with ``stderr``, ``simulated_low``, ``simulated_median``, ``simulated_high`` (a subsample's are rescaled to n rows, and it has no
-          band), ``failed``: the share of replications without an estimate, null where not all rows were simulated;
-          ``worse``, the generation at which the loss is worse by the share asked for, null where there is none or it was not found: ``derived``
-          and ``simulated`` for the mean, and with ``_earliest`` and ``_latest`` for the upper and the lower end of the band;
+          band), ``failed``: the share of replications without an estimate, null where not all rows
+          were simulated; ``worse``, the generation at which the loss is worse by the share asked
+          for, null where there is none or it was not found: ``derived`` and ``simulated`` for the
+          mean, and with ``_earliest`` and ``_latest`` for the upper and the lower end of the band;
           ``worse_why``, with the same keys: in words, why it is null
         - ``answers``, ``warnings``: sentences
 
@@ -278,12 +287,13 @@ def forecast(
 
     Notes
     -----
-    Whether a maximum-likelihood estimate exists, the fit and its loss are found on all real rows. What costs more than the budget to simulate
-    on all of them is simulated on a part, which replaces nothing of that; or, where the part has no estimate or a run loses its own, not at all.
+    Whether a maximum-likelihood estimate exists, the fit and its loss are found on all real rows.
+    What costs more than the budget to simulate on all of them is simulated on a part, which
+    replaces nothing of that; or, where the part has no estimate or a run loses its own, not at all.
 
     Where no maximum-likelihood estimate exists (separated classes, columns not fewer than rows) the model is ridge regression by
-    `collapse.models.from_estimator`, and the document says so; nothing is derived for it, since shrinkage compounds over generations, and
-    it is simulated on all rows or not at all.
+    `collapse.models.from_estimator`, and the document says so; nothing is derived for it, since
+    shrinkage compounds over generations, and it is simulated on all rows or not at all.
 
     Examples
     --------
@@ -498,7 +508,22 @@ class _Study:
                 why = "the real classes are separated but for rounding, so that no run would have an estimate for long"
             else:
                 why = f"{why}; the part of {rows:,} rows that it has room for has no maximum-likelihood estimate of its own"
-            return cls(table, name, LOSSES[table.task], law.each, None, (), rows, 0, why, None, None, law, law, dispersion)
+            return cls(
+                table,
+                name,
+                LOSSES[table.task],
+                law.each,
+                None,
+                (),
+                rows,
+                0,
+                why,
+                None,
+                None,
+                law,
+                law,
+                dispersion,
+            )
         beta = theta.reshape(-1, p) if table.task == "multiclass" else theta
         world = make(part.X, beta, **noise)
         if rows < n:
@@ -539,9 +564,11 @@ class _Study:
         return self.rows < len(self.table.y)
 
     def simulations(self, plans: Plans, seed: int, folder: Path | None, tell: Callable[[str], None]) -> dict[str | None, Risk | str]:
-        """Test losses under each workflow, and under None excess risks under the first one; or why there are none.
+        """Test losses under each workflow, and under None excess risks under the first one; or why
+        there are none.
 
-        What a part of the rows can tell is not kept where some run has lost its estimate: with all rows it may not have.
+        What a part of the rows can tell is not kept where some run has lost its estimate: with all
+        rows it may not have.
         """
         if self.observed is None:
             return {name: str(self.why) for name in plans}
@@ -596,7 +623,8 @@ def _code() -> str:
 
 
 def _no_estimate(table: Table) -> tuple[str, tuple[str, ...]]:
-    """Return why there is no maximum-likelihood estimate, and the columns that separate the labels."""
+    """Return why there is no maximum-likelihood estimate, and the columns that separate the
+    labels."""
     found = separation(table.X, table.y, len(table.classes))
     if found is None:
         what = (
@@ -604,7 +632,10 @@ def _no_estimate(table: Table) -> tuple[str, tuple[str, ...]]:
             if table.classes
             else "the counts of some rows are all zero, or all but"
         )
-        return f"Newton's method finds no maximum-likelihood estimate that double precision determines: {what}", ()
+        return (
+            f"Newton's method finds no maximum-likelihood estimate that double precision determines: {what}",
+            (),
+        )
     names = tuple(table.columns[j] for j in found.columns)
     one = len(names) == 1
     quoted = [repr(name) for name in names]
@@ -614,7 +645,10 @@ def _no_estimate(table: Table) -> tuple[str, tuple[str, ...]]:
     which = f"column {listed}" if one else f"columns {listed}{', each by itself,' if found.alone else ' together'}"
     if not table.classes:
         marks = "marks" if one else "mark"
-        return f"no maximum-likelihood estimate exists: {which} {marks} rows whose counts are all zero (separation)", names
+        return (
+            f"no maximum-likelihood estimate exists: {which} {marks} rows whose counts are all zero (separation)",
+            names,
+        )
     told = " and ".join(repr(table.classes[k]) for k in found.told)
     apart = f"classes {told}" if len(table.classes) == 2 else f"class {told} from the others"
     return (
@@ -637,7 +671,8 @@ def _losses_of(model: Any, classified: bool) -> Array:
 
 
 def _constant(table: Table, ridge: bool) -> Array:
-    """Loss on each row of the test set of the best constant on the real rows: shares of the classes, or the mean."""
+    """Loss on each row of the test set of the best constant on the real rows: shares of the
+    classes, or the mean."""
     y, y_test = table.y, table.y_test
     if table.classes:
         share = np.bincount(y.astype(np.intp), minlength=len(table.classes)) / len(y)
@@ -849,11 +884,18 @@ def _row(
     elif law is not None and part is not None and study.subsample:
         # the rise for m rows, as a multiple of the one derived for m rows, times the one derived for n rows
         scale = (law.kappa / law.n) / (part.kappa / part.n)
-        row |= {"simulated": law.loss + scale * (simulated.risk - part.loss), "stderr": abs(scale) * simulated.risk_stderr}
+        row |= {
+            "simulated": law.loss + scale * (simulated.risk - part.loss),
+            "stderr": abs(scale) * simulated.risk_stderr,
+        }
         why |= dict.fromkeys(WORSE[3:], "not computed: not all rows were simulated")
     else:
         low, middle, high = simulated.quantiles
-        row |= {"simulated": simulated.risk, "stderr": simulated.risk_stderr, "failed": simulated.failed}
+        row |= {
+            "simulated": simulated.risk,
+            "stderr": simulated.risk_stderr,
+            "failed": simulated.failed,
+        }
         row |= {"simulated_low": low, "simulated_median": middle, "simulated_high": high}
         worse |= {
             "simulated": _reached(simulated.risk, bad),
@@ -877,7 +919,8 @@ WORSE = (
 
 
 def _far(plan: Plan | Reservoir) -> tuple[Array, bool]:
-    """C of the workflow, as far as the derived curve is followed, and whether it is the workflow that its recipe names."""
+    """C of the workflow, as far as the derived curve is followed, and whether it is the workflow
+    that its recipe names."""
     G, recipe, C = plan.generations, plan.recipe, np.asarray(derive(plan).risk, np.float64)
     if recipe is None:
         return C, False  # nothing tells how it goes on
@@ -892,7 +935,8 @@ def _far(plan: Plan | Reservoir) -> tuple[Array, bool]:
 
 
 def _never(law: Law, plan: Plan | Reservoir | None, bad: float) -> str | None:
-    """Say that the derived mean never reaches a loss, where the workflow's closed form proves it."""
+    """Say that the derived mean never reaches a loss, where the workflow's closed form proves
+    it."""
     if law.kappa <= 0:
         return "never, for many rows: the loss does not rise on average"
     if plan is None:

@@ -18,7 +18,8 @@ STEPS = 200
 SHORT = 1e-6
 """Change of every margin at which a Newton step is the last."""
 FLAT = 1e-12
-"""Eigenvalue of the Hessian, where columns are orthonormal, below which labels count as separated."""
+"""Eigenvalue of the Hessian, where columns are orthonormal, below which labels count as
+separated."""
 PATIENCE = 10
 """Steps in a row that may see such a Hessian: one that goes too far comes back."""
 RIDGE = 1e-14
@@ -168,9 +169,9 @@ class Law:
     With D the error of the fit that later batches added, N(0, (C - 1) / n I^-1), the loss rises by grad'(D + (C - 1) / n b) + D'H D / 2, where b is the
     bias of maximum likelihood. In coordinates z in which I is the identity and H diagonal with entries `spread`, the gradient is `slope`.
 
-    `each` holds the loss of the first fit on every test row; `unsure` the largest standard error of a
-    real row's margin: the law is for many rows, and holds well where it is small (for least squares
-    always).
+    `each` holds the loss of the first fit on every test row; `unsure` the largest standard error
+    of a real row's margin: the law is for many rows, and holds well where it is small (for least
+    squares always).
     """
 
     n: int
@@ -267,14 +268,16 @@ def _definite(matrix: Array) -> bool:
 
 
 def newton(family: Family, X: Array, y: Array, start: Array) -> Array | None:
-    """Return the maximum-likelihood estimate (q p,); None where there is none, or 200 steps do not reach it.
+    """Return the maximum-likelihood estimate (q p,); None where there is none, or 200 steps do not
+    reach it.
 
-    What is returned is proved to be an estimate, but for rounding. Where there is none, a Newton step
-    changes some row's margins, or their differences between classes, by 1 or more, wherever it begins:
-    in a direction in which the likelihood rises for ever, its slope is a mean of numbers of one sign,
-    and the Hessian times the step is the mean of at most these numbers times the step's largest change.
-    The step accepted as the last changes none by more than 1e-6, and no direction leaves its Hessian
-    flat. In coordinates in which the columns are orthonormal scales do not matter.
+    What is returned is proved to be an estimate, but for rounding. Where there is none, a Newton
+    step changes some row's margins, or their differences between classes, by 1 or more, wherever
+    it begins: in a direction in which the likelihood rises for ever, its slope is a mean of
+    numbers of one sign, and the Hessian times the step is the mean of at most these numbers times
+    the step's largest change. The step accepted as the last changes none by more than 1e-6, and no
+    direction leaves its Hessian flat. In coordinates in which the columns are orthonormal scales
+    do not matter.
     """
     q, p = family.outputs, X.shape[1]
     gram = sum(X[block].T @ X[block] for block in _blocks(len(X))) / len(X)

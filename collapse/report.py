@@ -62,7 +62,8 @@ class Drawing:
 
 
 def drawings(document: dict[str, Any]) -> dict[str, Drawing]:
-    """Return the figures of a forecast's document: "loss", "ratio" and "workflows", as far as they are known.
+    """Return the figures of a forecast's document: "loss", "ratio" and "workflows", as far as they
+    are known.
 
     Parameters
     ----------

@@ -1,4 +1,5 @@
-"""Whether labels are separated, so that no maximum-likelihood estimate exists, and by which columns."""
+"""Whether labels are separated, so that no maximum-likelihood estimate exists, and by which
+columns."""
 
 from __future__ import annotations
 
@@ -46,9 +47,9 @@ class Separation:
 def separation(X: Array, y: Array, classes: int) -> Separation | None:
     """Return a separation of the labels, or None where there is none, or none was found.
 
-    Classes are separated where scores, linear in the columns, are highest for every row's own class,
-    ties allowed, and not equal for all [1]_. Counts have no estimate where some direction is zero on
-    all rows that count something, and on no other positive, and not zero.
+    Classes are separated where scores, linear in the columns, are highest for every row's own
+    class, ties allowed, and not equal for all [1]_. Counts have no estimate where some direction
+    is zero on all rows that count something, and on no other positive, and not zero.
 
     Parameters
     ----------
@@ -67,7 +68,8 @@ def separation(X: Array, y: Array, classes: int) -> Separation | None:
 
     References
     ----------
-    .. [1] A. Albert and J. A. Anderson, "On the existence of maximum likelihood estimates in logistic
+    .. [1] A. Albert and J. A. Anderson, "On the existence of maximum likelihood estimates in
+    logistic
        regression models", Biometrika 71 (1984).
 
     Examples
@@ -103,7 +105,8 @@ class _Labels:
         raise NotImplementedError
 
     def rows(self, chosen: NDArray[np.intp]) -> Array:
-        """Return the inequalities (k, q p) of the chosen gaps, as linear forms of the coefficients."""
+        """Return the inequalities (k, q p) of the chosen gaps, as linear forms of the
+        coefficients."""
         raise NotImplementedError
 
     def widen(self, coefficients: Array) -> Array:
@@ -175,7 +178,8 @@ class _Counts(_Labels):
         self.some = X[y > 0]
 
     def gaps(self, direction: Array) -> Array:
-        """Return the fall of each zero's log mean, and the changes of the other rows', which have to be zero."""
+        """Return the fall of each zero's log mean, and the changes of the other rows', which have
+        to be zero."""
         return np.concatenate([self.none @ -direction[0], -np.abs(self.some @ direction[0])])
 
     def rows(self, chosen: NDArray[np.intp]) -> Array:
@@ -197,7 +201,10 @@ class _Counts(_Labels):
         level = self.some.min(axis=0)
         fixed = level == self.some.max(axis=0)
         low, high = self.none.min(axis=0), self.none.max(axis=0)
-        for sign, there in ((-1, fixed & (low >= level) & (high > level)), (1, fixed & (high <= level) & (low < level))):
+        for sign, there in (
+            (-1, fixed & (low >= level) & (high > level)),
+            (1, fixed & (high <= level) & (low < level)),
+        ):
             out[0, there] += sign
             out[0, 0] -= sign * level[there].sum()
         return out
@@ -207,7 +214,8 @@ class _Counts(_Labels):
 
 
 def _by_programme(labels: _Classes | _Counts) -> Array | None:
-    """Return the separating direction with the least sum of absolute coefficients, thinned out; None where none was found."""
+    """Return the separating direction with the least sum of absolute coefficients, thinned out;
+    None where none was found."""
     p = labels.X.shape[1]
     if labels.outputs * p > COEFFICIENTS:
         return None

@@ -142,11 +142,20 @@ def test_semicolons_tabs_decimal_commas_and_a_byte_order_mark(tmp_path: Path) ->
         ({"seed": 1.5}, "seed must be"),
         ({"test_share": 1.0}, "test_share must lie strictly between 0 and 1"),
         ({"worse": 0}, "worse"),
-        ({"task": "clusters"}, "task must be one of binary, multiclass, counts, continuous; it is 'clusters'."),
+        (
+            {"task": "clusters"},
+            "task must be one of binary, multiclass, counts, continuous; it is 'clusters'.",
+        ),
         ({"task": "binary"}, "the target 'y' has 120 values, and the task binary needs 2"),
         ({"task": "counts"}, r"must hold counts 0, 1, 2, ... for the task counts; row 1 holds"),
-        ({"workflow": 5}, "a workflow must be a name such as 'augment' .* or a Plan or Reservoir; it is 5."),
-        ({"workflow": workflows.window(5, 2)}, r"window\(k=2\) has 5 generations, and 3 are asked for"),
+        (
+            {"workflow": 5},
+            "a workflow must be a name such as 'augment' .* or a Plan or Reservoir; it is 5.",
+        ),
+        (
+            {"workflow": workflows.window(5, 2)},
+            r"window\(k=2\) has 5 generations, and 3 are asked for",
+        ),
         ({"workflow": workflows.fresh_real(3)}, "fresh_real needs several tables of real data"),
         ({"workflow": workflows.ring(3, models=2)}, "several models"),
         ({"workflow": workflows.augment(3), "real_share": 0.5}, "give either real_share"),
@@ -446,10 +455,31 @@ KEYS = {
     "format": None,
     "seed": None,
     "versions": None,
-    "data": {"source", "target", "rows", "unlabelled", "real_rows", "test_rows", "features", "columns", "classes", "rare", "notes"},
+    "data": {
+        "source",
+        "target",
+        "rows",
+        "unlabelled",
+        "real_rows",
+        "test_rows",
+        "features",
+        "columns",
+        "classes",
+        "rare",
+        "notes",
+    },
     "task": {"name", "guessed"},
     "model": {"name", "estimator", "fallback", "separating", "coefficients", "loss"},
-    "settings": {"workflow", "generations", "real_share", "against", "test_share", "worse", "budget", "band"},
+    "settings": {
+        "workflow",
+        "generations",
+        "real_share",
+        "against",
+        "test_share",
+        "worse",
+        "budget",
+        "band",
+    },
     "simulation": {"replications", "rows", "subsample", "why"},
     "first": {"loss", "stderr", "kappa", "constant", "gain", "gain_stderr"},
     "ratio": {"derived", "low", "high", "simulated", "stderr", "simulated_low", "simulated_high"},
@@ -579,7 +609,8 @@ def test_the_first_loss_is_that_of_other_libraries_on_all_rows(seed: int) -> Non
 
 
 def paid(seed: int) -> pd.DataFrame:
-    """One class of three pays its amount in full: two columns together tell it from the others, on the border of all."""
+    """One class of three pays its amount in full: two columns together tell it from the others, on
+    the border of all."""
     r = np.random.default_rng(seed)
     n = 6000
     y = np.array(["current"] * n, object)
@@ -876,7 +907,8 @@ def test_a_null_says_why() -> None:
 
 
 def test_a_loss_that_falls_never_becomes_worse() -> None:
-    """The test set's own best fit may lie where the bias of maximum likelihood leads; kappa is negative then."""
+    """The test set's own best fit may lie where the bias of maximum likelihood leads; kappa is
+    negative then."""
     made = law.Law(100, np.ones(50), np.array([0.1]), np.array([0.0]), -1.0, 0.1)
     module = sys.modules["collapse.forecasting"]
     assert module._never(made, workflows.discard(50), 1.1) == "never, for many rows: the loss does not rise on average"
@@ -906,7 +938,8 @@ def test_a_workflow_is_a_name_or_a_plan() -> None:
 
 
 def test_rows_are_worth_what_a_fit_to_all_of_them_would_need() -> None:
-    """The first fit of a bootstrap has twice the excess risk of a fit to all real rows: 1,000 are worth 500 from the start."""
+    """The first fit of a bootstrap has twice the excess risk of a fit to all real rows: 1,000 are
+    worth 500 from the start."""
     row = collapse.forecast(table(), "y", "bootstrap", 3, against=[], budget=0.5).document["workflows"][0]
     assert row["ratio"][0] == 1
     assert row["worth"] == pytest.approx((1000 / derive(workflows.bootstrap(3)).risk).tolist())
@@ -989,7 +1022,10 @@ def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
     for folder in (file, file / "inside"):
-        with pytest.raises(ValueError, match=r"no folder can be made at .* \(there is a file\); name another folder\.$"):
+        with pytest.raises(
+            ValueError,
+            match=r"no folder can be made at .* \(there is a file\); name another folder\.$",
+        ):
             collapse.forecast(table(), "y", folder=folder, **FAST)
 
 
@@ -1009,20 +1045,48 @@ def test_each_workflow_has_a_folder_and_notes_are_told(
     monkeypatch.chdir(tmp_path)
     table(80).assign(same=1).to_csv("mine.csv", index=False)
     for workflow in ("augment", "window(k=2)"):
-        command = ["forecast", "mine.csv", "--target", "y", "-g", "3", "--budget", "0.2", "--against", "discard"]
+        command = [
+            "forecast",
+            "mine.csv",
+            "--target",
+            "y",
+            "-g",
+            "3",
+            "--budget",
+            "0.2",
+            "--against",
+            "discard",
+        ]
         assert main([*command, "--workflow", workflow]) == 0
         assert "Note: Column 'same' has one value only and was left out." in capsys.readouterr().out.splitlines()
-    assert sorted(path.name for path in Path("forecasts").iterdir()) == ["mine-y-augment", "mine-y-window-k-2"]
+    assert sorted(path.name for path in Path("forecasts").iterdir()) == [
+        "mine-y-augment",
+        "mine-y-window-k-2",
+    ]
     assert main([*command, "--folder", "mine.csv"]) == 2
     assert "collapse: no folder can be made at mine.csv" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("drawn")
-@pytest.mark.parametrize(("limit", "status"), [("10%", 0), ("0.1", 0), ("1 %", 1), ("0.01", 1), ("much", 2), ("-1%", 2), ("0", 2)])
+@pytest.mark.parametrize(
+    ("limit", "status"),
+    [("10%", 0), ("0.1", 0), ("1 %", 1), ("0.01", 1), ("much", 2), ("-1%", 2), ("0", 2)],
+)
 def test_a_limit_decides_the_exit_status(limit: str, status: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path, folder = tmp_path / "mine.csv", tmp_path / "out"
     table(200).to_csv(path, index=False)
-    command = ["forecast", str(path), "--target", "y", "--workflow", "discard", "-g", "4", "--budget", "0.2"]
+    command = [
+        "forecast",
+        str(path),
+        "--target",
+        "y",
+        "--workflow",
+        "discard",
+        "-g",
+        "4",
+        "--budget",
+        "0.2",
+    ]
     assert main([*command, "--against", "augment", "--folder", str(folder), f"--fail-over={limit}"]) == status
     said = capsys.readouterr().err.splitlines()[-1]
     if status == 2:
@@ -1099,7 +1163,10 @@ def test_forecasts_of_the_first_format_are_read(tmp_path: Path) -> None:
     assert old.exceeds(5) is None
     document["format"] = 3
     path.write_text(json.dumps(document))
-    with pytest.raises(ValueError, match=r"was written by another version of collapse \(format 3\); this one reads 1 and 2\."):
+    with pytest.raises(
+        ValueError,
+        match=r"was written by another version of collapse \(format 3\); this one reads 1 and 2\.",
+    ):
         collapse.Forecast.load(path)
 
 

@@ -1,4 +1,5 @@
-"""Separation of labels: found exactly where a linear programme over all rows finds it, with the columns that do it."""
+"""Separation of labels: found exactly where a linear programme over all rows finds it, with the
+columns that do it."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ Array = NDArray[np.float64]
 
 
 def inequalities(X: Array, y: Array, classes: int) -> tuple[Array, Array]:
-    """Linear forms of the coefficients that a separating direction makes non-negative, and those that it makes zero."""
+    """Linear forms of the coefficients that a separating direction makes non-negative, and those
+    that it makes zero."""
     p = X.shape[1]
     if not classes:
         return -X[y == 0], X[y > 0]
