@@ -488,7 +488,16 @@ class _Study:
         return cls._by_likelihood(table, plans, budget, seed, family, fitted, law)
 
     @classmethod
-    def _by_likelihood(cls, table: Table, plans: Plans, budget: float, seed: int, family: Family, theta: Array, law: Law | None) -> _Study:
+    def _by_likelihood(
+        cls,
+        table: Table,
+        plans: Plans,
+        budget: float,
+        seed: int,
+        family: Family,
+        theta: Array,
+        law: Law | None,
+    ) -> _Study:
         make, name = MAXIMUM_LIKELIHOOD[table.task]
         X, y, (n, p) = table.X, table.y, table.X.shape
         dispersion = None
@@ -528,10 +537,32 @@ class _Study:
         world = make(part.X, beta, **noise)
         if rows < n:
             own = law_of(family, observed.truth, part.X, part.X_test, part.y_test)
-        return cls(table, name, LOSSES[table.task], law.each, None, (), rows, replications, why, observed, world, law, own, dispersion)
+        return cls(
+            table,
+            name,
+            LOSSES[table.task],
+            law.each,
+            None,
+            (),
+            rows,
+            replications,
+            why,
+            observed,
+            world,
+            law,
+            own,
+            dispersion,
+        )
 
     @classmethod
-    def _by_ridge(cls, table: Table, plans: Plans, budget: float, fallback: str, separating: tuple[str, ...] = ()) -> _Study:
+    def _by_ridge(
+        cls,
+        table: Table,
+        plans: Plans,
+        budget: float,
+        fallback: str,
+        separating: tuple[str, ...] = (),
+    ) -> _Study:
         from sklearn.linear_model import LogisticRegression, Ridge
 
         estimator = LogisticRegression(C=1.0, max_iter=5000) if table.classes else Ridge(alpha=1.0)
@@ -563,7 +594,13 @@ class _Study:
     def subsample(self) -> bool:
         return self.rows < len(self.table.y)
 
-    def simulations(self, plans: Plans, seed: int, folder: Path | None, tell: Callable[[str], None]) -> dict[str | None, Risk | str]:
+    def simulations(
+        self,
+        plans: Plans,
+        seed: int,
+        folder: Path | None,
+        tell: Callable[[str], None],
+    ) -> dict[str | None, Risk | str]:
         """Test losses under each workflow, and under None excess risks under the first one; or why
         there are none.
 
@@ -682,7 +719,12 @@ def _constant(table: Table, ridge: bool) -> Array:
     return np.asarray((y_test - y.mean()) ** 2)
 
 
-def _affordable(table: Table, plans: Plans, budget: float, ridge: bool = False) -> tuple[int, int, str | None]:
+def _affordable(
+    table: Table,
+    plans: Plans,
+    budget: float,
+    ridge: bool = False,
+) -> tuple[int, int, str | None]:
     """Rows and replications to simulate by the table of costs, and why not all rows.
 
     Three quarters of the rows, and again, until the fewest replications fit.
