@@ -5,7 +5,7 @@ from collapse.closed_forms import ClosedForm, closed_form
 from collapse.comparison import Comparison, compare
 from collapse.derivation import derive
 from collapse.diagnosis import Diagnosis, diagnose
-from collapse.forecast import Forecast, forecast
+from collapse.forecasting import Forecast, forecast
 from collapse.optimum import Optimum, optimal_weights
 from collapse.plan import Plan
 from collapse.reservoir import Reservoir

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import math
 import re
 import sys
 from collections.abc import Sequence
@@ -17,14 +18,17 @@ from collapse.comparison import compare
 from collapse.datasets import read_features
 from collapse.derivation import derive
 from collapse.diagnosis import diagnose
-from collapse.forecast import forecast
+from collapse.forecasting import forecast
 from collapse.risk import Risk
 from collapse.simulation import simulate
 from collapse.table import TASKS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return its exit status: 0, 1 where a chapter failed, 2 where the arguments are wrong."""
+    """Run the command line; return its exit status.
+
+    0; 1 where a chapter failed or a limit is exceeded; 2 where the arguments are wrong.
+    """
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
@@ -78,6 +82,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("data", help="a CSV (comma, semicolon, tab) or parquet file with a header")
     command.add_argument("--target", required=True, metavar="COLUMN", help="column to predict")
     command.add_argument("--workflow", default="augment", help="such as augment or 'window(k=3)' (default: augment)")
+    command.add_argument(
+        "--fail-over",
+        metavar="SHARE",
+        help="exit with status 1 if the test loss rises by more than this share, such as 10%% or 0.1",
+    )
     command.add_argument("--real-share", metavar="SHARE", help="short for --workflow 'fixed_real_share(share=SHARE)', such as 1/4")
     command.add_argument("-g", "--generations", type=int, default=20)
     command.add_argument("--task", choices=TASKS, help="what the target is (default: guessed, and said)")
@@ -88,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--worse", type=float, default=0.1, help="tell when the test loss is worse by this share (default: 0.1)")
     command.add_argument("--budget", type=float, default=60.0, help="nominal seconds of simulation (default: 60)")
     command.add_argument("--seed", type=int, default=0)
-    command.add_argument("--folder", help="where report.html and forecast.json go (default: forecasts/NAME-TARGET)")
+    command.add_argument("--folder", help="where report.html and forecast.json go (default: forecasts/NAME-TARGET-WORKFLOW)")
     command.set_defaults(run=_forecast)
 
     text = "execute chapters with other parameters, into a folder of their own"
@@ -152,20 +161,39 @@ def _answer(risk: Risk, options: argparse.Namespace) -> int:
 
 
 def _forecast(options: argparse.Namespace) -> int:
-    name = re.sub(r"[^\w.-]+", "-", f"{Path(options.data).stem}-{options.target}")
+    limit = None if options.fail_over is None else _share(options.fail_over, "--fail-over")
+    share = options.real_share
+    workflow = options.workflow if share is None else f"fixed_real_share({share})"
+    name = re.sub(r"[^\w.-]+", "-", f"{Path(options.data).stem}-{options.target}-{workflow}").strip("-")
     folder = Path(options.folder) if options.folder else Path("forecasts") / name
     names = ("workflow", "generations", "real_share", "task", "test_share", "worse", "budget", "seed")
     given = {name: getattr(options, name) for name in names}
     if options.against:
         given["against"] = options.against
     answer = forecast(options.data, options.target, folder=folder, progress=True, **given)
-    folder.mkdir(parents=True, exist_ok=True)
     for sentence in answer.sentences:
         print(sentence)
+    for sentence in answer.notes:
+        print(f"Note: {sentence}")
     for sentence in answer.warnings:
         print(f"Caution: {sentence}")
     print(f"written to {answer.save_html(folder / 'report.html')} and {answer.save(folder / 'forecast.json')}", file=sys.stderr)
-    return 0
+    exceeded = None if limit is None else answer.exceeds(limit)
+    if exceeded:
+        print(f"collapse: {exceeded}", file=sys.stderr)
+    return int(exceeded is not None)
+
+
+def _share(text: str, name: str) -> float:
+    """Read a share: 10%, 10 % or 0.1."""
+    number = text.strip().removesuffix("%")
+    try:
+        share = float(number) / (100 if "%" in text else 1)
+    except ValueError:
+        share = math.nan
+    if not 0 < share < math.inf:
+        raise ValueError(f"{name} must be a share greater than 0, such as 10% or 0.1; it is {text!r}.")
+    return share
 
 
 def _rerun(options: argparse.Namespace) -> int:

@@ -62,7 +62,8 @@ class Drawing:
 
 
 def drawings(document: dict[str, Any]) -> dict[str, Drawing]:
-    """Return the figures of a forecast's document: "loss", "workflows", and "ratio" where it is known.
+    """Return the figures of a forecast's document: "loss", "ratio" and "workflows", as far as they
+    are known.
 
     Parameters
     ----------
@@ -80,10 +81,12 @@ def drawings(document: dict[str, Any]) -> dict[str, Drawing]:
     >>> list(drawings(collapse.forecast(table, "y", "discard", 3, against=[]).document))
     ['loss', 'ratio', 'workflows']
     """
-    out = {"loss": _loss(document)}
+    known = [row["derived"] is not None or row["simulated"] is not None for row in document["workflows"]]
+    out = {"loss": _loss(document)} if known[0] else {}
     if document["ratio"]["derived"] is not None:
         out["ratio"] = _ratio(document)
-    out["workflows"] = _workflows(document)
+    if any(known):
+        out["workflows"] = _workflows(document)
     return out
 
 
@@ -202,8 +205,8 @@ def _ratio(document: dict[str, Any]) -> Drawing:
         3.0,
         2.8,
         f"Risk ratio against generation under {row['name']}: a line with a wide band.",
-        f"Under {row['name']} your 1,000 rows are worth {row['worth'][-1]:,.0f} after {G} generations. Line: excess risk as a multiple of the first "
-        f"fit's, derived for many rows.{dots} Band: where 90 % of single runs lie.",
+        f"Under {row['name']} your 1,000 rows are worth {row['worth'][-1]:,.0f} after {G} generations, for many rows. Line: excess risk as a multiple "
+        f"of the first fit's, derived for many rows.{dots} Band: where 90 % of single runs lie.",
     )
 
 
@@ -287,14 +290,15 @@ def _workflows(document: dict[str, Any]) -> Drawing:
         height,
         height + 0.2,
         f"Test loss at generation {G} for each workflow, with a bar for single runs; a dotted line marks the loss of the first fit.",
-        f"Test loss after {G} generations. Upright strokes: derived. Dots: simulated. Bars: where 90 % of single runs lie. Dotted: the first "
+        f"Test loss after {G} generations. Upright strokes: derived for many rows. Dots: simulated. Bars: where 90 % of single runs lie. Dotted: the first "
         f"fit's loss, which training on the real rows alone keeps; dashed, where it is in the picture: {100 * worse:g} % worse. An arrow points to a "
         "loss outside the picture.",
     )
 
 
 def _short(name: str, wide: bool) -> str:
-    """A workflow's name on an axis."""
+    """A workflow's name on an axis; a dollar sign begins no formula."""
+    name = name.replace("$", r"\$")
     return name if wide else name.replace("_", " ").replace("(", "\n(", 1)
 
 
@@ -367,7 +371,7 @@ def html(document: dict[str, Any]) -> str:
     out = [
         f"<h1>{_safe(title)}</h1>",
         (
-            f'<p class="small">Target: {_safe(data["target"])}. {settings["generations"]} generations, {data["real_rows"]:,} real rows to fit, '
+            f'<p class="small">Target: {_safe(data["target"])}. {settings["generations"]:,} generations, {data["real_rows"]:,} real rows to fit, '
             f"{data['test_rows']:,} to test on. The model is fitted to the real rows; then its own labels, generation after generation, "
             "take part in the training set as the workflow says.</p>"
         ),
@@ -422,6 +426,7 @@ def _figure(bundle: figures.Bundle, drawing: Drawing) -> str:
 
 def _table(document: dict[str, Any]) -> str:
     first, settings = document["first"]["loss"], document["settings"]
+    G = settings["generations"]
     head = [
         "workflow",
         "1,000 rows are worth",
@@ -431,29 +436,38 @@ def _table(document: dict[str, Any]) -> str:
         "rows read",
         "rows stored",
     ]
-    body = []
+    body, reasons = [], {}
     for row in document["workflows"]:
-        simulated = row["simulated_low"] is not None or row["derived"] is None
-        series = row["simulated"] if simulated else row["derived"]
-        value = None if series is None else series[-1]
-        worse = row["worse"]["simulated"] if row["worse"]["simulated"] is not None else row["worse"]["derived"]
+        kind = "simulated" if row["simulated_low"] is not None or row["derived"] is None else "derived"
+        value = None if row[kind] is None else row[kind][-1]
+        worse, why = row["worse"], row["worse_why"]
+        at = worse["simulated"] if worse["simulated"] is not None else worse["derived"]
+        beyond = worse["simulated"] is None and row["simulated_low"] is not None
+        if at is not None and beyond and at <= G:
+            at = None  # the simulation, which has the last word, does not reach it
+        if at is None:
+            reasons[row["name"]] = why[kind] or why["derived"]
         cells = [
-            _safe(row["name"]),
+            row["name"],
             "—" if row["worth"] is None else f"{row['worth'][-1]:,.0f}",
-            "no mean" if value is None else f"{value:.4g}",
-            "—" if value is None else f"{100 * (value / first - 1):+.2g} %",
-            "—" if worse is None else f"generation {worse:,}",
+            "not known" if row[kind] is None else "no mean" if value is None else f"{value:.4g}",
+            "—" if value is None or first <= 0 else f"{100 * (value / first - 1):+.2g} %",
+            "—" if at is None else f"generation {at:,}",
             f"{row['rows_read']:,}",
             f"{row['rows_stored']:,}",
         ]
-        body.append(f"<tr{' class=asked' if row['asked'] else ''}>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+        line = "".join(f"<td>{_safe(cell)}</td>" for cell in cells)
+        body.append(f"<tr{' class=asked' if row['asked'] else ''}>{line}</tr>")
+    dash = "; ".join(f"{name}: {why}" for name, why in reasons.items() if why)
+    note = f"After {G:,} generations. What rows are worth is for many rows. Rows that the last fit reads, and rows carried over to it from earlier generations."
+    if dash:
+        note += f" A dash under “worse”: {dash}."
     return (
         '<div class="scroll"><table><thead><tr>'
-        + "".join(f'<th scope="col">{name}</th>' for name in head)
+        + "".join(f'<th scope="col">{_safe(name)}</th>' for name in head)
         + "</tr></thead><tbody>"
         + "".join(body)
-        + f'</tbody></table></div><p class="small">After {settings["generations"]} generations. Rows that the last fit reads, and rows carried over to it from earlier generations. '
-        "A dash under “worse” means that it is not reached as far as was looked.</p>"
+        + f'</tbody></table></div><p class="small">{_safe(note)}</p>'
     )
 
 
@@ -468,9 +482,17 @@ def _data(document: dict[str, Any]) -> str:
         _item("model", f"{model['name']}, {model['coefficients']:,} coefficients, by {model['estimator']}"),
         _item("loss", model["loss"]),
         _item("first fit", f"test loss {document['first']['loss']:.4g}" + _plus_minus(document["first"]["stderr"])),
+        *_against_constant(document["first"]),
     ]
     notes = _bullets(data["notes"]) if data["notes"] else "<p>Nothing was left out or filled in.</p>"
     return "<dl>" + "".join(items) + "</dl>" + notes
+
+
+def _against_constant(first: dict[str, Any]) -> list[str]:
+    if first["constant"] is None:
+        return []
+    gain = f"test loss {first['constant']:.4g}; the fit gains {first['gain']:.2g}"
+    return [_item("constant", gain + _plus_minus(first["gain_stderr"]))]
 
 
 def _plus_minus(error: float | None) -> str:

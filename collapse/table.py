@@ -30,6 +30,8 @@ LARGEST_COUNT = 1e6
 """Above it whole numbers are taken for measurements."""
 DEPENDENT = 1e-10
 """Squared share of a standardised column that no other column explains, below which it counts as redundant."""
+RARE = 20
+"""Rows below which a level is rare."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +58,8 @@ class Table:
         Rows of the file, and how many of them had no target and were left out.
     notes : tuple of str
         What was done to the data, a sentence each.
+    rare : tuple of (str, str, int)
+        Column, level and number of real rows, for levels of text columns with fewer than 20 of them.
     wide : bool
         Whether the design has at least as many columns as rows; then nothing was done about redundant columns.
     """
@@ -72,6 +76,7 @@ class Table:
     rows: int
     unlabelled: int
     notes: tuple[str, ...] = field(default=())
+    rare: tuple[tuple[str, str, int], ...] = field(default=())
 
     @property
     def wide(self) -> bool:
@@ -200,7 +205,10 @@ def prepare(frame: pd.DataFrame, target: str, task: str | None = None, test_shar
                 f"{_plural(len(lost), 'follows', 'follow')} from the others and {_plural(len(lost), 'was', 'were')} left out; predictions do not change."
             )
             X, X_test, columns = np.ascontiguousarray(X[:, keep]), np.ascontiguousarray(X_test[:, keep]), [columns[j] for j in keep]
-    return Table(X, y[train], X_test, y[test], kind, guessed, classes, tuple(features), tuple(columns), rows, unlabelled, tuple(notes))
+    rare = _rare(table.iloc[train], features)
+    return Table(
+        X, y[train], X_test, y[test], kind, guessed, classes, tuple(features), tuple(columns), rows, unlabelled, tuple(notes), rare
+    )
 
 
 def _labels(values: pd.Series[Any], task: str | None) -> tuple[str, bool, Array, tuple[str, ...]]:
@@ -357,6 +365,20 @@ def _designs(frame: pd.DataFrame, train: Any, test: Any) -> tuple[Array, Array, 
         X_test = columns.transform(frame.iloc[test])
     labels = ["(intercept)", *map(str, columns.get_feature_names_out())]
     return _with_ones(X), _with_ones(X_test), numbers + texts, labels, notes
+
+
+def _rare(real: pd.DataFrame, features: list[str]) -> tuple[tuple[str, str, int], ...]:
+    """Levels of text columns that few real rows have, as the design counts them: beyond the most frequent, together."""
+    pd = _pandas()
+    out = []
+    for name in features:
+        if pd.api.types.is_numeric_dtype(real[name]) and not pd.api.types.is_bool_dtype(real[name]):
+            continue
+        counts = real[name].map(str, na_action="ignore").value_counts()
+        if len(counts) > LEVELS:
+            counts = pd.concat([counts[: LEVELS - 1], pd.Series({"(others)": counts[LEVELS - 1 :].sum()})])
+        out += [(name, str(level), int(rows)) for level, rows in counts.items() if rows < RARE]
+    return tuple(out)
 
 
 def _with_ones(X: Any) -> Array:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import html
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,19 +14,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 from numpy.typing import NDArray
 from scipy.special import bdtr
 from sklearn.datasets import load_diabetes, load_wine
 from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRegressor
 
 import collapse
-from collapse import derive, law, models, workflows
+from collapse import derive, law, models, report, workflows
 from collapse import forecast as forecast_function
 from collapse.cli import main
 from collapse.table import prepare, read
 from tests.statistics import FALSE_ALARM, assert_agree
 
 Array = NDArray[np.float64]
+TASK_NAMES = ("binary", "multiclass", "counts", "continuous")
 FAST: dict[str, Any] = {"generations": 3, "against": [], "budget": 0.5}
 
 
@@ -138,14 +142,48 @@ def test_semicolons_tabs_decimal_commas_and_a_byte_order_mark(tmp_path: Path) ->
         ({"seed": 1.5}, "seed must be"),
         ({"test_share": 1.0}, "test_share must lie strictly between 0 and 1"),
         ({"worse": 0}, "worse"),
-        ({"task": "clusters"}, "task must be one of binary, multiclass, counts, continuous; it is 'clusters'."),
+        (
+            {"task": "clusters"},
+            "task must be one of binary, multiclass, counts, continuous; it is 'clusters'.",
+        ),
         ({"task": "binary"}, "the target 'y' has 120 values, and the task binary needs 2"),
         ({"task": "counts"}, r"must hold counts 0, 1, 2, ... for the task counts; row 1 holds"),
+        (
+            {"workflow": 5},
+            "a workflow must be a name such as 'augment' .* or a Plan or Reservoir; it is 5.",
+        ),
+        (
+            {"workflow": workflows.window(5, 2)},
+            r"window\(k=2\) has 5 generations, and 3 are asked for",
+        ),
+        ({"workflow": workflows.fresh_real(3)}, "fresh_real needs several tables of real data"),
+        ({"workflow": workflows.ring(3, models=2)}, "several models"),
+        ({"workflow": workflows.augment(3), "real_share": 0.5}, "give either real_share"),
+        ({"against": 5}, "against must be a workflow or a list of them"),
+        ({"against": None}, "against must be a workflow or a list of them"),
+        ({"against": [None]}, "a workflow must be a name"),
+        ({"against": "augmnt"}, "there is no workflow called 'augmnt'"),
+        ({"generations": 10**7}, "generations .* can be 5,000 at most"),
+        ({"generations": True}, "generations .* must be a whole number"),
+        ({"folder": 3}, "folder must be the path of a folder; it is 3."),
+        ({"progress": "yes"}, "progress must be True or False; it is 'yes'."),
     ],
 )
 def test_wrong_arguments(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         collapse.forecast(table(), "y", **(FAST | arguments))
+
+
+@pytest.mark.parametrize("data", [{"a": [1, 2], "y": [1, 2]}, np.eye(4), None, 3, table()["y"]])
+def test_data_that_are_no_table(data: Any) -> None:
+    with pytest.raises(ValueError, match=r"data must be the path of a file or a pandas.DataFrame; it is .*"):
+        collapse.forecast(data, "y")
+
+
+@pytest.mark.parametrize("target", [3, None, ["y"]])
+def test_a_target_that_is_no_name(target: Any) -> None:
+    with pytest.raises(ValueError, match="target must be the name of a column, as text; it is"):
+        collapse.forecast(table(), target)
 
 
 def test_text_for_a_continuous_target_names_the_row() -> None:
@@ -417,12 +455,33 @@ KEYS = {
     "format": None,
     "seed": None,
     "versions": None,
-    "data": {"source", "target", "rows", "unlabelled", "real_rows", "test_rows", "features", "columns", "classes", "notes"},
+    "data": {
+        "source",
+        "target",
+        "rows",
+        "unlabelled",
+        "real_rows",
+        "test_rows",
+        "features",
+        "columns",
+        "classes",
+        "rare",
+        "notes",
+    },
     "task": {"name", "guessed"},
-    "model": {"name", "estimator", "fallback", "coefficients", "loss"},
-    "settings": {"workflow", "generations", "real_share", "against", "test_share", "worse", "budget", "band"},
-    "simulation": {"replications", "rows", "subsample"},
-    "first": {"loss", "stderr", "kappa"},
+    "model": {"name", "estimator", "fallback", "separating", "coefficients", "loss"},
+    "settings": {
+        "workflow",
+        "generations",
+        "real_share",
+        "against",
+        "test_share",
+        "worse",
+        "budget",
+        "band",
+    },
+    "simulation": {"replications", "rows", "subsample", "why"},
+    "first": {"loss", "stderr", "kappa", "constant", "gain", "gain_stderr"},
     "ratio": {"derived", "low", "high", "simulated", "stderr", "simulated_low", "simulated_high"},
     "workflows": None,
     "answers": None,
@@ -430,7 +489,7 @@ KEYS = {
 }
 ROW = {
     *("name", "family", "asked", "ratio", "worth", "rows_read", "rows_stored", "derived", "derived_low", "derived_high", "simulated"),
-    *("stderr", "simulated_low", "simulated_median", "simulated_high", "failed", "worse"),
+    *("stderr", "simulated_low", "simulated_median", "simulated_high", "failed", "worse", "worse_why"),
 }
 WORSE = {"derived", "derived_earliest", "derived_latest", "simulated", "simulated_earliest", "simulated_latest"}
 
@@ -442,7 +501,9 @@ def check_schema(document: dict[str, Any]) -> None:
     G = document["settings"]["generations"]
     for row in document["workflows"]:
         assert set(row) == ROW
-        assert set(row["worse"]) == WORSE
+        assert set(row["worse"]) == set(row["worse_why"]) == WORSE
+        for key in WORSE:  # a generation, or a reason why there is none
+            assert (row["worse"][key] is None) == isinstance(row["worse_why"][key], str), key
         assert all(
             row[key] is None or len(row[key]) == G for key in ROW if "derived" in key or "simulated" in key or key in ("ratio", "stderr")
         )
@@ -497,13 +558,269 @@ def test_ten_rows() -> None:
         assert any("has a standard error" in sentence for sentence in answer.warnings)
 
 
+# --- the first loss, and whether there is an estimate: from all rows --------------------------------
+
+
+def mixed(kind: str, rows: int, seed: int) -> pd.DataFrame:
+    """Numbers, texts, truth values, holes; a target of some kind that depends on them."""
+    rng = np.random.default_rng([seed, rows])
+    town = rng.choice(["Bonn", "Graz", "Oslo", "Pisa"], rows, p=[0.4, 0.3, 0.2, 0.1])
+    frame = pd.DataFrame({"size": rng.lognormal(1, 0.5, rows).round(2), "age": rng.integers(18, 80, rows)})
+    frame["member"] = rng.random(rows) < 0.4
+    frame["town"] = town
+    score = 0.3 * (frame["size"] - 3) + 0.5 * frame["member"] + 0.4 * (town == "Graz")
+    frame.loc[rng.random(rows) < 0.1, "size"] = np.nan
+    frame.loc[rng.random(rows) < 0.05, "town"] = None
+    if kind == "continuous":
+        frame["y"] = 1000 * score + 500 * rng.standard_normal(rows)
+    elif kind == "counts":
+        frame["y"] = rng.poisson(np.exp(0.5 + 0.5 * score))
+    else:
+        classes = {"binary": 2, "multiclass": 4}[kind]
+        cut = np.linspace(0, 1, classes) if classes == 2 else np.arange(classes - 1) - 1
+        frame["y"] = np.array(list("abcd"))[(score.to_numpy()[:, None] + rng.logistic(size=(rows, 1)) > cut[: classes - 1]).sum(axis=1)]
+    return frame
+
+
+def first_losses(made: Any) -> float:
+    """Test loss of the unpenalised fit of scikit-learn or statsmodels to the same rows."""
+    X, y, X_test, y_test = made.X, made.y, made.X_test, made.y_test
+    if made.task == "continuous":
+        return float(((LinearRegression().fit(X[:, 1:], y).predict(X_test[:, 1:]) - y_test) ** 2).mean())
+    if made.task == "counts":
+        fit = PoissonRegressor(alpha=0, solver="newton-cholesky", tol=1e-12).fit(X[:, 1:], y)
+        mean = fit.predict(X_test[:, 1:])
+        return float((y_test * np.log(np.where(y_test > 0, y_test, 1) / mean) - y_test + mean).mean())
+    logit = sm.MNLogit(y, X).fit(method="newton", disp=False, maxiter=50, tol=1e-14)
+    share = logit.predict(X_test)[np.arange(len(y_test)), y_test.astype(int)]
+    return float(-np.log(share).mean())
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_first_loss_is_that_of_other_libraries_on_all_rows(seed: int) -> None:
+    kind = ("binary", "multiclass", "counts", "continuous")[seed % 4]
+    frame = mixed(kind, 300 + 250 * seed, seed)
+    # so small a budget has room for a part of the rows alone
+    answer = collapse.forecast(frame, "y", "discard", 3, against=[], budget=1e-3, seed=seed).document
+    assert answer["model"]["estimator"] == "maximum likelihood"
+    assert answer["task"]["name"] == kind
+    assert answer["first"]["loss"] == pytest.approx(first_losses(prepare(frame, "y", seed=seed)), rel=1e-6)
+    assert answer["workflows"][0]["derived"][0] == answer["first"]["loss"]
+
+
+def paid(seed: int) -> pd.DataFrame:
+    """One class of three pays its amount in full: two columns together tell it from the others, on
+    the border of all."""
+    r = np.random.default_rng(seed)
+    n = 6000
+    y = np.array(["current"] * n, object)
+    y[:400], y[400:460] = "paid", "late"
+    amount = r.exponential(10, n)
+    part = np.where(y == "paid", amount, amount * r.random(n))
+    noise = (0.01 * r.random(n)).round(4)
+    return pd.DataFrame({"amount": amount.round(2), "paid": part.round(2), "z": noise, "y": y})
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_fit_that_runs_away_is_none_and_the_columns_are_named(seed: int) -> None:
+    answer = collapse.forecast(paid(seed), "y", "augment", 5, budget=0.3, against=["discard"])
+    document = answer.document
+    check_schema(document)
+    assert document["model"]["separating"] == ["amount", "paid"]
+    said = "no maximum-likelihood estimate exists: columns 'amount' and 'paid' together separate class 'paid' from the others"
+    assert said in document["model"]["fallback"]
+    assert any(said in sentence for sentence in answer.warnings)
+    made = prepare(paid(seed), "y")
+    share = LogisticRegression(C=1.0, max_iter=5000).fit(made.X[:, 1:], made.y).predict_proba(made.X_test[:, 1:])
+    assert document["first"]["loss"] == pytest.approx(-np.log(share[np.arange(len(share)), made.y_test.astype(int)]).mean(), rel=1e-6)
+    # the budget has no room for ridge on all rows, and a part would be another fit
+    assert document["simulation"]["replications"] == 0
+    assert "nominal seconds, and the budget is 0.3" in document["simulation"]["why"]
+    assert any("is not known" in sentence for sentence in answer.sentences)
+    assert document["workflows"][0]["simulated"] is None
+    assert document["workflows"][0]["worse_why"]["derived"].startswith("not computed")
+
+
+def test_ridge_is_simulated_on_all_rows_for_as_many_workflows_as_the_budget_allows() -> None:
+    frame = paid(1)
+    answer = collapse.forecast(frame, "y", "augment", 3, budget=0.4, against=["discard", "window(k=2)"])
+    document = answer.document
+    check_schema(document)
+    assert document["simulation"]["rows"] == document["data"]["real_rows"]
+    assert [row["simulated"] is None for row in document["workflows"]] == [False, True, True]
+    assert document["workflows"][0]["simulated"][0] == pytest.approx(document["first"]["loss"], rel=1e-6)
+    assert any("Not simulated" in sentence and "discard, window(k=2)" in sentence for sentence in answer.warnings)
+    assert any("None of the workflows compared whose loss is known does better" in sentence for sentence in answer.sentences)
+    for sentence in answer.sentences:
+        assert "discard" not in sentence
+
+
+def test_a_level_that_a_part_of_the_rows_lacks() -> None:
+    r = np.random.default_rng(0)
+    n = 6000
+    frame = pd.DataFrame({"x": r.normal(size=n), "flag": "no", "y": r.choice(list("abc"), n)})
+    rows = [10, 2000, 4000]
+    frame.loc[rows, "flag"], frame.loc[rows, "y"] = "yes", list("abc")
+    answer = collapse.forecast(frame, "y", budget=1)
+    document = answer.document
+    check_schema(document)
+    assert document["model"]["estimator"] == "maximum likelihood"
+    assert document["workflows"][0]["derived"] is not None
+    assert document["workflows"][0]["failed"] is None
+    assert any("has no maximum-likelihood estimate of its own" in sentence for sentence in answer.warnings)
+    assert any("'yes' of 'flag' (3 rows)" in sentence for sentence in answer.warnings)
+    assert any("does not beat the constant" in sentence for sentence in answer.warnings)
+
+
+def test_the_first_loss_of_a_separated_table_is_that_of_all_rows() -> None:
+    r = np.random.default_rng(0)
+    X, y = r.normal(size=(4000, 100)), r.choice(list("abc"), 4000)
+    X[:, 0] = (r.random(4000) < 0.02) * (y != "a")
+    frame = pd.DataFrame(X).rename(columns="x{}".format).assign(y=y)
+    document = collapse.forecast(frame, "y", "augment", 10, budget=5, against=["discard"]).document
+    assert document["first"]["loss"] == pytest.approx(1.127, abs=5e-4)
+    assert document["model"]["separating"] == ["x0"]
+    assert document["first"]["gain"] < 0
+
+
+def test_labels_that_are_all_but_separated_have_no_estimate_to_go_on() -> None:
+    """Two labels on the wrong side, by a hair: the estimate exists, and is a million."""
+    x = np.concatenate([np.linspace(-1, -0.01, 100), np.linspace(0.01, 1, 100)])
+    frame = pd.DataFrame({"x": x, "y": np.where(x > 0, "yes", "no")})
+    frame.loc[99, "x"], frame.loc[100, "x"] = 1e-7, -1e-7
+    answer = collapse.forecast(pd.concat([frame] * 3), "y", **FAST)
+    document = answer.document
+    check_schema(document)
+    assert document["model"]["estimator"] == "ridge"
+    assert "the labels hardly determine the maximum-likelihood estimate" in document["model"]["fallback"]
+    assert document["workflows"][0]["derived"] is None
+    assert 0 < document["first"]["loss"] < 1
+
+
+def test_rows_that_count_nothing_are_named() -> None:
+    frame = table(300, task="counts")
+    frame["shut"] = np.random.default_rng(1).random(300) < 0.1
+    frame.loc[frame["shut"], "y"] = 0
+    answer = collapse.forecast(frame, "y", task="counts", **FAST)
+    assert "column 'shut_True' marks rows whose counts are all zero" in answer.document["model"]["fallback"]
+
+
+def test_what_a_part_of_the_rows_loses_is_not_said_of_all() -> None:
+    """On the part that the budget allows runs lose their estimate; on all rows they may not."""
+    rng = np.random.default_rng(5)
+    frame = pd.DataFrame(rng.standard_normal((5000, 4))).rename(columns="x{}".format)
+    frame["y"] = np.where(rng.random(5000) < 0.03, "yes", "no")
+    answer = collapse.forecast(frame, "y", "discard", 12, against=["augment"], budget=0.05, seed=1)
+    document = answer.document
+    check_schema(document)
+    discard, augment = document["workflows"]
+    assert document["simulation"]["rows"] == 500
+    assert discard["simulated"] is None
+    assert "some runs lost their estimate" in discard["worse_why"]["simulated"]
+    assert augment["simulated"] is not None
+    assert discard["failed"] is augment["failed"] is None
+    assert not any("have no estimate any more" in sentence for sentence in answer.warnings)
+    assert any("derived curve and band under discard cannot be trusted" in sentence for sentence in answer.warnings)
+
+
+def test_a_fit_that_does_not_end_leaves_the_derived_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def singular(*_: Any, **__: Any) -> Any:
+        raise np.linalg.LinAlgError("Singular matrix")
+
+    monkeypatch.setattr(sys.modules["collapse.forecasting"], "simulate", singular)
+    document = collapse.forecast(table(task="binary"), "y", **FAST).document
+    check_schema(document)
+    assert document["simulation"]["why"] == "the fit of some run did not end"
+    assert document["workflows"][0]["derived"] is not None
+
+
+def test_a_workflow_that_the_rows_do_not_allow_is_derived_alone() -> None:
+    answer = collapse.forecast(table(100), "y", "discard", 3, against=["augment(size=1/3)"], budget=0.5)
+    discard, augment = answer.document["workflows"]
+    assert discard["simulated"] is not None
+    assert augment["simulated"] is None
+    assert augment["derived"] is not None
+    assert any("augment(size=1/3): batch 2 would have 23.3333 rows" in sentence for sentence in answer.warnings)
+
+
+# --- bands, and models that tell nothing ------------------------------------------------------------
+
+
+def rare_levels(seed: int, rows: int = 1500) -> pd.DataFrame:
+    """Sixty rows a coefficient on average, and a dozen towns with five rows each."""
+    rng = np.random.default_rng(seed)
+    town = np.array(["large"] * rows, object)
+    town[:84] = [f"small {k % 12}" for k in range(84)]
+    x = rng.standard_normal((rows, 3))
+    frame = pd.DataFrame(x).rename(columns="x{}".format).assign(town=town)
+    frame["y"] = rng.poisson(np.exp(1 + 0.3 * x[:, 0]))
+    return frame.sample(frac=1, random_state=seed).reset_index(drop=True)
+
+
+def test_a_band_that_few_rows_of_a_level_carry_is_not_trusted() -> None:
+    frame, G, runs = rare_levels(2), 6, 40
+    answer = collapse.forecast(frame, "y", "discard", G, against=["augment"], budget=0.3, seed=4, task="counts")
+    document = answer.document
+    assert document["simulation"]["rows"] < document["data"]["real_rows"]
+    assert {entry["column"] for entry in document["data"]["rare"]} == {"town"}
+    assert len(document["data"]["rare"]) == 12
+    assert any("of 'town'" in sentence and "Few real rows have the levels" in sentence for sentence in answer.warnings)
+    assert any("derived curve and band under discard cannot be trusted" in sentence for sentence in answer.warnings)
+    # a plain loop leaves the derived band under discard, and not under augment
+    made, rng = prepare(frame, "y", "counts", seed=4), np.random.default_rng(3)
+    inside = []
+    for row in document["workflows"]:
+        count = 0
+        for _ in range(runs):
+            batches = [made.y]
+            for _generation in range(G):
+                use = batches if row["name"] == "augment" else batches[-1:]
+                fit = PoissonRegressor(alpha=0, solver="newton-cholesky", tol=1e-8)
+                fit.fit(made.X[:, 1:], np.mean(use, axis=0))
+                batches.append(rng.poisson(fit.predict(made.X[:, 1:])).astype(float))
+            mean, y = fit.predict(made.X_test[:, 1:]), made.y_test
+            loss = (y * np.log(np.where(y > 0, y, 1) / mean) - y + mean).mean()
+            count += row["derived_low"][-1] <= loss <= row["derived_high"][-1]
+        inside.append(count)
+    # of 40 runs so many or fewer would be inside a true band of nine tenths once in a million
+    assert bdtr(inside[0], runs, 0.9) < FALSE_ALARM
+    assert bdtr(inside[1], runs, 0.87) > FALSE_ALARM
+
+
+def test_bands_of_many_rows_are_not_doubted() -> None:
+    answer = collapse.forecast(table(8000, task="binary"), "y", "discard", 3, against=[], budget=0.05)
+    assert answer.document["simulation"]["rows"] < answer.document["data"]["real_rows"]
+    assert not any("cannot be trusted" in sentence for sentence in answer.warnings)
+
+
+@pytest.mark.parametrize("task", ["continuous", "binary", "multiclass", "counts"])
+def test_a_model_that_does_not_beat_the_constant_is_said(task: str) -> None:
+    frame = table(2000, task=task)
+    good = collapse.forecast(frame, "y", **FAST)
+    made = prepare(frame, "y")
+    share = np.bincount(made.y.astype(int)) / len(made.y) if made.classes else np.empty(0)
+    y, mean = made.y_test, made.y.mean()
+    constant = {
+        "continuous": lambda: ((y - mean) ** 2).mean(),
+        "counts": lambda: (y * np.log(np.where(y > 0, y, 1) / mean) - y + mean).mean(),
+    }.get(task, lambda: -np.log(share[y.astype(int)]).mean())
+    assert good.document["first"]["constant"] == pytest.approx(constant(), rel=1e-9)
+    assert good.document["first"]["gain"] == pytest.approx(good.document["first"]["constant"] - good.document["first"]["loss"])
+    assert not any("does not beat the constant" in sentence for sentence in good.warnings)
+    shuffled = frame.assign(y=frame["y"].sample(frac=1, random_state=3).to_numpy())
+    useless = collapse.forecast(shuffled, "y", **FAST)
+    assert useless.document["first"]["gain"] < 2 * useless.document["first"]["gain_stderr"]
+    assert any("does not beat the constant" in sentence for sentence in useless.warnings)
+
+
 def test_separation_falls_back_on_ridge_and_says_so() -> None:
     frame = table(60, task="binary").assign(y=lambda t: np.where(t["age"] > 40, "old", "young"))
     answer = collapse.forecast(frame, "y", **FAST)
     document = answer.document
     check_schema(document)
     assert document["model"]["estimator"] == "ridge"
-    assert "separation" in document["model"]["fallback"]
+    assert "column 'age' separates classes 'old' and 'young', which can be told apart without error" in document["model"]["fallback"]
+    assert document["model"]["separating"] == ["age"]
     assert any("The model is ridge logistic regression (LogisticRegression(C=1.0)" in sentence for sentence in answer.warnings)
     assert document["ratio"]["derived"] is None
     assert document["workflows"][0]["derived"] is None
@@ -571,6 +888,64 @@ def test_the_generation_at_which_the_loss_is_worse() -> None:
     assert any(f"2 % worse on average at generation {simulated}" in sentence for sentence in answer.sentences)
 
 
+def test_a_null_says_why() -> None:
+    frame = table(300)
+    answer = collapse.forecast(frame, "y", "augment", 8, against=["discard"], budget=2, worse=0.3)
+    first, n = answer.document["first"], answer.document["data"]["real_rows"]
+    augment, discard = answer.document["workflows"]
+    needed = 1 + 0.3 * first["loss"] * n / first["kappa"]
+    limit = "the excess risk is at most 1.645 times that of a fit to all real rows"
+    said = f"never, for many rows: {limit}, and {needed:.4g} times is needed"
+    assert augment["worse_why"]["derived"] == said
+    assert augment["worse_why"]["simulated"] == "not within the 8 generations simulated"
+    assert discard["worse"]["derived"] == int(np.ceil(needed))
+    assert discard["worse_why"]["derived"] is None
+    much = collapse.forecast(frame, "y", "discard", 2, against=[], budget=0.1, worse=100).document
+    assert much["workflows"][0]["worse_why"]["derived"] == "not within 1,000 generations, for many rows"
+    (sentence,) = (sentence for sentence in answer.sentences if "does not become" in sentence)
+    assert sentence == f"It does not become 30 % worse on average within the 8 generations simulated; {said}."
+
+
+def test_a_loss_that_falls_never_becomes_worse() -> None:
+    """The test set's own best fit may lie where the bias of maximum likelihood leads; kappa is
+    negative then."""
+    made = law.Law(100, np.ones(50), np.array([0.1]), np.array([0.0]), -1.0, 0.1)
+    module = sys.modules["collapse.forecasting"]
+    assert module._never(made, workflows.discard(50), 1.1) == "never, for many rows: the loss does not rise on average"
+
+
+# --- workflows of one's own -------------------------------------------------------------------------
+
+
+def test_a_workflow_is_a_name_or_a_plan() -> None:
+    named = collapse.forecast(table(), "y", "window(k=2)", 4, against="discard", budget=0.5).document
+    plans = collapse.forecast(table(), "y", workflows.window(4, 2), against=[workflows.discard(4)], budget=0.5)
+    assert plans.document == named
+    assert [row["name"] for row in named["workflows"]] == ["window(k=2)", "discard"]
+    own = collapse.Plan([0, 1, 2], [1, 1, 1], [[1, 0, 0], [0.5, 0.5, 0], [0.5, 0, 0.5]], name="$\\half$")
+    mixed = collapse.forecast(table(), "y", own, against=[workflows.reservoir(3), "augment"], budget=0.5).document
+    check_schema(mixed)
+    half, reservoir, augment = mixed["workflows"]
+    assert half["ratio"] == [1, 1.25, 1.3125]
+    assert half["worth"] == pytest.approx([1000, 800, 1000 / 1.3125])
+    assert reservoir["ratio"] == pytest.approx(derive(workflows.reservoir(3)).ratio.tolist())
+    assert augment["ratio"] == pytest.approx([1, 5 / 4, 49 / 36])
+    # nothing tells how a plan of one's own goes on
+    assert half["worse_why"]["derived"] == "not within 3 generations, for many rows"
+    other = collapse.Plan([0, 1, 2], [1, 1, 1], np.eye(3), name="$\\half$")
+    with pytest.raises(ValueError, match="two different workflows are called"):
+        collapse.forecast(table(), "y", own, against=[other])
+
+
+def test_rows_are_worth_what_a_fit_to_all_of_them_would_need() -> None:
+    """The first fit of a bootstrap has twice the excess risk of a fit to all real rows: 1,000 are
+    worth 500 from the start."""
+    row = collapse.forecast(table(), "y", "bootstrap", 3, against=[], budget=0.5).document["workflows"][0]
+    assert row["ratio"][0] == 1
+    assert row["worth"] == pytest.approx((1000 / derive(workflows.bootstrap(3)).risk).tolist())
+    assert row["worth"][0] == pytest.approx(500)
+
+
 def test_real_share_is_short_for_a_workflow() -> None:
     short = collapse.forecast(table(), "y", real_share="1/4", **FAST).document
     long = collapse.forecast(table(), "y", workflow="fixed_real_share(share=1/4)", **FAST).document
@@ -586,7 +961,7 @@ def test_same_seed_same_numbers() -> None:
 
 def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments: dict[str, Any] = {"generations": 3, "against": ["discard"], "budget": 0.5, "folder": tmp_path}
-    module = __import__("sys").modules["collapse.forecast"]
+    module = __import__("sys").modules["collapse.forecasting"]
     real, done = module.simulate, []
 
     def counted(plan: Any, **options: Any) -> Any:
@@ -612,6 +987,187 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path: Path, monkeypatch
     done.clear()
     with pytest.raises(KeyboardInterrupt):
         collapse.forecast(table(), "y", **(arguments | {"generations": 4}))
+
+
+def test_finished_work_of_other_code_or_a_damaged_file_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module, done = sys.modules["collapse.forecasting"], []
+    real = module.simulate
+
+    def counted(plan: Any, **options: Any) -> Any:
+        done.append(plan.name)
+        return real(plan, **options)
+
+    monkeypatch.setattr(module, "simulate", counted)
+    first = collapse.forecast(table(), "y", folder=tmp_path, **FAST).document
+    assert len(done) == 2
+    collapse.forecast(table(), "y", folder=tmp_path, **FAST)
+    assert len(done) == 2
+    files = sorted((tmp_path / "finished").iterdir())
+    files[0].write_text(files[0].read_text()[:-40])
+    assert collapse.forecast(table(), "y", folder=tmp_path, **FAST).document == first
+    assert len(done) == 3
+    # a changed line of the package's code, in any file
+    source = module._code()
+    copy = tmp_path / "collapse"
+    shutil.copytree(Path(module.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__", "_*"))
+    monkeypatch.setattr(module, "__file__", str(copy / "forecasting.py"))
+    before = module._code()
+    (copy / "law.py").write_text((copy / "law.py").read_text() + "\n# mended\n")
+    assert len({source, before, module._code()}) == 3
+    collapse.forecast(table(), "y", folder=tmp_path, **FAST)
+    assert len(done) == 5
+
+
+def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    for folder in (file, file / "inside"):
+        with pytest.raises(
+            ValueError,
+            match=r"no folder can be made at .* \(there is a file\); name another folder\.$",
+        ):
+            collapse.forecast(table(), "y", folder=folder, **FAST)
+
+
+# --- a limit ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports without pictures, which take long."""
+    monkeypatch.setattr(sys.modules["collapse.report"], "drawings", lambda document: {})
+
+
+@pytest.mark.usefixtures("drawn")
+def test_each_workflow_has_a_folder_and_notes_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    table(80).assign(same=1).to_csv("mine.csv", index=False)
+    for workflow in ("augment", "window(k=2)"):
+        command = [
+            "forecast",
+            "mine.csv",
+            "--target",
+            "y",
+            "-g",
+            "3",
+            "--budget",
+            "0.2",
+            "--against",
+            "discard",
+        ]
+        assert main([*command, "--workflow", workflow]) == 0
+        assert "Note: Column 'same' has one value only and was left out." in capsys.readouterr().out.splitlines()
+    assert sorted(path.name for path in Path("forecasts").iterdir()) == [
+        "mine-y-augment",
+        "mine-y-window-k-2",
+    ]
+    assert main([*command, "--folder", "mine.csv"]) == 2
+    assert "collapse: no folder can be made at mine.csv" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("drawn")
+@pytest.mark.parametrize(
+    ("limit", "status"),
+    [("10%", 0), ("0.1", 0), ("1 %", 1), ("0.01", 1), ("much", 2), ("-1%", 2), ("0", 2)],
+)
+def test_a_limit_decides_the_exit_status(limit: str, status: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, folder = tmp_path / "mine.csv", tmp_path / "out"
+    table(200).to_csv(path, index=False)
+    command = [
+        "forecast",
+        str(path),
+        "--target",
+        "y",
+        "--workflow",
+        "discard",
+        "-g",
+        "4",
+        "--budget",
+        "0.2",
+    ]
+    assert main([*command, "--against", "augment", "--folder", str(folder), f"--fail-over={limit}"]) == status
+    said = capsys.readouterr().err.splitlines()[-1]
+    if status == 2:
+        assert said == f"collapse: --fail-over must be a share greater than 0, such as 10% or 0.1; it is {limit!r}."
+        return
+    document = collapse.Forecast.load(folder / "forecast.json").document
+    assert (folder / "report.html").is_file()
+    rise = document["workflows"][0]["derived"][-1] / document["first"]["loss"] - 1
+    assert 0.01 < rise < 0.1
+    if status:
+        assert said.startswith(
+            f"collapse: the test loss after 4 generations of discard is {100 * rise:.3g} % above the first (derived for many rows)"
+        )
+        assert said.endswith("; the limit is 1 %.")
+
+
+def test_a_limit_where_no_share_can_be_told() -> None:
+    answer = collapse.forecast(table(), "y", "discard", **FAST)
+    changed = copy.deepcopy(answer.document)
+    changed["first"]["loss"] = 0.0
+    said = collapse.Forecast(changed).exceeds(0.1)
+    assert said is not None
+    assert said.endswith("cannot be told: the first test loss is 0, and no share of it tells how much the loss may rise.")
+    # ridge has nothing derived: the simulated mean decides
+    changed = copy.deepcopy(answer.document)
+    row = changed["workflows"][0]
+    row["derived"], row["simulated"] = None, [1.0, 1.1, 1.5]
+    changed["first"]["loss"] = 1.0
+    simulated = collapse.Forecast(changed)
+    assert simulated.exceeds(0.6) is None
+    assert "is 50 % above the first (simulated): 1.5 after 1; the limit is 10 %." in str(simulated.exceeds(0.1))
+    row["simulated"], row["failed"] = [1.0, None, None], [0, 0.1, 0.25]
+    assert "its mean does not exist: 25 % of the simulated runs have no estimate." in str(simulated.exceeds(0.1))
+    row["simulated"] = None
+    assert str(simulated.exceeds(0.1)).endswith("cannot be told: nothing was derived or simulated.")
+    with pytest.raises(ValueError, match="limit must be a number"):
+        answer.exceeds(0)
+
+
+# --- what is written --------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("drawn")
+def test_every_cell_of_the_report_is_escaped() -> None:
+    """Any text of a document, also of one that was written by hand, stands in the page as text."""
+    document = copy.deepcopy(collapse.forecast(table(task="binary"), "y", **FAST).document)
+    evil = "<script>alert('x')</script>"
+
+    def spoil(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: entry if key in ("collapse", "name") and entry in TASK_NAMES else spoil(entry) for key, entry in value.items()}
+        if isinstance(value, list):
+            return [spoil(entry) for entry in value]
+        return evil if isinstance(value, str) else value
+
+    page = report.html(spoil(document))
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;") > 10
+
+
+@pytest.mark.usefixtures("drawn")
+def test_forecasts_of_the_first_format_are_read(tmp_path: Path) -> None:
+    document = copy.deepcopy(collapse.forecast(table(), "y", **FAST).document)
+    document["format"] = 1
+    for key in ("constant", "gain", "gain_stderr"):
+        del document["first"][key]
+    del document["model"]["separating"], document["simulation"]["why"], document["data"]["rare"]
+    for row in document["workflows"]:
+        del row["worse_why"]
+    path = tmp_path / "forecast.json"
+    path.write_text(json.dumps(document))
+    old = collapse.Forecast.load(path)
+    assert old.save_html(tmp_path / "report.html").read_text().startswith("<!DOCTYPE html>")
+    assert old.exceeds(5) is None
+    document["format"] = 3
+    path.write_text(json.dumps(document))
+    with pytest.raises(
+        ValueError,
+        match=r"was written by another version of collapse \(format 3\); this one reads 1 and 2\.",
+    ):
+        collapse.Forecast.load(path)
 
 
 def test_the_command_writes_report_and_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

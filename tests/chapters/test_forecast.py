@@ -13,6 +13,8 @@ from sklearn.datasets import load_wine
 import collapse
 from collapse import Forecast, derive, simulate, workflows
 from collapse.models import LinearRegression
+from collapse.separation import separation
+from collapse.table import prepare
 from tests.statistics import assert_agree
 
 Array = NDArray[np.float64]
@@ -123,6 +125,12 @@ def test_the_first_cultivar_is_separable() -> None:
     frame = wine().assign(first=lambda table: np.where(table["cultivar"] == "first", "yes", "no")).drop(columns="cultivar")
     answer = collapse.forecast(frame, "first", "augment", 2, against=[], budget=0.5, seed=20261123)
     assert "can be told apart without error" in answer.document["model"]["fallback"]
+    # the columns that are named separate the real rows, and no fewer of them do
+    made, named = prepare(frame, "first", seed=20261123), answer.document["model"]["separating"]
+    columns = [made.columns.index(name) for name in named]
+    assert separation(made.X[:, [0, *columns]], made.y, 2) is not None
+    for left in columns:
+        assert separation(made.X[:, [0, *(j for j in columns if j != left)]], made.y, 2) is None
 
 
 def test_least_loss_among_those_that_carry_no_more_than_the_real_rows() -> None:
