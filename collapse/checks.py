@@ -69,6 +69,22 @@ def choice(value: object, name: str, among: Sequence[str]) -> str:
     raise ValueError(f"{name} must be one of {', '.join(among)}; it is {brief(value)}.")
 
 
+def several(value: object, name: str, meaning: str, *, numbers: bool = False) -> tuple[Any, ...]:
+    """Return a tuple of different texts, and of numbers too where these are allowed; one alone is a sequence of one.
+
+    Raises
+    ------
+    ValueError
+        Where an entry is anything else, naming the argument.
+    """
+    alone = isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray, set, frozenset))
+    entries: list[Any] = [value] if alone else list(value)  # type: ignore[call-overload]
+    for entry in entries:
+        if not isinstance(entry, str) and not (numbers and is_number(entry)):
+            raise ValueError(f"{name} must be {meaning}, or a sequence of these; it holds {brief(entry)}.")
+    return tuple(dict.fromkeys(entries))
+
+
 def floats(values: Any, name: str, shape: str) -> Array:
     """Return an array of floats; `shape` says in words what is expected.
 

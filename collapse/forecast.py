@@ -23,7 +23,7 @@ from collapse.plan import Plan
 from collapse.reservoir import Reservoir
 from collapse.risk import Risk, versions
 from collapse.simulation import simulate
-from collapse.table import Table, prepare, read
+from collapse.table import Table, load, prepare
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,6 +122,10 @@ def forecast(
     task: str | None = None,
     against: Sequence[str] = COMPARED,
     test_share: float = 0.3,
+    test_file: str | Path | pd.DataFrame | None = None,
+    exclude: str | Sequence[str] = (),
+    na: Any = (),
+    encoding: str | None = None,
     worse: float = 0.1,
     budget: float = 60.0,
     seed: int = 0,
@@ -136,7 +140,7 @@ def forecast(
     Parameters
     ----------
     data : path or pandas.DataFrame
-        A CSV or parquet file with a header, or the table itself.
+        A CSV, Excel (.xlsx) or parquet file with a header, packed or not, or the table itself.
     target : str
         Column to predict.
     workflow : str
@@ -150,7 +154,15 @@ def forecast(
     against : sequence of str
         Workflows to compare with.
     test_share : float
-        Share of the rows that are kept as a test set.
+        Share of the rows that are kept as a test set, where there is no `test_file`.
+    test_file : path or pandas.DataFrame, optional
+        The test set, with the same columns; then all rows of `data` are real data.
+    exclude : str or sequence of str
+        Columns to leave out.
+    na : number, text or sequence of these
+        Values that stand for a missing one, such as -999, in any column.
+    encoding : str, optional
+        Of files of text. Default: UTF-8, UTF-16 or Latin-1, whichever it is.
     worse : float
         The forecast tells when the test loss is worse by this share.
     budget : float
@@ -174,7 +186,7 @@ def forecast(
         - ``task``: ``name``, ``guessed``
         - ``model``: ``name``, ``coefficients``, ``estimator`` ("maximum likelihood" or "ridge"), ``fallback`` (why not maximum
           likelihood, or null), ``loss`` (its name and unit)
-        - ``settings``: ``workflow``, ``generations``, ``real_share``, ``against``, ``test_share``, ``worse``, ``budget``, ``band``
+        - ``settings``: ``workflow``, ``generations``, ``real_share``, ``against``, ``test_share`` (null with a ``test_file``), ``test_file``, ``worse``, ``budget``, ``band``
         - ``simulation``: ``replications``, ``rows``, ``subsample`` (whether these are fewer than n)
         - ``first``: ``loss`` of the fit to the real data on the test set, its ``stderr`` for the choice of test rows, and ``kappa``: for many rows
           the loss rises by (ratio - 1) kappa / n; null for ridge
@@ -222,14 +234,13 @@ def forecast(
     names = list(dict.fromkeys([workflow, *against]))
     plans = {plan.name: plan for plan in (_plan(name, generations) for name in names)}
     tell = _teller(progress)
-    if isinstance(data, (str, Path)):
-        tell(f"reading {data}")
-        frame, source = read(data, target), Path(data).name
-    else:
-        frame, source = data, "a data frame"
+    source, test_source = (Path(part).name if isinstance(part, (str, Path)) else "a data frame" for part in (data, test_file))
+    tell(f"reading {source}")
+    frame = load(data, target, encoding)
+    test = None if test_file is None else load(test_file, target, encoding, "test_file")
     tell("preparing the design")
-    table = prepare(frame, target, task, test_share, seed)
-    del frame
+    table = prepare(frame, target, task, test_share, seed, na=na, exclude=exclude, test=test)
+    del frame, test
     tell(f"fitting {len(table.y):,} rows, {table.X.shape[1]} columns")
     study = _Study.of(table, plans, budget, seed)
     simulated = study.simulations(plans, seed, folder, tell)
@@ -238,7 +249,8 @@ def forecast(
         "generations": generations,
         "real_share": None if real_share is None else str(real_share),
         "against": list(plans)[1:],
-        "test_share": float(test_share),
+        "test_share": float(test_share) if test_file is None else None,
+        "test_file": None if test_file is None else test_source,
         "worse": float(worse),
         "budget": float(budget),
         "band": list(BAND),
@@ -637,7 +649,7 @@ def _reached(values: Array, level: float) -> int | None:
 def _warnings(document: dict[str, Any], study: _Study, simulated: dict[str, Risk]) -> list[str]:
     data, first, settings = document["data"], document["first"], document["settings"]
     n, m, d = data["real_rows"], data["test_rows"], document["model"]["coefficients"]
-    out = []
+    out = list(study.table.cautions)
     if data["rows"] < 50:
         out.append(
             f"{data['rows']} rows are very few: the fit, the test loss on {_count(m, 'row')} and with them every number here may be far off; "

@@ -227,10 +227,11 @@ def test_other_types_of_columns() -> None:
     frame["size"] = pd.Categorical(["small", "large", None] * 20)
     frame["whole"] = frame["age"].round().astype("int8")
     made = prepare(frame, "y")
-    assert set(made.features) == {"age", "height", "3", "size", "whole"}
-    assert "Column 'day' has a different text in most rows" in " ".join(made.notes)
-    with pytest.raises(ValueError, match=r"column 'age' holds numbers written as text; convert them by pandas.to_numeric."):
-        prepare(frame.astype({"age": str}), "y")
+    assert set(made.features) == {"age", "height", "3", "size", "whole", "day"}
+    assert "Dates were made numbers, in days, in 'day'." in made.notes
+    text = prepare(frame.astype({"age": str}), "y")
+    np.testing.assert_array_equal(text.X, made.X)
+    assert "Numbers written as text were read as numbers in 'age'." in text.notes
     with pytest.raises(ValueError, match="has 2 columns called 'age'; rename all but one"):
         prepare(pd.concat([frame, frame[["age"]]], axis=1), "y")
 
@@ -420,7 +421,7 @@ KEYS = {
     "data": {"source", "target", "rows", "unlabelled", "real_rows", "test_rows", "features", "columns", "classes", "notes"},
     "task": {"name", "guessed"},
     "model": {"name", "estimator", "fallback", "coefficients", "loss"},
-    "settings": {"workflow", "generations", "real_share", "against", "test_share", "worse", "budget", "band"},
+    "settings": {"workflow", "generations", "real_share", "against", "test_share", "test_file", "worse", "budget", "band"},
     "simulation": {"replications", "rows", "subsample"},
     "first": {"loss", "stderr", "kappa"},
     "ratio": {"derived", "low", "high", "simulated", "stderr", "simulated_low", "simulated_high"},
