@@ -81,18 +81,21 @@ class _Texts:
     name: str
     code: NDArray[np.intp]
     unique: Objects
-    readings: dict[str, Array] = field(default_factory=dict)
-    """Numbers under each decimal mark that all cells allow; none where they are no numbers."""
+    merged: list[str]
+    """Texts as they stand in the table that are another's, but for blanks around them."""
+    rows: int | None
+    """How many of the first rows decide what the column holds; None for all."""
     wrong: NDArray[np.bool_] | None = None
     """Which texts are no numbers where most cells are."""
     limits: int = 0
     """Cells such as <5."""
-    merged: list[str] = field(default_factory=list)
-    """Texts as they stand in the table that are another's, but for blanks around them."""
+    readings: dict[str, Array] = field(default_factory=dict)
+    """Numbers under each decimal mark that all cells allow; none where they are no numbers."""
 
     @property
     def count(self) -> NDArray[np.intp]:
-        return np.bincount(self.code[self.code >= 0], minlength=len(self.unique))
+        code = self.code[: self.rows]
+        return np.bincount(code[code >= 0], minlength=len(self.unique))
 
     def spread(self, values: Array) -> Array:
         """Values of the different texts, put in each cell."""
@@ -105,6 +108,7 @@ def clean(
     na: Sequence[Any] = (),
     decimal: str = ".",
     place: Callable[[int], str] = lambda row: f"row {row + 1}",
+    rows: int | None = None,
 ) -> Cells:
     """Tell what the columns of a table hold.
 
@@ -120,6 +124,8 @@ def clean(
         Decimal mark where a column and those beside it allow both: 1.200. With none such a column is refused.
     place : callable
         Names a row in messages.
+    rows : int, optional
+        How many of the first rows decide what a column holds: where most of their cells are numbers, all must be.
 
     Raises
     ------
@@ -134,7 +140,7 @@ def clean(
         kind, values = _typed(frame[name], _what(name, target), place, out)
         found[name] = values
         if kind == "text":
-            texts[name] = _texts(name, values, absent)
+            texts[name] = _texts(name, values, absent, rows)
         elif kind == "whole":
             out.whole.add(name)
         elif kind == "date":
@@ -295,7 +301,7 @@ def _days(column: Any) -> Array:
 # --- numbers ----------------------------------------------------------------------------------------------------------
 
 
-def _texts(name: str, values: Objects, absent: dict[str, int]) -> _Texts:
+def _texts(name: str, values: Objects, absent: dict[str, int], rows: int | None = None) -> _Texts:
     """Different texts of a column without blanks around them; empty ones and those that stand for a missing value are none."""
     code, unique = pandas().factorize(values, use_na_sentinel=True)
     stripped = [" ".join(str(text).replace("\N{MINUS SIGN}", "-").split()) for text in unique]
@@ -307,7 +313,7 @@ def _texts(name: str, values: Objects, absent: dict[str, int]) -> _Texts:
     again, different = pandas().factorize(np.array(kept, object), use_na_sentinel=True)
     raw = set(unique)
     merged = [text for text, bare in zip(unique, kept, strict=True) if bare is not None and bare != text and bare in raw]
-    return _Texts(name, np.append(again, -1)[code], np.asarray(different, object), merged=merged)
+    return _Texts(name, np.append(again, -1)[code], np.asarray(different, object), merged, rows)
 
 
 def _numbers(texts: list[_Texts], decimal: str, out: Cells) -> tuple[dict[str, Array], dict[str, str], str]:

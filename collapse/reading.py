@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import re
+import warnings
 import zipfile
 import zlib
 from collections import Counter
@@ -116,7 +117,8 @@ def check_columns(frame: pd.DataFrame, target: str, name: str) -> None:
                 f"{name} seems to have no header, since its first line holds the number {numbers[0]}; write the names of the columns there."
             )
         known = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
-        raise ValueError(f"{name} has no column {target!r} to be the target; it has {known}.")
+        hint = "" if len(names) > 1 else " alone (columns are separated by a comma, a semicolon, a tab or a bar)"
+        raise ValueError(f"{name} has no column {target!r} to be the target; it has {known}{hint}.")
     often, times = Counter(names).most_common(1)[0]
     if times > 1:
         raise ValueError(f"{name} has {times} columns called {often!r}; rename all but one.")
@@ -127,16 +129,23 @@ def check_columns(frame: pd.DataFrame, target: str, name: str) -> None:
 
 
 def _refuse_headless(frame: pd.DataFrame, target: str, name: str) -> None:
-    """Refuse a file whose header looks like a row: a value of the target over the target, and numbers over numbers."""
-    numeric = [column for column in frame.columns if pandas().api.types.is_numeric_dtype(frame[column])]
-    over = [column for column in numeric if column != target]
-    counted = [str(k + start) for start in (0, 1) for k in range(len(frame.columns))]
-    if not over or not all(is_number(column) for column in over) or all(column in counted for column in over):
+    """Refuse a file whose header looks like a row: numbers stand over numbers, and a value of the target over the target."""
+
+    def like_a_cell(column: str) -> bool:
+        if pandas().api.types.is_numeric_dtype(frame[column]):
+            return is_number(column)
+        return bool((frame[column] == column).any())
+
+    counted = {str(k) for k in range(len(frame.columns) + 1)}
+    if not like_a_cell(target):
         return
-    if is_number(target) or (frame[target].astype(str) == target).any():
+    over = [column for column in frame.columns if column != target]
+    numeric = [column for column in over if pandas().api.types.is_numeric_dtype(frame[column])]
+    alike = [column for column in over if like_a_cell(column)]
+    if alike and all(map(is_number, numeric)) and not counted.issuperset([*alike, target]):
         raise ValueError(
-            f"{name} seems to have no header, since its first line holds the number {over[0]} over numbers, and "
-            f"{target!r}, a value of the target, over the target; write the names of the columns there."
+            f"{name} seems to have no header, since its first line holds {alike[0]!r} and {target!r}, which look like cells of the "
+            "columns below; write the names of the columns there."
         )
 
 
@@ -170,6 +179,8 @@ def _decoded(raw: bytes, name: str, encoding: str | None, notes: list[str]) -> s
     marks = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
     found = next((code for mark, code in marks.items() if raw.startswith(mark)), None)
     head = raw[:4096]
+    if encoding is not None and not isinstance(encoding, str):
+        raise ValueError(f"encoding must be the name of one, such as utf-8 or cp1252; it is {brief(encoding)}.")
     if encoding is not None:
         codes = ["utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding]
     elif found:
@@ -252,10 +263,11 @@ def _of_excel(raw: bytes, name: str, notes: list[str]) -> pd.DataFrame:
     except ImportError as error:
         raise ImportError(f"reading {name} needs openpyxl: pip install 'collapse-companion[excel]', or save the table as CSV.") from error
     try:
-        with pd.ExcelFile(io.BytesIO(raw), engine="openpyxl") as book:
+        with warnings.catch_warnings(), pd.ExcelFile(io.BytesIO(raw), engine="openpyxl") as book:
+            warnings.simplefilter("ignore", UserWarning)  # of styles and rules that a table does not need
             sheets = list(book.sheet_names)
-            cells = book.parse(0, header=None, dtype=object, keep_default_na=False, na_values=[""])
-    except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile) as error:
+            cells = pd.read_excel(book, header=None, dtype=object, keep_default_na=False, na_values=[""])
+    except Exception as error:  # of a broken file: whatever its parsers of zip and XML raise
         raise ValueError(f"{name} is no Excel file (.xlsx): {first_line(error)}") from error
     cells = cells.dropna(how="all")
     if not len(cells):

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from collapse.cells import pandas
+from scipy.stats import rankdata
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,7 +72,7 @@ def identifiers(frame: pd.DataFrame, whole: set[str], skip: set[str]) -> dict[st
     return found
 
 
-def sentinels(name: str, values: Array) -> list[tuple[float, int]]:
+def sentinels(values: Array) -> list[tuple[float, int]]:
     """Repeated numbers at an end of a column, far from the rest, that may stand for missing values; each with its count.
 
     A number that is often such a code must be away from the bulk by half its interquartile range, any other by its whole range.
@@ -81,7 +80,7 @@ def sentinels(name: str, values: Array) -> list[tuple[float, int]]:
     Examples
     --------
     >>> y = np.append(np.arange(50) / 10, [-999, -999, -999])
-    >>> sentinels("y", y)
+    >>> sentinels(y)
     [(-999.0, 3)]
     """
     different, count = np.unique(values[np.isfinite(values)], return_counts=True)
@@ -131,41 +130,41 @@ def leaks(frame: pd.DataFrame, y: Array, classified: bool) -> dict[str, str]:
 
 def _of_numbers(frame: pd.DataFrame, y: Array) -> dict[str, str]:
     out = {}
-    ranks = pandas().Series(y).rank().to_numpy()
+    order = rankdata(y)
     for name in frame.columns:
         column = frame[name]
+        values = column.to_numpy()
         present = column.notna().to_numpy()
-        if present.sum() < LEAST or column.nunique() < 3:
+        if present.sum() < LEAST or np.ptp(y[present]) == 0:
             continue
-        here = y[present]
-        if here.min() == here.max():
-            continue
-        if column.dtype == object:
-            means = pandas().Series(here).groupby(column[present].to_numpy()).transform("mean").to_numpy()
-            if 2 * column.nunique() <= len(here) and _share(here - means, here) < 1e-4:
+        here, cells = y[present], values[present]
+        if cells.dtype == object:
+            kinds, group = np.unique(cells.astype(str), return_inverse=True)
+            means = np.bincount(group, weights=here) / np.bincount(group)
+            if 2 * len(kinds) <= len(here) and _unexplained(here - means[group], here) < LEAK**2:
                 out[name] = "its levels tell the target to 1 % of its spread"
-            continue
-        values = column[present].to_numpy(np.float64)
-        size = np.abs(values).max()
-        if np.array_equal(values, here):
+        elif np.array_equal(cells, here):
             out[name] = "it is the target itself"
-        elif size and _share(_residual(values / size, here), here) < 1e-4:
+        elif np.ptp(cells) == 0:
+            continue
+        elif _unexplained(_residual(cells / np.abs(cells).max(), here), here) < LEAK**2:
             out[name] = "a line of it tells the target to 1 % of its spread"
-        elif abs(np.corrcoef(column[present].rank(), ranks[present])[0, 1]) > 1 - 1e-6:
-            out[name] = "it puts the rows in the same order as the target"
+        elif 1 - abs(np.corrcoef(rankdata(cells), order if present.all() else rankdata(here))[0, 1]) < LEAK**3:
+            out[name] = "it puts the rows in the order of the target"
     return out
 
 
-def _share(rest: Array, whole: Array) -> float:
-    scale = np.abs(whole - whole.mean()).max()
-    return float(((rest / scale) ** 2).sum() / (((whole - whole.mean()) / scale) ** 2).sum())
+def _unexplained(rest: Array, whole: Array) -> float:
+    """Share of the variance of `whole` that is left in `rest`."""
+    centred = whole - whole.mean()
+    scale = np.abs(centred).max()
+    return float(((rest / scale) ** 2).sum() / ((centred / scale) ** 2).sum())
 
 
 def _residual(x: Array, y: Array) -> Array:
-    x = x - x.mean()
-    y = y - y.mean()
-    square = x @ x
-    return y - x * (x @ y / square) if square > 0 else y
+    """What a line of x leaves of y."""
+    x, y = x - x.mean(), y - y.mean()
+    return np.asarray(y - x * (x @ y / (x @ x)))
 
 
 def _of_classes(frame: pd.DataFrame, y: NDArray[np.intp]) -> dict[str, str]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapse.cells import EXTRA, clean, listed, pandas
-from collapse.checks import check_number, several
+from collapse.checks import brief, check_number, several
 from collapse.reading import check_columns, load, read
 from collapse.suspects import identifiers, leaks, sentinels
 
@@ -152,13 +152,11 @@ def prepare(
     codes = several(na, "na", "a number or text that stands for a missing value", numbers=True)
     gone = several(exclude, "exclude", "the name of a column")
     whole, place, notes, cautions, decimal = _joined(frame, test, target, gone)
-    cells = clean(whole, target, codes, decimal, place)
+    cells = clean(whole, target, codes, decimal, place, len(frame))
     notes += cells.notes
     cautions += cells.cautions
     counted = identifiers(cells.frame.iloc[: len(frame)], cells.whole, {target, *cells.dates})
-    for what in dict.fromkeys(counted.values()):
-        some = [name for name, why in counted.items() if why == what]
-        notes.append(f"{_plural(len(some), 'Column')} {_list(some)} {what} and {_plural(len(some), 'was', 'were')} left out.")
+    notes += [f"Column {name!r} {what} and was left out." for name, what in counted.items()]
     table = cells.frame.drop(columns=list(counted))
     missing = table[target].isna().to_numpy()
     unlabelled = int(missing[: len(frame)].sum())
@@ -169,7 +167,9 @@ def prepare(
     table = table.loc[~missing]
     labelled = len(frame) - unlabelled
     if labelled < 4:
-        raise ValueError(f"there are {labelled} rows with a target; a forecast needs at least 4, and many more to be trusted.")
+        raise ValueError(
+            f"there {_plural(labelled, 'is 1 row', f'are {labelled} rows')} with a target; a forecast needs at least 4, and many more to be trusted."
+        )
     kind, guessed, y, classes = _labels(table[target], task, place)
     features = table.drop(columns=target)
     if test is None:
@@ -184,8 +184,8 @@ def prepare(
         if table[name].dtype != object and name not in cells.dates and not (name == target and classes):
             cautions += [
                 f"{count:,} cells of {'the target ' if name == target else ''}{name!r} hold {value:g}, far from all others: if it stands for "
-                f"a missing value, say so by na ({value:g})."
-                for value, count in sentinels(str(name), table[name].to_numpy(np.float64)[train])
+                f"a missing value, say so by na={value:g} (--na {value:g})."
+                for value, count in sentinels(cells.frame[name].to_numpy(np.float64)[: len(frame)])
             ]
     X, X_test, used, columns, rare, more = _designs(features, train, tested, place)
     notes += more
@@ -220,6 +220,8 @@ def _joined(
     for part, what in ((frame, "the table"), (test, "the test set")):
         if part is None:
             continue
+        if not isinstance(part, pandas().DataFrame):
+            raise ValueError(f"{what} must be a pandas.DataFrame; it is {brief(part)}.")
         told = part.attrs.get("collapse", {})
         which = "" if part is frame else "Test set: "
         notes += [which + note for note in told.get("notes", [])]
