@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from collapse.cells import MISSING, of_file, pandas
+from collapse.cells import MISSING, NUMBER, of_file, pandas
 from collapse.checks import brief
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ FALLBACK = "cp1252"
 """Encoding of text that is not UTF-8: Windows' Latin-1."""
 SEPARATORS = "\t;|,"
 """Where two split the lines equally well, the earlier one: a comma may be a decimal mark."""
-DECIMAL_COMMA = re.compile(r"[+-]?\d[\d.' ]*,\d+")
 
 
 def load(data: Any, target: str, encoding: str | None = None, name: str = "data") -> pd.DataFrame:
@@ -72,11 +71,17 @@ def read(path: str | Path, target: str, encoding: str | None = None) -> pd.DataF
     ImportError
         Where pandas is missing, or what it needs for parquet or Excel.
     """
-    path = Path(path)
+    path, target = Path(path), str(target)
     pd = pandas()
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}.")
-    raw = _unpacked(path.read_bytes(), str(path), path.suffix)
+    try:
+        if not path.is_file():
+            raise FileNotFoundError(f"there is no file {path}.")
+        packed = path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:  # no right to read it, or a table in place of its path
+        raise ValueError(f"the file {brief(str(path))} cannot be read: {error.strerror}.") from error
+    raw = _unpacked(packed, str(path), path.suffix)
     notes: list[str] = []
     separator = ""
     binary = raw[:4] in (b"PAR1", b"PK\x03\x04") or path.suffix.lower() in (".parquet", ".pq")
@@ -212,28 +217,35 @@ def _of_text(text: str, name: str) -> tuple[pd.DataFrame, str]:
     if told:
         text = text[told.end() :]
     separator = told[1] if told else _separator(text)
-    options: dict[str, Any] = {"sep": separator, "skipinitialspace": True, "low_memory": False}
+    options: dict[str, Any] = {"sep": separator, "skipinitialspace": True, "low_memory": False, "index_col": False}
     options |= {"keep_default_na": False, "na_values": sorted(MISSING)}
     head = pd.read_csv(io.StringIO(text), header=None, nrows=1, dtype=str, sep=separator, skipinitialspace=True, na_filter=False)
     header = [" ".join(cell.split()) for cell in head.iloc[0]]
-    frame = pd.read_csv(io.StringIO(text), **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        try:
+            frame = pd.read_csv(io.StringIO(text), **options)
+        except pd.errors.ParserWarning as error:
+            raise ValueError(
+                f"{name} is no table in CSV: its rows have more cells than its header, {len(header)}; name every column."
+            ) from error
     texts = [k for k, kind in enumerate(frame.dtypes) if pd.api.types.is_object_dtype(kind) or pd.api.types.is_string_dtype(kind)]
-    if any(isinstance(cell, str) and DECIMAL_COMMA.fullmatch(cell) for k in texts for cell in frame.iloc[:, k].unique()):
+    if any(
+        isinstance(cell, str) and "," in cell and NUMBER.fullmatch(" ".join(cell.split()))
+        for k in texts
+        for cell in frame.iloc[:, k].unique()
+    ):
         frame = pd.read_csv(io.StringIO(text), dtype=str, **options)  # what 1.200 means is told by the other cells
-    if not isinstance(frame.index, pd.RangeIndex):
-        raise ValueError(f"{name} is no table in CSV: its rows have more cells than its header, {len(header)}; name every column.")
     frame.columns = header
     return frame, separator
 
 
 def _separator(text: str) -> str:
     """The mark that splits the first lines into equally many cells, and into the most of them."""
-    end = 0
-    for _ in range(100):
-        end = text.find("\n", end) + 1
-        if not end:
-            break
-    lines = (text[:end] if end else text).splitlines(keepends=True)
+    head = text[: 2**16]
+    lines = head.splitlines(keepends=True)
+    if len(head) < len(text) and len(lines) > 1:
+        lines.pop()  # a part of a line
     best, most = ",", (False, 1)
     for mark in SEPARATORS:
         counts = [len(row) for row in csv.reader(lines, delimiter=mark, skipinitialspace=True) if row]

@@ -59,7 +59,7 @@ def identifiers(frame: pd.DataFrame, whole: set[str], skip: set[str]) -> dict[st
                 found[name] = "names the rows"
             continue
         values = column.to_numpy(np.float64)
-        if name not in whole or values.max() - values.min() < n - 1 or not column.is_unique:
+        if name not in whole or not np.isfinite(values).all() or values.max() - values.min() < n - 1 or not column.is_unique:
             continue
         consecutive = values.max() - values.min() == n - 1
         first, steps = values[0], np.diff(values)
@@ -75,7 +75,8 @@ def identifiers(frame: pd.DataFrame, whole: set[str], skip: set[str]) -> dict[st
 def sentinels(values: Array) -> list[tuple[float, int]]:
     """Repeated numbers at an end of a column, far from the rest, that may stand for missing values; each with its count.
 
-    A number that is often such a code must be away from the bulk by half its interquartile range, any other by its whole range.
+    A number that is often such a code must be away from the bulk by a quarter of the interquartile range and three times
+    the usual step between numbers; any other number by the whole range of the rest.
 
     Examples
     --------
@@ -95,12 +96,12 @@ def sentinels(values: Array) -> list[tuple[float, int]]:
     if not code.any() or len(bulk) < 2:
         return []
     quarters = bulk[np.searchsorted(np.cumsum(weight), np.array([0.25, 0.75]) * weight.sum())]
-    out = []
-    for value, times in zip(different[code], count[code], strict=True):
-        gap = max(bulk[0] - value, value - bulk[-1])
-        if gap > 0.5 * (quarters[1] - quarters[0]) and gap > 0 and (abs(value) > 9 or len(bulk) >= 10):
-            out.append((float(value), int(times)))
-    return out
+    far = max(0.25 * (quarters[1] - quarters[0]), 3 * float(np.median(np.diff(bulk))))
+    return [
+        (float(value), int(times))
+        for value, times in zip(different[code], count[code], strict=True)
+        if max(bulk[0] - value, value - bulk[-1]) > far and (abs(value) > 9 or len(bulk) >= 10)
+    ]
 
 
 def leaks(frame: pd.DataFrame, y: Array, classified: bool) -> dict[str, str]:

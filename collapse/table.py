@@ -213,50 +213,45 @@ def _joined(
     frame: pd.DataFrame, test: pd.DataFrame | None, target: str, exclude: Sequence[Any]
 ) -> tuple[pd.DataFrame, Callable[[int], str], list[str], list[str], str]:
     """The table with the test set below it, how to name a row, notes and cautions of the files, and their decimal mark."""
-    parts: list[Any] = []
-    notes: list[str] = []
-    cautions: list[str] = []
-    decimal = "."
-    for part, what in ((frame, "the table"), (test, "the test set")):
-        if part is None:
-            continue
-        if not isinstance(part, pandas().DataFrame):
-            raise ValueError(f"{what} must be a pandas.DataFrame; it is {brief(part)}.")
-        told = part.attrs.get("collapse", {})
-        which = "" if part is frame else "Test set: "
-        notes += [which + note for note in told.get("notes", [])]
-        cautions += [which + caution for caution in told.get("cautions", [])]
-        decimal = told.get("decimal", decimal)
-        part = part.set_axis([str(name) for name in part.columns], axis=1).reset_index(drop=True)  # rows are named by their place
-        if (
-            part is not frame
-            and parts
-            and (absent := [name for name in parts[0].columns if name not in part.columns and name not in exclude])
-        ):
-            raise ValueError(f"the test set has no {_plural(len(absent), 'column')} {_list(absent)}; it needs the columns of the table.")
-        check_columns(part, target, what)
-        if not parts and (absent := [name for name in exclude if name not in part.columns]):
-            raise ValueError(f"the table has no {_plural(len(absent), 'column')} {_list(absent)} to exclude.")
-        if target in exclude:
-            raise ValueError(f"the target {target!r} cannot be excluded; leave out another column.")
-        part = part.drop(columns=[name for name in exclude if name in part.columns])
-        if parts and (extra := [name for name in part.columns if name not in parts[0].columns]):
-            notes.append(
-                f"{_plural(len(extra), 'Column')} {_list(extra)} of the test set {_plural(len(extra), 'is', 'are')} not in the table."
-            )
-        parts.append(part if not parts else part[parts[0].columns])
-    if len(parts[0].columns) < 2:
+    table, told = _part(frame, "the table", target)
+    if target in exclude:
+        raise ValueError(f"the target {target!r} cannot be excluded; leave out another column.")
+    if absent := [name for name in exclude if name not in table.columns]:
+        raise ValueError(f"the table has no {_plural(len(absent), 'column')} {_list(absent)} to exclude.")
+    table = table.drop(columns=list(exclude))
+    if len(table.columns) < 2:
         raise ValueError("every column beside the target is excluded; leave at least one to predict it from.")
+    notes, cautions = list(told.get("notes", [])), list(told.get("cautions", []))
     if exclude:
         notes.append(f"{_plural(len(exclude), 'Column')} {_list(exclude)} {_plural(len(exclude), 'was', 'were')} excluded.")
-    if len(parts) == 1:
-        return parts[0], lambda row: f"row {row + 1}", notes, cautions, decimal
-    n = len(frame)
-    notes.append(f"The test set is the {len(parts[1]):,} rows of a table of its own.")
-    kinds = parts[0].dtypes.eq(parts[1].dtypes)
-    parts = [part.astype(dict.fromkeys(kinds.index[~kinds], object)) for part in parts]
-    joined = pandas().concat(parts, ignore_index=True)
-    return joined, lambda row: f"row {row + 1}" if row < n else f"row {row + 1 - n} of the test set", notes, cautions, decimal
+    if test is None:
+        return table, lambda row: f"row {row + 1}", notes, cautions, told.get("decimal", ".")
+    below, more = _part(test, "the test set", target)
+    if absent := [name for name in table.columns if name not in below.columns]:
+        raise ValueError(f"the test set has no {_plural(len(absent), 'column')} {_list(absent)}; it needs the columns of the table.")
+    notes += [f"Test set: {note}" for note in more.get("notes", [])]
+    cautions += [f"Test set: {caution}" for caution in more.get("cautions", [])]
+    if extra := [name for name in below.columns if name not in table.columns and name not in exclude]:
+        which, are = _plural(len(extra), "Column"), _plural(len(extra), "is", "are")
+        notes.append(f"{which} {_list(extra)} of the test set {are} not in the table.")
+    notes.append(f"The test set is the {len(below):,} rows of a table of its own.")
+    below, n = below[table.columns], len(table)
+    other = [name for name in table.columns if table[name].dtype != below[name].dtype]
+    both = pandas().concat([part.astype(dict.fromkeys(other, object)) for part in (table, below)], ignore_index=True)
+
+    def place(row: int) -> str:
+        return f"row {row + 1}" if row < n else f"row {row + 1 - n} of the test set"
+
+    return both, place, notes, cautions, told.get("decimal", more.get("decimal", "."))
+
+
+def _part(frame: pd.DataFrame, what: str, target: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """A table with texts for names and rows counted from 0, and what `read` said of its file."""
+    if not isinstance(frame, pandas().DataFrame):
+        raise ValueError(f"{what} must be a pandas.DataFrame; it is {brief(frame)}.")
+    frame, told = frame.set_axis([str(name) for name in frame.columns], axis=1), frame.attrs.get("collapse", {})
+    check_columns(frame, target, what)
+    return frame.reset_index(drop=True), told
 
 
 def _labels(values: pd.Series[Any], task: str | None, place: Callable[[int], str]) -> tuple[str, bool, Array, tuple[str, ...]]:
@@ -424,7 +419,8 @@ def _designs(
         warnings.filterwarnings("ignore", message="Found unknown categories", category=UserWarning)  # it is said by a note
         X = columns.fit_transform(frame.iloc[train])
         X_test = columns.transform(frame.iloc[test])
-    labels = ["(intercept)", *map(str, columns.get_feature_names_out())]
+    levels = columns.named_transformers_["text"].get_feature_names_out(texts) if texts else []
+    labels = ["(intercept)", *numbers, *map(str, levels)]
     if (far := ~np.isfinite(X_test).all(axis=0)).any():
         raise ValueError(f"column {labels[1 + int(np.argmax(far))]!r} has numbers in the test set too far from those of the real rows.")
     return _with_ones(X), _with_ones(X_test), numbers + texts, labels, rare, notes

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-SEEDS = range(40)
+SEEDS = [*range(38), 161, 393]
 TOWNS = ["Köln", "Münster", "Bonn", "Aachen"]
 DATES = ["%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y", "%d %b %Y", "%Y-%m-%dT%H:%M:%S", "%Y%m%d"]
 
@@ -169,7 +169,7 @@ def _sentinel(rng: np.random.Generator, out: Messy, cells: dict[str, list[str]])
         cells[name][row] = f"$ {code}" if cells[name][row].startswith("$") else f"{code} %" if "%" in cells[name][row] else str(code)
     if told:
         out.arguments["na"] = code
-        out.said.append(f"9 cells that hold '{code}' were taken for missing")
+        out.said.append(f"cells that hold '{code}' were taken for missing, as na says.")
     else:
         out.said.append(f"9 cells of {'the target ' if name == 'y' else ''}{name!r} hold {code}, far from all others")
 
