@@ -24,7 +24,18 @@ Objects = NDArray[np.object_]
 EXTRA = "a forecast needs pandas and scikit-learn: pip install 'collapse-companion[data]'."
 MISSING = frozenset(
     (
-        *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"),
+        *(
+            "",
+            "#N/A",
+            "#N/A N/A",
+            "#NA",
+            "-1.#IND",
+            "-1.#QNAN",
+            "-NaN",
+            "-nan",
+            "1.#IND",
+            "1.#QNAN",
+        ),
         *("<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"),
     )
 )
@@ -42,8 +53,28 @@ PLAIN = {
 }
 """Digits under a decimal mark, thousands apart or not."""
 DAYS = (
-    *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%d.%m.%y", "%m/%d/%Y", "%d/%m/%Y", "%m/%d/%y", "%d/%m/%y"),
-    *("%d-%m-%Y", "%m-%d-%Y", "%d-%b-%Y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%d-%b-%y", "%Y-%m"),
+    *(
+        "%Y-%m-%d",
+        "%Y/%m/%d",
+        "%Y.%m.%d",
+        "%d.%m.%Y",
+        "%d.%m.%y",
+        "%m/%d/%Y",
+        "%d/%m/%Y",
+        "%m/%d/%y",
+        "%d/%m/%y",
+    ),
+    *(
+        "%d-%m-%Y",
+        "%m-%d-%Y",
+        "%d-%b-%Y",
+        "%d %b %Y",
+        "%d %B %Y",
+        "%b %d, %Y",
+        "%B %d, %Y",
+        "%d-%b-%y",
+        "%Y-%m",
+    ),
 )
 HOUR = re.compile(r"(?P<gap>[T ])\d{1,2}:\d{2}(?P<second>:\d{2}(?P<part>\.\d+)?)?(?P<half> ?[AaPp][Mm])?(?P<zone>Z|[+-]\d{2}:?\d{2})?$")
 NO_DATE = "{} holds dates; a forecast predicts numbers or classes. Make a number of it first."
@@ -238,7 +269,8 @@ def _of_objects(column: pd.Series[Any], what: str, place: Callable[[int], str], 
     present = column[column.notna()]
     kinds = set(map(type, present))
     if bad := next(
-        (kind for kind in kinds if issubclass(kind, (list, tuple, set, frozenset, dict, np.ndarray, pd.DataFrame, pd.Series))), None
+        (kind for kind in kinds if issubclass(kind, (list, tuple, set, frozenset, dict, np.ndarray, pd.DataFrame, pd.Series))),
+        None,
     ):
         row = next(k for k, value in zip(present.index, present, strict=True) if type(value) is bad)
         raise ValueError(f"{what} holds a {bad.__name__} in {place(row)}; a cell must be one number, text, truth value or date.")
@@ -515,7 +547,11 @@ def _compact_days(values: Any) -> Array | None:
     if not len(present) or not ((present >= 19000101) & (present <= 21001231)).all() or len(np.unique(present)) < COMPACT:
         return None
     pd = pandas()
-    dates = pd.to_datetime(pd.Series(values).map(lambda value: f"{value:.0f}", na_action="ignore"), format="%Y%m%d", errors="coerce")
+    dates = pd.to_datetime(
+        pd.Series(values).map(lambda value: f"{value:.0f}", na_action="ignore"),
+        format="%Y%m%d",
+        errors="coerce",
+    )
     return None if dates.notna().sum() < len(present) else _days(dates)
 
 

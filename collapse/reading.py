@@ -175,7 +175,14 @@ def _unpacked(raw: bytes, name: str, suffix: str) -> bytes:
                 said = ", ".join(members[:5]) + (", ..." if len(members) > 5 else "")
                 raise ValueError(f"{name} holds {len(members)} files ({said}); put one table into it.")
             return _unpacked(packed.read(members[0]), f"{members[0]} in {name}", "")
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+    except (
+        OSError,
+        EOFError,
+        zlib.error,
+        zipfile.BadZipFile,
+        RuntimeError,
+        NotImplementedError,
+    ) as error:
         raise ValueError(f"{name} cannot be unpacked: {first_line(error)}") from error
 
 
@@ -217,9 +224,22 @@ def _of_text(text: str, name: str) -> tuple[pd.DataFrame, str]:
     if told:
         text = text[told.end() :]
     separator = told[1] if told else _separator(text)
-    options: dict[str, Any] = {"sep": separator, "skipinitialspace": True, "low_memory": False, "index_col": False}
+    options: dict[str, Any] = {
+        "sep": separator,
+        "skipinitialspace": True,
+        "low_memory": False,
+        "index_col": False,
+    }
     options |= {"keep_default_na": False, "na_values": sorted(MISSING)}
-    head = pd.read_csv(io.StringIO(text), header=None, nrows=1, dtype=str, sep=separator, skipinitialspace=True, na_filter=False)
+    head = pd.read_csv(
+        io.StringIO(text),
+        header=None,
+        nrows=1,
+        dtype=str,
+        sep=separator,
+        skipinitialspace=True,
+        na_filter=False,
+    )
     header = [" ".join(cell.split()) for cell in head.iloc[0]]
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)

@@ -202,9 +202,25 @@ def prepare(
                 f"{count} redundant {_plural(count, 'column')} of the design, {_list(lost_columns)}, {_plural(count, 'follows', 'follow')} "
                 f"from the others and {_plural(count, 'was', 'were')} left out; predictions do not change."
             )
-            X, X_test, columns = np.ascontiguousarray(X[:, keep]), np.ascontiguousarray(X_test[:, keep]), [columns[j] for j in keep]
+            X, X_test, columns = (
+                np.ascontiguousarray(X[:, keep]),
+                np.ascontiguousarray(X_test[:, keep]),
+                [columns[j] for j in keep],
+            )
     return Table(
-        *(X, y[train], X_test, y[tested], kind, guessed, classes, tuple(used), tuple(columns), len(frame), unlabelled),
+        *(
+            X,
+            y[train],
+            X_test,
+            y[tested],
+            kind,
+            guessed,
+            classes,
+            tuple(used),
+            tuple(columns),
+            len(frame),
+            unlabelled,
+        ),
         *(tuple(notes), tuple(cautions), tuple(rare)),
     )
 
@@ -249,7 +265,10 @@ def _part(frame: pd.DataFrame, what: str, target: str) -> tuple[pd.DataFrame, di
     """A table with texts for names and rows counted from 0, and what `read` said of its file."""
     if not isinstance(frame, pandas().DataFrame):
         raise ValueError(f"{what} must be a pandas.DataFrame; it is {brief(frame)}.")
-    frame, told = frame.set_axis([str(name) for name in frame.columns], axis=1), frame.attrs.get("collapse", {})
+    frame, told = (
+        frame.set_axis([str(name) for name in frame.columns], axis=1),
+        frame.attrs.get("collapse", {}),
+    )
     check_columns(frame, target, what)
     return frame.reset_index(drop=True), told
 
@@ -276,7 +295,10 @@ def _labels(values: pd.Series[Any], task: str | None, place: Callable[[int], str
             raise ValueError(
                 f"the target {name!r} must hold counts 0, 1, 2, ... for the task counts; {place(row)} holds {values.loc[row]}."
             )
-        largest, spread = np.abs(number).max(), np.ptp(number / np.abs(number).max()) * np.abs(number).max()
+        largest, spread = (
+            np.abs(number).max(),
+            np.ptp(number / np.abs(number).max()) * np.abs(number).max(),
+        )
         if task == "continuous" and not (largest < 2.0**EXTREME and spread > 2.0**-EXTREME):
             raise ValueError(
                 f"the target {name!r} has numbers of the order {largest:.0e}, whose squares no float holds; give it in another unit."
@@ -291,7 +313,12 @@ def _labels(values: pd.Series[Any], task: str | None, place: Callable[[int], str
             f"the target {name!r} has {len(classes):,} different values, more than the {LARGEST_CLASSES} classes that are supported; "
             + ("it is text where numbers should be, or an identifier." if number is None else "use the task counts or continuous.")
         )
-    return ("binary" if len(classes) == 2 else "multiclass"), guess, code.astype(np.float64), classes
+    return (
+        ("binary" if len(classes) == 2 else "multiclass"),
+        guess,
+        code.astype(np.float64),
+        classes,
+    )
 
 
 def _name(level: Any) -> str:
@@ -312,7 +339,15 @@ def _guess(number: Array | None, distinct: int) -> str:
     return "counts" if number.min() <= 1 and number.max() < 1000 else "continuous"
 
 
-def _check_test(y: Array, train: Any, tested: Any, classes: tuple[str, ...], rows: Any, target: str, place: Callable[[int], str]) -> None:
+def _check_test(
+    y: Array,
+    train: Any,
+    tested: Any,
+    classes: tuple[str, ...],
+    rows: Any,
+    target: str,
+    place: Callable[[int], str],
+) -> None:
     if not len(tested):
         raise ValueError(f"the test set has no row with a value of {target!r}.")
     new = ~np.isin(y[tested], y[train])
@@ -413,7 +448,12 @@ def _designs(
             "exclude columns, or take fewer rows."
         )
     number = make_pipeline(SimpleImputer(strategy="median"), StandardScaler(copy=False))
-    text = OneHotEncoder(drop="first", max_categories=LEVELS, handle_unknown="infrequent_if_exist", sparse_output=False)
+    text = OneHotEncoder(
+        drop="first",
+        max_categories=LEVELS,
+        handle_unknown="infrequent_if_exist",
+        sparse_output=False,
+    )
     columns = ColumnTransformer([("number", number, numbers), ("text", text, texts)], verbose_feature_names_out=False)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Found unknown categories", category=UserWarning)  # it is said by a note
