@@ -77,6 +77,7 @@ DAYS = (
     ),
 )
 HOUR = re.compile(r"(?P<gap>[T ])\d{1,2}:\d{2}(?P<second>:\d{2}(?P<part>\.\d+)?)?(?P<half> ?[AaPp][Mm])?(?P<zone>Z|[+-]\d{2}:?\d{2})?$")
+NO_COMPLEX = "{} holds complex numbers; give their real and imaginary parts as columns of their own."
 NO_DATE = "{} holds dates; a forecast predicts numbers or classes. Make a number of it first."
 COMPACT = 10
 """Fewest different numbers such as 20260131 that are taken for dates."""
@@ -249,7 +250,7 @@ def _typed(column: pd.Series[Any], what: str, place: Callable[[int], str], out: 
     if types.is_bool_dtype(kind) and not types.is_object_dtype(kind):
         return "text", _as_text(column, lambda value: str(bool(value)))
     if types.is_complex_dtype(kind):
-        raise ValueError(f"{what} holds complex numbers; give their real and imaginary parts as columns of their own.")
+        raise ValueError(NO_COMPLEX.format(what))
     if types.is_numeric_dtype(kind):
         return ("whole" if types.is_integer_dtype(kind) else "number"), column.to_numpy(np.float64, na_value=np.nan)
     if types.is_datetime64_any_dtype(kind):
@@ -274,6 +275,8 @@ def _of_objects(column: pd.Series[Any], what: str, place: Callable[[int], str], 
     ):
         row = next(k for k, value in zip(present.index, present, strict=True) if type(value) is bad)
         raise ValueError(f"{what} holds a {bad.__name__} in {place(row)}; a cell must be one number, text, truth value or date.")
+    if any(issubclass(kind, (complex, np.complexfloating)) for kind in kinds):
+        raise ValueError(NO_COMPLEX.format(what))
     if kinds <= {str}:
         return "text", column.to_numpy(object)
     if all(issubclass(kind, (bool, np.bool_)) for kind in kinds):
@@ -281,7 +284,7 @@ def _of_objects(column: pd.Series[Any], what: str, place: Callable[[int], str], 
     if bytes in kinds:
         out.notes.append(f"{what[0].upper() + what[1:]} holds bytes, which were read as text in UTF-8 or Latin-1.")
     if all(issubclass(kind, (Real, np.number)) or kind.__name__ == "Decimal" for kind in kinds) and not any(
-        issubclass(kind, (bool, np.bool_, complex, np.complexfloating)) for kind in kinds
+        issubclass(kind, (bool, np.bool_)) for kind in kinds
     ):
         try:
             values = np.array([np.nan if value is None or value is pd.NA else float(value) for value in column])

@@ -421,7 +421,7 @@ def test_columns_of_any_type() -> None:
 )
 def test_cells_that_are_no_values(cell: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        prepare(FRAME.assign(a=pd.Series([cell] * N)), "y")
+        prepare(FRAME.assign(a=pd.Series([cell] * N, dtype=object)), "y")
 
 
 # --- dates and levels -----------------------------------------------------------------------------------------------------
