@@ -1,4 +1,4 @@
-"""Cells of a table's columns: numbers, dates and levels are told from their text, and every liberty is said."""
+"""Cells of a table's columns: numbers, dates and levels told from their text."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from collapse.checks import brief
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,55 +36,43 @@ MISSING = frozenset(
             "1.#QNAN",
         ),
         *("<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"),
-    )
+    ),
 )
 """Cells that are empty, in the words that pandas knows."""
 CURRENCY = "[$€£¥₹]|US[$]|USD|EUR|GBP|CHF|JPY"
 NUMBER = re.compile(
-    rf"(?P<bound>[<>≤≥]=?)?\s*(?P<bracket>\()?(?P<sign>[+-]?)\s*(?P<before>{CURRENCY})?\s*(?P<late>[+-]?)"
+    r"(?P<bound>[<>≤≥]=?)?\s*(?P<bracket>\()?(?P<sign>[+-]?)\s*"
+    rf"(?P<before>{CURRENCY})?\s*(?P<late>[+-]?)"
     r"(?P<digits>[.,]?\d(?:[\d.,' ]*\d)?[.,]?)(?P<exponent>[eE][+-]?\d+)?"
-    rf"\s*(?P<after>[%‰]|{CURRENCY}|[^\W\d_][^\W_/]{{0,11}})?(?P<close>\))?"
+    rf"\s*(?P<after>[%‰]|{CURRENCY}|[^\W\d_][^\W_/]{{0,11}})?(?P<close>\))?",
 )
 """A number with what people write around it: <0.006, (1,234.50), $ 12, 12 %, 5 kg."""
 PLAIN = {
-    mark: re.compile(rf"(?:[1-9]\d{{0,2}}(?P<gap>[{gaps}' ])\d{{3}}(?:(?P=gap)\d{{3}})*|\d*)(?:[{mark}]\d*)?")
+    mark: re.compile(
+        rf"(?:[1-9]\d{{0,2}}(?P<gap>[{gaps}' ])\d{{3}}(?:(?P=gap)\d{{3}})*|\d*)(?:[{mark}]\d*)?",
+    )
     for mark, gaps in ((".", ","), (",", "."))
 }
 """Digits under a decimal mark, thousands apart or not."""
 DAYS = (
-    *(
-        "%Y-%m-%d",
-        "%Y/%m/%d",
-        "%Y.%m.%d",
-        "%d.%m.%Y",
-        "%d.%m.%y",
-        "%m/%d/%Y",
-        "%d/%m/%Y",
-        "%m/%d/%y",
-        "%d/%m/%y",
-    ),
-    *(
-        "%d-%m-%Y",
-        "%m-%d-%Y",
-        "%d-%b-%Y",
-        "%d %b %Y",
-        "%d %B %Y",
-        "%b %d, %Y",
-        "%B %d, %Y",
-        "%d-%b-%y",
-        "%Y-%m",
-    ),
+    *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y-%m", "%d.%m.%Y", "%d.%m.%y", "%d-%m-%Y", "%m-%d-%Y"),
+    *("%m/%d/%Y", "%d/%m/%Y", "%m/%d/%y", "%d/%m/%y", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y"),
+    *("%d %B %Y", "%b %d, %Y", "%B %d, %Y"),
 )
-HOUR = re.compile(r"(?P<gap>[T ])\d{1,2}:\d{2}(?P<second>:\d{2}(?P<part>\.\d+)?)?(?P<half> ?[AaPp][Mm])?(?P<zone>Z|[+-]\d{2}:?\d{2})?$")
-NO_COMPLEX = "{} holds complex numbers; give their real and imaginary parts as columns of their own."
+HOUR = re.compile(
+    r"(?P<gap>[T ])\d{1,2}:\d{2}(?P<second>:\d{2}(?P<part>\.\d+)?)?"
+    r"(?P<half> ?[AaPp][Mm])?(?P<zone>Z|[+-]\d{2}:?\d{2})?$",
+)
+NO_COMPLEX = "{} holds complex numbers; make columns of their real and imaginary parts."
 NO_DATE = "{} holds dates; a forecast predicts numbers or classes. Make a number of it first."
+CONTAINERS = (list, tuple, set, frozenset, dict, np.ndarray)
 COMPACT = 10
 """Fewest different numbers such as 20260131 that are taken for dates."""
 
 
 @dataclass
 class Cells:
-    """A table whose columns are floats (numbers, dates in days) or texts, missing where they are empty.
+    """A table whose columns are floats (numbers, dates in days) or texts, with missing cells.
 
     Attributes
     ----------
@@ -108,7 +95,7 @@ class Cells:
 
 @dataclass
 class _Texts:
-    """A column of texts: the different ones, how often each comes, and the place of each cell among them."""
+    """A column of texts: the different ones, and the place of each cell among them."""
 
     name: str
     code: NDArray[np.intp]
@@ -153,11 +140,13 @@ def clean(
     na : sequence of numbers and texts
         Values that stand for a missing one, in any column.
     decimal : {".", ",", ""}
-        Decimal mark where a column and those beside it allow both: 1.200. With none such a column is refused.
+        Decimal mark where a column and those beside it allow both: 1.200. With none such a
+        column is refused.
     place : callable
         Names a row in messages.
     rows : int, optional
-        How many of the first rows decide what a column holds: where most of their cells are numbers, all must be.
+        How many of the first rows decide what a column holds: where most of their cells are
+        numbers, all must be.
 
     Raises
     ------
@@ -185,7 +174,9 @@ def clean(
             raise ValueError(_undecided(column))
         if column.wrong is not None:
             raise ValueError(f"{_what(name, target)} {_mixed(column, place)}")
-        found[name] = numbers[name] if name in numbers else _of_texts(column, name == target, place, out)
+        found[name] = numbers.get(name)
+        if name not in numbers:
+            found[name] = _of_texts(column, name == target, place, out)
     for name in out.whole:
         values = found[name]
         days = None if name == target or values is None else _compact_days(values)
@@ -197,13 +188,14 @@ def clean(
     _remove(kept, na, absent, out)
     if read := [repr(name) for name in kept if name in out.dates]:
         out.notes.append(f"Dates were made numbers, in days, in {listed(read)}.")
-    # texts stay objects
-    out.frame = pandas().DataFrame({name: pandas().Series(values, dtype=values.dtype) for name, values in kept.items()})
+    series = pandas().Series
+    columns = {name: series(values, dtype=values.dtype) for name, values in kept.items()}
+    out.frame = pandas().DataFrame(columns)  # texts stay objects
     return out
 
 
 def of_file(frame: pd.DataFrame, decimal: str) -> tuple[pd.DataFrame, Cells, str]:
-    """Read the columns of a file of text that are wholly numbers, however written, and leave the others as they are.
+    """Read the columns of a file of text that are wholly numbers, however written, and no others.
 
     Parameters
     ----------
@@ -222,29 +214,39 @@ def of_file(frame: pd.DataFrame, decimal: str) -> tuple[pd.DataFrame, Cells, str
         Decimal mark of the file, as `clean` takes it.
     """
     out = Cells(frame)
-    types = pandas().api.types
-    texts = [
-        _texts(name, frame[name].to_numpy(object), {})
-        for name in frame.columns
-        if types.is_string_dtype(frame[name].dtype) or types.is_object_dtype(frame[name].dtype)
-    ]
+    names = [name for name in frame.columns if is_text(frame[name].dtype)]
+    texts = [_texts(name, frame[name].to_numpy(object), {}) for name in names]
     texts = [column for column in texts if all(isinstance(text, str) for text in column.unique)]
     numbers, _, mark = _numbers(texts, decimal, out)
     for name, values in numbers.items():
-        whole = name in out.whole and not np.isnan(values).any() and np.abs(values).max(initial=0) < 2**53
-        frame[name] = values.astype(np.int64) if whole else values
+        held = not np.isnan(values).any() and np.abs(values).max(initial=0) < 2**53
+        frame[name] = values.astype(np.int64) if held and name in out.whole else values
     return frame, out, mark
+
+
+def _start(what: str) -> str:
+    return what[0].upper() + what[1:]
+
+
+def is_text(kind: Any) -> bool:
+    types = pandas().api.types
+    return bool(types.is_string_dtype(kind) or types.is_object_dtype(kind))
 
 
 def _what(name: str, target: str) -> str:
     return f"the target {name!r}" if name == target else f"column {name!r}"
 
 
-# --- what a column is -------------------------------------------------------------------------------------------------
+# --- what a column is -----------------------------------------------------------------------------
 
 
-def _typed(column: pd.Series[Any], what: str, place: Callable[[int], str], out: Cells) -> tuple[str, Any]:
-    """Kind of a column ("number", "whole", "date" or "text") and its values: floats, or texts and None."""
+def _typed(
+    column: pd.Series[Any],
+    what: str,
+    place: Callable[[int], str],
+    out: Cells,
+) -> tuple[str, Any]:
+    """Kind of a column ("number", "whole", "date" or "text") and its values, floats or texts."""
     types = pandas().api.types
     kind = column.dtype
     if types.is_bool_dtype(kind) and not types.is_object_dtype(kind):
@@ -252,45 +254,56 @@ def _typed(column: pd.Series[Any], what: str, place: Callable[[int], str], out: 
     if types.is_complex_dtype(kind):
         raise ValueError(NO_COMPLEX.format(what))
     if types.is_numeric_dtype(kind):
-        return ("whole" if types.is_integer_dtype(kind) else "number"), column.to_numpy(np.float64, na_value=np.nan)
+        return ("whole" if types.is_integer_dtype(kind) else "number"), column.to_numpy(
+            np.float64,
+            na_value=np.nan,
+        )
     if types.is_datetime64_any_dtype(kind):
         return _dated(column, what)
     if types.is_timedelta64_dtype(kind):
-        out.notes.append(f"{what[0].upper() + what[1:]} holds spans of time; they were made numbers, in days.")
+        out.notes.append(
+            f"{_start(what)} holds spans of time; they were made numbers, in days.",
+        )
         return "number", _days(column)
     if isinstance(kind, pandas().PeriodDtype):
         return _dated(column.dt.to_timestamp(), what)
-    if isinstance(kind, pandas().CategoricalDtype) or types.is_string_dtype(kind) or types.is_object_dtype(kind):
+    if isinstance(kind, pandas().CategoricalDtype) or is_text(kind):
         return _of_objects(column.astype(object), what, place, out)
     return "text", _as_text(column.astype(object), str)
 
 
-def _of_objects(column: pd.Series[Any], what: str, place: Callable[[int], str], out: Cells) -> tuple[str, Any]:
+def _of_objects(
+    column: pd.Series[Any],
+    what: str,
+    place: Callable[[int], str],
+    out: Cells,
+) -> tuple[str, Any]:
     pd = pandas()
     present = column[column.notna()]
-    kinds = set(map(type, present))
-    if bad := next(
-        (kind for kind in kinds if issubclass(kind, (list, tuple, set, frozenset, dict, np.ndarray, pd.DataFrame, pd.Series))),
-        None,
-    ):
-        row = next(k for k, value in zip(present.index, present, strict=True) if type(value) is bad)
-        raise ValueError(f"{what} holds a {bad.__name__} in {place(row)}; a cell must be one number, text, truth value or date.")
-    if any(issubclass(kind, (complex, np.complexfloating)) for kind in kinds):
-        raise ValueError(NO_COMPLEX.format(what))
+    kinds: set[Any] = set(map(type, present))
+    for kind in kinds:
+        if issubclass(kind, CONTAINERS):
+            row = next(k for k, value in present.items() if type(value) is kind)
+            raise ValueError(
+                f"{what} holds a {kind.__name__} in {place(row)}, and no number, text or date.",
+            )
+        if issubclass(kind, (complex, np.complexfloating)):
+            raise ValueError(NO_COMPLEX.format(what))
     if kinds <= {str}:
         return "text", column.to_numpy(object)
     if all(issubclass(kind, (bool, np.bool_)) for kind in kinds):
         return "text", _as_text(column, str)
     if bytes in kinds:
-        out.notes.append(f"{what[0].upper() + what[1:]} holds bytes, which were read as text in UTF-8 or Latin-1.")
-    if all(issubclass(kind, (Real, np.number)) or kind.__name__ == "Decimal" for kind in kinds) and not any(
-        issubclass(kind, (bool, np.bool_)) for kind in kinds
-    ):
+        out.notes.append(
+            f"{_start(what)} holds bytes, which were read as text in UTF-8 or Latin-1.",
+        )
+    if all(issubclass(kind, (Real, Decimal, np.number)) and kind is not bool for kind in kinds):
         try:
-            values = np.array([np.nan if value is None or value is pd.NA else float(value) for value in column])
+            values = column.map(float, na_action="ignore").to_numpy(np.float64, na_value=np.nan)
         except OverflowError as error:
-            raise ValueError(f"{what} holds a whole number that no float can hold; give it in a larger unit.") from error
-        return ("whole" if all(issubclass(kind, (int, np.integer)) for kind in kinds) else "number"), values
+            raise ValueError(f"{what} holds a whole number that no float can hold.") from error
+        whole = all(issubclass(kind, (int, np.integer)) for kind in kinds)
+        return ("whole" if whole else "number"), values
     if all(issubclass(kind, (datetime.date, np.datetime64)) for kind in kinds):
         return _dated(pd.to_datetime(column, utc=True, errors="coerce"), what)
     if all(issubclass(kind, (datetime.timedelta, np.timedelta64)) for kind in kinds):
@@ -333,11 +346,11 @@ def _days(column: Any) -> Array:
     return np.where(missing, np.nan, values.astype(np.int64) / 86_400_000)
 
 
-# --- numbers ----------------------------------------------------------------------------------------------------------
+# --- numbers --------------------------------------------------------------------------------------
 
 
 def _texts(name: str, values: Objects, absent: dict[str, int], rows: int | None = None) -> _Texts:
-    """Different texts of a column without blanks around them; empty ones and those that stand for a missing value are none."""
+    """Different texts of a column, without blanks around them and those that stand for nothing."""
     code, unique = pandas().factorize(values, use_na_sentinel=True)
     stripped = [" ".join(str(text).replace("\N{MINUS SIGN}", "-").split()) for text in unique]
     if hits := {text for text in stripped if text in absent}:
@@ -347,26 +360,34 @@ def _texts(name: str, values: Objects, absent: dict[str, int], rows: int | None 
     kept = [None if text in MISSING or text in absent else text for text in stripped]
     again, different = pandas().factorize(np.array(kept, object), use_na_sentinel=True)
     raw = set(unique)
-    merged = [text for text, bare in zip(unique, kept, strict=True) if bare is not None and bare != text and bare in raw]
+    pairs = zip(unique, kept, strict=True)
+    merged = [text for text, bare in pairs if bare is not None and bare != text and bare in raw]
     return _Texts(name, np.append(again, -1)[code], np.asarray(different, object), merged, rows)
 
 
-def _numbers(texts: list[_Texts], decimal: str, out: Cells) -> tuple[dict[str, Array], dict[str, str], str]:
-    """Numbers of the columns that hold nothing else, an example where they are written oddly, and the decimal mark of all: the one that some column needs.
+def _numbers(
+    texts: list[_Texts],
+    decimal: str,
+    out: Cells,
+) -> tuple[dict[str, Array], dict[str, str], str]:
+    """Numbers of the columns that hold nothing else, odd examples, and the decimal mark of all.
 
-    A column that two marks fit, as 1.200, is read with that mark, and left where some columns need a point and some a comma.
+    The mark is the one that some column needs. A column that both fit, as 1.200, is read with it,
+    and left where some columns need a point and some a comma.
     """
     for column in texts:
         _read(column)
     columns = [column for column in texts if column.readings]
-    if any("," in column.readings for column in columns):  # what looked like plain numbers, 1.200, may have thousands apart
+    if any("," in column.readings for column in columns):
+        # what looked like plain numbers, 1.200, may have thousands apart
         for column in columns:
             if "," not in column.readings and any("." in text for text in column.unique):
                 parts = [NUMBER.fullmatch(text) for text in column.unique]
                 other = np.array([np.nan if part is None else _value(part, ",") for part in parts])
                 if not np.isnan(other).any():
                     column.readings[","] = other
-    needed = {mark for column in columns for mark in column.readings if len(column.readings) == 1 and _has_mark(column)}
+    decided = [column for column in columns if len(column.readings) == 1 and _has_mark(column)]
+    needed = {mark for column in decided for mark in column.readings}
     mark = decimal if not needed else needed.pop() if len(needed) == 1 else ""
     found, odd = {}, {}
     for column in columns:
@@ -383,9 +404,9 @@ def _numbers(texts: list[_Texts], decimal: str, out: Cells) -> tuple[dict[str, A
             out.whole.add(column.name)
         if column.limits:
             limit = next(text for text in column.unique if text[0] in "<>≤≥")
-            cells = "cell" if column.limits == 1 else "cells"
+            hold = "cells hold" if column.limits > 1 else "cell holds"
             out.cautions.append(
-                f"{column.limits:,} {cells} of {column.name!r} such as {limit!r} hold a limit and no value; the limit itself was taken."
+                f"{column.limits:,} {hold} a limit in {column.name!r} ({limit!r}); it was taken.",
             )
     if odd:
         out.notes.append(f"Numbers were read from their text: {listed(list(odd.values()))}.")
@@ -397,8 +418,9 @@ def _has_mark(column: _Texts) -> bool:
 
 
 def _read(column: _Texts) -> None:
-    """Find the numbers of a column under each decimal mark that all its cells allow, or which cells are wrong where most are numbers."""
-    plain = pandas().to_numeric(pandas().Series(column.unique, dtype=object), errors="coerce").to_numpy(np.float64)
+    """Find a column's numbers under each mark that all its cells allow, or the wrong cells."""
+    series = pandas().Series(column.unique, dtype=object)
+    plain = pandas().to_numeric(series, errors="coerce").to_numpy(np.float64)
     if not np.isnan(plain).any():
         column.readings = {".": plain}
         return
@@ -416,12 +438,14 @@ def _read(column: _Texts) -> None:
             for mark, numbers in values.items():
                 numbers[k] = _value(part, mark)
     bounded = np.array([part is not None and part["bound"] is not None for part in parts])
-    failed = min((np.isnan(numbers) for numbers in values.values()), key=lambda nan: int(count[nan].sum()))
+    blanks = [np.isnan(numbers) for numbers in values.values()]
+    failed = min(blanks, key=lambda blank: int(count[blank].sum()))
     if 2 * count[~failed & ~bounded].sum() <= count.sum():
         return
     if not failed.any():
         column.limits = int(count[bounded].sum())
-        column.readings = {mark: numbers for mark, numbers in values.items() if not np.isnan(numbers).any()}
+        full = [mark for mark, numbers in values.items() if not np.isnan(numbers).any()]
+        column.readings = {mark: values[mark] for mark in full}
     elif common in ("", "%", "‰") or re.fullmatch(CURRENCY, common, re.IGNORECASE):
         column.wrong = failed
 
@@ -439,8 +463,9 @@ def _mixed(column: _Texts, place: Callable[[int], str]) -> str:
     number = part is not None and not all(np.isnan(_value(part, mark)) for mark in PLAIN)
     kinds = "numbers and text" if not number else "numbers written in different ways"
     return (
-        f"holds {kinds}: {place(row)} holds {text!r:.60}. Leave the cell empty where a value is missing (or name what "
-        "stands there by na), write all decimals with a point and in one unit, or exclude the column."
+        f"holds {kinds}: {place(row)} holds {text!r:.60}. Leave the cell empty where a value is "
+        "missing (or name what stands there by na), write all decimals with a point and in one "
+        "unit, or exclude the column."
     )
 
 
@@ -448,8 +473,9 @@ def _undecided(column: _Texts) -> str:
     point, comma = column.readings["."], column.readings[","]
     k = int(np.flatnonzero(point != comma)[0])
     return (
-        f"column {column.name!r} holds {column.unique[k]!r}, which may be {point[k]:.15g} or {comma[k]:.15g}, and other columns have both "
-        "decimal points and decimal commas; write all decimals with a point, and no thousands separators."
+        f"column {column.name!r} holds {column.unique[k]!r}, which may be {point[k]:.15g} or "
+        f"{comma[k]:.15g}, and other columns have both decimal points and decimal commas; write "
+        "all decimals with a point, and no thousands separators."
     )
 
 
@@ -474,7 +500,7 @@ def _differs(text: str, value: float) -> bool:
         return True
 
 
-# --- dates and levels -------------------------------------------------------------------------------------------------
+# --- dates and levels -----------------------------------------------------------------------------
 
 
 def _of_texts(column: _Texts, is_target: bool, place: Callable[[int], str], out: Cells) -> Any:
@@ -484,8 +510,8 @@ def _of_texts(column: _Texts, is_target: bool, place: Callable[[int], str], out:
         raise ValueError(NO_DATE.format(f"the target {column.name!r}"))
     if dates is not None and np.isnan(dates).any():
         out.notes.append(
-            f"Column {column.name!r} has dates such as {column.unique[0]!r} whose day and month cannot be told apart, and was left out; "
-            "write them year first (2026-01-31) to have them used."
+            f"Column {column.name!r} has dates such as {column.unique[0]!r}, which may be read "
+            "with the month or the day first, and was left out; write them as 2026-01-31.",
         )
         return None
     if dates is not None:
@@ -497,16 +523,19 @@ def _of_texts(column: _Texts, is_target: bool, place: Callable[[int], str], out:
     for k in np.argsort(-count, kind="stable"):
         group.setdefault(key[k], int(k))
     name = np.array([column.unique[group[k]] for k in key] + [None], object)
-    folded = [f"{text!r} as {name[k]!r}" for k, text in enumerate(column.unique) if group[key[k]] != k]
+    other = [k for k in range(len(key)) if group[key[k]] != k]
+    folded = [f"{column.unique[k]!r} as {name[k]!r}" for k in other]
     folded += [f"{text!r} as {' '.join(text.split())!r}" for text in column.merged]
     if folded:
         what = "Classes of the target" if is_target else "Levels of"
-        out.notes.append(f"{what} {column.name!r} that differ in capitals or blanks alone were taken for one: {listed(folded)}.")
+        out.notes.append(
+            f"{what} {column.name!r} that differ in capitals or blanks are one: {listed(folded)}.",
+        )
     return name[column.code]
 
 
 def _dates(column: _Texts, place: Callable[[int], str]) -> Array | None:
-    """Days of the different texts where they are dates, NaN in all where day and month cannot be told apart; else None."""
+    """Days of the different texts where they are dates, NaN where they may be others; else None."""
     pd = pandas()
     texts = pd.Series(column.unique, dtype=object)
     some = texts.iloc[:20]
@@ -517,7 +546,8 @@ def _dates(column: _Texts, place: Callable[[int], str]) -> Array | None:
         return pd.to_datetime(values, format=form, errors="coerce", utc=True)
 
     forms = [day + hour for hour in dict.fromkeys(map(_hour, some)) for day in DAYS]
-    found = {form: parsed(texts, form) for form in forms if 2 * int(parsed(some, form).notna().sum()) > len(some)}
+    likely = [form for form in forms if parsed(some, form).notna().mean() > 0.5]
+    found = {form: parsed(texts, form) for form in likely}
     if not found:
         return None
     count = column.count
@@ -528,11 +558,14 @@ def _dates(column: _Texts, place: Callable[[int], str]) -> Array | None:
     if failed.any():
         row = int(np.flatnonzero(np.append(failed, False)[column.code])[0])
         raise ValueError(
-            f"column {column.name!r} holds dates and text: {place(row)} holds {brief(column.unique[column.code[row]])}. "
-            "Leave the cell empty where a date is missing (or name what stands there by na), write all dates alike, or exclude the column."
+            f"column {column.name!r} holds dates and text: {place(row)} holds "
+            f"{column.unique[column.code[row]]!r:.60}. Leave the cell empty where a date is "
+            "missing (or name what stands there by na), write dates alike, or exclude the column.",
         )
     whole = [_days(values) for values in found.values() if values.notna().all()]
-    return whole[0] if all(np.array_equal(values, whole[0]) for values in whole) else np.full(len(texts), np.nan)
+    if all(np.array_equal(values, whole[0]) for values in whole):
+        return whole[0]
+    return np.full(len(texts), np.nan)
 
 
 def _hour(text: str) -> str:
@@ -540,14 +573,18 @@ def _hour(text: str) -> str:
     part = HOUR.search(text)
     if part is None:
         return ""
-    hour = part["gap"] + ("%I:%M" if part["half"] else "%H:%M") + (":%S" if part["second"] else "") + (".%f" if part["part"] else "")
-    return hour + ("" if not part["half"] else " %p" if part["half"][0] == " " else "%p") + ("%z" if part["zone"] else "")
+    out = part["gap"] + ("%I:%M" if part["half"] else "%H:%M")
+    out += ":%S" if part["second"] else ""
+    out += ".%f" if part["part"] else ""
+    if part["half"]:
+        out += " %p" if part["half"][0] == " " else "%p"
+    return out + ("%z" if part["zone"] else "")
 
 
 def _compact_days(values: Any) -> Array | None:
     """Days of numbers such as 20260131, where all are dates; else None."""
     present = values[~np.isnan(values)]
-    if not len(present) or not ((present >= 19000101) & (present <= 21001231)).all() or len(np.unique(present)) < COMPACT:
+    if len(np.unique(present)) < COMPACT or present.min() < 19000101 or present.max() > 21001231:
         return None
     pd = pandas()
     dates = pd.to_datetime(
@@ -559,14 +596,15 @@ def _compact_days(values: Any) -> Array | None:
 
 
 def _remove(found: dict[str, Any], na: Sequence[Any], absent: dict[str, int], out: Cells) -> None:
-    """Make numbers that stand for a missing value missing; say how many cells that were, texts among them."""
+    """Make numbers that stand for a missing value missing; say how many cells, texts too, did."""
     for value in na:
         try:
             number = float(value)
         except ValueError:
             continue
         for name, values in found.items():
-            if values.dtype.kind == "f" and name not in out.dates and (hit := values == number).any():
+            hit = values == number if values.dtype.kind == "f" else np.zeros(len(values), bool)
+            if name not in out.dates and hit.any():
                 found[name] = np.where(hit, np.nan, values)
                 absent[str(value)] += int(hit.sum())
     for text, count in absent.items():

@@ -13,12 +13,13 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from collapse.cells import MISSING, NUMBER, of_file, pandas
+from collapse.cells import MISSING, NUMBER, is_text, of_file, pandas
 from collapse.checks import brief
 
 if TYPE_CHECKING:
     import pandas as pd
 
+NEEDS = "reading {} needs {}: pip install 'collapse-companion[{}]', or save the table as CSV."
 FALLBACK = "cp1252"
 """Encoding of text that is not UTF-8: Windows' Latin-1."""
 SEPARATORS = "\t;|,"
@@ -36,7 +37,9 @@ def load(data: Any, target: str, encoding: str | None = None, name: str = "data"
     if isinstance(data, (str, Path)):
         return read(data, target, encoding)
     if not isinstance(data, pandas().DataFrame):
-        raise ValueError(f"{name} must be the path of a file or a pandas.DataFrame; it is {brief(data)}.")
+        raise ValueError(
+            f"{name} must be the path of a file or a pandas.DataFrame; it is {brief(data)}.",
+        )
     if encoding is not None:
         raise ValueError(f"encoding is for files of text; {name} is a data frame.")
     return data
@@ -45,8 +48,9 @@ def load(data: Any, target: str, encoding: str | None = None, name: str = "data"
 def read(path: str | Path, target: str, encoding: str | None = None) -> pd.DataFrame:
     """Read a file that has a header and a column called `target`.
 
-    Text (CSV) is separated by comma, semicolon, tab or bar, in UTF-8, UTF-16 or Latin-1. A parquet file or the
-    first sheet of an Excel file (.xlsx) is read too, and any of them packed by gzip or as the one member of a zip file.
+    Text (CSV) is separated by comma, semicolon, tab or bar, in UTF-8, UTF-16 or Latin-1. A parquet
+    file and the first sheet of an Excel file (.xlsx) are read too, and each of them packed by gzip
+    or as the one member of a zip file.
 
     Parameters
     ----------
@@ -80,7 +84,9 @@ def read(path: str | Path, target: str, encoding: str | None = None) -> pd.DataF
     except FileNotFoundError:
         raise
     except OSError as error:  # no right to read it, or a table in place of its path
-        raise ValueError(f"the file {brief(str(path))} cannot be read: {error.strerror}.") from error
+        raise ValueError(
+            f"the file {brief(str(path))} cannot be read: {error.strerror}.",
+        ) from error
     raw = _unpacked(packed, str(path), path.suffix)
     notes: list[str] = []
     separator = ""
@@ -92,12 +98,16 @@ def read(path: str | Path, target: str, encoding: str | None = None) -> pd.DataF
     elif binary:
         frame = _of_parquet(raw, str(path))
     elif raw[:8] == b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1":
-        raise ValueError(f"{path} is an old Excel file (.xls) or encrypted; save it as .xlsx or CSV.")
+        raise ValueError(
+            f"{path} is an old Excel file (.xls) or encrypted; save it as .xlsx or CSV.",
+        )
     else:
         try:
             frame, separator = _of_text(_decoded(raw, str(path), encoding, notes), str(path))
         except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error) as error:
-            raise ValueError(f"{path} is no table in CSV (one line for each row): {first_line(error)}") from error
+            raise ValueError(
+                f"{path} is no table in CSV (one line for each row): {first_line(error)}",
+            ) from error
     blank = [k for k, name in enumerate(frame.columns) if not name]
     frame.columns = [name or f"Unnamed: {k}" for k, name in enumerate(frame.columns)]
     for k in blank[:8]:
@@ -114,15 +124,16 @@ def read(path: str | Path, target: str, encoding: str | None = None) -> pd.DataF
 
 
 def check_columns(frame: pd.DataFrame, target: str, name: str) -> None:
-    """Raise a ValueError where the table has no header, no rows, no column `target` or nothing but it."""
+    """Refuse a table that has no header, no rows, no column `target` or nothing but it."""
     names = [str(column) for column in frame.columns]
     if target not in names:
         if numbers := [column for column in names if is_number(column)]:
             raise ValueError(
-                f"{name} seems to have no header, since its first line holds the number {numbers[0]}; write the names of the columns there."
+                f"{name} seems to have no header, since its first line holds the number "
+                f"{numbers[0]}; write the names of the columns there in a line of their own.",
             )
         known = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
-        hint = "" if len(names) > 1 else " alone (columns are separated by a comma, a semicolon, a tab or a bar)"
+        hint = "" if len(names) > 1 else " alone (separate columns by a comma, semicolon or tab)"
         raise ValueError(f"{name} has no column {target!r} to be the target; it has {known}{hint}.")
     often, times = Counter(names).most_common(1)[0]
     if times > 1:
@@ -130,11 +141,13 @@ def check_columns(frame: pd.DataFrame, target: str, name: str) -> None:
     if not len(frame):
         raise ValueError(f"{name} has a header and no rows.")
     if len(names) < 2:
-        raise ValueError(f"{name} has no column beside the target {target!r}; a regression needs at least one to predict it from.")
+        raise ValueError(
+            f"{name} has no column beside the target {target!r} to predict it from.",
+        )
 
 
 def _refuse_headless(frame: pd.DataFrame, target: str, name: str) -> None:
-    """Refuse a file whose header looks like a row: numbers stand over numbers, and a value of the target over the target."""
+    """Refuse a file whose header looks like a row: numbers over numbers, a class over classes."""
 
     def like_a_cell(column: str) -> bool:
         if pandas().api.types.is_numeric_dtype(frame[column]):
@@ -149,8 +162,8 @@ def _refuse_headless(frame: pd.DataFrame, target: str, name: str) -> None:
     alike = [column for column in over if like_a_cell(column)]
     if alike and all(map(is_number, numeric)) and not counted.issuperset([*alike, target]):
         raise ValueError(
-            f"{name} seems to have no header, since its first line holds {alike[0]!r} and {target!r}, which look like cells of the "
-            "columns below; write the names of the columns there."
+            f"{name} seems to have no header, since its first line holds {alike[0]!r} and "
+            f"{target!r}, which look like cells of the columns below; write their names there.",
         )
 
 
@@ -165,15 +178,20 @@ def _unpacked(raw: bytes, name: str, suffix: str) -> bytes:
             raise ValueError(f"{name} is a zip file that holds no file; put one table into it.")
         if raw[:2] != b"PK":
             if suffix.lower() in (".gz", ".zip", ".xlsx"):
-                raise ValueError(f"{name} is no {suffix.lower()[1:]} file, whatever it is called; name it after what it holds.")
+                raise ValueError(
+                    f"{name} is no {suffix.lower()[1:]} file; name it after what it holds.",
+                )
             return raw
         with zipfile.ZipFile(io.BytesIO(raw)) as packed:
             if "[Content_Types].xml" in packed.namelist():
                 return raw  # Excel's
-            members = [member for member in packed.namelist() if not member.endswith("/") and not member.startswith("__MACOSX/")]
+            names = [name for name in packed.namelist() if not name.startswith("__MACOSX/")]
+            members = [name for name in names if not name.endswith("/")]
             if len(members) != 1:
                 said = ", ".join(members[:5]) + (", ..." if len(members) > 5 else "")
-                raise ValueError(f"{name} holds {len(members)} files ({said}); put one table into it.")
+                raise ValueError(
+                    f"{name} holds {len(members)} files ({said}); put one table into it.",
+                )
             return _unpacked(packed.read(members[0]), f"{members[0]} in {name}", "")
     except (
         OSError,
@@ -187,14 +205,18 @@ def _unpacked(raw: bytes, name: str, suffix: str) -> bytes:
 
 
 def _decoded(raw: bytes, name: str, encoding: str | None, notes: list[str]) -> str:
-    """Text of a file in the encoding asked for, or in the one that its first bytes or all of them show."""
+    """Text of a file in the encoding asked for, or in the one that its bytes show."""
     marks = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
     found = next((code for mark, code in marks.items() if raw.startswith(mark)), None)
     head = raw[:4096]
     if encoding is not None and not isinstance(encoding, str):
-        raise ValueError(f"encoding must be the name of one, such as utf-8 or cp1252; it is {brief(encoding)}.")
+        raise ValueError(
+            f"encoding must be the name of one, such as utf-8 or cp1252; it is {brief(encoding)}.",
+        )
     if encoding is not None:
-        codes = ["utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding]
+        codes = [
+            "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding,
+        ]
     elif found:
         codes = [found]
     elif head.count(0) > len(head) // 4:
@@ -205,17 +227,25 @@ def _decoded(raw: bytes, name: str, encoding: str | None, notes: list[str]) -> s
         try:
             text = raw.decode(code)
         except (LookupError, TypeError) as error:
-            raise ValueError(f"encoding must be one that Python knows, such as utf-8 or cp1252; it is {brief(encoding)}.") from error
+            raise ValueError(
+                f"encoding must be one of Python's, such as utf-8; it is {brief(encoding)}.",
+            ) from error
         except ValueError:
             continue
         if "\0" in text:
             break
         if encoding is None and code not in ("utf-8", "utf-8-sig"):
-            said = "Latin-1 (Windows-1252), since it is not UTF-8" if code == FALLBACK else code.upper()
-            notes.append(f"The file was read as {said}; where letters look wrong, give its encoding.")
+            latin = "Latin-1 (Windows-1252), since it is not UTF-8"
+            said = latin if code == FALLBACK else code.upper()
+            notes.append(
+                f"The file was read as {said}; where letters look wrong, give its encoding.",
+            )
         return text
     tried = "UTF-8, UTF-16 or Latin-1" if encoding is None else f"the encoding {encoding}"
-    raise ValueError(f"{name} is no table in CSV: its bytes are no text in {tried}; give its encoding, or save it as UTF-8.")
+    raise ValueError(
+        f"{name} is no table in CSV: its bytes are no text in {tried}; give its encoding, or save "
+        "it as UTF-8 (in a spreadsheet: 'CSV UTF-8').",
+    )
 
 
 def _of_text(text: str, name: str) -> tuple[pd.DataFrame, str]:
@@ -246,16 +276,21 @@ def _of_text(text: str, name: str) -> tuple[pd.DataFrame, str]:
         try:
             frame = pd.read_csv(io.StringIO(text), **options)
         except pd.errors.ParserWarning as error:
+            many = f"its rows have more cells than its header, {len(header)}"
             raise ValueError(
-                f"{name} is no table in CSV: its rows have more cells than its header, {len(header)}; name every column."
+                f"{name} is no table in CSV: {many}; name every column there.",
             ) from error
-    texts = [k for k, kind in enumerate(frame.dtypes) if pd.api.types.is_object_dtype(kind) or pd.api.types.is_string_dtype(kind)]
+    texts = [k for k, kind in enumerate(frame.dtypes) if is_text(kind)]
     if any(
         isinstance(cell, str) and "," in cell and NUMBER.fullmatch(" ".join(cell.split()))
         for k in texts
         for cell in frame.iloc[:, k].unique()
     ):
-        frame = pd.read_csv(io.StringIO(text), dtype=str, **options)  # what 1.200 means is told by the other cells
+        frame = pd.read_csv(
+            io.StringIO(text),
+            dtype=str,
+            **options,
+        )  # what 1.200 means is told by the other cells
     frame.columns = header
     return frame, separator
 
@@ -268,7 +303,8 @@ def _separator(text: str) -> str:
         lines.pop()  # a part of a line
     best, most = ",", (False, 1)
     for mark in SEPARATORS:
-        counts = [len(row) for row in csv.reader(lines, delimiter=mark, skipinitialspace=True) if row]
+        rows = csv.reader(lines, delimiter=mark, skipinitialspace=True)
+        counts = [len(row) for row in rows if row]
         score = (len(set(counts)) == 1 and counts[0] > 1, counts[0] if counts else 0)
         if score > most:
             best, most = mark, score
@@ -279,7 +315,9 @@ def _of_parquet(raw: bytes, name: str) -> pd.DataFrame:
     try:
         from pyarrow import ArrowException  # type: ignore[import-untyped,unused-ignore]
     except ImportError as error:
-        raise ImportError(f"reading {name} needs pyarrow: pip install 'collapse-companion[parquet]', or save the table as CSV.") from error
+        raise ImportError(
+            NEEDS.format(name, "pyarrow", "parquet"),
+        ) from error
     try:
         frame = pandas().read_parquet(io.BytesIO(raw))
     except (OSError, ValueError, ArrowException) as error:
@@ -293,17 +331,30 @@ def _of_excel(raw: bytes, name: str, notes: list[str]) -> pd.DataFrame:
     try:
         import openpyxl  # type: ignore[import-untyped,unused-ignore]  # noqa: F401
     except ImportError as error:
-        raise ImportError(f"reading {name} needs openpyxl: pip install 'collapse-companion[excel]', or save the table as CSV.") from error
+        raise ImportError(
+            NEEDS.format(name, "openpyxl", "excel"),
+        ) from error
     try:
         with warnings.catch_warnings(), pd.ExcelFile(io.BytesIO(raw), engine="openpyxl") as book:
-            warnings.simplefilter("ignore", UserWarning)  # of styles and rules that a table does not need
+            warnings.simplefilter(
+                "ignore",
+                UserWarning,
+            )  # of styles and rules that a table does not need
             sheets = list(book.sheet_names)
-            cells = pd.read_excel(book, header=None, dtype=object, keep_default_na=False, na_values=[""])
+            cells = pd.read_excel(
+                book,
+                header=None,
+                dtype=object,
+                keep_default_na=False,
+                na_values=[""],
+            )
     except Exception as error:  # of a broken file: whatever its parsers of zip and XML raise
         raise ValueError(f"{name} is no Excel file (.xlsx): {first_line(error)}") from error
     cells = cells.dropna(how="all")
     if not len(cells):
-        raise ValueError(f"the first sheet of {name}, {sheets[0]!r}, is empty; put the table there.")
+        raise ValueError(
+            f"the first sheet of {name}, {sheets[0]!r}, is empty; put the table there.",
+        )
     if len(sheets) > 1:
         notes.append(f"The first of {len(sheets)} sheets, {sheets[0]!r}, was read.")
     frame = cells.iloc[1:].reset_index(drop=True)

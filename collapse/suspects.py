@@ -1,4 +1,4 @@
-"""Columns that should not be believed as they stand: identifiers, codes for missing values, leaks of the target."""
+"""Columns not to be believed: identifiers, codes for missing values, leaks of the target."""
 
 from __future__ import annotations
 
@@ -14,9 +14,15 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-NAMES_OF_ROWS = re.compile(r"(?i)unnamed: ?\d+|(row|obs|case|record)[ _.-]?(names?|id|nr|no|num|number|index)?|index|idx|nr|no|#")
+NAMES_OF_ROWS = re.compile(
+    r"(?i)unnamed: ?\d+|(row|obs|case|record)[ _.-]?(names?|id|nr|no|num|number|index)?"
+    r"|index|idx|nr|no|#",
+)
 """Names of columns that number the rows."""
-IDENTIFIER = re.compile(r"(?i:(.*[^a-z])?(id|ids|uuid|guid|identifier|key|nr|no|serial)([^a-z].*)?)|.*[a-z](ID|Id|Key|Nr|No)")
+IDENTIFIER = re.compile(
+    r"(?i:(.*[^a-z])?(id|ids|uuid|guid|identifier|key|nr|no|serial)([^a-z].*)?)"
+    r"|.*[a-z](ID|Id|Key|Nr|No)",
+)
 """Names of columns whose different numbers are identifiers."""
 SHUFFLED = 20
 """Fewest consecutive whole numbers that are taken for identifiers in whatever order they come."""
@@ -60,7 +66,7 @@ CODES = {
         -999.9,
         999.99,
         9999.9,
-    )
+    ),
 }
 """Numbers that often stand for a missing value."""
 LEAST = 30
@@ -96,24 +102,25 @@ def identifiers(frame: pd.DataFrame, whole: set[str], skip: set[str]) -> dict[st
                 found[name] = "names the rows"
             continue
         values = column.to_numpy(np.float64)
-        if name not in whole or not np.isfinite(values).all() or values.max() - values.min() < n - 1 or not column.is_unique:
+        if name not in whole or not np.isfinite(values).all() or not column.is_unique:
             continue
         consecutive = values.max() - values.min() == n - 1
+        years = YEARS[0] <= values.min() and values.max() <= YEARS[1]
         first, steps = values[0], np.diff(values)
         if consecutive and (steps == 1).all() and first in (0, 1):
             found[name] = "counts the rows"
         elif NAMES_OF_ROWS.fullmatch(name) or IDENTIFIER.fullmatch(name):
             found[name] = "has another whole number in every row"
-        elif consecutive and n >= SHUFFLED and not YEARS[0] <= values.min() <= values.max() <= YEARS[1]:
+        elif consecutive and n >= SHUFFLED and not years:
             found[name] = "numbers the rows"
     return found
 
 
 def sentinels(values: Array) -> list[tuple[float, int]]:
-    """Repeated numbers at an end of a column, far from the rest, that may stand for missing values; each with its count.
+    """Repeated numbers at an end of a column that may stand for missing values, with their counts.
 
-    A number that is often such a code must be away from the bulk by a quarter of the interquartile range and three times
-    the usual step between numbers; any other number by the whole range of the rest.
+    A number that is often such a code must be away from the bulk by a quarter of the interquartile
+    range and three times the usual step between numbers; any other by the range of the rest.
 
     Examples
     --------
@@ -168,7 +175,6 @@ def leaks(frame: pd.DataFrame, y: Array, classified: bool) -> dict[str, str]:
 
 def _of_numbers(frame: pd.DataFrame, y: Array) -> dict[str, str]:
     out = {}
-    order = rankdata(y)
     for name in frame.columns:
         column = frame[name]
         values = column.to_numpy()
@@ -187,7 +193,7 @@ def _of_numbers(frame: pd.DataFrame, y: Array) -> dict[str, str]:
             continue
         elif _unexplained(_residual(cells / np.abs(cells).max(), here), here) < LEAK**2:
             out[name] = "a line of it tells the target to 1 % of its spread"
-        elif 1 - abs(np.corrcoef(rankdata(cells), order if present.all() else rankdata(here))[0, 1]) < LEAK**3:
+        elif 1 - abs(np.corrcoef(rankdata(cells), rankdata(here))[0, 1]) < LEAK**3:
             out[name] = "it puts the rows in the order of the target"
     return out
 
@@ -230,7 +236,8 @@ def _of_classes(frame: pd.DataFrame, y: NDArray[np.intp]) -> dict[str, str]:
             tree = DecisionTreeClassifier(max_leaf_nodes=2 * len(classes), random_state=0)
             wrong = 1 - float(tree.fit(ranks[:, None], code).score(ranks[:, None], code))
         if wrong <= min(LEAK, 0.05 * (1 - count.max() / len(y))):
-            out[name] = "it alone tells the class " + ("of every row" if wrong == 0 else f"of {100 * (1 - wrong):.1f} % of the rows")
+            rows = "every row" if wrong == 0 else f"{100 * (1 - wrong):.1f} % of the rows"
+            out[name] = f"it alone tells the class of {rows}"
     return out
 
 

@@ -1,4 +1,4 @@
-"""A user's own table: from its columns to a design, labels and a test set, with every liberty taken said in words."""
+"""A user's own table: from its columns to a design, labels and a test set, and what was done."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LARGEST_COUNT = 1e6
 RARE = 20
 """Rows below which a level is called rare."""
 EXTREME = 300
-"""Powers of two beyond which a column's largest number is scaled: squares of larger ones would not fit into a float."""
+"""Powers of two beyond which a column is scaled, since no float holds a square of its numbers."""
 ABSENT = "(missing)"
 ENTRIES = 2**28
 """Most numbers in a design: 2 GB."""
@@ -69,8 +69,9 @@ class Table:
     cautions : tuple of str
         What in the data looks wrong and was left as it is, a sentence each.
     rare : tuple of (str, str, int)
-        Column, level and rows in the real part, for each level with fewer than twenty rows there. A column of numbers
-        that has one value in all but so few rows is among them, with those other rows as its level.
+        Column, level and rows in the real part, for each level with fewer than twenty rows there.
+        A column of numbers that has one value in all but so few rows is among them, with those
+        other rows as its level.
     wide : bool
         Whether the design has at least as many columns as rows; then nothing was done about redundant columns.
     """
@@ -106,14 +107,16 @@ def prepare(
     exclude: Any = (),
     test: pd.DataFrame | None = None,
 ) -> Table:
-    """Tell what a table's columns hold, split it, and make designs of it by scikit-learn's own pipeline.
+    """Tell what a table's columns hold, split it, and make designs by scikit-learn's own pipeline.
 
-    Cells: text that says numbers (decimal commas, thousands apart, percent, limits such as <5) or dates is read as such;
-    dates become days; levels that differ in capitals and blanks alone are one. Columns that number or name the rows
-    are left out. Numbers: missing values become the median, then columns are standardised. Text: a missing value is
-    a level of its own, levels beyond the most frequent nineteen are put together where there are more than twenty,
-    and each level but the first becomes a column of zeros and ones. The pipeline is fitted to the real part alone.
-    Classes keep their shares in both parts, and no level of a column with at most twenty is lost from the real part.
+    Cells: text that says numbers (decimal commas, thousands apart, percent, limits such as <5) or
+    dates is read as such; dates become days; levels that differ in capitals and blanks alone are
+    one. Columns that number or name the rows are left out. Numbers: missing values become the
+    median, then columns are standardised. Text: a missing value is a level of its own, levels
+    beyond the most frequent nineteen are put together where there are more than twenty, and each
+    level but the first becomes a column of zeros and ones. The pipeline is fitted to the real part
+    alone. Classes keep their shares in both parts, and no level of a column with at most twenty is
+    lost from the real part.
 
     Parameters
     ----------
@@ -141,7 +144,8 @@ def prepare(
     Raises
     ------
     ValueError
-        Where the table cannot be used: in one sentence that names the column and, where there is one, the row.
+        Where the table cannot be used: in one sentence that names the column and, where there is
+        one, the row.
     """
     target = str(target)
     check_number(test_share, "test_share")
@@ -163,12 +167,15 @@ def prepare(
     if unlabelled == len(frame):
         raise ValueError(f"the target {target!r} has no values at all.")
     if lost := int(missing.sum()):
-        notes.append(f"{lost:,} {_plural(lost, 'row')} without a value of {target!r} {_plural(lost, 'was', 'were')} left out.")
+        notes.append(
+            f"{_rows(lost)} without a value of {target!r} {_were(lost)} left out.",
+        )
     table = table.loc[~missing]
     labelled = len(frame) - unlabelled
     if labelled < 4:
         raise ValueError(
-            f"there {_plural(labelled, 'is 1 row', f'are {labelled} rows')} with a target; a forecast needs at least 4, and many more to be trusted."
+            f"{_rows(labelled)} with a target {_plural(labelled, 'is', 'are')} too few; a forecast "
+            "needs at least 4, and many more to be trusted.",
         )
     kind, guessed, y, classes = _labels(table[target], task, place)
     features = table.drop(columns=target)
@@ -179,28 +186,35 @@ def prepare(
         train, tested = np.arange(labelled), np.arange(labelled, len(table))
         _check_test(y, train, tested, classes, table.index, target, place)
     if classes and len(np.unique(y[train])) < 2:
-        raise ValueError(f"the target {target!r} has a single value in the real part of the table; a classifier needs two classes.")
+        raise ValueError(
+            f"the target {target!r} has a single value in the real part; a classifier needs two.",
+        )
     for name in table.columns:
-        if table[name].dtype != object and name not in cells.dates and not (name == target and classes):
-            cautions += [
-                f"{count:,} cells of {'the target ' if name == target else ''}{name!r} hold {value:g}, far from all others: if it stands for "
-                f"a missing value, say so by na={value:g} (--na {value:g})."
-                for value, count in sentinels(cells.frame[name].to_numpy(np.float64)[: len(frame)])
-            ]
+        if table[name].dtype == object or name in cells.dates or (name == target and classes):
+            continue
+        what = f"the target {name!r}" if name == target else repr(name)
+        values = cells.frame[name].to_numpy(np.float64)[: len(frame)]
+        cautions += [
+            f"{count:,} cells of {what} hold {value:g}, far from all others: if it stands for a "
+            f"missing value, say so by na={value:g} (--na {value:g})."
+            for value, count in sentinels(values)
+        ]
     X, X_test, used, columns, rare, more = _designs(features, train, tested, place)
     notes += more
     cautions += [
-        f"Column {name!r} may give the target away: {how}. If it is known only after the target, exclude it."
+        f"Column {name!r} may give the target away: {how}. Exclude it if it is known later."
         for name, how in leaks(features[used].iloc[train], y[train], bool(classes)).items()
     ]
     if X.shape[1] < X.shape[0]:
         keep = _independent(X)
         if len(keep) < X.shape[1]:
-            lost_columns = [columns[j] for j in range(X.shape[1]) if j not in set(keep.tolist())]
-            count = len(lost_columns)
+            kept = set(keep.tolist())
+            redundant = [name for j, name in enumerate(columns) if j not in kept]
+            count = len(redundant)
             notes.append(
-                f"{count} redundant {_plural(count, 'column')} of the design, {_list(lost_columns)}, {_plural(count, 'follows', 'follow')} "
-                f"from the others and {_plural(count, 'was', 'were')} left out; predictions do not change."
+                f"{count} redundant {_plural(count, 'column')} of the design, {_list(redundant)}, "
+                f"{_plural(count, 'follows', 'follow')} from the others and {_were(count)} left out; "
+                "predictions do not change.",
             )
             X, X_test, columns = (
                 np.ascontiguousarray(X[:, keep]),
@@ -226,34 +240,47 @@ def prepare(
 
 
 def _joined(
-    frame: pd.DataFrame, test: pd.DataFrame | None, target: str, exclude: Sequence[Any]
+    frame: pd.DataFrame,
+    test: pd.DataFrame | None,
+    target: str,
+    exclude: Sequence[Any],
 ) -> tuple[pd.DataFrame, Callable[[int], str], list[str], list[str], str]:
-    """The table with the test set below it, how to name a row, notes and cautions of the files, and their decimal mark."""
+    """The table with the test set below it, the name of a row, notes, cautions and decimal mark."""
     table, told = _part(frame, "the table", target)
     if target in exclude:
         raise ValueError(f"the target {target!r} cannot be excluded; leave out another column.")
     if absent := [name for name in exclude if name not in table.columns]:
-        raise ValueError(f"the table has no {_plural(len(absent), 'column')} {_list(absent)} to exclude.")
+        raise ValueError(
+            f"the table has no {_columns(absent, 'column')} to exclude.",
+        )
     table = table.drop(columns=list(exclude))
     if len(table.columns) < 2:
-        raise ValueError("every column beside the target is excluded; leave at least one to predict it from.")
+        raise ValueError(
+            "every column beside the target is excluded; leave at least one to predict it from.",
+        )
     notes, cautions = list(told.get("notes", [])), list(told.get("cautions", []))
     if exclude:
-        notes.append(f"{_plural(len(exclude), 'Column')} {_list(exclude)} {_plural(len(exclude), 'was', 'were')} excluded.")
+        notes.append(
+            f"{_columns(exclude)} {_were(len(exclude))} excluded.",
+        )
     if test is None:
         return table, lambda row: f"row {row + 1}", notes, cautions, told.get("decimal", ".")
     below, more = _part(test, "the test set", target)
     if absent := [name for name in table.columns if name not in below.columns]:
-        raise ValueError(f"the test set has no {_plural(len(absent), 'column')} {_list(absent)}; it needs the columns of the table.")
+        raise ValueError(
+            f"the test set has no {_columns(absent, 'column')}; it needs those of the table.",
+        )
     notes += [f"Test set: {note}" for note in more.get("notes", [])]
     cautions += [f"Test set: {caution}" for caution in more.get("cautions", [])]
-    if extra := [name for name in below.columns if name not in table.columns and name not in exclude]:
-        which, are = _plural(len(extra), "Column"), _plural(len(extra), "is", "are")
-        notes.append(f"{which} {_list(extra)} of the test set {are} not in the table.")
+    known = {*table.columns, *exclude}
+    if extra := [name for name in below.columns if name not in known]:
+        are = _plural(len(extra), "is", "are")
+        notes.append(f"{_columns(extra)} of the test set {are} not in the table.")
     notes.append(f"The test set is the {len(below):,} rows of a table of its own.")
     below, n = below[table.columns], len(table)
     other = [name for name in table.columns if table[name].dtype != below[name].dtype]
-    both = pandas().concat([part.astype(dict.fromkeys(other, object)) for part in (table, below)], ignore_index=True)
+    parts = [part.astype(dict.fromkeys(other, object)) for part in (table, below)]
+    both = pandas().concat(parts, ignore_index=True)
 
     def place(row: int) -> str:
         return f"row {row + 1}" if row < n else f"row {row + 1 - n} of the test set"
@@ -273,27 +300,38 @@ def _part(frame: pd.DataFrame, what: str, target: str) -> tuple[pd.DataFrame, di
     return frame.reset_index(drop=True), told
 
 
-def _labels(values: pd.Series[Any], task: str | None, place: Callable[[int], str]) -> tuple[str, bool, Array, tuple[str, ...]]:
+def _labels(
+    values: pd.Series[Any],
+    task: str | None,
+    place: Callable[[int], str],
+) -> tuple[str, bool, Array, tuple[str, ...]]:
     """Task, whether it was guessed, labels as floats, and names of the classes."""
-    name = str(values.name)
+    what = f"the target {str(values.name)!r}"
     number = None if values.dtype == object else values.to_numpy(np.float64)
     if number is not None and not np.isfinite(number).all():
         row = _first(values, ~np.isfinite(number))
-        raise ValueError(f"the target {name!r} is infinite in {place(row)}; leave the cell empty, or correct it.")
+        raise ValueError(
+            f"{what} is infinite in {place(row)}; leave the cell empty, or correct it.",
+        )
     distinct = values.nunique()
     if distinct == 1:
-        raise ValueError(f"the target {name!r} has the one value {_name(values.iloc[0])}; there is nothing to predict.")
+        raise ValueError(
+            f"{what} has the one value {_name(values.iloc[0])}; there is nothing to predict.",
+        )
     guess = task is None
     if task is None:
         task = _guess(number, distinct)
     if task in ("counts", "continuous"):
         if number is None:
             row = int(values.index[0])
-            raise ValueError(f"the target {name!r} must hold numbers for the task {task}; {place(row)} holds {values.loc[row]!r}.")
+            raise ValueError(
+                f"{what} must hold numbers for the task {task}; {place(row)} holds {values.loc[row]!r}, which is a text and no number.",
+            )
         if task == "counts" and (bad := (number < 0) | (number != np.floor(number))).any():
             row = _first(values, bad)
             raise ValueError(
-                f"the target {name!r} must hold counts 0, 1, 2, ... for the task counts; {place(row)} holds {values.loc[row]}."
+                f"{what} must hold counts 0, 1, 2, ... for the task counts; {place(row)} holds "
+                f"{values.loc[row]}, which is no count of anything.",
             )
         largest, spread = (
             np.abs(number).max(),
@@ -301,17 +339,22 @@ def _labels(values: pd.Series[Any], task: str | None, place: Callable[[int], str
         )
         if task == "continuous" and not (largest < 2.0**EXTREME and spread > 2.0**-EXTREME):
             raise ValueError(
-                f"the target {name!r} has numbers of the order {largest:.0e}, whose squares no float holds; give it in another unit."
+                f"{what} has numbers of the order {largest:.0e}, whose squares no float holds; "
+                "give it in a unit that makes them neither huge nor tiny.",
             )
         return task, guess, number, ()
     code, levels = pandas().factorize(values, sort=True)
     classes = tuple(map(_name, levels))
     if task == "binary" and len(classes) != 2:
-        raise ValueError(f"the target {name!r} has {len(classes)} values, and the task binary needs 2; leave task out, or use multiclass.")
-    if len(classes) > LARGEST_CLASSES:
         raise ValueError(
-            f"the target {name!r} has {len(classes):,} different values, more than the {LARGEST_CLASSES} classes that are supported; "
-            + ("it is text where numbers should be, or an identifier." if number is None else "use the task counts or continuous.")
+            f"{what} has {len(classes)} values, and the task binary needs 2; leave task out, or "
+            "use multiclass, which takes any number up to fifty.",
+        )
+    if len(classes) > LARGEST_CLASSES:
+        text = "it is text where numbers should be, or an identifier"
+        remedy = text if number is None else "use the task counts or continuous"
+        raise ValueError(
+            f"{what} has {len(classes):,} different values, more than the {LARGEST_CLASSES} classes that are supported; {remedy}.",
         )
     return (
         ("binary" if len(classes) == 2 else "multiclass"),
@@ -323,7 +366,8 @@ def _labels(values: pd.Series[Any], task: str | None, place: Callable[[int], str
 
 def _name(level: Any) -> str:
     """A class or a level in words: whole numbers without a point."""
-    return str(int(level)) if isinstance(level, float) and level == np.floor(level) and abs(level) < 1e15 else str(level)
+    whole = isinstance(level, float) and level == np.floor(level) and abs(level) < 1e15
+    return str(int(level)) if whole else str(level)
 
 
 def _guess(number: Array | None, distinct: int) -> str:
@@ -353,10 +397,17 @@ def _check_test(
     new = ~np.isin(y[tested], y[train])
     if classes and new.any():
         at = int(tested[np.argmax(new)])
-        raise ValueError(f"{place(int(rows[at]))} has the class {classes[int(y[at])]!r}, which no row of the table has.")
+        name = classes[int(y[at])]
+        raise ValueError(
+            f"{place(int(rows[at]))} has the class {name!r}, which the table has not.",
+        )
 
 
-def _with_all_levels(frame: pd.DataFrame, train: Any, tested: Any) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _with_all_levels(
+    frame: pd.DataFrame,
+    train: Any,
+    tested: Any,
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Move test rows to the real part until it has each level of every column with few levels."""
     for name in frame.columns:
         if frame[name].dtype == object and frame[name].nunique() <= LEVELS:
@@ -369,7 +420,12 @@ def _with_all_levels(frame: pd.DataFrame, train: Any, tested: Any) -> tuple[NDAr
     return train, tested
 
 
-def _split(y: Array, classified: bool, share: float, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _split(
+    y: Array,
+    classified: bool,
+    share: float,
+    seed: int,
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Rows of the real part and of the test set, at random; classes keep their shares, and each is in the real part."""
     order = np.random.default_rng([seed, 0]).permutation(len(y))
     if classified:
@@ -384,14 +440,19 @@ def _split(y: Array, classified: bool, share: float, seed: int) -> tuple[NDArray
     if not test.any():
         test[-1] = True
     if test.all() or (~test).sum() < 2:
-        raise ValueError(f"a test share of {share} leaves fewer than 2 of {len(y)} rows to fit; take a smaller one.")
+        raise ValueError(
+            f"a test share of {share} leaves fewer than 2 of {len(y)} rows to fit; take a smaller one.",
+        )
     return np.sort(order[~test]), np.sort(order[test])
 
 
 def _designs(
-    frame: pd.DataFrame, train: Any, test: Any, place: Callable[[int], str]
+    frame: pd.DataFrame,
+    train: Any,
+    test: Any,
+    place: Callable[[int], str],
 ) -> tuple[Array, Array, list[str], list[str], list[tuple[str, str, int]], list[str]]:
-    """Designs of the real part and of the test set, columns used and made, rare levels, and what was done."""
+    """Designs of the real part and the test set, columns used and made, rare levels, and notes."""
     try:
         from sklearn.compose import ColumnTransformer
         from sklearn.impute import SimpleImputer
@@ -409,13 +470,15 @@ def _designs(
         kind = texts if column.dtype == object else numbers
         if kind is numbers and (infinite := np.isinf(frame[name].to_numpy(np.float64))).any():
             row = _first(frame, infinite)
-            raise ValueError(f"column {name!r} is infinite in {place(row)}; leave the cell empty, or correct it.")
+            raise ValueError(
+                f"column {name!r} is infinite in {place(row)}; leave the cell empty, or correct it.",
+            )
         distinct, present = column.nunique(), int(column.notna().sum())
         if not distinct:
             empty.append(name)
         elif distinct == 1 and (kind is numbers or present == len(column)):
             constant.append(name)
-        elif kind is texts and distinct > 0.5 * present and (distinct > LEVELS or distinct == present > 4):
+        elif kind is texts and 2 * distinct > present and distinct > min(LEVELS, max(4, present - 1)):
             names.append(name)
         else:
             kind.append(name)
@@ -425,16 +488,17 @@ def _designs(
         (names, "a different text in most rows, like a name or a remark"),
     ):
         if lost:
-            have, were = _plural(len(lost), "has", "have"), _plural(len(lost), "was", "were")
-            notes.append(f"{_plural(len(lost), 'Column')} {_list(lost)} {have} {why} and {were} left out.")
+            have = _plural(len(lost), "has", "have")
+            notes.append(f"{_columns(lost)} {have} {why} and {_were(len(lost))} left out.")
     if not numbers and not texts:
         raise ValueError(f"no column can be used to predict the target: {' '.join(notes)}")
     blank = real[numbers + texts].isna()
     if holes := int(blank.to_numpy().sum()):
         where = [name for name in blank.columns if blank[name].any()]
+        values = _plural(holes, "value")
         notes.append(
-            f"{holes:,} missing {_plural(holes, 'value')} in {_list(where)} {_plural(holes, 'was', 'were')} filled in: "
-            "a number by its column's median, a text as a level of its own."
+            f"{holes:,} missing {values} in {_list(where)} {_were(holes)} filled in: "
+            "a number by its column's median, a text as a level of its own.",
         )
     frame = frame[numbers + texts].copy()
     notes += _scale(frame, numbers, train)
@@ -444,8 +508,8 @@ def _designs(
     width = 1 + len(numbers) + sum(min(frame[name].nunique(), LEVELS) for name in texts)
     if len(frame) * width > ENTRIES:
         raise ValueError(
-            f"the design would have {len(frame):,} rows and {width:,} columns, more numbers than the {ENTRIES:,} that are supported; "
-            "exclude columns, or take fewer rows."
+            f"the design would have {len(frame):,} rows and {width:,} columns, more numbers than "
+            f"the {ENTRIES:,} that are supported; exclude columns, or take fewer rows.",
         )
     number = make_pipeline(SimpleImputer(strategy="median"), StandardScaler(copy=False))
     text = OneHotEncoder(
@@ -454,20 +518,30 @@ def _designs(
         handle_unknown="infrequent_if_exist",
         sparse_output=False,
     )
-    columns = ColumnTransformer([("number", number, numbers), ("text", text, texts)], verbose_feature_names_out=False)
+    columns = ColumnTransformer(
+        [("number", number, numbers), ("text", text, texts)],
+        verbose_feature_names_out=False,
+    )
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Found unknown categories", category=UserWarning)  # it is said by a note
+        warnings.filterwarnings(
+            "ignore",
+            message="Found unknown categories",
+            category=UserWarning,
+        )  # it is said by a note
         X = columns.fit_transform(frame.iloc[train])
         X_test = columns.transform(frame.iloc[test])
     levels = columns.named_transformers_["text"].get_feature_names_out(texts) if texts else []
     labels = ["(intercept)", *numbers, *map(str, levels)]
     if (far := ~np.isfinite(X_test).all(axis=0)).any():
-        raise ValueError(f"column {labels[1 + int(np.argmax(far))]!r} has numbers in the test set too far from those of the real rows.")
+        raise ValueError(
+            f"column {labels[1 + int(np.argmax(far))]!r} has numbers in the test set that are too "
+            "far from those of the real rows; correct them, or exclude the column.",
+        )
     return _with_ones(X), _with_ones(X_test), numbers + texts, labels, rare, notes
 
 
 def _scale(frame: pd.DataFrame, numbers: list[str], train: Any) -> list[str]:
-    """Bring columns of enormous or tiny numbers to the order of 1, in place, by powers of two, which change no digit."""
+    """Bring enormous or tiny columns to the order of 1, in place; powers of two change no digit."""
     done = []
     for name in numbers:
         power = int(np.frexp(np.nanmax(np.abs(frame[name].to_numpy(np.float64)[train])))[1])
@@ -477,12 +551,17 @@ def _scale(frame: pd.DataFrame, numbers: list[str], train: Any) -> list[str]:
             done.append(f"{name!r} (order 1e{round(power * np.log10(2)):+d})")
     if not done:
         return []
-    return [
-        f"Numbers of extreme size were scaled to the order of 1 before they were standardised, which changes no prediction: {listed(done)}."
-    ]
+    said = "Numbers of extreme size were scaled to the order of 1 before they were standardised"
+    return [f"{said}, which changes no prediction: {listed(done)}."]
 
 
-def _rare(frame: pd.DataFrame, numbers: list[str], texts: list[str], train: Any, test: Any) -> tuple[list[tuple[str, str, int]], list[str]]:
+def _rare(
+    frame: pd.DataFrame,
+    numbers: list[str],
+    texts: list[str],
+    train: Any,
+    test: Any,
+) -> tuple[list[tuple[str, str, int]], list[str]]:
     """Levels with few rows in the real part, and what is said of levels."""
     rare, notes = [], []
     real, tested = frame.iloc[train], frame.iloc[test]
@@ -491,14 +570,16 @@ def _rare(frame: pd.DataFrame, numbers: list[str], texts: list[str], train: Any,
         if len(count) > LEVELS:
             together = int(count.iloc[LEVELS - 1 :].sum())
             notes.append(
-                f"Column {name!r} has {len(count):,} levels; all but the {LEVELS - 1} most frequent were put together ({together:,} rows)."
+                f"Column {name!r} has {len(count):,} levels; all but the {LEVELS - 1} most frequent "
+                f"were put together ({_rows(together)} of the real ones).",
             )
             count = count.iloc[: LEVELS - 1]
         rare += [(name, str(level), int(rows)) for level, rows in count.items() if rows < RARE]
         if new := int((~tested[name].isin(real[name].unique())).sum()):
+            grouped = len(count) == LEVELS - 1
+            among = "among the levels put together" if grouped else "as the first level"
             notes.append(
-                f"{new:,} test {_plural(new, 'row')} with a level of {name!r} that no real row has {_plural(new, 'was', 'were')} counted "
-                + ("among the levels put together." if len(count) == LEVELS - 1 else "as the first level.")
+                f"{new:,} test {_plural(new, 'row')} with a level of {name!r} that no real row has {_were(new)} counted {among}.",
             )
     for name in numbers:
         values = real[name].to_numpy(np.float64)
@@ -531,6 +612,18 @@ def _independent(X: Array) -> NDArray[np.intp]:
 def _first(values: Any, where: Any) -> int:
     """Place in the table of the first row marked."""
     return int(values.index[int(np.argmax(where))])
+
+
+def _columns(names: Sequence[str], one: str = "Column") -> str:
+    return f"{_plural(len(names), one)} {_list(names)}"
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} {_plural(count, 'row')}"
+
+
+def _were(count: int) -> str:
+    return _plural(count, "was", "were")
 
 
 def _list(names: Sequence[str]) -> str:

@@ -74,13 +74,18 @@ def messy(seed: int, folder: Path) -> Messy:
         cells |= {name: [text.translate(swap) for text in cells[name]] for name in numbers}
     if happens("dates", 0.4):
         form = str(rng.choice(DATES))
-        days = pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 700, len(clean)), unit="D")
+        days = pd.Timestamp("2024-01-01") + pd.to_timedelta(
+            rng.integers(0, 700, len(clean)),
+            unit="D",
+        )
         clean["day"], cells["day"] = days, list(days.strftime(form))
         out.said.append("Dates were made numbers, in days, in 'day'.")
     if happens("near-duplicate levels", 0.4):
         odd = rng.random(len(clean)) < 0.1
         cells["answer"] = [f"{text.upper()} " if text and hit else text for text, hit in zip(cells["answer"], odd, strict=True)]
-        out.said.append("Levels of 'answer' that differ in capitals or blanks alone were taken for one")
+        out.said.append(
+            "Levels of 'answer' that differ in capitals or blanks are one: ",
+        )
     if happens("sentinel", 0.5):
         _sentinel(rng, out, cells)
     if happens("rare level", 0.3):
@@ -103,7 +108,9 @@ def messy(seed: int, folder: Path) -> Messy:
         out.said.append("'same' has one value only")
     if happens("identifier", 0.3):
         cells["customer_id"] = [str(value) for value in rng.permutation(900_000)[: len(clean)] + 100_000]
-        out.said.append("Column 'customer_id' has another whole number in every row and was left out.")
+        out.said.append(
+            "Column 'customer_id' has another whole number in every row and was left out.",
+        )
     if happens("index", 0.3):
         name = str(rng.choice(["", "rownames", "k"]))
         cells = {name: [str(k) for k in range(1, len(clean) + 1)]} | cells
@@ -133,7 +140,7 @@ def _clean(rng: np.random.Generator) -> pd.DataFrame:
             "income": np.sort(rng.integers(900, 900_000, n))[rng.permutation(n)].astype(float),
             "town": rng.choice(TOWNS, n),
             "answer": rng.choice(["yes", "no", "maybe"], n),
-        }
+        },
     )
     margin = (out["height"] - 50) / 9 + (out["town"] == "Bonn") + rng.normal(size=n)
     kind = rng.choice(["continuous", "binary", "multiclass", "counts"])
@@ -143,7 +150,7 @@ def _clean(rng: np.random.Generator) -> pd.DataFrame:
         out["y"] = rng.poisson(np.exp(1 + 0.3 * margin)).astype(float)
     else:
         names = ["low", "high"] if kind == "binary" else ["low", "mid", "high"]
-        out["y"] = np.array(names, object)[np.searchsorted([0.2] if kind == "binary" else [-0.4, 0.8], margin)]
+        out["y"] = np.array(names, object)[np.searchsorted([0.2] if kind == "binary" else [-0.4, 0.8], margin),]
     if rng.random() < 0.5:
         for name in ("height", "town", "y"):
             out[name] = out[name].where(rng.random(n) > 0.05)
@@ -171,10 +178,18 @@ def _sentinel(rng: np.random.Generator, out: Messy, cells: dict[str, list[str]])
         out.arguments["na"] = code
         out.said.append(f"cells that hold '{code}' were taken for missing, as na says.")
     else:
-        out.said.append(f"9 cells of {'the target ' if name == 'y' else ''}{name!r} hold {code}, far from all others")
+        out.said.append(
+            f"9 cells of {'the target ' if name == 'y' else ''}{name!r} hold {code}, far from all others",
+        )
 
 
-def _stored(rng: np.random.Generator, out: Messy, header: list[str], rows: list[list[str]], path: Path) -> Any:
+def _stored(
+    rng: np.random.Generator,
+    out: Messy,
+    header: list[str],
+    rows: list[list[str]],
+    path: Path,
+) -> Any:
     """The table in a file of some kind, or as a data frame of texts."""
     kind = str(rng.choice(["csv", "csv", "csv", "csv", "xlsx", "parquet", "frame"]))
     if kind != "csv" and out.refused is None:
@@ -194,7 +209,9 @@ def _stored(rng: np.random.Generator, out: Messy, header: list[str], rows: list[
     packing = str(rng.choice(["", "", "gz", "zip"]))
     out.dirt += [repr(separator), code, packing]
     text = io.StringIO()
-    csv.writer(text, delimiter=separator, lineterminator=str(rng.choice(["\n", "\r\n"]))).writerows([header, *rows])
+    csv.writer(text, delimiter=separator, lineterminator=str(rng.choice(["\n", "\r\n"]))).writerows(
+        [header, *rows],
+    )
     raw = text.getvalue().encode(code)
     if packing == "gz":
         raw = gzip.compress(raw)

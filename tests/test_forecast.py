@@ -70,7 +70,7 @@ BAD = {
     "empty": ("", "is empty; it needs a line of column names and rows of values."),
     "header alone": ("a,b,y\n", "has a header and no rows."),
     "target alone": ("y\n1\n2\n", "has no column beside the target 'y'"),
-    "three rows": ("a,y\n1,2.5\n2,3.5\n3,5.5\n", "there are 3 rows with a target; a forecast needs at least 4"),
+    "three rows": ("a,y\n1,2.5\n2,3.5\n3,5.5\n", "3 rows with a target are too few; a forecast needs at least 4"),
     "ragged": ("a,y\n1,2\n1,2,3\n", "is no table in CSV"),
     "infinite": (GOOD.replace("\n3,", "\ninf,", 1), "column 'a' is infinite in row 4"),
 }

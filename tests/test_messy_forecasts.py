@@ -18,11 +18,18 @@ def first_loss(made: Table, by_likelihood: bool) -> float:
     """Loss on the test rows of scikit-learn's fit to the real ones, penalised where the forecast's is."""
     X, X_test = made.X[:, 1:], made.X_test[:, 1:]
     if made.classes:
-        fit: Any = LogisticRegression(C=np.inf if by_likelihood else 1.0, max_iter=20_000, tol=1e-8).fit(X, made.y)
+        fit: Any = LogisticRegression(
+            C=np.inf if by_likelihood else 1.0,
+            max_iter=20_000,
+            tol=1e-8,
+        ).fit(X, made.y)
         share = fit.predict_proba(X_test)[np.arange(len(made.y_test)), made.y_test.astype(int)]
         return float(-np.log(share).mean())
     if made.task == "counts" and by_likelihood:
-        fit = PoissonRegressor(alpha=0, solver="newton-cholesky", tol=1e-10, max_iter=1000).fit(X, made.y)
+        fit = PoissonRegressor(alpha=0, solver="newton-cholesky", tol=1e-10, max_iter=1000).fit(
+            X,
+            made.y,
+        )
         mean, y = fit.predict(X_test), made.y_test
         return float((y * np.log(np.where(y > 0, y, 1) / mean) - (y - mean)).mean())
     fit = (LinearRegression() if by_likelihood else Ridge(alpha=1.0)).fit(X, made.y)
@@ -42,7 +49,12 @@ def without_estimate(made: Table) -> bool:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_first_loss_is_scikit_learn_s(seed: int, tmp_path: Path) -> None:
     made = messy(seed, tmp_path)
-    arguments: dict[str, Any] = made.arguments | {"generations": 2, "against": [], "budget": 0.05, "seed": seed}
+    arguments: dict[str, Any] = made.arguments | {
+        "generations": 2,
+        "against": [],
+        "budget": 0.05,
+        "seed": seed,
+    }
     if made.refused:
         with pytest.raises(ValueError, match=made.refused):
             collapse.forecast(made.data, "y", **arguments)
