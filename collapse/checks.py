@@ -70,18 +70,20 @@ def choice(value: object, name: str, among: Sequence[str]) -> str:
 
 
 def several(value: object, name: str, meaning: str, *, numbers: bool = False) -> tuple[Any, ...]:
-    """Return a tuple of different texts, and of numbers too where these are allowed; one alone is a sequence of one.
+    """Return different texts (or numbers, where allowed) as a tuple; one alone is a tuple of one.
 
     Raises
     ------
     ValueError
         Where an entry is anything else, naming the argument.
     """
-    alone = isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray, set, frozenset))
+    many = isinstance(value, (Sequence, np.ndarray, set, frozenset))
+    alone = isinstance(value, (str, bytes)) or not many
     entries: list[Any] = [value] if alone else list(value)  # type: ignore[call-overload]
     for entry in entries:
         if not isinstance(entry, str) and not (numbers and is_number(entry)):
-            raise ValueError(f"{name} must be {meaning}, or a sequence of these; it holds {brief(entry)}.")
+            held = brief(entry)
+            raise ValueError(f"{name} must be {meaning}, or several of these; it holds {held}.")
     return tuple(dict.fromkeys(entries))
 
 

@@ -75,7 +75,8 @@ def _parser() -> argparse.ArgumentParser:
 
     text = "what retraining on synthetic data would cost on a table of your own: a report and its numbers"
     command = commands.add_parser("forecast", help=text, description=text)
-    command.add_argument("data", help="a CSV, Excel (.xlsx) or parquet file with a header; may be packed (.gz, .zip)")
+    text = "a CSV, Excel (.xlsx) or parquet file with a header, packed (.gz, .zip) or not"
+    command.add_argument("data", help=text)
     command.add_argument("--target", required=True, metavar="COLUMN", help="column to predict")
     command.add_argument("--workflow", default="augment", help="such as augment or 'window(k=3)' (default: augment)")
     command.add_argument("--real-share", metavar="SHARE", help="short for --workflow 'fixed_real_share(share=SHARE)', such as 1/4")
@@ -85,11 +86,12 @@ def _parser() -> argparse.ArgumentParser:
         "--against", action="append", metavar="WORKFLOW", help="a workflow to compare with; may be repeated (default: six)"
     )
     command.add_argument("--test-share", type=float, default=0.3, help="share of the rows kept to test on (default: 0.3)")
-    command.add_argument("--test-file", metavar="FILE", help="the test set, with the same columns, in place of a share")
-    command.add_argument("--exclude", action="append", default=[], metavar="COLUMN", help="a column to leave out; may be repeated")
-    command.add_argument(
-        "--na", action="append", default=[], metavar="VALUE", help="a value that stands for a missing one, such as -999; may be repeated"
-    )
+    text = "the test set, with the same columns, in place of a share of the rows"
+    command.add_argument("--test-file", metavar="FILE", help=text)
+    text = "a column to leave out; may be repeated"
+    command.add_argument("--exclude", action="append", default=[], metavar="COLUMN", help=text)
+    text = "a value that stands for a missing one, such as -999; may be repeated"
+    command.add_argument("--na", action="append", default=[], metavar="VALUE", help=text)
     command.add_argument("--encoding", help="of files of text, such as cp1252 (default: found)")
     command.add_argument("--worse", type=float, default=0.1, help="tell when the test loss is worse by this share (default: 0.1)")
     command.add_argument("--budget", type=float, default=60.0, help="nominal seconds of simulation (default: 60)")

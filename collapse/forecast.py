@@ -186,7 +186,8 @@ def forecast(
         - ``task``: ``name``, ``guessed``
         - ``model``: ``name``, ``coefficients``, ``estimator`` ("maximum likelihood" or "ridge"), ``fallback`` (why not maximum
           likelihood, or null), ``loss`` (its name and unit)
-        - ``settings``: ``workflow``, ``generations``, ``real_share``, ``against``, ``test_share`` (null with a ``test_file``), ``test_file``, ``worse``, ``budget``, ``band``
+        - ``settings``: ``workflow``, ``generations``, ``real_share``, ``against``, ``worse``,
+          ``budget``, ``band``, ``test_share`` (null with a ``test_file``), ``test_file`` (its name, or null)
         - ``simulation``: ``replications``, ``rows``, ``subsample`` (whether these are fewer than n)
         - ``first``: ``loss`` of the fit to the real data on the test set, its ``stderr`` for the choice of test rows, and ``kappa``: for many rows
           the loss rises by (ratio - 1) kappa / n; null for ridge
@@ -234,7 +235,7 @@ def forecast(
     names = list(dict.fromkeys([workflow, *against]))
     plans = {plan.name: plan for plan in (_plan(name, generations) for name in names)}
     tell = _teller(progress)
-    source, test_source = (Path(part).name if isinstance(part, (str, Path)) else "a data frame" for part in (data, test_file))
+    source, test_source = _source(data), _source(test_file)
     tell(f"reading {source}")
     frame = load(data, target, encoding)
     test = None if test_file is None else load(test_file, target, encoding, "test_file")
@@ -258,6 +259,10 @@ def forecast(
     document = _document(table, study, plans, simulated, settings, source, target, seed)
     tell("done")
     return Forecast(document)
+
+
+def _source(data: object) -> str:
+    return Path(data).name if isinstance(data, (str, Path)) else "a data frame"
 
 
 def _seed(seed: object) -> int:

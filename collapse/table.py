@@ -39,7 +39,7 @@ ABSENT = "(missing)"
 ENTRIES = 2**28
 """Most numbers in a design: 2 GB."""
 DEPENDENT = 1e-10
-"""Squared share of a standardised column that no other column explains, below which it counts as redundant."""
+"""Squared share of a standardised column that no other explains, below which it is redundant."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +73,7 @@ class Table:
         A column of numbers that has one value in all but so few rows is among them, with those
         other rows as its level.
     wide : bool
-        Whether the design has at least as many columns as rows; then nothing was done about redundant columns.
+        Whether the design has at least as many columns as rows; then redundant ones were left in.
     """
 
     X: Array
@@ -173,10 +173,8 @@ def prepare(
     table = table.loc[~missing]
     labelled = len(frame) - unlabelled
     if labelled < 4:
-        raise ValueError(
-            f"{_rows(labelled)} with a target {_plural(labelled, 'is', 'are')} too few; a forecast "
-            "needs at least 4, and many more to be trusted.",
-        )
+        there = f"there {_plural(labelled, 'is', 'are')} {_rows(labelled)} with a target"
+        raise ValueError(f"{there}; a forecast needs at least 4, and many more to be trusted.")
     kind, guessed, y, classes = _labels(table[target], task, place)
     features = table.drop(columns=target)
     if test is None:
@@ -211,9 +209,10 @@ def prepare(
             kept = set(keep.tolist())
             redundant = [name for j, name in enumerate(columns) if j not in kept]
             count = len(redundant)
+            follow = _plural(count, "follows", "follow")
             notes.append(
                 f"{count} redundant {_plural(count, 'column')} of the design, {_list(redundant)}, "
-                f"{_plural(count, 'follows', 'follow')} from the others and {_were(count)} left out; "
+                f"{follow} from the others and {_were(count)} left out; "
                 "predictions do not change.",
             )
             X, X_test, columns = (
@@ -222,20 +221,20 @@ def prepare(
                 [columns[j] for j in keep],
             )
     return Table(
-        *(
-            X,
-            y[train],
-            X_test,
-            y[tested],
-            kind,
-            guessed,
-            classes,
-            tuple(used),
-            tuple(columns),
-            len(frame),
-            unlabelled,
-        ),
-        *(tuple(notes), tuple(cautions), tuple(rare)),
+        X=X,
+        y=y[train],
+        X_test=X_test,
+        y_test=y[tested],
+        task=kind,
+        guessed=guessed,
+        classes=classes,
+        features=tuple(used),
+        columns=tuple(columns),
+        rows=len(frame),
+        unlabelled=unlabelled,
+        notes=tuple(notes),
+        cautions=tuple(cautions),
+        rare=tuple(rare),
     )
 
 
@@ -324,19 +323,14 @@ def _labels(
     if task in ("counts", "continuous"):
         if number is None:
             row = int(values.index[0])
-            raise ValueError(
-                f"{what} must hold numbers for the task {task}; {place(row)} holds {values.loc[row]!r}, which is a text and no number.",
-            )
+            cell = f"{place(row)} holds {values.loc[row]!r}"
+            raise ValueError(f"{what} must hold numbers for the task {task}; {cell}.")
         if task == "counts" and (bad := (number < 0) | (number != np.floor(number))).any():
             row = _first(values, bad)
-            raise ValueError(
-                f"{what} must hold counts 0, 1, 2, ... for the task counts; {place(row)} holds "
-                f"{values.loc[row]}, which is no count of anything.",
-            )
-        largest, spread = (
-            np.abs(number).max(),
-            np.ptp(number / np.abs(number).max()) * np.abs(number).max(),
-        )
+            cell = f"{place(row)} holds {values.loc[row]}"
+            raise ValueError(f"{what} must hold counts 0, 1, 2, ... for the task counts; {cell}.")
+        largest = np.abs(number).max()
+        spread = np.ptp(number / largest) * largest
         if task == "continuous" and not (largest < 2.0**EXTREME and spread > 2.0**-EXTREME):
             raise ValueError(
                 f"{what} has numbers of the order {largest:.0e}, whose squares no float holds; "
@@ -353,9 +347,8 @@ def _labels(
     if len(classes) > LARGEST_CLASSES:
         text = "it is text where numbers should be, or an identifier"
         remedy = text if number is None else "use the task counts or continuous"
-        raise ValueError(
-            f"{what} has {len(classes):,} different values, more than the {LARGEST_CLASSES} classes that are supported; {remedy}.",
-        )
+        many = f"{len(classes):,} different values, more than the {LARGEST_CLASSES} classes that are"
+        raise ValueError(f"{what} has {many} supported; {remedy}.")
     return (
         ("binary" if len(classes) == 2 else "multiclass"),
         guess,
@@ -379,7 +372,7 @@ def _guess(number: Array | None, distinct: int) -> str:
         return "continuous"
     if distinct <= CODES and number.min() <= 1 and number.max() - number.min() == distinct - 1:
         return "multiclass"
-    # counts come near zero, and spread like their mean rather than like a measurement in whole units
+    # counts come near zero; a measurement in whole units does not
     return "counts" if number.min() <= 1 and number.max() < 1000 else "continuous"
 
 
@@ -426,7 +419,7 @@ def _split(
     share: float,
     seed: int,
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows of the real part and of the test set, at random; classes keep their shares, and each is in the real part."""
+    """Real and test rows, at random; classes keep their shares, and each has a real row."""
     order = np.random.default_rng([seed, 0]).permutation(len(y))
     if classified:
         order = order[np.argsort(y[order], kind="stable")]
@@ -441,7 +434,7 @@ def _split(
         test[-1] = True
     if test.all() or (~test).sum() < 2:
         raise ValueError(
-            f"a test share of {share} leaves fewer than 2 of {len(y)} rows to fit; take a smaller one.",
+            f"a test share of {share} leaves fewer than 2 of {len(y)} rows to fit; reduce it.",
         )
     return np.sort(order[~test]), np.sort(order[test])
 
@@ -470,15 +463,18 @@ def _designs(
         kind = texts if column.dtype == object else numbers
         if kind is numbers and (infinite := np.isinf(frame[name].to_numpy(np.float64))).any():
             row = _first(frame, infinite)
-            raise ValueError(
-                f"column {name!r} is infinite in {place(row)}; leave the cell empty, or correct it.",
-            )
+            cell = f"column {name!r} is infinite in {place(row)}"
+            raise ValueError(f"{cell}; leave the cell empty, or correct it.")
         distinct, present = column.nunique(), int(column.notna().sum())
         if not distinct:
             empty.append(name)
         elif distinct == 1 and (kind is numbers or present == len(column)):
             constant.append(name)
-        elif kind is texts and 2 * distinct > present and distinct > min(LEVELS, max(4, present - 1)):
+        elif (
+            kind is texts  # most are different, and they are many or all
+            and 2 * distinct > present
+            and distinct > min(LEVELS, max(4, present - 1))
+        ):
             names.append(name)
         else:
             kind.append(name)
@@ -570,17 +566,16 @@ def _rare(
         if len(count) > LEVELS:
             together = int(count.iloc[LEVELS - 1 :].sum())
             notes.append(
-                f"Column {name!r} has {len(count):,} levels; all but the {LEVELS - 1} most frequent "
-                f"were put together ({_rows(together)} of the real ones).",
+                f"Column {name!r} has {len(count):,} levels; all but the {LEVELS - 1} most "
+                f"frequent were put together ({_rows(together)} of the real ones).",
             )
             count = count.iloc[: LEVELS - 1]
         rare += [(name, str(level), int(rows)) for level, rows in count.items() if rows < RARE]
         if new := int((~tested[name].isin(real[name].unique())).sum()):
             grouped = len(count) == LEVELS - 1
             among = "among the levels put together" if grouped else "as the first level"
-            notes.append(
-                f"{new:,} test {_plural(new, 'row')} with a level of {name!r} that no real row has {_were(new)} counted {among}.",
-            )
+            unseen = f"{new:,} test {_plural(new, 'row')} with a level of {name!r}"
+            notes.append(f"{unseen} that no real row has {_were(new)} counted {among}.")
     for name in numbers:
         values = real[name].to_numpy(np.float64)
         different, times = np.unique(values[~np.isnan(values)], return_counts=True)
@@ -597,7 +592,7 @@ def _with_ones(X: Any) -> Array:
 
 
 def _independent(X: Array) -> NDArray[np.intp]:
-    """Columns, in order, that no earlier ones explain: Cholesky's elimination of the Gram matrix."""
+    """Columns that no earlier ones explain: Cholesky's elimination of the Gram matrix."""
     gram = X.T @ X
     scale = np.sqrt(np.maximum(np.diag(gram), np.finfo(float).tiny))
     gram /= np.outer(scale, scale)

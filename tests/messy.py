@@ -1,4 +1,4 @@
-"""Random tables as people keep them, each with what it means: the clean table, or why it cannot be used."""
+"""Random tables as people keep them, each with what it means, or why it cannot be used."""
 
 from __future__ import annotations
 
@@ -82,7 +82,8 @@ def messy(seed: int, folder: Path) -> Messy:
         out.said.append("Dates were made numbers, in days, in 'day'.")
     if happens("near-duplicate levels", 0.4):
         odd = rng.random(len(clean)) < 0.1
-        cells["answer"] = [f"{text.upper()} " if text and hit else text for text, hit in zip(cells["answer"], odd, strict=True)]
+        pairs = zip(cells["answer"], odd, strict=True)
+        cells["answer"] = [f"{text.upper()} " if text and hit else text for text, hit in pairs]
         out.said.append(
             "Levels of 'answer' that differ in capitals or blanks are one: ",
         )
@@ -95,11 +96,13 @@ def messy(seed: int, folder: Path) -> Messy:
     if happens("scale", 0.3):
         power = int(rng.choice([200, -300]))
         clean["size"] = rng.normal(5, 1, len(clean)) * 10.0**power
-        cells["size"] = [repr(value).replace(".", ",") if comma else repr(value) for value in clean["size"]]
+        mark = "," if comma else "."
+        cells["size"] = [repr(value).replace(".", mark) for value in clean["size"]]
         out.said.append("Numbers of extreme size were scaled to the order of 1")
     if happens("leak", 0.25):
         numeric = pd.api.types.is_numeric_dtype(clean["y"])
-        clean["copy"] = clean["y"] if numeric else clean["y"].map(lambda text: f"is {text}", na_action="ignore")
+        said = clean["y"].map(lambda text: f"is {text}", na_action="ignore")
+        clean["copy"] = clean["y"] if numeric else said
         cells["copy"] = cells["y"] if numeric else [text and f"is {text}" for text in cells["y"]]
         out.said.append("Column 'copy' may give the target away")
     out.truth = clean
@@ -107,7 +110,8 @@ def messy(seed: int, folder: Path) -> Messy:
         cells["same"] = ["7"] * len(clean)
         out.said.append("'same' has one value only")
     if happens("identifier", 0.3):
-        cells["customer_id"] = [str(value) for value in rng.permutation(900_000)[: len(clean)] + 100_000]
+        numbers = rng.permutation(900_000)[: len(clean)] + 100_000
+        cells["customer_id"] = [str(value) for value in numbers]
         out.said.append(
             "Column 'customer_id' has another whole number in every row and was left out.",
         )
@@ -150,7 +154,8 @@ def _clean(rng: np.random.Generator) -> pd.DataFrame:
         out["y"] = rng.poisson(np.exp(1 + 0.3 * margin)).astype(float)
     else:
         names = ["low", "high"] if kind == "binary" else ["low", "mid", "high"]
-        out["y"] = np.array(names, object)[np.searchsorted([0.2] if kind == "binary" else [-0.4, 0.8], margin),]
+        edges = [0.2] if kind == "binary" else [-0.4, 0.8]
+        out["y"] = np.array(names, object)[np.searchsorted(edges, margin)]
     if rng.random() < 0.5:
         for name in ("height", "town", "y"):
             out[name] = out[name].where(rng.random(n) > 0.05)
@@ -171,15 +176,16 @@ def _sentinel(rng: np.random.Generator, out: Messy, cells: dict[str, list[str]])
     code = int(rng.choice([-999, -200, 9999, 99999]))
     rows = rng.permutation(len(clean))[:9]
     told = bool(rng.random() < 0.6)
+    what = "the target 'y'" if name == "y" else repr(name)
     clean.loc[rows, name] = np.nan if told else float(code)
     for row in rows:
-        cells[name][row] = f"$ {code}" if cells[name][row].startswith("$") else f"{code} %" if "%" in cells[name][row] else str(code)
+        cells[name][row] = f"$ {code}" if cells[name][row].startswith("$") else str(code)
     if told:
         out.arguments["na"] = code
         out.said.append(f"cells that hold '{code}' were taken for missing, as na says.")
     else:
         out.said.append(
-            f"9 cells of {'the target ' if name == 'y' else ''}{name!r} hold {code}, far from all others",
+            f"9 cells of {what} hold {code}, far from all others",
         )
 
 
@@ -200,7 +206,8 @@ def _stored(
             return frame
         path = path.with_suffix(f".{kind}")
         if kind == "xlsx":
-            frame.set_axis([None if name.startswith("Unnamed") else name for name in names], axis=1).to_excel(path, index=False)
+            header = [None if name.startswith("Unnamed") else name for name in names]
+            frame.set_axis(header, axis=1).to_excel(path, index=False)
         else:
             frame.to_parquet(path)
         return path

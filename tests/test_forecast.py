@@ -66,11 +66,14 @@ BAD = {
     ),
     "no values": ("a,y\n" + "".join(f",{k}.5\n" for k in range(20)), "no column can be used .* Column 'a' has no values and was left out."),
     "no targets": ("a,y\n" + "".join(f"{k},\n" for k in range(20)), "the target 'y' has no values at all."),
-    "names": ("a,y\n" + "".join(f"{k},name{k}\n" for k in range(80)), "has 80 different values, more than the 50 classes .* identifier"),
+    "names": (
+        "a,y\n" + "".join(f"{k},name{k}\n" for k in range(80)),
+        "has 80 different values, more than the 50 classes .* identifier",
+    ),
     "empty": ("", "is empty; it needs a line of column names and rows of values."),
     "header alone": ("a,b,y\n", "has a header and no rows."),
     "target alone": ("y\n1\n2\n", "has no column beside the target 'y'"),
-    "three rows": ("a,y\n1,2.5\n2,3.5\n3,5.5\n", "3 rows with a target are too few; a forecast needs at least 4"),
+    "three rows": ("a,y\n1,2.5\n2,3.5\n3,5.5\n", "there are 3 rows with a target; a forecast needs at least 4"),
     "ragged": ("a,y\n1,2\n1,2,3\n", "is no table in CSV"),
     "infinite": (GOOD.replace("\n3,", "\ninf,", 1), "column 'a' is infinite in row 4"),
 }
@@ -421,7 +424,10 @@ KEYS = {
     "data": {"source", "target", "rows", "unlabelled", "real_rows", "test_rows", "features", "columns", "classes", "notes"},
     "task": {"name", "guessed"},
     "model": {"name", "estimator", "fallback", "coefficients", "loss"},
-    "settings": {"workflow", "generations", "real_share", "against", "test_share", "test_file", "worse", "budget", "band"},
+    "settings": {
+        *("workflow", "generations", "real_share", "against", "test_share", "test_file"),
+        *("worse", "budget", "band"),
+    },
     "simulation": {"replications", "rows", "subsample"},
     "first": {"loss", "stderr", "kappa"},
     "ratio": {"derived", "low", "high", "simulated", "stderr", "simulated_low", "simulated_high"},
