@@ -66,6 +66,8 @@ HOUR = re.compile(
 NO_COMPLEX = "{} holds complex numbers; make columns of their real and imaginary parts."
 NO_DATE = "{} holds dates; a forecast predicts numbers or classes. Make a number of it first."
 CONTAINERS = (list, tuple, set, frozenset, dict, np.ndarray)
+NAMED = 20
+"""Most levels that a note names: more may be names of people."""
 COMPACT = 10
 """Fewest different numbers such as 20260131 that are taken for dates."""
 
@@ -396,21 +398,35 @@ def _numbers(
             continue
         values = column.readings.get(mark, first)
         found[column.name] = column.spread(values)
-        for text, value in zip(column.unique, values, strict=True):
-            if _differs(text, value):
-                odd[column.name] = f"{text!r} as {value:.15g} in {column.name!r}"
-                break
+        if any(map(_differs, column.unique, values)):
+            odd[column.name] = f"{column.name!r} ({', '.join(_ways(column, mark))})"
         if not any("." in text or "," in text for text in column.unique):
             out.whole.add(column.name)
         if column.limits:
-            limit = next(text for text in column.unique if text[0] in "<>≤≥")
-            hold = "cells hold" if column.limits > 1 else "cell holds"
+            cells = "cells of" if column.limits > 1 else "cell of"
             out.cautions.append(
-                f"{column.limits:,} {hold} a limit in {column.name!r} ({limit!r}); it was taken.",
+                f"{column.limits:,} {cells} {column.name!r} with < or > hold a limit; it was taken.",
             )
     if odd:
-        out.notes.append(f"Numbers were read from their text: {listed(list(odd.values()))}.")
+        out.notes.append(f"Numbers were read from their text in {listed(list(odd.values()))}.")
     return found, odd, mark
+
+
+def _ways(column: _Texts, mark: str) -> list[str]:
+    """How the numbers of a column are written, in words that tell no cell."""
+    ways: dict[str, None] = {}
+    for part in filter(None, map(NUMBER.fullmatch, column.unique)):
+        if mark == "," and "," in part["digits"]:
+            ways["decimal commas"] = None
+        if re.search(r"\d[', ]\d" if mark == "." else r"\d[.' ]\d", part["digits"]):
+            ways["thousands apart"] = None
+        if part["bracket"]:
+            ways["brackets for a minus"] = None
+        if part["bound"]:
+            ways["limits"] = None
+        if _unit(part):
+            ways[f"unit {_unit(part)}"] = None
+    return list(ways)
 
 
 def _has_mark(column: _Texts) -> bool:
@@ -510,8 +526,8 @@ def _of_texts(column: _Texts, is_target: bool, place: Callable[[int], str], out:
         raise ValueError(NO_DATE.format(f"the target {column.name!r}"))
     if dates is not None and np.isnan(dates).any():
         out.notes.append(
-            f"Column {column.name!r} has dates such as {column.unique[0]!r}, which may be read "
-            "with the month or the day first, and was left out; write them as 2026-01-31.",
+            f"Column {column.name!r} has dates that may be read with the month or the day first, "
+            "and was left out; write them as 2026-01-31.",
         )
         return None
     if dates is not None:
@@ -529,7 +545,8 @@ def _of_texts(column: _Texts, is_target: bool, place: Callable[[int], str], out:
     if folded:
         what = "Classes of the target" if is_target else "Levels of"
         out.notes.append(
-            f"{what} {column.name!r} that differ in capitals or blanks are one: {listed(folded)}.",
+            f"{what} {column.name!r} that differ in capitals or blanks are one"
+            + (f": {listed(folded)}." if len(group) <= NAMED else f", in {len(folded):,} cases."),
         )
     return name[column.code]
 

@@ -187,7 +187,7 @@ def forecast(
         - ``model``: ``name``, ``coefficients``, ``estimator`` ("maximum likelihood" or "ridge"), ``fallback`` (why not maximum
           likelihood, or null), ``loss`` (its name and unit)
         - ``settings``: ``workflow``, ``generations``, ``real_share``, ``against``, ``worse``,
-          ``budget``, ``band``, ``test_share`` (null with a ``test_file``), ``test_file`` (its name, or null)
+          ``budget``, ``band``, ``test_share`` (null with a ``test_file``), ``test_file`` (name)
         - ``simulation``: ``replications``, ``rows``, ``subsample`` (whether these are fewer than n)
         - ``first``: ``loss`` of the fit to the real data on the test set, its ``stderr`` for the choice of test rows, and ``kappa``: for many rows
           the loss rises by (ratio - 1) kappa / n; null for ridge

@@ -347,8 +347,8 @@ def _labels(
     if len(classes) > LARGEST_CLASSES:
         text = "it is text where numbers should be, or an identifier"
         remedy = text if number is None else "use the task counts or continuous"
-        many = f"{len(classes):,} different values, more than the {LARGEST_CLASSES} classes that are"
-        raise ValueError(f"{what} has {many} supported; {remedy}.")
+        more = f"more than the {LARGEST_CLASSES} classes that are supported"
+        raise ValueError(f"{what} has {len(classes):,} different values, {more}; {remedy}.")
     return (
         ("binary" if len(classes) == 2 else "multiclass"),
         guess,

@@ -62,7 +62,7 @@ def messy(seed: int, folder: Path) -> Messy:
 
     if happens("thousands apart", 0.4):
         cells["income"] = [f"{int(text):,}" if text else "" for text in cells["income"]]
-        out.said.append("in 'income'")
+        out.said.append("'income' (thousands apart)")
     if happens("percent", 0.3):
         cells["height"] = [text and f"{text} %" for text in cells["height"]]
     if happens("currency", 0.3):
