@@ -403,9 +403,9 @@ def _numbers(
         if not any("." in text or "," in text for text in column.unique):
             out.whole.add(column.name)
         if column.limits:
-            cells = "cells of" if column.limits > 1 else "cell of"
+            limits = f"{column.limits:,} {'cells' if column.limits > 1 else 'cell'} of"
             out.cautions.append(
-                f"{column.limits:,} {cells} {column.name!r} with < or > hold a limit; it was taken.",
+                f"{limits} {column.name!r} with < or > hold a limit, which was taken as the value.",
             )
     if odd:
         out.notes.append(f"Numbers were read from their text in {listed(list(odd.values()))}.")

@@ -181,10 +181,10 @@ def _forecast(options: argparse.Namespace) -> int:
         given["against"] = options.against
     answer = forecast(options.data, options.target, folder=folder, progress=True, **given)
     folder.mkdir(parents=True, exist_ok=True)
-    for sentence in answer.document["data"]["notes"]:
-        print(f"Note: {sentence}")
     for sentence in answer.sentences:
         print(sentence)
+    for sentence in answer.document["data"]["notes"]:
+        print(f"Note: {sentence}")
     for sentence in answer.warnings:
         print(f"Caution: {sentence}")
     print(f"written to {answer.save_html(folder / 'report.html')} and {answer.save(folder / 'forecast.json')}", file=sys.stderr)

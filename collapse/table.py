@@ -569,10 +569,11 @@ def _rare(
                 f"Column {name!r} has {len(count):,} levels; all but the {LEVELS - 1} most "
                 f"frequent were put together ({_rows(together)} of the real ones).",
             )
-            count = count.iloc[: LEVELS - 1]
+            others = pandas().Series({"(others)": together})
+            count = pandas().concat([count.iloc[: LEVELS - 1], others])
         rare += [(name, str(level), int(rows)) for level, rows in count.items() if rows < RARE]
         if new := int((~tested[name].isin(real[name].unique())).sum()):
-            grouped = len(count) == LEVELS - 1
+            grouped = len(count) == LEVELS and real[name].nunique() > LEVELS
             among = "among the levels put together" if grouped else "as the first level"
             unseen = f"{new:,} test {_plural(new, 'row')} with a level of {name!r}"
             notes.append(f"{unseen} that no real row has {_were(new)} counted {among}.")
