@@ -364,7 +364,8 @@ def test_limits_are_taken_and_said() -> None:
         found,
         prepare(FRAME.assign(a=np.where(np.arange(N) % 9 == 0, 0.006, np.arange(N) / 100)), "y"),
     )
-    assert "14 cells of 'a' with < or > hold a limit, which was taken as the value." in found.cautions
+    said = "14 cells of 'a' with < or > hold a limit, which was taken as the value."
+    assert said in found.cautions
     # groups of age are no limits of anything
     groups = prepare(FRAME.assign(a=["<18", "18-65", ">65"] * 40), "y")
     assert groups.columns[-2:] == ("a_<18", "a_>65")
