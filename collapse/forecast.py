@@ -235,7 +235,7 @@ def forecast(
     names = list(dict.fromkeys([workflow, *against]))
     plans = {plan.name: plan for plan in (_plan(name, generations) for name in names)}
     tell = _teller(progress)
-    source, test_source = _source(data), _source(test_file)
+    source, test_source = _file_name(data), _file_name(test_file)
     tell(f"reading {source}")
     frame = load(data, target, encoding)
     test = None if test_file is None else load(test_file, target, encoding, "test_file")
@@ -261,7 +261,7 @@ def forecast(
     return Forecast(document)
 
 
-def _source(data: object) -> str:
+def _file_name(data: object) -> str:
     return Path(data).name if isinstance(data, (str, Path)) else "a data frame"
 
 

@@ -18,7 +18,7 @@ from collapse.suspects import identifiers, leaks, sentinels
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["TASKS", "Table", "load", "prepare", "read"]
+__all__ = ["EXTRA", "TASKS", "Table", "load", "prepare", "read"]
 
 Array = NDArray[np.float64]
 
