@@ -87,6 +87,24 @@ def choice(value: object, name: str, among: Sequence[str]) -> str:
     raise ValueError(f"{name} must be one of {', '.join(among)}; it is {brief(value)}.")
 
 
+def several(value: object, name: str, meaning: str, *, numbers: bool = False) -> tuple[Any, ...]:
+    """Return different texts (or numbers, where allowed) as a tuple; one alone is a tuple of one.
+
+    Raises
+    ------
+    ValueError
+        Where an entry is anything else, naming the argument.
+    """
+    many = isinstance(value, (Sequence, np.ndarray, set, frozenset))
+    alone = isinstance(value, (str, bytes)) or not many
+    entries: list[Any] = [value] if alone else list(value)  # type: ignore[call-overload]
+    for entry in entries:
+        if not isinstance(entry, str) and not (numbers and is_number(entry)):
+            held = brief(entry)
+            raise ValueError(f"{name} must be {meaning}, or several of these; it holds {held}.")
+    return tuple(dict.fromkeys(entries))
+
+
 def floats(values: Any, name: str, shape: str) -> Array:
     """Return an array of floats; `shape` says in words what is expected.
 

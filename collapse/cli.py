@@ -79,7 +79,8 @@ def _parser() -> argparse.ArgumentParser:
 
     text = "what retraining on synthetic data would cost on a table of your own: a report and its numbers"
     command = commands.add_parser("forecast", help=text, description=text)
-    command.add_argument("data", help="a CSV (comma, semicolon, tab) or parquet file with a header")
+    text = "a CSV, Excel (.xlsx) or parquet file with a header, packed (.gz, .zip) or not"
+    command.add_argument("data", help=text)
     command.add_argument("--target", required=True, metavar="COLUMN", help="column to predict")
     command.add_argument("--workflow", default="augment", help="such as augment or 'window(k=3)' (default: augment)")
     command.add_argument(
@@ -94,6 +95,13 @@ def _parser() -> argparse.ArgumentParser:
         "--against", action="append", metavar="WORKFLOW", help="a workflow to compare with; may be repeated (default: six)"
     )
     command.add_argument("--test-share", type=float, default=0.3, help="share of the rows kept to test on (default: 0.3)")
+    text = "the test set, with the same columns, in place of a share of the rows"
+    command.add_argument("--test-file", metavar="FILE", help=text)
+    text = "a column to leave out; may be repeated"
+    command.add_argument("--exclude", action="append", default=[], metavar="COLUMN", help=text)
+    text = "a value that stands for a missing one, such as -999; may be repeated"
+    command.add_argument("--na", action="append", default=[], metavar="VALUE", help=text)
+    command.add_argument("--encoding", help="of files of text, such as cp1252 (default: found)")
     command.add_argument("--worse", type=float, default=0.1, help="tell when the test loss is worse by this share (default: 0.1)")
     command.add_argument("--budget", type=float, default=60.0, help="nominal seconds of simulation (default: 60)")
     command.add_argument("--seed", type=int, default=0)
@@ -166,7 +174,20 @@ def _forecast(options: argparse.Namespace) -> int:
     workflow = options.workflow if share is None else f"fixed_real_share({share})"
     name = re.sub(r"[^\w.-]+", "-", f"{Path(options.data).stem}-{options.target}-{workflow}").strip("-")
     folder = Path(options.folder) if options.folder else Path("forecasts") / name
-    names = ("workflow", "generations", "real_share", "task", "test_share", "worse", "budget", "seed")
+    names = (
+        "workflow",
+        "generations",
+        "real_share",
+        "task",
+        "test_share",
+        "test_file",
+        "exclude",
+        "na",
+        "encoding",
+        "worse",
+        "budget",
+        "seed",
+    )
     given = {name: getattr(options, name) for name in names}
     if options.against:
         given["against"] = options.against

@@ -25,7 +25,7 @@ from collapse.reservoir import Reservoir
 from collapse.risk import Risk, versions
 from collapse.separation import separation
 from collapse.simulation import simulate
-from collapse.table import EXTRA, Table, prepare, read
+from collapse.table import Table, load, prepare
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -200,6 +200,10 @@ def forecast(
     task: str | None = None,
     against: str | Plan | Reservoir | Sequence[str | Plan | Reservoir] = COMPARED,
     test_share: float = 0.3,
+    test_file: str | Path | pd.DataFrame | None = None,
+    exclude: str | Sequence[str] = (),
+    na: Any = (),
+    encoding: str | None = None,
     worse: float = 0.1,
     budget: float = 60.0,
     seed: int = 0,
@@ -214,7 +218,7 @@ def forecast(
     Parameters
     ----------
     data : path or pandas.DataFrame
-        A CSV or parquet file with a header, or the table itself.
+        A CSV, Excel (.xlsx) or parquet file with a header, packed or not, or the table itself.
     target : str
         Column to predict.
     workflow : str, Plan or Reservoir
@@ -230,7 +234,15 @@ def forecast(
     against : str, Plan or Reservoir, or a sequence of them
         Workflows to compare with.
     test_share : float
-        Share of the rows that are kept as a test set.
+        Share of the rows that are kept as a test set, where there is no `test_file`.
+    test_file : path or pandas.DataFrame, optional
+        The test set, with the same columns; then all rows of `data` are real data.
+    exclude : str or sequence of str
+        Columns to leave out.
+    na : number, text or sequence of these
+        Values that stand for a missing one, such as -999, in any column.
+    encoding : str, optional
+        Of files of text. Default: UTF-8, UTF-16 or Latin-1, whichever it is.
     worse : float
         The forecast tells when the test loss is worse by this share.
     budget : float
@@ -256,7 +268,8 @@ def forecast(
         - ``model``: ``name``, ``coefficients``, ``estimator`` ("maximum likelihood" or "ridge"), ``fallback`` (why not maximum
           likelihood, or null), ``separating`` (the columns of the design that separate the
           classes, or null), ``loss`` (its name and unit)
-        - ``settings``: ``workflow``, ``generations``, ``real_share``, ``against``, ``test_share``, ``worse``, ``budget``, ``band``
+        - ``settings``: ``workflow``, ``generations``, ``real_share``, ``against``, ``worse``,
+          ``budget``, ``band``, ``test_share`` (null with a ``test_file``), ``test_file`` (name)
         - ``simulation``: ``replications``, ``rows``, ``subsample`` (whether these are fewer than
           n), ``why`` (not all rows, or nothing, or not every workflow was simulated; or null)
         - ``first``: ``loss`` of the fit to all real rows on the test set, its ``stderr`` for the
@@ -322,14 +335,13 @@ def forecast(
     generations = next(iter(plans.values())).generations
     folder = None if folder is None else _folder(folder)
     tell = _teller(flag(progress, "progress"))
-    if isinstance(data, (str, Path)):
-        tell(f"reading {data}")
-        frame, source = read(data, target), Path(data).name
-    else:
-        frame, source = _frame(data), "a data frame"
+    source, test_source = _file_name(data), _file_name(test_file)
+    tell(f"reading {source}")
+    frame = load(data, target, encoding)
+    test = None if test_file is None else load(test_file, target, encoding, "test_file")
     tell("preparing the design")
-    table = prepare(frame, target, task, test_share, seed)
-    del frame
+    table = prepare(frame, target, task, test_share, seed, na=na, exclude=exclude, test=test)
+    del frame, test
     tell(f"fitting {len(table.y):,} rows, {table.X.shape[1]} columns")
     study = _Study.of(table, plans, budget, seed)
     simulated = study.simulations(plans, seed, folder, tell)
@@ -338,7 +350,8 @@ def forecast(
         "generations": generations,
         "real_share": None if real_share is None else str(real_share),
         "against": list(plans)[1:],
-        "test_share": float(test_share),
+        "test_share": float(test_share) if test_file is None else None,
+        "test_file": None if test_file is None else test_source,
         "worse": float(worse),
         "budget": float(budget),
         "band": list(BAND),
@@ -348,20 +361,14 @@ def forecast(
     return Forecast(document)
 
 
+def _file_name(data: object) -> str:
+    return Path(data).name if isinstance(data, (str, Path)) else "a data frame"
+
+
 def _seed(seed: object) -> int:
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise ValueError(f"seed must be a whole number, at least 0; it is {brief(seed)}.")
     return int(seed)
-
-
-def _frame(data: object) -> pd.DataFrame:
-    try:
-        from pandas import DataFrame
-    except ImportError as error:
-        raise ImportError(EXTRA) from error
-    if not isinstance(data, DataFrame):
-        raise ValueError(f"data must be the path of a file or a pandas.DataFrame; it is {brief(data)}.")
-    return data
 
 
 def _folder(folder: object) -> Path:
@@ -1014,7 +1021,7 @@ def _warnings(
 ) -> list[str]:
     data, first, settings = document["data"], document["first"], document["settings"]
     n, m, d = data["real_rows"], data["test_rows"], document["model"]["coefficients"]
-    out = []
+    out = list(study.table.cautions)
     if data["rows"] < 50:
         out.append(
             f"{data['rows']} rows are very few: the fit, the test loss on {_count(m, 'row')} and with them every number here may be far off; "

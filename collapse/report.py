@@ -398,7 +398,7 @@ def html(document: dict[str, Any]) -> str:
         "<dl>"
         + _item("seed", str(document["seed"]))
         + _item("workflow", settings["workflow"])
-        + _item("test share", f"{settings['test_share']:g}")
+        + _item("test set", settings.get("test_file") or f"a share of {settings['test_share']:g}")
         + _item("budget", f"{settings['budget']:g} nominal seconds: {simulation['replications']:,} runs of {simulation['rows']:,} rows")
         + _item("versions", ", ".join(f"{name} {version}" for name, version in document["versions"].items()))
         + "</dl>",

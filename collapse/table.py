@@ -1,25 +1,28 @@
-"""A user's own table: from a file to a design, labels and a test set, with every liberty taken said in words."""
+"""A user's own table: from its columns to a design, labels and a test set, and what was done."""
 
 from __future__ import annotations
 
-import re
 import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.checks import check_number
+from collapse.cells import EXTRA, clean, listed, pandas
+from collapse.checks import brief, check_number, several
+from collapse.reading import check_columns, load, read
+from collapse.suspects import identifiers, leaks, sentinels
 
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = ["EXTRA", "TASKS", "Table", "load", "prepare", "read"]
+
 Array = NDArray[np.float64]
 
 TASKS = ("binary", "multiclass", "counts", "continuous")
-EXTRA = "a forecast needs pandas and scikit-learn: pip install 'collapse-companion[data]'."
 
 CODES = 10
 """Most different whole numbers 0, 1, ... or 1, 2, ... that are taken for codes of classes."""
@@ -28,10 +31,15 @@ LEVELS = 20
 """Most levels of a text column; rarer ones are put together."""
 LARGEST_COUNT = 1e6
 """Above it whole numbers are taken for measurements."""
-DEPENDENT = 1e-10
-"""Squared share of a standardised column that no other column explains, below which it counts as redundant."""
 RARE = 20
-"""Rows below which a level is rare."""
+"""Rows below which a level is called rare."""
+EXTREME = 300
+"""Powers of two beyond which a column is scaled, since no float holds a square of its numbers."""
+ABSENT = "(missing)"
+ENTRIES = 2**28
+"""Most numbers in a design: 2 GB."""
+DEPENDENT = 1e-10
+"""Squared share of a standardised column that no other explains, below which it is redundant."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,10 +66,14 @@ class Table:
         Rows of the file, and how many of them had no target and were left out.
     notes : tuple of str
         What was done to the data, a sentence each.
+    cautions : tuple of str
+        What in the data looks wrong and was left as it is, a sentence each.
     rare : tuple of (str, str, int)
-        Column, level and number of real rows, for levels of text columns with fewer than 20 of them.
+        Column, level and rows in the real part, for each level with fewer than twenty rows there.
+        A column of numbers that has one value in all but so few rows is among them, with those
+        other rows as its level.
     wide : bool
-        Whether the design has at least as many columns as rows; then nothing was done about redundant columns.
+        Whether the design has at least as many columns as rows; then redundant ones were left in.
     """
 
     X: Array
@@ -76,6 +88,7 @@ class Table:
     rows: int
     unlabelled: int
     notes: tuple[str, ...] = field(default=())
+    cautions: tuple[str, ...] = field(default=())
     rare: tuple[tuple[str, str, int], ...] = field(default=())
 
     @property
@@ -83,72 +96,27 @@ class Table:
         return bool(self.X.shape[1] >= self.X.shape[0])
 
 
-def read(path: str | Path, target: str) -> pd.DataFrame:
-    """Read a CSV file (separated by comma, semicolon or tab; with the last two decimals may have commas) or a parquet file with a column called `target`.
+def prepare(
+    frame: pd.DataFrame,
+    target: str,
+    task: str | None = None,
+    test_share: float = 0.3,
+    seed: int = 0,
+    *,
+    na: Any = (),
+    exclude: Any = (),
+    test: pd.DataFrame | None = None,
+) -> Table:
+    """Tell what a table's columns hold, split it, and make designs by scikit-learn's own pipeline.
 
-    Raises
-    ------
-    FileNotFoundError
-        Where there is no such file.
-    ValueError
-        Where the file is empty, no table, has no header or no such column; in one sentence.
-    ImportError
-        Where pandas is missing, or what it needs for parquet.
-    """
-    path = Path(path)
-    pd = _pandas()
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}.")
-    if path.stat().st_size == 0:
-        raise ValueError(f"{path} is empty; it needs a line of column names and rows of values.")
-    if path.suffix.lower() in (".parquet", ".pq"):
-        try:
-            frame = pd.read_parquet(path)
-        except ImportError as error:
-            raise ImportError(
-                f"reading {path} needs pyarrow: pip install 'collapse-companion[parquet]', or save the table as CSV."
-            ) from error
-        except (OSError, ValueError) as error:
-            raise ValueError(f"{path} is no parquet file: {_first_line(error)}") from error
-    else:
-        try:
-            with path.open(encoding="utf-8-sig") as stream:
-                head, first = stream.readline(), stream.readline()
-            separator = max(",;\t", key=head.count)
-            decimal = "," if separator != "," and re.search(r"\d,\d", first) else "."
-            frame = pd.read_csv(path, sep=separator, decimal=decimal, encoding="utf-8-sig", skipinitialspace=True, low_memory=False)
-        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-            raise ValueError(f"{path} is no table in CSV (UTF-8, one line for each row): {_first_line(error)}") from error
-    frame.columns = [str(name).strip() for name in frame.columns]
-    check_columns(frame, target, str(path))
-    return frame
-
-
-def check_columns(frame: pd.DataFrame, target: str, name: str) -> None:
-    """Raise a ValueError where the table has no header, no rows, no column `target` or nothing but it."""
-    names = [str(column) for column in frame.columns]
-    if target not in names:
-        if any(_is_number(column) for column in names):
-            raise ValueError(
-                f"{name} seems to have no header, since its first line holds the number {next(c for c in names if _is_number(c))}; "
-                "write the names of the columns there."
-            )
-        known = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
-        raise ValueError(f"{name} has no column {target!r} to be the target; it has {known}.")
-    if twice := [column for column in names if names.count(column) > 1]:
-        raise ValueError(f"{name} has {names.count(twice[0])} columns called {twice[0]!r}; rename all but one.")
-    if not len(frame):
-        raise ValueError(f"{name} has a header and no rows.")
-    if len(names) < 2:
-        raise ValueError(f"{name} has no column beside the target {target!r}; a regression needs at least one to predict it from.")
-
-
-def prepare(frame: pd.DataFrame, target: str, task: str | None = None, test_share: float = 0.3, seed: int = 0) -> Table:
-    """Split a table, and make designs of it by scikit-learn's own pipeline.
-
-    Numbers: missing values become the median, then columns are standardised. Text: a missing value is a level of its own, levels beyond the
-    most frequent twenty are put together, and each level but the first becomes a column of zeros and ones. The pipeline is fitted to the
-    real part alone. Classes keep their shares in both parts.
+    Cells: text that says numbers (decimal commas, thousands apart, percent, limits such as <5) or
+    dates is read as such; dates become days; levels that differ in capitals and blanks alone are
+    one. Columns that number or name the rows are left out. Numbers: missing values become the
+    median, then columns are standardised. Text: a missing value is a level of its own, levels
+    beyond the most frequent nineteen are put together where there are more than twenty, and each
+    level but the first becomes a column of zeros and ones. The pipeline is fitted to the real part
+    alone. Classes keep their shares in both parts, and no level of a column with at most twenty is
+    lost from the real part.
 
     Parameters
     ----------
@@ -159,9 +127,15 @@ def prepare(frame: pd.DataFrame, target: str, task: str | None = None, test_shar
     task : {"binary", "multiclass", "counts", "continuous"}, optional
         What the target is. Default: guessed from its values.
     test_share : float
-        Share of the rows to be the test set.
+        Share of the rows to be the test set; not used where there is a table `test`.
     seed : int
         Of the split.
+    na : number, text or sequence of these, optional
+        Values that stand for a missing one, in any column.
+    exclude : str or sequence of str, optional
+        Columns to leave out.
+    test : pandas.DataFrame, optional
+        The test set, with the same columns.
 
     Returns
     -------
@@ -170,119 +144,282 @@ def prepare(frame: pd.DataFrame, target: str, task: str | None = None, test_shar
     Raises
     ------
     ValueError
-        Where the table cannot be used: in one sentence that names the column and, where there is one, the row.
+        Where the table cannot be used: in one sentence that names the column and, where there is
+        one, the row.
     """
-    check_columns(frame, target, "the table")
+    target = str(target)
     check_number(test_share, "test_share")
     if not 0 < test_share < 1:
         raise ValueError(f"test_share must lie strictly between 0 and 1; it is {test_share}.")
-    notes: list[str] = []
-    frame = frame.reset_index(drop=True).rename(columns=str).infer_objects()  # messages name rows by their place in the file
-    missing = frame[target].isna().to_numpy()
-    if missing.all():
+    if task is not None and task not in TASKS:
+        raise ValueError(f"task must be one of {', '.join(TASKS)}; it is {task!r}.")
+    codes = several(na, "na", "a number or text that stands for a missing value", numbers=True)
+    gone = several(exclude, "exclude", "the name of a column")
+    whole, place, notes, cautions, decimal = _joined(frame, test, target, gone)
+    cells = clean(whole, target, codes, decimal, place, len(frame))
+    notes += cells.notes
+    cautions += cells.cautions
+    counted = identifiers(cells.frame.iloc[: len(frame)], cells.whole, {target, *cells.dates})
+    notes += [f"Column {name!r} {what} and was left out." for name, what in counted.items()]
+    table = cells.frame.drop(columns=list(counted))
+    missing = table[target].isna().to_numpy()
+    unlabelled = int(missing[: len(frame)].sum())
+    if unlabelled == len(frame):
         raise ValueError(f"the target {target!r} has no values at all.")
-    unlabelled = int(missing.sum())
-    if unlabelled:
+    if lost := int(missing.sum()):
         notes.append(
-            f"{unlabelled:,} {_plural(unlabelled, 'row')} without a value of {target!r} {_plural(unlabelled, 'was', 'were')} left out."
+            f"{_rows(lost)} without a value of {target!r} {_were(lost)} left out.",
         )
-    rows = len(frame)
-    table = frame.loc[~missing] if unlabelled else frame
-    if len(table) < 4:
-        raise ValueError(f"there are {len(table)} rows with a target; a forecast needs at least 4, and many more to be trusted.")
-    kind, guessed, y, classes = _labels(table[target], task)
-    train, test = _split(y, bool(classes), test_share, seed)
+    table = table.loc[~missing]
+    labelled = len(frame) - unlabelled
+    if labelled < 4:
+        there = f"there {_plural(labelled, 'is', 'are')} {_rows(labelled)} with a target"
+        raise ValueError(f"{there}; a forecast needs at least 4, and many more to be trusted.")
+    kind, guessed, y, classes = _labels(table[target], task, place)
+    features = table.drop(columns=target)
+    if test is None:
+        train, tested = _split(y, bool(classes), test_share, seed)
+        train, tested = _with_all_levels(features, train, tested)
+    else:
+        train, tested = np.arange(labelled), np.arange(labelled, len(table))
+        _check_test(y, train, tested, classes, table.index, target, place)
     if classes and len(np.unique(y[train])) < 2:
-        raise ValueError(f"the target {target!r} has a single value in the real part of the table; a classifier needs two classes.")
-    X, X_test, features, columns, more = _designs(table.drop(columns=target), train, test)
+        raise ValueError(
+            f"the target {target!r} has a single value in the real part; a classifier needs two.",
+        )
+    for name in table.columns:
+        if table[name].dtype == object or name in cells.dates or (name == target and classes):
+            continue
+        what = f"the target {name!r}" if name == target else repr(name)
+        values = cells.frame[name].to_numpy(np.float64)[: len(frame)]
+        cautions += [
+            f"{count:,} cells of {what} hold {value:g}, far from all others: if it stands for a "
+            f"missing value, say so by na={value:g} (--na {value:g})."
+            for value, count in sentinels(values)
+        ]
+    X, X_test, used, columns, rare, more = _designs(features, train, tested, place)
     notes += more
+    cautions += [
+        f"Column {name!r} may give the target away: {how}. Exclude it if it is known later."
+        for name, how in leaks(features[used].iloc[train], y[train], bool(classes)).items()
+    ]
     if X.shape[1] < X.shape[0]:
         keep = _independent(X)
         if len(keep) < X.shape[1]:
-            lost = [columns[j] for j in range(X.shape[1]) if j not in set(keep.tolist())]
+            kept = set(keep.tolist())
+            redundant = [name for j, name in enumerate(columns) if j not in kept]
+            count = len(redundant)
+            follow = _plural(count, "follows", "follow")
             notes.append(
-                f"{len(lost)} redundant {_plural(len(lost), 'column')} of the design, {_list(lost)}, "
-                f"{_plural(len(lost), 'follows', 'follow')} from the others and {_plural(len(lost), 'was', 'were')} left out; predictions do not change."
+                f"{count} redundant {_plural(count, 'column')} of the design, {_list(redundant)}, "
+                f"{follow} from the others and {_were(count)} left out; "
+                "predictions do not change.",
             )
-            X, X_test, columns = np.ascontiguousarray(X[:, keep]), np.ascontiguousarray(X_test[:, keep]), [columns[j] for j in keep]
-    rare = _rare(table.iloc[train], features)
+            X, X_test, columns = (
+                np.ascontiguousarray(X[:, keep]),
+                np.ascontiguousarray(X_test[:, keep]),
+                [columns[j] for j in keep],
+            )
     return Table(
-        X, y[train], X_test, y[test], kind, guessed, classes, tuple(features), tuple(columns), rows, unlabelled, tuple(notes), rare
+        X=X,
+        y=y[train],
+        X_test=X_test,
+        y_test=y[tested],
+        task=kind,
+        guessed=guessed,
+        classes=classes,
+        features=tuple(used),
+        columns=tuple(columns),
+        rows=len(frame),
+        unlabelled=unlabelled,
+        notes=tuple(notes),
+        cautions=tuple(cautions),
+        rare=tuple(rare),
     )
 
 
-def _labels(values: pd.Series[Any], task: str | None) -> tuple[str, bool, Array, tuple[str, ...]]:
+def _joined(
+    frame: pd.DataFrame,
+    test: pd.DataFrame | None,
+    target: str,
+    exclude: Sequence[Any],
+) -> tuple[pd.DataFrame, Callable[[int], str], list[str], list[str], str]:
+    """The table with the test set below it, the name of a row, notes, cautions and decimal mark."""
+    table, told = _part(frame, "the table", target)
+    if target in exclude:
+        raise ValueError(f"the target {target!r} cannot be excluded; leave out another column.")
+    if absent := [name for name in exclude if name not in table.columns]:
+        raise ValueError(
+            f"the table has no {_columns(absent, 'column')} to exclude.",
+        )
+    table = table.drop(columns=list(exclude))
+    if len(table.columns) < 2:
+        raise ValueError(
+            "every column beside the target is excluded; leave at least one to predict it from.",
+        )
+    notes, cautions = list(told.get("notes", [])), list(told.get("cautions", []))
+    if exclude:
+        notes.append(
+            f"{_columns(exclude)} {_were(len(exclude))} excluded.",
+        )
+    if test is None:
+        return table, lambda row: f"row {row + 1}", notes, cautions, told.get("decimal", ".")
+    below, more = _part(test, "the test set", target)
+    if absent := [name for name in table.columns if name not in below.columns]:
+        raise ValueError(
+            f"the test set has no {_columns(absent, 'column')}; it needs those of the table.",
+        )
+    notes += [f"Test set: {note}" for note in more.get("notes", [])]
+    cautions += [f"Test set: {caution}" for caution in more.get("cautions", [])]
+    known = {*table.columns, *exclude}
+    if extra := [name for name in below.columns if name not in known]:
+        are = _plural(len(extra), "is", "are")
+        notes.append(f"{_columns(extra)} of the test set {are} not in the table.")
+    notes.append(f"The test set is the {len(below):,} rows of a table of its own.")
+    below, n = below[table.columns], len(table)
+    other = [name for name in table.columns if table[name].dtype != below[name].dtype]
+    parts = [part.astype(dict.fromkeys(other, object)) for part in (table, below)]
+    both = pandas().concat(parts, ignore_index=True)
+
+    def place(row: int) -> str:
+        return f"row {row + 1}" if row < n else f"row {row + 1 - n} of the test set"
+
+    return both, place, notes, cautions, told.get("decimal", more.get("decimal", "."))
+
+
+def _part(frame: pd.DataFrame, what: str, target: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """A table with texts for names and rows counted from 0, and what `read` said of its file."""
+    if not isinstance(frame, pandas().DataFrame):
+        raise ValueError(f"{what} must be a pandas.DataFrame; it is {brief(frame)}.")
+    frame, told = (
+        frame.set_axis([str(name) for name in frame.columns], axis=1),
+        frame.attrs.get("collapse", {}),
+    )
+    check_columns(frame, target, what)
+    return frame.reset_index(drop=True), told
+
+
+def _labels(
+    values: pd.Series[Any],
+    task: str | None,
+    place: Callable[[int], str],
+) -> tuple[str, bool, Array, tuple[str, ...]]:
     """Task, whether it was guessed, labels as floats, and names of the classes."""
-    pd = _pandas()
-    name = str(values.name)
-    if task is not None and task not in TASKS:
-        raise ValueError(f"task must be one of {', '.join(TASKS)}; it is {task!r}.")
-    number: Array | None = None
-    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
-        number = values.to_numpy(np.float64)
-        if not np.isfinite(number).all():
-            raise ValueError(f"the target {name!r} is infinite in row {_row(values, ~np.isfinite(number))}.")
+    what = f"the target {str(values.name)!r}"
+    number = None if values.dtype == object else values.to_numpy(np.float64)
+    if number is not None and not np.isfinite(number).all():
+        row = _first(values, ~np.isfinite(number))
+        raise ValueError(
+            f"{what} is infinite in {place(row)}; leave the cell empty, or correct it.",
+        )
     distinct = values.nunique()
     if distinct == 1:
-        raise ValueError(f"the target {name!r} has the one value {values.iloc[0]!s}; there is nothing to predict.")
+        raise ValueError(
+            f"{what} has the one value {_name(values.iloc[0])}; there is nothing to predict.",
+        )
     guess = task is None
     if task is None:
-        task = _guess(values, number, distinct, name)
+        task = _guess(number, distinct)
     if task in ("counts", "continuous"):
         if number is None:
-            number = pd.to_numeric(values, errors="coerce").to_numpy(np.float64)
-            wrong = np.isnan(number)
-            row = _row(values, wrong if wrong.any() else ~wrong)
-            raise ValueError(f"the target {name!r} must hold numbers for the task {task}; row {row} holds {_at(values, row)!r}.")
+            row = int(values.index[0])
+            cell = f"{place(row)} holds {values.loc[row]!r}"
+            raise ValueError(f"{what} must hold numbers for the task {task}; {cell}.")
         if task == "counts" and (bad := (number < 0) | (number != np.floor(number))).any():
-            row = _row(values, bad)
-            raise ValueError(f"the target {name!r} must hold counts 0, 1, 2, ... for the task counts; row {row} holds {_at(values, row)}.")
+            row = _first(values, bad)
+            cell = f"{place(row)} holds {values.loc[row]}"
+            raise ValueError(f"{what} must hold counts 0, 1, 2, ... for the task counts; {cell}.")
+        largest = np.abs(number).max()
+        spread = np.ptp(number / largest) * largest
+        if task == "continuous" and not (largest < 2.0**EXTREME and spread > 2.0**-EXTREME):
+            raise ValueError(
+                f"{what} has numbers of the order {largest:.0e}, whose squares no float holds; "
+                "give it in a unit that makes them neither huge nor tiny.",
+            )
         return task, guess, number, ()
-    code, levels = pd.factorize(values, sort=True)
-    classes = tuple(str(int(v)) if isinstance(v, float) and v == int(v) else str(v) for v in levels)
+    code, levels = pandas().factorize(values, sort=True)
+    classes = tuple(map(_name, levels))
     if task == "binary" and len(classes) != 2:
-        raise ValueError(f"the target {name!r} has {len(classes)} values, and the task binary needs 2; leave task out, or use multiclass.")
-    if len(classes) > LARGEST_CLASSES:
         raise ValueError(
-            f"the target {name!r} has {len(classes):,} different values, more than the {LARGEST_CLASSES} classes that are supported; "
-            + ("it is text where numbers should be, or an identifier." if number is None else "use the task counts or continuous.")
+            f"{what} has {len(classes)} values, and the task binary needs 2; leave task out, or "
+            "use multiclass, which takes any number up to fifty.",
         )
-    return ("binary" if len(classes) == 2 else "multiclass"), guess, code.astype(np.float64), classes
+    if len(classes) > LARGEST_CLASSES:
+        text = "it is text where numbers should be, or an identifier"
+        remedy = text if number is None else "use the task counts or continuous"
+        more = f"more than the {LARGEST_CLASSES} classes that are supported"
+        raise ValueError(f"{what} has {len(classes):,} different values, {more}; {remedy}.")
+    return (
+        ("binary" if len(classes) == 2 else "multiclass"),
+        guess,
+        code.astype(np.float64),
+        classes,
+    )
 
 
-def _guess(values: Any, number: Array | None, distinct: int, name: str) -> str:
+def _name(level: Any) -> str:
+    """A class or a level in words: whole numbers without a point."""
+    whole = isinstance(level, float) and level == np.floor(level) and abs(level) < 1e15
+    return str(int(level)) if whole else str(level)
+
+
+def _guess(number: Array | None, distinct: int) -> str:
     if distinct == 2:
         return "binary"
     if number is None:
-        _refuse_mixed(values, f"the target {name!r}")
         return "multiclass"
     if (number != np.floor(number)).any() or number.min() < 0 or number.max() > LARGEST_COUNT:
         return "continuous"
     if distinct <= CODES and number.min() <= 1 and number.max() - number.min() == distinct - 1:
         return "multiclass"
-    # counts come near zero, and spread like their mean rather than like a measurement in whole units
+    # counts come near zero; a measurement in whole units does not
     return "counts" if number.min() <= 1 and number.max() < 1000 else "continuous"
 
 
-def _refuse_mixed(values: Any, what: str) -> None:
-    """Refuse a column of text most of which are numbers: it is a column of numbers with something wrong in it."""
-    pd = _pandas()
-    if not (pd.api.types.is_object_dtype(values) or pd.api.types.is_string_dtype(values)):
-        return  # truth values, categories, dates
-    parsed = pd.to_numeric(values, errors="coerce")
-    present = values.notna()
-    if present.any() and parsed[present].notna().all():
-        raise ValueError(f"{what} holds numbers written as text; convert them by pandas.to_numeric.")
-    if 2 * int(parsed.notna().sum()) > int(present.sum()):
-        row = _row(values, (present & parsed.isna()).to_numpy())
+def _check_test(
+    y: Array,
+    train: Any,
+    tested: Any,
+    classes: tuple[str, ...],
+    rows: Any,
+    target: str,
+    place: Callable[[int], str],
+) -> None:
+    if not len(tested):
+        raise ValueError(f"the test set has no row with a value of {target!r}.")
+    new = ~np.isin(y[tested], y[train])
+    if classes and new.any():
+        at = int(tested[np.argmax(new)])
+        name = classes[int(y[at])]
         raise ValueError(
-            f"{what} holds numbers and text: row {row} holds {_at(values, row)!r}. Leave the cell empty where a value is missing, "
-            "and write decimals with a point."
+            f"{place(int(rows[at]))} has the class {name!r}, which the table has not.",
         )
 
 
-def _split(y: Array, classified: bool, share: float, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows of the real part and of the test set, at random; classes keep their shares, and each is in the real part."""
+def _with_all_levels(
+    frame: pd.DataFrame,
+    train: Any,
+    tested: Any,
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Move test rows to the real part until it has each level of every column with few levels."""
+    for name in frame.columns:
+        if frame[name].dtype == object and frame[name].nunique() <= LEVELS:
+            level = frame[name].fillna("").to_numpy(object)
+            seen = set(level[train])
+            for row in tested:
+                if level[row] not in seen and len(tested) > 1:
+                    seen.add(level[row])
+                    train, tested = np.sort(np.append(train, row)), tested[tested != row]
+    return train, tested
+
+
+def _split(
+    y: Array,
+    classified: bool,
+    share: float,
+    seed: int,
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Real and test rows, at random; classes keep their shares, and each has a real row."""
     order = np.random.default_rng([seed, 0]).permutation(len(y))
     if classified:
         order = order[np.argsort(y[order], kind="stable")]
@@ -296,12 +433,19 @@ def _split(y: Array, classified: bool, share: float, seed: int) -> tuple[NDArray
     if not test.any():
         test[-1] = True
     if test.all() or (~test).sum() < 2:
-        raise ValueError(f"a test share of {share} leaves fewer than 2 of {len(y)} rows to fit; take a smaller one.")
+        raise ValueError(
+            f"a test share of {share} leaves fewer than 2 of {len(y)} rows to fit; reduce it.",
+        )
     return np.sort(order[~test]), np.sort(order[test])
 
 
-def _designs(frame: pd.DataFrame, train: Any, test: Any) -> tuple[Array, Array, list[str], list[str], list[str]]:
-    pd = _pandas()
+def _designs(
+    frame: pd.DataFrame,
+    train: Any,
+    test: Any,
+    place: Callable[[int], str],
+) -> tuple[Array, Array, list[str], list[str], list[tuple[str, str, int]], list[str]]:
+    """Designs of the real part and the test set, columns used and made, rare levels, and notes."""
     try:
         from sklearn.compose import ColumnTransformer
         from sklearn.impute import SimpleImputer
@@ -316,69 +460,130 @@ def _designs(frame: pd.DataFrame, train: Any, test: Any) -> tuple[Array, Array, 
     real = frame.iloc[train]
     for name in frame.columns:
         column = real[name]
-        if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
-            values = column.to_numpy(np.float64, na_value=np.nan)
-            if np.isinf(values).any():
-                raise ValueError(
-                    f"column {name!r} is infinite in row {_row(column, np.isinf(values))}; leave the cell empty, or correct it."
-                )
-            kind = numbers
-        else:
-            _refuse_mixed(column, f"column {name!r}")
-            kind = texts
-        distinct = column.nunique()
+        kind = texts if column.dtype == object else numbers
+        if kind is numbers and (infinite := np.isinf(frame[name].to_numpy(np.float64))).any():
+            row = _first(frame, infinite)
+            cell = f"column {name!r} is infinite in {place(row)}"
+            raise ValueError(f"{cell}; leave the cell empty, or correct it.")
+        distinct, present = column.nunique(), int(column.notna().sum())
         if not distinct:
             empty.append(name)
-        elif distinct == 1 and (kind is numbers or column.notna().all()):
+        elif distinct == 1 and (kind is numbers or present == len(column)):
             constant.append(name)
-        elif kind is texts and distinct > LEVELS and distinct > 0.5 * column.notna().sum():
+        elif (
+            kind is texts  # most are different, and they are many or all
+            and 2 * distinct > present
+            and distinct > min(LEVELS, max(4, present - 1))
+        ):
             names.append(name)
         else:
             kind.append(name)
-    for lost, why in ((empty, "no values"), (constant, "one value only"), (names, "a different text in most rows, like a name or a date")):
+    for lost, why in (
+        (empty, "no values"),
+        (constant, "one value only"),
+        (names, "a different text in most rows, like a name or a remark"),
+    ):
         if lost:
-            notes.append(
-                f"{_plural(len(lost), 'Column', 'Columns')} {_list(lost)} {_plural(len(lost), 'has', 'have')} {why} and {_plural(len(lost), 'was', 'were')} left out."
-            )
+            have = _plural(len(lost), "has", "have")
+            notes.append(f"{_columns(lost)} {have} {why} and {_were(len(lost))} left out.")
     if not numbers and not texts:
         raise ValueError(f"no column can be used to predict the target: {' '.join(notes)}")
     blank = real[numbers + texts].isna()
     if holes := int(blank.to_numpy().sum()):
         where = [name for name in blank.columns if blank[name].any()]
+        values = _plural(holes, "value")
         notes.append(
-            f"{holes:,} missing {_plural(holes, 'value')} in {_list(where)} {_plural(holes, 'was', 'were')} filled in: "
-            "a number by its column's median, a text as a level of its own."
+            f"{holes:,} missing {values} in {_list(where)} {_were(holes)} filled in: "
+            "a number by its column's median, a text as a level of its own.",
+        )
+    frame = frame[numbers + texts].copy()
+    notes += _scale(frame, numbers, train)
+    frame[texts] = frame[texts].astype(object).where(frame[texts].notna(), ABSENT)
+    rare, more = _rare(frame, numbers, texts, train, test)
+    notes += more
+    width = 1 + len(numbers) + sum(min(frame[name].nunique(), LEVELS) for name in texts)
+    if len(frame) * width > ENTRIES:
+        raise ValueError(
+            f"the design would have {len(frame):,} rows and {width:,} columns, more numbers than "
+            f"the {ENTRIES:,} that are supported; exclude columns, or take fewer rows.",
         )
     number = make_pipeline(SimpleImputer(strategy="median"), StandardScaler(copy=False))
-    text = make_pipeline(
-        SimpleImputer(strategy="constant", fill_value="(missing)"),
-        OneHotEncoder(drop="first", max_categories=LEVELS, handle_unknown="infrequent_if_exist", sparse_output=False),
+    text = OneHotEncoder(
+        drop="first",
+        max_categories=LEVELS,
+        handle_unknown="infrequent_if_exist",
+        sparse_output=False,
     )
-    columns = ColumnTransformer([("number", number, numbers), ("text", text, texts)], verbose_feature_names_out=False)
-    frame = frame[numbers + texts].astype(dict.fromkeys(numbers, np.float64) | dict.fromkeys(texts, object))
-    for name in texts:
-        frame[name] = frame[name].map(str, na_action="ignore").astype(object).where(frame[name].notna(), np.nan)
+    columns = ColumnTransformer(
+        [("number", number, numbers), ("text", text, texts)],
+        verbose_feature_names_out=False,
+    )
     with warnings.catch_warnings():
-        # a level that only test rows have is counted as the first one; scikit-learn warns of each
-        warnings.filterwarnings("ignore", message="Found unknown categories", category=UserWarning)
+        warnings.filterwarnings(
+            "ignore",
+            message="Found unknown categories",
+            category=UserWarning,
+        )  # it is said by a note
         X = columns.fit_transform(frame.iloc[train])
         X_test = columns.transform(frame.iloc[test])
-    labels = ["(intercept)", *map(str, columns.get_feature_names_out())]
-    return _with_ones(X), _with_ones(X_test), numbers + texts, labels, notes
+    levels = columns.named_transformers_["text"].get_feature_names_out(texts) if texts else []
+    labels = ["(intercept)", *numbers, *map(str, levels)]
+    if (far := ~np.isfinite(X_test).all(axis=0)).any():
+        raise ValueError(
+            f"column {labels[1 + int(np.argmax(far))]!r} has numbers in the test set that are too "
+            "far from those of the real rows; correct them, or exclude the column.",
+        )
+    return _with_ones(X), _with_ones(X_test), numbers + texts, labels, rare, notes
 
 
-def _rare(real: pd.DataFrame, features: list[str]) -> tuple[tuple[str, str, int], ...]:
-    """Levels of text columns that few real rows have, as the design counts them: beyond the most frequent, together."""
-    pd = _pandas()
-    out = []
-    for name in features:
-        if pd.api.types.is_numeric_dtype(real[name]) and not pd.api.types.is_bool_dtype(real[name]):
-            continue
-        counts = real[name].map(str, na_action="ignore").value_counts()
-        if len(counts) > LEVELS:
-            counts = pd.concat([counts[: LEVELS - 1], pd.Series({"(others)": counts[LEVELS - 1 :].sum()})])
-        out += [(name, str(level), int(rows)) for level, rows in counts.items() if rows < RARE]
-    return tuple(out)
+def _scale(frame: pd.DataFrame, numbers: list[str], train: Any) -> list[str]:
+    """Bring enormous or tiny columns to the order of 1, in place; powers of two change no digit."""
+    done = []
+    for name in numbers:
+        power = int(np.frexp(np.nanmax(np.abs(frame[name].to_numpy(np.float64)[train])))[1])
+        if abs(power) > EXTREME:
+            with np.errstate(over="ignore"):
+                frame[name] = np.ldexp(frame[name].to_numpy(np.float64), -power)
+            done.append(f"{name!r} (order 1e{round(power * np.log10(2)):+d})")
+    if not done:
+        return []
+    said = "Numbers of extreme size were scaled to the order of 1 before they were standardised"
+    return [f"{said}, which changes no prediction: {listed(done)}."]
+
+
+def _rare(
+    frame: pd.DataFrame,
+    numbers: list[str],
+    texts: list[str],
+    train: Any,
+    test: Any,
+) -> tuple[list[tuple[str, str, int]], list[str]]:
+    """Levels with few rows in the real part, and what is said of levels."""
+    rare, notes = [], []
+    real, tested = frame.iloc[train], frame.iloc[test]
+    for name in texts:
+        count = real[name].value_counts()
+        if len(count) > LEVELS:
+            together = int(count.iloc[LEVELS - 1 :].sum())
+            notes.append(
+                f"Column {name!r} has {len(count):,} levels; all but the {LEVELS - 1} most "
+                f"frequent were put together ({_rows(together)} of the real ones).",
+            )
+            others = pandas().Series({"(others)": together})
+            count = pandas().concat([count.iloc[: LEVELS - 1], others])
+        rare += [(name, str(level), int(rows)) for level, rows in count.items() if rows < RARE]
+        if new := int((~tested[name].isin(real[name].unique())).sum()):
+            grouped = len(count) == LEVELS and real[name].nunique() > LEVELS
+            among = "among the levels put together" if grouped else "as the first level"
+            unseen = f"{new:,} test {_plural(new, 'row')} with a level of {name!r}"
+            notes.append(f"{unseen} that no real row has {_were(new)} counted {among}.")
+    for name in numbers:
+        values = real[name].to_numpy(np.float64)
+        different, times = np.unique(values[~np.isnan(values)], return_counts=True)
+        if (others := int(times.sum() - times.max())) < min(RARE, times.max()):
+            usual = float(different[np.argmax(times)])
+            rare.append((name, f"other than {_name(usual)}", others))
+    return rare, notes
 
 
 def _with_ones(X: Any) -> Array:
@@ -388,7 +593,7 @@ def _with_ones(X: Any) -> Array:
 
 
 def _independent(X: Array) -> NDArray[np.intp]:
-    """Columns, in order, that no earlier ones explain: Cholesky's elimination of the Gram matrix."""
+    """Columns that no earlier ones explain: Cholesky's elimination of the Gram matrix."""
     gram = X.T @ X
     scale = np.sqrt(np.maximum(np.diag(gram), np.finfo(float).tiny))
     gram /= np.outer(scale, scale)
@@ -400,39 +605,26 @@ def _independent(X: Array) -> NDArray[np.intp]:
     return np.array(keep, np.intp)
 
 
-def _row(values: Any, where: Any) -> int:
-    """Line of the data, counted from 1 without the header, of the first row marked."""
-    return int(values.index[int(np.argmax(where))]) + 1
+def _first(values: Any, where: Any) -> int:
+    """Place in the table of the first row marked."""
+    return int(values.index[int(np.argmax(where))])
 
 
-def _at(values: Any, row: int) -> Any:
-    return values.loc[row - 1]
+def _columns(names: Sequence[str], one: str = "Column") -> str:
+    return f"{_plural(len(names), one)} {_list(names)}"
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _rows(count: int) -> str:
+    return f"{count:,} {_plural(count, 'row')}"
 
 
-def _list(names: list[str]) -> str:
-    shown = [repr(str(name)) for name in names[:8]]
-    return ", ".join(shown) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+def _were(count: int) -> str:
+    return _plural(count, "was", "were")
+
+
+def _list(names: Sequence[str]) -> str:
+    return listed([repr(str(name)) for name in names])
 
 
 def _plural(count: int, one: str, many: str | None = None) -> str:
     return one if count == 1 else many or one + "s"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".") + "."
-
-
-def _pandas() -> Any:
-    try:
-        import pandas
-    except ImportError as error:
-        raise ImportError(EXTRA) from error
-    return pandas
