@@ -13,13 +13,15 @@ from typing import Any, ParamSpec
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.checks import check_number, whole
+from collapse.checks import check_number, flag, whole
 from collapse.plan import Entries, Numbers, Plan, Recipe, Recursion, Scalar
 from collapse.reservoir import Reservoir
 
 P = ParamSpec("P")
 Sizes = Scalar | Sequence[Scalar]
 
+MOST_MODELS = 10**5
+"""Models trained on each other's output, at most."""
 LARGEST_TABLE = 10**7
 """Weights that differ from zero, at most, where a workflow is written out batch by batch."""
 
@@ -797,10 +799,12 @@ def _table(sizes: Iterable[Scalar], sources: Iterable[int], rows: list[Any], gen
 
 def _ecosystem(generations: int, models: int, teachers: Callable[[int, int], list[int]], share: Scalar, published: bool) -> Plan:
     """Train each of M models on the latest output of its teachers, weighed alike, and on its own real rows."""
-    G, M = _generations(generations), whole(models, "models", "models trained on each other's output")
+    G, M = _generations(generations), whole(models, "models", "models trained on each other's output", most=MOST_MODELS)
     if M < 2:
         raise ValueError("models must be at least 2; one model alone is discard, or fixed_real_share.")
     _check_share(share, "share")
+    published = flag(published, "published")
+    _check_room(G * M * (len(teachers(M - 1, M)) + 1))  # before all readings are listed
     sources, rows = [0] * M, [{i: Fraction(1)} for i in range(M)]
     readings = [teachers(i, M) for i in range(M)]
     _check_room(G * sum(len(reading) + 1 for reading in readings))
