@@ -200,6 +200,11 @@ class Recipe(NamedTuple):
     workflow: str
     parameters: dict[str, Any]
 
+    @property
+    def scheduled(self) -> bool:
+        """Whether a parameter is a schedule, typed for so many generations."""
+        return any(isinstance(value, tuple) for value in self.parameters.values())
+
     def plain(self) -> dict[str, Any]:
         """Parameters for JSON: rationals as text."""
 

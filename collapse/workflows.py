@@ -711,7 +711,7 @@ def named(text: str, generations: int) -> Plan | Reservoir:
     >>> named("fixed_real_share(share=1/4)", 3)
     <Plan fixed_real_share(share=1/4): 3 fits, 3 batches>
     """
-    name, given = _parsed(text)
+    name, given = parsed(text)
     if name not in NAMED:
         raise ValueError(f"there is no workflow called {name!r}; there are {', '.join(NAMED)}.")
     signature = inspect.signature(NAMED[name])
@@ -723,7 +723,9 @@ def named(text: str, generations: int) -> Plan | Reservoir:
     return NAMED[name](generations, **given)
 
 
-def _parsed(text: str) -> tuple[str, dict[str, Any]]:
+def parsed(text: str, kind: str = "workflow", such: str = "window(k=3) or fixed_real_share(share=1/4)") -> tuple[str, dict[str, Any]]:
+    """Read a name with parameters: numbers, fractions, lists; refuse anything else, saying what kind of thing was expected and how."""
+
     def value(node: ast.expr) -> Any:
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
             return Fraction(ast.literal_eval(node.left)) / Fraction(ast.literal_eval(node.right))
@@ -738,8 +740,8 @@ def _parsed(text: str) -> tuple[str, dict[str, Any]]:
         if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and not tree.args and all(k.arg for k in tree.keywords):
             return tree.func.id, {str(k.arg): value(k.value) for k in tree.keywords}
     except (SyntaxError, ValueError, TypeError, ZeroDivisionError) as error:
-        raise ValueError(f"{text!r} is no workflow ({error}); write one as window(k=3) or fixed_real_share(share=1/4).") from error
-    raise ValueError(f"{text!r} is no workflow; write one as window(k=3) or fixed_real_share(share=1/4).")
+        raise ValueError(f"{text!r} is no {kind} ({error}); write one as {such}.") from error
+    raise ValueError(f"{text!r} is no {kind}; write one as {such}.")
 
 
 def _generations(generations: int) -> int:

@@ -43,7 +43,7 @@ def test_a_workflow_is_named_with_its_parameters(capsys: pytest.CaptureFixture[s
 
 def test_a_verdict_and_a_comparison(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["diagnose", "window(k=3)", "-g", "20"]) == 0
-    assert capsys.readouterr().out.startswith("window(k=3): collapsing (certified).")
+    assert capsys.readouterr().out.startswith("window(k=3): collapsing for many rows (certified).")
     assert main(["compare", "discard", "window(k=3)", "-g", "20"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["generation", "discard", "window(k=3)"]

@@ -277,9 +277,9 @@ def test_nonsense_is_refused_in_words() -> None:
 
 REFUSED = [
     ("fixed_real_share", {"share": -1}, r"share must lie in \[0, 1\]; it is -1"),
-    ("fixed_real_share", {"share": None}, "share must be a number"),
-    ("fixed_real_share", {"share": True}, "share must be a number"),
-    ("fixed_real_share", {"share": sp.I}, "share must be a real number or a symbol"),
+    ("fixed_real_share", {"share": None}, r"share must be a number"),
+    ("fixed_real_share", {"share": True}, r"share must be a number"),
+    ("fixed_real_share", {"share": sp.I}, r"share must be a real number or a symbol"),
     ("real_and_average", {"share": sp.Rational(3, 2)}, r"share must lie in \[0, 1\]; it is 3/2"),
     ("fresh_real", {"share": 2}, r"share must lie in \[0, 1\]"),
     ("fresh_real", {"kappa": 0}, "kappa must be a number, finite and greater than 0"),
@@ -307,9 +307,9 @@ def test_what_the_workflow_refuses_has_no_closed_form(name: str, parameters: dic
 
 
 def test_too_many_generations_are_refused_before_anything_is_allocated() -> None:
-    with pytest.raises(ValueError, match="generations .* can be 10,000,000 at most"):
+    with pytest.raises(ValueError, match=r"generations .* can be 10,000,000 at most"):
         form_of("augment").values(10**12)
-    with pytest.raises(ValueError, match="generations .* can be 10,000 at most"):
+    with pytest.raises(ValueError, match=r"generations .* can be 10,000 at most"):
         form_of("augment").values(20_000, exact=True)
     with pytest.raises(ValueError, match=r"adds up 9,007,199,254,740,990 terms.*take a smaller window"):
         form_of("window", k=2**53).values(3)
