@@ -1,4 +1,4 @@
-"""closed_form(): the ratio curve of a named workflow as a formula, its limit, its growth."""
+"""closed_form(): a named workflow's ratios for many rows as a formula, its limit, its growth."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MOST, MOST_EXACT = 10**7, 10**4
 
 @dataclass(frozen=True, eq=False)
 class ClosedForm:
-    """The risk ratio of a named workflow as a formula in the generation g.
+    """The risk ratio of a named workflow, for many rows, as a formula in the generation g.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class ClosedForm:
     offset : sympy.Expr or None
         Limit of ratio - growth, where both exist and it is known.
     bound : sympy.Expr or None
-        A number that no generation's ratio exceeds, where one is proved.
+        A number that no generation's ratio exceeds for many rows, where one is proved.
     """
 
     workflow: str
@@ -102,7 +102,7 @@ class ClosedForm:
 
 
 def closed_form(workflow: Plan | Reservoir | str, *, role: str | None = None, **parameters: Any) -> ClosedForm | None:
-    """Look up the closed form of a named workflow's risk ratio.
+    """Look up the closed form of a named workflow's risk ratio, for many rows.
 
     Parameters
     ----------

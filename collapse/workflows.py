@@ -63,8 +63,9 @@ def discard(generations: int, size: Sizes = 1) -> Plan:
     Returns
     -------
     Plan
-        weight[g, g] = 1. The risk ratio is 1 + 1/size_2 + ... + 1/size_g: g, collapse, where all sizes are one; bounded where batches
-        grow so fast that the sum converges.
+        weight[g, g] = 1. For many rows the risk ratio is 1 + 1/size_2 + ... + 1/size_g: g,
+        collapse, where all sizes are one; bounded where batches grow so fast that the sum
+        converges.
 
     Raises
     ------
@@ -102,8 +103,8 @@ def augment(generations: int, size: Sizes = 1) -> Plan:
     Returns
     -------
     Plan
-        weight[g, b] = size_b / (size_1 + ... + size_g) for b <= g. With sizes of one the risk ratio is 1 + 1/4 + ... + 1/g^2, below
-        pi^2/6.
+        weight[g, b] = size_b / (size_1 + ... + size_g) for b <= g. With sizes of one the risk ratio
+        is, for many rows, 1 + 1/4 + ... + 1/g^2, below pi^2/6.
 
     Raises
     ------
@@ -140,8 +141,9 @@ def subsample(generations: int, replace: bool = False) -> Plan:
     Returns
     -------
     Plan
-        weight[g, b] = kept[g, b] = 1/g for b <= g: the share 1/g of every batch. The risk ratio is 3 (1 + 1/4 + ... + 1/g^2) - 2, below
-        pi^2/2 - 2; with replacement that of augment.
+        weight[g, b] = kept[g, b] = 1/g for b <= g: the share 1/g of every batch. For many rows the
+        risk ratio is 3 (1 + 1/4 + ... + 1/g^2) - 2, below pi^2/2 - 2; with replacement that of
+        augment.
 
     Raises
     ------
@@ -179,7 +181,7 @@ def bootstrap(generations: int, share: Scalar = 1) -> Plan:
     -------
     Plan
         weight[g, g] = 1, read with replacement. Fit 1 bootstraps the real data: its risk is (1 + 1/share) times that of a fit to all of
-        them, and the risk ratio, to that, is g.
+        them, and for many rows the risk ratio, to that, is g.
 
     Raises
     ------
@@ -217,8 +219,8 @@ def window(generations: int, k: int) -> Plan:
     Returns
     -------
     Plan
-        weight[g, b] = 1/min(g, k) for the last min(g, k) batches. One batch is discard, G batches are augment; the risk ratio grows like
-        4 g / (k + 1)^2.
+        weight[g, b] = 1/min(g, k) for the last min(g, k) batches. One batch is discard, G batches
+        are augment; for many rows the risk ratio grows like 4 g / (k + 1)^2.
 
     Raises
     ------
@@ -254,7 +256,8 @@ def fixed_real_share(generations: int, share: Scalar) -> Plan:
     Returns
     -------
     Plan
-        Weight a on batch 1 and 1 - a on the latest. The risk ratio rises to 1 / (a (2 - a)).
+        Weight a on batch 1 and 1 - a on the latest. For many rows the risk ratio rises to 1 / (a (2
+        - a)).
 
     Raises
     ------
@@ -291,8 +294,8 @@ def real_and_window(generations: int, k: int) -> Plan:
     Returns
     -------
     Plan
-        Weight 1 / (1 + min(g - 1, k)) on batch 1 and on each of the last min(g - 1, k) synthetic ones. The risk ratio tends to
-        2 (k + 1) / (k + 2).
+        Weight 1 / (1 + min(g - 1, k)) on batch 1 and on each of the last min(g - 1, k) synthetic
+        ones. For many rows the risk ratio tends to 2 (k + 1) / (k + 2).
 
     Raises
     ------
@@ -329,7 +332,8 @@ def real_and_average(generations: int, share: Scalar) -> Plan:
     Returns
     -------
     Plan
-        Weight a on batch 1 and (1 - a) / (g - 1) on each synthetic batch. The risk ratio returns to 1 where a > 0.
+        Weight a on batch 1 and (1 - a) / (g - 1) on each synthetic batch. For many rows the risk
+        ratio returns to 1 where a > 0.
 
     Raises
     ------
@@ -372,7 +376,8 @@ def fresh_real(generations: int, share: Scalar | None = None, kappa: Scalar = 1)
     Returns
     -------
     Plan
-        Two batches in each generation after the first. The risk ratio tends to (w^2 + (1 - w)^2 / kappa) / (w (2 - w)).
+        Two batches in each generation after the first. For many rows the risk ratio tends to (w^2 +
+        (1 - w)^2 / kappa) / (w (2 - w)).
 
     Raises
     ------
@@ -437,7 +442,8 @@ def mixture(generations: int) -> Plan:
     Returns
     -------
     Plan
-        Fit g has g - 1 batches of size 1/(g - 1) of its own. The risk ratio is 1 + (1 + 1/4 + ... + 1/(g - 1)^2), below 1 + pi^2/6.
+        Fit g has g - 1 batches of size 1/(g - 1) of its own. For many rows the risk ratio is 1 + (1
+        + 1/4 + ... + 1/(g - 1)^2), below 1 + pi^2/6.
 
     Raises
     ------
@@ -478,7 +484,8 @@ def forgetting(generations: int, memory: Scalar) -> Plan:
     Returns
     -------
     Plan
-        weight[g, b] proportional to r^(g - b). The risk ratio grows like (1 - r)^2 g; r = 0 is discard, r to 1 augment.
+        weight[g, b] proportional to r^(g - b). For many rows the risk ratio grows like (1 - r)^2 g;
+        r = 0 is discard, r to 1 augment.
 
     Raises
     ------
@@ -634,8 +641,8 @@ def reservoir(generations: int, turnover: Scalar | None = None) -> Reservoir:
     Returns
     -------
     Reservoir
-        No plan: its rows persist from fit to fit. The risk ratio is the sum of (2 k - 1) / k^2, which grows like 2 log g; with a fixed
-        turnover t it is 1 + (g - 1) t (2 - t).
+        No plan: its rows persist from fit to fit. For many rows the risk ratio is the sum of (2 k -
+        1) / k^2, which grows like 2 log g; with a fixed turnover t it is 1 + (g - 1) t (2 - t).
 
     Raises
     ------
