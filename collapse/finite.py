@@ -8,8 +8,6 @@ from math import exp, expm1, inf, isfinite, log, sqrt
 from typing import Any
 
 import numpy as np
-from scipy.special import digamma, polygamma, zeta
-from scipy.stats import binom
 
 from collapse.checks import brief, check_number, is_number, whole
 from collapse.models.morris import (
@@ -144,6 +142,8 @@ def augment_supremum(n: int | None = None, v2: Scalar = 0, *, size: Scalar = 1) 
     >>> [round(augment_supremum(10, v2), 3) for v2 in (-1, 0, 1)]
     [1.566, 1.645, 1.728]
     """
+    from scipy.special import polygamma, zeta  # slow to import, as below
+
     check_number(v2, "v2")
     check_number(size, "size", 0)
     if v2 < -1:
@@ -280,6 +280,8 @@ def losses(plan: Plan | Reservoir, model: Any, n: int, squared: float) -> Loss:
     G = int(plan.generation[-1])
     told = f"A row of generation {G:,} has {left:.3g} times the variance of a real one, on average (exact)." if v2 else ""
     if isinstance(model, Gamma) and (later := _latest_alone(plan, n)):
+        from scipy.special import digamma
+
         total = float(model.shape) * later
         drift = float(digamma(total) - log(total))
         return Loss(
@@ -423,6 +425,8 @@ def fixation(p: float, first: int, later: int, generations: int) -> tuple[float,
     >>> round(zero, 12), round(one, 12)
     (0.5, 0.5)
     """
+    from scipy.stats import binom
+
     law: Any = binom.pmf(np.arange(first + 1), first, p)
     if generations > 1:
         law = law @ binom.pmf(np.arange(later + 1), later, np.arange(first + 1)[:, None] / first)
