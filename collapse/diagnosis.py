@@ -22,6 +22,7 @@ from collapse.finite import (
     least_share,
     losses,
     read_below,
+    responding,
 )
 from collapse.plan import Array, Plan
 from collapse.reservoir import Reservoir
@@ -186,7 +187,7 @@ def diagnose(
     n: int | None = None,
     below: float = 2,
 ) -> Diagnosis:
-    """Tell whether a workflow collapses, how that is known, where its risk comes from, and at n rows what is lost.
+    """Tell whether a workflow collapses, how that is known, where its risk comes from, and what is lost.
 
     Parameters
     ----------
@@ -224,6 +225,9 @@ def diagnose(
     supremum is an infinite product; with v2 <= 0 whole batches have at most the limit's ratios,
     with v2 >= 0 at least them; with v2 < 0 every ratio is bounded, the means lying in a bounded
     range; with v2 > 0 a bound B of the limit gives B / (1 - (B - 1) v2 / n) at n.
+
+    Selected rows whose mean and variance are polynomials of the fit are decided likewise, beside
+    the same real data.
 
     Where nothing is proved, the ratio is averaged over the last three octaves of g, (G/8, G/4],
     (G/4, G/2] and (G/2, G]. A sequence that approaches a limit like L - c/g^e has increments from
@@ -267,12 +271,14 @@ def diagnose(
     judgement = _in_the_limit(plan, np.asarray(limit.ratio, np.float64), worst(limit.ratio))
     if derived.n is not None:
         judgement = _judged_at_n(plan, model, derived, v2, curve, judgement)
-    last = len(ratio) - 1 - int(np.argmax(ratio[::-1][: int((plan.generation == plan.generation[-1]).sum())]))
+    final = int((plan.generation == plan.generation[-1]).sum())  # fits of the last generation
+    last = len(ratio) - 1 - int(np.argmax(ratio[::-1][:final]))
     labels = np.unique(plan.generation)
     reached = np.flatnonzero(first * curve >= 2)
     bounds = [bound for bound in (judgement.bound, judgement.supremum) if bound is not None]
     known = derived.n is None or v2 is not None
-    squared = float(derived.risk[last]) / model.limit_risk if hasattr(model, "variance_function") else 0.0
+    morris = hasattr(model, "variance_function")
+    squared = float(derived.risk[last]) / model.limit_risk if morris else 0.0
     loss = losses(plan, model, derived.n, squared) if derived.n else Loss(None, None, "")
     real, synthetic, draws = _origins(plan, last, derived, v2) if known else (np.nan,) * 3
     return Diagnosis(
@@ -330,7 +336,9 @@ def _judged_at_n(
     assert n is not None
     whole_batches = isinstance(plan, Plan) and plan.reads_whole_batches
     if v2 is None:
-        return _evidence(curve)
+        response = getattr(model, "response", None)
+        found = responding(plan, response, n) if response else None
+        return _evidence(curve) if found is None else _selected(*found)
     if v2 == 0 and whole_batches and limit.certified:
         return replace(
             limit,
@@ -414,9 +422,20 @@ def _anchored(plan: Plan | Reservoir, form: Anchored, n: int, v2: float) -> _Jud
     )
 
 
+def _selected(rho: float, limit: float) -> _Judgement:
+    where = f"w^2 (m1^2 + v2/k) = {rho:.4g}"
+    said = "w the weight of the latest batch, k its rows, m1 the slope of a selected row's mean"
+    if limit == inf:
+        told = f"The ratio grows without bound, since {where} >= 1; {said}."
+        return _Judgement("collapsing", told, None, inf if rho > 1 else 1.0, inf)
+    return _Judgement("bounded", f"The ratio tends to {limit:.4g}, since {where} < 1; {said}.", limit)
+
+
 def _augmented(plan: Plan | Reservoir, n: int, v2: float, curve: Array) -> float | None:
     """Supremum of augment's ratio at n, if the plan is augment with batches of one size."""
-    if not isinstance(plan, Plan) or plan.recipe is None or plan.recipe.workflow != "augment" or plan.recipe.scheduled:
+    if not isinstance(plan, Plan) or plan.recipe is None or plan.recipe.scheduled:
+        return None
+    if plan.recipe.workflow != "augment":
         return None
     size = float(plan.recipe.parameters["size"])
     expected = [1.0]

@@ -32,8 +32,14 @@ LARGEST_CHAIN = 1000
 count."""
 
 
-def least_share(n: int | None = None, v2: Scalar = 0, *, below: float = 2, size: Scalar = 1) -> float:
-    """Least weight of the n real rows, beside the latest synthetic batch, that keeps every ratio below a bound.
+def least_share(
+    n: int | None = None,
+    v2: Scalar = 0,
+    *,
+    below: float = 2,
+    size: Scalar = 1,
+) -> float:
+    """Least weight of real rows, beside the latest synthetic batch, that keeps every ratio below a bound.
 
     Every fit after the first puts the weight a on the n real rows and 1 - a on the latest synthetic
     batch, all of them read, as in `workflows.fixed_real_share`. Exact at n for the mean of a family
@@ -152,7 +158,8 @@ def augment_supremum(n: int | None = None, v2: Scalar = 0, *, size: Scalar = 1) 
     v = 0.0 if n is None else float(v2) / whole(n, "n", "rows of real data")
     if v == 0:
         return float(1 + y * polygamma(1, 1 + y))
-    # sum over j >= 1 of log(1 + c / (j + y)^2): the first terms one by one, the rest, where |c| < (j + y)^2 / 4, as a series in c
+    # sum over j >= 1 of log(1 + c / (j + y)^2): the first terms one by one, the rest as a series in c,
+    # where |c| < (j + y)^2 / 4
     c = v / m
     if abs(c) > 1e12:
         raise ValueError(f"v2 / (size n) can be 10^12 at most; it is {c:g}.")
@@ -163,12 +170,12 @@ def augment_supremum(n: int | None = None, v2: Scalar = 0, *, size: Scalar = 1) 
     return float((expm1(product) + v * exp(product)) / v)
 
 
-# --- anchored plans ----------------------------------------------------------------------------------------------------
+# --- anchored plans --------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Anchored:
-    """A plan whose fits after the first read the one real batch and the latest synthetic one, with fixed weights, sizes and shares read.
+    """A plan whose later fits read the one real batch and the latest synthetic one, in fixed shares.
 
     In units of a row's variance: real is the real batch's noise, first what fit 1's draw adds;
     afterwards the distance from the real batch's mean has variance D_g = rho D_(g-1) + step.
@@ -233,6 +240,32 @@ def anchored(plan: Plan | Reservoir, n: int, v2: float) -> Anchored | None:
     return Anchored(a, 1 / m, float(draw[0, 0]), float(b * b * (1 + v2 * noise)), float(step))
 
 
+def responding(plan: Plan | Reservoir, response: Any, n: int) -> tuple[float, float] | None:
+    """Contraction and limit of the ratio of an anchored plan whose rows are selected, the mean of a row being linear in the fit.
+
+    With weight a on the real rows and w on k rows of the latest batch, read whole, whose mean is m0
+    + m1 mu and variance v0 + v1 mu + v2 mu^2, the errors obey e_g = a Z_1 + w (m1 e_(g-1) + shift +
+    noise_g). The ratio has a limit where |w m1| < 1 and rho = w^2 (m1^2 + v2 / k) < 1; where |w m1|
+    < 1 <= rho it diverges. None where it is another plan, or |w m1| >= 1.
+    """
+    form = anchored(plan, n, 0.0)
+    if not isinstance(plan, Plan) or form is None or not plan.reads_whole_batches:
+        return None
+    mean, V, m0, m1, v0, v1, v2 = (
+        float(v) for v in (response.mean, response.variance, *response.selected_mean, *response.selected_variance)
+    )
+    w, k = 1 - form.share, int(plan.rows(n)[1])
+    slope, rho = w * m1, w * w * (m1 * m1 + v2 / k)
+    if abs(slope) >= 1:
+        return None
+    bias = w * (m0 + m1 * mean - mean) / (1 - slope)
+    fixed = bias * bias + (form.share / (1 - slope)) ** 2 * V * form.real
+    level = v0 + v1 * mean + v2 * mean * mean + (v1 + 2 * v2 * mean) * bias + v2 * fixed
+    if rho >= 1:
+        return rho, inf
+    return rho, (fixed + w * w / k * level / (1 - rho)) / (V * form.real)
+
+
 def first_kept(plan: Plan) -> float:
     """Share of the first batch that fit 1 reads."""
     if plan.recursion and plan.recursion.chain:
@@ -240,7 +273,7 @@ def first_kept(plan: Plan) -> float:
     return float(plan.kept[0, 0])
 
 
-# --- what is absorbed or lost ------------------------------------------------------------------------------------------
+# --- what is absorbed or lost ----------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -274,11 +307,13 @@ def losses(plan: Plan | Reservoir, model: Any, n: int, squared: float) -> Loss:
             "A fit never exceeds the largest real row read: what lies above it is lost from the first fit on.",
         )
     if not hasattr(model, "variance_function"):
-        return Loss(None, 0.0, "Nothing is absorbed.") if hasattr(model, "first_risk") else Loss(None, None, "")
+        exact = hasattr(model, "first_risk")
+        return Loss(None, 0.0, "Nothing is absorbed.") if exact else Loss(None, None, "")
     v2 = float(model.variance_function[2])
     left = max(1 + v2 * squared, 0.0)
     G = int(plan.generation[-1])
-    told = f"A row of generation {G:,} has {left:.3g} times the variance of a real one, on average (exact)." if v2 else ""
+    told = f"A row of generation {G:,} has on average {left:.3g} times a real one's variance (exact)."
+    told *= v2 != 0
     if isinstance(model, Gamma) and (later := _latest_alone(plan, n)):
         from scipy.special import digamma
 
@@ -308,8 +343,10 @@ def _absorbed(plan: Plan | Reservoir, model: Any, n: int, G: int) -> tuple[float
         Multinomial: "one class",
     }[type(model)]
     real = int((plan.source == 0).sum()) if isinstance(plan, Plan) else 1
-    if isinstance(plan, Reservoir) or real > 1 or len(np.unique(plan.generation)) < plan.generations:
-        lasting = "fresh real rows lead away again" if real > 1 and plan.generations == G else "its chance is not known here"
+    several = len(np.unique(plan.generation)) < plan.generations
+    if isinstance(plan, Reservoir) or real > 1 or several:
+        fresh = real > 1 and not several
+        lasting = "fresh real rows lead away again" if fresh else "its chance is not known here"
         return None, f"A fit can be absorbed at {where}, a point mass; {lasting}."
     m = int(plan.rows(n)[0])
     if _keeps_real(plan):
@@ -335,32 +372,27 @@ def _absorbed(plan: Plan | Reservoir, model: Any, n: int, G: int) -> tuple[float
             chance,
             f"By generation {G:,} the chain is extinct, at 0 for ever, with chance {chance:.3g} (exact).",
         )
-    trials = int(model.trials) if isinstance(model, Binomial) else 1
-    shares = [float(model.p)] if isinstance(model, Binomial) else [float(p) for p in model.p]
-    heat = -sum(p * log(p) for p in shares) - ((1 - shares[0]) * log(1 - shares[0]) if isinstance(model, Binomial) else 0.0)
-    mean = 2 * trials * later * heat
-    if trials * max(m, later) > LARGEST_CHAIN:
-        about = f"A share p is fixed at 0 or 1 after about {mean:,.0f} generations on average (diffusion, many rows)."
-        if isinstance(model, Multinomial):
-            about = (
-                "One class after the other is lost, and in the end one is left; the chance by "
-                f"generation {G:,} is not computed for so many rows."
-            )
-        return None, about
-    laws = [fixation(p, trials * m, trials * later, G) for p in shares]
+    shares = [float(p) for p in (model.p if isinstance(model, Multinomial) else (model.p,))]
+    trials = int(getattr(model, "trials", 1))
+    laws = []
+    if trials * max(m, later) <= LARGEST_CHAIN:
+        laws = [fixation(p, trials * m, trials * later, G) for p in shares]
     if isinstance(model, Binomial):
+        (p,) = shares
+        mean = -2 * trials * later * (p * log(p) + (1 - p) * log(1 - p))
+        about = f"after about {mean:,.0f} generations on average (diffusion, many rows)"
+        if not laws:
+            return None, f"The chain is absorbed at {where} {about}."
         chance = laws[0][0] + laws[0][1]
-        return chance, (
-            f"By generation {G:,} the chain is absorbed at {where} with chance {chance:.3g} "
-            f"(exact); on average after about {mean:,.0f} "
-            "generations (diffusion, many rows)."
-        )
+        told = f"By generation {G:,} the chain is absorbed at {where} with chance {chance:.3g} (exact); "
+        return chance, f"{told}{about}."
+    if not laws:
+        told = f"the chance by generation {G:,} is not computed for so many rows"
+        return None, f"Class after class is lost, until one is left; {told}."
     chance = float(sum(one for _, one in laws))
     left = len(shares) - sum(zero for zero, _ in laws)
-    return (
-        chance,
-        f"By generation {G:,} {left:.3g} of {len(shares)} classes are left on average, and one alone with chance {chance:.3g} (exact).",
-    )
+    told = f"By generation {G:,} {left:.3g} of {len(shares)} classes are left on average"
+    return chance, f"{told}, and one alone with chance {chance:.3g} (exact)."
 
 
 def _latest_alone(plan: Plan | Reservoir, n: int) -> int | None:
@@ -402,7 +434,7 @@ def _alike(model: Any, rows: int) -> tuple[float, float]:
 
 
 def fixation(p: float, first: int, later: int, generations: int) -> tuple[float, float]:
-    """Chances that a share is 0 and that it is 1 at the last generation, where each fit reads the latest batch alone.
+    """Chances that a share is 0 and that it is 1 at last, where each fit reads the latest batch alone.
 
     Parameters
     ----------

@@ -571,8 +571,33 @@ def test_least_squares_has_the_limits_verdict() -> None:
     assert found.ratio == pytest.approx(diagnose(window(40, 3)).ratio, rel=1e-12)
 
 
+@pytest.mark.parametrize("mean", [(F(1, 4), F(3, 4)), (0, F(1, 2)), (1, F(-1, 2)), (F(1, 2), 0), (F(-1, 5), F(6, 5))])
+@pytest.mark.parametrize("variance", [(1, 0, 0), (0, 0, 1), (F(1, 2), F(1, 4), F(3, 2))])
+@pytest.mark.parametrize("share", [0, F(1, 10), F(2, 5)])
+def test_selected_rows_are_decided_exactly(mean: tuple[F, F], variance: tuple[F, F, F], share: F) -> None:
+    """With the slope m1 and the weight w of the latest batch: bounded exactly where w^2 (m1^2 + v2 / k) < 1, the limit met far out."""
+    n = 3
+    model = models.LinearResponse(1, 2, mean, variance)
+    plan = anchor(160, float(share), 2)
+    with np.errstate(over="ignore"):
+        found = diagnose(plan, model=model, n=n)
+        ratio = derive(plan, model=model, n=n).ratio
+    w, k = 1 - share, 2 * n
+    rho = w**2 * (mean[1] ** 2 + variance[2] / F(k))
+    if abs(w * mean[1]) >= 1:
+        assert not found.certified
+    elif rho < 1:
+        assert (found.verdict, found.certified) == ("bounded", True)
+        left = max(float(rho), abs(w * mean[1])) ** 158  # of the way, still to go
+        assert ratio[-1] == pytest.approx(found.limit, rel=float(1e-9 + 10 * left))
+        assert left < 1e-3
+    else:
+        assert (found.verdict, found.certified, found.supremum) == ("collapsing", True, np.inf)
+        assert ratio[-1] > 1.3 * ratio[100]
+
+
 def test_selected_rows_and_maxima_are_judged_by_evidence() -> None:
-    found = diagnose(discard(40), model=models.BestOf(Normal(0, 1), 3), n=50)
+    found = diagnose(window(40, 3), model=models.BestOf(Normal(0, 1), 3), n=50)
     assert (found.certified, found.least_share) == (False, None)
     assert "Of that risk" not in str(found)
     assert diagnose(augment(40), model=Uniform(1), n=20).verdict == "bounded"
