@@ -77,7 +77,7 @@ class Diagnosis:
     real, synthetic, draws : float
         Shares of the last risk due to the noise of real data, of synthetic batches, and of the
         fits' draws of rows; their sum is 1. NaN where a model's risk at n has no such parts
-        (selected rows, the maximum of a uniform sample).
+        (selected rows, the maximum of a uniform sample), or is too large for a float.
     doubles : int or None
         First generation with a risk of twice that of the real data alone, or more; None where there
         is none up to G.
@@ -270,13 +270,14 @@ def diagnose(
     ratio, curve = np.asarray(derived.ratio, np.float64), worst(derived.ratio)
     judgement = _in_the_limit(plan, np.asarray(limit.ratio, np.float64), worst(limit.ratio))
     if derived.n is not None:
-        judgement = _judged_at_n(plan, model, derived, v2, curve, judgement)
+        with np.errstate(over="ignore", invalid="ignore"):  # a ratio may grow beyond all floats
+            judgement = _judged_at_n(plan, model, derived, v2, curve, judgement)
     final = int((plan.generation == plan.generation[-1]).sum())  # fits of the last generation
     last = len(ratio) - 1 - int(np.argmax(ratio[::-1][:final]))
     labels = np.unique(plan.generation)
     reached = np.flatnonzero(first * curve >= 2)
     bounds = [bound for bound in (judgement.bound, judgement.supremum) if bound is not None]
-    known = derived.n is None or v2 is not None
+    known = np.isfinite(ratio[last]) and (derived.n is None or v2 is not None)
     morris = hasattr(model, "variance_function")
     squared = float(derived.risk[last]) / model.limit_risk if morris else 0.0
     loss = losses(plan, model, derived.n, squared) if derived.n else Loss(None, None, "")

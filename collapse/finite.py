@@ -23,8 +23,6 @@ from collapse.models.vector import Multinomial, MultivariateNormal
 from collapse.plan import TOLERANCE, Array, Plan, Scalar, draw_noise
 from collapse.reservoir import Reservoir
 
-LARGEST_TABLE = 10**7
-"""Entries of a weight table that is looked through for an anchor."""
 ANCHORED = ("discard", "bootstrap", "fixed_real_share")
 """Named workflows that are anchored plans."""
 LARGEST_CHAIN = 1000
@@ -212,18 +210,28 @@ def anchored(plan: Plan | Reservoir, n: int, v2: float) -> Anchored | None:
         return None
     if plan.recipe and (plan.recipe.workflow not in ANCHORED or plan.recipe.scheduled):
         return None
-    if plan.recursion and plan.recursion.chain:
-        latest, kept = plan.recursion.share.floats()[1:], plan.recursion.share_kept(False)[1:]
+    rows, later = plan.recursion, np.arange(1, G)
+    if rows and rows.chain:
+        latest, kept = rows.share.floats()[1:], rows.share_kept(False)[1:]
         real, kept_real = 1 - latest, kept
         if np.any(real):
             return None
-    elif G * G <= LARGEST_TABLE:
-        diagonal = np.arange(1, G)
-        real, latest = plan.weight[1:, 0], plan.weight[diagonal, diagonal]
-        kept_real, kept = plan.kept[1:, 0], plan.kept[diagonal, diagonal]
-        if np.any(np.abs(real + latest - 1) > TOLERANCE):
+    elif rows and rows.entries and not np.any(rows.share.numerator):
+        fit, batch = rows.entries.fit, rows.entries.batch
+        at_real, at_latest = (fit > 0) & (batch == 0), (fit > 0) & (batch == fit)
+        if np.any((fit > 0) & ~at_real & ~at_latest):
             return None
+        real, latest, kept_real, kept = np.zeros(G), np.zeros(G), np.ones(G), np.ones(G)
+        weight, share = rows.entries.weight.floats(), rows.entries.share_kept(False)
+        real[fit[at_real]], latest[fit[at_latest]] = weight[at_real], weight[at_latest]
+        kept_real[fit[at_real]], kept[fit[at_latest]] = share[at_real], share[at_latest]
+        real, latest, kept_real, kept = real[1:], latest[1:], kept_real[1:], kept[1:]
+    elif rows:
+        return None
     else:
+        real, latest = plan.weight[1:, 0], plan.weight[later, later]
+        kept_real, kept = plan.kept[1:, 0], plan.kept[later, later]
+    if np.any(np.abs(real + latest - 1) > TOLERANCE):
         return None
     if any(np.ptp(table) > TOLERANCE for table in (real, kept_real, kept, plan.size[1:])):
         return None
@@ -268,9 +276,10 @@ def responding(plan: Plan | Reservoir, response: Any, n: int) -> tuple[float, fl
 
 def first_kept(plan: Plan) -> float:
     """Share of the first batch that fit 1 reads."""
-    if plan.recursion and plan.recursion.chain:
-        return float(plan.recursion.share_kept(False)[0])
-    return float(plan.kept[0, 0])
+    if not plan.recursion:
+        return float(plan.kept[0, 0])
+    entries = plan.recursion.entries
+    return float(entries.share_kept(False)[0] if entries else plan.recursion.share_kept(False)[0])
 
 
 # --- what is absorbed or lost ----------------------------------------------------------------
@@ -313,7 +322,7 @@ def losses(plan: Plan | Reservoir, model: Any, n: int, squared: float) -> Loss:
     left = max(1 + v2 * squared, 0.0)
     G = int(plan.generation[-1])
     told = f"A row of generation {G:,} has on average {left:.3g} times a real one's variance (exact)."
-    told *= v2 != 0
+    told *= v2 != 0 and isfinite(left)
     if isinstance(model, Gamma) and (later := _latest_alone(plan, n)):
         from scipy.special import digamma
 
@@ -408,14 +417,12 @@ def _keeps_real(plan: Plan) -> bool:
     """Whether every fit reads the one real batch, whole."""
     if not plan.reads_whole_batches:
         return False
-    b = int(np.flatnonzero(plan.source == 0)[0])
-    if plan.recursion and plan.recursion.chain:
-        return bool(np.all(plan.recursion.decay.floats()[1:] > 0))
-    if plan.recursion and plan.recursion.entries:
-        entries = plan.recursion.entries
-        if len(np.unique(entries.fit[entries.batch == b])) == plan.generations:
-            return True
-    return plan.generations * plan.batches <= LARGEST_TABLE and bool(np.all(plan.weight[:, b] > 0))
+    b, rows = int(np.flatnonzero(plan.source == 0)[0]), plan.recursion
+    if not rows:
+        return bool(np.all(plan.weight[:, b] > 0))
+    if rows.entries and len(np.unique(rows.entries.fit[rows.entries.batch == b])) == plan.generations:
+        return True
+    return rows.chain and bool(np.all(rows.decay.floats()[1:] > 0))
 
 
 def _alike(model: Any, rows: int) -> tuple[float, float]:

@@ -421,6 +421,16 @@ def test_augments_supremum(v2: float, n: int, size: F) -> None:
     assert found.supremum == pytest.approx(supremum, rel=1e-12)
 
 
+def test_long_plans_are_decided_exactly_too() -> None:
+    for plan, supremum in ((fixed_real_share(20_000, F(1, 4)), None), (discard(20_000), np.inf), (augment(20_000), None)):
+        found = diagnose(plan, model=Exponential(1), n=20)
+        assert found.certified
+        assert str(found)
+        assert found.supremum is not None
+        assert np.isinf(found.supremum) == (supremum is np.inf)
+    assert diagnose(fixed_real_share(20_000, F(1, 4)), model=Bernoulli(0.5), n=20).absorbed == pytest.approx(2 * 0.5**20)
+
+
 def test_augments_supremum_is_a_sine() -> None:
     for n in (1, 7, 50):
         for v2 in (-1, -0.5, 0.5, 2):
