@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from collapse import workflows
+from collapse import models, workflows
 from collapse.comparison import compare
 from collapse.datasets import read_features
 from collapse.derivation import derive
@@ -69,6 +69,11 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("diagnose", help="verdict on a workflow, in words", description="Verdict on a workflow, in words.")
     command.add_argument("workflow", help="such as augment or 'window(k=3)'")
     command.add_argument("-g", "--generations", type=int, default=50)
+    command.add_argument(
+        "-m", "--model", help="verdict at n for this model, such as exponential or 'Bernoulli(p=0.2)' (default: the limit, many rows)"
+    )
+    command.add_argument("-n", type=int, help="rows of real data, with --model")
+    command.add_argument("--below", type=float, default=2.0, help="ratio below which the real data's share is to keep it (default: 2)")
     command.set_defaults(run=_diagnose)
 
     text = "workflows side by side: risk, rows read, rows stored, real rows bought"
@@ -144,8 +149,27 @@ def _simulate(options: argparse.Namespace) -> int:
 
 
 def _diagnose(options: argparse.Namespace) -> int:
-    print(diagnose(workflows.named(options.workflow, options.generations)))
+    plan = workflows.named(options.workflow, options.generations)
+    model = None if options.model is None else _model(options.model)
+    print(diagnose(plan, model=model, n=options.n, below=options.below))
     return 0
+
+
+def _model(text: str) -> Any:
+    """A model by its name and parameters, or the registered example of that name."""
+    name, given = workflows.parsed(text, "model", "exponential or Bernoulli(p=0.2)")
+    key = name.replace("_", "").lower()
+    found = [example for example in models.examples() if example.name.replace(" ", "").lower() == key]
+    if found and not given:
+        return found[0].make()
+    makers = {other.lower(): getattr(models, other) for other in models.__all__ if callable(getattr(models, other))}
+    if key not in makers or not given:
+        known = ", ".join(example.name for example in models.examples() if example.group == "exponential families")
+        raise ValueError(f"there is no model called {name!r}; there are {known} and others, or give parameters, as in Bernoulli(p=0.2).")
+    try:
+        return makers[key](**given)
+    except TypeError as error:
+        raise ValueError(f"{name} cannot be made with these parameters: {error}.") from error
 
 
 def _compare(options: argparse.Namespace) -> int:

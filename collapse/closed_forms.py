@@ -1,4 +1,4 @@
-"""closed_form(): the ratio curve of a named workflow as a formula, its limit, its growth."""
+"""closed_form(): a named workflow's ratios for many rows as a formula, its limit, its growth."""
 
 from __future__ import annotations
 
@@ -21,10 +21,13 @@ from collapse.reservoir import Reservoir
 
 Parts = dict[str, Any]
 
+MOST, MOST_EXACT = 10**7, 10**4
+"""Generations that `ClosedForm.values` evaluates at most, in floats and in fractions."""
+
 
 @dataclass(frozen=True, eq=False)
 class ClosedForm:
-    """The risk ratio of a named workflow as a formula in the generation g.
+    """The risk ratio of a named workflow, for many rows, as a formula in the generation g.
 
     Parameters
     ----------
@@ -43,7 +46,7 @@ class ClosedForm:
     offset : sympy.Expr or None
         Limit of ratio - growth, where both exist and it is known.
     bound : sympy.Expr or None
-        A number that no generation's ratio exceeds, where one is proved.
+        A number that no generation's ratio exceeds for many rows, where one is proved.
     """
 
     workflow: str
@@ -73,7 +76,8 @@ class ClosedForm:
         Raises
         ------
         ValueError
-            Where a parameter is a symbol, a schedule is too short, or exact=True meets an irrational parameter.
+            Where generations is no whole number between 1 and 10,000,000 (10,000 where exact), a parameter is a symbol, a schedule is
+            too short, or exact=True meets an irrational parameter.
 
         Examples
         --------
@@ -81,7 +85,7 @@ class ClosedForm:
         >>> collapse.closed_form("subsample").values(4, exact=True).tolist()
         [Fraction(1, 1), Fraction(7, 4), Fraction(25, 12), Fraction(109, 48)]
         """
-        G = whole(generations, "generations", "number of generations")
+        G = whole(generations, "generations", "number of generations", most=MOST_EXACT if exact else MOST)
         sizes = self.parameters.get("size")
         if isinstance(sizes, tuple) and len(sizes) < G - 1:
             raise ValueError(f"the schedule has {len(sizes)} sizes, and {G} generations need {G - 1}; ask for fewer generations.")
@@ -98,7 +102,7 @@ class ClosedForm:
 
 
 def closed_form(workflow: Plan | Reservoir | str, *, role: str | None = None, **parameters: Any) -> ClosedForm | None:
-    """Look up the closed form of a named workflow's risk ratio.
+    """Look up the closed form of a named workflow's risk ratio, for many rows.
 
     Parameters
     ----------
@@ -118,7 +122,8 @@ def closed_form(workflow: Plan | Reservoir | str, *, role: str | None = None, **
     Raises
     ------
     ValueError
-        Where there is no such workflow or role, or parameters are missing, unknown, or given beside a plan.
+        Where there is no such workflow or role, parameters are missing, unknown, or given beside a plan, or the workflow itself would
+        refuse them (a share outside [0, 1], say).
     ImportError
         Where sympy is missing: install collapse-companion[symbolic].
 
@@ -141,6 +146,8 @@ def closed_form(workflow: Plan | Reservoir | str, *, role: str | None = None, **
     if name not in _FORMS:
         return None
     values = {key: _expression(value) for key, value in given.items()}
+    if isinstance(workflow, str):
+        _check(name, values)
     parts = _FORMS[name](generation(), **values, **({"role": role or "hub"} if name == "star" else {}))
     sp = _sympy()
     return ClosedForm(name, values, **{key: sp.sympify(part) if key != "reference" else part for key, part in parts.items()})
@@ -180,12 +187,41 @@ def _read(workflow: Plan | Reservoir | str, parameters: dict[str, Any]) -> tuple
     return str(workflow), {key: value for key, value in bound.arguments.items() if key != "generations"}
 
 
+_STANDS_FOR = {"k": 1, "models": 2, "size": 1, "kappa": 1}
+"""Where a parameter is a symbol: a value in its place while the others are checked; one half for all others."""
+
+
+def _check(name: str, values: Mapping[str, Any]) -> None:
+    """Let the workflow itself refuse what is out of range."""
+
+    def number(key: str, value: Any) -> Any:
+        if isinstance(value, tuple):
+            return [number(key, v) for v in value]
+        if not isinstance(value, _sympy().Basic):
+            return value
+        if not value.is_number:
+            return _STANDS_FOR.get(key, Fraction(1, 2))
+        if value.is_Integer:
+            return int(value)
+        if not value.is_real:
+            raise ValueError(f"{key} must be a real number or a symbol; it is {value}.")
+        return Fraction(int(value.p), int(value.q)) if value.is_Rational else float(value)
+
+    given = {key: number(key, value) for key, value in values.items()}
+    schedule = given.get("size")
+    workflows.NAMED[name](len(schedule) + 1 if isinstance(schedule, list) else 1, **given)
+
+
 def _expression(value: Any) -> Any:
     sp = _sympy()
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value.item()
     if value is None or isinstance(value, (bool, sp.Basic)):
         return value
     if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str):
         return tuple(_expression(v) for v in value)
+    if isinstance(value, np.bool_):
+        return bool(value)
     if isinstance(value, Rational):
         return sp.Rational(int(value.numerator), int(value.denominator))
     if isinstance(value, (float, np.floating)) and np.isfinite(value):
@@ -291,7 +327,12 @@ class _Evaluator:
         """Empty where the upper end is below the lower one."""
         term, (k, low, high) = e.args
         ends, low = self.index(high, at), int(self(low, at))
-        terms = self.whole(range(low, int(np.max(ends, initial=low - 1)) + 1))
+        last = int(np.max(ends, initial=low - 1))
+        if last - low >= MOST:
+            raise ValueError(
+                f"the formula adds up {last - low + 1:,} terms, and {MOST:,} are evaluated at most; take a smaller window, or derive(plan)."
+            )
+        terms = self.whole(range(low, last + 1))
         if (term.free_symbols - {k}) & at.keys():
             total: Any = self.whole([0])[0]
             for i in terms:
@@ -374,7 +415,7 @@ def _window(g: Any, k: Any) -> Parts:
         half = sp.Rational(-1, 2)
         ratio = 1 + slope * (g - 1) - sp.Rational(4, 27) * (1 - half ** (g - 1)) + (1 - half ** (2 * g - 2)) / 27
     early = sp.Sum((1 / b + (b - 1) / (k * (k + 1))) ** 2, (b, 1, k - 1))
-    offset = (early.doit() if k.is_number else early) - 5 * (k - 1) / (k + 1) ** 2
+    offset = (early.doit() if k.is_number and k <= 1000 else early) - 5 * (k - 1) / (k + 1) ** 2
     return {"ratio": ratio, "limit": sp.oo, "growth": slope * g, "offset": offset, "reference": "thm-zoo-window"}
 
 

@@ -15,7 +15,7 @@ from collapse.checks import check_number, is_number, whole
 from collapse.models.base import EXACT_FORMS, design_of, exact_form
 from collapse.models.morris import plain
 from collapse.models.selection import LinearResponse
-from collapse.plan import TOLERANCE, Array, Plan
+from collapse.plan import TOLERANCE, Array, Plan, draw_noise
 from collapse.reservoir import Reservoir
 from collapse.risk import Risk
 
@@ -334,27 +334,6 @@ def _frontier(plan: Plan, exact: bool, batch_noise: NDArray[Any], V: Any, v2: An
             if last[b] == g:
                 free.append(slot.pop(b))
     return np.array(risk, dtype=S.dtype)
-
-
-def draw_noise(plan: Plan, n: int, exact: bool = False) -> NDArray[Any]:
-    """Finite-n noise (G, B) of a fit's draw from a batch, in units of the batch's row variance: E[1/k] - 1/rows.
-
-    k, the rows read, is kept * rows where that is whole, otherwise its floor or its ceiling at random with that mean.
-    With replacement: (1 - 1/rows) E[1/k].
-    """
-    k, m = plan.reads(n), plan.rows(n)
-    low: NDArray[Any] = np.maximum(np.floor(k), 1)
-    mean: NDArray[Any] = k
-    rows: NDArray[Any] = m.astype(np.float64)
-    if exact:
-        low = np.vectorize(lambda v: Fraction(int(v)), otypes=[object])(low)
-        rows = np.array([Fraction(int(v)) for v in m], dtype=object)
-        mean = plan.exact_kept() * rows
-    part = mean - low
-    inverse = (1 - part) / low + part / (low + 1)
-    out = inverse * (1 - 1 / rows) if plan.replace else inverse - 1 / rows
-    # batches that are not read have weight 0, whatever stands here
-    return np.asarray(out)
 
 
 def _quadratic_variance(plan: Plan | Reservoir, model: Any, n: int, exact: bool) -> Risk:

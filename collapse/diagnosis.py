@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import log2
+from dataclasses import dataclass, replace
+from math import inf, log2
 from textwrap import fill
 from typing import Any, Literal
 
@@ -14,15 +14,32 @@ from collapse import workflows
 from collapse.checks import whole
 from collapse.closed_forms import ClosedForm, closed_form
 from collapse.derivation import derive
+from collapse.finite import (
+    Anchored,
+    Loss,
+    anchored,
+    augment_supremum,
+    least_share,
+    losses,
+    read_below,
+    responding,
+)
+from collapse.models.base import exact_form
 from collapse.plan import Array, Plan
 from collapse.reservoir import Reservoir
+from collapse.risk import Risk
 
 AGREEMENT = 1e-9
-"""Largest relative difference between a closed form and the ratios derived from the plan that bears its name."""
+"""Largest relative difference between a closed form and the ratios derived from the plan that bears
+its name."""
 LEAST = 16
 """Generations from which a curve is judged by its shape."""
 MARGIN = 0.1
-"""Increments that change from octave to octave by a factor within 1 +- MARGIN are taken for neither bounded nor a power of g."""
+"""Increments that change from octave to octave by a factor within 1 +- MARGIN are taken for neither
+bounded nor a power of g."""
+GEOMETRIC = 16.0
+"""Increments that grow from octave to octave by more than this factor, g^4, are taken for geometric
+growth."""
 
 Verdict = Literal["bounded", "collapsing", "undecided"]
 
@@ -30,6 +47,9 @@ Verdict = Literal["bounded", "collapsing", "undecided"]
 @dataclass(frozen=True, eq=False)
 class Diagnosis:
     """What `diagnose` found; print it for a summary in words.
+
+    Everything is said of one thing: the Gaussian limit, that is many rows, where `model` is None;
+    otherwise that model at n rows.
 
     Parameters
     ----------
@@ -40,23 +60,53 @@ class Diagnosis:
     ratio : float
         Risk ratio in the last generation, of the worst of its fits.
     worth : float
-        Rows of real data that, read whole, give that risk, where n = 1,000. It is 1,000 / ratio where the first fit reads all n rows.
+        Rows of real data that, read whole, give that risk, where 1,000 are had: 1,000 / C_gg, as in
+        `Risk.worth`.
     verdict : {"bounded", "collapsing", "undecided"}
-        Whether the ratio stays bounded as g grows.
+        Whether the ratio stays bounded as g grows. Bounded is not safe: a Bernoulli chain under
+        discard is bounded as it is absorbed.
     limit : float or None
-        Limit of the ratio where bounded: certified, or extrapolated.
+        Limit of the ratio where bounded: certified, or extrapolated; None where it is not known.
     exponent : float or None
-        Power of g with which the ratio grows where collapsing; 0 where it grows like log g.
+        Power of g with which the ratio grows where collapsing; 0 where it grows like log g, inf
+        where it grows geometrically.
     certificate : ClosedForm or None
-        The closed form that was found to hold for this plan; None where the verdict rests on evidence up to G.
+        The closed form of the limit's ratios on which the verdict rests; None where it rests on
+        something else.
     judged : str
         How the verdict was reached.
     real, synthetic, draws : float
-        Shares of the last risk due to the noise of real data, of synthetic batches, and of the fits' draws of rows; their sum is 1.
+        Shares of the last risk due to the noise of real data, of synthetic batches, and of the
+        fits' draws of rows; their sum is 1. NaN where a model's risk at n has no such parts
+        (selected rows, the maximum of a uniform sample), or is too large for a float.
     doubles : int or None
-        First generation with a ratio of 2 or more; None where there is none up to G.
+        First generation with a risk of twice that of the real data alone, or more; None where there
+        is none up to G.
     never_doubles : bool
-        Whether the certificate proves that no generation's ratio reaches 2.
+        Whether it is proved that no generation's risk is twice that of the real data alone.
+    certified : bool
+        Whether the verdict is proved; otherwise it is evidence up to G. Of tables typed by hand it
+        is proved for their going on as they do.
+    model, n : str and int, or None
+        The model and its rows; None for the limit.
+    supremum : float or None
+        Least number that no generation's ratio exceeds, inf where the ratio diverges; None where it
+        is not known.
+    bound : float or None
+        A number that no generation's ratio exceeds, proved; None where none is.
+    below : float
+        The bound to which `least_share` belongs.
+    least_share : float or None
+        Least weight of the real rows, beside the latest synthetic batch of as many, that keeps
+        every ratio below `below`; None where no exact form is known for the model.
+    variance : float or None
+        Expected variance of a row drawn from the last fit, in units of a real row's: 1 + v2 MSE /
+        V, exact at n; None in the limit and where no such form is known.
+    absorbed : float or None
+        Chance that the last fit is a point mass, from which no synthetic row leads away; None in
+        the limit and where it is not known.
+    lost : str
+        What is absorbed or lost, and when, in words; empty in the limit, where nothing is.
     """
 
     workflow: str
@@ -73,92 +123,331 @@ class Diagnosis:
     draws: float
     doubles: int | None
     never_doubles: bool
+    certified: bool
+    model: str | None
+    n: int | None
+    supremum: float | None
+    bound: float | None
+    below: float
+    least_share: float | None
+    variance: float | None
+    absorbed: float | None
+    lost: str
 
     def __str__(self) -> str:
-        about = "certified" if self.certificate else f"evidence up to generation {self.generations:,}, no proof"
-        lines = [f"{self.workflow}: {self.verdict} ({about}).", self.judged]
+        about = "certified" if self.certified else f"evidence up to generation {self.generations:,}, no proof"
+        where = "for many rows" if self.model is None else f"for {self.model} at n = {self.n:,}"
+        lines = [f"{self.workflow}: {self.verdict} {where} ({about}).", self.judged]
         if self.doubles:
-            when = f"The risk has doubled by generation {self.doubles:,}."
+            when = f"The risk is twice that of the real data alone by generation {self.doubles:,}."
+        elif self.never_doubles:
+            when = f"It never doubles, {where}."
         else:
-            when = "The risk never doubles." if self.never_doubles else f"The risk has not doubled by generation {self.generations:,}."
+            when = f"The risk has not doubled by generation {self.generations:,}."
         worth = f"{self.worth:,.0f}" if self.worth >= 10 else f"{self.worth:.2g}"
         lines.append(f"Risk ratio {self.ratio:.4g} at generation {self.generations:,}: 1,000 rows are worth {worth}. {when}")
-        parts = [f"{share:.0%} from {name}" for share, name in zip((self.real, self.synthetic, self.draws), _ORIGINS, strict=True) if share]
-        lines.append(f"Of that risk {', '.join(parts[:-1]) + ' and ' * (len(parts) > 1) + parts[-1]}.")
+        parts = [
+            f"{share:.0%} from {name}" for share, name in zip((self.real, self.synthetic, self.draws), _ORIGINS, strict=True) if share > 0
+        ]
+        if parts:
+            lines.append(f"Of that risk {', '.join(parts[:-1]) + ' and ' * (len(parts) > 1) + parts[-1]}.")
+        if self.least_share is not None:
+            lines.append(
+                f"Beside the latest synthetic batch real data need {100 * self.least_share:.3g} % "
+                "of the weight to keep the ratio below "
+                f"{self.below:g} for ever, "
+                f"{'for many rows' if self.model is None else 'at this n'}."
+            )
+        if self.lost:
+            lines.append(self.lost)
         return "\n".join(fill(line, 64, subsequent_indent="  ", break_on_hyphens=False) for line in lines)
 
 
 _ORIGINS = ("the noise of real data", "synthetic batches", "draws of rows")
 
 
-def diagnose(workflow: Plan | Reservoir, *, generations: int | None = None) -> Diagnosis:
-    """Tell whether a workflow collapses, how that is known, and where its risk comes from.
+@dataclass(frozen=True)
+class _Judgement:
+    """A verdict, and how it was reached."""
+
+    verdict: Verdict
+    judged: str
+    limit: float | None = None
+    exponent: float | None = None
+    supremum: float | None = None
+    bound: float | None = None
+    certificate: ClosedForm | None = None
+    certified: bool = True
+
+
+def diagnose(
+    workflow: Plan | Reservoir,
+    *,
+    generations: int | None = None,
+    model: Any = None,
+    n: int | None = None,
+    below: float = 2,
+) -> Diagnosis:
+    """Tell whether a workflow collapses, how that is known, where its risk comes from, and what is lost.
 
     Parameters
     ----------
     workflow : Plan or Reservoir
         The workflow.
     generations : int, optional
-        Derive so many generations; for a named workflow this may be more or fewer than the plan has. Default: the plan's own.
+        Derive so many generations; for a named workflow this may be more or fewer than the plan
+        has. Default: the plan's own.
+    model : model, optional
+        Without it the verdict is that of the Gaussian limit: for many rows. With it, that of the
+        model at n rows, for models whose risk `derive` knows exactly at n.
+    n : int, optional
+        Rows of real data; needed with a model, except a regression's.
+    below : float, optional
+        The ratio below which `least_share` is to keep every generation: a number greater than 1.
 
     Returns
     -------
     Diagnosis
-        Its `certificate` is the closed form that belongs to the plan's recipe, claimed only where every derived ratio agrees with it;
-        otherwise the verdict is evidence up to G, and says so.
+        Its `certified` tells whether the verdict is proved or evidence up to G. In the limit it
+        rests on the closed form of the plan's recipe, claimed only where every derived ratio agrees
+        with it.
 
     Raises
     ------
     ValueError
-        Where workflow is something else, or a plan typed by hand, or one with a schedule, is to be continued.
+        Where workflow is something else, a plan typed by hand, or one with a schedule, is to be
+        continued, below is not greater than 1, or the exact risk of the model at n is not known.
 
     Notes
     -----
-    Without a certificate, the ratio is averaged over the last three octaves of g, (G/8, G/4], (G/4, G/2] and (G/2, G]. A sequence that
-    approaches a limit like L - c/g^e has increments from octave to octave that shrink by the factor 2^-e, one that grows like g^e has
-    increments that grow by 2^e. Where the factor lies between 0.9 and 1.1 (logarithmic growth, say), or there are fewer than 16 generations,
-    the verdict is "undecided".
+    At n, in a family with variance function v0 + v1 mu + v2 mu^2 (the book's proposition
+    thm-tables-finite): a fixed share of the same real data, discard and bootstrap among them, is
+    bounded exactly where (1 - a)^2 (1 + v2 / k) < 1, k the rows read of the latest batch; augment's
+    supremum is an infinite product; with v2 <= 0 whole batches have at most the limit's ratios,
+    with v2 >= 0 at least them; with v2 < 0 every ratio is bounded, the means lying in a bounded
+    range; with v2 > 0 a bound B of the limit gives B / (1 - (B - 1) v2 / n) at n.
+
+    Selected rows whose mean and variance are polynomials of the fit are decided likewise, beside
+    the same real data.
+
+    Where nothing is proved, the ratio is averaged over the last three octaves of g, (G/8, G/4],
+    (G/4, G/2] and (G/2, G]. A sequence that approaches a limit like L - c/g^e has increments from
+    octave to octave that shrink by the factor 2^-e, one that grows like g^e has increments that
+    grow by 2^e. Where the factor lies between 0.9 and 1.1 (logarithmic growth, say), or there are
+    fewer than 16 generations, the verdict is "undecided".
 
     Examples
     --------
     >>> import collapse
     >>> print(collapse.diagnose(collapse.workflows.augment(100)))
-    augment: bounded (certified).
+    augment: bounded for many rows (certified).
     The ratio tends to pi**2/6 = 1.645 (closed form,
       thm-origin-augment).
-    Risk ratio 1.635 at generation 100: 1,000 rows are worth 612.
-      The risk never doubles.
+    Risk ratio 1.635 at generation 100: 1,000 rows are worth 612. It
+      never doubles, for many rows.
     Of that risk 61% from the noise of real data and 39% from
       synthetic batches.
+    Beside the latest synthetic batch real data need 29.3 % of the
+      weight to keep the ratio below 2 for ever, for many rows.
+    >>> model = collapse.models.Exponential(1)
+    >>> found = collapse.diagnose(collapse.workflows.augment(100), model=model, n=10)
+    >>> round(found.supremum, 3), round(found.least_share, 4)
+    (1.728, 0.3258)
     """
+    below = read_below(below)
     plan = _continued(workflow, generations)
-    derived = derive(plan)
-    ratio = np.asarray(derived.ratio, np.float64)
-    curve = np.maximum.reduceat(ratio, np.flatnonzero(np.diff(plan.generation, prepend=0)))
-    certificate, remark = _certificate(plan, ratio)
-    verdict, limit, exponent, judged = _certified(certificate) if certificate else _evidence(curve)
-    last = len(ratio) - 1 - int(np.argmax(ratio[::-1][: int((plan.generation == plan.generation[-1]).sum())]))
-    parts = np.array(_origins(plan, last))
+    limit = derive(plan)
+    if model is None:
+        derived: Risk = derive(plan, n=n)
+        v2: float | None = 0.0
+    else:
+        derived, v2 = _at_n(plan, model, n)
+    first = plan.reference(derived.n)
+    start = np.flatnonzero(np.diff(plan.generation, prepend=0))
+
+    def worst(ratio: NDArray[Any]) -> Array:
+        return np.maximum.reduceat(np.asarray(ratio, np.float64), start)
+
+    ratio, curve = np.asarray(derived.ratio, np.float64), worst(derived.ratio)
+    judgement = _in_the_limit(plan, np.asarray(limit.ratio, np.float64), worst(limit.ratio))
+    if derived.n is not None:
+        with np.errstate(over="ignore", invalid="ignore"):  # a ratio may grow beyond all floats
+            judgement = _judged_at_n(plan, model, derived, v2, curve, judgement)
+    final = int((plan.generation == plan.generation[-1]).sum())  # fits of the last generation
+    last = len(ratio) - 1 - int(np.argmax(ratio[::-1][:final]))
     labels = np.unique(plan.generation)
-    reached = np.flatnonzero(curve >= 2)
-    bound = certificate.bound if certificate else None
+    reached = np.flatnonzero(first * curve >= 2)
+    bounds = [bound for bound in (judgement.bound, judgement.supremum) if bound is not None]
+    known = np.isfinite(ratio[last]) and (derived.n is None or v2 is not None)
+    squared = 0.0
+    if exact_form(model) == "quadratic variance":
+        # in units of a row's variance, whose n-th part is the risk of a fit to all real rows
+        squared = float(ratio[last]) * first / (derived.n or np.inf)
+    loss = losses(plan, model, derived.n, squared) if derived.n else Loss(None, None, "")
+    real, synthetic, draws = _origins(plan, last, derived, v2) if known else (np.nan,) * 3
     return Diagnosis(
         workflow=plan.name,
         generations=int(plan.generation[-1]),
         ratio=float(ratio[last]),
-        worth=1000 / float(derived.risk[last]),
-        verdict=verdict,
-        limit=limit,
-        exponent=exponent,
-        certificate=certificate,
-        judged=(remark + " " + judged).strip(),
-        real=float(parts[0] / parts.sum()),
-        synthetic=float(parts[1] / parts.sum()),
-        draws=float(parts[2] / parts.sum()),
+        worth=float(derived.worth(1000)[last]),
+        verdict=judgement.verdict,
+        limit=judgement.limit,
+        exponent=judgement.exponent,
+        certificate=judgement.certificate,
+        judged=judgement.judged,
+        real=real,
+        synthetic=synthetic,
+        draws=draws,
         doubles=int(labels[reached[0]]) if reached.size else None,
         # a bound of 2 is one that is not reached: it belongs to a strictly rising curve
-        never_doubles=not reached.size and bound is not None and bool(bound <= 2),
+        never_doubles=not reached.size and bool(bounds) and first * min(bounds) <= 2,
+        certified=judgement.certified,
+        model=derived.model,
+        n=derived.n,
+        supremum=judgement.supremum,
+        bound=judgement.bound,
+        below=below,
+        least_share=None if v2 is None else least_share(derived.n, v2, below=below),
+        variance=loss.variance,
+        absorbed=loss.absorbed,
+        lost=loss.words,
     )
+
+
+def _at_n(plan: Plan | Reservoir, model: Any, n: int | None) -> tuple[Risk, float | None]:
+    """Exact risk at n, and v2, which is 0 for least squares; None where the risk is not that of
+    weighted means."""
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            derived = derive(plan, model=model, n=n)
+    except ValueError as error:
+        raise ValueError(f"a verdict at n rests on the exact risk at n: {error}") from error
+    form = exact_form(model)
+    if form == "quadratic variance":
+        return derived, float(model.variance_function[2])
+    return derived, 0.0 if form == "fixed design" else None
+
+
+def _judged_at_n(
+    plan: Plan | Reservoir,
+    model: Any,
+    derived: Risk,
+    v2: float | None,
+    curve: Array,
+    limit: _Judgement,
+) -> _Judgement:
+    """Verdict at n, by what is proved there: from the limit's verdict, or beside it."""
+    n = derived.n
+    assert n is not None
+    whole_batches = isinstance(plan, Plan) and plan.reads_whole_batches
+    if v2 is None:
+        response = model.response if exact_form(model) == "linear response" else None
+        found = responding(plan, response, n) if response else None
+        return _evidence(curve) if found is None else _selected(*found)
+    if v2 == 0 and whole_batches and limit.certified:
+        return replace(
+            limit,
+            judged=f"The ratios at n are those of the limit (thm-tables-finite). {limit.judged}",
+        )
+    form = anchored(plan, n, v2)
+    if form and np.allclose(form.ratios(len(curve)), curve, rtol=AGREEMENT):
+        return _anchored(plan, form, n, v2)
+    if supremum := _augmented(plan, n, v2, curve):
+        return _Judgement(
+            "bounded",
+            f"The ratio rises to {supremum:.4g} (thm-tables-augment).",
+            supremum,
+            None,
+            supremum,
+            supremum,
+        )
+    first = plan.reference(n)
+    if v2 < 0:
+        bound = n / (-v2 * first)
+        told = f"No ratio exceeds {bound:.4g}, since the means lie in a bounded range (thm-tables-finite)"
+        if whole_batches and limit.bound is not None and limit.bound < bound:
+            bound = limit.bound
+            told = f"No ratio exceeds {bound:.4g}, the bound for many rows, since v2 is negative (thm-tables-finite)"
+        return _Judgement("bounded", f"{told}; bounded is not safe.", bound=bound)
+    if isinstance(plan, Plan) and limit.certified and limit.verdict == "collapsing" and not plan.replace:
+        told = "The ratio grows without bound: since v2 is not negative, the ratio at n is at least that of the limit"
+        return _Judgement(
+            "collapsing",
+            f"{told} (thm-tables-finite). {limit.judged}",
+            None,
+            _evidence(curve).exponent,
+            inf,
+        )
+    if whole_batches and limit.certified and limit.bound is not None and abs(first - 1) < AGREEMENT:
+        synthetic = limit.bound - (isinstance(plan, Plan) and int((plan.source == 0).sum()) == 1)
+        if limit.certificate and limit.certificate.workflow == "augment":
+            bound = augment_supremum(n, v2, size=1 / n)
+            return _Judgement(
+                "bounded",
+                f"No schedule has a ratio above {bound:.4g} (thm-sizes-finite).",
+                bound=bound,
+            )
+        if synthetic * v2 < n:
+            bound = limit.bound / (1 - synthetic * v2 / n)
+            told = f"No ratio exceeds {bound:.4g}, as none exceeds {limit.bound:.4g} for many rows (thm-tables-finite)."
+            return _Judgement("bounded", told, bound=bound)
+    return _evidence(curve)
+
+
+def _anchored(plan: Plan | Reservoir, form: Anchored, n: int, v2: float) -> _Judgement:
+    goes_on = "" if plan.recipe else ", if the tables go on like this"
+    where = f"a = {form.share:.3g} is the weight of the real data, k rows are read of the latest batch"
+    source = f"(thm-tables-finite{goes_on})"
+    if form.rho < 1 or form.limit == 1:
+        top = max(form.limit, 1.0)
+        told = f"The ratio tends to {form.limit:.4g}, since (1 - a)^2 (1 + v2/k) = {form.rho:.4g} < 1 {source}; {where}."
+        return _Judgement(
+            "bounded",
+            told if form.rho < 1 else f"The ratio is 1 {source}.",
+            form.limit,
+            None,
+            top,
+            top,
+        )
+    if form.rho == 1:
+        step = form.step / (form.real + form.first)
+        return _Judgement(
+            "collapsing",
+            f"The ratio grows by {step:.4g} a generation, without bound {source}.",
+            None,
+            1.0,
+            inf,
+        )
+    return _Judgement(
+        "collapsing",
+        f"In the end the ratio grows by the factor (1 - a)^2 (1 + v2/k) = {form.rho:.4g} a generation {source}; {where}.",
+        None,
+        inf,
+        inf,
+    )
+
+
+def _selected(rho: float, limit: float) -> _Judgement:
+    where = f"w^2 (m1^2 + v2/k) = {rho:.4g}"
+    said = "w the weight of the latest batch, k its rows, m1 the slope of a selected row's mean"
+    if limit == inf:
+        told = f"The ratio grows without bound, since {where} >= 1; {said}."
+        return _Judgement("collapsing", told, None, inf if rho > 1 else 1.0, inf)
+    return _Judgement("bounded", f"The ratio tends to {limit:.4g}, since {where} < 1; {said}.", limit)
+
+
+def _augmented(plan: Plan | Reservoir, n: int, v2: float, curve: Array) -> float | None:
+    """Supremum of augment's ratio at n, if the plan is augment with batches of one size."""
+    if not isinstance(plan, Plan) or plan.recipe is None or plan.recipe.scheduled:
+        return None
+    if plan.recipe.workflow != "augment":
+        return None
+    size = float(plan.recipe.parameters["size"])
+    expected = [1.0]
+    for j in range(1, len(curve)):
+        expected.append(expected[-1] + size / (1 + j * size) ** 2 * (1 + v2 / n * expected[-1]))
+    agree = np.allclose(expected, curve, rtol=AGREEMENT)
+    return augment_supremum(n, v2, size=size) if agree else None
 
 
 def _continued(workflow: Plan | Reservoir, generations: int | None) -> Plan | Reservoir:
@@ -172,7 +461,7 @@ def _continued(workflow: Plan | Reservoir, generations: int | None) -> Plan | Re
     recipe = workflow.recipe
     if recipe is None or not hasattr(workflows, recipe.workflow):
         raise ValueError(f"{workflow.name} is typed for {own} generations, and nothing tells how it goes on; leave generations out.")
-    if any(isinstance(value, tuple) for value in recipe.parameters.values()):
+    if recipe.scheduled:
         raise ValueError(f"{workflow.name} has a schedule for {own} generations; leave generations out, or give a plan with a longer one.")
     longer: Plan | Reservoir = getattr(workflows, recipe.workflow)(generations, **recipe.parameters)
     both = min(len(workflow.generation), len(longer.generation))
@@ -182,7 +471,8 @@ def _continued(workflow: Plan | Reservoir, generations: int | None) -> Plan | Re
 
 
 def _certificate(plan: Plan | Reservoir, ratio: Array) -> tuple[ClosedForm | None, str]:
-    """Return the closed form of the plan's recipe if it holds for the plan, and a remark if it does not."""
+    """Return the closed form of the plan's recipe if it holds for the plan, and a remark if it does
+    not."""
     if plan.recipe is None:
         return None, ""
     roles = ("hub", "leaf") if plan.recipe.workflow == "star" else (None,)
@@ -196,9 +486,15 @@ def _certificate(plan: Plan | Reservoir, ratio: Array) -> tuple[ClosedForm | Non
     expected = np.select([first, ~first], [_at(form, plan.generation) for form in (forms[0], forms[-1])])
     error_at = np.abs(expected / ratio - 1)
     if error_at.max() > AGREEMENT:
-        return None, f"The plan is named {plan.name}, but its ratios are not those of that workflow's closed form."
+        return (
+            None,
+            f"The plan is named {plan.name}, but its ratios are not those of that workflow's closed form.",
+        )
     if forms[0].limit is None and forms[0].bound is None:
-        return None, f"The ratio is {forms[0].ratio} ({forms[0].reference}): whether it stays bounded depends on how the schedule goes on."
+        return (
+            None,
+            f"The ratio is {forms[0].ratio} ({forms[0].reference}): whether it stays bounded depends on how the schedule goes on.",
+        )
     return forms[-1], ""
 
 
@@ -206,16 +502,46 @@ def _at(form: ClosedForm, generation: NDArray[np.int64]) -> Array:
     return np.asarray(form.values(int(generation[-1]))[generation - 1], np.float64)
 
 
-def _certified(form: ClosedForm) -> tuple[Verdict, float | None, float | None, str]:
+def _in_the_limit(plan: Plan | Reservoir, ratio: Array, curve: Array) -> _Judgement:
+    certificate, remark = _certificate(plan, ratio)
+    found = _certified(certificate, curve) if certificate else _evidence(curve)
+    return replace(found, judged=f"{remark} {found.judged}".strip())
+
+
+def _certified(form: ClosedForm, curve: Array) -> _Judgement:
     source = f"(closed form, {form.reference})"
+    bound = None if form.bound is None else float(form.bound)
     if form.limit is None:
-        return "bounded", None, None, f"The ratio stays below {form.bound}, however the schedule goes on {source}."
+        return _Judgement(
+            "bounded",
+            f"The ratio stays below {form.bound}, however the schedule goes on {source}.",
+            bound=bound,
+            certificate=form,
+        )
     if form.growth is None:
         limit = float(form.limit)
         exactly = f"{form.limit} = " if len(str(form.limit)) < 40 and not form.limit.is_Integer else ""
-        return "bounded", limit, None, f"The ratio tends to {exactly}{limit:.4g} {source}."
+        # a bound that is reached, or approached, is the least one
+        least = bound if bound is not None and any(abs(bound / at - 1) < AGREEMENT for at in (limit, curve.max())) else None
+        return _Judgement(
+            "bounded",
+            f"The ratio tends to {exactly}{limit:.4g} {source}.",
+            limit,
+            None,
+            least,
+            bound,
+            form,
+        )
     exponent = 0.0 if form.growth.has(_log()) else 1.0
-    return "collapsing", None, exponent, f"The ratio grows like {form.growth} {source}."
+    return _Judgement(
+        "collapsing",
+        f"The ratio grows like {form.growth} {source}.",
+        None,
+        exponent,
+        inf,
+        None,
+        form,
+    )
 
 
 def _log() -> Any:
@@ -224,32 +550,60 @@ def _log() -> Any:
     return sympy.log
 
 
-def _evidence(curve: Array) -> tuple[Verdict, float | None, float | None, str]:
+def _evidence(curve: Array) -> _Judgement:
+    def found(verdict: Verdict, told: str, limit: float | None = None, exponent: float | None = None) -> _Judgement:
+        return _Judgement(verdict, told, limit, exponent, certified=False)
+
     G = len(curve)
     if G < LEAST:
-        return "undecided", None, None, f"{G} generation{'s are' if G > 1 else ' is'} too few to judge a curve; derive {LEAST} or more."
+        return found(
+            "undecided",
+            f"{G} generation{'s are' if G > 1 else ' is'} too few to judge a curve; derive {LEAST} or more.",
+        )
+    if not np.all(np.isfinite(curve)):
+        return found(
+            "collapsing",
+            f"The ratio is too large to be told from generation {int(np.argmin(np.isfinite(curve))) + 1} on.",
+            None,
+            inf,
+        )
     means = [float(curve[G >> i + 1 : G >> i].mean()) for i in (2, 1, 0)]
     before, now = means[1] - means[0], means[2] - means[1]
     if abs(now) <= AGREEMENT * means[2]:
-        return "bounded", means[2], None, f"The ratio stands still at {means[2]:.4g} over the last half of the generations."
-    factor = now / before if before else np.inf
+        return found(
+            "bounded",
+            f"The ratio stands still at {means[2]:.4g} over the last half of the generations.",
+            means[2],
+        )
+    factor = now / before if before else inf
     told = f"From octave to octave of g the ratio's mean changes by {before:.3g}, then {now:.3g}: a factor {factor:.3g}"
     if abs(factor) < 1 - MARGIN:
         limit = means[2] + now * factor / (1 - factor)
-        return "bounded", limit, None, f"{told}. Changes that go on shrinking so lead to {limit:.4g}."
+        return found("bounded", f"{told}. Changes that go on shrinking so lead to {limit:.4g}.", limit)
+    if factor > GEOMETRIC and now > 0 < before:
+        each = float((curve[-1] / curve[G // 2]) ** (1 / (G - 1 - G // 2)))
+        return found(
+            "collapsing",
+            f"Over the last half the ratio grows by the factor {each:.4g} a generation.",
+            None,
+            inf,
+        )
     if factor > 1 + MARGIN and now > 0 < before:
-        return "collapsing", None, log2(factor), f"{told}, as under growth like g^{log2(factor):.2f}."
-    return "undecided", None, None, f"{told}, which tells neither a limit nor a power of g."
+        return found("collapsing", f"{told}, as under growth like g^{log2(factor):.2f}.", None, log2(factor))
+    return found("undecided", f"{told}, which tells neither a limit nor a power of g.")
 
 
-def _origins(plan: Plan | Reservoir, last: int) -> tuple[float, float, float]:
-    """Parts of one fit's risk due to real data, synthetic batches and draws of rows.
+def _origins(plan: Plan | Reservoir, last: int, derived: Risk, v2: float | None) -> tuple[float, float, float]:
+    """Shares of one fit's risk due to real data, synthetic batches and draws of rows.
 
-    The contributions of the batches to this one fit, (I - A)^-1 W read from its last row upwards: one pass over the entries, no table.
+    At n a synthetic batch has 1 + v2 MSE / V times the noise of a real one, by the mean squared
+    error of its source. The contributions of the batches to this one fit, (I - A)^-1 W read from
+    its last row upwards: one pass over the entries, no table.
     """
     if isinstance(plan, Reservoir):
         turnover = plan.turnover.floats()[1 : last + 1]
-        return 1.0, float(turnover.sum()), float((turnover * (1 - turnover)).sum())
+        parts = np.array([1.0, turnover.sum(), (turnover * (1 - turnover)).sum()])
+        return tuple((parts / parts.sum()).tolist())
     fits, batches = np.zeros(plan.generations), np.zeros(plan.batches)
     fits[last] = 1.0
     order = np.argsort(plan.source, kind="stable")
@@ -272,6 +626,17 @@ def _origins(plan: Plan | Reservoir, last: int) -> tuple[float, float, float]:
         if entries and begin is not None and weight is not None:
             few = slice(begin[g], begin[g + 1])
             batches[entries.batch[few]] += weight[few] * fits[g]
-    spread = batches**2 / plan.size
-    real = plan.source == 0
-    return float(spread[real].sum()), float(spread[~real].sum()), float((fits**2) @ plan.subsampling_noise())
+    spread, real = batches**2 / plan.size, plan.source == 0
+    level, whole_risk = np.ones(plan.batches), 1.0
+    if derived.n is not None:
+        # risks in units of V / n, that of a fit to all real rows
+        unit = float(derived.risk[0]) / plan.reference(derived.n)
+        level[~real] += float(v2 or 0) * np.asarray(derived.risk, np.float64)[plan.source[~real] - 1] / unit / derived.n
+        whole_risk = float(derived.risk[last]) / unit
+    known = np.array([spread[real].sum(), (spread * level)[~real].sum()])
+    if derived.n is None:
+        drawn = float((fits**2) @ plan.subsampling_noise())
+    else:
+        drawn = 0.0 if plan.reads_whole_batches else max(whole_risk - float(known.sum()), 0.0)
+    total = float(known.sum()) + drawn
+    return float(known[0] / total), float(known[1] / total), drawn / total

@@ -200,6 +200,11 @@ class Recipe(NamedTuple):
     workflow: str
     parameters: dict[str, Any]
 
+    @property
+    def scheduled(self) -> bool:
+        """Whether a parameter is a schedule, typed for so many generations."""
+        return any(isinstance(value, tuple) for value in self.parameters.values())
+
     def plain(self) -> dict[str, Any]:
         """Parameters for JSON: rationals as text."""
 
@@ -491,6 +496,24 @@ class Plan:
             )
         return m
 
+    def reference(self, n: int | None = None) -> float:
+        """Risk of fit 1 in units of that of a fit to all n real rows: C[1, 1] in the limit; with n, that of weighted means at n.
+
+        1 where fit 1 reads n real rows whole, 2 where it bootstraps them.
+
+        Raises
+        ------
+        ValueError
+            Where n does not fit the batches.
+        """
+        first = _corner(self, 1, self.batches)
+        weight, read = first.weight[0], first.weight[0] > 0
+        if n is None:
+            noise = (1 + self._drawing(first.kept[0, read])) / first.size[read]
+        else:
+            noise = n * (1 / first.rows(n) + draw_noise(first, n)[0])[read]
+        return float(weight[read] ** 2 @ noise)
+
     def reads(self, n: int) -> Array:
         """Mean number of rows of batch b that fit g reads, kept * rows, shape (G, B); 0 where the weight is 0.
 
@@ -562,6 +585,27 @@ class Plan:
 
     def __str__(self) -> str:
         return _print(self)
+
+
+def draw_noise(plan: Plan, n: int, exact: bool = False) -> NDArray[Any]:
+    """Finite-n noise (G, B) of a fit's draw from a batch, in units of the batch's row variance: E[1/k] - 1/rows.
+
+    k, the rows read, is kept * rows where that is whole, otherwise its floor or its ceiling at random with that mean.
+    With replacement: (1 - 1/rows) E[1/k].
+    """
+    k, m = plan.reads(n), plan.rows(n)
+    low: NDArray[Any] = np.maximum(np.floor(k), 1)
+    mean: NDArray[Any] = k
+    rows: NDArray[Any] = m.astype(np.float64)
+    if exact:
+        low = np.vectorize(lambda v: Fraction(int(v)), otypes=[object])(low)
+        rows = np.array([Fraction(int(v)) for v in m], dtype=object)
+        mean = plan.exact_kept() * rows
+    part = mean - low
+    inverse = (1 - part) / low + part / (low + 1)
+    out = inverse * (1 - 1 / rows) if plan.replace else inverse - 1 / rows
+    # batches that are not read have weight 0, whatever stands here
+    return np.asarray(out)
 
 
 def _zeros(exact: bool, *shape: int) -> NDArray[Any]:

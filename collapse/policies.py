@@ -57,15 +57,16 @@ def curve_of(plan: Any) -> Any:
 def workflow_answer(state: State) -> dict[str, Any]:
     plan = plan_of(state, state["generations"])
     ratio = float(curve_of(plan)[-1])
-    answer = {"plan": plan, "risk": derive(plan), "ratio": ratio}
     # where the first fit reads the real data through draws, ratios are not to the real data
-    return answer if getattr(plan, "replace", False) else answer | {"worth": 1000 / ratio}
+    return {"plan": plan, "risk": derive(plan), "ratio": ratio, "worth": 1000 / (plan.reference() * ratio)}
 
 
 def workflow_sentence(state: State) -> str:
     answer = workflow_answer(state)
-    worth = f", and 1,000 real rows are worth {answer['worth']:.3g}" if "worth" in answer else ""
-    return f"after {state['generations']} generations of {answer['plan'].name} the risk ratio is {answer['ratio']:.6g}{worth}"
+    return (
+        f"after {state['generations']} generations of {answer['plan'].name} the risk ratio is "
+        f"{answer['ratio']:.6g}, and 1,000 real rows are worth {answer['worth']:.3g}"
+    )
 
 
 def workflow_draw(figure: Figure, state: State) -> None:
@@ -179,7 +180,7 @@ def dial_answer(state: State) -> dict[str, Any]:
 def dial_sentence(state: State) -> str:
     answer = dial_answer(state)
     return (
-        f"with {100 * state['share']:.3g} % of the weight on the real data the risk ratio tends to {answer['limit']:.4g}; above "
+        f"with {100 * state['share']:.3g} % of the weight on the real data the risk ratio, for many rows, tends to {answer['limit']:.4g}; above "
         f"{100 * answer['threshold']:.3g} % it ends below augment's"
     )
 

@@ -55,6 +55,10 @@ class Reservoir:
         """Whether exact answers exist."""
         return self.turnover.rational
 
+    def reference(self, n: int | None = None) -> float:
+        """Risk of fit 1 in units of that of a fit to all n real rows: 1, as it is that fit."""
+        return 1.0
+
     def replaced(self, n: int) -> NDArray[np.float64]:
         """Mean number of rows replaced before each fit, shape (G,); where it is not whole, its floor or ceiling at random.
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from collapse.checks import whole
 from collapse.plan import Plan
 from collapse.reservoir import Reservoir
 
@@ -129,8 +130,36 @@ class Risk:
         return value
 
     def worth(self, n: int) -> Array:
-        """How many rows of real data alone would have the same risk as n rows under this workflow: n / ratio, shape (G,)."""
-        return np.asarray(n / np.asarray(self.ratio, float))
+        """How many rows of real data alone, read whole, would have the risk that n rows have under this workflow, shape (G,).
+
+        That is n / C_gg, C_gg the risk in units of a fit to all n real rows: n / (ratio C_11). C_11 is 1, and this n / ratio, where
+        fit 1 is such a fit; it is 2 in the limit where fit 1 bootstraps the real rows. A risk of a model at its own number of rows takes
+        the C_11 of weighted means at that number; `n` here may be another, of which the same share is told. As everywhere in the
+        package, risk is taken to fall like 1/n.
+
+        Parameters
+        ----------
+        n : int
+            Rows of real data.
+
+        Returns
+        -------
+        ndarray, shape (G,)
+            Rows; NaN where the risk has no mean.
+
+        Raises
+        ------
+        ValueError
+            Where n is no positive whole number.
+
+        Examples
+        --------
+        >>> import collapse
+        >>> collapse.derive(collapse.workflows.bootstrap(3)).worth(1000).round(1)
+        array([500. , 250. , 166.7])
+        """
+        first = self.plan.reference(self.n if self.model is not None else None)
+        return np.asarray(whole(n, "n", "rows of real data") / (first * np.asarray(self.ratio, float)))
 
     def to_frame(self) -> pd.DataFrame:
         """One row for each generation, as a pandas DataFrame.

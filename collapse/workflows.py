@@ -13,13 +13,15 @@ from typing import Any, ParamSpec
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.checks import check_number, whole
+from collapse.checks import check_number, flag, whole
 from collapse.plan import Entries, Numbers, Plan, Recipe, Recursion, Scalar
 from collapse.reservoir import Reservoir
 
 P = ParamSpec("P")
 Sizes = Scalar | Sequence[Scalar]
 
+MOST_MODELS = 10**5
+"""Models trained on each other's output, at most."""
 LARGEST_TABLE = 10**7
 """Weights that differ from zero, at most, where a workflow is written out batch by batch."""
 
@@ -61,8 +63,9 @@ def discard(generations: int, size: Sizes = 1) -> Plan:
     Returns
     -------
     Plan
-        weight[g, g] = 1. The risk ratio is 1 + 1/size_2 + ... + 1/size_g: g, collapse, where all sizes are one; bounded where batches
-        grow so fast that the sum converges.
+        weight[g, g] = 1. For many rows the risk ratio is 1 + 1/size_2 + ... + 1/size_g: g,
+        collapse, where all sizes are one; bounded where batches grow so fast that the sum
+        converges.
 
     Raises
     ------
@@ -100,8 +103,8 @@ def augment(generations: int, size: Sizes = 1) -> Plan:
     Returns
     -------
     Plan
-        weight[g, b] = size_b / (size_1 + ... + size_g) for b <= g. With sizes of one the risk ratio is 1 + 1/4 + ... + 1/g^2, below
-        pi^2/6.
+        weight[g, b] = size_b / (size_1 + ... + size_g) for b <= g. With sizes of one the risk ratio
+        is, for many rows, 1 + 1/4 + ... + 1/g^2, below pi^2/6.
 
     Raises
     ------
@@ -138,8 +141,9 @@ def subsample(generations: int, replace: bool = False) -> Plan:
     Returns
     -------
     Plan
-        weight[g, b] = kept[g, b] = 1/g for b <= g: the share 1/g of every batch. The risk ratio is 3 (1 + 1/4 + ... + 1/g^2) - 2, below
-        pi^2/2 - 2; with replacement that of augment.
+        weight[g, b] = kept[g, b] = 1/g for b <= g: the share 1/g of every batch. For many rows the
+        risk ratio is 3 (1 + 1/4 + ... + 1/g^2) - 2, below pi^2/2 - 2; with replacement that of
+        augment.
 
     Raises
     ------
@@ -177,7 +181,7 @@ def bootstrap(generations: int, share: Scalar = 1) -> Plan:
     -------
     Plan
         weight[g, g] = 1, read with replacement. Fit 1 bootstraps the real data: its risk is (1 + 1/share) times that of a fit to all of
-        them, and the risk ratio, to that, is g.
+        them, and for many rows the risk ratio, to that, is g.
 
     Raises
     ------
@@ -215,8 +219,8 @@ def window(generations: int, k: int) -> Plan:
     Returns
     -------
     Plan
-        weight[g, b] = 1/min(g, k) for the last min(g, k) batches. One batch is discard, G batches are augment; the risk ratio grows like
-        4 g / (k + 1)^2.
+        weight[g, b] = 1/min(g, k) for the last min(g, k) batches. One batch is discard, G batches
+        are augment; for many rows the risk ratio grows like 4 g / (k + 1)^2.
 
     Raises
     ------
@@ -252,7 +256,8 @@ def fixed_real_share(generations: int, share: Scalar) -> Plan:
     Returns
     -------
     Plan
-        Weight a on batch 1 and 1 - a on the latest. The risk ratio rises to 1 / (a (2 - a)).
+        Weight a on batch 1 and 1 - a on the latest. For many rows the risk ratio rises to 1 / (a (2
+        - a)).
 
     Raises
     ------
@@ -289,8 +294,8 @@ def real_and_window(generations: int, k: int) -> Plan:
     Returns
     -------
     Plan
-        Weight 1 / (1 + min(g - 1, k)) on batch 1 and on each of the last min(g - 1, k) synthetic ones. The risk ratio tends to
-        2 (k + 1) / (k + 2).
+        Weight 1 / (1 + min(g - 1, k)) on batch 1 and on each of the last min(g - 1, k) synthetic
+        ones. For many rows the risk ratio tends to 2 (k + 1) / (k + 2).
 
     Raises
     ------
@@ -327,7 +332,8 @@ def real_and_average(generations: int, share: Scalar) -> Plan:
     Returns
     -------
     Plan
-        Weight a on batch 1 and (1 - a) / (g - 1) on each synthetic batch. The risk ratio returns to 1 where a > 0.
+        Weight a on batch 1 and (1 - a) / (g - 1) on each synthetic batch. For many rows the risk
+        ratio returns to 1 where a > 0.
 
     Raises
     ------
@@ -370,7 +376,8 @@ def fresh_real(generations: int, share: Scalar | None = None, kappa: Scalar = 1)
     Returns
     -------
     Plan
-        Two batches in each generation after the first. The risk ratio tends to (w^2 + (1 - w)^2 / kappa) / (w (2 - w)).
+        Two batches in each generation after the first. For many rows the risk ratio tends to (w^2 +
+        (1 - w)^2 / kappa) / (w (2 - w)).
 
     Raises
     ------
@@ -435,7 +442,8 @@ def mixture(generations: int) -> Plan:
     Returns
     -------
     Plan
-        Fit g has g - 1 batches of size 1/(g - 1) of its own. The risk ratio is 1 + (1 + 1/4 + ... + 1/(g - 1)^2), below 1 + pi^2/6.
+        Fit g has g - 1 batches of size 1/(g - 1) of its own. For many rows the risk ratio is 1 + (1
+        + 1/4 + ... + 1/(g - 1)^2), below 1 + pi^2/6.
 
     Raises
     ------
@@ -476,7 +484,8 @@ def forgetting(generations: int, memory: Scalar) -> Plan:
     Returns
     -------
     Plan
-        weight[g, b] proportional to r^(g - b). The risk ratio grows like (1 - r)^2 g; r = 0 is discard, r to 1 augment.
+        weight[g, b] proportional to r^(g - b). For many rows the risk ratio grows like (1 - r)^2 g;
+        r = 0 is discard, r to 1 augment.
 
     Raises
     ------
@@ -632,8 +641,8 @@ def reservoir(generations: int, turnover: Scalar | None = None) -> Reservoir:
     Returns
     -------
     Reservoir
-        No plan: its rows persist from fit to fit. The risk ratio is the sum of (2 k - 1) / k^2, which grows like 2 log g; with a fixed
-        turnover t it is 1 + (g - 1) t (2 - t).
+        No plan: its rows persist from fit to fit. For many rows the risk ratio is the sum of (2 k -
+        1) / k^2, which grows like 2 log g; with a fixed turnover t it is 1 + (g - 1) t (2 - t).
 
     Raises
     ------
@@ -709,7 +718,7 @@ def named(text: str, generations: int) -> Plan | Reservoir:
     >>> named("fixed_real_share(share=1/4)", 3)
     <Plan fixed_real_share(share=1/4): 3 fits, 3 batches>
     """
-    name, given = _parsed(text)
+    name, given = parsed(text)
     if name not in NAMED:
         raise ValueError(f"there is no workflow called {name!r}; there are {', '.join(NAMED)}.")
     signature = inspect.signature(NAMED[name])
@@ -721,7 +730,9 @@ def named(text: str, generations: int) -> Plan | Reservoir:
     return NAMED[name](generations, **given)
 
 
-def _parsed(text: str) -> tuple[str, dict[str, Any]]:
+def parsed(text: str, kind: str = "workflow", such: str = "window(k=3) or fixed_real_share(share=1/4)") -> tuple[str, dict[str, Any]]:
+    """Read a name with parameters: numbers, fractions, lists; refuse anything else, saying what kind of thing was expected and how."""
+
     def value(node: ast.expr) -> Any:
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
             return Fraction(ast.literal_eval(node.left)) / Fraction(ast.literal_eval(node.right))
@@ -736,8 +747,8 @@ def _parsed(text: str) -> tuple[str, dict[str, Any]]:
         if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and not tree.args and all(k.arg for k in tree.keywords):
             return tree.func.id, {str(k.arg): value(k.value) for k in tree.keywords}
     except (SyntaxError, ValueError, TypeError, ZeroDivisionError) as error:
-        raise ValueError(f"{text!r} is no workflow ({error}); write one as window(k=3) or fixed_real_share(share=1/4).") from error
-    raise ValueError(f"{text!r} is no workflow; write one as window(k=3) or fixed_real_share(share=1/4).")
+        raise ValueError(f"{text!r} is no {kind} ({error}); write one as {such}.") from error
+    raise ValueError(f"{text!r} is no {kind}; write one as {such}.")
 
 
 def _generations(generations: int) -> int:
@@ -797,10 +808,12 @@ def _table(sizes: Iterable[Scalar], sources: Iterable[int], rows: list[Any], gen
 
 def _ecosystem(generations: int, models: int, teachers: Callable[[int, int], list[int]], share: Scalar, published: bool) -> Plan:
     """Train each of M models on the latest output of its teachers, weighed alike, and on its own real rows."""
-    G, M = _generations(generations), whole(models, "models", "models trained on each other's output")
+    G, M = _generations(generations), whole(models, "models", "models trained on each other's output", most=MOST_MODELS)
     if M < 2:
         raise ValueError("models must be at least 2; one model alone is discard, or fixed_real_share.")
     _check_share(share, "share")
+    published = flag(published, "published")
+    _check_room(G * M * (len(teachers(M - 1, M)) + 1))  # before all readings are listed
     sources, rows = [0] * M, [{i: Fraction(1)} for i in range(M)]
     readings = [teachers(i, M) for i in range(M)]
     _check_room(G * sum(len(reading) + 1 for reading in readings))

@@ -9,6 +9,7 @@ import pytest
 
 import collapse
 from collapse.cli import main
+from collapse.finite import least_share
 
 
 def test_derive_prints_fractions(capsys: pytest.CaptureFixture[str]) -> None:
@@ -43,7 +44,7 @@ def test_a_workflow_is_named_with_its_parameters(capsys: pytest.CaptureFixture[s
 
 def test_a_verdict_and_a_comparison(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["diagnose", "window(k=3)", "-g", "20"]) == 0
-    assert capsys.readouterr().out.startswith("window(k=3): collapsing (certified).")
+    assert capsys.readouterr().out.startswith("window(k=3): collapsing for many rows (certified).")
     assert main(["compare", "discard", "window(k=3)", "-g", "20"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["generation", "discard", "window(k=3)"]
@@ -94,3 +95,31 @@ def test_features_that_cannot_be_simulated_get_one_sentence(features: Path, tmp_
     separated = tmp_path / "separated.npz"
     np.savez(separated, X_train=np.arange(-10.0, 10)[:, None], y_train=np.arange(20) // 10, X_test=[[0.0]], y_test=[1])
     assert "with 1 of the features kept the real classes are separated" in told("--features", str(separated))
+
+
+def test_a_verdict_at_n(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["diagnose", "augment", "--model", "exponential", "-n", "10"]) == 0
+    words = " ".join(capsys.readouterr().out.split())
+    assert words.startswith("augment: bounded for Gamma(shape=1, mean=1) at n = 10 (certified). The ratio rises to 1.728")
+    assert main(["diagnose", "discard", "-g", "20", "-m", "bernoulli(p=1/5)", "-n", "20", "--below", "3"]) == 0
+    words = " ".join(capsys.readouterr().out.split())
+    assert "p=Fraction(1, 5)" in words
+    assert f"need {100 * least_share(20, -1, below=3):.3g} % of the weight to keep the ratio below 3 for ever, at this n" in words
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-m", "exponential"], "n (rows of real data) is needed"),
+        (["-n", "10"], "n was given without a model"),
+        (["-m", "nonsense", "-n", "10"], "there is no model called 'nonsense'; there are Normal, Bernoulli"),
+        (["-m", "Bernoulli(q=1)", "-n", "10"], "Bernoulli cannot be made with these parameters"),
+        (["-m", "Bernoulli(p=2)", "-n", "10"], "p must be a number, between 0 and 1"),
+        (["-m", "x y", "-n", "10"], "'x y' is no model"),
+        (["-m", "median", "-n", "10"], "a verdict at n rests on the exact risk at n"),
+        (["--below", "1"], "below (a bound on the ratio) must be a number greater than 1"),
+    ],
+)
+def test_a_verdict_at_n_that_cannot_be_given(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["diagnose", "augment", *arguments]) == 2
+    assert words in capsys.readouterr().err

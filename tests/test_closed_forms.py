@@ -275,6 +275,46 @@ def test_nonsense_is_refused_in_words() -> None:
         form_of("augment").values(0)
 
 
+REFUSED = [
+    ("fixed_real_share", {"share": -1}, r"share must lie in \[0, 1\]; it is -1"),
+    ("fixed_real_share", {"share": None}, r"share must be a number"),
+    ("fixed_real_share", {"share": True}, r"share must be a number"),
+    ("fixed_real_share", {"share": sp.I}, r"share must be a real number or a symbol"),
+    ("real_and_average", {"share": sp.Rational(3, 2)}, r"share must lie in \[0, 1\]; it is 3/2"),
+    ("fresh_real", {"share": 2}, r"share must lie in \[0, 1\]"),
+    ("fresh_real", {"kappa": 0}, "kappa must be a number, finite and greater than 0"),
+    ("reservoir", {"turnover": 5}, r"turnover must lie in \(0, 1\]"),
+    ("bootstrap", {"share": 0}, r"share must lie in \(0, 1\]"),
+    ("forgetting", {"memory": 1}, r"memory must lie in \[0, 1\)"),
+    ("discard", {"size": -1}, "size must be a number, finite and greater than 0"),
+    ("augment", {"size": sp.oo}, "size must be a real number or a symbol"),
+    ("augment", {"size": 10**400}, "size must be a number, finite and greater than 0"),
+    ("augment", {"size": [1, -1]}, "size must be a number, finite and greater than 0; it is -1"),
+    ("window", {"k": 0}, r"k \(batches in the window\) must be a whole number, at least 1"),
+    ("window", {"k": 2.5}, r"k \(batches in the window\) must be a whole number"),
+    ("ring", {"models": 1}, "models must be at least 2"),
+    ("ring", {"models": 10**12}, "models .* can be 100,000 at most"),
+    ("all_to_all", {"models": 10**5}, "needs 10,000,100,000 weights"),
+    ("star", {"models": 3, "published": 1}, "published must be True or False"),
+    ("ring", {"models": sp.Symbol("M", integer=True, positive=True), "share": 3}, r"share must lie in \[0, 1\]"),
+]
+
+
+@pytest.mark.parametrize(("name", "parameters", "words"), REFUSED)
+def test_what_the_workflow_refuses_has_no_closed_form(name: str, parameters: dict[str, object], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        closed_form(name, **parameters)  # type: ignore[arg-type]
+
+
+def test_too_many_generations_are_refused_before_anything_is_allocated() -> None:
+    with pytest.raises(ValueError, match=r"generations .* can be 10,000,000 at most"):
+        form_of("augment").values(10**12)
+    with pytest.raises(ValueError, match=r"generations .* can be 10,000 at most"):
+        form_of("augment").values(20_000, exact=True)
+    with pytest.raises(ValueError, match=r"adds up 9,007,199,254,740,990 terms.*take a smaller window"):
+        form_of("window", k=2**53).values(3)
+
+
 def test_sympy_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     load = builtins.__import__
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collapse import Comparison, Plan, compare, derive, workflows
+from collapse import Comparison, Plan, compare, derive, diagnose, workflows
 from collapse.comparison import COSTS
 from tests.plans import dense, plans, typed
 
@@ -149,3 +149,13 @@ def test_nonsense_is_refused_in_words():
     for refused in (compare(typed(partly=True)).front, lambda cost: compare(dense(typed(partly=True))).plot(cost=cost)):
         with pytest.raises(ValueError, match="expected a cost among read, stored, peak, generated, real; got 'money'"):
             refused("money")
+
+
+@pytest.mark.parametrize(
+    "plan", [workflows.bootstrap(6), workflows.subsample(6, replace=True), workflows.augment(6)], ids=lambda plan: plan.name
+)
+def test_what_rows_are_worth_is_one_number(plan):
+    """1,000 / ratio of a comparison, the diagnosis and the derived risk: all to a fit to all real rows."""
+    worth = 1000 / compare(plan).ratio[0]
+    assert worth == pytest.approx(diagnose(plan).worth, rel=1e-12)
+    assert worth == pytest.approx(derive(plan).worth(1000)[-1], rel=1e-12)

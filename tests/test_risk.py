@@ -13,6 +13,7 @@ import pytest
 
 import collapse
 from collapse import Plan, Risk, derive, models, simulate, workflows
+from tests.statistics import assert_agree
 
 EXACT = derive(workflows.subsample(4), model=models.Bernoulli(F(1, 5)), n=8, exact=True)
 SIMULATED = simulate(workflows.augment(4), replications=500, rng=1, quantiles=(0.1, 0.9), covariance=True)
@@ -101,6 +102,37 @@ def test_a_derived_risk_has_no_error_and_no_failure():
 def test_worth_is_n_over_the_ratio():
     np.testing.assert_allclose(derive(workflows.discard(4)).worth(1000), [1000, 500, 1000 / 3, 250])
     np.testing.assert_allclose(EXACT.worth(8), 8 / EXACT.ratio.astype(float))
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        workflows.bootstrap(3),
+        workflows.bootstrap(4, F(1, 2)),
+        workflows.subsample(4, replace=True),
+        Plan([0, 0], [2, 1], [[F(1, 2), F(1, 2)], [0, 1]], [[F(1, 2), 1], [1, 1]]),
+        workflows.augment(4),
+        workflows.ring(3, 2, F(1, 4)),
+        workflows.reservoir(4),
+    ],
+    ids=lambda plan: plan.name,
+)
+def test_worth_is_to_a_fit_to_all_rows_even_where_the_first_fit_is_none(plan):
+    # in the limit 1 / C_gg; of a model at n the risk of the real data alone, V / n, over that of the workflow
+    limit = derive(plan)
+    np.testing.assert_allclose(limit.worth(1000), 1000 / limit.risk.astype(float), rtol=1e-12)
+    for model, variance in ((models.Bernoulli(0.2), 0.16), (models.Exponential(3), 9.0)):
+        at = derive(plan, model=model, n=24)
+        np.testing.assert_allclose(at.worth(24), 24 * (variance / 24) / at.risk, rtol=1e-12)
+    simulated = simulate(plan, replications=4000, rng=1)
+    assert_agree(1000 / simulated.worth(1000), simulated.stderr * plan.reference(), limit.risk, detects=0.5)
+    assert collapse.diagnose(plan).worth == pytest.approx(limit.worth(1000).min())
+
+
+def test_worth_needs_rows():
+    for nonsense in (0, 2.5, "many", None):
+        with pytest.raises(ValueError, match=r"n \(rows of real data\) must be a whole number"):
+            EXACT.worth(nonsense)
 
 
 def test_prints_say_what_was_done():

@@ -904,3 +904,10 @@ def test_live_in_jupyterlab(browser: Browser, lab: tuple[str, Path]) -> None:
     assert "#" not in page.url
     assert numbers(view)["ratio"] == pytest.approx(1.634983900184893, rel=1e-12)
     page.close()
+
+
+@pytest.mark.parametrize("state", [{"workflow": "bootstrap"}, {"workflow": "subsample", "replace": True}, {"workflow": "window", "k": 4}])
+def test_worth_is_that_of_the_diagnosis(state):
+    view = widgets.explorer("workflow", generations=40, **state)
+    assert view.worth == pytest.approx(collapse.diagnose(view.plan).worth, rel=1e-12)
+    assert view.worth == pytest.approx(view.risk.worth(1000)[-1], rel=1e-12)

@@ -70,6 +70,9 @@ export function ratio(plan) {
   return Float64Array.from(plan.rows, (_, g) => riskOf(plan, g, noise) / first);
 }
 
+// Risk of the first fit in units of that of a fit to all real rows: 2 where it bootstraps them.
+export const reference = (plan) => (plan.turnover ? 1 : riskOf(plan, 0, subsamplingNoise(plan)));
+
 // Ratio of every generation: of the worst of its fits. In a named workflow all models but the first are alike.
 export function curve(plan) {
   if (plan.turnover) return ratio(plan);

@@ -72,9 +72,9 @@ export default explorer(({ state, picture, width }) => {
   const beats = share > threshold ? "more than" : "less than";
   const course =
     share === 0
-      ? ["No weight on the real data: the ratio grows without end, by ", ["growth", 1 / size, plain(1 / size, 3)], " a generation: collapse. Move the dial a little"]
+      ? ["No weight on the real data: for many rows the ratio grows without end, by ", ["growth", 1 / size, plain(1 / size, 3)], " a generation: collapse. Move the dial a little"]
       : [
-          `With ${percent(share)} of the weight on the real data the risk ratio levels off at `,
+          `With ${percent(share)} of the weight on the real data the risk ratio, for many rows, levels off at `,
           ["limit", limit, plain(limit, 4)],
           ", where your 1,000 rows are worth ",
           ["worth", 1000 / limit, rowsWorth(limit)],
@@ -88,7 +88,7 @@ export default explorer(({ state, picture, width }) => {
       ...course,
       `. You store `,
       stored,
-      ` times your real rows, augment ${plain(1 + (SHOWN - 1) * size, 3)} times by generation ${SHOWN}. In the long run augment is beaten above `,
+      ` times your real rows, augment ${plain(1 + (SHOWN - 1) * size, 3)} times by generation ${SHOWN}. In the long run, and for many rows, augment is beaten above `,
       ["threshold", threshold, percent(threshold)],
       ` of the weight: yours is ${beats} that.`,
     ],

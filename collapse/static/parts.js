@@ -85,11 +85,11 @@ const fewer = ({ kept = 1 }) => (kept === 1 ? "" : ` From generation 2 on a fit 
 const meaningOf = (name, parameters) => MEANINGS[name](parameters) + fewer(parameters);
 const called = (name) => name.replaceAll("_", " ");
 
-// What happens after the last generation shown.
-function verdict({ limit, growth, logarithmic }, inRows = true) {
-  if (growth === 0) return `it levels off at ${plain(limit, 5)}${inRows ? `, where they are worth ${rowsWorth(limit)}` : ""}`;
-  if (logarithmic) return `it grows without end, like ${plain(growth, 3)} ln g: collapse, but a slow one`;
-  return `it grows without end, by ${plain(growth, 3)} a generation in the end: collapse`;
+// What happens after the last generation shown, in the limit; `first` is the first fit's risk in units of a fit to all real rows.
+function verdict({ limit, growth, logarithmic }, first = 1) {
+  if (growth === 0) return `for many rows it levels off at ${plain(limit, 5)}, where they are worth ${rowsWorth(first * limit)}`;
+  if (logarithmic) return `for many rows it grows without end, like ${plain(growth, 3)} ln g: collapse, but a slow one`;
+  return `for many rows it grows without end, by ${plain(growth, 3)} a generation in the end: collapse`;
 }
 
 // ---- what is made once

@@ -31,6 +31,7 @@ export default explorer(({ state, parameters, picture, width }) => {
   const plan = workflow(name, generations, parameters);
   const values = curve(plan);
   const last = values[generations - 1];
+  const first = reference(plan);
   const height = heightFor(width);
   const [[left, leftWidth], [right, rightWidth]] = panels(picture, width, [3, 2], height);
   drawRatio(left, leftWidth, height, name, values);
@@ -40,11 +41,12 @@ export default explorer(({ state, parameters, picture, width }) => {
     meaning: meaningOf(name, parameters),
     summary: [
       `After ${times(generations, "generation")} of ${called(name)} `,
+      "your 1,000 rows are worth ",
+      ["worth", 1000 / (first * last), rowsWorth(first * last)],
       // where the first fit reads the real data through draws, ratios are not to the real data
-      ...(plan.replace ? [] : ["your 1,000 rows are worth ", ["worth", 1000 / last, rowsWorth(last)], ": "]),
-      "the excess risk is ",
+      ": the excess risk is ",
       ["ratio", last, plain(last, 6)],
-      ` times that of ${plan.replace ? "the first fit" : "the real data alone"}, ${said.join(", ")}; ${verdict(fate(name, parameters), !plan.replace)}.`,
+      ` times that of ${plan.replace ? "the first fit" : "the real data alone"}, ${said.join(", ")}; ${verdict(fate(name, parameters), first)}.`,
     ],
   };
 });

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from collapse import Plan, derive, models, simulate, workflows
+from collapse.finite import augment_supremum, least_share
 from tests.statistics import assert_agree
 
 HALF = Fraction(1, 2)
@@ -158,3 +159,38 @@ def test_bill_exercise():
     assert abs((pi**2 / 2 - 3) * 50 / 20_000 - 0.0048) < 5e-5
     assert round(8 / ((pi**2 / 2 - 3) * 50 / 20_000), -1) == pytest.approx(1650, abs=10)
     np.testing.assert_allclose(1 / ((1 - 1 / sqrt(2)) * (1 + 1 / sqrt(2))), 2)
+
+
+FAMILIES = {-1: models.Bernoulli(0.3), 0: models.Poisson(2), 1: models.Exponential(1), 2: models.Gamma(HALF, 1)}
+
+
+@pytest.mark.parametrize("v2", FAMILIES)
+@pytest.mark.parametrize("n", [2, 5, 20, 200])
+def test_least_share_is_the_chapters_formula(n, v2):
+    """1 - sqrt((1/2) / (1 + v2 / n)), none where that is negative; at that share the derived ratio rises to 2 and stays below."""
+    formula = max(0.0, 1 - sqrt(0.5 / (1 + v2 / n)))
+    assert least_share(n, v2) == pytest.approx(formula, abs=1e-14)
+    ratio = derive(workflows.fixed_real_share(200, formula), model=FAMILIES[v2], n=n).ratio
+    assert ratio.max() < 2 + 1e-12
+    if formula:
+        assert ratio[-1] == pytest.approx(2, rel=1e-9)
+    bounded = max(0.0, 1 - 1 / sqrt(1 + v2 / n))
+    assert least_share(n, v2, below=np.inf) == pytest.approx(bounded, abs=1e-14)
+
+
+def test_least_share_simulated():
+    """Exponential rows, n = 20: chains at the least share, against the formula and derive."""
+    share, G = least_share(20, 1), 25
+    exact = derive(workflows.fixed_real_share(G, share), model=FAMILIES[1], n=20).ratio
+    rho = (1 - share) ** 2 * (1 + 1 / 20)
+    np.testing.assert_allclose(exact, (1 - rho ** np.arange(1, G + 1)) / (1 - rho), rtol=1e-12)
+    risk = simulate(workflows.fixed_real_share(G, share), model=FAMILIES[1], n=20, replications=60_000, rng=3)
+    assert_agree(risk.ratio[[1, 4, -1]], risk.stderr[[1, 4, -1]], exact[[1, 4, -1]], detects=0.15)
+
+
+def test_one_per_cent_of_twenty_exponential_rows():
+    ratio = derive(workflows.fixed_real_share(1500, 0.01), model=FAMILIES[1], n=20).ratio[-1]
+    assert float(f"{ratio:.1e}") == 1.7e20
+    assert 100 * least_share(20, 1, below=np.inf) == pytest.approx(2.41, abs=0.005)
+    assert round(least_share(10, 1), 4) == round(1 - sqrt(5 / 11), 4)
+    assert [round(augment_supremum(10, v2), 3) for v2 in (-1, 1)] == [1.566, 1.728]

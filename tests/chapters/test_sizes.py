@@ -13,6 +13,7 @@ from scipy.optimize import brentq, minimize
 from scipy.special import polygamma
 
 from collapse import derive, models, simulate
+from collapse.finite import augment_supremum
 from collapse.workflows import augment, discard
 from tests.statistics import assert_agree, assert_risks_agree
 
@@ -211,3 +212,52 @@ def test_the_exercises() -> None:
     doubled = [2**k for k in range(30)]
     assert derive(augment(31, size=doubled)).ratio[-1] == pytest.approx(1.5)
     assert derive(discard(31, size=doubled)).ratio[-1] == pytest.approx(3)
+
+
+ROWS = {-1: models.Bernoulli(0.3), 0: models.Poisson(4), 1: models.Exponential(1), 2: models.Gamma(0.5, 1)}
+
+
+@pytest.mark.parametrize("v2", ROWS)
+def test_any_schedule_at_n(v2):
+    """The product over batches; below 2 where v2 <= 0; below the limit of one row at a time elsewhere."""
+    rng = np.random.default_rng(7)
+    for n in (2, 10):
+        most = augment_supremum(n, v2, size=1 / n)
+        for _ in range(6):
+            sizes = rng.integers(1, 4 * n, 40) / n
+            pool = 1 + np.concatenate([[0], np.cumsum(sizes)])
+            steps = np.concatenate([[1.0], sizes / pool[1:] ** 2])
+            expected = np.cumsum(steps) if v2 == 0 else (np.cumprod(1 + v2 / n * steps) - 1) * n / v2
+            ratio = derive(augment(41, size=sizes), model=ROWS[v2], n=n).ratio
+            np.testing.assert_allclose(ratio, expected, rtol=1e-9)
+            assert ratio.max() < most
+        if v2 <= 0:
+            assert most < 2
+        else:
+            assert most < n / v2 * ((1 + v2 / n) * np.exp(v2 / n) - 1)
+        far = derive(augment(4001, size=F(1, n)), model=ROWS[v2], n=n).ratio[-1]
+        assert 0 < most - far < 3 * most**2 / 4000 * n
+    assert augment_supremum(1000, v2, size=1 / 1000) == pytest.approx(2 + (3 * v2 - 1) / 2000, abs=1e-5)
+
+
+def test_cutting_a_batch_in_two_costs_more_at_n_too():
+    for v2, model in ROWS.items():
+        whole = derive(augment(4, size=[2, 4, 1]), model=model, n=5).ratio[-1]
+        cut = derive(augment(5, size=[2, F(3, 5), F(17, 5), 1]), model=model, n=5).ratio[-1]
+        assert cut > whole, v2
+
+
+def test_exponential_rows_one_at_a_time():
+    chain = {n: derive(augment(4001, size=F(1, n)), model=ROWS[1], n=n).ratio[-1] for n in (2, 10)}
+    assert {n: round(ratio, 3) for n, ratio in chain.items()} == {2: 2.410, 10: 2.094}
+
+
+def test_discard_with_a_schedule_at_n():
+    n, b = 4, np.arange(2, 400)
+    for v2 in (1, 2):
+        bounded = derive(discard(399, size=b.astype(float) ** 2), model=ROWS[v2], n=n).ratio
+        product = np.cumprod(np.concatenate([[1 + v2 / n], 1 + v2 / (n * b**2.0)]))
+        np.testing.assert_allclose(bounded, (product - 1) * n / v2, rtol=1e-9)
+        assert bounded[-1] - bounded[199] < 0.05 * bounded[-1]
+        growing = derive(discard(399, size=b), model=ROWS[v2], n=n).ratio
+        assert growing[-1] > 1.15 * growing[199]

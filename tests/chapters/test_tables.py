@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from collapse import Plan, derive, models, simulate, workflows
+from collapse.finite import augment_supremum, least_share
 from tests.statistics import assert_agree
 
 G = 20
@@ -151,3 +152,62 @@ def test_the_exercises() -> None:
     golden = (1 - 2 * w + 2 * w**2) / (1 - w**2)
     assert abs(w[golden.argmin()] - (3 - 5**0.5) / 2) < 1e-4
     assert abs(golden.min() - (5**0.5 - 1) / 2) < 1e-8
+
+
+MEANS = {F(-1): models.Bernoulli(F(3, 10)), F(0): models.Poisson(2), F(1): models.Exponential(1), F(2): models.Gamma(F(1, 2), 1)}
+
+
+@pytest.mark.parametrize("v2", MEANS)
+@pytest.mark.parametrize(("n", "size", "latest"), [(4, F(1), F(1)), (6, F(3), F(1)), (6, F(1), F(1, 2))])
+def test_a_fixed_share_at_n(v2: F, n: int, size: F, latest: F) -> None:
+    """E_g = rho E_(g-1) + w^2 (n + v2) / k with rho = w^2 (1 + v2 / k): exactly, in fractions."""
+    w, k = F(4, 5), n * size * latest
+    plan = anchored(9, w, size, F(1), latest)
+    extra, expected = F(0), []
+    for _ in range(9):
+        expected.append(1 + extra)
+        extra = w**2 * (1 + v2 / k) * extra + w**2 * (n + v2) / k
+    assert derive(plan, model=MEANS[v2], n=n, exact=True).ratio.tolist() == expected
+
+
+@pytest.mark.parametrize("v2", MEANS)
+def test_whole_batches_at_n_beside_the_limit(v2: F) -> None:
+    """At most the limit's ratios where v2 <= 0, at least where v2 >= 0; at most n / |v2| where v2 < 0; and the bound from the limit's."""
+    n = 12
+    for make, bound in (
+        (lambda G: workflows.augment(G), np.pi**2 / 6),
+        (lambda G: workflows.window(G, 3), None),
+        (lambda G: workflows.real_and_average(G, F(1, 5)), 1 + 0.64 * np.pi**2 / 6),
+        (lambda G: workflows.forgetting(G, F(1, 2)), None),
+    ):
+        plan = make(80)
+        at, limit = derive(plan, model=MEANS[v2], n=n).ratio, derive(plan).ratio
+        if v2 <= 0:
+            assert np.all(at <= limit * (1 + 1e-12))
+        if v2 >= 0:
+            assert np.all(at >= limit * (1 - 1e-12))
+        if v2 < 0:
+            assert np.all(at <= n / abs(float(v2)))
+        if v2 > 0 and bound:
+            assert at.max() <= bound / (1 - (bound - 1) * float(v2) / n)
+
+
+def test_augment_at_n_is_a_sine() -> None:
+    n, far = 10, 20_000
+    for v2 in (-1, 1, 2):
+        x = np.pi * np.sqrt(abs(v2) / n)
+        closed = n / v2 * (np.sinh(x) / x - 1) if v2 > 0 else n / -v2 * (1 - np.sin(x) / x)
+        assert augment_supremum(n, v2) == pytest.approx(closed, rel=1e-12)
+        ratio = derive(workflows.augment(far), model=MEANS[F(v2)], n=n).ratio[-1]
+        assert 0 < closed - ratio < 2 * closed / far
+
+
+def test_a_light_anchor_tears_in_the_chain_itself() -> None:
+    """Exponential rows, n = 4, a tenth of the share that keeps them bounded: simulated chains grow as derived."""
+    n, fits = 4, 8
+    share = least_share(n, 1, below=float("inf")) / 10
+    plan = workflows.fixed_real_share(fits, share)
+    ratio = derive(plan, model=MEANS[F(1)], n=n).ratio
+    assert np.all(np.diff(np.diff(ratio)) > 0)  # faster than linearly, unlike in the limit
+    risk = simulate(plan, model=MEANS[F(1)], n=n, replications=400_000, rng=5)
+    assert_agree(risk.ratio[:4], risk.stderr[:4], ratio[:4], detects=0.2)
