@@ -94,7 +94,7 @@ def test_a_failing_chapter_is_named_and_the_others_run(
         (["nosuch"], "there is no chapter 'nosuch'; there are: bad, good."),
         (["good", "-p", "seeds=1"], "chapter 'good' has no parameter 'seeds'; it has: seed, share, name."),
         (["bad", "good", "-p", "share=0.1"], "chapter 'bad' has no parameter 'share'; it has: seed."),
-        (["good", "-p", "seed=many"], "parameter 'seed' of chapter 'good' must be int, like its default 1; it is 'many'."),
+        (["good", "-p", "seed=many"], "parameter 'seed' of chapter 'good' must be a number, like its default 1; it is 'many'."),
         (["good", "-p", "seed"], "a parameter is written NAME=VALUE, such as -p seed=1; it is 'seed'."),
         (["good", "--book", "elsewhere"], "there is no folder elsewhere"),
     ],
