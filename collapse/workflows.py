@@ -13,7 +13,7 @@ from typing import Any, ParamSpec
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.checks import check_number, whole
+from collapse.checks import check_number, to_text, whole
 from collapse.plan import Entries, Numbers, Plan, Recipe, Recursion, Scalar
 from collapse.reservoir import Reservoir
 
@@ -32,7 +32,7 @@ def _recipe(workflow: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[st
     given = {key: value for key, value in bound.arguments.items() if key != "generations"}
     given = {key: tuple(v) if isinstance(v, (Sequence, np.ndarray)) else v for key, v in given.items()}
     told = {key: value for key, value in given.items() if value != signature.parameters[key].default}
-    text = ", ".join(f"{key}={'schedule' if isinstance(value, tuple) else value}" for key, value in told.items())
+    text = ", ".join(f"{key}={'schedule' if isinstance(value, tuple) else to_text(value)}" for key, value in told.items())
     return workflow.__name__ + (f"({text})" if text else ""), Recipe(workflow.__name__, given)
 
 
