@@ -578,7 +578,9 @@ class Plan:
             kept: Any = None
             if "recursion" in document:
                 r, e = document["recursion"], document["recursion"]["entries"]
-                entries = e and Entries(whole_numbers(e["fit"], "fit"), whole_numbers(e["batch"], "batch"), read(e, "weight"), perhaps(e, "kept"))
+                entries = e and Entries(
+                    whole_numbers(e["fit"], "fit"), whole_numbers(e["batch"], "batch"), read(e, "weight"), perhaps(e, "kept")
+                )
                 batch = None if r["batch"] is None else whole_numbers(r["batch"], "batch")
                 weight = Recursion(read(r, "decay"), read(r, "share"), perhaps(r, "kept"), batch, entries or None)
             else:

@@ -71,9 +71,7 @@ def chapters(book: str | Path = "book") -> dict[str, Path]:
     """
     folder = Path(book)
     if not folder.is_dir():
-        raise FileNotFoundError(
-            f"there is no folder {folder}; run this at the top of the project, or name the folder with --book."
-        )
+        raise FileNotFoundError(f"there is no folder {folder}; run this at the top of the project, or name the folder with --book.")
     notebooks = {path.stem: path for path in folder.glob("*.ipynb")}
     # of a pair of the same name the text is what people change
     pages = {path.stem: path for path in folder.glob("*.md") if _is_executable(path)}
@@ -323,9 +321,7 @@ def _read_record(path: Path) -> dict[str, Any] | None:
 
 def _damaged(folder: Path, record: dict[str, Any]) -> list[str]:
     """Files of a record that are missing or differ from what was written."""
-    return [
-        file for file, digest in record["files"].items() if not (folder / file).is_file() or _digest_of(folder / file) != digest
-    ]
+    return [file for file, digest in record["files"].items() if not (folder / file).is_file() or _digest_of(folder / file) != digest]
 
 
 def _work(job: dict[str, Any], answer: IO[str]) -> None:
@@ -449,9 +445,7 @@ def _plain(name: str, value: Any) -> Any:
     try:
         json.dumps(plain)
     except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"parameter {name!r} must be a number, a truth value, text, or a list of these; it is {brief(value)}."
-        ) from error
+        raise ValueError(f"parameter {name!r} must be a number, a truth value, text, or a list of these; it is {brief(value)}.") from error
     return plain
 
 

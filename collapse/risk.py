@@ -212,9 +212,7 @@ _ARRAYS = ("risk", "ratio", "stderr", "risk_stderr", "failed", "levels", "quanti
 _SHAPES = {"covariance": ("G", "G"), "contributions": ("G", "B"), "fits": ("R", "G", "d")}
 
 
-def _check_saved(
-    plan: Plan | Reservoir, arrays: dict[str, NDArray[Any]], tables: dict[str, NDArray[Any]], plain: dict[str, Any]
-) -> None:
+def _check_saved(plan: Plan | Reservoir, arrays: dict[str, NDArray[Any]], tables: dict[str, NDArray[Any]], plain: dict[str, Any]) -> None:
     """Raise a ValueError where the parts of a saved answer do not fit together."""
     G, Q = plan.generations, arrays["levels"].size
     for name, values in arrays.items():
@@ -226,8 +224,10 @@ def _check_saved(
     sizes = {"G": G, "B": getattr(plan, "batches", None), "R": plain["replications"]}
     for name, values in tables.items():
         shape = _SHAPES.get(name)
-        if shape is None or len(shape) != values.ndim or any(
-            sizes.get(axis) not in (None, length) for axis, length in zip(shape, values.shape, strict=True)
+        if (
+            shape is None
+            or len(shape) != values.ndim
+            or any(sizes.get(axis) not in (None, length) for axis, length in zip(shape, values.shape, strict=True))
         ):
             raise ValueError(f"tables hold {brief(name)} of shape {values.shape}; a Risk has {', '.join(_SHAPES)}, of its own shapes.")
     if not isinstance(plain["model"], (str, type(None))):

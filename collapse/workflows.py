@@ -734,6 +734,9 @@ def _parsed(text: str) -> tuple[str, dict[str, Any]]:
         if isinstance(tree, ast.Name):
             return tree.id, {}
         if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and not tree.args and all(k.arg for k in tree.keywords):
+            names = [str(k.arg) for k in tree.keywords]
+            if twice := [name for name in names if names.count(name) > 1]:
+                raise ValueError(f"{twice[0]} is given twice")
             return tree.func.id, {str(k.arg): value(k.value) for k in tree.keywords}
     except (SyntaxError, ValueError, TypeError, ZeroDivisionError) as error:
         raise ValueError(f"{text!r} is no workflow ({error}); write one as window(k=3) or fixed_real_share(share=1/4).") from error

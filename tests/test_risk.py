@@ -68,7 +68,26 @@ def test_other_files_are_refused(text, message, tmp_path):
         Risk.load(tmp_path / "none")
 
 
-ODD = [None, True, -1, 0, 1.5, 2**70, float("nan"), "1e99999999", "1/0", "9" * 5000, "x", "", [], {}, [[1]], [None], [[1], [1, 2]], {"a": 1}]
+ODD = [
+    None,
+    True,
+    -1,
+    0,
+    1.5,
+    2**70,
+    float("nan"),
+    "1e99999999",
+    "1/0",
+    "9" * 5000,
+    "x",
+    "",
+    [],
+    {},
+    [[1]],
+    [None],
+    [[1], [1, 2]],
+    {"a": 1},
+]
 
 
 def changed(document, rng):
