@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -18,6 +18,8 @@ from collapse.plan import Plan
 from collapse.reservoir import Reservoir
 from collapse.risk import Risk
 
+POOLS = 3
+"""How many pools of processes are tried where workers are killed."""
 LARGEST_BLOCK = 16_384
 BLOCK_VALUES = 2**23
 FIT_VALUES = 8
@@ -72,7 +74,8 @@ def simulate(
     Raises
     ------
     ValueError
-        Where an argument is out of range, or n does not fit the plan's batches.
+        Where an argument is out of range, n does not fit the plan's batches, or workers were killed again and again (after
+        one is killed, its blocks are computed anew, with the same numbers).
 
     Notes
     -----
@@ -289,13 +292,27 @@ def _run(
         for size, seed in zip(sizes, seeds, strict=True):
             yield experiment.run(size, seed, kept)
         return
-    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures import Future, ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
 
-    pool = stack.enter_context(ProcessPoolExecutor(min(workers, len(sizes))))
-    stack.callback(pool.shutdown, wait=False, cancel_futures=True)
-    futures = [pool.submit(experiment.run, size, seed, kept) for size, seed in zip(sizes, seeds, strict=True)]
-    for future in futures:
-        yield future.result()
+    given, found = 0, dict[int, _Moments]()
+    for _ in range(POOLS):
+        lost = [block for block in range(given, len(sizes)) if block not in found]
+        pool = stack.enter_context(ProcessPoolExecutor(min(workers, len(lost))))
+        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+        futures: dict[int, Future[_Moments]] = {}
+        with suppress(BrokenProcessPool):
+            for block in lost:
+                futures[block] = pool.submit(experiment.run, sizes[block], seeds[block], kept)
+            while given < len(sizes):
+                yield found.pop(given) if given in found else futures[given].result()
+                given += 1
+            return
+        # a worker was killed: what is finished is kept, the rest is computed again, each block from its own seed
+        found |= {
+            block: future.result() for block, future in futures.items() if block >= given and future.done() and future.exception() is None
+        }
+    raise ValueError(f"processes of this simulation were ended from outside {POOLS} times, as where memory is short; give fewer workers.")
 
 
 def _limit_path(experiment: _Experiment, R: int, rng: np.random.Generator) -> Iterator[tuple[NDArray[np.int64], Array]]:

@@ -12,11 +12,12 @@ from zlib import crc32
 import numpy as np
 
 from collapse import models, workflows
-from collapse.checks import whole
+from collapse.checks import brief, whole
 from collapse.derivation import derive
 from collapse.models import Example, WithStatistic
 from collapse.plan import Array, Plan
 from collapse.plot import plot_matrix
+from collapse.reservoir import Reservoir
 from collapse.simulation import simulate
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ class Matrix:
 
 def matrix(
     examples: Iterable[Example] | None = None,
-    plans: Iterable[Plan] | None = None,
+    plans: Iterable[Plan | Reservoir] | None = None,
     *,
     generations: int = 20,
     replications: int = 20_000,
@@ -198,7 +199,7 @@ def matrix(
     ----------
     examples : iterable of Example, optional
         The models. Default: all that are registered, `collapse.models.examples()`.
-    plans : iterable of Plan, optional
+    plans : iterable of Plan or Reservoir, optional
         The workflows. Default: discard, augment, subsample and a fixed real share of one quarter.
     generations : int, optional
         Fits in each chain, for the default workflows; others must have equally many.
@@ -241,6 +242,9 @@ def matrix(
     replications = whole(replications, "replications", "repetitions of each cell at the most")
     workers = whole(workers, "workers", "processes")
     rng = _seed(rng)
+    for plan in columns:
+        if not isinstance(plan, (Plan, Reservoir)):
+            raise ValueError(f"plans must hold workflows, such as collapse.workflows.augment(20); one is {brief(plan)}.")
     for what, names in (("models", [e.name for e in rows]), ("workflows", [p.name for p in columns])):
         if not names:
             raise ValueError(f"a matrix needs {what}; there are none.")
@@ -265,7 +269,7 @@ def matrix(
     return Matrix(rows, tuple(plan.name for plan in columns), columns[0].generations, cells)
 
 
-_Task = tuple[str, int, Any, Plan, int, int]
+_Task = tuple[str, int, Any, Plan | Reservoir, int, int]
 
 
 def _run(tasks: list[_Task], workers: int) -> Iterator[tuple[_Task, tuple[Array, Array, Array]]]:
@@ -297,7 +301,7 @@ def _simulated(task: _Task) -> tuple[Array, Array, Array]:
     return risk.risk, risk.ratio, risk.stderr
 
 
-def _law(plan: Plan, example: Example, model: Any) -> tuple[Array, bool, float]:
+def _law(plan: Plan | Reservoir, example: Example, model: Any) -> tuple[Array, bool, float]:
     """The law's ratios, and what to allow for: exact at n where the law covers the model and `derive` knows it."""
     if example.covered:
         try:
@@ -317,14 +321,16 @@ def _plans(generations: int) -> tuple[Plan, ...]:
     )
 
 
-def _replications(plan: Plan, model: Any, example: Example, most: int) -> int:
+def _replications(plan: Plan | Reservoir, model: Any, example: Example, most: int) -> int:
     cost = example.effort * _numbers(plan, model, example.n)
     return min(most, max(FEWEST, int(most * CHEAP / cost)))
 
 
-def _numbers(plan: Plan, model: Any, n: int) -> float:
+def _numbers(plan: Plan | Reservoir, model: Any, n: int) -> float:
     """Numbers that one replication draws and reads."""
     columns = len(model.truth)
+    if isinstance(plan, Reservoir):  # a memory of n rows, drawn in part and read whole by every fit
+        return float((n * plan.generations + plan.replaced(n).sum()) * columns)
     if plan.reads_whole_batches and isinstance(model, WithStatistic):
         return float(plan.generations * columns * getattr(model, "design_rows", 1))
     rows = plan.rows(n).sum() + ((plan.weight > 0) * plan.kept * plan.size).sum() * n

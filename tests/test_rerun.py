@@ -256,7 +256,7 @@ def test_a_number_takes_the_place_of_a_number(book: Path, tmp_path: Path) -> Non
     for values, text in [
         ({"seed": True}, "must be a number, like its default 1; it is True"),
         ({"share": "half"}, "must be a number, like its default 0.5; it is 'half'"),
-        ({"name": 3}, "must be text, like its default \"one\"; it is 3"),
+        ({"name": 3}, 'must be text, like its default "one"; it is 3'),
         ({"seed": {1, 2}}, "must be a number, a truth value, text, or a list of these"),
     ]:
         with pytest.raises(ValueError, match=text):

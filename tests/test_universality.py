@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from collapse import derive, models, simulate, workflows
+from collapse.law import misspecified
 from collapse.models import Example
 from collapse.models.morris import MeanFamily
 from collapse.universality import FALSE_ALARM, Matrix, matrix
@@ -194,3 +195,16 @@ def test_refusals() -> None:
         matrix([normal], rng=-1)
     with pytest.raises(ValueError, match=r"replications .* must be a whole number, at least 1; it is 0"):
         matrix([normal], replications=0)
+
+
+def test_a_reservoir_is_a_workflow_like_any_other():
+    normal = [example for example in models.examples() if example.name == "Normal"]
+    table = matrix(normal, [workflows.reservoir(4)], replications=2000)
+    (cell,) = table.cells.values()
+    assert cell.law.tolist() == derive(workflows.reservoir(4)).ratio.tolist()
+    assert not table.stands_out(cell)
+    for plan in (None, "augment", [1]):
+        with pytest.raises(ValueError, match=r"plans must hold workflows, such as collapse\.workflows\.augment"):
+            matrix(normal, [plan])
+    with pytest.raises(ValueError, match=r"plan must be a collapse\.Plan.*In a reservoir's memory real and synthetic rows are mixed"):
+        misspecified(workflows.reservoir(4), 2.0)
