@@ -458,6 +458,8 @@ def _features(file: Path | IO[bytes], name: str, source: str) -> Features:
         false = _false_claim(file, keys)
         arrays = {}
         if false is None:
+            if not isinstance(file, Path):
+                file.seek(0)
             with np.load(file, allow_pickle=False) as stored:
                 arrays = {key: stored[key] for key in keys if key in stored}
     except (OSError, ValueError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error):
