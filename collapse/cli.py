@@ -26,8 +26,8 @@ from collapse.risk import Risk
 from collapse.simulation import simulate
 from collapse.table import TASKS
 
-STATUS = """exit status: 0; 1 where a chapter failed; 2 where the arguments are wrong or an answer cannot be written;
-130 where it was interrupted; 141 where nobody reads the output"""
+STATUS = """exit status: 0; 1 where a chapter failed; 2 where the arguments are wrong or an answer
+cannot be written; 130 where it was interrupted; 141 where nobody reads the output"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _silence() -> None:
-    """Let what is still to be written go nowhere: else Python complains of it once more as it ends."""
+    """Let what is still to be written go nowhere: Python would complain of it again as it ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

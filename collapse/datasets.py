@@ -493,14 +493,15 @@ def _features(file: Path | IO[bytes], name: str, source: str) -> Features:
 
 
 def _false_claim(file: Path | IO[bytes], keys: Sequence[str]) -> str | None:
-    """Name the array whose header claims another number of bytes than the file holds, if one does."""
+    """Name the array whose header claims another number of bytes than it has, if there is one."""
     with zipfile.ZipFile(file) as archive:
         for info in archive.infolist():
             if info.filename.removesuffix(".npy") not in keys:
                 continue
             with archive.open(info) as member:
-                read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-                shape, _, dtype = read[np.lib.format.read_magic(member)](member)
+                old = np.lib.format.read_magic(member) == (1, 0)
+                read = np.lib.format.read_array_header_1_0 if old else np.lib.format.read_array_header_2_0
+                shape, _, dtype = read(member)
                 claimed, held = prod(shape) * dtype.itemsize, info.file_size - member.tell()
             # no compression by zip is better than 1,032 to 1: what claims more is no honest file
             if (claimed != held and not dtype.hasobject) or info.file_size > 1100 * (info.compress_size + 1000):

@@ -84,7 +84,7 @@ def write(
         dark. Colours come from `collapse.plot.colour`, axes that must stand side by side or stacked from `collapse.plot.panels`.
     numbers : mapping of str to sequence
         Columns of the CSV: the numbers behind the figure, all of one length. Floats keep full precision, fractions are written as text.
-        Text that a spreadsheet would compute, as it begins with =, +, - or @, gets an apostrophe in front.
+        Text that a spreadsheet would compute (it begins with =, +, - or @) gets an apostrophe.
     parameters : mapping
         What the figure depends on; written to the JSON.
     seed : int or None

@@ -1,7 +1,8 @@
-"""Re-run chapters with other parameters: executed notebooks and their figures in a folder, resumable.
+"""Chapters run again with other parameters: executed notebooks and figures in a folder, resumable.
 
-Each chapter runs in a process of its own, and writes into a folder of its own. When it has ended well, its files are moved to the
-run's folder and its record is written: the last step, which alone makes them count. The record holds a digest of each file.
+Each chapter runs in a process of its own, and writes into a folder of its own. When it has ended
+well, its files are moved to the run's folder and its record is written: the last step, which alone
+makes them count. The record holds a digest of each file.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Outcome:
 
 
 def chapters(book: str | Path = "book") -> dict[str, Path]:
-    """Executable chapters of a folder, by name: notebooks (.ipynb) and pages of text (.md) that hold code cells.
+    """Executable chapters of a folder, by name: notebooks, and pages of text with code cells.
 
     Raises
     ------
@@ -100,36 +101,40 @@ def rerun(
     names : sequence of str
         Chapters, by file name without its ending; empty for all of them.
     values : dict, optional
-        Parameters to replace in every chapter named. A number takes the place of a number, anything else of its own kind.
+        Parameters to replace in every chapter named. A number takes the place of a number,
+        anything else that of its own kind.
     book : path, optional
         Folder of the chapters, or of notebooks of one's own.
     folder : path, optional
-        Where notebooks and figures go; default `runs/` with a name made of the chapters and parameters. One run at a time
-        writes into it.
+        Where notebooks and figures go; default `runs/` with a name made of the chapters and
+        parameters. One run at a time writes into it.
     workers : int, optional
         Chapters run at a time.
     fresh : bool, optional
-        Run again what the folder already holds. Default: take over chapters that ran with the same source, parameters,
-        package and installed versions, and whose files are all there as they were written, so that an interrupted run
-        goes on where it stopped.
+        Run again what the folder already holds. Default: take over chapters that ran with the same
+        source, parameters, package and installed versions, and whose files are all there as they
+        were written, so that an interrupted run goes on where it stopped.
     progress : bool, optional
         Show a progress bar.
 
     Returns
     -------
     list of Outcome
-        In the order of names. A failing chapter does not stop the others, and leaves its notebook but no figures.
+        In the order of names. A failing chapter does not stop the others, and leaves its notebook
+        but no figures.
 
     Raises
     ------
     ValueError
-        Where a chapter or a parameter does not exist (the message lists what does), or another run is writing into the folder.
+        Where a chapter or a parameter does not exist (the message lists what does), or another run
+        is writing into the folder.
     OSError
         Where the folder cannot be written.
     ImportError
         Where papermill or jupytext is missing.
     """
-    workers, fresh, progress = whole(workers, "workers", "chapters run at a time"), flag(fresh, "fresh"), flag(progress, "progress")
+    workers = whole(workers, "workers", "chapters run at a time")
+    fresh, progress = flag(fresh, "fresh"), flag(progress, "progress")
     known = chapters(book)
     names = list(dict.fromkeys([names] if isinstance(names, str) else names)) or list(known)
     values = {name: _plain(name, value) for name, value in (values or {}).items()}
@@ -160,12 +165,15 @@ class _Run:
 
     def key(self, source: bytes) -> str:
         """Digest of what a chapter's files depend on."""
-        return _digest(json.dumps([source.hex(), self.values, _package(), _installed()], sort_keys=True))
+        parts = [source.hex(), self.values, _package(), _installed()]
+        return _digest(json.dumps(parts, sort_keys=True))
 
     def kept(self, name: str) -> Outcome | None:
         """Outcome of an earlier run, where all that it wrote is there."""
         record = _read_record(self.folder / f"{name}.json")
-        if record is None or record["key"] != self.key(self.known[name].read_bytes()) or _damaged(self.folder, record):
+        if record is None or record["key"] != self.key(self.known[name].read_bytes()):
+            return None
+        if _damaged(self.folder, record):
             return None
         return Outcome(name, self.folder / f"{name}.ipynb", None, 0.0)
 
@@ -196,7 +204,7 @@ class _Run:
         return [outcomes[name] for name in names]
 
     def invalidate(self, name: str) -> str:
-        """Remove what an earlier run of a chapter left, its record last; say what was wrong with it, if anything."""
+        """Remove what an earlier run left, its record last; say what was wrong with it."""
         path = self.folder / f"{name}.json"
         if not path.exists():
             return ""
@@ -204,7 +212,8 @@ class _Run:
         if record is None:
             note = f"{path.name} was no readable record of a run, and was ignored"
         else:
-            if record["key"] == self.key(self.known[name].read_bytes()) and (damaged := _damaged(self.folder, record)):
+            same = record["key"] == self.key(self.known[name].read_bytes())
+            if same and (damaged := _damaged(self.folder, record)):
                 note = f"{damaged[0]} was missing or had been changed"
             for file in record["files"]:
                 (self.folder / file).unlink(missing_ok=True)
@@ -217,7 +226,8 @@ class _Run:
         content = chapter.read_bytes()
         source = scratch / f"source{chapter.suffix}"  # as it is now: it may be edited while it runs
         key = self.key(content)
-        job = {"name": name, "source": str(source), "folder": str(chapter.parent), "values": self.values}
+        job: dict[str, Any] = {"name": name, "source": str(source), "folder": str(chapter.parent)}
+        job["values"] = self.values
         here = str(Path(__file__).parent.parent)
         environment = os.environ | {
             "COLLAPSE_FIGURES": str(scratch / "figures"),
@@ -233,7 +243,7 @@ class _Run:
             source.write_bytes(content)
             with tempfile.TemporaryFile() as said:
                 worker = subprocess.Popen(
-                    [sys.executable, "-m", "collapse.rerun", json.dumps(job)],
+                    [sys.executable, "-P", "-m", "collapse.rerun", json.dumps(job)],
                     stdin=lifeline,
                     stdout=subprocess.PIPE,
                     stderr=said,
@@ -249,19 +259,20 @@ class _Run:
                 error = json.loads(answer)["error"] if status == 0 else _end_of(status, said)
         except OSError as failure:
             error = _words(failure)
-        # what changed meanwhile, such as the package, may have been used or not: then it counts for no later run
+        # what changed meanwhile, such as the package, may have been used: no later run takes it
         key = key if key == self.key(content) else "changed while it ran"
         return Outcome(name, self.folder / f"{name}.ipynb", error, time.perf_counter() - start), key
 
     def publish(self, outcome: Outcome, key: str) -> Outcome:
-        """Move what a chapter made to its place, and record it; of a chapter that failed, the notebook."""
+        """Move what a chapter made to its place, and record it; of a failure the notebook alone."""
         name, scratch = outcome.chapter, self.folder / RUNNING / outcome.chapter
         try:
             if (scratch / outcome.notebook.name).is_file():
                 (scratch / outcome.notebook.name).replace(outcome.notebook)
             if outcome.error is not None:
                 return outcome
-            made = sorted(path.relative_to(scratch) for path in (scratch / "figures").rglob("*") if path.is_file())
+            drawn = [path for path in (scratch / "figures").rglob("*") if path.is_file()]
+            made = sorted(path.relative_to(scratch) for path in drawn)
             if taken := self.taken(name, made):
                 return replace(outcome, error=taken)
             for file in made:
@@ -286,9 +297,10 @@ class _Run:
         """Say which other chapter has written a figure file of the same name, if one has."""
         for path in sorted(self.folder.glob("*.json")):
             record = None if path.stem == name else _read_record(path)
-            both = sorted({file.as_posix() for file in made} & set(record["files"] if record else ()))
-            if both:
-                return f"its figures: {path.stem!r} has written {both[0]} too; labels must differ, or give each run a folder of its own."
+            theirs = record["files"] if record else {}
+            for file in (file.as_posix() for file in made):
+                if file in theirs:
+                    return f"its figures: {path.stem!r} has written {file} too; labels must differ."
         return None
 
 
@@ -312,16 +324,23 @@ def _read_record(path: Path) -> dict[str, Any] | None:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    if not isinstance(record, dict) or not isinstance(record.get("key"), str) or not isinstance(record.get("files"), dict):
+    if not isinstance(record, dict) or not isinstance(record.get("key"), str):
         return None
-    mine = f"{path.stem}.ipynb"
-    inside = all(file == mine or (file.startswith("figures/") and ".." not in file.split("/")) for file in record["files"])
-    return record if inside and mine in record["files"] else None
+    files, mine = record.get("files"), f"{path.stem}.ipynb"
+    if not isinstance(files, dict) or mine not in files:
+        return None
+    others = [file.split("/") for file in files if file != mine]
+    inside = all(parts[0] == "figures" and len(parts) > 1 and ".." not in parts for parts in others)
+    return record if inside else None
 
 
 def _damaged(folder: Path, record: dict[str, Any]) -> list[str]:
     """Files of a record that are missing or differ from what was written."""
-    return [file for file, digest in record["files"].items() if not (folder / file).is_file() or _digest_of(folder / file) != digest]
+    damaged = []
+    for file, digest in record["files"].items():
+        if not (folder / file).is_file() or _digest_of(folder / file) != digest:
+            damaged.append(file)
+    return damaged
 
 
 def _work(job: dict[str, Any], answer: IO[str]) -> None:
@@ -353,19 +372,20 @@ def _work(job: dict[str, Any], answer: IO[str]) -> None:
 
 
 def _where(executed: Path, chapter: Path) -> str:
-    """The last cell that was begun: its number among the chapter's code cells, its line in the file, its first line of code."""
+    """The last cell that was begun: its number among code cells, its line, its first code."""
     import nbformat
 
     cells = nbformat.read(executed, as_version=4).cells  # type: ignore[no-untyped-call]
-    code = [cell for cell in cells if cell.cell_type == "code" and "papermill-error-cell-tag" not in cell.metadata.get("tags", [])]
+    code = [cell for cell in cells if cell.cell_type == "code"]
     begun = [cell for cell in code if cell.metadata.get("papermill", {}).get("start_time")]
+    new = ["injected-parameters" in cell.metadata.get("tags", []) for cell in begun]
     if not begun:
         return "its start"
-    if "injected-parameters" in begun[-1].metadata.get("tags", []):
+    if new[-1]:
         return "the cell of its new parameters"
-    number = sum("injected-parameters" not in cell.metadata.get("tags", []) for cell in begun)
-    lines = begun[-1].source.splitlines()
-    first = next((line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")), "")
+    number = new.count(False)
+    lines = [line.strip() for line in begun[-1].source.splitlines()]
+    first = next((line for line in lines if line and not line.startswith("#")), "")
     at = _lines(chapter)
     return f"code cell {number} ({f'line {at[number - 1]}: ' if number <= len(at) else ''}{first})"
 
@@ -376,8 +396,9 @@ def _lines(chapter: Path) -> list[int]:
         return []
     from markdown_it import MarkdownIt
 
-    fences = [token for token in MarkdownIt("commonmark").parse(chapter.read_text(encoding="utf-8")) if token.type == "fence"]
-    return [token.map[0] + 1 for token in fences if token.map and re.match(r"\{code-cell\}|python\b", token.info.strip())]
+    tokens = MarkdownIt("commonmark").parse(chapter.read_text(encoding="utf-8"))
+    cells = [token for token in tokens if token.info.strip().startswith("{code-cell}")]
+    return [token.map[0] + 1 for token in cells if token.map]
 
 
 def _end_of(status: int, said: IO[bytes]) -> str:
@@ -392,7 +413,7 @@ def _words(failure: OSError) -> str:
 
 
 def _end_with_parent() -> None:
-    """Wait until the lifeline is cut, then end the kernel, what the kernel has started, and this process."""
+    """Wait until the lifeline is cut, then end the kernel, its children, and this process."""
     import psutil
 
     while os.read(0, 1):
@@ -405,7 +426,7 @@ def _end_with_parent() -> None:
 
 def _is_executable(page: Path) -> bool:
     text = page.read_text(encoding="utf-8", errors="replace")
-    return "kernelspec:" in text[:1000] or re.search(r"^`{3,}\s*\{code-cell\}", text, re.MULTILINE) is not None
+    return "kernelspec:" in text[:1000] or bool(re.search(r"(?m)^`{3,}\s*\{code-cell\}", text))
 
 
 def _read(chapter: Path) -> Any:
@@ -419,10 +440,11 @@ def _read(chapter: Path) -> Any:
     except Exception as error:
         raise ValueError(f"{chapter} cannot be read as a notebook: {brief(str(error))}; save it again from Jupyter.") from error
     spec = notebook.metadata.get("kernelspec", {})
-    language = spec.get("language") or notebook.metadata.get("language_info", {}).get("name") or "python"
-    if language.lower() not in ("python", "python3", "ipython", "ipython3"):
-        raise ValueError(f"{chapter} is written in {language}; only chapters in Python can be run again.")
-    notebook.metadata["kernelspec"] = {"display_name": "Python 3", "name": "python3"} | dict(spec) | {"language": "python"}
+    told = notebook.metadata.get("language_info", {}).get("name")
+    language = spec.get("language") or told or "python"
+    if not re.fullmatch("i?python3?", language, re.IGNORECASE):
+        raise ValueError(f"{chapter} is in {language}; only chapters in Python can be run again.")
+    notebook.metadata["kernelspec"] = {"display_name": "Python 3", "name": "python3", "language": "python"}
     return notebook
 
 
@@ -475,14 +497,15 @@ def _kind(value: Any) -> str:
 def _package() -> str:
     """Digest of the package's own files: a run with other code or data is another run."""
     here = Path(__file__).parent
-    files = sorted(path for path in here.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    files = sorted(path for path in here.rglob("*") if path.is_file() and path.suffix != ".pyc")
     return _digest(json.dumps([[str(path.relative_to(here)), _digest_of(path)] for path in files]))
 
 
 @cache
 def _installed() -> list[str]:
     """All that is installed, with versions."""
-    return sorted({f"{distribution.name}=={distribution.version}" for distribution in metadata.distributions()} | {sys.version})
+    found = {f"{found.name}=={found.version}" for found in metadata.distributions()}
+    return sorted(found | {sys.version})
 
 
 def _digest(text: str) -> str:

@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
 
 @cache
 def versions() -> dict[str, str]:
-    """Versions of Python, this package, numpy, scipy and matplotlib; the package may be a checkout that nobody installed."""
+    """Versions of Python, this package (installed or a mere checkout), numpy, scipy and matplotlib."""
     from importlib import metadata  # slow to import, like what other modules import where they need it
 
     from collapse import __version__

@@ -74,8 +74,8 @@ def simulate(
     Raises
     ------
     ValueError
-        Where an argument is out of range, n does not fit the plan's batches, or workers were killed again and again (after
-        one is killed, its blocks are computed anew, with the same numbers).
+        Where an argument is out of range, n does not fit the plan's batches, or workers were killed
+        again and again (after one is killed, its blocks are computed anew, with the same numbers).
 
     Notes
     -----
@@ -308,10 +308,10 @@ def _run(
                 yield found.pop(given) if given in found else futures[given].result()
                 given += 1
             return
-        # a worker was killed: what is finished is kept, the rest is computed again, each block from its own seed
-        found |= {
-            block: future.result() for block, future in futures.items() if block >= given and future.done() and future.exception() is None
-        }
+        # a worker was killed: what is finished is kept, the rest computed again, each from its own seed
+        for block, future in futures.items():
+            if block >= given and future.done() and future.exception() is None:
+                found[block] = future.result()
     raise ValueError(f"processes of this simulation were ended from outside {POOLS} times, as where memory is short; give fewer workers.")
 
 

@@ -13,7 +13,7 @@ from typing import Any, ParamSpec
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.checks import check_number, to_text, whole
+from collapse.checks import check_number, flag, to_text, whole
 from collapse.plan import Entries, Numbers, Plan, Recipe, Recursion, Scalar
 from collapse.reservoir import Reservoir
 
@@ -804,6 +804,7 @@ def _ecosystem(generations: int, models: int, teachers: Callable[[int, int], lis
     if M < 2:
         raise ValueError("models must be at least 2; one model alone is discard, or fixed_real_share.")
     _check_share(share, "share")
+    flag(published, "published")
     sources, rows = [0] * M, [{i: Fraction(1)} for i in range(M)]
     readings = [teachers(i, M) for i in range(M)]
     _check_room(G * sum(len(reading) + 1 for reading in readings))

@@ -243,7 +243,7 @@ def test_notebooks_of_ones_own_are_run(tmp_path: Path) -> None:
     (failed,) = rerun(["page"], {"a": 3}, book=folder, folder=tmp_path / "run")
     assert failed.error is not None
     assert failed.error.startswith("code cell 2 (line 8: assert a == 2): AssertionError")
-    with pytest.raises(ValueError, match="is written in R; only chapters in Python can be run again"):
+    with pytest.raises(ValueError, match="is in R; only chapters in Python can be run again"):
         rerun(["other"], book=folder, folder=tmp_path / "run")
     with pytest.raises(ValueError, match=r"broken\.ipynb cannot be read as a notebook"):
         rerun(["broken"], book=folder, folder=tmp_path / "run")

@@ -191,6 +191,9 @@ def test_a_workflow_without_a_small_recursion_says_how_far_it_goes():
 
 
 NONSENSE = {
+    "published in words": (lambda: workflows.star(5, 3, published="no"), r"published must be True or False; it is 'no'"),
+    "published in numbers": (lambda: workflows.all_to_all(5, 3, published=0), r"published must be True or False; it is 0"),
+    "a parameter given twice": (lambda: workflows.named("augment(size=1/2, size=3)", 5), r"is no workflow \(size is given twice\)"),
     "window of 0": (lambda: workflows.window(5, 0), r"k \(batches in the window\) must be a whole number, at least 1; it is 0"),
     "real and window of 0": (lambda: workflows.real_and_window(5, 0), "k .* must be a whole number"),
     "share of 1.2": (lambda: workflows.fixed_real_share(5, 1.2), r"share must lie in \[0, 1\]; it is 1.2"),
