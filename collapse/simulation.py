@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from collapse.models.base import Array, Model, WithStatistic
 from collapse.plan import Plan
 from collapse.reservoir import Reservoir
 from collapse.risk import Risk
+
+Result = TypeVar("Result")
 
 POOLS = 3
 """How many pools of processes are tried where workers are killed."""
@@ -288,30 +290,41 @@ def _run(
     workers: int,
     stack: ExitStack,
 ) -> Iterator[_Moments]:
-    if workers == 1 or len(sizes) == 1:
-        for size, seed in zip(sizes, seeds, strict=True):
-            yield experiment.run(size, seed, kept)
+    blocks = [(size, seed, kept) for size, seed in zip(sizes, seeds, strict=True)]
+    return in_order(experiment.run, blocks, workers, stack)
+
+
+def in_order(function: Callable[..., Result], tasks: Sequence[tuple[Any, ...]], workers: int, stack: ExitStack) -> Iterator[Result]:
+    """Call `function(*task)` for each task, in processes of a pool that `stack` closes; give the answers in order.
+
+    Raises
+    ------
+    ValueError
+        Where workers were killed in each of `POOLS` pools. After one is killed, what is finished is kept, and the
+        rest is computed again.
+    """
+    if workers == 1 or len(tasks) == 1:
+        yield from (function(*task) for task in tasks)
         return
     from concurrent.futures import Future, ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
 
-    given, found = 0, dict[int, _Moments]()
+    given, found = 0, dict[int, Result]()
     for _ in range(POOLS):
-        lost = [block for block in range(given, len(sizes)) if block not in found]
+        lost = [i for i in range(given, len(tasks)) if i not in found]
         pool = stack.enter_context(ProcessPoolExecutor(min(workers, len(lost))))
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
-        futures: dict[int, Future[_Moments]] = {}
+        futures: dict[int, Future[Result]] = {}
         with suppress(BrokenProcessPool):
-            for block in lost:
-                futures[block] = pool.submit(experiment.run, sizes[block], seeds[block], kept)
-            while given < len(sizes):
+            for i in lost:
+                futures[i] = pool.submit(function, *tasks[i])
+            while given < len(tasks):
                 yield found.pop(given) if given in found else futures[given].result()
                 given += 1
             return
-        # a worker was killed: what is finished is kept, the rest computed again, each from its own seed
-        for block, future in futures.items():
-            if block >= given and future.done() and future.exception() is None:
-                found[block] = future.result()
+        for i, future in futures.items():
+            if i >= given and future.done() and future.exception() is None:
+                found[i] = future.result()
     raise ValueError(f"processes of this simulation were ended from outside {POOLS} times, as where memory is short; give fewer workers.")
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from collapse.models import Example, WithStatistic
 from collapse.plan import Array, Plan
 from collapse.plot import plot_matrix
 from collapse.reservoir import Reservoir
-from collapse.simulation import simulate
+from collapse.simulation import in_order, simulate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -262,30 +262,16 @@ def matrix(
         for plan in columns:
             tasks.append((example.name, example.n, model, plan, _replications(plan, model, example, replications), rng))
     cells: dict[tuple[str, str], Cell] = {}
-    for (name, _, model, plan, count, _), risks in _run(tasks, workers):
-        cells[name, plan.name] = Cell(of[name], plan.name, count, *risks, *_law(plan, of[name], model))
-        if progress is not None:
-            progress(len(cells), len(tasks))
+    with ExitStack() as stack:
+        simulated = in_order(_simulated, [(task,) for task in tasks], workers, stack)
+        for (name, _, model, plan, count, _), risks in zip(tasks, simulated, strict=True):
+            cells[name, plan.name] = Cell(of[name], plan.name, count, *risks, *_law(plan, of[name], model))
+            if progress is not None:
+                progress(len(cells), len(tasks))
     return Matrix(rows, tuple(plan.name for plan in columns), columns[0].generations, cells)
 
 
 _Task = tuple[str, int, Any, Plan | Reservoir, int, int]
-
-
-def _run(tasks: list[_Task], workers: int) -> Iterator[tuple[_Task, tuple[Array, Array, Array]]]:
-    if workers == 1:
-        for task in tasks:
-            yield task, _simulated(task)
-        return
-    with ProcessPoolExecutor(workers) as pool:
-        futures = {pool.submit(_simulated, task): task for task in tasks}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BaseException:
-            # an interrupt, or a cell that failed: what has not begun need not
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
 
 
 def _seed(rng: object) -> int:
