@@ -3,13 +3,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ENVIRONMENT := .venv/made
+UV := _build/uv/bin/uv
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 
 # one thread for each process: two processes with two threads each are many times slower on two cores
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: book test baselines lab bench lock clean
+.PHONY: book test versions baselines lab bench lock clean
 
 # Executes what must be executed, builds the site, prints its address.
 book: $(ENVIRONMENT)
@@ -29,6 +30,18 @@ test: $(ENVIRONMENT)
 # Prints what moved in the numbers behind the figures, and makes them the ones that the tests compare with.
 baselines: book
 	$(BIN)/python -m collapse.publishing.baselines --accept
+
+# The package alone, outside the lock file: on the oldest versions that pyproject.toml allows, then on the newest there are.
+PACKAGE := $(addprefix tests/,test_cli.py test_closed_forms.py test_comparison.py test_datasets.py test_derivation.py \
+	test_diagnosis.py test_figures.py test_optimum.py test_plan.py test_rerun.py test_risk.py test_workflows.py models)
+
+versions: versions-lowest-direct versions-highest
+
+versions-%: $(UV)
+	$(UV) --no-config venv --quiet --clear --python $(PYTHON) _build/versions/$*
+	$(UV) --no-config pip install --quiet --python _build/versions/$*/bin/python --resolution $* --editable '.[test]'
+	$(UV) --no-config pip freeze --python _build/versions/$*/bin/python | grep -E '^(numpy|scipy|matplotlib|pandas|scikit-learn|sympy)='
+	_build/versions/$*/bin/python -m pytest --quiet -p no:cacheprovider -n auto --dist loadfile $(PACKAGE)
 
 # JupyterLab on the chapters, with settings of its own: there a click on a chapter opens the notebook and not its text.
 lab: export JUPYTER_CONFIG_DIR := $(CURDIR)/_build/jupyter
@@ -51,14 +64,16 @@ $(ENVIRONMENT): .venv/locked pyproject.toml
 	touch $@
 
 # Resolves all versions anew, within pyproject.toml's bounds. The binder's file is a subset under the same pins.
-COMPILE = _build/uv/bin/uv pip compile pyproject.toml --universal --python-version 3.11 --fork-strategy fewest \
+COMPILE = $(UV) pip compile pyproject.toml --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --no-emit-index-url --no-header --no-annotate
 
-lock:
-	$(PYTHON) -m venv _build/uv
-	_build/uv/bin/python -m pip install --disable-pip-version-check --quiet uv
+lock: $(UV)
 	$(COMPILE) --extra dev -o requirements.lock
 	$(COMPILE) --extra binder -c requirements.lock -o requirements-binder.lock
+
+$(UV):
+	$(PYTHON) -m venv --clear _build/uv
+	_build/uv/bin/python -m pip install --disable-pip-version-check --quiet uv
 
 clean:
 	rm -rf _build _figures book/_figures runs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import atexit
+import os
 import resource
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 
@@ -336,6 +341,106 @@ def pair_growth(name: str) -> Pair:
     return Pair(times[0], times[-1], float(np.polyfit(np.log(lengths), np.log(times), 1)[0]))
 
 
+SPARSE = {name: getattr(collapse.workflows, name) for name in (*NAMED, "star", "all_to_all", "window")}
+
+
+def sparse(name: str, G: int) -> collapse.Plan:
+    return SPARSE[name](
+        G, **{"star": {"models": 3, "share": Fraction(1, 4)}, "all_to_all": {"models": 3}, "window": {"k": 5}}.get(name, {})
+    )
+
+
+def check_generations(small: bool) -> str:
+    G = 100 if small else 2000
+    for name in SPARSE:
+        long, short = (np.asarray(collapse.derive(sparse(name, length)).ratio) for length in (G, G // 2))
+        require_close(short, long[: len(short)], 1e-12, f"{name}: the short run's ratios and the first of the long run's")
+    return f"{len(SPARSE)} workflows: the short run's ratios are the first of the long run's"
+
+
+def pair_generations() -> Pair:
+    times = {G: sum(seconds(lambda: collapse.derive(sparse(name, G)).ratio) for name in SPARSE) for G in (5000, 10_000)}  # noqa: B023
+    return Pair(times[5000], times[10_000], times[10_000])
+
+
+def started(program: str) -> float:
+    """Processor time of a statement in a fresh process that has imported numpy."""
+    code = f"import numpy, time; t = time.process_time(); {program}; print(time.process_time() - t)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return float(run.stdout)
+
+
+def check_import(small: bool) -> str:
+    code = "import collapse, sys; print(*{m.split('.')[0] for m in sys.modules} & {'scipy', 'matplotlib', 'pandas', 'sklearn'})"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    if loaded:
+        raise CheckError(f"the package imports {', '.join(loaded)} too.")
+    return "of what the package can use, numpy alone is imported"
+
+
+def pair_import() -> Pair:
+    ours = started("import collapse")
+    return Pair(started("pass"), ours, ours)
+
+
+def explorers_page() -> Path:
+    from collapse import widgets
+
+    with patch.dict(os.environ, COLLAPSE_STATIC="1"):
+        body = "".join(widgets.explorer(name)._repr_mimebundle_()["text/html"] for name in widgets.EXPLORERS)
+    path = Path(tempfile.mkdtemp()) / "page.html"
+    path.write_text(f'<!doctype html><html data-theme="light"><head><meta charset="utf-8"></head><body>{body}</body></html>')
+    return path
+
+
+REDRAW = """async (moves) => {
+    const times = [];
+    for (const explorer of document.querySelectorAll(".collapse-explorer")) {
+        const slider = [...explorer.querySelectorAll("input[type=range]")].filter((e) => e.checkVisibility()).at(-1);
+        const taken = [];
+        for (let i = 0; i < moves; i++) {
+            slider[i % 2 ? "stepUp" : "stepDown"]();
+            const start = performance.now();
+            slider.dispatchEvent(new Event("input"));
+            await Promise.resolve();
+            explorer.querySelector("svg").getBoundingClientRect();
+            taken.push(performance.now() - start);
+        }
+        times.push(taken.sort((a, b) => a - b)[moves >> 1]);
+    }
+    return times;
+}"""
+
+
+def redraws(moves: int) -> list[float]:
+    """Median milliseconds that each explorer takes to answer a slider, in the browser."""
+    from playwright.sync_api import sync_playwright
+
+    path, program = explorers_page(), shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page()
+        page.goto(path.as_uri())
+        page.locator(".collapse-explorer .summary").last.wait_for()
+        times = page.evaluate(REDRAW, moves)
+        browser.close()
+    shutil.rmtree(path.parent)
+    return list(times)
+
+
+def check_redraw(small: bool) -> str:
+    from collapse import widgets
+
+    if len(answered := redraws(1)) != len(widgets.EXPLORERS):
+        raise CheckError(f"{len(answered)} of {len(widgets.EXPLORERS)} explorers answered.")
+    return f"all {len(answered)} explorers answer their sliders"
+
+
+def pair_redraw() -> Pair:
+    slowest = max(redraws(20)) / 1000
+    return Pair(1 / 60, slowest, slowest)
+
+
 def run_workers(workers: int, small: bool) -> Any:
     G, replications = (3, 5000) if small else (30, 32_768)
     return collapse.simulate(collapse.workflows.augment(G), model=diabetes().model, replications=replications, rng=10, workers=workers)
@@ -510,6 +615,36 @@ ROWS: tuple[Row, ...] = (
             "the figure is the exponent fitted to G = 50, 100, 200",
         )
         for name in (*MODELS, "linear", "logistic")
+    ),
+    Row(
+        "generations",
+        "the package itself, G = 5,000",
+        f"{len(SPARSE)} workflows of 10,000 generations",
+        "<=",
+        5.0,
+        check_generations,
+        pair_generations,
+        "the figure is the seconds that deriving all of them takes",
+    ),
+    Row(
+        "import",
+        "a process that has imported numpy",
+        "import collapse",
+        "<=",
+        0.1,
+        check_import,
+        pair_import,
+        "the figure is the processor time in seconds that the package adds to numpy's import",
+    ),
+    Row(
+        "redraw",
+        "one picture of a screen, 1/60 s",
+        "one move of a slider",
+        "<=",
+        0.05,
+        check_redraw,
+        pair_redraw,
+        "the figure is the slowest explorer's median time in seconds, in the browser",
     ),
     Row(
         "workers",

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from fractions import Fraction
 from numbers import Rational
 from typing import Any
 
@@ -139,3 +143,57 @@ def brief(value: object) -> str:
         return f"about {'-' * (value < 0)}10^{int(value.bit_length() * 0.30103)}"
     text = " ".join(repr(value).split())
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def to_text(value: object) -> str:
+    """Write a number as text, a fraction or whole number of any length too.
+
+    Python itself writes and reads no more than 4,300 digits of a whole number; decimals know no such limit.
+
+    Examples
+    --------
+    >>> to_text(Fraction(5, 4)), to_text(Fraction(2)), to_text(0.5), len(to_text(10**5000))
+    ('5/4', '2', '0.5', 5001)
+    """
+    if isinstance(value, Fraction):
+        parts = [value.numerator] if value.denominator == 1 else [value.numerator, value.denominator]
+        return "/".join(format(Decimal(part), "f") for part in parts)
+    return format(Decimal(value), "f") if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def to_fraction(text: object, name: str) -> Fraction:
+    """Read what `to_text` wrote of a fraction or a whole number.
+
+    Raises
+    ------
+    ValueError
+        Where it is anything else: 1e99999999 would be a whole number of 100 million digits.
+
+    Examples
+    --------
+    >>> to_fraction("5/4", "weight")
+    Fraction(5, 4)
+    """
+    found = re.fullmatch(r"(-?[0-9]+)(?:/([0-9]+))?", text) if isinstance(text, str) else None
+    bottom = int(Decimal(found[2] or 1)) if found else 0
+    if not found or not bottom:
+        raise ValueError(f"{name} must hold fractions such as '5/4'; it holds {brief(text)}.")
+    return Fraction(int(Decimal(found[1])), bottom)
+
+
+def whole_numbers(values: object, name: str) -> NDArray[np.int64]:
+    """Return a list of whole numbers, as JSON holds it, as an array; raise a ValueError otherwise."""
+    if isinstance(values, list) and all(type(value) is int and abs(value) < 2**63 for value in values):
+        return np.array(values, np.int64)
+    raise ValueError(f"{name} must be a list of whole numbers; it is {brief(values)}.")
+
+
+@contextmanager
+def saved(what: str) -> Iterator[None]:
+    """Read a document that was saved: what does not have its form becomes a ValueError that names `what`."""
+    try:
+        yield
+    except KeyError as error:
+        raise ValueError(f"{what} has no {error}; it was changed since it was saved. Save it again.") from error
+    except (TypeError, AttributeError, IndexError, ArithmeticError, RecursionError) as error:
+        raise ValueError(f"{what} was changed since it was saved ({brief(str(error))}). Save it again.") from error

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import argparse
 import ast
+import json
 import math
+import os
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from collapse import models, workflows
-from collapse.comparison import compare
+from collapse import __version__, models, workflows
+from collapse.checks import to_text
+from collapse.comparison import COSTS, compare
 from collapse.datasets import read_features
 from collapse.derivation import derive
 from collapse.diagnosis import diagnose
@@ -23,25 +27,41 @@ from collapse.risk import Risk
 from collapse.simulation import simulate
 from collapse.table import TASKS
 
+STATUS = """exit status: 0; 1 where a chapter failed or the limit that --fail-over sets is exceeded;
+2 where the arguments are wrong or an answer cannot be written; 130 where it was interrupted; 141 where nobody reads the output"""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return its exit status.
-
-    0; 1 where a chapter failed or a limit is exceeded; 2 where the arguments are wrong.
-    """
+    """Run the command line; return its exit status, as `STATUS` tells."""
     options = _parser().parse_args(arguments)
     try:
-        return int(options.run(options))
-    except (ValueError, FileNotFoundError, ImportError) as error:
-        print(f"collapse: {error}", file=sys.stderr)
+        status = int(options.run(options))
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # as `| head` ends it
+        _silence()
+        return 141
+    except (ValueError, OSError, ImportError) as error:
+        text = str(error)
+        if isinstance(error, OSError) and error.errno is not None:  # the system's words, not ours
+            text = f"{error.filename or 'the output'} cannot be read or written: {error.strerror}."
+            if error.filename is None:
+                _silence()
+        print(f"collapse: {text}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("collapse: interrupted; what was finished is kept, and the same command goes on from there.", file=sys.stderr)
         return 130
 
 
+def _silence() -> None:
+    """Let what is still to be written go nowhere: Python would complain of it again as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="collapse", description="Risk of models retrained on synthetic data.")
+    parser = argparse.ArgumentParser(prog="collapse", description="Risk of models retrained on synthetic data.", epilog=STATUS)
+    parser.add_argument("--version", action="version", version=f"collapse {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     for name, run, text in (
@@ -51,7 +71,8 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text)
         command.add_argument("workflow", help=f"such as augment or 'window(k=3)'; one of {', '.join(workflows.NAMED)}")
         command.add_argument("-g", "--generations", type=int, default=50)
-        command.add_argument("-o", "--output", help="write the whole answer to this JSON file")
+        command.add_argument("-o", "--output", help="write the whole answer to this file, which collapse.Risk.load reads")
+        _add_json(command, "workflow, model, n, replications, seed, versions, and by generation: ratio, risk, stderr, risk_stderr, failed")
         command.set_defaults(run=run)
         if name == "derive":
             command.add_argument("--exact", action="store_true", help="answer in fractions")
@@ -74,12 +95,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("-n", type=int, help="rows of real data, with --model")
     command.add_argument("--below", type=float, default=2.0, help="ratio below which the real data's share is to keep it (default: 2)")
+    _add_json(command, "the attributes of collapse.Diagnosis")
     command.set_defaults(run=_diagnose)
 
     text = "workflows side by side: risk, rows read, rows stored, real rows bought"
     command = commands.add_parser("compare", help=text, description=text)
     command.add_argument("workflows", nargs="+", metavar="WORKFLOW", help="such as augment or 'window(k=3)'")
     command.add_argument("-g", "--generations", type=int, default=50)
+    _add_json(command, f"generation, and by workflow: workflows (names), ratio, {', '.join(COSTS)}")
     command.set_defaults(run=_compare)
 
     text = "what retraining on synthetic data would cost on a table of your own: a report and its numbers"
@@ -125,18 +148,43 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_json(command: argparse.ArgumentParser, keys: str) -> None:
+    text = f"print one JSON object and nothing else, with {keys}; fractions are text, what is not finite is null"
+    command.add_argument("--json", action="store_true", help=text)
+
+
+def _print_json(answer: dict[str, Any]) -> None:
+    print(json.dumps(_plain(answer), indent=1, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON knows it."""
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [_plain(part) for part in value]
+    if is_dataclass(value):
+        return {part.name: _plain(getattr(value, part.name)) for part in fields(value)}
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    return to_text(value)
+
+
 def _derive(options: argparse.Namespace) -> int:
     return _answer(derive(workflows.named(options.workflow, options.generations), exact=options.exact), options)
 
 
 def _simulate(options: argparse.Namespace) -> int:
     plan = workflows.named(options.workflow, options.generations)
-    model, replications = None, options.replications or 10_000
+    model, replications = None, 10_000
     if options.features:
         data = read_features(options.features).whitened()
         data = data if options.components is None else data.part(components=options.components)
         print(data, file=sys.stderr)
-        model, replications = data.model(), options.replications or 100
+        model, replications = data.model(), 100
         if not np.isfinite(model.truth).all():
             raise ValueError(
                 f"{options.features}: with {data.X.shape[1]:,} of the features kept the real classes are separated, so that no "
@@ -144,6 +192,7 @@ def _simulate(options: argparse.Namespace) -> int:
             )
     elif options.components is not None:
         raise ValueError("--components chooses among the features of a file; name it with --features FILE.npz.")
+    replications = replications if options.replications is None else options.replications
     risk = simulate(plan, model=model, replications=replications, rng=options.seed, workers=options.workers)
     return _answer(risk, options)
 
@@ -151,7 +200,11 @@ def _simulate(options: argparse.Namespace) -> int:
 def _diagnose(options: argparse.Namespace) -> int:
     plan = workflows.named(options.workflow, options.generations)
     model = None if options.model is None else _model(options.model)
-    print(diagnose(plan, model=model, n=options.n, below=options.below))
+    diagnosis = diagnose(plan, model=model, n=options.n, below=options.below)
+    if options.json:
+        _print_json(_plain(diagnosis))
+    else:
+        print(diagnosis)
     return 0
 
 
@@ -173,22 +226,32 @@ def _model(text: str) -> Any:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    print(compare(*(workflows.named(text, options.generations) for text in options.workflows)))
+    comparison = compare(*(workflows.named(text, options.generations) for text in options.workflows))
+    if options.json:
+        names = [workflow.name for workflow in comparison.workflows]
+        columns = {name: getattr(comparison, name) for name in ("ratio", *COSTS)}
+        _print_json({"generation": comparison.generation, "workflows": names, **columns})
+    else:
+        print(comparison)
     return 0
 
 
 def _answer(risk: Risk, options: argparse.Namespace) -> int:
+    if options.output:
+        print(f"written to {risk.save(options.output)}", file=sys.stderr)
     simulated = risk.replications is not None
-    if risk.model is None:
+    if options.json:
+        told = {name: getattr(risk, name) for name in ("model", "n", "replications", "seed", "versions")}
+        columns = {name: getattr(risk, name) for name in ("ratio", "risk", "stderr", "risk_stderr", "failed")}
+        _print_json({"workflow": risk.plan.name, **told, "generation": risk.generations, **columns})
+    elif risk.model is None:
         print("generation ratio" + (" stderr" if simulated else ""))
         for g, ratio, stderr in zip(risk.generations, risk.ratio, risk.stderr, strict=True):
-            print(f"{g} {ratio}" + (f" {stderr:.3g}" if simulated else ""))
+            print(f"{g} {to_text(ratio)}" + (f" {stderr:.3g}" if simulated else ""))
     else:  # real classes are observed: the loss holds what no fit removes, and its ratio says nothing
         print("generation test_loss rise stderr separated")
         for g, loss, stderr, lost in zip(risk.generations, risk.risk, risk.risk_stderr, risk.failed, strict=True):
             print(f"{g} {loss:.6f} {loss - risk.risk[0]:.6f} {stderr:.2g} {lost:g}")
-    if options.output:
-        print(f"written to {risk.save(options.output)}", file=sys.stderr)
     return 0
 
 
@@ -244,13 +307,17 @@ def _share(text: str, name: str) -> float:
 def _rerun(options: argparse.Namespace) -> int:
     from collapse.rerun import rerun
 
-    values = dict(_parameter(text) for text in options.parameter)
+    values: dict[str, Any] = {}
+    for name, value in map(_parameter, options.parameter):
+        if name in values:
+            raise ValueError(f"parameter {name!r} was given twice, as {values[name]!r} and {value!r}; give it once.")
+        values[name] = value
     outcomes = rerun(
         options.chapters, values, book=options.book, folder=options.folder, workers=options.workers, fresh=options.fresh, progress=True
     )
     for outcome in outcomes:
         state = "failed" if outcome.error else f"{outcome.seconds:.1f} s" if outcome.seconds else "taken over from an earlier run"
-        print(f"{outcome.chapter}: {state}, {outcome.notebook}")
+        print(f"{outcome.chapter}: {state}, {outcome.notebook}" + (f" ({outcome.note})" if outcome.note else ""))
     for outcome in outcomes:
         if outcome.error:
             print(f"\ncollapse: chapter {outcome.chapter!r} failed in {outcome.error}", file=sys.stderr)

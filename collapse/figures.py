@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from collapse import plot
-from collapse.checks import brief, is_number
+from collapse.checks import brief, is_number, to_text
 from collapse.risk import versions
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ def write(
         dark. Colours come from `collapse.plot.colour`, axes that must stand side by side or stacked from `collapse.plot.panels`.
     numbers : mapping of str to sequence
         Columns of the CSV: the numbers behind the figure, all of one length. Floats keep full precision, fractions are written as text.
+        Text that a spreadsheet would compute (it begins with =, +, - or @) gets an apostrophe.
     parameters : mapping
         What the figure depends on; written to the JSON.
     seed : int or None
@@ -299,7 +300,7 @@ def _csv(numbers: Mapping[str, Sequence[Any] | np.ndarray[Any, Any]]) -> str:
         raise ValueError(f"expected columns of one length, but {said}; write one row for each point drawn, repeating what is constant")
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(columns)
+    writer.writerow(map(_harmless, columns))
     writer.writerows(zip(*([_cell(name, value) for value in values] for name, values in columns.items()), strict=True))
     return stream.getvalue()
 
@@ -310,9 +311,17 @@ def _cell(column: str, value: Any) -> str:
         return ""
     if isinstance(value, float):
         return repr(value)
-    if isinstance(value, (bool, int, str, Fraction)):
-        return str(value)
+    if isinstance(value, str):
+        return _harmless(value)
+    if isinstance(value, (bool, int, Fraction)):
+        return to_text(value)
     raise ValueError(f"expected numbers, fractions or text in column {column!r}, got {value!r}; flatten it into columns of scalars")
+
+
+def _harmless(text: str) -> str:
+    """Put an apostrophe before text that a spreadsheet would compute as a formula."""
+    number = re.fullmatch(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?(/[0-9]+)?", text)
+    return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@", "|", "%")) and not number else text
 
 
 def _described(parameters: Mapping[str, Any]) -> Any:
@@ -329,7 +338,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
     if isinstance(value, Fraction):
-        return str(value)
+        return to_text(value)
     raise TypeError(f"no JSON for {type(value).__name__}")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.checks import check_number
+from collapse.checks import brief, check_number
 from collapse.plan import Plan
 
 Array = NDArray[np.float64]
@@ -48,7 +48,7 @@ def misspecified(plan: Plan, dispersion: float) -> Plan:
     Raises
     ------
     ValueError
-        Where the dispersion is not positive.
+        Where the dispersion is not positive, or the workflow is a reservoir.
 
     References
     ----------
@@ -62,6 +62,11 @@ def misspecified(plan: Plan, dispersion: float) -> Plan:
     [1.0, 1.125, 1.1806]
     """
     check_number(dispersion, "dispersion", 0)
+    if not isinstance(plan, Plan):
+        raise ValueError(
+            f"plan must be a collapse.Plan, whose real rows stand in batches of their own; it is {brief(plan)}. "
+            "In a reservoir's memory real and synthetic rows are mixed: use another workflow."
+        )
     size = np.where(plan.source == 0, plan.size / float(dispersion), plan.size)
     weight, kept = (plan.recursion, None) if plan.recursion else (plan.weight, plan.kept)
     return Plan(plan.source, size, weight, kept, replace=plan.replace, name=plan.name, generation=plan.generation)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from collapse.checks import whole
+from collapse.checks import brief, saved, to_fraction, to_text, whole, whole_numbers
 
 Array = NDArray[np.float64]
 Scalar = float | Fraction
@@ -93,18 +93,26 @@ class Numbers:
         """Nested lists: floats as numbers, rationals as text such as '1/3'."""
         if self.denominator is None:
             return self.numerator.tolist()
-        text = np.array([str(v) for v in self.fractions("table").flat], dtype=object)
+        text = np.array([to_text(v) for v in self.fractions("table").flat], dtype=object)
         return text.reshape(self.shape).tolist()
 
     @classmethod
     def from_json(cls, values: Any, name: str, ndim: int) -> Numbers:
-        raw = np.asarray(values)
-        if raw.dtype.kind in "U":
-            exact = np.empty(raw.shape, object)
-            for i, text in enumerate(raw.flat):
-                exact.flat[i] = Fraction(str(text))
-            return cls.read(exact, name, ndim)
-        return cls.read(raw, name, ndim)
+        """Read what `to_json` wrote: all entries numbers, or all of them text."""
+        if not isinstance(values, list):
+            raise ValueError(f"{name} must be a list; it is {brief(values)}.")
+        try:
+            raw = np.array(values, dtype=object)
+        except ValueError as error:
+            raise ValueError(f"{name} has rows of different lengths; give {_SHAPES[name]}.") from error
+        entries = raw.ravel().tolist()
+        if all(isinstance(entry, str) for entry in entries):
+            exact = np.empty(len(entries), object)
+            exact[:] = [to_fraction(entry, name) for entry in entries]
+            return cls.read(exact.reshape(raw.shape), name, ndim)
+        if not all(type(entry) in (int, float) for entry in entries):
+            raise ValueError(f"{name} must hold numbers, or fractions as text; give {_SHAPES[name]}.")
+        return cls.read(raw.astype(np.float64), name, ndim)
 
 
 def _integers(values: list[int]) -> NDArray[Any]:
@@ -211,18 +219,27 @@ class Recipe(NamedTuple):
         def plain(value: Any) -> Any:
             if isinstance(value, tuple):
                 return [plain(v) for v in value]
-            return str(value) if isinstance(value, Fraction) else value
+            return to_text(value) if isinstance(value, Fraction) else value
 
         return {key: plain(value) for key, value in self.parameters.items()}
 
     @classmethod
-    def read(cls, workflow: str, parameters: dict[str, Any]) -> Recipe:
-        def scalar(value: Any) -> Any:
-            if isinstance(value, list):
-                return tuple(scalar(v) for v in value)
-            return Fraction(value) if isinstance(value, str) else value
+    def read(cls, document: Any) -> Recipe | None:
+        """Read what a plan's `to_json` wrote of it; None where there was none."""
 
-        return cls(workflow, {key: scalar(value) for key, value in parameters.items()})
+        def scalar(value: Any, name: str) -> Any:
+            if isinstance(value, list):
+                return tuple(scalar(v, name) for v in value)
+            if isinstance(value, dict):
+                raise ValueError(f"{name} of a recipe must be a number or a list of numbers; it is {brief(value)}.")
+            return to_fraction(value, f"{name} of a recipe") if isinstance(value, str) else value
+
+        if document is None:
+            return None
+        workflow, parameters = document["workflow"], document["parameters"]
+        if not isinstance(workflow, str):
+            raise ValueError(f"workflow of a recipe must be a name; it is {brief(workflow)}.")
+        return cls(workflow, {key: scalar(value, key) for key, value in parameters.items()})
 
 
 class Plan:
@@ -560,25 +577,40 @@ class Plan:
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Plan:
-        """Rebuild a plan from `to_json`."""
-        size = Numbers.from_json(document["size"], "size", 1)
-        common: dict[str, Any] = {key: document[key] for key in ("replace", "name", "generation")}
+        """Rebuild a plan from `to_json`.
 
-        def read(part: dict[str, Any], key: str, ndim: int = 1) -> Numbers | None:
-            return None if part[key] is None else Numbers.from_json(part[key], "kept" if key == "kept" else "weight", ndim)
+        Raises
+        ------
+        ValueError
+            Where the document is not what `to_json` wrote.
+        """
 
-        weight: Any
-        if "recursion" in document:
-            r, e, kept = document["recursion"], document["recursion"]["entries"], None
-            entries = e and Entries(np.array(e["fit"], np.int64), np.array(e["batch"], np.int64), read(e, "weight"), read(e, "kept"))  # type: ignore[arg-type]
-            batch = None if r["batch"] is None else np.array(r["batch"], np.int64)
-            weight = Recursion(read(r, "decay"), read(r, "share"), read(r, "kept"), batch, entries)  # type: ignore[arg-type]
-        else:
-            weight, kept = read(document, "weight", 2), read(document, "kept", 2)
-        plan = cls(document["source"], size, weight, kept, **common)  # type: ignore[arg-type]
-        if recipe := document.get("recipe"):
-            plan.__dict__.update(recipe=Recipe.read(recipe["workflow"], recipe["parameters"]))
-        return plan
+        def read(part: dict[str, Any], key: str, ndim: int = 1) -> Numbers:
+            return Numbers.from_json(part[key], key if key in _SHAPES else "weight", ndim)
+
+        def perhaps(part: dict[str, Any], key: str) -> Numbers | None:
+            return None if part[key] is None else read(part, key)
+
+        with saved("this plan"):
+            common: dict[str, Any] = {"replace": document["replace"], "name": document["name"]}
+            if not isinstance(common["name"], str):
+                raise ValueError(f"name must be text; it is {brief(common['name'])}.")
+            source, generation = (whole_numbers(document[key], key) for key in ("source", "generation"))
+            size, recipe = read(document, "size"), Recipe.read(document.get("recipe"))
+            weight: Any
+            kept: Any = None
+            if "recursion" in document:
+                r, e = document["recursion"], document["recursion"]["entries"]
+                entries = e and Entries(
+                    whole_numbers(e["fit"], "fit"), whole_numbers(e["batch"], "batch"), read(e, "weight"), perhaps(e, "kept")
+                )
+                batch = None if r["batch"] is None else whole_numbers(r["batch"], "batch")
+                weight = Recursion(read(r, "decay"), read(r, "share"), perhaps(r, "kept"), batch, entries or None)
+            else:
+                weight, kept = read(document, "weight", 2), read(document, "kept", 2)
+            plan = cls(source, size, weight, kept, generation=generation, **common)
+            plan.__dict__.update(recipe=recipe)
+            return plan
 
     def __repr__(self) -> str:
         return f"<Plan {self.name}: {self.generations} fits, {self.batches} batches>"

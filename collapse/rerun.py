@@ -1,20 +1,40 @@
-"""Re-run chapters with other parameters: executed notebooks and their figures in a folder, resumable."""
+"""Chapters run again with other parameters: executed notebooks and figures in a folder, resumable.
+
+Each chapter runs in a process of its own, and writes into a folder of its own. When it has ended
+well, its files are moved to the run's folder and its record is written: the last step, which alone
+makes them count. The record holds a digest of each file.
+"""
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import hashlib
 import json
 import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
 import time
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+import numpy as np
+
+from collapse.checks import brief, flag, is_number, whole
 from collapse.risk import versions
 
 EXTRA = "re-running chapters needs papermill and jupytext: pip install 'collapse-companion[rerun]'."
+RUNNING = ".running"
+"""Folder, inside the run's, of what is not finished."""
 
 
 @dataclass(frozen=True)
@@ -31,16 +51,19 @@ class Outcome:
         The failing cell and its traceback; None where all cells ran.
     seconds : float
         Run time; 0 where an earlier run was taken over.
+    note : str
+        Why an earlier run's record was not taken over, where it might have been; else empty.
     """
 
     chapter: str
     notebook: Path
     error: str | None
     seconds: float
+    note: str = ""
 
 
 def chapters(book: str | Path = "book") -> dict[str, Path]:
-    """Executable chapters of a book folder, by name.
+    """Executable chapters of a folder, by name: notebooks, and pages of text with code cells.
 
     Raises
     ------
@@ -50,7 +73,10 @@ def chapters(book: str | Path = "book") -> dict[str, Path]:
     folder = Path(book)
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}; run this at the top of the project, or name the folder with --book.")
-    return {path.stem: path for path in sorted(folder.glob("*.md")) if "kernelspec:" in path.read_text()[:1000]}
+    notebooks = {path.stem: path for path in folder.glob("*.ipynb")}
+    # of a pair of the same name the text is what people change
+    pages = {path.stem: path for path in folder.glob("*.md") if _is_executable(path)}
+    return dict(sorted((notebooks | pages).items()))
 
 
 def parameters(chapter: Path) -> dict[str, Any]:
@@ -75,139 +101,423 @@ def rerun(
     names : sequence of str
         Chapters, by file name without its ending; empty for all of them.
     values : dict, optional
-        Parameters to replace in every chapter named.
+        Parameters to replace in every chapter named. A number takes the place of a number,
+        anything else that of its own kind.
     book : path, optional
-        Folder of the chapters.
+        Folder of the chapters, or of notebooks of one's own.
     folder : path, optional
-        Where notebooks and figures go; default `runs/` with a name made of the chapters and parameters.
+        Where notebooks and figures go; default `runs/` with a name made of the chapters and
+        parameters. One run at a time writes into it.
     workers : int, optional
         Chapters run at a time.
     fresh : bool, optional
-        Run again what the folder already holds. Default: take over chapters that ran with the same source, parameters
-        and versions, so that an interrupted run goes on where it stopped.
+        Run again what the folder already holds. Default: take over chapters that ran with the same
+        source, parameters, package and installed versions, and whose files are all there as they
+        were written, so that an interrupted run goes on where it stopped.
     progress : bool, optional
         Show a progress bar.
 
     Returns
     -------
     list of Outcome
-        In the order of names. A failing chapter does not stop the others.
+        In the order of names. A failing chapter does not stop the others, and leaves its notebook
+        but no figures.
 
     Raises
     ------
     ValueError
-        Where a chapter or a parameter does not exist; the message lists what does.
+        Where a chapter or a parameter does not exist (the message lists what does), or another run
+        is writing into the folder.
+    OSError
+        Where the folder cannot be written.
     ImportError
         Where papermill or jupytext is missing.
     """
+    workers = whole(workers, "workers", "chapters run at a time")
+    fresh, progress = flag(fresh, "fresh"), flag(progress, "progress")
     known = chapters(book)
-    names = list(dict.fromkeys(names)) or list(known)
-    values = dict(values or {})
+    names = list(dict.fromkeys([names] if isinstance(names, str) else names)) or list(known)
+    values = {name: _plain(name, value) for name, value in (values or {}).items()}
     for name in names:
         if name not in known:
-            raise ValueError(f"there is no chapter {name!r}; there are: {', '.join(known)}.")
+            raise ValueError(f"there is no chapter {name!r}; there are: {', '.join(known) or f'none in {book}'}.")
     for name in names:
-        defined = _inspect(known[name])
-        for key, value in values.items():
-            if key not in defined:
-                raise ValueError(f"chapter {name!r} has no parameter {key!r}; it has: {', '.join(defined) or 'none'}.")
-            _check_type(name, key, value, defined[key])
+        _check_values(name, values, _inspect(known[name]))
     if folder is None:
         label = "+".join(names) if len(names) < 4 else f"{len(names)}-chapters"
         folder = Path("runs") / f"{label}-{_digest(json.dumps([names, values], sort_keys=True))[:8]}"
     folder = Path(folder).resolve()
     (folder / "figures").mkdir(parents=True, exist_ok=True)
-    outcomes: dict[str, Outcome] = {}
-    keys = {name: _digest(known[name].read_text() + json.dumps([values, versions(), _package()], sort_keys=True)) for name in names}
-    for name in names:
-        record = folder / f"{name}.json"
-        if not fresh and record.is_file() and json.loads(record.read_text())["key"] == keys[name]:
-            outcomes[name] = Outcome(name, folder / f"{name}.ipynb", None, 0.0)
-    remaining = [name for name in names if name not in outcomes]
-    bar = _bar(len(names), len(outcomes)) if progress else None
-    pool = ProcessPoolExecutor(max(1, min(workers, len(remaining))))
-    try:
-        futures = {pool.submit(_execute, name, str(known[name].resolve()), values, str(folder)): name for name in remaining}
-        for future in as_completed(futures):
-            outcome = future.result()
-            outcomes[outcome.chapter] = outcome
-            if outcome.error is None:
-                content = {"key": keys[outcome.chapter], "parameters": values, "seconds": outcome.seconds, "versions": versions()}
-                (folder / f"{outcome.chapter}.json").write_text(json.dumps(content, indent=1) + "\n")
+    with _locked(folder) as lock:
+        run = _Run(folder, lock, known, values)
+        outcomes = {} if fresh else {name: outcome for name in names if (outcome := run.kept(name))}
+        return run.execute(names, outcomes, workers, progress)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One run into one folder, which it holds alone."""
+
+    folder: Path
+    lock: int
+    known: dict[str, Path]
+    values: dict[str, Any]
+
+    def key(self, source: bytes) -> str:
+        """Digest of what a chapter's files depend on."""
+        parts = [source.hex(), self.values, _package(), _installed()]
+        return _digest(json.dumps(parts, sort_keys=True))
+
+    def kept(self, name: str) -> Outcome | None:
+        """Outcome of an earlier run, where all that it wrote is there."""
+        record = _read_record(self.folder / f"{name}.json")
+        if record is None or record["key"] != self.key(self.known[name].read_bytes()):
+            return None
+        if _damaged(self.folder, record):
+            return None
+        return Outcome(name, self.folder / f"{name}.ipynb", None, 0.0)
+
+    def execute(self, names: Sequence[str], outcomes: dict[str, Outcome], workers: int, progress: bool) -> list[Outcome]:
+        """Execute what is not in `outcomes`; each is recorded as it ends."""
+        remaining = [name for name in names if name not in outcomes]
+        notes = {name: self.invalidate(name) for name in remaining}
+        shutil.rmtree(self.folder / RUNNING, ignore_errors=True)
+        bar = _bar(len(names), len(outcomes)) if progress else None
+        # workers read the one end, and end when the other is closed, by us or by our death
+        lifeline, ours = os.pipe()
+        pool = ThreadPoolExecutor(max(1, min(workers, len(remaining))))
+        try:
+            futures = [pool.submit(self.one, name, lifeline) for name in remaining]
+            for future in as_completed(futures):
+                outcome = self.publish(*future.result())
+                outcomes[outcome.chapter] = replace(outcome, note=notes[outcome.chapter])
+                if bar is not None:
+                    bar.set_postfix_str(outcome.chapter)
+                    bar.update()
+        finally:
+            os.close(ours)
+            pool.shutdown(wait=True, cancel_futures=True)
+            os.close(lifeline)
             if bar is not None:
-                bar.set_postfix_str(outcome.chapter)
-                bar.update()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-        if bar is not None:
-            bar.close()
-    return [outcomes[name] for name in names]
+                bar.close()
+            shutil.rmtree(self.folder / RUNNING, ignore_errors=True)
+        return [outcomes[name] for name in names]
+
+    def invalidate(self, name: str) -> str:
+        """Remove what an earlier run left, its record last; say what was wrong with it."""
+        path = self.folder / f"{name}.json"
+        if not path.exists():
+            return ""
+        record, note = _read_record(path), ""
+        if record is None:
+            note = f"{path.name} was no readable record of a run, and was ignored"
+        else:
+            same = record["key"] == self.key(self.known[name].read_bytes())
+            if same and (damaged := _damaged(self.folder, record)):
+                note = f"{damaged[0]} was missing or had been changed"
+            for file in record["files"]:
+                (self.folder / file).unlink(missing_ok=True)
+        path.unlink()
+        return note
+
+    def one(self, name: str, lifeline: int) -> tuple[Outcome, str]:
+        """Run one chapter in a process of its own; the outcome, and the key of what was run."""
+        chapter, scratch = self.known[name].resolve(), self.folder / RUNNING / name
+        content = chapter.read_bytes()
+        source = scratch / f"source{chapter.suffix}"  # as it is now: it may be edited while it runs
+        key = self.key(content)
+        job: dict[str, Any] = {"name": name, "source": str(source), "folder": str(chapter.parent)}
+        job["values"] = self.values
+        here = str(Path(__file__).parent.parent)
+        environment = os.environ | {
+            "COLLAPSE_FIGURES": str(scratch / "figures"),
+            "IPYTHONDIR": str(scratch / "ipython"),  # not the reader's own start-up files
+            "MPLBACKEND": os.environ.get("MPLBACKEND", "agg"),
+            "PYTHONHASHSEED": "0",
+            # this package, whatever else is installed under its name
+            "PYTHONPATH": os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")])),
+        }
+        start = time.perf_counter()
+        try:
+            (scratch / "figures").mkdir(parents=True)
+            source.write_bytes(content)
+            with tempfile.TemporaryFile() as said:
+                worker = subprocess.Popen(
+                    [sys.executable, "-P", "-m", "collapse.rerun", json.dumps(job)],
+                    stdin=lifeline,
+                    stdout=subprocess.PIPE,
+                    stderr=said,
+                    env=environment,
+                    start_new_session=True,  # an interrupt comes to us alone
+                    pass_fds=[self.lock],  # the folder is free when all who write into it are gone
+                )
+                assert worker.stdout is not None
+                answer = worker.stdout.read()
+                worker.stdout.close()
+                status = worker.wait()
+                said.seek(0)
+                error = json.loads(answer)["error"] if status == 0 else _end_of(status, said)
+        except OSError as failure:
+            error = _words(failure)
+        # what changed meanwhile, such as the package, may have been used: no later run takes it
+        key = key if key == self.key(content) else "changed while it ran"
+        return Outcome(name, self.folder / f"{name}.ipynb", error, time.perf_counter() - start), key
+
+    def publish(self, outcome: Outcome, key: str) -> Outcome:
+        """Move what a chapter made to its place, and record it; of a failure the notebook alone."""
+        name, scratch = outcome.chapter, self.folder / RUNNING / outcome.chapter
+        try:
+            if (scratch / outcome.notebook.name).is_file():
+                (scratch / outcome.notebook.name).replace(outcome.notebook)
+            if outcome.error is not None:
+                return outcome
+            drawn = [path for path in (scratch / "figures").rglob("*") if path.is_file()]
+            made = sorted(path.relative_to(scratch) for path in drawn)
+            if taken := self.taken(name, made):
+                return replace(outcome, error=taken)
+            for file in made:
+                (self.folder / file).parent.mkdir(parents=True, exist_ok=True)
+                (scratch / file).replace(self.folder / file)
+            files = [outcome.notebook.name, *(file.as_posix() for file in made)]
+            record = {
+                "key": key,
+                "parameters": self.values,
+                "seconds": outcome.seconds,
+                "versions": versions(),
+                "files": {file: _digest_of(self.folder / file) for file in files},
+            }
+            written = scratch / "record.json"
+            written.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+            written.replace(self.folder / f"{name}.json")
+        except OSError as failure:
+            return replace(outcome, error=_words(failure))
+        return outcome
+
+    def taken(self, name: str, made: Sequence[Path]) -> str | None:
+        """Say which other chapter has written a figure file of the same name, if one has."""
+        for path in sorted(self.folder.glob("*.json")):
+            record = None if path.stem == name else _read_record(path)
+            theirs = record["files"] if record else {}
+            for file in (file.as_posix() for file in made):
+                if file in theirs:
+                    return f"its figures: {path.stem!r} has written {file} too; labels must differ."
+        return None
 
 
-def _execute(name: str, chapter: str, values: dict[str, Any], folder: str) -> Outcome:
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[int]:
+    import fcntl  # not on Windows, where the rest of the package works
+
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(
+                f"another run is writing into {folder}; wait until it has ended, or give this one another folder with --folder."
+            ) from None
+        yield lock.fileno()
+
+
+def _read_record(path: Path) -> dict[str, Any] | None:
+    """Record of a chapter's run, None where there is none that can be read."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(record, dict) or not isinstance(record.get("key"), str):
+        return None
+    files, mine = record.get("files"), f"{path.stem}.ipynb"
+    if not isinstance(files, dict) or mine not in files:
+        return None
+    others = [file.split("/") for file in files if file != mine]
+    inside = all(parts[0] == "figures" and len(parts) > 1 and ".." not in parts for parts in others)
+    return record if inside else None
+
+
+def _damaged(folder: Path, record: dict[str, Any]) -> list[str]:
+    """Files of a record that are missing or differ from what was written."""
+    damaged = []
+    for file, digest in record["files"].items():
+        if not (folder / file).is_file() or _digest_of(folder / file) != digest:
+            damaged.append(file)
+    return damaged
+
+
+def _work(job: dict[str, Any], answer: IO[str]) -> None:
+    """Execute one chapter: the worker's part."""
     import papermill
+    from nbclient.exceptions import DeadKernelError
 
-    target = Path(folder) / f"{name}.ipynb"
-    source = Path(folder) / f".{name}.source.ipynb"
-    _convert(Path(chapter), source)
-    os.environ["COLLAPSE_FIGURES"] = str(Path(folder) / "figures")
-    os.environ.setdefault("MPLBACKEND", "agg")
-    start = time.perf_counter()
+    source = Path(job["source"])
+    target = source.with_name(f"{job['name']}.ipynb")
     error = None
     try:
         papermill.execute_notebook(
-            source, target, parameters=values, kernel_name="python3", cwd=str(Path(chapter).parent), progress_bar=False, log_output=False
+            _read(source),
+            str(target),
+            parameters=job["values"],
+            kernel_name="python3",
+            cwd=job["folder"],
+            progress_bar=False,
+            log_output=False,
         )
     except papermill.PapermillExecutionError as failure:
-        error = f"cell {failure.exec_count}: {failure.ename}: {failure.evalue}\n" + "\n".join(failure.traceback)
-    finally:
-        source.unlink(missing_ok=True)
-    return Outcome(name, target, error, time.perf_counter() - start)
+        told = "\n".join(failure.traceback)
+        error = f"{_where(target, source)}: {failure.ename}: {failure.evalue}\n{_uncoloured(told)}"
+    except DeadKernelError:
+        error = f"{_where(target, source)}: the kernel died"
+    except OSError as failure:
+        error = _words(failure)
+    json.dump({"error": error}, answer)
 
 
-def _convert(chapter: Path, target: Path) -> None:
+def _where(executed: Path, chapter: Path) -> str:
+    """The last cell that was begun: its number among code cells, its line, its first code."""
+    import nbformat
+
+    cells = nbformat.read(executed, as_version=4).cells  # type: ignore[no-untyped-call]
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    begun = [cell for cell in code if cell.metadata.get("papermill", {}).get("start_time")]
+    new = ["injected-parameters" in cell.metadata.get("tags", []) for cell in begun]
+    if not begun:
+        return "its start"
+    if new[-1]:
+        return "the cell of its new parameters"
+    number = new.count(False)
+    lines = [line.strip() for line in begun[-1].source.splitlines()]
+    first = next((line for line in lines if line and not line.startswith("#")), "")
+    at = _lines(chapter)
+    return f"code cell {number} ({f'line {at[number - 1]}: ' if number <= len(at) else ''}{first})"
+
+
+def _lines(chapter: Path) -> list[int]:
+    """Lines of a page on which its code cells begin; none for a notebook."""
+    if chapter.suffix != ".md":
+        return []
+    from markdown_it import MarkdownIt
+
+    tokens = MarkdownIt("commonmark").parse(chapter.read_text(encoding="utf-8"))
+    cells = [token for token in tokens if token.info.strip().startswith("{code-cell}")]
+    return [token.map[0] + 1 for token in cells if token.map]
+
+
+def _end_of(status: int, said: IO[bytes]) -> str:
+    """How a worker ended that gave no answer."""
+    if status < 0:
+        return f"its process: it was ended by signal {-status}"
+    return f"its process:\n{said.read().decode(errors='replace').strip()}"
+
+
+def _words(failure: OSError) -> str:
+    return f"writing {failure.filename or 'its files'}: {failure.strerror or failure}"
+
+
+def _end_with_parent() -> None:
+    """Wait until the lifeline is cut, then end the kernel, its children, and this process."""
+    import psutil
+
+    while os.read(0, 1):
+        pass
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    os._exit(1)
+
+
+def _is_executable(page: Path) -> bool:
+    text = page.read_text(encoding="utf-8", errors="replace")
+    return "kernelspec:" in text[:1000] or bool(re.search(r"(?m)^`{3,}\s*\{code-cell\}", text))
+
+
+def _read(chapter: Path) -> Any:
+    """A chapter as a notebook of Python, whichever way it is written."""
     try:
         import jupytext
-        import nbformat
     except ImportError as error:
         raise ImportError(EXTRA) from error
-    nbformat.write(jupytext.read(chapter), target)  # type: ignore[no-untyped-call]
+    try:
+        notebook = jupytext.read(chapter)
+    except Exception as error:
+        raise ValueError(f"{chapter} cannot be read as a notebook: {brief(str(error))}; save it again from Jupyter.") from error
+    spec = notebook.metadata.get("kernelspec", {})
+    told = notebook.metadata.get("language_info", {}).get("name")
+    language = spec.get("language") or told or "python"
+    if not re.fullmatch("i?python3?", language, re.IGNORECASE):
+        raise ValueError(f"{chapter} is in {language}; only chapters in Python can be run again.")
+    notebook.metadata["kernelspec"] = {"display_name": "Python 3", "name": "python3", "language": "python"}
+    return notebook
 
 
 def _inspect(chapter: Path) -> dict[str, Any]:
+    notebook = _read(chapter)
     try:
+        import nbformat
         import papermill
     except ImportError as error:
         raise ImportError(EXTRA) from error
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "chapter.ipynb"
-        _convert(chapter, target)
+        nbformat.write(notebook, target)  # type: ignore[no-untyped-call]
         return dict(papermill.inspect_notebook(target))
 
 
-def _check_type(chapter: str, name: str, value: Any, entry: dict[str, Any]) -> None:
-    import ast
+def _plain(name: str, value: Any) -> Any:
+    """A value as a notebook's cell can hold it."""
+    plain = value.item() if isinstance(value, np.generic) else value
+    try:
+        json.dumps(plain)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"parameter {name!r} must be a number, a truth value, text, or a list of these; it is {brief(value)}.") from error
+    return plain
 
-    default = ast.literal_eval(entry["default"])
-    number = (int, float)
-    fits = isinstance(value, number) if isinstance(default, float) else isinstance(value, type(default))
-    if not fits or isinstance(value, bool) != isinstance(default, bool):
+
+def _check_values(chapter: str, values: dict[str, Any], defined: dict[str, Any]) -> None:
+    for name, value in values.items():
+        if name not in defined:
+            raise ValueError(f"chapter {chapter!r} has no parameter {name!r}; it has: {', '.join(defined) or 'none'}.")
+        written = defined[name]["default"]
+        try:
+            default = ast.literal_eval(written)
+        except (ValueError, SyntaxError):
+            continue  # computed in the chapter: it alone can tell
+        if default is None or _kind(value) == _kind(default):
+            continue
         raise ValueError(
-            f"parameter {name!r} of chapter {chapter!r} must be {type(default).__name__}, like its default {entry['default']}; it is {value!r}."
+            f"parameter {name!r} of chapter {chapter!r} must be {_kind(default)}, like its default {written}; it is {brief(value)}."
         )
 
 
+def _kind(value: Any) -> str:
+    if is_number(value):
+        return "a number"
+    kinds = {bool: "True or False", str: "text", list: "a list", tuple: "a list", dict: "a mapping"}
+    return kinds.get(type(value), type(value).__name__)
+
+
 def _package() -> str:
-    """Digest of the package's own source: a run with other code is another run."""
+    """Digest of the package's own files: a run with other code or data is another run."""
     here = Path(__file__).parent
-    files = sorted(path for path in here.rglob("*") if path.suffix in (".py", ".js", ".csv"))
-    return _digest("".join(path.name + path.read_text() for path in files))
+    files = sorted(path for path in here.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    return _digest(json.dumps([[str(path.relative_to(here)), _digest_of(path)] for path in files]))
+
+
+@cache
+def _installed() -> list[str]:
+    """All that is installed, with versions."""
+    found = {f"{found.name}=={found.version}" for found in metadata.distributions()}
+    return sorted(found | {sys.version})
 
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _digest_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _uncoloured(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
 def _bar(total: int, done: int) -> Any:
@@ -216,3 +526,12 @@ def _bar(total: int, done: int) -> Any:
     except ImportError as error:
         raise ImportError(EXTRA) from error
     return tqdm(total=total, initial=done, unit="chapter")
+
+
+if __name__ == "__main__":
+    # what the kernel prints past Jupyter must not mix with the answer
+    _answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    with _answer:
+        _work(json.loads(sys.argv[1]), _answer)

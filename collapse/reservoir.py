@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.checks import whole
+from collapse.checks import brief, saved, whole
 from collapse.plan import Numbers, Recipe
 
 
@@ -79,13 +79,18 @@ class Reservoir:
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Reservoir:
-        """Rebuild it from `to_json`."""
-        recipe = document["recipe"]
-        return cls(
-            Numbers.from_json(document["turnover"], "turnover", 1),
-            document["name"],
-            recipe and Recipe.read(recipe["workflow"], recipe["parameters"]),
-        )
+        """Rebuild it from `to_json`.
+
+        Raises
+        ------
+        ValueError
+            Where the document is not what `to_json` wrote.
+        """
+        with saved("this reservoir"):
+            if not isinstance(document["name"], str):
+                raise ValueError(f"name must be text; it is {brief(document['name'])}.")
+            turnover = Numbers.from_json(document["turnover"], "turnover", 1)
+            return cls(turnover, document["name"], Recipe.read(document["recipe"]))
 
     def __repr__(self) -> str:
         return f"<Reservoir {self.name}: {self.generations} fits>"

@@ -6,7 +6,6 @@ import json
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.checks import whole
+from collapse.checks import brief, is_number, saved, to_fraction, to_text, whole
 from collapse.plan import Plan
 from collapse.reservoir import Reservoir
 
@@ -27,11 +26,13 @@ Array = NDArray[np.float64]
 
 @cache
 def versions() -> dict[str, str]:
-    """Versions of Python, numpy, scipy, matplotlib and this package, as installed."""
+    """Versions of Python, this package (installed or a mere checkout), numpy, scipy and matplotlib."""
     from importlib import metadata  # slow to import, like what other modules import where they need it
 
-    names = ("collapse-companion", "numpy", "scipy", "matplotlib")
-    return {"python": platform.python_version()} | {name: metadata.version(name) for name in names}
+    from collapse import __version__
+
+    own = {"python": platform.python_version(), "collapse-companion": __version__}
+    return own | {name: metadata.version(name) for name in ("numpy", "scipy", "matplotlib")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,18 +211,21 @@ class Risk:
         """
         path = Path(path)
         try:
-            document = json.loads(path.read_text())
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path} is not JSON ({error}); Risk.load reads what Risk.save wrote.") from error
+            document = json.loads(path.read_bytes())
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{path} is not JSON ({brief(str(error))}); Risk.load reads what Risk.save wrote.") from error
         if not isinstance(document, dict) or document.get("collapse") != "risk":
             raise ValueError(f"{path} holds no saved Risk; Risk.load reads what Risk.save wrote.")
-        arrays: dict[str, Any] = {name: _from_list(document[name]) for name in _ARRAYS}
-        if not arrays["levels"].size:
-            arrays["quantiles"] = np.empty((0, 0))
-        plain = {name: document[name] for name in ("model", "n", "replications", "seed", "versions")}
-        tables = {name: _from_list(value) for name, value in document["tables"].items()}
-        kind = Reservoir if "turnover" in document["plan"] else Plan
-        return cls(plan=kind.from_json(document["plan"]), tables=dict(tables), **arrays, **plain)
+        with saved(str(path)):
+            kind = Reservoir if "turnover" in document["plan"] else Plan
+            plan = kind.from_json(document["plan"])
+            arrays: dict[str, Any] = {name: _from_list(document[name], name) for name in _ARRAYS}
+            if not arrays["levels"].size:
+                arrays["quantiles"] = np.empty((0, 0))
+            tables = {name: _from_list(value, name) for name, value in document["tables"].items()}
+            plain = {name: document[name] for name in ("model", "n", "replications", "seed", "versions")}
+            _check_saved(plan, arrays, tables, plain)
+            return cls(plan=plan, tables=dict(tables), **arrays, **plain)
 
     def __repr__(self) -> str:
         how = "derived" if self.replications is None else f"{self.replications:,} replications"
@@ -233,15 +237,60 @@ class Risk:
 _ARRAYS = ("risk", "ratio", "stderr", "risk_stderr", "failed", "levels", "quantiles")
 
 
+_SHAPES = {"covariance": ("G", "G"), "contributions": ("G", "B"), "fits": ("R", "G", "d")}
+
+
+def _check_saved(plan: Plan | Reservoir, arrays: dict[str, NDArray[Any]], tables: dict[str, NDArray[Any]], plain: dict[str, Any]) -> None:
+    """Raise a ValueError where the parts of a saved answer do not fit together."""
+    G, Q = plan.generations, arrays["levels"].size
+    for name, values in arrays.items():
+        expected = {"levels": (Q,), "quantiles": (Q, G) if Q else (0, 0)}.get(name, (G,))
+        if values.shape != expected:
+            raise ValueError(f"{name} has shape {values.shape}, but its workflow needs {expected}.")
+        if values.dtype == object and not (name in ("risk", "ratio") and all(map(is_number, values))):
+            raise ValueError(f"{name} must hold numbers that a float can hold.")
+    sizes = {"G": G, "B": getattr(plan, "batches", None), "R": plain["replications"]}
+    for name, values in tables.items():
+        shape = _SHAPES.get(name)
+        if (
+            shape is None
+            or len(shape) != values.ndim
+            or any(sizes.get(axis) not in (None, length) for axis, length in zip(shape, values.shape, strict=True))
+        ):
+            raise ValueError(f"tables hold {brief(name)} of shape {values.shape}; a Risk has {', '.join(_SHAPES)}, of its own shapes.")
+    if not isinstance(plain["model"], (str, type(None))):
+        raise ValueError(f"model must be text or null; it is {brief(plain['model'])}.")
+    for name, least in {"n": 1, "replications": 1, "seed": 0}.items():
+        value = plain[name]
+        if value is not None and (type(value) is not int or value < least):
+            raise ValueError(f"{name} must be a whole number, at least {least}, or null; it is {brief(value)}.")
+    versions = plain["versions"]
+    if not isinstance(versions, dict) or not all(isinstance(version, str) for version in versions.values()):
+        raise ValueError(f"versions must map names to text; they are {brief(versions)}.")
+
+
 def _to_list(values: NDArray[Any]) -> Any:
     if values.dtype == object:
-        return np.array([str(v) for v in values.flat], dtype=object).reshape(values.shape).tolist()
+        return np.array([to_text(v) for v in values.flat], dtype=object).reshape(values.shape).tolist()
     # JSON knows neither NaN nor infinity
     return [_to_list(row) for row in values] if values.ndim > 1 else [v if np.isfinite(v) else repr(float(v)) for v in values.tolist()]
 
 
-def _from_list(values: Any) -> NDArray[Any]:
-    flat = np.array(values, dtype=object)
-    if any(isinstance(v, str) and v not in ("nan", "inf", "-inf") for v in flat.flat):
-        return np.array([Fraction(v) for v in flat.flat], dtype=object).reshape(flat.shape)
+def _from_list(values: Any, name: str) -> NDArray[Any]:
+    if not isinstance(values, list):
+        raise ValueError(f"{name} must be a list; it is {brief(values)}.")
+    try:
+        flat = np.array(values, dtype=object)
+    except ValueError as error:
+        raise ValueError(f"{name} has rows of different lengths.") from error
+    entries = flat.ravel().tolist()
+    if entries and all(isinstance(v, str) for v in entries) and not all(v in _NOT_FINITE for v in entries):
+        exact = np.empty(len(entries), object)
+        exact[:] = [to_fraction(v, name) for v in entries]
+        return exact.reshape(flat.shape)
+    if not all(type(v) in (int, float) or (isinstance(v, str) and v in _NOT_FINITE) for v in entries):
+        raise ValueError(f"{name} must hold numbers, or fractions as text.")
     return flat.astype(np.float64)
+
+
+_NOT_FINITE = ("nan", "inf", "-inf")

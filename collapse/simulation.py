@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,10 @@ from collapse.plan import Plan
 from collapse.reservoir import Reservoir
 from collapse.risk import Risk
 
+Result = TypeVar("Result")
+
+POOLS = 3
+"""How many pools of processes are tried where workers are killed."""
 LARGEST_BLOCK = 16_384
 BLOCK_VALUES = 2**23
 FIT_VALUES = 8
@@ -80,7 +84,8 @@ def simulate(
     Raises
     ------
     ValueError
-        Where an argument is out of range, or n does not fit the plan's batches.
+        Where an argument is out of range, n does not fit the plan's batches, or workers were killed
+        again and again (after one is killed, its blocks are computed anew, with the same numbers).
 
     Notes
     -----
@@ -306,17 +311,42 @@ def _run(
     workers: int,
     stack: ExitStack,
 ) -> Iterator[_Moments]:
-    if workers == 1 or len(sizes) == 1:
-        for size, seed in zip(sizes, seeds, strict=True):
-            yield experiment.run(size, seed, kept)
-        return
-    from concurrent.futures import ProcessPoolExecutor
+    blocks = [(size, seed, kept) for size, seed in zip(sizes, seeds, strict=True)]
+    return in_order(experiment.run, blocks, workers, stack)
 
-    pool = stack.enter_context(ProcessPoolExecutor(min(workers, len(sizes))))
-    stack.callback(pool.shutdown, wait=False, cancel_futures=True)
-    futures = [pool.submit(experiment.run, size, seed, kept) for size, seed in zip(sizes, seeds, strict=True)]
-    for future in futures:
-        yield future.result()
+
+def in_order(function: Callable[..., Result], tasks: Sequence[tuple[Any, ...]], workers: int, stack: ExitStack) -> Iterator[Result]:
+    """Call `function(*task)` for each task, in processes of a pool that `stack` closes; give the answers in order.
+
+    Raises
+    ------
+    ValueError
+        Where workers were killed in each of `POOLS` pools. After one is killed, what is finished is kept, and the
+        rest is computed again.
+    """
+    if workers == 1 or len(tasks) == 1:
+        yield from (function(*task) for task in tasks)
+        return
+    from concurrent.futures import Future, ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+
+    given, found = 0, dict[int, Result]()
+    for _ in range(POOLS):
+        lost = [i for i in range(given, len(tasks)) if i not in found]
+        pool = stack.enter_context(ProcessPoolExecutor(min(workers, len(lost))))
+        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+        futures: dict[int, Future[Result]] = {}
+        with suppress(BrokenProcessPool):
+            for i in lost:
+                futures[i] = pool.submit(function, *tasks[i])
+            while given < len(tasks):
+                yield found.pop(given) if given in found else futures[given].result()
+                given += 1
+            return
+        for i, future in futures.items():
+            if i >= given and future.done() and future.exception() is None:
+                found[i] = future.result()
+    raise ValueError(f"processes of this simulation were ended from outside {POOLS} times, as where memory is short; give fewer workers.")
 
 
 def _limit_path(experiment: _Experiment, R: int, rng: np.random.Generator) -> Iterator[tuple[NDArray[np.int64], Array]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -12,13 +12,14 @@ from zlib import crc32
 import numpy as np
 
 from collapse import models, workflows
-from collapse.checks import whole
+from collapse.checks import brief, whole
 from collapse.derivation import derive
 from collapse.models import Example, WithStatistic
 from collapse.models.base import design_of
 from collapse.plan import Array, Plan
 from collapse.plot import plot_matrix
-from collapse.simulation import simulate
+from collapse.reservoir import Reservoir
+from collapse.simulation import in_order, simulate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -191,7 +192,7 @@ class Matrix:
 
 def matrix(
     examples: Iterable[Example] | None = None,
-    plans: Iterable[Plan] | None = None,
+    plans: Iterable[Plan | Reservoir] | None = None,
     *,
     generations: int = 20,
     replications: int = 20_000,
@@ -209,7 +210,7 @@ def matrix(
     ----------
     examples : iterable of Example, optional
         The models. Default: all that are registered, `collapse.models.examples()`.
-    plans : iterable of Plan, optional
+    plans : iterable of Plan or Reservoir, optional
         The workflows. Default: discard, augment, subsample and a fixed real share of one quarter.
     generations : int, optional
         Fits in each chain, for the default workflows; others must have equally many.
@@ -253,6 +254,9 @@ def matrix(
     replications = whole(replications, "replications", "repetitions of each cell at the most")
     workers = whole(workers, "workers", "processes")
     rng = _seed(rng)
+    for plan in columns:
+        if not isinstance(plan, (Plan, Reservoir)):
+            raise ValueError(f"plans must hold workflows, such as collapse.workflows.augment(20); one is {brief(plan)}.")
     for what, names in (("models", [e.name for e in rows]), ("workflows", [p.name for p in columns])):
         if not names:
             raise ValueError(f"a matrix needs {what}; there are none.")
@@ -270,30 +274,16 @@ def matrix(
         for plan in columns:
             tasks.append((example.name, example.n, model, plan, _replications(plan, model, example, replications), rng))
     cells: dict[tuple[str, str], Cell] = {}
-    for (name, _, model, plan, count, _), risks in _run(tasks, workers):
-        cells[name, plan.name] = Cell(of[name], plan.name, count, *risks, *_law(plan, of[name], model))
-        if progress is not None:
-            progress(len(cells), len(tasks))
+    with ExitStack() as stack:
+        simulated = in_order(_simulated, [(task,) for task in tasks], workers, stack)
+        for (name, _, model, plan, count, _), risks in zip(tasks, simulated, strict=True):
+            cells[name, plan.name] = Cell(of[name], plan.name, count, *risks, *_law(plan, of[name], model))
+            if progress is not None:
+                progress(len(cells), len(tasks))
     return Matrix(rows, tuple(plan.name for plan in columns), columns[0].generations, cells)
 
 
-_Task = tuple[str, int, Any, Plan, int, int]
-
-
-def _run(tasks: list[_Task], workers: int) -> Iterator[tuple[_Task, tuple[Array, Array, Array]]]:
-    if workers == 1:
-        for task in tasks:
-            yield task, _simulated(task)
-        return
-    with ProcessPoolExecutor(workers) as pool:
-        futures = {pool.submit(_simulated, task): task for task in tasks}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BaseException:
-            # an interrupt, or a cell that failed: what has not begun need not
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+_Task = tuple[str, int, Any, Plan | Reservoir, int, int]
 
 
 def _seed(rng: object) -> int:
@@ -309,7 +299,7 @@ def _simulated(task: _Task) -> tuple[Array, Array, Array]:
     return risk.risk, risk.ratio, risk.stderr
 
 
-def _law(plan: Plan, example: Example, model: Any) -> tuple[Array, bool, float]:
+def _law(plan: Plan | Reservoir, example: Example, model: Any) -> tuple[Array, bool, float]:
     """The law's ratios, and what to allow for: exact at n where the law covers the model and `derive` knows it."""
     if example.covered:
         try:
@@ -329,14 +319,16 @@ def _plans(generations: int) -> tuple[Plan, ...]:
     )
 
 
-def _replications(plan: Plan, model: Any, example: Example, most: int) -> int:
+def _replications(plan: Plan | Reservoir, model: Any, example: Example, most: int) -> int:
     cost = example.effort * _numbers(plan, model, example.n)
     return min(most, max(FEWEST, int(most * CHEAP / cost)))
 
 
-def _numbers(plan: Plan, model: Any, n: int) -> float:
+def _numbers(plan: Plan | Reservoir, model: Any, n: int) -> float:
     """Numbers that one replication draws and reads."""
     columns = len(model.truth)
+    if isinstance(plan, Reservoir):  # a memory of n rows, drawn in part and read whole by every fit
+        return float((n * plan.generations + plan.replaced(n).sum()) * columns)
     if plan.reads_whole_batches and isinstance(model, WithStatistic):
         return float(plan.generations * columns * (design_of(model) or 1))
     rows = plan.rows(n).sum() + ((plan.weight > 0) * plan.kept * plan.size).sum() * n

@@ -13,7 +13,7 @@ from typing import Any, ParamSpec
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.checks import check_number, flag, whole
+from collapse.checks import check_number, flag, to_text, whole
 from collapse.plan import Entries, Numbers, Plan, Recipe, Recursion, Scalar
 from collapse.reservoir import Reservoir
 
@@ -34,7 +34,7 @@ def _recipe(workflow: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[st
     given = {key: value for key, value in bound.arguments.items() if key != "generations"}
     given = {key: tuple(v) if isinstance(v, (Sequence, np.ndarray)) else v for key, v in given.items()}
     told = {key: value for key, value in given.items() if value != signature.parameters[key].default}
-    text = ", ".join(f"{key}={'schedule' if isinstance(value, tuple) else value}" for key, value in told.items())
+    text = ", ".join(f"{key}={'schedule' if isinstance(value, tuple) else to_text(value)}" for key, value in told.items())
     return workflow.__name__ + (f"({text})" if text else ""), Recipe(workflow.__name__, given)
 
 
@@ -745,6 +745,9 @@ def parsed(text: str, kind: str = "workflow", such: str = "window(k=3) or fixed_
         if isinstance(tree, ast.Name):
             return tree.id, {}
         if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and not tree.args and all(k.arg for k in tree.keywords):
+            names = [str(k.arg) for k in tree.keywords]
+            if twice := [name for name in names if names.count(name) > 1]:
+                raise ValueError(f"{twice[0]} is given twice")
             return tree.func.id, {str(k.arg): value(k.value) for k in tree.keywords}
     except (SyntaxError, ValueError, TypeError, ZeroDivisionError) as error:
         raise ValueError(f"{text!r} is no {kind} ({error}); write one as {such}.") from error

@@ -1,5 +1,7 @@
 """The `collapse` command."""
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +53,114 @@ def test_a_verdict_and_a_comparison(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[1].split()[1] == "20"
     assert main(["compare", "discard", "windo"]) == 2
     assert "there is no workflow called 'windo'" in capsys.readouterr().err
+
+
+def read_json(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
+    """The one JSON object of standard output, which holds nothing else, and no NaN."""
+    answer = json.loads(capsys.readouterr().out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert isinstance(answer, dict)
+    return answer
+
+
+def test_answers_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["derive", "subsample", "-g", "3", "--exact", "--json"]) == 0
+    answer = read_json(capsys)
+    assert answer["workflow"] == "subsample"
+    assert answer["generation"] == [1, 2, 3]
+    assert answer["ratio"] == ["1", "7/4", "25/12"]
+    assert answer["model"] is answer["n"] is answer["seed"] is None
+    assert main(["simulate", "discard", "-g", "2", "-r", "1", "--seed", "4", "--json"]) == 0
+    answer = read_json(capsys)
+    expected = collapse.simulate(collapse.workflows.discard(2), replications=1, rng=4)
+    assert (answer["ratio"], answer["replications"], answer["seed"]) == (expected.ratio.tolist(), 1, 4)
+    assert answer["risk_stderr"] == [None, None]  # one replication tells nothing of its spread
+    assert main(["diagnose", "discard", "-g", "9", "--json"]) == 0
+    answer = read_json(capsys)
+    assert (answer["verdict"], answer["ratio"], answer["limit"], answer["doubles"]) == ("collapsing", 9.0, None, 2)
+    assert main(["compare", "discard", "augment", "-g", "9", "--json"]) == 0
+    answer = read_json(capsys)
+    assert (answer["generation"], answer["workflows"], answer["real"]) == (9, ["discard", "augment"], [1.0, 1.0])
+    assert answer["ratio"] == pytest.approx([9, sum(1 / g**2 for g in range(1, 10))])
+
+
+def test_features_as_json(features: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["simulate", "discard", "-g", "2", "-r", "5", "--features", str(features), "--json"]) == 0
+    answer = read_json(capsys)
+    assert (answer["n"], answer["replications"], answer["failed"]) == (240, 5, [0.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["simulate", "augment", "-r", "0"], "replications (repetitions of the experiment) must be a whole number, at least 1; it is 0."),
+        (["simulate", "augment", "-r", "-1"], "replications (repetitions of the experiment) must be a whole number, at least 1; it is -1."),
+        (["simulate", "augment", "--workers", "0"], "workers (processes) must be a whole number, at least 1; it is 0."),
+        (["simulate", "augment", "--seed", "-1"], "(a whole number, at least 0); it is -1."),
+        (["diagnose", "augment", "-g", "0"], "must be a whole number, at least 1; it is 0."),
+        (["compare", "augment", "-g", "-3"], "must be a whole number, at least 1; it is -3."),
+        (["rerun", "--workers", "0"], "workers (chapters run at a time) must be a whole number, at least 1; it is 0."),
+        (["derive", "augment(size=1/2, size=3)"], "is no workflow (size is given twice)"),
+        (["rerun", "-p", "seed=1", "-p", "seed=2"], "parameter 'seed' was given twice, as 1 and 2; give it once."),
+        (["derive", "augment", "-o", "nowhere/risk.json"], "nowhere/risk.json cannot be read or written: No such file or directory."),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence_and_status_two(arguments: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    told = capsys.readouterr()
+    assert text in told.err
+    assert told.err.count("\n") == 1
+    assert told.out == ""
+
+
+def test_a_folder_that_cannot_be_written_is_said(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object, **options: object) -> int:
+        raise OSError(28, "No space left on device", "risk.json")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    assert main(["derive", "augment", "-o", "risk.json"]) == 2
+    told = capsys.readouterr()
+    assert told.err == "collapse: risk.json cannot be read or written: No space left on device.\n"
+    assert told.out == ""
+
+
+def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"collapse {collapse.__version__}\n"
+
+
+def test_a_checkout_that_nobody_installed_answers() -> None:
+    # isolated from what is installed under the package's name: its record of installation is hidden
+    code = (
+        "import sys; from importlib import metadata; find = metadata.version\n"
+        "def version(name):\n"
+        "    if name.startswith('collapse'): raise metadata.PackageNotFoundError(name)\n"
+        "    return find(name)\n"
+        "metadata.version = version; from collapse.cli import main; sys.exit(main(['derive', 'discard', '-g', '2', '--json']))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert json.loads(run.stdout)["versions"]["collapse-companion"] == collapse.__version__
+
+
+def test_fractions_of_any_length_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["derive", "augment", "-g", "6000", "--exact"]) == 0
+    top, bottom = capsys.readouterr().out.split()[-1].split("/")
+    assert min(len(top), len(bottom)) > 4300
+    # the leading digits tell the value
+    leading = int(top[:20]) / int(bottom[:20]) * 10.0 ** (len(top) - len(bottom))
+    assert leading == pytest.approx(sum(1 / g**2 for g in range(1, 6001)))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a pipe that is closed early is another thing there")
+def test_a_reader_who_leaves_early_ends_it_quietly() -> None:
+    command = [sys.executable, "-m", "collapse", "derive", "augment", "-g", "20000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        assert run.stderr is not None
+        assert run.stdout.readline() == "generation ratio\n"
+        run.stdout.close()
+        assert run.stderr.read() == ""
+    assert run.returncode == 141
 
 
 @pytest.fixture

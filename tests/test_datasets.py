@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import io
 import sys
+import zipfile
 from importlib import resources
 from pathlib import Path
 
@@ -210,6 +212,8 @@ def test_a_feature_file_is_read_as_it_was_written(tmp_path):
         ({"y_test": np.full(10, 7)}, r"y_test must hold classes numbered 0, ..., 2; it holds 7"),
         ({"y_train": np.zeros(20), "y_test": np.zeros(10)}, r"at least two classes are needed, each with real rows; there is one class"),
         ({"y_train": np.arange(20) % 2 * 2}, r"each with real rows; class 1 has no real row"),
+        ({"y_train": np.arange(20) % 2 * 1e15}, r"each with real rows; class 1 has no real row"),
+        ({"classes": np.array(list("abcd"))}, r"each with real rows; class 3 has no real row"),
     ],
 )
 def test_a_bad_feature_file_gets_one_sentence(tmp_path, change, told):
@@ -218,11 +222,40 @@ def test_a_bad_feature_file_gets_one_sentence(tmp_path, change, told):
         datasets.read_features(tmp_path / "bad.npz")
 
 
+@pytest.mark.parametrize("shape", [(10**15, 2), (10**30, 2), (21, 2), (19, 2), (-20, 2)])
+def test_an_array_that_claims_another_size_is_refused_before_it_is_read(tmp_path, shape, monkeypatch):
+    np.savez(tmp_path / "whole.npz", **good())
+    with zipfile.ZipFile(tmp_path / "whole.npz") as whole, zipfile.ZipFile(tmp_path / "claims.npz", "w") as claims:
+        for name in whole.namelist():
+            if name == "X_train.npy":
+                header = io.BytesIO()
+                np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": shape})
+                claims.writestr(name, header.getvalue() + good()["X_train"].tobytes())
+            else:
+                claims.writestr(name, whole.read(name))
+    monkeypatch.setattr(datasets.np, "load", lambda *arguments, **options: pytest.fail("it was read"))
+    with pytest.raises(ValueError, match=r"claims\.npz: X_train claims another size than it has, the file is damaged; write it again"):
+        datasets.read_features(tmp_path / "claims.npz")
+
+
+def test_more_than_memory_holds_gets_a_sentence(tmp_path, monkeypatch):
+    def none_left(*arguments, **options):
+        raise MemoryError
+
+    np.savez_compressed(tmp_path / "large.npz", **good())
+    monkeypatch.setattr(datasets.np, "load", none_left)
+    with pytest.raises(ValueError, match=r"large\.npz holds more numbers than there is memory for; keep fewer rows or features"):
+        datasets.read_features(tmp_path / "large.npz")
+
+
 def test_a_file_that_is_no_feature_file_is_refused(tmp_path):
     (tmp_path / "text.npz").write_text("pixel,label\n1,2\n")
     np.save(tmp_path / "one.npy", np.zeros(3))
     np.savez(tmp_path / "object.npz", **(good() | {"X_train": np.array([{}], dtype=object)}))
-    for name in ("text.npz", "one.npy", "object.npz"):
+    with zipfile.ZipFile(tmp_path / "other.npz", "w") as other:
+        other.writestr("X_train.npy", "1,2")
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "object.npz").read_bytes()[:-200])
+    for name in ("text.npz", "one.npy", "object.npz", "other.npz", "cut.npz"):
         with pytest.raises(ValueError, match=rf"{name} is not an \.npz file of plain numbers; write it by numpy\.savez"):
             datasets.read_features(tmp_path / name)
     with pytest.raises(FileNotFoundError, match=r"there is no file .*nothing\.npz"):

@@ -77,6 +77,16 @@ def test_a_bundle_is_pictures_numbers_and_their_origin(tmp_path):
     assert figures.manifest(tmp_path) == {"ratio": record}
 
 
+def test_text_that_a_spreadsheet_would_compute_is_made_harmless(tmp_path):
+    text = ["=1+1", "+x", "-x", "@SUM(A1)", " =1", "\t=1", "plain", "a=b", "-0.5", "-1/2", "+1e-3", ""]
+    write(tmp_path, draw=plain, numbers={"=column": text, "exact": [Fraction(-1, 2)] * len(text)})
+    header, *rows = csv.reader((tmp_path / "ratio.csv").read_text().splitlines())
+    assert header == ["'=column", "exact"]
+    assert [row[0] for row in rows[:6]] == [f"'{cell}" for cell in text[:6]]
+    assert [row[0] for row in rows[6:]] == text[6:]
+    assert rows[0][1] == "-1/2"
+
+
 def test_the_same_call_gives_the_same_bytes(tmp_path):
     first, second = write(tmp_path / "first"), write(tmp_path / "second")
     for name in first.files:

@@ -1,12 +1,21 @@
 """collapse rerun: parameters are checked, failures are named, finished chapters are taken over."""
 
+import errno
+import fcntl
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import nbformat
+import psutil
 import pytest
 
 from collapse.cli import main
-from collapse.rerun import chapters, parameters, rerun
+from collapse.rerun import _damaged, _read_record, chapters, parameters, rerun
 
 HEADER = """---
 jupytext:
@@ -73,8 +82,185 @@ def test_a_finished_chapter_is_taken_over_until_something_changes(book: Path, tm
     first = rerun(["good"], book=book, folder=run)[0]
     assert first.seconds > 0
     assert rerun(["good"], book=book, folder=run)[0].seconds == 0
-    (book / "good.md").write_text(CHAPTER.replace("# A chapter", "# A changed chapter"))
-    assert rerun(["good"], book=book, folder=run)[0].seconds > 0
+    assert [path.name for path in (run / "figures").iterdir()] == ["one.txt"]
+    # other parameters: nothing of the former run is left
+    assert rerun(["good"], {"name": "two"}, book=book, folder=run)[0].seconds > 0
+    assert [path.name for path in (run / "figures").iterdir()] == ["two.txt"]
+    assert not (run / ".running").exists()
+
+
+def test_a_version_that_failed_is_not_taken_for_the_one_before(book: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    rerun(["good"], book=book, folder=run)
+    (book / "good.md").write_text(CHAPTER.replace('f"{seed} {share}"', '"wrong"') + "\n```{code-cell} ipython3\n1 / 0\n```\n")
+    failed = rerun(["good"], book=book, folder=run)[0]
+    assert failed.error
+    assert failed.notebook.is_file()
+    assert list((run / "figures").iterdir()) == []
+    (book / "good.md").write_text(CHAPTER)
+    again = rerun(["good"], book=book, folder=run)[0]
+    assert again.seconds > 0
+    assert (run / "figures" / "one.txt").read_text() == "1 0.5"
+
+
+def test_what_was_lost_or_changed_is_made_again_and_said(book: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    command = ["rerun", "good", "--book", str(book), "--folder", str(run)]
+    main(command)
+    record, written = run / "good.json", json.loads((run / "good.json").read_text())
+    for path, text, note in [
+        (record, '{"key": ', "good.json was no readable record of a run, and was ignored"),
+        (run / "figures" / "one.txt", "2 0.5", "figures/one.txt was missing or had been changed"),
+    ]:
+        path.write_text(text)
+        capsys.readouterr()
+        assert main(command) == 0
+        told = capsys.readouterr().out
+        assert note in told
+        assert "taken over" not in told
+        assert (run / "figures" / "one.txt").read_text() == "1 0.5"
+    assert main(command) == 0
+    assert "taken over from an earlier run" in capsys.readouterr().out
+    assert _damaged(run, json.loads(record.read_text())) == []
+    (run / "good.ipynb").unlink()
+    assert _damaged(run, json.loads(record.read_text())) == ["good.ipynb"]
+    # a record names its own notebook, and files of the figures' folder alone: no other is ever removed
+    for files in ({"../book/good.md": ""}, {"good.ipynb": "", "figures/../../book/good.md": ""}, {}, [], None):
+        record.write_text(json.dumps(written | {"files": files}))
+        assert _read_record(record) is None
+    assert _read_record(run / "none.json") is None
+
+
+def test_a_folder_has_one_run_at_a_time(book: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    with (run / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(ValueError, match=r"another run is writing into .*run; wait until it has ended, or give this one another"):
+            rerun(["good"], book=book, folder=run)
+    assert rerun(["good"], book=book, folder=run)[0].error is None
+
+
+def code(*cells: str) -> str:
+    return HEADER + "".join(f"\n```{{code-cell}} ipython3\n{cell}\n```\n" for cell in cells)
+
+
+def test_a_dying_kernel_is_one_chapters_failure(book: Path, tmp_path: Path) -> None:
+    (book / "dying.md").write_text(code("import os", "# a comment\nos.kill(os.getpid(), 9)", "1"))
+    dying, good = rerun(["dying", "good"], book=book, folder=tmp_path / "run", workers=2)
+    assert dying.error == "code cell 2 (line 17: os.kill(os.getpid(), 9)): the kernel died"
+    assert good.error is None
+
+
+def test_a_dying_process_is_one_chapters_failure(book: Path, tmp_path: Path) -> None:
+    (book / "dying.md").write_text(code("import os\nos.kill(os.getppid(), 9)\nimport time\ntime.sleep(600)"))
+    dying, good = rerun(["dying", "good"], book=book, folder=tmp_path / "run")
+    assert dying.error == "its process: it was ended by signal 9"
+    assert good.error is None
+
+
+def until(true: object) -> bool:
+    """Whether something becomes true in two minutes; how long it takes is no matter."""
+    for _ in range(1200):
+        if true():  # type: ignore[operator]
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_a_killed_run_leaves_no_process_and_keeps_what_was_finished(book: Path, tmp_path: Path) -> None:
+    pids, run = tmp_path / "pids", tmp_path / "run"
+    slow = (
+        "import os, subprocess, sys, time\nchild = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        f"with open({str(pids)!r} + '.new', 'w') as file:\n    print(os.getppid(), os.getpid(), child.pid, file=file)\n"
+        f"os.rename({str(pids)!r} + '.new', {str(pids)!r})\ntime.sleep(600)"
+    )
+    (book / "slow.md").write_text(code(slow))
+    command = [sys.executable, "-m", "collapse", "rerun", "good", "slow", "--workers", "1", "--book", str(book), "--folder", str(run)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as parent:
+        assert until(pids.exists)
+        started = [psutil.Process(int(pid)) for pid in pids.read_text().split()]
+        assert len(started) == 3
+        parent.send_signal(signal.SIGKILL)
+    assert until(lambda: not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in started))
+    (book / "slow.md").write_text(code("1"))
+    good, changed = rerun(["good", "slow"], book=book, folder=run)
+    assert (good.error, good.seconds, changed.error) == (None, 0, None)
+
+
+def test_a_folder_that_cannot_be_written_is_said(
+    book: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, *arguments: object, **options: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    assert main(["rerun", "good", "--book", str(book), "--folder", str(tmp_path / "run")]) == 2
+    assert capsys.readouterr().err.endswith("figures cannot be read or written: Read-only file system.\n")
+
+
+def test_a_full_disk_is_one_chapters_failure(book: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace = Path.replace
+
+    def full(path: Path, target: Path) -> Path:
+        if path.name == "one.txt":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return replace(path, target)
+
+    (book / "other.md").write_text(CHAPTER.replace('"one"', '"other"'))
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", full)
+        good, other = rerun(["good", "other"], book=book, folder=tmp_path / "run")
+    assert good.error
+    assert good.error.endswith("one.txt: No space left on device")
+    assert other.error is None
+    good, other = rerun(["good", "other"], book=book, folder=tmp_path / "run")
+    assert (good.error, good.seconds > 0, other.seconds) == (None, True, 0)
+
+
+def test_two_chapters_do_not_write_one_figure(book: Path, tmp_path: Path) -> None:
+    (book / "twin.md").write_text(CHAPTER.replace("# A chapter", "# Its twin"))
+    good, twin = rerun(["good", "twin"], book=book, folder=tmp_path / "run")
+    assert good.error is None
+    assert twin.error is not None
+    assert "'good' has written figures/one.txt too" in twin.error
+
+
+def test_notebooks_of_ones_own_are_run(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    bare = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("a = 1"), nbformat.v4.new_code_cell("assert a == 1\nundefined")])
+    nbformat.write(bare, folder / "bare.ipynb")
+    (folder / "page.md").write_text("# A page\n\n```{code-cell}\n:tags: [parameters]\na = 1\n```\n\n```{code-cell}\nassert a == 2\n```\n")
+    other = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "ir", "display_name": "R", "language": "R"}})
+    nbformat.write(other, folder / "other.ipynb")
+    (folder / "broken.ipynb").write_text("{")
+    assert list(chapters(folder)) == ["bare", "broken", "other", "page"]
+    (bare_run,) = rerun(["bare"], book=folder, folder=tmp_path / "run")
+    assert bare_run.error is not None
+    assert bare_run.error.startswith("code cell 2 (assert a == 1): NameError: name 'undefined' is not defined")
+    assert rerun(["page"], {"a": 2}, book=folder, folder=tmp_path / "run")[0].error is None
+    (failed,) = rerun(["page"], {"a": 3}, book=folder, folder=tmp_path / "run")
+    assert failed.error is not None
+    assert failed.error.startswith("code cell 2 (line 8: assert a == 2): AssertionError")
+    with pytest.raises(ValueError, match="is in R; only chapters in Python can be run again"):
+        rerun(["other"], book=folder, folder=tmp_path / "run")
+    with pytest.raises(ValueError, match=r"broken\.ipynb cannot be read as a notebook"):
+        rerun(["broken"], book=folder, folder=tmp_path / "run")
+
+
+def test_a_number_takes_the_place_of_a_number(book: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert rerun(["good"], {"seed": 2.5, "share": 1}, book=book, folder=run)[0].error is None
+    assert (run / "figures" / "one.txt").read_text() == "2.5 1"
+    for values, text in [
+        ({"seed": True}, "must be a number, like its default 1; it is True"),
+        ({"share": "half"}, "must be a number, like its default 0.5; it is 'half'"),
+        ({"name": 3}, 'must be text, like its default "one"; it is 3'),
+        ({"seed": {1, 2}}, "must be a number, a truth value, text, or a list of these"),
+    ]:
+        with pytest.raises(ValueError, match=text):
+            rerun(["good"], values, book=book, folder=run)
 
 
 def test_a_failing_chapter_is_named_and_the_others_run(
@@ -83,7 +269,7 @@ def test_a_failing_chapter_is_named_and_the_others_run(
     monkeypatch.chdir(tmp_path)
     assert main(["rerun", "bad", "good", "--workers", "1", "--folder", "run"]) == 1
     printed = capsys.readouterr()
-    assert "chapter 'bad' failed in cell 2: ZeroDivisionError: division by zero" in printed.err
+    assert "chapter 'bad' failed in code cell 2 (line 21: 1 / 0): ZeroDivisionError: division by zero" in printed.err
     assert "good: " in printed.out
     assert (tmp_path / "run" / "figures" / "one.txt").is_file()
 
@@ -94,7 +280,7 @@ def test_a_failing_chapter_is_named_and_the_others_run(
         (["nosuch"], "there is no chapter 'nosuch'; there are: bad, good."),
         (["good", "-p", "seeds=1"], "chapter 'good' has no parameter 'seeds'; it has: seed, share, name."),
         (["bad", "good", "-p", "share=0.1"], "chapter 'bad' has no parameter 'share'; it has: seed."),
-        (["good", "-p", "seed=many"], "parameter 'seed' of chapter 'good' must be int, like its default 1; it is 'many'."),
+        (["good", "-p", "seed=many"], "parameter 'seed' of chapter 'good' must be a number, like its default 1; it is 'many'."),
         (["good", "-p", "seed"], "a parameter is written NAME=VALUE, such as -p seed=1; it is 'seed'."),
         (["good", "--book", "elsewhere"], "there is no folder elsewhere"),
     ],

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -161,6 +165,43 @@ EXPERIMENTS = {
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@dataclass(frozen=True)
+class Deadly(models.Normal):
+    """A model whose worker is killed as long as `folder` holds a file; each death takes one away."""
+
+    folder: str
+
+    def risk(self, theta):
+        for file in sorted(Path(self.folder).iterdir()):
+            with suppress(FileNotFoundError):
+                file.unlink()
+                os.kill(os.getpid(), signal.SIGKILL)
+        return super().risk(theta)
+
+    def __repr__(self):
+        return "Deadly"
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_the_blocks_of_a_killed_worker_are_computed_again_with_the_same_numbers(tmp_path):
+    experiment = {"plan": workflows.augment(3), "model": Deadly(0, 1, str(tmp_path)), "n": 10, "replications": 80_000, "rng": 5}
+    expected = simulate(**experiment, quantiles=(0.5,))
+    (tmp_path / "death").touch()
+    again = simulate(**experiment, quantiles=(0.5,), workers=2)
+    assert list(tmp_path.iterdir()) == []
+    assert again.risk.tolist() == expected.risk.tolist()
+    assert again.stderr.tolist() == expected.stderr.tolist()
+    assert again.quantiles.tolist() == expected.quantiles.tolist()
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_workers_that_are_killed_again_and_again_get_a_sentence(tmp_path):
+    for death in range(100):
+        (tmp_path / str(death)).touch()
+    with pytest.raises(ValueError, match=r"processes of this simulation were ended from outside 3 times.*; give fewer workers"):
+        simulate(workflows.augment(3), model=Deadly(0, 1, str(tmp_path)), n=10, replications=80_000, rng=5, workers=2)
+
+
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_the_numbers_do_not_depend_on_workers(name):
     one, two = (simulate(**EXPERIMENTS[name], replications=20_000, rng=5, quantiles=(0.5,), workers=workers) for workers in (1, 2))

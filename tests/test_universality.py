@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from collapse import derive, models, simulate, workflows
+from collapse.law import misspecified
 from collapse.models import Example
 from collapse.models.morris import MeanFamily
 from collapse.universality import FALSE_ALARM, Matrix, matrix
@@ -219,3 +220,17 @@ def test_models_without_a_mean_say_so() -> None:
     assert table.columns()["mean given an estimate"] == [e.conditional for e in table.examples]
     rows_of_plot = [label.get_text() for label in table.plot().get_yticklabels()]
     assert sorted(rows_of_plot) == ["Logistic\u00a0†", "Normal"]
+
+
+def test_a_reservoir_is_a_workflow_like_any_other():
+    normal = [example for example in models.examples() if example.name == "Normal"]
+    exact = derive(workflows.reservoir(4), model=normal[0].make(), n=normal[0].n)
+    table = matrix(normal, [workflows.reservoir(4)], replications=2000)
+    (cell,) = table.cells.values()
+    np.testing.assert_allclose(cell.law, exact.ratio, rtol=1e-12)
+    assert not table.stands_out(cell)
+    for plan in (None, "augment", [1]):
+        with pytest.raises(ValueError, match=r"plans must hold workflows, such as collapse\.workflows\.augment"):
+            matrix(normal, [plan])
+    with pytest.raises(ValueError, match=r"plan must be a collapse\.Plan.*In a reservoir's memory real and synthetic rows are mixed"):
+        misspecified(workflows.reservoir(4), 2.0)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+PATIENCE = 300_000  # ms until the browser is given up: a busy machine is no failure
 SITE = Path(__file__).resolve().parents[2] / "_build" / "html"
 CHROMIUM_FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
@@ -64,8 +65,9 @@ def address(site):
 @pytest.fixture(scope="session")
 def browser():
     """Debian's chromium: a browser that the tests download would not be the reader's."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=PATIENCE)
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
         pytest.fail("no chromium on this machine: apt-get install chromium")
@@ -81,6 +83,7 @@ class Visit:
     def __init__(self, browser, home, page, theme="light", width=1280):
         self.width, self.troubles, self.weights = width, [], {}
         self.context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
+        self.context.set_default_timeout(PATIENCE)
         self.tab = self.context.new_page()
         allowed = (f"{home}/", "data:", "blob:")
         for event, hear in {

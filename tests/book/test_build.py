@@ -133,7 +133,7 @@ def test_an_interrupted_build_keeps_what_is_finished(project):
     while "[1/2] book/first" not in started.stdout.readline():
         assert started.poll() is None
     started.send_signal(signal.SIGINT)
-    _, err = started.communicate(timeout=60)
+    _, err = started.communicate(timeout=600)
     assert started.returncode == 130
     assert "Interrupted. Finished chapters are kept" in err
     write(project, "second", figure("two"))

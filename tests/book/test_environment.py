@@ -1,7 +1,12 @@
 """One set of versions: what Binder installs is part of what the book is built with."""
 
 import re
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
+
+import collapse
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,3 +38,13 @@ def test_binder_installs_the_lock_and_opens_chapters_as_notebooks():
     script = ROOT / "postBuild"
     assert "jupytext-config set-default-viewer" in script.read_text()
     assert script.stat().st_mode & 0o111
+
+
+def test_the_wheel_has_the_packages_version_data_and_types(tmp_path):
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.iterdir()
+    assert wheel.name.startswith(f"collapse_companion-{collapse.__version__}-")
+    names = zipfile.ZipFile(wheel).namelist()
+    for path in ("py.typed", "static/collapse.js", *(f"data/{name}" for name in collapse.datasets.SHA256)):
+        assert f"collapse/{path}" in names

@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -15,10 +14,8 @@ from .conftest import SITE
 from .test_pages import CHAPTERS, soup
 
 ROOT = Path(__file__).resolve().parents[2]
-SLOW = 1_000_000 / 8  # bytes a second
-ALIVE = 5.0  # s, at that rate
-PAINTED = 1500  # ms, from this machine
-TRIES = 3  # a budget of time is kept if it is kept once: the machine has other work
+ALIVE = 480_000  # bytes until an explorer answers: 4 s at a megabit a second
+PAINTED = 120_000  # bytes that the first paint waits for
 EXPLORERS = [page for page in CHAPTERS if soup(page).select(".collapse-explorer-host")]
 
 
@@ -30,39 +27,30 @@ def test_the_root_sends_readers_to_the_first_page(site, address, visit):
 
 
 @pytest.mark.parametrize("page", EXPLORERS)
-def test_an_explorer_answers_soon_on_a_slow_line(address, visit, page):
-    taken = []
-    for _ in range(TRIES):
-        slow = visit(address, page)
-        session = slow.context.new_cdp_session(slow.tab)
-        session.send("Network.enable")
-        session.send(
-            "Network.emulateNetworkConditions", {"offline": False, "latency": 40, "downloadThroughput": SLOW, "uploadThroughput": SLOW}
-        )
-        started = time.monotonic()
-        slow.tab.goto(slow.address, wait_until="commit")
-        handle = slow.tab.locator(".collapse-explorer input[type=range]:visible").first
-        handle.wait_for()
-        before = slow.tab.locator(".collapse-explorer").first.inner_text()
-        handle.press("Home" if handle.evaluate("handle => handle.value === handle.max") else "End")
-        slow.tab.wait_for_function("before => document.querySelector('.collapse-explorer').innerText !== before", arg=before)
-        taken.append(time.monotonic() - started)
-        if taken[-1] <= ALIVE:
-            break
-    assert min(taken) <= ALIVE
+def test_an_explorer_answers_before_much_has_come(address, visit, page):
+    seen = visit(address, page)
+    # pictures and type that come meanwhile are not waited for, and how many do depends on the line
+    late = ("image", "font")
+    seen.tab.route("**/*", lambda route: route.abort() if route.request.resource_type in late else route.continue_())
+    seen.tab.goto(seen.address, wait_until="commit")
+    handle = seen.tab.locator(".collapse-explorer input[type=range]:visible").first
+    handle.wait_for()
+    before = seen.tab.locator(".collapse-explorer").first.inner_text()
+    handle.press("Home" if handle.evaluate("handle => handle.value === handle.max") else "End")
+    seen.tab.wait_for_function("before => document.querySelector('.collapse-explorer').innerText !== before", arg=before)
+    assert sum(seen.weights.values()) <= ALIVE
 
 
 @pytest.mark.parametrize("page", CHAPTERS)
-def test_the_first_paint_comes_soon(address, visit, page):
-    taken = []
-    for _ in range(TRIES):
-        seen = visit(address, page)
-        seen.tab.goto(seen.address, wait_until="commit")
-        seen.tab.wait_for_function("performance.getEntriesByName('first-contentful-paint').length")
-        taken.append(seen.tab.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
-        if taken[-1] <= PAINTED:
-            break
-    assert min(taken) <= PAINTED
+def test_the_first_paint_waits_for_little(address, visit, page):
+    seen = visit(address, page)
+    seen.tab.goto(seen.address)
+    blocking = seen.tab.evaluate(
+        """() => performance.getEntriesByType('resource').filter(entry => entry.renderBlockingStatus === 'blocking')
+            .map(entry => [entry.name, entry.encodedBodySize])"""
+    )
+    assert all(url.startswith(address) for url, _ in blocking)
+    assert 0 < sum(size for _, size in blocking) <= PAINTED
 
 
 @pytest.mark.parametrize("over", ["http", "file"])
