@@ -57,7 +57,7 @@ def check_number(
             return float(value)
         if isinstance(value, (int, np.integer)):
             return int(value)
-        return Fraction(value)  # type: ignore[arg-type]
+        return Fraction(value)  # type: ignore[call-overload,no-any-return]
     between = (
         f"between {low:g} and {high:g}, both excluded"
         if np.isfinite(high)

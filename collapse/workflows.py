@@ -777,7 +777,7 @@ def _check_room(entries: int) -> None:
 
 def _check_digits(value: Scalar, generations: int) -> None:
     """Refuse a Fraction whose denominators grow from fit to fit beyond what memory holds."""
-    if isinstance(value, Rational):
+    if not isinstance(value, float):
         bits = (value.denominator.bit_length() - 1) * generations**2 // 2
         if bits > LARGEST_DIGITS:
             raise ValueError(
@@ -805,7 +805,7 @@ def _check_share(value: object, name: str, *, low: bool = True, high: bool = Tru
 def _sizes(size: Sizes, generations: int) -> NDArray[Any]:
     """Size of each batch, the real one first: whole numbers, Fractions or floats."""
     G = _generations(generations)
-    schedule = not isinstance(size, (str, bytes)) and hasattr(size, "__len__")
+    schedule = hasattr(size, "__len__") and not isinstance(size, (str, bytes))
     values: list[Any]
     if schedule:
         given = numbers(size, "size", "a number, or one for each synthetic batch, shape (G - 1,)")
