@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapse import checks
-from collapse.checks import brief, flag, floats, held, whole
+from collapse.checks import HELD, brief, flag, floats, held, whole
 from collapse.derivation import rows_of
 from collapse.models.base import Array, Model, WithStatistic
 from collapse.plan import Plan
@@ -101,7 +101,7 @@ def simulate(
     """
     if not isinstance(plan, (Plan, Reservoir)):
         raise ValueError(f"plan must be a collapse.Plan, such as collapse.workflows.augment(50); it is {type(plan).__name__}.")
-    replications = whole(replications, "replications", "repetitions of the experiment")
+    replications = whole(replications, "replications", "repetitions of the experiment", most=LARGEST_REPLICATIONS)
     workers = whole(workers, "workers", "processes")
     wanted = "levels strictly between 0 and 1, such as (0.05, 0.5, 0.95)"
     levels = floats(quantiles, "quantiles", wanted)
@@ -208,9 +208,9 @@ class _Told:
         except Exception as error:  # the model's own code may raise anything
             if isinstance(error, ValueError) and str(error).endswith("."):
                 raise
-            what = str(error) if str(error).endswith(".") else "its parameters or n are beyond its sampler, or it has a fault."
+            told = f"{str(error)[:-1]}" if str(error).endswith(".") else "its parameters or n are too large or too small, or it has a fault"
             raise ValueError(
-                f"{method} of the model {brief(self.model)} failed with a {type(error).__name__}: {what} "
+                f"{method} of the model {brief(self.model)} failed with a {type(error).__name__}: {told}; "
                 "collapse.models.check(model) tries a model alone."
             ) from error
         if isinstance(answer, np.ndarray):
@@ -310,12 +310,13 @@ class _Experiment:
     def check_room(self, replications: int, quantiles: bool, covariance: bool, fits: bool) -> None:
         """Refuse, before anything is allocated, what memory would not hold or no one waits for."""
         G, d = self.plan.generations, len(self.model.truth)
-        most = min(LARGEST_REPLICATIONS, LARGEST_BLOCKS * self.block)
+        most = LARGEST_BLOCKS * self.block
         if replications > most:
             raise ValueError(f"replications can be {most:,} at most under {self.plan.name} with this model and n; it is {replications:,}.")
         block = min(self.block, replications)
         fewer = "take fewer replications or generations"
-        held(block * self.values, f"a block of {block} replications at n = {self.n:,}", "take a smaller n, or fewer generations")
+        goes = f"n = {max(self.n * HELD // (block * self.values), 1):,} goes here, more with fewer generations"
+        held(block * self.values, f"a block of {block} replications at n = {self.n:,}", goes)
         if quantiles:
             held(replications * G, "the risks (R, G) behind quantiles", f"{fewer}, or leave quantiles out")
         if fits:
@@ -635,10 +636,11 @@ def _summary(
     freedom = R - 1 if R > 1 else np.nan  # one replication tells nothing of its spread
     variance = total.second / freedom
     cross = total.cross / freedom
-    with np.errstate(invalid="ignore"):
+    with np.errstate(all="ignore"):  # where the first risk is 0 or infinite, ratios and errors are NaN or infinite
         ratio = mean / mean[0]
         spread = variance - 2 * ratio * cross + ratio**2 * variance[0]
         stderr = np.sqrt(np.maximum(spread, 0) / R) / abs(mean[0])
+        risk_stderr = np.sqrt(variance / R)
     stderr[0] = np.nan if np.isnan(mean[0]) else 0.0
     quantiles = np.empty((0, 0))
     if levels.size:
@@ -655,7 +657,7 @@ def _summary(
         model=None if model is None else repr(model),
         n=n,
         stderr=stderr,
-        risk_stderr=np.sqrt(variance / R),
+        risk_stderr=risk_stderr,
         failed=total.lost / R,
         levels=levels,
         quantiles=quantiles,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import os
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,13 +12,13 @@ from zlib import crc32
 
 import numpy as np
 
-from collapse import models, workflows
-from collapse.checks import whole
+from collapse import checks, models, workflows
+from collapse.checks import brief, flag, whole
 from collapse.derivation import derive
 from collapse.models import Example, WithStatistic
 from collapse.plan import Array, Plan
 from collapse.plot import plot_matrix
-from collapse.simulation import simulate
+from collapse.simulation import LARGEST_REPLICATIONS, check_sendable, simulate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -163,6 +164,7 @@ class Matrix:
         intervals : bool, optional
             Write two standard errors beside each ratio.
         """
+        intervals = flag(intervals, "intervals")
         cells = [self.row(example) for example in self.examples]
         return plot_matrix(
             [example.name for example in self.examples],
@@ -188,9 +190,9 @@ def matrix(
     *,
     generations: int = 20,
     replications: int = 20_000,
-    rng: int = 0,
+    rng: int | np.random.SeedSequence | np.random.Generator | None = 0,
     workers: int = 1,
-    progress: Callable[[int, int], None] | None = None,
+    progress: bool | checks.Progress | None = None,
 ) -> Matrix:
     """Simulate every model under every workflow, beside the ratio that the law gives.
 
@@ -205,12 +207,12 @@ def matrix(
     replications : int, optional
         Repetitions of each cell at the most. A cell whose replication handles more than `CHEAP` numbers, times the example's effort, gets
         fewer in proportion, though not under `FEWEST`: a function of plan and example, so that the numbers do not depend on the machine.
-    rng : int, optional
-        Seed. A cell's numbers depend on it and on the names of its model and workflow, not on the other cells.
+    rng : int, numpy.random.SeedSequence or numpy.random.Generator, optional
+        A cell's numbers depend on it and on the names of its model and workflow, not on the other cells. None: a fresh seed.
     workers : int, optional
         Processes among which the cells are divided.
-    progress : callable, optional
-        Called as progress(done, total) in cells.
+    progress : callable or bool, optional
+        Called as progress(done, total) in cells. True: tell on stderr.
 
     Returns
     -------
@@ -235,12 +237,13 @@ def matrix(
     >>> {cell.example.name for cell in table.cells.values() if table.stands_out(cell)}
     {'Uniform maximum'}
     """
-    rows = tuple(models.examples() if examples is None else examples)
-    generations = whole(generations, "generations", "fits in each chain")
-    columns = tuple(_plans(generations) if plans is None else plans)
-    replications = whole(replications, "replications", "repetitions of each cell at the most")
+    rows = models.examples() if examples is None else _members(examples, "examples", Example)
+    generations = whole(generations, "generations", "fits in each chain", most=workflows.LARGEST_GENERATIONS)
+    columns = _plans(generations) if plans is None else _members(plans, "plans", Plan)
+    replications = whole(replications, "replications", "repetitions of each cell at the most", most=LARGEST_REPLICATIONS)
     workers = whole(workers, "workers", "processes")
-    rng = _seed(rng)
+    seed = checks.seed(rng)
+    tell = checks.progress(progress)
     for what, names in (("models", [e.name for e in rows]), ("workflows", [p.name for p in columns])):
         if not names:
             raise ValueError(f"a matrix needs {what}; there are none.")
@@ -255,13 +258,14 @@ def matrix(
     of = {example.name: example for example in rows}
     for example in rows:
         model = example.make()
+        if workers > 1:
+            check_sendable(model, workers)
         for plan in columns:
-            tasks.append((example.name, example.n, model, plan, _replications(plan, model, example, replications), rng))
+            tasks.append((example.name, example.n, model, plan, _replications(plan, model, example, replications), seed))
     cells: dict[tuple[str, str], Cell] = {}
     for (name, _, model, plan, count, _), risks in _run(tasks, workers):
         cells[name, plan.name] = Cell(of[name], plan.name, count, *risks, *_law(plan, of[name], model))
-        if progress is not None:
-            progress(len(cells), len(tasks))
+        tell(len(cells), len(tasks))
     return Matrix(rows, tuple(plan.name for plan in columns), columns[0].generations, cells)
 
 
@@ -273,7 +277,7 @@ def _run(tasks: list[_Task], workers: int) -> Iterator[tuple[_Task, tuple[Array,
         for task in tasks:
             yield task, _simulated(task)
         return
-    with ProcessPoolExecutor(workers) as pool:
+    with ProcessPoolExecutor(min(workers, len(tasks), os.cpu_count() or 1)) as pool:
         futures = {pool.submit(_simulated, task): task for task in tasks}
         try:
             for future in as_completed(futures):
@@ -284,10 +288,14 @@ def _run(tasks: list[_Task], workers: int) -> Iterator[tuple[_Task, tuple[Array,
             raise
 
 
-def _seed(rng: object) -> int:
-    if isinstance(rng, bool) or not isinstance(rng, (int, np.integer)) or rng < 0:
-        raise ValueError(f"rng must be a seed (a whole number, at least 0), which each cell joins with its name; it is {rng!r}.")
-    return int(rng)
+def _members(given: Any, name: str, kind: type) -> tuple[Any, ...]:
+    """What an argument that lists things of one kind holds."""
+    if isinstance(given, Iterable) and not isinstance(given, (str, bytes)):
+        members = tuple(given)
+        if all(isinstance(member, kind) for member in members):
+            return members
+        given = next(member for member in members if not isinstance(member, kind))
+    raise ValueError(f"{name} must list things of the kind {kind.__name__}, at least one; {brief(given)} is a {type(given).__name__}.")
 
 
 def _simulated(task: _Task) -> tuple[Array, Array, Array]:
