@@ -116,7 +116,7 @@ def numbers(values: Any, name: str, shape: str) -> NDArray[Any]:
             f"{name} is a masked array, whose hidden values would be used; fill or drop them, "
             f"and give {shape}."
         )
-    held(_length(values), name, f"give {shape}")
+    held(0 if isinstance(values, np.ndarray) else length(values), name, f"give {shape}")
     wanted = f"{name} must hold real numbers; give {shape}."
     try:
         raw = np.asarray(values)
@@ -148,9 +148,10 @@ def _hidden(values: object) -> bool:
     return isinstance(values, (list, tuple)) and any(map(_hidden, values))
 
 
-def _length(values: Any) -> int:
+def length(values: Any) -> int:
+    """Return len(values): 0 where there is none, and the largest there is where it is larger."""
     try:
-        return 0 if isinstance(values, np.ndarray) else len(values)
+        return len(values)
     except TypeError:
         return 0
     except OverflowError:  # a range of more than 2^63

@@ -545,9 +545,9 @@ def plot_front(
     """
     names = _names(names, "names")
     x, y = _table(cost, "cost", (len(names),)), _table(ratio, "ratio", (len(names),))
-    best = np.asarray(front)
-    if best.shape != x.shape or best.dtype != bool:
+    if not isinstance(front, (Sequence, np.ndarray)) or np.shape(x) != (checks.length(front),):
         raise ValueError(f"front must hold True or False for each of the {len(names)} names; it is {brief(front)}.")
+    best = np.array([checks.flag(value, "front") for value in front])
     if offsets is not None and not isinstance(offsets, Mapping):
         raise ValueError(f"offsets must map names to pairs of points; it is {brief(offsets)}.")
     aside = {name: _offset(offset, "offsets") for name, offset in (offsets or {}).items()}
@@ -603,7 +603,10 @@ def _points(x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np
     at = floats(x, "x", "one number for each point, shape (N,)")
     if at.ndim != 1 or not at.size:
         raise ValueError(f"x must hold one number for each point, shape (N,); it has shape {at.shape}.")
-    return at, _table(y, "y", at.shape)
+    values = floats(y, "y", "one number for each point, shape (N,)")
+    if values.shape != at.shape:
+        raise ValueError(f"x and y must have one shape, (N,); they have {at.shape} and {values.shape}.")
+    return at, values
 
 
 def _point(value: ArrayLike, name: str) -> float:

@@ -13,7 +13,7 @@ from zlib import crc32
 import numpy as np
 
 from collapse import checks, models, workflows
-from collapse.checks import brief, flag, whole
+from collapse.checks import brief, check_number, flag, whole
 from collapse.derivation import derive
 from collapse.models import Example, WithStatistic
 from collapse.plan import Array, Plan
@@ -83,6 +83,7 @@ class Cell:
         """Smallest relative error of the last ratio that is beyond `alarm` standard errors but for the chance `missed`."""
         from scipy.special import ndtri
 
+        alarm, missed = float(check_number(alarm, "alarm")), float(check_number(missed, "missed", 0, 1))
         return self.allowance + float((alarm - ndtri(missed)) * self.stderr[-1] / self.law[-1])
 
 
@@ -109,6 +110,8 @@ class Matrix:
 
     def row(self, example: Example) -> tuple[Cell, ...]:
         """Cells of one model, in the order of the workflows."""
+        if (getattr(example, "name", None), self.workflows[0]) not in self.cells:
+            raise ValueError(f"example must be one of those of the matrix; it is {brief(example)}.")
         return tuple(self.cells[example.name, workflow] for workflow in self.workflows)
 
     @property
@@ -120,6 +123,8 @@ class Matrix:
 
     def stands_out(self, cell: Cell) -> bool:
         """Whether a cell is further from the law than chance and finite n explain, or has lost replications."""
+        if not isinstance(cell, Cell):
+            raise ValueError(f"cell must be a Cell of the matrix; it is {brief(cell)}.")
         return not abs(cell.distance) <= self.alarm
 
     def to_frame(self) -> pd.DataFrame:
@@ -244,9 +249,9 @@ def matrix(
     workers = whole(workers, "workers", "processes")
     seed = checks.seed(rng)
     tell = checks.progress(progress)
-    for what, names in (("models", [e.name for e in rows]), ("workflows", [p.name for p in columns])):
+    for what, given, names in (("models", "examples", [e.name for e in rows]), ("workflows", "plans", [p.name for p in columns])):
         if not names:
-            raise ValueError(f"a matrix needs {what}; there are none.")
+            raise ValueError(f"a matrix needs {what}; {given} holds none.")
         if len(set(names)) < len(names):
             raise ValueError(f"two {what} of a matrix have one name, and cells go by names: {', '.join(names)}.")
     for plan in columns:
@@ -290,12 +295,15 @@ def _run(tasks: list[_Task], workers: int) -> Iterator[tuple[_Task, tuple[Array,
 
 def _members(given: Any, name: str, kind: type) -> tuple[Any, ...]:
     """What an argument that lists things of one kind holds."""
-    if isinstance(given, Iterable) and not isinstance(given, (str, bytes)):
-        members = tuple(given)
-        if all(isinstance(member, kind) for member in members):
-            return members
-        given = next(member for member in members if not isinstance(member, kind))
-    raise ValueError(f"{name} must list things of the kind {kind.__name__}, at least one; {brief(given)} is a {type(given).__name__}.")
+    members = []
+    try:
+        for member in given:
+            if not isinstance(member, kind):
+                raise ValueError(f"{name} must list things of the kind {kind.__name__}; {brief(member)} is a {type(member).__name__}.")
+            members.append(member)
+    except TypeError as error:
+        raise ValueError(f"{name} must list things of the kind {kind.__name__}; it is {brief(given)}.") from error
+    return tuple(members)
 
 
 def _simulated(task: _Task) -> tuple[Array, Array, Array]:

@@ -106,6 +106,9 @@ MADE_BY_FUNCTIONS = {"ClosedForm", "Comparison", "Diagnosis", "Forecast", "Optim
 METHODS = (Plan, Reservoir, collapse.Risk, collapse.ClosedForm, collapse.Comparison, collapse.Forecast)
 METHODS += (datasets.Dataset, datasets.Features, universality.Matrix, universality.Cell)
 
+OF_ITS_OWN = {("progress", "class"), ("draw", "class")}
+"""A function that the caller gives may raise what it likes when it is called."""
+
 DOCUMENTED = {
     "read_features": FileNotFoundError,
     "Risk.load": FileNotFoundError,
@@ -500,7 +503,7 @@ def sentence(error: BaseException, parameter: str, allowed: type[Exception] | No
     frames = traceback.extract_tb(error.__traceback__)
     if not frames[-1].filename.startswith(str(HERE)):
         return "raised outside the package"
-    text, words = str(error), parameter.replace("_", "[ _]")
+    text, words = str(error), parameter.replace("_", "[ _]").removesuffix("s")
     if not text.endswith(".") or len(text.split()) < 5:
         return "no sentence"
     if not re.search(rf"(?<![A-Za-z]){words}s?(?![A-Za-z])", text, re.IGNORECASE if len(parameter) > 2 else 0):
@@ -514,6 +517,8 @@ def attempts(name: str, call: Callable[..., Any], good: dict[str, Any]) -> Itera
     spread = {p.name for p in inspect.signature(call).parameters.values() if p.kind == p.VAR_POSITIONAL}
     for parameter in good:
         for odd, make in ZOO.items():
+            if (parameter, odd) in OF_ITS_OWN:
+                continue
             tried = f"{name}({parameter}={odd})"
             yield tried, None
             value = make()
