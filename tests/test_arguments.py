@@ -28,7 +28,17 @@ import pytest
 from matplotlib.figure import Figure
 
 import collapse
-from collapse import Plan, Reservoir, datasets, figures, models, plot, policies, universality, workflows
+from collapse import (
+    Plan,
+    Reservoir,
+    datasets,
+    figures,
+    models,
+    plot,
+    policies,
+    universality,
+    workflows,
+)
 
 HERE = Path(collapse.__file__).parent
 MEMORY = 3 * 2**30
@@ -103,7 +113,14 @@ TABLE = pd.DataFrame({"x": np.sin(np.arange(60)), "y": np.sin(np.arange(60)) + n
 MADE_BY_FUNCTIONS = {"ClosedForm", "Comparison", "Diagnosis", "Forecast", "Optimum", "Risk"}
 """Answers: nobody else makes them. Their methods are tried."""
 
-METHODS = (Plan, Reservoir, collapse.Risk, collapse.ClosedForm, collapse.Comparison, collapse.Forecast)
+METHODS = (
+    Plan,
+    Reservoir,
+    collapse.Risk,
+    collapse.ClosedForm,
+    collapse.Comparison,
+    collapse.Forecast,
+)
 METHODS += (datasets.Dataset, datasets.Features, universality.Matrix, universality.Cell)
 
 OF_ITS_OWN = {("progress", "class"), ("draw", "class")}
@@ -143,7 +160,12 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
     stored = Path("features.npz").absolute()
     x, y = np.arange(3.0), np.ones(3)
     plotted = {"ax": ax, "x": x, "y": y, "family": "real", "label": None}
-    recursion = {"source": [0, 1], "size": [1, 1], "weight": [[1, 0], [0.5, 0.5]], "kept": [[1, 1], [1, 0.5]]}
+    recursion = {
+        "source": [0, 1],
+        "size": [1, 1],
+        "weight": [[1, 0], [0.5, 0.5]],
+        "kept": [[1, 1], [1, 0.5]],
+    }
     return {
         "Plan": (Plan, {**recursion, "replace": False, "name": "plan", "generation": [1, 2]}),
         "Plan.exact_size": (AUGMENT.exact_size, {"exact": True}),
@@ -174,8 +196,14 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
         "Forecast.load": (collapse.Forecast.load, {"path": saved["forecast"]}),
         "closed_form": (collapse.closed_form, {"workflow": "star", "role": "hub", "models": 3}),
         "closed_form of sizes": (collapse.closed_form, {"workflow": "discard", "size": 2}),
-        "closed_form of shares": (collapse.closed_form, {"workflow": "fixed_real_share", "share": 0.5}),
-        "closed_form of turnovers": (collapse.closed_form, {"workflow": "reservoir", "turnover": 0.5}),
+        "closed_form of shares": (
+            collapse.closed_form,
+            {"workflow": "fixed_real_share", "share": 0.5},
+        ),
+        "closed_form of turnovers": (
+            collapse.closed_form,
+            {"workflow": "reservoir", "turnover": 0.5},
+        ),
         "compare": (collapse.compare, {"workflows": [AUGMENT], "generation": 3}),
         "derive": (collapse.derive, {"plan": AUGMENT, "model": MODEL, "n": 10, "exact": False}),
         "diagnose": (collapse.diagnose, {"workflow": AUGMENT, "generations": 20}),
@@ -278,7 +306,10 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
         "Hodges": (models.Hodges, {"mean": 0.0, "shrinkage": 0.5}),
         "HodgesLehmann": located(models.HodgesLehmann),
         "Huber": located(models.Huber, k=1.345),
-        "HuberRegression": (models.HuberRegression, {"X": X, "beta": BETA, "sigma": 1.0, "k": 1.345}),
+        "HuberRegression": (
+            models.HuberRegression,
+            {"X": X, "beta": BETA, "sigma": 1.0, "k": 1.345},
+        ),
         "HyperbolicSecant": (models.HyperbolicSecant, {"shape": 1, "mean": 0.5}),
         "InverseGaussian": (models.InverseGaussian, {"mean": 1.0, "shape": 1.0}),
         "LinearRegression": regression(models.LinearRegression, sigma=None),
@@ -302,7 +333,10 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
         "NormalMixture": (models.NormalMixture, {"weight": 0.5, "separation": 2, "steps": None}),
         "Poisson": (models.Poisson, {"rate": 1}),
         "PoissonRegression": regression(models.PoissonRegression),
-        "PrincipalComponents": (models.PrincipalComponents, {"loadings": [[1.0], [0.5], [0.2]], "noise": 0.5}),
+        "PrincipalComponents": (
+            models.PrincipalComponents,
+            {"loadings": [[1.0], [0.5], [0.2]], "noise": 0.5},
+        ),
         "ProbitRegression": regression(models.ProbitRegression),
         "RidgeLogisticRegression": regression(models.RidgeLogisticRegression, penalty=1.0),
         "TrimmedMean": located(models.TrimmedMean, trim=0.1),
@@ -316,7 +350,14 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
         "examples": (models.examples, {}),
         "from_estimator": (
             models.from_estimator,
-            {"estimator": least_squares(), "X": X, "y": BETA @ X.T, "test": None, "loss": None, "noise": 1.0},
+            {
+                "estimator": least_squares(),
+                "X": X,
+                "y": BETA @ X.T,
+                "test": None,
+                "loss": None,
+                "noise": 1.0,
+            },
         ),
         "register": (
             models.register,
@@ -333,7 +374,10 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
         ),
         "Dataset.scaled": (heart.scaled, {}),
         "Dataset.split": (heart.split, {"test_share": 0.3, "seed": 0}),
-        "Features.part": (features.part, {"classes": features.classes[:2], "components": 2, "rows": 50}),
+        "Features.part": (
+            features.part,
+            {"classes": features.classes[:2], "components": 2, "rows": 50},
+        ),
         "Features.whitened": (features.whitened, {}),
         "Features.model": (features.part(rows=50, components=2).model, {}),
         "with_intercept": (datasets.with_intercept, {"X": X}),
@@ -345,7 +389,10 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
         "glosses": (datasets.glosses, {}),
         "fashion": (datasets.fashion, {}),
         "read_features": (datasets.read_features, {"path": stored_features(stored, features)}),
-        "published_features": (datasets.published_features, {"method": "simclr", "workflow": "discard"}),
+        "published_features": (
+            datasets.published_features,
+            {"method": "simclr", "workflow": "discard"},
+        ),
         "style": (entered(plot.style), {"theme": "light"}),
         "colour": (plot.colour, {"family": "augment"}),
         "ink": (plot.ink, {}),
@@ -447,7 +494,14 @@ def least_squares() -> Any:
 
 def stored_features(path: Path, features: Any) -> Path:
     few = features.part(rows=50, components=2)
-    np.savez(path, X_train=few.X, y_train=few.y, X_test=few.X_test, y_test=few.y_test, classes=np.array(few.classes))
+    np.savez(
+        path,
+        X_train=few.X,
+        y_train=few.y,
+        X_test=few.X_test,
+        y_test=few.y_test,
+        classes=np.array(few.classes),
+    )
     return path
 
 
@@ -469,7 +523,8 @@ def public() -> dict[str, Callable[..., Any]]:
         found |= {name: getattr(module, name) for name in module.__all__ if callable(getattr(module, name))}
     for module in (workflows, datasets, plot, figures, policies, universality):
         for name, member in vars(module).items():
-            if name[0] != "_" and inspect.isfunction(member) and member.__module__ == module.__name__:
+            here = getattr(member, "__module__", "") == module.__name__
+            if name[0] != "_" and here and inspect.isfunction(inspect.unwrap(member)):
                 found[name] = member
     for kind in METHODS:
         for name, member in vars(kind).items():
@@ -557,10 +612,17 @@ def serve() -> None:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, list[str]], subprocess.Popen[str]]]:
+def server(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[dict[str, list[str]], subprocess.Popen[str]]]:
     """One process that makes the good arguments, without threads, so that it can be copied for each callable."""
     path = os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])
-    calm = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "agg", "PYTHONPATH": path}
+    calm = {
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "MPLBACKEND": "agg",
+        "PYTHONPATH": path,
+    }
     with subprocess.Popen(
         [sys.executable, "-m", "tests.test_arguments"],
         stdin=subprocess.PIPE,
@@ -599,6 +661,178 @@ def test_odd_arguments_are_answered_or_refused_in_a_sentence(name: str, server: 
         if fault:
             faults.append(f"{tried}: {fault}")
     assert not faults, "\n" + "\n".join(faults)
+
+
+class Mean:
+    """The mean of a normal sample, as somebody else would write it."""
+
+    truth = np.zeros(1)
+
+    def __init__(self, **other: Any) -> None:
+        self.__dict__.update(other)
+
+    def __repr__(self) -> str:
+        return "Mean()"
+
+    def draw(self, theta: Any, rows: int, rng: Any) -> Any:
+        return theta[:, :1] + rng.standard_normal((len(theta), rows))
+
+    def draw_real(self, replications: int, rows: int, rng: Any) -> Any:
+        return rng.standard_normal((replications, rows))
+
+    def fit(self, rows: Any, weight: Any, start: Any) -> Any:
+        return (rows * weight).sum(axis=1, keepdims=True) / weight.sum(axis=1, keepdims=True)
+
+    def risk(self, theta: Any) -> Any:
+        return theta[:, 0] ** 2
+
+
+WRONG = {
+    "a number for a batch": (
+        {"draw": lambda *_: 3},
+        "draw of the model Mean.* must return an array; it returned a int",
+    ),
+    "no replications": (
+        {"draw": lambda t, m, rng: np.zeros(m)},
+        r"draw of .* must return an array of shape \(20, 5\)",
+    ),
+    "rows that differ": (
+        {"draw": lambda t, m, rng: np.zeros((len(t), m, 2))},
+        r"draw of .* must return an array of shape \(20, 5\).* of shape \(20, 5, 2\)",
+    ),
+    "too few fits": (
+        {"fit": lambda *_: np.zeros(3)},
+        r"fit of .* must return real numbers of shape \(20, 1\)",
+    ),
+    "complex fits": (
+        {"fit": lambda rows, *_: 1j * rows[:, :1]},
+        "fit of .* it returned complex128 data",
+    ),
+    "a fit that fails": (
+        {"fit": lambda *_: 1 / 0},
+        r"fit of .* failed with a ZeroDivisionError: .* models.check",
+    ),
+    "risks in a column": (
+        {"risk": lambda theta: theta},
+        r"risk of .* must return real numbers of shape \(20,\)",
+    ),
+    "a truth of text": ({"truth": "zero"}, "truth of the model .* must hold real numbers"),
+    "no truth": (
+        {"truth": []},
+        r"truth of the model .* must have shape \(d,\); it has shape \(0,\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("plan", [AUGMENT, RESERVOIR], ids=["plan", "reservoir"])
+@pytest.mark.parametrize("what", WRONG)
+def test_a_model_that_breaks_its_promise_is_told_by_the_method(what: str, plan: Any) -> None:
+    other, message = WRONG[what]
+    if plan is RESERVOIR:  # which draws as many rows as it replaces
+        message = message.replace(r"\(20, 5", r"\(20, \d")
+    with pytest.raises(ValueError, match=message):
+        collapse.simulate(plan, model=Mean(**other), n=5, replications=20, rng=0)
+
+
+def test_fits_and_risks_that_are_no_numbers_are_counted_as_lost() -> None:
+    lost = {"fit": lambda rows, *_: np.full((len(rows), 1), np.nan)}
+    assert collapse.simulate(AUGMENT, model=Mean(**lost), n=5, replications=20, rng=0).failed.tolist() == [1, 1, 1]
+
+
+def test_a_model_that_cannot_be_sent_is_refused_before_anything_starts() -> None:
+    drawn = []
+    model = Mean(draw_real=lambda *_: drawn.append(1))
+    with pytest.raises(
+        ValueError,
+        match=r"workers = 2 sends the model to other processes, and Mean\(\) cannot be sent",
+    ):
+        collapse.simulate(AUGMENT, model=model, n=5, replications=20, workers=2)
+    assert not drawn
+
+
+def test_a_seed_and_its_sequence_are_one_and_a_generator_goes_on() -> None:
+    def ratio(rng: Any) -> Any:
+        return collapse.simulate(AUGMENT, replications=20, rng=rng).ratio.tolist()
+
+    sequence, generator = np.random.SeedSequence(5), np.random.default_rng(5)
+    assert ratio(5) == ratio(sequence) == ratio(sequence) == ratio(generator)
+    assert ratio(generator) != ratio(5)
+    cells = [
+        universality.matrix([EXAMPLE], [AUGMENT], replications=20, rng=rng).cells["Normal", "augment"].ratio.tolist()
+        for rng in (np.random.SeedSequence(5), np.random.SeedSequence(5), np.random.SeedSequence(6))
+    ]
+    assert cells[0] == cells[1] != cells[2]
+
+
+def test_progress_is_a_function_or_a_switch(capsys: pytest.CaptureFixture[str]) -> None:
+    told: list[tuple[int, int]] = []
+    collapse.simulate(AUGMENT, replications=20_000, rng=0, progress=lambda *step: told.append(step))
+    assert told == [(16_384, 20_000), (20_000, 20_000)]
+    collapse.simulate(AUGMENT, replications=20, rng=0, progress=True)
+    assert capsys.readouterr().err.endswith("20 of 20\n")
+    collapse.simulate(AUGMENT, replications=20, rng=0, progress=False)
+    assert capsys.readouterr().err == ""
+
+
+TOO_LARGE = {
+    "generations": (lambda: workflows.augment(10**9), "generations .* can be 1,000,000 at most"),
+    "models": (lambda: workflows.all_to_all(2, 2**63), "models .* can be .* at most"),
+    "readings": (lambda: workflows.all_to_all(2, 10**5), "needs 20,000,200,000 weights"),
+    "digits": (
+        lambda: workflows.forgetting(10**6, Fraction(1, 2)),
+        "memory as a Fraction would need .* GB of digits",
+    ),
+    "size": (lambda: workflows.discard(3, 10**300), r"size must lie between 1e-150 and 1e\+150"),
+    "table": (
+        lambda: workflows.augment(10**5).weight,
+        r"10,000,000,000 numbers in memory \(80.0 GB\), .* 100,000,000 at most",
+    ),
+    "feedback": (lambda: workflows.augment(10**5).feedback(), "can hold 100,000,000 at most"),
+    "rows": (
+        lambda: workflows.augment(3, 10**9).rows(2**53),
+        "batch 2 would have 9.01e.24 rows .* take a smaller n",
+    ),
+    "replications": (
+        lambda: collapse.simulate(AUGMENT, replications=2**63),
+        "replications .* can be 100,000,000 at most",
+    ),
+    "quantiles": (
+        lambda: collapse.simulate(workflows.augment(50), replications=10**8, quantiles=[0.5]),
+        "behind quantiles would hold 5,000,000,000 numbers .* leave quantiles out",
+    ),
+    "fits": (
+        lambda: collapse.simulate(workflows.augment(50), replications=10**7, fits=True),
+        "leave fits out",
+    ),
+    "covariance": (
+        lambda: collapse.simulate(workflows.augment(20_000), replications=9, covariance=True),
+        "covariance .* would hold 400,000,000 numbers",
+    ),
+    "rows of a batch": (
+        lambda: collapse.simulate(workflows.subsample(3), model=MODEL, n=10**9, replications=9),
+        "at n = 1,000,000,000 would hold .* n = 3,125,000 goes here",
+    ),
+    "memory of a reservoir": (
+        lambda: collapse.simulate(RESERVOIR, model=MODEL, n=10**9, replications=9),
+        "at n = 1,000,000,000 would hold .* n = 12,500,000 goes here",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", TOO_LARGE)
+def test_what_cannot_be_held_is_refused_with_the_largest_that_goes(what: str) -> None:
+    make, message = TOO_LARGE[what]
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_numbers_are_kept_in_pythons_own_types() -> None:
+    plan = workflows.augment(3, size=np.array([1, 2], np.uint8))
+    assert plan.recipe is not None
+    assert plan.recipe.parameters == {"size": (1, 2)}
+    assert workflows.augment(3, size=np.longdouble(2)).name == "augment(size=2.0)"
+    with pytest.raises(ValueError, match=r"size is given twice"):
+        workflows.named("augment(size=1/2, size=3)", 3)
 
 
 if __name__ == "__main__":
