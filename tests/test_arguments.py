@@ -710,7 +710,7 @@ WRONG = {
     ),
     "a fit that fails": (
         {"fit": lambda *_: 1 / 0},
-        r"fit of .* failed with a ZeroDivisionError: .* models.check",
+        r"fit of .* failed with a ZeroDivisionError: .* collapse.models.check",
     ),
     "risks in a column": (
         {"risk": lambda theta: theta},
