@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+import reprlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from fractions import Fraction
@@ -14,9 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Progress = Callable[[int, int], object]
 
 LARGEST = 2**53
 """Largest whole number that is read: beyond it floats no longer count."""
+
+SEEDS = 2**128
+"""Seeds lie below this: a seed sequence holds no more."""
+
+HELD = 10**8
+"""Numbers in the largest array that is kept in memory, 0.8 GB."""
 
 
 def whole(value: object, name: str, meaning: str, *, least: int = 1, most: int = LARGEST) -> int:
@@ -34,10 +43,20 @@ def whole(value: object, name: str, meaning: str, *, least: int = 1, most: int =
     return int(value)
 
 
-def check_number(value: object, name: str, low: float = -np.inf, high: float = np.inf) -> None:
-    """Raise a ValueError unless `value` is a real number strictly between `low` and `high`."""
+def check_number(value: object, name: str, low: float = -np.inf, high: float = np.inf) -> int | Fraction | float:
+    """Return `value`, as Python's own number, if it is real and strictly between `low` and `high`.
+
+    Raises
+    ------
+    ValueError
+        Otherwise, naming the argument.
+    """
     if is_number(value) and low < float(value) < high:  # type: ignore[arg-type]
-        return
+        if isinstance(value, (float, np.floating)):
+            return float(value)
+        if isinstance(value, (int, np.integer)):
+            return int(value)
+        return Fraction(value)  # type: ignore[call-overload,no-any-return]
     between = (
         f"between {low:g} and {high:g}, both excluded"
         if np.isfinite(high)
@@ -84,10 +103,17 @@ def flag(value: object, name: str) -> bool:
     raise ValueError(f"{name} must be True or False; it is {brief(value)}.")
 
 
+def text(value: object, name: str) -> str:
+    """Return `value` if it is text; raise a ValueError otherwise."""
+    if isinstance(value, str):
+        return str(value)
+    raise ValueError(f"{name} must be text (a str); it is {brief(value)}.")
+
+
 def choice(value: object, name: str, among: Sequence[str]) -> str:
-    """Return `value` if it is one of the words in `among`; raise a ValueError that lists them otherwise."""
+    """Return `value` if it is a word in `among`; raise a ValueError that lists them otherwise."""
     if isinstance(value, str) and value in among:
-        return value
+        return str(value)
     raise ValueError(f"{name} must be one of {', '.join(among)}; it is {brief(value)}.")
 
 
@@ -109,39 +135,160 @@ def several(value: object, name: str, meaning: str, *, numbers: bool = False) ->
     return tuple(dict.fromkeys(entries))
 
 
-def floats(values: Any, name: str, shape: str) -> Array:
-    """Return an array of floats; `shape` says in words what is expected.
+def numbers(values: Any, name: str, shape: str) -> NDArray[Any]:
+    """Return an array of int64, of float64, or of objects that are real numbers (such as Fractions).
+
+    `shape` says in words what is expected. pandas' Series and DataFrames are arrays too.
 
     Raises
     ------
     ValueError
-        Where it holds anything but real numbers, has hidden values (a masked array) or rows of different lengths.
+        Where it holds anything but real numbers, has hidden values (a masked array) or rows of
+        different lengths.
     """
-    if isinstance(values, np.ma.MaskedArray):
+    if _hidden(values):
         raise ValueError(f"{name} is a masked array, whose hidden values would be used; fill or drop them, and give {shape}.")
+    held(0 if isinstance(values, np.ndarray) else length(values), name, f"give {shape}")
+    wanted = f"{name} must hold real numbers; give {shape}."
     try:
         raw = np.asarray(values)
-        if raw.dtype.kind == "O" and not all(is_number(value) for value in raw.flat):
-            raise TypeError
-        if raw.dtype.kind not in "iufO":
-            raise TypeError
-        return np.array(raw, dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"{name} must hold real numbers; give {shape}.") from error
+        raise ValueError(f"{wanted} It has rows of different lengths, or is no table.") from error
+    if raw.dtype.kind == "f":
+        with np.errstate(over="ignore"):  # a float longer than 64 bits becomes infinite
+            return raw.astype(np.float64)
+    if raw.dtype.kind in "iu":
+        large = raw.dtype == np.uint64 and raw.max(initial=0) >= 2**63
+        return raw.astype(object if large else np.int64)
+    if raw.dtype.kind != "O":
+        raise ValueError(f"{wanted} It holds {raw.dtype} data.")
+    for value in raw.flat:
+        if not is_number(value):
+            raise ValueError(f"{wanted} It holds {brief(value)}, a {type(value).__name__}.")
+    return raw
 
 
-def seed(rng: object) -> int:
-    """Return a seed; raise a ValueError unless it is a whole number of at least 0."""
-    if isinstance(rng, bool) or not isinstance(rng, (int, np.integer)) or rng < 0:
-        raise ValueError(f"rng must be a seed (a whole number, at least 0); it is {brief(rng)}.")
+def floats(values: Any, name: str, shape: str) -> Array:
+    """Return a new array of floats: `numbers` in 64 bits."""
+    return np.array(numbers(values, name, shape), dtype=np.float64)
+
+
+def _hidden(values: object) -> bool:
+    """Whether a masked array hides a value, here or in a list's parts."""
+    if isinstance(values, np.ma.MaskedArray):
+        return bool(np.ma.is_masked(values))
+    return isinstance(values, (list, tuple)) and any(map(_hidden, values))
+
+
+def length(values: Any) -> int:
+    """Return len(values): 0 where there is none, and the largest there is where it is larger."""
+    try:
+        return len(values)
+    except TypeError:
+        return 0
+    except OverflowError:  # a range of more than 2^63
+        return sys.maxsize
+
+
+def held(count: int, name: str, remedy: str, most: int = HELD) -> None:
+    """Raise a ValueError where `count` numbers are more than are kept in memory at once."""
+    if count > most:
+        raise ValueError(
+            f"{name} would hold {count:,} numbers in memory ({8e-9 * count:,.1f} GB), and can hold {most:,} at most; {remedy}."
+        )
+
+
+def seeds(rng: object, count: int) -> tuple[list[np.random.SeedSequence], int | None]:
+    """Return `count` independent seed sequences, and the seed that makes them again.
+
+    That seed is None where a Generator or a SeedSequence was given. A Generator's sequences are
+    others the next time; those of a seed and of a SeedSequence are the same.
+
+    Raises
+    ------
+    ValueError
+        Where rng is no seed, SeedSequence or Generator, or a Generator without a seed sequence.
+    """
+    if isinstance(rng, np.random.Generator):
+        sequence = getattr(rng.bit_generator, "seed_seq", None)
+        if not isinstance(sequence, np.random.SeedSequence):
+            raise ValueError(
+                "rng is a Generator whose bit generator was made without a SeedSequence, so that "
+                "independent streams cannot be split off; give numpy.random.default_rng(seed)."
+            )
+        return sequence.spawn(count), None
+    if isinstance(rng, np.random.SeedSequence):
+        return _copy(rng).spawn(count), None
+    start = seed(rng)
+    return np.random.SeedSequence(start).spawn(count), start
+
+
+def _copy(rng: np.random.SeedSequence) -> np.random.SeedSequence:
+    """The same sequence: spawning from it leaves the caller's as it was."""
+    return np.random.SeedSequence(
+        rng.entropy,
+        spawn_key=rng.spawn_key,
+        pool_size=rng.pool_size,
+        n_children_spawned=rng.n_children_spawned,
+    )
+
+
+def seed(rng: object, name: str = "rng") -> int:
+    """Return one seed: the one given, one made by a Generator or a SeedSequence, or (None) a fresh one.
+
+    Raises
+    ------
+    ValueError
+        Where rng is none of them.
+    """
+    if rng is None:
+        return int(np.random.SeedSequence().entropy)  # type: ignore[arg-type]
+    if isinstance(rng, np.random.Generator):
+        return int(rng.integers(2**63))
+    if isinstance(rng, np.random.SeedSequence):
+        return int(rng.generate_state(1, np.uint64)[0])
+    if isinstance(rng, bool) or not isinstance(rng, (int, np.integer)) or not 0 <= rng < SEEDS:
+        raise ValueError(
+            f"{name} must be a numpy Generator, a SeedSequence or a seed (a whole number, at least 0 and below 2^128); it is {brief(rng)}."
+        )
     return int(rng)
+
+
+def progress(teller: object, name: str = "progress") -> Progress:
+    """Return a function of (done, total): the one given, one that writes to stderr (True), or a silent one.
+
+    Raises
+    ------
+    ValueError
+        Where `teller` is neither callable, nor True, False or None.
+    """
+    if teller is None or (isinstance(teller, (bool, np.bool_)) and not teller):
+        return lambda done, total: None
+    if isinstance(teller, (bool, np.bool_)):
+        return _tell
+    if callable(teller):
+        return teller
+    raise ValueError(f"{name} must be True, False, None or a function of (done, total); it is {brief(teller)}.")
+
+
+def _tell(done: int, total: int) -> None:
+    sys.stderr.write(f"\r{done:,} of {total:,}" + "\n" * (done >= total))
+    sys.stderr.flush()
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxset = _SHORT.maxdict = 20
+_SHORT.maxlong = _SHORT.maxstring = _SHORT.maxother = 200
 
 
 def brief(value: object) -> str:
     """What an argument was, in at most 60 characters."""
     if isinstance(value, int) and value.bit_length() > 70:
         return f"about {'-' * (value < 0)}10^{int(value.bit_length() * 0.30103)}"
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(_SHORT.repr(value).split())
+    except ValueError:  # holds a whole number of more digits than Python writes out
+        text = f"a {type(value).__name__} with too many digits to print"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

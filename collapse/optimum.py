@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.checks import check_number
+from collapse.checks import check_number, choice, flag
 from collapse.derivation import derive
 from collapse.plan import Array, Plan, Scalar
 
@@ -109,11 +109,11 @@ def optimal_weights(plan: Plan, *, synthetic: Scalar = 0, origin: Origin = "know
     """
     if not isinstance(plan, Plan):
         raise ValueError(f"plan must be a collapse.Plan, such as collapse.workflows.augment(50); it is {type(plan).__name__}.")
-    check_number(synthetic, "synthetic")
-    if not 0 <= float(synthetic) <= 1:
+    synthetic = check_number(synthetic, "synthetic")
+    if not 0 <= synthetic <= 1:
         raise ValueError(f"synthetic (smallest share of the weight on synthetic batches) must lie in [0, 1]; it is {synthetic}.")
-    if origin not in ("known", "round", "unknown"):
-        raise ValueError(f"expected origin 'known', 'round' or 'unknown', got {origin!r}; choose one of the three.")
+    choice(origin, "origin", get_args(Origin))
+    greedy = flag(greedy, "greedy")
     if plan.generations * plan.batches > 100 * LARGEST or np.count_nonzero(plan.weight) > LARGEST:
         raise ValueError(
             f"{plan.name} has {plan.generations:,} fits and {plan.batches:,} batches; optimal_weights chooses up to {LARGEST:,} weights, "
@@ -266,7 +266,7 @@ def _joint(plan: Plan, rows: list[_Row]) -> tuple[Array, float, float]:
         flows.append(new)
         points.append(point(new))
     else:
-        raise RuntimeError(f"optimal_weights did not converge in {STEPS} steps on {plan.name}; take fewer generations, or greedy=True.")
+        raise ValueError(f"optimal_weights did not converge in {STEPS} steps on {plan.name}; take fewer generations, or greedy=True.")
     return _weights(plan, rows, flow, start, choice), max(touch, 0.0) ** 2 / risk, max(1 - touch / risk, 0.0)
 
 

@@ -7,18 +7,37 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from math import lcm
-from numbers import Rational, Real
+from numbers import Rational
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from collapse.checks import brief, saved, to_fraction, to_text, whole, whole_numbers
+from collapse.checks import (
+    HELD,
+    LARGEST,
+    brief,
+    flag,
+    held,
+    numbers,
+    saved,
+    text,
+    to_fraction,
+    to_text,
+    whole,
+    whole_numbers,
+)
 
 Array = NDArray[np.float64]
 Scalar = float | Fraction
 
 TOLERANCE = 1e-12
+
+FARTHEST = 1e150
+"""Largest size of a batch, and one over the smallest: floats hold its square."""
+
+LARGEST_EXACT = 10**7
+"""Fractions in the largest table that is written out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,19 +60,15 @@ class Numbers:
         """Read int, Fraction and float entries; one float makes the table a table of floats."""
         if isinstance(values, Numbers):
             return values
-        raw = _table(values, name, _SHAPES[name])
+        raw = numbers(values, name, _SHAPES[name])
         if raw.ndim != ndim:
             raise ValueError(f"{name} must have {ndim} dimension{'s' * (ndim > 1)}, it has {raw.ndim}; give {_SHAPES[name]}.")
-        if raw.dtype.kind in "iu":
-            return cls(raw.astype(np.int64), np.ones(raw.shape, np.int64))
-        if raw.dtype.kind == "f":
-            return cls(raw.astype(np.float64), None)
-        kinds = {type(v) for v in raw.flat}
-        if raw.dtype != object or bool in kinds or not all(issubclass(kind, Real) for kind in kinds):
-            raise ValueError(f"{name} must hold int, fractions.Fraction or float entries; it holds {raw.dtype} data.")
-        if all(issubclass(kind, Rational) for kind in kinds):
-            values = raw.ravel().tolist()
-            return cls(*(_integers([int(getattr(v, part)) for v in values]).reshape(raw.shape) for part in ("numerator", "denominator")))
+        if raw.dtype.kind == "i":
+            return cls(raw, np.ones(raw.shape, np.int64))
+        if raw.dtype.kind == "O" and all(isinstance(value, Rational) for value in raw.flat):
+            entries = raw.ravel().tolist()
+            parts = ([int(getattr(v, part)) for v in entries] for part in ("numerator", "denominator"))
+            return cls(*(_integers(part).reshape(raw.shape) for part in parts))
         return cls(raw.astype(np.float64), None)
 
     @classmethod
@@ -307,12 +322,10 @@ class Plan:
         name: str = "plan",
         generation: ArrayLike | None = None,
     ) -> None:
-        if not isinstance(replace, bool):
-            raise ValueError(f"replace must be True or False; it is {replace!r}.")
         self.__dict__.update(
             source=_read_source(source),
-            replace=replace,
-            name=str(name),
+            replace=flag(replace, "replace"),
+            name=text(name, "name"),
             recipe=None,
             recursion=weight if isinstance(weight, Recursion) else None,
             _size=Numbers.read(size, "size", 1),
@@ -388,19 +401,28 @@ class Plan:
 
     def exact_size(self, exact: bool = True) -> NDArray[Any]:
         """`size` in Fractions (or floats)."""
-        return self._size.fractions("size") if exact else _frozen(self._size.floats())
+        return self._size.fractions("size") if flag(exact, "exact") else _frozen(self._size.floats())
 
     def exact_weight(self, exact: bool = True) -> NDArray[Any]:
         """`weight` in Fractions (or floats)."""
         if self.recursion:
+            self._check_room(flag(exact, "exact"))
             return _frozen(self.recursion.weight(self.batches, exact))
-        return self._weight.fractions("weight") if exact else _frozen(self._weight.floats())
+        return self._weight.fractions("weight") if flag(exact, "exact") else _frozen(self._weight.floats())
 
     def exact_kept(self, exact: bool = True) -> NDArray[Any]:
         """`kept` in Fractions (or floats)."""
         if self.recursion:
+            self._check_room(flag(exact, "exact"))
             return _frozen(self.recursion.kept_table(self.batches, exact))
-        return self._kept.fractions("kept") if exact else _frozen(self._kept.floats())
+        return self._kept.fractions("kept") if flag(exact, "exact") else _frozen(self._kept.floats())
+
+    def _check_room(self, exact: bool) -> None:
+        """Refuse to write out a table that memory would not hold, or fractions not in an hour."""
+        fewer = "take fewer generations, or a workflow that looks fewer batches up"
+        shape = f"the dense table (G, B) of {self.name}, {self.generations:,} by {self.batches:,},"
+        most = LARGEST_EXACT if exact else HELD
+        held(self.generations * max(self.generations, self.batches), shape, fewer, most)
 
     @cached_property
     def reads_whole_batches(self) -> bool:
@@ -453,6 +475,7 @@ class Plan:
     def feedback(self, exact: bool = False) -> NDArray[Any]:
         """A, shape (G, G): A[g, s] is the weight that fit g + 1 puts on data drawn from fit s + 1."""
         weight = self.exact_weight(exact)
+        self._check_room(exact)
         table = _zeros(exact, self.generations, self.generations)
         for b, s in enumerate(self.source):
             if s:
@@ -461,6 +484,7 @@ class Plan:
 
     def subsampling_noise(self, exact: bool = False) -> NDArray[Any]:
         """Limit variance (G,) that the fresh draws of rows add to each fit, in units of the first fit's."""
+        exact = flag(exact, "exact")
         if self.recursion:
             return self._recursive_noise(self.recursion, exact)
         kept, size = self.exact_kept(exact), self.exact_size(exact)
@@ -489,6 +513,7 @@ class Plan:
     def noise(self, exact: bool = False) -> NDArray[Any]:
         """K, shape (G, G): covariance of the fresh noise in the fits, W diag(1 / size) W' + diag(subsampling)."""
         weight = self.exact_weight(exact)
+        self._check_room(exact)
         K: NDArray[Any] = (weight / self.exact_size(exact)) @ weight.T
         diagonal = np.arange(self.generations)
         K[diagonal, diagonal] += self.subsampling_noise(exact)
@@ -503,7 +528,14 @@ class Plan:
             Where n is no positive whole number, or size * n is not whole for a batch.
         """
         n = whole(n, "n", "rows of real data")
-        exact = self.size * n
+        with np.errstate(over="ignore"):
+            exact = self.size * n
+        if exact.max() > LARGEST:
+            b = int(exact.argmax())
+            raise ValueError(
+                f"batch {b + 1} would have {exact[b]:.3g} rows (size {self.size[b]:g} times n = {n:,}), "
+                f"and can have {LARGEST:,} at most; take a smaller n."
+            )
         m = np.rint(exact).astype(np.int64)
         bad = (np.abs(exact - m) > TOLERANCE * exact) | (m < 1)
         if bad.any():
@@ -650,31 +682,24 @@ def _frozen(table: NDArray[Any]) -> NDArray[Any]:
     return table
 
 
-def _table(values: Any, name: str, shape: str) -> NDArray[Any]:
-    try:
-        return np.asarray(values)
-    except ValueError as error:
-        raise ValueError(f"{name} has rows of different lengths; give {shape}.") from error
-
-
 def _read_source(source: ArrayLike) -> NDArray[np.int64]:
-    raw = _table(source, "source", _SHAPES["source"])
+    raw = numbers(source, "source", _SHAPES["source"])
     if raw.ndim != 1 or raw.size == 0:
         raise ValueError(f"source must be a list of batches, shape (B,) with B >= 1; it has shape {raw.shape}.")
-    if raw.dtype.kind not in "iu":
+    if raw.dtype.kind != "i":
         raise ValueError(f"source must hold integers (0 real data, s >= 1 the model of fit s); it holds {raw.dtype} data.")
     if raw.min() < 0:
         raise ValueError(f"source must be 0 (real data) or the number of a fit; batch {int(raw.argmin()) + 1} has {raw.min()}.")
-    return raw.astype(np.int64)
+    return raw
 
 
 def _read_generation(generation: ArrayLike | None, fits: int) -> NDArray[np.int64]:
-    raw = np.arange(1, fits + 1) if generation is None else _table(generation, "generation", "one generation for each fit, shape (G,)")
-    if raw.shape != (fits,) or raw.dtype.kind not in "iu" or raw.min() < 1 or np.any(np.diff(raw) < 0):
+    shape = "one generation for each fit, shape (G,)"
+    raw = np.arange(1, fits + 1) if generation is None else numbers(generation, "generation", shape)
+    if raw.shape != (fits,) or raw.dtype.kind != "i" or raw.min() < 1 or np.any(np.diff(raw) < 0):
         raise ValueError(f"generation must hold {fits} whole numbers from 1 on, one for each fit, none smaller than the one before.")
-    out = raw.astype(np.int64)
-    out.flags.writeable = False
-    return out
+    raw.flags.writeable = False
+    return raw
 
 
 def _check_finite_positive(name: str, table: Array, where: str) -> None:
@@ -682,6 +707,12 @@ def _check_finite_positive(name: str, table: Array, where: str) -> None:
         raise ValueError(f"{name} must be finite; {where} {_first(~np.isfinite(table))} is {table[~np.isfinite(table)][0]}.")
     if np.any(table <= 0):
         raise ValueError(f"{name} must be positive; {where} {_first(table <= 0)} is {table[table <= 0][0]:g}.")
+    far = (table < 1 / FARTHEST) | (table > FARTHEST)
+    if np.any(far):
+        raise ValueError(
+            f"{name} must lie between {1 / FARTHEST:g} and {FARTHEST:g}, whose squares floats hold; "
+            f"{where} {_first(far)} is {table[far][0]:g}."
+        )
 
 
 def _first(mask: NDArray[np.bool_]) -> str:

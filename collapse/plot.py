@@ -6,10 +6,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from collapse import checks
+from collapse.checks import brief, check_number, choice, floats, whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,6 +27,8 @@ WIDE = 6.8
 """Width of a figure over the whole text, in inches."""
 NARROW = 3.3
 """Width of a figure in one column or on a telephone, in inches."""
+MOST_AXES = 100
+"""Axes in one figure."""
 LIMIT = np.pi**2 / 6
 """Limit of the risk ratio under augment (Dey and Donoho 2024)."""
 
@@ -50,6 +55,7 @@ class _Plan(Protocol):
     def name(self) -> str: ...
 
 
+@runtime_checkable
 class RiskCurve(Protocol):
     """What is drawn of a `Risk`: a ratio for each generation, and its error where it was simulated."""
 
@@ -85,8 +91,8 @@ def style(theme: Theme = "light") -> Iterator[None]:
     ...     colour("augment")
     '#3D8BFD'
     """
-    if theme not in _GROUND:
-        raise ValueError(f"expected theme 'light' or 'dark', got {theme!r}; choose one of the two")
+    if not isinstance(theme, str) or theme not in _GROUND:  # type: ignore[redundant-expr]
+        raise ValueError(f"expected theme 'light' or 'dark', got {brief(theme)}; choose one of the two.")
     import matplotlib as mpl
     from cycler import cycler
 
@@ -168,8 +174,8 @@ def colour(family: str) -> str:
     >>> colour("discard")
     '#C8102E'
     """
-    if family not in HUES:
-        raise ValueError(f"expected a family among {', '.join(HUES)}, got {family!r}; use the family that the workflow belongs to")
+    if not isinstance(family, str) or family not in HUES:  # type: ignore[redundant-expr]
+        raise ValueError(f"expected a family among {', '.join(HUES)}, got {brief(family)}; use the family that the workflow belongs to.")
     return HUES[family][_theme.get() == "dark"]
 
 
@@ -198,7 +204,7 @@ def family_of(name: str) -> str:
     >>> family_of("real_and_window(k=3)"), family_of("forgetting(memory=0.9)")
     ('fixed real share', 'window')
     """
-    words = re.sub(r"[_-]", " ", name.lower())
+    words = re.sub(r"[_-]", " ", checks.text(name, "name").lower())
     return next((family for begin, family in _FAMILIES.items() if words.startswith(begin)), "real")
 
 
@@ -230,6 +236,7 @@ def panels(figure: Figure, count: int, **options: Any) -> list[Axes]:
     >>> [len({round(ax.get_position().x0, 2) for ax in panels(Figure((width, 3)), 2)}) for width in (WIDE, NARROW)]
     [2, 1]
     """
+    count = whole(count, "count", "number of axes", most=MOST_AXES)
     shape = (1, count) if is_wide(figure) else (count, 1)
     if shape[0] > 1:
         options = {{"width_ratios": "height_ratios"}.get(name, name): value for name, value in options.items()}
@@ -238,6 +245,10 @@ def panels(figure: Figure, count: int, **options: Any) -> list[Axes]:
 
 def is_wide(figure: Figure) -> bool:
     """Whether the figure spans the whole text (6.8 inches) and not one column (3.3 inches)."""
+    from matplotlib.figure import Figure
+
+    if not isinstance(figure, Figure):
+        raise ValueError(f"figure must be a matplotlib Figure; it is {brief(figure)}.")
     return bool(figure.get_figwidth() > (WIDE + NARROW) / 2)
 
 
@@ -253,6 +264,8 @@ def mark_limit(ax: Axes, x: float = 0.99, text: str = r"$\pi^2/6$") -> None:
     text : str
         The label.
     """
+    x, text = _point(x, "x"), checks.text(text, "text")
+    ax = _on(ax)
     ax.axhline(LIMIT, color=muted(), linewidth=0.9, linestyle=(0, (5, 3)), zorder=1.5)
     ax.annotate(
         text,
@@ -296,9 +309,12 @@ def label_curve(
     ha, va : str
         Which corner of the text the offset leads to.
     """
-    return ax.annotate(
-        text,
-        (x, y),
+    offset = _offset(offset, "offset")
+    choice(ha, "ha", ("left", "center", "right"))
+    choice(va, "va", ("top", "center", "bottom", "baseline", "center_baseline"))
+    return _on(ax).annotate(
+        checks.text(text, "text"),
+        (_point(x, "x"), _point(y, "y")),
         xytext=offset,
         textcoords="offset points",
         ha=ha,
@@ -341,13 +357,15 @@ def plot_risk(
     matplotlib.axes.Axes
         The axes drawn on.
     """
+    if not isinstance(risk, RiskCurve):
+        raise ValueError(f"risk must be what derive or simulate returned; it is {brief(risk)}.")
     if ax is None:
         import matplotlib.pyplot as plt
 
         with style(_theme.get()):
             ax = plt.figure(figsize=(WIDE, 3.2), layout="constrained").subplots()
             return plot_risk(risk, ax, label=label, family=family, dash=dash, dots=dots)
-    hue = family or family_of(risk.plan.name)
+    hue = family_of(risk.plan.name) if family is None else family
     ratio = np.asarray(risk.ratio, dtype=float)
     if risk.replications is None:
         plot_derived(ax, risk.generations, ratio, family=hue, dash=dash, label=label)
@@ -391,12 +409,18 @@ def plot_matrix(
     """
     from matplotlib.patches import Rectangle
 
+    rows, columns = _names(rows, "rows"), _names(columns, "columns")
+    shape = len(rows), len(columns)
+    values, distance = _table(values, "values", shape), _table(distance, "distance", shape)
+    margins = None if margins is None else _table(margins, "margins", shape)
+    check_number(alarm, "alarm", 0)
     if ax is None:
         import matplotlib.pyplot as plt
 
         with style(_theme.get()):
             ax = plt.figure(figsize=(WIDE, 0.6 + 0.2 * len(rows)), layout="constrained").subplots()
             return plot_matrix(rows, columns, values, margins, distance, alarm, ax)
+    ax = _on(ax)
     for (i, j), value in np.ndenumerate(values):
         out = not abs(distance[i, j]) <= alarm
         shade = 1.0 if out else 0.35 * abs(distance[i, j]) / alarm
@@ -425,7 +449,8 @@ def plot_derived(
     ax: Axes, x: ArrayLike, y: ArrayLike, *, family: str = "real", dash: Any = "-", label: str | None = None, **options: Any
 ) -> Line2D:
     """Draw derived values: a line in the family's hue."""
-    (line,) = ax.plot(x, y, color=colour(family), linestyle=dash, label=label, zorder=2, **options)
+    x, y = _points(x, y)
+    (line,) = _on(ax).plot(x, y, color=colour(family), linestyle=_dash(dash), label=_label(label), zorder=2, **options)
     return line
 
 
@@ -441,10 +466,14 @@ def plot_simulated(
     **options: Any,
 ) -> ErrorbarContainer:
     """Draw simulated values: dots with bars of plus and minus two standard errors, at most `dots` of them."""
-    x, y = np.asarray(x), np.asarray(y)
-    shown = np.unique(np.linspace(0, len(x) - 1, min(dots, len(x))).round().astype(int))
-    bars = None if stderr is None else 2 * np.asarray(stderr)[shown]
-    return ax.errorbar(
+    x, y = _points(x, y)
+    shown = _shown(len(x), dots)
+    bars = None
+    if stderr is not None:
+        bars = 2 * _table(stderr, "stderr", x.shape)[shown]
+        if np.any(bars < 0):
+            raise ValueError(f"stderr must not be negative; it is {bars.min() / 2:g} at one point.")
+    return _on(ax).errorbar(
         x[shown],
         y[shown],
         bars,
@@ -453,7 +482,7 @@ def plot_simulated(
         markeredgecolor=ground(),
         markeredgewidth=0.5,
         elinewidth=1,
-        label=label,
+        label=_label(label),
         zorder=3,
         **options,
     )
@@ -463,9 +492,9 @@ def plot_published(
     ax: Axes, x: ArrayLike, y: ArrayLike, *, family: str = "real", label: str | None = None, dots: int = 20, **options: Any
 ) -> Line2D:
     """Draw published values: hollow squares, at most `dots` of them."""
-    x, y = np.asarray(x), np.asarray(y)
-    shown = np.unique(np.linspace(0, len(x) - 1, min(dots, len(x))).round().astype(int))
-    (line,) = ax.plot(
+    x, y = _points(x, y)
+    shown = _shown(len(x), dots)
+    (line,) = _on(ax).plot(
         x[shown],
         y[shown],
         "s",
@@ -473,7 +502,7 @@ def plot_published(
         markerfacecolor="none",
         markeredgewidth=1,
         markersize=4.5,
-        label=label,
+        label=_label(label),
         zorder=3.5,
         **options,
     )
@@ -512,20 +541,29 @@ def plot_front(
     matplotlib.axes.Axes
         The axes drawn on. The ratio's scale is logarithmic.
     """
+    names = _names(names, "names")
+    x, y = _table(cost, "cost", (len(names),)), _table(ratio, "ratio", (len(names),))
+    if not isinstance(front, (Sequence, np.ndarray)) or np.shape(x) != (checks.length(front),):
+        raise ValueError(f"front must hold True or False for each of the {len(names)} names; it is {brief(front)}.")
+    best = np.array([checks.flag(value, "front") for value in front])
+    if offsets is not None and not isinstance(offsets, Mapping):
+        raise ValueError(f"offsets must map names to pairs of points; it is {brief(offsets)}.")
+    aside = {name: _offset(offset, "offsets") for name, offset in (offsets or {}).items()}
+    xlabel = checks.text(xlabel, "xlabel")
     if ax is None:
         import matplotlib.pyplot as plt
 
         with style(_theme.get()):
             ax = plt.figure(figsize=(WIDE, 3.6), layout="constrained").subplots()
             return plot_front(cost, ratio, names, front, ax, xlabel=xlabel, offsets=offsets)
-    x, y, best = np.asarray(cost, float), np.asarray(ratio, float), np.asarray(front, bool)
+    ax = _on(ax)
     order = np.flatnonzero(best)[np.argsort(x[best])]
     ax.step(x[order], y[order], where="post", color=muted(), linewidth=0.9, zorder=1.8)
     for i, name in enumerate(names):
         family = family_of(name)
         face = colour(family) if best[i] else ground()
         ax.plot(x[i], y[i], "o", color=colour(family), markerfacecolor=face, markersize=5, zorder=3)
-        dx, dy = (offsets or {}).get(name, (4, 3))
+        dx, dy = aside.get(name, (4, 3))
         side, level = "left" if dx > 0 else "center" if dx == 0 else "right", "bottom" if dy > 0 else "center" if dy == 0 else "top"
         text = label_curve(ax, x[i], y[i], name, family=family, offset=(dx, dy), ha=side, va=level)
         text.set_fontweight("bold" if best[i] else "normal")
@@ -540,3 +578,71 @@ def _halo() -> list[Any]:
     from matplotlib.patheffects import withStroke
 
     return [withStroke(linewidth=2.4, foreground=ground())]
+
+
+def _on(ax: Any) -> Axes:
+    """Axes to draw on, if they are some."""
+    from matplotlib.axes import Axes
+
+    if isinstance(ax, Axes):
+        return ax
+    raise ValueError(f"ax must be matplotlib Axes; it is {brief(ax)}.")
+
+
+def _table(values: ArrayLike, name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    table = floats(values, name, f"numbers of shape {shape}")
+    if table.shape == shape:
+        return table
+    raise ValueError(f"{name} must have shape {shape}; it has shape {table.shape}.")
+
+
+def _points(x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Read as many x as y, shape (N,)."""
+    at = floats(x, "x", "one number for each point, shape (N,)")
+    if at.ndim != 1 or not at.size:
+        raise ValueError(f"x must hold one number for each point, shape (N,); it has shape {at.shape}.")
+    values = floats(y, "y", "one number for each point, shape (N,)")
+    if values.shape != at.shape:
+        raise ValueError(f"x and y must have one shape, (N,); they have {at.shape} and {values.shape}.")
+    return at, values
+
+
+def _point(value: ArrayLike, name: str) -> float:
+    number = floats(value, name, "one number")
+    if number.size == 1:
+        return float(number.item())
+    raise ValueError(f"{name} must be one number; it is {brief(value)}.")
+
+
+def _offset(value: Any, name: str) -> tuple[float, float]:
+    pair = _table(value, name, (2,))
+    if np.all(np.isfinite(pair)):
+        return float(pair[0]), float(pair[1])
+    raise ValueError(f"{name} must be two finite numbers, in points; it is {brief(value)}.")
+
+
+def _shown(points: int, dots: int) -> NDArray[np.int64]:
+    """At most `dots` of the points, spread over all."""
+    most = min(whole(dots, "dots", "points drawn at most"), points)
+    return np.unique(np.linspace(0, points - 1, most).round().astype(int))
+
+
+def _names(values: Any, name: str) -> list[str]:
+    if isinstance(values, Sequence) and not isinstance(values, (str, bytes)) and values:
+        return [checks.text(value, name) for value in values]
+    raise ValueError(f"{name} must list names, at least one; it is {brief(values)}.")
+
+
+def _label(label: str | None) -> str | None:
+    return None if label is None else checks.text(label, "label")
+
+
+def _dash(dash: Any) -> Any:
+    """A line style that matplotlib knows."""
+    from matplotlib.lines import Line2D
+
+    try:
+        Line2D([], [], linestyle=dash)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"dash must be a matplotlib line style, such as '--' or (0, (4, 2)); it is {brief(dash)}.") from error
+    return dash

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from collapse import plot, workflows
+from collapse.checks import brief, check_number, choice
 from collapse.derivation import derive
 from collapse.plan import Plan
 
@@ -28,7 +29,7 @@ SUBSAMPLED = ("discard", "augment", "subsample", "window", "fixed_real_share")
 
 def settable(name: str) -> tuple[str, ...]:
     """Names of the parameters of a named workflow on which its ratio depends."""
-    names = tuple(inspect.signature(workflows.NAMED[name]).parameters)
+    names = tuple(inspect.signature(workflows.NAMED[choice(name, "name", tuple(workflows.NAMED))]).parameters)
     return () if name == "bootstrap" else names[1:]
 
 
@@ -206,6 +207,9 @@ def dial_draw(figure: Figure, state: State) -> None:
 
 def limit_at(share: float, size: float) -> float:
     """Limit of the dial's ratio."""
+    share, size = float(check_number(share, "share")), float(check_number(size, "size", 0))
+    if not 0 <= share <= 1:
+        raise ValueError(f"share must lie in [0, 1]; it is {brief(share)}.")
     return 1 + (1 - share) ** 2 / size / (share * (2 - share)) if share else inf
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.checks import brief, saved, whole
+from collapse.checks import brief, saved, text, whole
 from collapse.plan import Numbers, Recipe
 
 
@@ -21,7 +21,7 @@ class Reservoir:
 
     Parameters
     ----------
-    turnover : Numbers, shape (G,)
+    turnover : array_like, shape (G,)
         Share of the memory replaced before each fit; 1 for fit 1, whose rows are all new.
     name : str
         What to call it in prints and plots.
@@ -34,6 +34,10 @@ class Reservoir:
     recipe: Recipe | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "turnover", Numbers.read(self.turnover, "turnover", 1))
+        object.__setattr__(self, "name", text(self.name, "name"))
+        if self.recipe is not None and not isinstance(self.recipe, Recipe):
+            raise ValueError(f"recipe must be a collapse.plan.Recipe or None; it is {brief(self.recipe)}.")
         share = self.turnover.floats()
         if share.ndim != 1 or not share.size or share[0] != 1:
             raise ValueError("turnover must have shape (G,) and begin with 1: all rows of the first memory are new.")

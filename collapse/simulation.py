@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.checks import whole
+from collapse import checks
+from collapse.checks import HELD, brief, flag, floats, held, whole
 from collapse.derivation import rows_of
 from collapse.models.base import (
     Array,
@@ -32,6 +35,10 @@ POOLS = 3
 """How many pools of processes are tried where workers are killed."""
 LARGEST_BLOCK = 16_384
 BLOCK_VALUES = 2**23
+LARGEST_BLOCKS = 10**5
+"""Blocks of replications in one simulation."""
+LARGEST_REPLICATIONS = 10**8
+"""Replications in one simulation: a relative standard error of about 0.0001."""
 FIT_VALUES = 8
 """Numbers that a fit holds at once for each row of a design."""
 
@@ -42,12 +49,12 @@ def simulate(
     model: Any = None,
     n: int | None = None,
     replications: int = 10_000,
-    rng: int | np.random.Generator | None = None,
+    rng: int | np.random.SeedSequence | np.random.Generator | None = None,
     quantiles: Sequence[float] = (),
     covariance: bool = False,
     fits: bool = False,
     workers: int = 1,
-    progress: Callable[[int, int], None] | None = None,
+    progress: bool | checks.Progress | None = None,
 ) -> Risk:
     """Simulate the risk of every generation of a plan.
 
@@ -62,19 +69,21 @@ def simulate(
         Rows of real data; required with a model, except that a regression's n is the number of rows of its design.
     replications : int, optional
         Independent repetitions R of the whole chain of fits.
-    rng : int or numpy.random.Generator, optional
-        Seed or generator. The same seed gives the same numbers, whatever the number of workers. Default: a fresh seed,
-        recorded in the result.
+    rng : int, numpy.random.SeedSequence or numpy.random.Generator, optional
+        The same seed or seed sequence gives the same numbers, whatever the number of workers; a generator gives others
+        each time. Default: a fresh seed, recorded in the result.
     quantiles : sequence of float, optional
-        Levels in (0, 1) at which to keep quantiles of the risk over replications; keeps (R, G) numbers in memory.
+        Levels in (0, 1) at which to keep quantiles of the risk over replications; keeps (R, G) numbers in memory,
+        10^8 at most, as `fits` and `covariance` do.
     covariance : bool, optional
         Keep the covariance (G, G) of the fits, for a model whose risk is quadratic.
     fits : bool, optional
         Keep the fits themselves, (R, G, d), for other measures of the same fits than the model's risk.
     workers : int, optional
-        Processes among which blocks of replications are divided.
-    progress : callable, optional
-        Called as progress(done, total) in replications after each block.
+        Processes among which blocks of replications are divided; no more are started than there are processors. With
+        more than one, the model is sent to them: it must be picklable.
+    progress : callable or bool, optional
+        Called as progress(done, total) in replications after each block. True: tell on stderr.
 
     Returns
     -------
@@ -84,8 +93,10 @@ def simulate(
     Raises
     ------
     ValueError
-        Where an argument is out of range, n does not fit the plan's batches, or workers were killed
-        again and again (after one is killed, its blocks are computed anew, with the same numbers).
+        Where an argument is out of range, n does not fit the plan's batches, what is to be kept
+        does not fit in memory, a method of the model fails or returns another shape than it
+        promises (the message names the method), or workers were killed again and again (after one
+        is killed, its blocks are computed anew, with the same numbers).
 
     Notes
     -----
@@ -104,11 +115,14 @@ def simulate(
     """
     if not isinstance(plan, (Plan, Reservoir)):
         raise ValueError(f"plan must be a collapse.Plan, such as collapse.workflows.augment(50); it is {type(plan).__name__}.")
-    replications = whole(replications, "replications", "repetitions of the experiment")
+    replications = whole(replications, "replications", "repetitions of the experiment", most=LARGEST_REPLICATIONS)
     workers = whole(workers, "workers", "processes")
-    levels = np.asarray(quantiles, np.float64)
+    wanted = "levels strictly between 0 and 1, such as (0.05, 0.5, 0.95)"
+    levels = floats(quantiles, "quantiles", wanted)
     if levels.ndim != 1 or not np.all((levels > 0) & (levels < 1)):
-        raise ValueError(f"quantiles must be levels strictly between 0 and 1, such as (0.05, 0.5, 0.95); they are {quantiles!r}.")
+        raise ValueError(f"quantiles must be {wanted}; they are {brief(quantiles)}.")
+    covariance, fits = flag(covariance, "covariance"), flag(fits, "fits")
+    tell = checks.progress(progress)
     if model is None:
         if n is not None:
             raise ValueError("n was given without a model; the Gaussian limit has no n. Give model=..., or leave n out.")
@@ -116,6 +130,9 @@ def simulate(
         n = rows_of(model, n)
         if not isinstance(model, Model):
             raise ValueError(f"model must have truth, draw, draw_real, fit and risk; {type(model).__name__} is no model.")
+        truth = floats(model.truth, f"truth of the model {brief(model)}", "its parameter, shape (d,)")
+        if truth.ndim != 1 or not truth.size:
+            raise ValueError(f"truth of the model {brief(model)} must have shape (d,); it has shape {truth.shape}.")
     quadratic = model is None or (isinstance(model, WithDeviation) and callable(model.deviation))
     if covariance and not quadratic:
         raise ValueError(
@@ -123,7 +140,11 @@ def simulate(
             "so its covariance is not defined; leave covariance out."
         )
     experiment = _Experiment.prepare(plan, model, n)
-    seeds, seed = _seeds(rng, -(-replications // experiment.block))
+    experiment.check_room(replications, bool(levels.size), covariance, fits)
+    if workers > 1:
+        check_sendable(experiment.model, workers)
+    seeds, seed = checks.seeds(rng, -(-replications // experiment.block))
+    workers = min(workers, os.cpu_count() or 1)
     sizes = [experiment.block] * (len(seeds) - 1) + [replications - experiment.block * (len(seeds) - 1)]
     keep = bool(levels.size)
     total = _Moments.zero(plan.generations, covariance)
@@ -136,19 +157,94 @@ def simulate(
             paths += moments.paths
             thetas += moments.fits
             done += moments.count
-            if progress is not None:
-                progress(done, replications)
+            tell(done, replications)
     return _summary(plan, model, n, seed, total, paths, levels, thetas)
 
 
-def _seeds(rng: object, blocks: int) -> tuple[list[np.random.SeedSequence], int | None]:
-    if isinstance(rng, np.random.Generator):
-        return list(rng.bit_generator.seed_seq.spawn(blocks)), None  # type: ignore[attr-defined]
-    if rng is not None and (isinstance(rng, bool) or not isinstance(rng, (int, np.integer)) or rng < 0):
-        raise ValueError(f"rng must be a numpy Generator or a seed (a whole number, at least 0); it is {rng!r}.")
-    sequence = np.random.SeedSequence(None if rng is None else int(rng))
-    assert isinstance(sequence.entropy, int)
-    return sequence.spawn(blocks), int(sequence.entropy)
+def check_sendable(model: Any, workers: int) -> None:
+    """Raise a ValueError where a model cannot be sent to other processes."""
+    try:
+        pickle.dumps(model)
+    except Exception as error:  # whatever the model's own state raises
+        raise ValueError(
+            f"workers = {workers} sends the model to other processes, and {brief(model)} cannot be sent "
+            f"({type(error).__name__}): define its class and functions at the top level of a module (no lambda), "
+            "or take workers=1."
+        ) from error
+
+
+@dataclass(eq=False)
+class _Told:
+    """A model as the engine calls it: what a method raises, or returns in another shape, is told by its name."""
+
+    model: Any
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """Shape of a row, and of a statistic, as first drawn."""
+
+    def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        return self._batch("draw", len(theta), rows, theta, rows, rng)
+
+    def draw_real(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
+        return self._batch("draw_real", replications, rows, replications, rows, rng)
+
+    def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        return self._statistic("draw_statistic", len(theta), theta, rows, rng)
+
+    def draw_real_statistic(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
+        return self._statistic("draw_real_statistic", replications, replications, rows, rng)
+
+    def pool(self, first: Array, second: Array, share: float) -> Array:
+        return self._statistic("pool", len(second), first, second, share)
+
+    def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
+        return self._answer("fit", (len(rows), len(self.model.truth)), rows, weight, start)
+
+    def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
+        shape = len(statistic), len(self.model.truth)
+        return self._answer("fit_statistic", shape, statistic, start)
+
+    def risk(self, theta: Array) -> Array:
+        return self._answer("risk", (len(theta),), theta)
+
+    def deviation(self, theta: Array) -> Array:
+        deviation = self._ask("deviation", theta)
+        return self._shaped("deviation", deviation, (len(theta), *deviation.shape[1:2]), "fiu")
+
+    def _batch(self, method: str, replications: int, rows: int, *arguments: Any) -> Array:
+        batch = self._ask(method, *arguments)
+        row = self.shapes.setdefault("row", batch.shape[2:])
+        return self._shaped(method, batch, (replications, rows, *row))
+
+    def _statistic(self, method: str, replications: int, *arguments: Any) -> Array:
+        statistic = self._ask(method, *arguments)
+        size = self.shapes.setdefault("statistic", statistic.shape[1:2])
+        return self._shaped(method, statistic, (replications, *size), "fiu")
+
+    def _answer(self, method: str, shape: tuple[int, ...], *arguments: Any) -> Array:
+        return self._shaped(method, self._ask(method, *arguments), shape, "fiu")
+
+    def _ask(self, method: str, *arguments: Any) -> NDArray[Any]:
+        try:
+            answer = getattr(self.model, method)(*arguments)
+        except Exception as error:  # the model's own code may raise anything
+            if isinstance(error, ValueError) and str(error).endswith("."):
+                raise
+            told = f"{str(error)[:-1]}" if str(error).endswith(".") else "its parameters or n are too large or too small, or it has a fault"
+            raise ValueError(
+                f"{method} of the model {brief(self.model)} failed with a {type(error).__name__}: {told}; "
+                "collapse.models.check(model) tries a model alone."
+            ) from error
+        if isinstance(answer, np.ndarray):
+            return answer
+        raise ValueError(f"{method} of the model {brief(self.model)} must return an array; it returned a {type(answer).__name__}.")
+
+    def _shaped(self, method: str, answer: NDArray[Any], shape: tuple[int, ...], kinds: str = "") -> Array:
+        if answer.shape != shape or (kinds and answer.dtype.kind not in kinds):
+            raise ValueError(
+                f"{method} of the model {brief(self.model)} must return {'real numbers' if kinds else 'an array'} of shape {shape}, "
+                f"replications first; it returned {answer.dtype} data of shape {answer.shape}."
+            )
+        return answer
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,18 +299,20 @@ class _Experiment:
     model: Any
     n: int
     block: int
+    values: int
+    """Numbers that a replication holds at once, at least."""
     path: Callable[[_Experiment, int, np.random.Generator], Iterator[tuple[NDArray[np.int64], Array]]]
 
     @classmethod
     def prepare(cls, plan: Plan | Reservoir, model: Any, n: int | None) -> _Experiment:
         if isinstance(plan, Reservoir):
             if model is None:
-                return cls(plan, _GaussianLimit(), 0, _block(1), _reservoir_limit_path)
+                return cls(plan, _GaussianLimit(), 0, _block(1), 1, _reservoir_limit_path)
             assert n is not None
-            return cls(plan, model, n, _block(4 * n), _reservoir_path)
+            return cls(plan, model, n, _block(4 * n), n, _reservoir_path)
         kept_batches = plan.live if plan.recursion else plan.batches
         if model is None:
-            return cls(plan, _GaussianLimit(), 0, _block(kept_batches), _limit_path)
+            return cls(plan, _GaussianLimit(), 0, _block(kept_batches), kept_batches, _limit_path)
         assert n is not None
         if observed_labels(model) is not None and np.count_nonzero(plan.source == 0) > 1:
             raise ValueError(
@@ -226,10 +324,28 @@ class _Experiment:
         by_statistic = plan.reads_whole_batches and isinstance(model, WithStatistic)
         design = design_of(model)
         if by_statistic and (design is None or not np.any(rows % design)):
-            truth, any_rng = np.asarray(model.truth)[None], np.random.default_rng(0)
-            kept = kept_batches * model.draw_statistic(truth, int(rows[0]), any_rng).shape[1]
-            return cls(plan, model, n, _block(kept + FIT_VALUES * (design or 0)), _statistic_path)
-        return cls(plan, model, n, _block(4 * int(rows.sum())), _row_path)
+            told, at_truth = _Told(model), np.asarray(model.truth)[None]
+            statistic = told.draw_statistic(at_truth, int(rows[0]), np.random.default_rng(0))
+            kept = kept_batches * statistic.shape[1]
+            return cls(plan, model, n, _block(kept + FIT_VALUES * (design or 0)), kept, _statistic_path)
+        return cls(plan, model, n, _block(4 * int(rows.sum())), _rows_at_once(plan, n), _row_path)
+
+    def check_room(self, replications: int, quantiles: bool, covariance: bool, fits: bool) -> None:
+        """Refuse, before anything is allocated, what memory would not hold or no one waits for."""
+        G, d = self.plan.generations, len(self.model.truth)
+        most = LARGEST_BLOCKS * self.block
+        if replications > most:
+            raise ValueError(f"replications can be {most:,} at most under {self.plan.name} with this model and n; it is {replications:,}.")
+        block = min(self.block, replications)
+        fewer = "take fewer replications or generations"
+        goes = f"n = {max(self.n * HELD // (block * self.values), 1):,} goes here, more with fewer generations"
+        held(block * self.values, f"a block of {block} replications at n = {self.n:,}", goes)
+        if quantiles:
+            held(replications * G, "the risks (R, G) behind quantiles", f"{fewer}, or leave quantiles out")
+        if fits:
+            held(replications * G * d, "fits (R, G, d)", f"{fewer}, or leave fits out")
+        if covariance:
+            held(G * max(G, block * d), "covariance (G, G) with a block's fits", f"{fewer}, or leave covariance out")
 
     def run(self, replications: int, seed: np.random.SeedSequence, kept: tuple[bool, bool, bool]) -> _Moments:
         """One block: run the chain of fits, and sum up; keep the risks, the fits' covariance, the fits, where asked for."""
@@ -241,10 +357,11 @@ class _Experiment:
         first = np.zeros(0)
         outer = None
         deviations: list[Array] = []
+        model = _Told(self.model)
         thetas: list[Array] = []
         with _one_thread():
             for g, (alive, theta) in enumerate(self.path(self, replications, np.random.Generator(np.random.SFC64(seed)))):
-                risk = _everyone(self.model.risk(theta), alive, replications)
+                risk = _everyone(model.risk(theta), alive, replications)
                 # a loss may be infinite: its mean is, and it has no standard error
                 with np.errstate(invalid="ignore", over="ignore"):
                     mean[g] = risk.sum() / replications
@@ -257,7 +374,7 @@ class _Experiment:
                 if fits:
                     thetas.append(np.array(_everyone(theta, alive, replications)))
                 if covariance:
-                    error = _everyone(self.model.deviation(theta), alive, replications)
+                    error = _everyone(model.deviation(theta), alive, replications)
                     squares = (error**2).reshape(replications, -1).sum(axis=1)
                     if not np.allclose(squares, risk, rtol=1e-6, atol=0, equal_nan=True):
                         raise ValueError(
@@ -370,11 +487,12 @@ def _limit_path(experiment: _Experiment, R: int, rng: np.random.Generator) -> It
 
 
 def _statistic_path(experiment: _Experiment, R: int, rng: np.random.Generator) -> Iterator[tuple[NDArray[np.int64], Array]]:
-    plan, model = experiment.plan, experiment.model
+    plan, model = experiment.plan, _Told(experiment.model)
     rows, order = plan.rows(experiment.n), plan.arrivals
     alive = np.arange(R)
-    theta: Array | None = None
-    pool = _MergedPool(plan, model.pool) if isinstance(model, WithPooling) else _Pool(plan)
+    theta: Any = None
+    merged = isinstance(experiment.model, WithPooling)
+    pool = _MergedPool(plan, model.pool) if merged else _Pool(plan)
     for g in range(plan.generations):
         for b in order[g]:
             m = int(rows[b])
@@ -490,13 +608,23 @@ class _MergedPool(_Pool):
         return held, total
 
 
+def _rows_at_once(plan: Plan, n: int) -> int:
+    """Most rows that a replication holds: of the batches yet to be read, and what a fit reads of them."""
+    rows, change, weighed = plan.rows(n), np.zeros(plan.generations + 1), plan.weight > 0
+    for g, batches in enumerate(plan.arrivals):
+        change[g] += rows[batches].sum()
+        for b in batches:
+            change[np.flatnonzero(weighed[:, b])[-1] + 1] -= rows[b]
+    return int((np.cumsum(change)[:-1] + plan.reads(n).sum(axis=1)).max())
+
+
 def _row_path(experiment: _Experiment, R: int, rng: np.random.Generator) -> Iterator[tuple[NDArray[np.int64], Array]]:
-    plan, model = experiment.plan, experiment.model
+    plan, model = experiment.plan, _Told(experiment.model)
     rows, weight = plan.rows(experiment.n), plan.weight
     reads = plan.reads(experiment.n)
     last = np.array([np.flatnonzero(column > 0).max(initial=-1) for column in weight.T])  # what a recursion carries on is read again
     alive = np.arange(R)
-    theta: Array | None = None
+    theta: Any = None
     batches: dict[int, Array] = {}
     for g in range(plan.generations):
         for b in plan.arrivals[g]:
@@ -526,7 +654,7 @@ def _reservoir_limit_path(experiment: _Experiment, R: int, rng: np.random.Genera
 
 
 def _reservoir_path(experiment: _Experiment, R: int, rng: np.random.Generator) -> Iterator[tuple[NDArray[np.int64], Array]]:
-    plan, model, n = experiment.plan, experiment.model, experiment.n
+    plan, model, n = experiment.plan, _Told(experiment.model), experiment.n
     alive = np.arange(R)
     memory = model.draw_real(R, n, rng)
     theta: Array | None = None
@@ -597,11 +725,11 @@ def _summary(
     freedom = R - 1 if R > 1 else np.nan  # one replication tells nothing of its spread
     variance = total.second / freedom
     cross = total.cross / freedom
-    # a first risk of 0 has no ratio
-    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+    with np.errstate(all="ignore"):  # where the first risk is 0 or infinite, ratios and errors are NaN or infinite
         ratio = mean / mean[0]
         spread = variance - 2 * ratio * cross + ratio**2 * variance[0]
         stderr = np.sqrt(np.maximum(spread, 0) / R) / abs(mean[0])
+        risk_stderr = np.sqrt(variance / R)
     stderr[0] = np.nan if np.isnan(mean[0]) else 0.0
     quantiles = np.empty((0, 0))
     if levels.size:
@@ -618,7 +746,7 @@ def _summary(
         model=None if model is None else repr(model),
         n=n,
         stderr=stderr,
-        risk_stderr=np.sqrt(variance / R),
+        risk_stderr=risk_stderr,
         failed=total.lost / R,
         levels=levels,
         quantiles=quantiles,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,15 +11,15 @@ from zlib import crc32
 
 import numpy as np
 
-from collapse import models, workflows
-from collapse.checks import brief, whole
+from collapse import checks, models, workflows
+from collapse.checks import brief, check_number, flag, whole
 from collapse.derivation import derive
 from collapse.models import Example, WithStatistic
 from collapse.models.base import design_of
 from collapse.plan import Array, Plan
 from collapse.plot import plot_matrix
 from collapse.reservoir import Reservoir
-from collapse.simulation import in_order, simulate
+from collapse.simulation import LARGEST_REPLICATIONS, check_sendable, in_order, simulate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,6 +86,7 @@ class Cell:
         """Smallest relative error of the last ratio that is beyond `alarm` standard errors but for the chance `missed`."""
         from scipy.special import ndtri
 
+        alarm, missed = float(check_number(alarm, "alarm")), float(check_number(missed, "missed", 0, 1))
         return self.allowance + float((alarm - ndtri(missed)) * self.stderr[-1] / self.law[-1])
 
 
@@ -112,6 +113,8 @@ class Matrix:
 
     def row(self, example: Example) -> tuple[Cell, ...]:
         """Cells of one model, in the order of the workflows."""
+        if (getattr(example, "name", None), self.workflows[0]) not in self.cells:
+            raise ValueError(f"example must be one of those of the matrix; it is {brief(example)}.")
         return tuple(self.cells[example.name, workflow] for workflow in self.workflows)
 
     @property
@@ -123,6 +126,8 @@ class Matrix:
 
     def stands_out(self, cell: Cell) -> bool:
         """Whether a cell is further from the law than chance and finite n explain, or has lost replications."""
+        if not isinstance(cell, Cell):
+            raise ValueError(f"cell must be a Cell of the matrix; it is {brief(cell)}.")
         return not abs(cell.distance) <= self.alarm
 
     def to_frame(self) -> pd.DataFrame:
@@ -171,6 +176,7 @@ class Matrix:
         intervals : bool, optional
             Write two standard errors beside each ratio.
         """
+        intervals = flag(intervals, "intervals")
         cells = [self.row(example) for example in self.examples]
         return plot_matrix(
             [example.label for example in self.examples],
@@ -196,9 +202,9 @@ def matrix(
     *,
     generations: int = 20,
     replications: int = 20_000,
-    rng: int = 0,
+    rng: int | np.random.SeedSequence | np.random.Generator | None = 0,
     workers: int = 1,
-    progress: Callable[[int, int], None] | None = None,
+    progress: bool | checks.Progress | None = None,
 ) -> Matrix:
     """Simulate every model under every workflow, beside the law's ratio for many rows or at n.
 
@@ -217,12 +223,12 @@ def matrix(
     replications : int, optional
         Repetitions of each cell at the most. A cell whose replication handles more than `CHEAP` numbers, times the example's effort, gets
         fewer in proportion, though not under `FEWEST`: a function of plan and example, so that the numbers do not depend on the machine.
-    rng : int, optional
-        Seed. A cell's numbers depend on it and on the names of its model and workflow, not on the other cells.
+    rng : int, numpy.random.SeedSequence or numpy.random.Generator, optional
+        A cell's numbers depend on it and on the names of its model and workflow, not on the other cells. None: a fresh seed.
     workers : int, optional
         Processes among which the cells are divided.
-    progress : callable, optional
-        Called as progress(done, total) in cells.
+    progress : callable or bool, optional
+        Called as progress(done, total) in cells. True: tell on stderr.
 
     Returns
     -------
@@ -248,18 +254,20 @@ def matrix(
     >>> {cell.example.name for cell in table.cells.values() if table.stands_out(cell)}
     {'Uniform maximum'}
     """
-    rows = tuple(models.examples() if examples is None else examples)
-    generations = whole(generations, "generations", "fits in each chain")
-    columns = tuple(_plans(generations) if plans is None else plans)
-    replications = whole(replications, "replications", "repetitions of each cell at the most")
+    rows = models.examples() if examples is None else _members(examples, "examples", Example, "models, such as collapse.models.examples()")
+    generations = whole(generations, "generations", "fits in each chain", most=workflows.LARGEST_GENERATIONS)
+    columns = (
+        _plans(generations)
+        if plans is None
+        else _members(plans, "plans", (Plan, Reservoir), "workflows, such as collapse.workflows.augment(20)")
+    )
+    replications = whole(replications, "replications", "repetitions of each cell at the most", most=LARGEST_REPLICATIONS)
     workers = whole(workers, "workers", "processes")
-    rng = _seed(rng)
-    for plan in columns:
-        if not isinstance(plan, (Plan, Reservoir)):
-            raise ValueError(f"plans must hold workflows, such as collapse.workflows.augment(20); one is {brief(plan)}.")
-    for what, names in (("models", [e.name for e in rows]), ("workflows", [p.name for p in columns])):
+    seed = checks.seed(rng)
+    tell = checks.progress(progress)
+    for what, given, names in (("models", "examples", [e.name for e in rows]), ("workflows", "plans", [p.name for p in columns])):
         if not names:
-            raise ValueError(f"a matrix needs {what}; there are none.")
+            raise ValueError(f"a matrix needs {what}; {given} holds none.")
         if len(set(names)) < len(names):
             raise ValueError(f"two {what} of a matrix have one name, and cells go by names: {', '.join(names)}.")
     for plan in columns:
@@ -271,25 +279,32 @@ def matrix(
     of = {example.name: example for example in rows}
     for example in rows:
         model = example.make()
+        if workers > 1:
+            check_sendable(model, workers)
         for plan in columns:
-            tasks.append((example.name, example.n, model, plan, _replications(plan, model, example, replications), rng))
+            tasks.append((example.name, example.n, model, plan, _replications(plan, model, example, replications), seed))
     cells: dict[tuple[str, str], Cell] = {}
     with ExitStack() as stack:
         simulated = in_order(_simulated, [(task,) for task in tasks], workers, stack)
         for (name, _, model, plan, count, _), risks in zip(tasks, simulated, strict=True):
             cells[name, plan.name] = Cell(of[name], plan.name, count, *risks, *_law(plan, of[name], model))
-            if progress is not None:
-                progress(len(cells), len(tasks))
+            tell(len(cells), len(tasks))
     return Matrix(rows, tuple(plan.name for plan in columns), columns[0].generations, cells)
 
 
 _Task = tuple[str, int, Any, Plan | Reservoir, int, int]
 
 
-def _seed(rng: object) -> int:
-    if isinstance(rng, bool) or not isinstance(rng, (int, np.integer)) or rng < 0:
-        raise ValueError(f"rng must be a seed (a whole number, at least 0), which each cell joins with its name; it is {rng!r}.")
-    return int(rng)
+def _members(given: Any, name: str, kind: type | tuple[type, ...], such: str) -> tuple[Any, ...]:
+    """What an argument that lists things of one kind holds."""
+    try:
+        members = tuple(given)
+    except TypeError as error:
+        raise ValueError(f"{name} must hold {such}; it is {brief(given)}.") from error
+    for member in members:
+        if not isinstance(member, kind):
+            raise ValueError(f"{name} must hold {such}; one is {brief(member)}.")
+    return members
 
 
 def _simulated(task: _Task) -> tuple[Array, Array, Array]:

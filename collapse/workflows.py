@@ -13,8 +13,9 @@ from typing import Any, ParamSpec
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.checks import check_number, flag, to_text, whole
-from collapse.plan import Entries, Numbers, Plan, Recipe, Recursion, Scalar
+from collapse import checks
+from collapse.checks import brief, check_number, flag, numbers, to_text, whole
+from collapse.plan import FARTHEST, Entries, Numbers, Plan, Recipe, Recursion, Scalar
 from collapse.reservoir import Reservoir
 
 P = ParamSpec("P")
@@ -25,6 +26,12 @@ MOST_MODELS = 10**5
 LARGEST_TABLE = 10**7
 """Weights that differ from zero, at most, where a workflow is written out batch by batch."""
 
+LARGEST_GENERATIONS = 10**6
+"""Fits in the longest chain."""
+
+LARGEST_DIGITS = 10**9
+"""Bits, at most, of numerators that grow from fit to fit."""
+
 
 def _recipe(workflow: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[str, Recipe]:
     """Name of a plan, "window(k=3)", and the recipe by which it was made."""
@@ -32,10 +39,19 @@ def _recipe(workflow: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[st
     bound = signature.bind(*args, **kwargs)
     bound.apply_defaults()
     given = {key: value for key, value in bound.arguments.items() if key != "generations"}
-    given = {key: tuple(v) if isinstance(v, (Sequence, np.ndarray)) else v for key, v in given.items()}
+    given = {key: _plain(value) for key, value in given.items()}
     told = {key: value for key, value in given.items() if value != signature.parameters[key].default}
-    text = ", ".join(f"{key}={'schedule' if isinstance(value, tuple) else to_text(value)}" for key, value in told.items())
-    return workflow.__name__ + (f"({text})" if text else ""), Recipe(workflow.__name__, given)
+    listed = ", ".join(f"{key}={'schedule' if isinstance(value, tuple) else to_text(value)}" for key, value in told.items())
+    return workflow.__name__ + (f"({listed})" if listed else ""), Recipe(workflow.__name__, given)
+
+
+def _plain(value: Any) -> Any:
+    """A parameter that the workflow has checked, in Python's own types."""
+    if value is None or isinstance(value, (bool, np.bool_)):
+        return value if value is None else bool(value)
+    if np.ndim(value):
+        return tuple(map(_plain, numbers(value, "size", "one size for each batch").tolist()))
+    return check_number(value, "a parameter")
 
 
 def _named(workflow: Callable[P, Plan]) -> Callable[P, Plan]:
@@ -70,7 +86,7 @@ def discard(generations: int, size: Sizes = 1) -> Plan:
     Raises
     ------
     ValueError
-        Where generations or a size is not positive, or a schedule has not G - 1 entries.
+        Where generations or a size is not positive, or too large, or a schedule has not G - 1 entries.
 
     References
     ----------
@@ -109,7 +125,7 @@ def augment(generations: int, size: Sizes = 1) -> Plan:
     Raises
     ------
     ValueError
-        Where generations or a size is not positive, or a schedule has not G - 1 entries.
+        Where generations or a size is not positive, or too large, or a schedule has not G - 1 entries.
 
     References
     ----------
@@ -163,7 +179,8 @@ def subsample(generations: int, replace: bool = False) -> Plan:
     """
     g = np.arange(1, _generations(generations) + 1)
     share = Numbers.ratio(1, g)
-    return Plan(g - 1, np.ones_like(g), Recursion(Numbers.ratio(g - 1, g), share, kept=share), replace=replace)
+    rows = Recursion(Numbers.ratio(g - 1, g), share, kept=share)
+    return Plan(g - 1, np.ones_like(g), rows, replace=flag(replace, "replace"))
 
 
 @_named
@@ -199,7 +216,7 @@ def bootstrap(generations: int, share: Scalar = 1) -> Plan:
     [2.0, 4.0, 6.0]
     """
     G = _generations(generations)
-    _check_share(share, "share", low=False)
+    share = _check_share(share, "share", low=False)
     ones = np.ones(G, np.int64)
     rows = Recursion(Numbers.ratio(0 * ones, 1), Numbers.ratio(ones, 1), kept=Numbers.read([share] * G, "turnover", 1))
     return Plan(np.arange(G), ones, rows, replace=True)
@@ -276,7 +293,7 @@ def fixed_real_share(generations: int, share: Scalar) -> Plan:
     [Fraction(1, 1), Fraction(5, 4), Fraction(21, 16)]
     """
     G = _generations(generations)
-    _check_share(share, "share")
+    share = _check_share(share, "share")
     return _table([1] * G, range(G), [{0: 1}, *({0: share, g: 1 - share} for g in range(1, G))])
 
 
@@ -352,7 +369,7 @@ def real_and_average(generations: int, share: Scalar) -> Plan:
     [Fraction(1, 1), Fraction(5, 4), Fraction(77, 64)]
     """
     G = _generations(generations)
-    _check_share(share, "share")
+    share = _check_share(share, "share")
     rest = Numbers.read([0] + [Fraction(1, g) * (1 - share) for g in range(1, G)], "turnover", 1)
     decay = Numbers.ratio([0, *range(G - 1)], [1, *range(1, G)])
     rows: list[Mapping[int, Scalar]] = [{0: 1}, *({0: share} for _ in range(1, G))]
@@ -395,10 +412,10 @@ def fresh_real(generations: int, share: Scalar | None = None, kappa: Scalar = 1)
     np.float64(0.618034)
     """
     G = _generations(generations)
-    check_number(kappa, "kappa", 0)
+    kappa = _size(kappa, "kappa")
     if share is None:
         share = golden_share(kappa)
-    _check_share(share, "share")
+    share = _check_share(share, "share")
     rows: list[Mapping[int, Scalar]] = [{0: 1}, *({2 * g - 1: share, 2 * g: 1 - share} for g in range(1, G))]
     sources = [0, *(s for g in range(1, G) for s in (0, g))]
     return _table([1, *([1, kappa] * (G - 1))], sources, rows)
@@ -426,7 +443,7 @@ def golden_share(kappa: Scalar = 1) -> float:
     >>> round(golden_share(), 6)
     0.618034
     """
-    half = 1 + 0.5 / float(kappa)
+    half = 1 + 0.5 / float(_size(kappa, "kappa"))
     return float(1 - 1 / (half + np.sqrt(half * half - 1)))
 
 
@@ -504,7 +521,8 @@ def forgetting(generations: int, memory: Scalar) -> Plan:
     [Fraction(1, 1), Fraction(13, 9), Fraction(781, 441)]
     """
     G = _generations(generations)
-    _check_share(memory, "memory", high=False)
+    memory = _check_share(memory, "memory", high=False)
+    _check_digits(memory, G)
     share: list[Scalar] = [Fraction(1)]
     for _ in range(1, G):
         # the newest batch's share of 1 + r + ... + r^(g-1), without powers: they would under- or overflow
@@ -546,7 +564,7 @@ def ring(generations: int, models: int, share: Scalar = 0) -> Plan:
     >>> collapse.derive(collapse.workflows.ring(3, models=2)).ratio.tolist()
     [1.0, 1.0, 2.0, 2.0, 3.0, 3.0]
     """
-    return _ecosystem(generations, models, lambda i, M: [(i - 1) % M], share, True)
+    return _ecosystem(generations, models, lambda i, M: range(M)[i - 1 :][:1], share, True)
 
 
 @_named
@@ -584,7 +602,7 @@ def star(generations: int, models: int, share: Scalar = 0, published: bool = Tru
     >>> collapse.derive(collapse.workflows.star(2, models=3)).ratio.tolist()
     [1.0, 1.0, 1.0, 1.0, 2.0, 2.0]
     """
-    return _ecosystem(generations, models, lambda i, M: [0] if i else list(range(1, M)), share, published)
+    return _ecosystem(generations, models, lambda i, M: range(1) if i else range(1, M), share, published)
 
 
 @_named
@@ -624,7 +642,7 @@ def all_to_all(generations: int, models: int, share: Scalar = 0, published: bool
     >>> collapse.derive(collapse.workflows.all_to_all(3, models=2, published=False)).ratio[::2].tolist()
     [1.0, 1.0, 1.25]
     """
-    return _ecosystem(generations, models, lambda i, M: list(range(M)), share, published)
+    return _ecosystem(generations, models, lambda i, M: range(M), share, published)
 
 
 def reservoir(generations: int, turnover: Scalar | None = None) -> Reservoir:
@@ -660,10 +678,11 @@ def reservoir(generations: int, turnover: Scalar | None = None) -> Reservoir:
     [Fraction(1, 1), Fraction(7, 4), Fraction(83, 36)]
     """
     G = _generations(generations)
+    if turnover is not None:
+        turnover = _check_share(turnover, "turnover", low=False)
     name, recipe = _recipe(reservoir, generations, turnover)
     if turnover is None:
         return Reservoir(Numbers.ratio(1, np.arange(1, G + 1)), name, recipe)
-    _check_share(turnover, "turnover", low=False)
     return Reservoir(Numbers.read([1, *[turnover] * (G - 1)], "turnover", 1), name, recipe)
 
 
@@ -718,7 +737,7 @@ def named(text: str, generations: int) -> Plan | Reservoir:
     >>> named("fixed_real_share(share=1/4)", 3)
     <Plan fixed_real_share(share=1/4): 3 fits, 3 batches>
     """
-    name, given = parsed(text)
+    name, given = parsed(checks.text(text, "text"))
     if name not in NAMED:
         raise ValueError(f"there is no workflow called {name!r}; there are {', '.join(NAMED)}.")
     signature = inspect.signature(NAMED[name])
@@ -745,17 +764,17 @@ def parsed(text: str, kind: str = "workflow", such: str = "window(k=3) or fixed_
         if isinstance(tree, ast.Name):
             return tree.id, {}
         if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and not tree.args and all(k.arg for k in tree.keywords):
-            names = [str(k.arg) for k in tree.keywords]
-            if twice := [name for name in names if names.count(name) > 1]:
+            names = [str(keyword.arg) for keyword in tree.keywords]
+            if twice := [key for key in names if names.count(key) > 1]:
                 raise ValueError(f"{twice[0]} is given twice")
             return tree.func.id, {str(k.arg): value(k.value) for k in tree.keywords}
-    except (SyntaxError, ValueError, TypeError, ZeroDivisionError) as error:
-        raise ValueError(f"{text!r} is no {kind} ({error}); write one as {such}.") from error
-    raise ValueError(f"{text!r} is no {kind}; write one as {such}.")
+    except (SyntaxError, ValueError, TypeError, ArithmeticError, RecursionError, MemoryError) as error:
+        raise ValueError(f"text {brief(text)} is no {kind} ({error}); write one as {such}.") from error
+    raise ValueError(f"text {brief(text)} is no {kind}; write one as {such}.")
 
 
 def _generations(generations: int) -> int:
-    return whole(generations, "generations", "number of fits")
+    return whole(generations, "generations", "number of fits", most=LARGEST_GENERATIONS)
 
 
 def _check_room(entries: int) -> None:
@@ -766,21 +785,48 @@ def _check_room(entries: int) -> None:
         )
 
 
-def _check_share(value: object, name: str, *, low: bool = True, high: bool = True) -> None:
-    check_number(value, name)
-    if not 0 <= float(value) <= 1 or (not low and value == 0) or (not high and value == 1):  # type: ignore[arg-type]
-        raise ValueError(f"{name} must lie in {'[' if low else '('}0, 1{']' if high else ')'}; it is {value}.")
+def _check_digits(value: Scalar, generations: int) -> None:
+    """Refuse a Fraction whose denominators grow from fit to fit beyond what memory holds."""
+    if not isinstance(value, float):
+        bits = (value.denominator.bit_length() - 1) * generations**2 // 2
+        if bits > LARGEST_DIGITS:
+            raise ValueError(
+                f"memory as a Fraction would need about {bits / 8e9:,.1f} GB of digits over "
+                f"{generations:,} generations; give it as a float, or take fewer generations."
+            )
+
+
+def _size(value: object, name: str) -> Scalar:
+    size = check_number(value, name, 0)
+    if not 1 / FARTHEST <= size <= FARTHEST:
+        raise ValueError(f"{name} must lie between {1 / FARTHEST:g} and {FARTHEST:g}; it is {brief(value)}.")
+    return size
+
+
+def _check_share(value: object, name: str, *, low: bool = True, high: bool = True) -> Any:
+    share = check_number(value, name)
+    if not low and 0 < share < 1 / FARTHEST:
+        raise ValueError(f"{name} must be {1 / FARTHEST:g} at least; it is {brief(value)}.")
+    if not 0 <= share <= 1 or (not low and share == 0) or (not high and share == 1):
+        raise ValueError(f"{name} must lie in {'[' if low else '('}0, 1{']' if high else ')'}; it is {brief(value)}.")
+    return share
 
 
 def _sizes(size: Sizes, generations: int) -> NDArray[Any]:
     """Size of each batch, the real one first: whole numbers, Fractions or floats."""
     G = _generations(generations)
-    schedule = isinstance(size, (Sequence, np.ndarray))
-    values: list[Any] = list(size) if schedule else [size]  # type: ignore[arg-type]
-    if schedule and len(values) != G - 1:
-        raise ValueError(f"size has {len(values)} entries, and {G} generations have {G - 1} synthetic batches; give one size for each.")
-    for value in values:
-        check_number(value, "size", 0)
+    schedule = hasattr(size, "__len__") and not isinstance(size, (str, bytes))
+    values: list[Any]
+    if schedule:
+        given = numbers(size, "size", "a number, or one for each synthetic batch, shape (G - 1,)")
+        if given.ndim != 1:
+            raise ValueError(f"size must be a number or a schedule, shape (G - 1,); it has shape {given.shape}.")
+        values = given.tolist()
+        if len(values) != G - 1:
+            raise ValueError(f"size has {len(values)} entries, and {G} generations have {G - 1} synthetic batches; give one size for each.")
+    else:
+        values = [size]
+    values = [_size(value, "size") for value in values]
     if not all(isinstance(value, Rational) for value in values):
         return np.array([1.0, *(values if schedule else values * (G - 1))])
     repeat = 1 if schedule else G - 1
@@ -809,17 +855,18 @@ def _table(sizes: Iterable[Scalar], sources: Iterable[int], rows: list[Any], gen
     return Plan(np.array(list(sources)), Numbers.read(list(sizes), "size", 1), Recursion.of(entries, len(rows)), generation=labels)
 
 
-def _ecosystem(generations: int, models: int, teachers: Callable[[int, int], list[int]], share: Scalar, published: bool) -> Plan:
+def _ecosystem(generations: int, models: int, teachers: Callable[[int, int], range], share: Scalar, published: bool) -> Plan:
     """Train each of M models on the latest output of its teachers, weighed alike, and on its own real rows."""
-    G, M = _generations(generations), whole(models, "models", "models trained on each other's output", most=MOST_MODELS)
+    G = _generations(generations)
+    M = whole(models, "models", "models trained on each other's output", most=MOST_MODELS)
     if M < 2:
         raise ValueError("models must be at least 2; one model alone is discard, or fixed_real_share.")
-    _check_share(share, "share")
+    share = _check_share(share, "share")
     published = flag(published, "published")
     _check_room(G * M * (len(teachers(M - 1, M)) + 1))  # before all readings are listed
-    sources, rows = [0] * M, [{i: Fraction(1)} for i in range(M)]
     readings = [teachers(i, M) for i in range(M)]
     _check_room(G * sum(len(reading) + 1 for reading in readings))
+    sources, rows = [0] * M, [{i: Fraction(1)} for i in range(M)]
     weights = [(1 - share) * Fraction(1, len(reading)) for reading in readings]
     for g in range(1, G):
         known: dict[tuple[int, int], int] = {}  # the batch of a teacher, for one reader or for all

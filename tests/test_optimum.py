@@ -240,7 +240,7 @@ def test_nonsense_is_refused_in_words():
         optimal_weights(typed(partly=False), synthetic=1.2)
     with pytest.raises(ValueError, match="synthetic must be a number"):
         optimal_weights(typed(partly=False), synthetic="half")
-    with pytest.raises(ValueError, match="expected origin 'known', 'round' or 'unknown', got 'secret'"):
+    with pytest.raises(ValueError, match="origin must be one of known, round, unknown; it is 'secret'"):
         optimal_weights(typed(partly=False), origin="secret")
     with pytest.raises(ValueError, match=r"fit 2 cannot put 0.9 of its weight on synthetic rows: at most 0.5 where their origin is round"):
         optimal_weights(workflows.fresh_real(4), synthetic=0.9, origin="round")

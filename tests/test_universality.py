@@ -191,7 +191,7 @@ def test_refusals() -> None:
         matrix([normal], [workflows.discard(3), workflows.augment(4)])
     with pytest.raises(ValueError, match=r"a matrix needs models"):
         matrix([])
-    with pytest.raises(ValueError, match=r"rng must be a seed"):
+    with pytest.raises(ValueError, match=r"rng must be .* or a seed"):
         matrix([normal], rng=-1)
     with pytest.raises(ValueError, match=r"replications .* must be a whole number, at least 1; it is 0"):
         matrix([normal], replications=0)
