@@ -141,7 +141,8 @@ def closed_form(workflow: Plan | Reservoir | str, *, role: str | None = None, **
     8/5
     """
     name, given = _read(workflow, parameters)
-    if role is not None and (name != "star" or role not in ("hub", "leaf")):
+    said: object = role
+    if said is not None and not (name == "star" and isinstance(said, str) and said in ("hub", "leaf")):
         raise ValueError(f"role must be 'hub' or 'leaf', and belongs to star alone; it is {role!r} for {name}.")
     if name not in _FORMS:
         return None
@@ -259,9 +260,14 @@ def _as_sum(m: Any, x: Any) -> Any:
     """polygamma(1, g + c) from its first value and its differences, which are rational where c is."""
     sp, g = _sympy(), generation()
     if m != 1 or not x.has(g):
-        return sp.polygamma(m, x)
+        return _trigamma(x) if m == 1 else sp.polygamma(m, x)
     j = sp.Symbol("j", integer=True)
-    return sp.polygamma(1, x.subs(g, 1)) - sp.Sum(x.subs(g, j) ** -2, (j, 1, g - 1))
+    return _trigamma(x.subs(g, 1)) - sp.Sum(x.subs(g, j) ** -2, (j, 1, g - 1))
+
+
+def _trigamma(x: Any) -> Any:
+    """polygamma(1, x); of a large whole number sympy would add up that many terms."""
+    return _sympy().polygamma(1, x, evaluate=not (x.is_Integer and x > 1000))
 
 
 class _Evaluator:
@@ -378,8 +384,8 @@ def _augment(g: Any, size: Any) -> Parts:
     if size == 1:
         limit, ratio = sp.pi**2 / 6, sp.harmonic(g, 2)
     else:
-        limit = 1 + sp.polygamma(1, 1 + 1 / size) / size
-        ratio = 1 + (sp.polygamma(1, 1 + 1 / size) - sp.polygamma(1, g + 1 / size)) / size
+        limit = 1 + _trigamma(1 + 1 / size) / size
+        ratio = 1 + (_trigamma(1 + 1 / size) - sp.polygamma(1, g + 1 / size)) / size
     return {"ratio": ratio, "limit": limit, "bound": limit, "reference": "thm-origin-augment" if size == 1 else "thm-sizes-constant"}
 
 

@@ -306,6 +306,14 @@ def test_what_the_workflow_refuses_has_no_closed_form(name: str, parameters: dic
         closed_form(name, **parameters)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("rows", [10**3, 10**6, 10**40])
+def test_batches_of_very_few_rows(rows: int) -> None:
+    """The formula is not written out as so many terms; the limit nears 2."""
+    form = form_of("augment", size=F(1, rows))
+    assert float(form.limit) == pytest.approx(2 - 1 / (2 * rows) + 1 / (6 * rows**2), rel=1e-9)
+    assert form.values(3, exact=True).tolist() == derive(augment(3, F(1, rows)), exact=True).ratio.tolist()
+
+
 def test_too_many_generations_are_refused_before_anything_is_allocated() -> None:
     with pytest.raises(ValueError, match=r"generations .* can be 10,000,000 at most"):
         form_of("augment").values(10**12)
