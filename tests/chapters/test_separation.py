@@ -299,7 +299,7 @@ def test_which_labels_have_an_estimate() -> None:
     exists = {
         "firth": FirthLogisticRegression(X, beta).fit(rows, weight, None),
         "ridge": RidgeLogisticRegression(X, beta, penalty=1).fit(rows, weight, None),
-        "ml": LogisticRegression(X, beta).fit(labels, weight, None),
+        "ml": LogisticRegression(X, beta).fit(rows, weight, None),
     }
     found = {name: np.isfinite(theta).all(axis=1) for name, theta in exists.items()}
     equal = np.ptp(labels, axis=1) == 0
