@@ -202,13 +202,15 @@ def test_models_without_a_mean_say_so() -> None:
 
     def fit(name: str, label: float) -> np.ndarray:
         model = named(name)[0].make()
-        labels = np.full((1, model.design_rows), label)
-        return np.asarray(model.fit(labels, np.ones(labels.shape), None))
+        index = np.arange(float(model.design_rows))
+        rows = np.stack([index, np.full(index.shape, label)], axis=1)[None]
+        return np.asarray(model.fit(rows, np.ones((1, len(index))), None))
 
     none = {"Logistic": 1.0, "Probit": 1.0, "Poisson regression": 0.0}
     none |= {"Negative binomial regression": 0.0}
     for name, label in none.items():
         assert np.isnan(fit(name, label)).any(), name
+    assert np.isfinite(fit("Gamma regression", 1.0)).all()
     censored = {"Exponential, censored", "Weibull, censored"}
     censored |= {"Exponential, synthetic rows not censored"}
     for name in censored:

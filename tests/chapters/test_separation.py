@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from functools import cache
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -287,3 +288,21 @@ def test_a_strong_ridge_under_augment_saturates_at_minus_the_mean() -> None:
         assert remains == pytest.approx(power, rel=1e-5)
         # the harmonic sum would exceed the whole of the mean, which the bias cannot
         assert (1 - rho) * np.sum(1 / np.arange(2.0, 10.0**6)) > 1 > 1 - power > 0.6
+
+
+def test_which_labels_have_an_estimate() -> None:
+    """All labels of six rows: Firth's estimate exists always, ridge's unless all are equal."""
+    X = np.column_stack([np.ones(6), [-1.5, -0.5, -0.2, 0.3, 0.9, 1.4]])
+    labels = np.array(list(product((0.0, 1.0), repeat=6)))
+    beta, weight = [0.1, 0.4], np.ones(labels.shape)
+    rows = np.stack([np.broadcast_to(np.arange(6.0), labels.shape), labels], axis=2)
+    exists = {
+        "firth": FirthLogisticRegression(X, beta).fit(rows, weight, None),
+        "ridge": RidgeLogisticRegression(X, beta, penalty=1).fit(rows, weight, None),
+        "ml": LogisticRegression(X, beta).fit(rows, weight, None),
+    }
+    found = {name: np.isfinite(theta).all(axis=1) for name, theta in exists.items()}
+    equal = np.ptp(labels, axis=1) == 0
+    assert found["firth"].all()
+    np.testing.assert_array_equal(found["ridge"], ~equal)
+    assert found["ml"].sum() < found["ridge"].sum()
