@@ -37,8 +37,8 @@ def load(data: Any, target: str, encoding: str | None = None, name: str = "data"
     if isinstance(data, (str, Path)):
         return read(data, target, encoding)
     if not isinstance(data, pandas().DataFrame):
-        made = "a pandas.DataFrame (pandas.DataFrame(...) makes one)"
-        raise ValueError(f"{name} must be the path of a file or {made}; it is {brief(data)}.")
+        kinds = "the path of a file or a pandas.DataFrame"
+        raise ValueError(f"{name} must be {kinds}; it is {brief(data)}.")
     if encoding is not None:
         raise ValueError(f"encoding is for files of text; {name} is a data frame.")
     return data
