@@ -5,6 +5,7 @@ from math import pi
 import numpy as np
 import pytest
 from scipy.special import exp1, psi, zeta
+from scipy.stats import invgamma
 
 from collapse import derive, models, simulate
 from collapse.workflows import augment, discard, subsample
@@ -116,3 +117,45 @@ def test_rate_under_augment_for_three_rows_and_two_generations():
     mean = [3 / 2, 3 / 2 * 6 * second]
     risk = simulate(augment(2), model=SignedRate(1), n=3, replications=2_000_000, rng=6)
     assert_agree(1 + risk.risk, risk.risk_stderr, mean, detects=0.02)
+
+
+def test_a_mean_that_trims_less_is_further_from_the_others():
+    others = [models.Median("student"), models.HodgesLehmann("student"), models.Huber("student")]
+    others = [model.limit_risk for model in others]
+    little, more = (models.TrimmedMean("student", trim=trim).limit_risk for trim in (0.01, 0.1))
+    assert np.ptp([*others, little]) > np.ptp([*others, more])
+
+
+def test_the_mean_of_two_medians_has_the_level_of_one_exercise():
+    rows = np.random.default_rng(7).standard_normal((5000, 2, 1001))
+    square = 2002 * np.median(rows, axis=2).mean(axis=1) ** 2
+    assert_agree(square.mean(), square.std() / np.sqrt(5000), pi / 2, detects=0.2, allowance=0.005)
+
+
+def test_a_shrunken_mean_settles_about_zero_exercise():
+    """The recursion of a plain chain of means, and its bound."""
+    n, kept, truth, R = 5, 0.8, 3.0, 40_000
+    rng, fit, variance = np.random.default_rng(8), np.full(40_000, truth), 0.0
+    for g in range(1, 13):
+        fit = kept * (fit + rng.standard_normal(R) / np.sqrt(n))
+        variance = kept**2 * (variance + 1 / n)
+        assert variance < 1 / (n * (1 - kept**2))
+        error = np.sqrt(variance / R)
+        assert_agree(fit.mean() / truth, error / truth, kept**g, detects=0.8)
+    square = (fit - fit.mean()) ** 2
+    assert_agree(square.mean(), square.std() / np.sqrt(R), variance, detects=0.08)
+
+
+@pytest.mark.parametrize("n", [20, 400])
+def test_the_rate_without_bias_exercise(n):
+    factor = invgamma(n, scale=n - 1)
+    assert factor.mean() == pytest.approx(1)
+    assert factor.moment(2) == pytest.approx((n - 1) / (n - 2))
+    g = np.arange(1, 6)
+    error = ((n - 1) / (n - 2)) ** g - 1
+    np.testing.assert_allclose(error / error[0], g * (1 + (g - 1) / (2 * n)), rtol=12 / n**2)
+
+
+def test_the_ends_of_hubers_constant_exercise():
+    assert models.Huber("normal", k=0.01).limit_risk == pytest.approx(pi / 2, rel=0.01)
+    assert models.Huber("normal", k=3).limit_risk == pytest.approx(1, rel=0.01)

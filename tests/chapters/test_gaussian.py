@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.integrate import quad
 from scipy.optimize import brentq
-from scipy.stats import norm
+from scipy.stats import laplace, logistic, norm, uniform
 
 from collapse import Plan, derive, models, simulate, workflows
 from tests.statistics import assert_agree
@@ -177,3 +177,96 @@ def test_a_risk_truncated_at_a_fixed_value_has_a_smaller_ratio(cut: float, value
     assert mean(10, cut) / mean(1, cut) == pytest.approx(value, abs=0.005)
     level = float(norm.isf(0.05) ** 2)
     assert mean(10, 10 * level) / mean(1, level) == pytest.approx(10)
+
+
+@pytest.mark.parametrize("name", ["logistic", "laplace"])
+def test_the_log_likelihood_ratio_is_that_of_a_normal_shift(name: str) -> None:
+    """h_n = 1 + 1/sqrt n: the remainder goes to 0, and the score's mean has the information."""
+    law = {"logistic": logistic, "laplace": laplace}[name]
+    information = {"logistic": 1 / 3, "laplace": 1.0}[name]
+
+    def score(x: Array) -> Array:
+        return np.tanh(x / 2) if name == "logistic" else np.sign(x)
+
+    left = []
+    for n in (100, 10_000):
+        rows = law.rvs(size=(800, n), random_state=5)
+        h = 1 + n**-0.5
+        ratio = (law.logpdf(rows - h * n**-0.5) - law.logpdf(rows)).sum(axis=1)
+        delta = score(rows).sum(axis=1) * n**-0.5
+        left.append(np.sqrt(np.mean((ratio - h * delta + h * h * information / 2) ** 2)))
+    assert left[1] < 0.5 * left[0] < 0.2
+    square = delta**2
+    assert_agree(square.mean(), square.std() / np.sqrt(800), information, detects=0.6)
+
+
+def test_the_tilt_of_a_gaussian_by_quadrature() -> None:
+    V, information, gamma, h = 2.0, 1.5, -0.8, 0.7
+    root = np.linalg.cholesky(np.array([[V, gamma], [gamma, information]]))
+    z, w = np.polynomial.hermite_e.hermegauss(60)
+    grid, mass = np.array(np.meshgrid(z, z)).reshape(2, -1), np.outer(w, w).ravel() / (2 * np.pi)
+    x, delta = root @ grid
+    mass = mass * np.exp(h * delta - h * h * information / 2)
+    assert mass.sum() == pytest.approx(1)
+    centre = [mass @ x, mass @ delta]
+    np.testing.assert_allclose(centre, [gamma * h, information * h])
+    spread = np.cov(np.array([x, delta]), aweights=mass, ddof=0)
+    np.testing.assert_allclose(spread, [[V, gamma], [gamma, information]], atol=1e-9)
+
+
+def test_hodges_improves_under_augment_at_zero() -> None:
+    """Below the first fit from the second on; in the end like g^(-2 (1 - a))."""
+
+    def ratios(a: F, G: int) -> list[F]:
+        """u_g = (1 - (1 - a) / g) u_(g-1) + Z_g / g."""
+        found = [a / a]
+        for g in range(2, G + 1):
+            found.append((1 - (1 - a) / g) ** 2 * found[-1] + (a / a) / g**2)
+        return found
+
+    half = with_slope(workflows.augment(8), F(1, 2))
+    assert half == ratios(F(1, 2), 8)
+    assert max(half[1:]) < 1
+    for a in (0.6, 0.9):
+        G = 20_000
+        long = np.array(ratios(a, G), float)  # type: ignore[arg-type]
+        levels = long[[G // 4 - 1, G - 1]] * np.array([G / 4, G]) ** (2 - 2 * a)
+        assert levels[0] == pytest.approx(levels[1], rel=0.05)
+
+
+@pytest.mark.parametrize(("c", "order"), [(0.5, -0.5), (-0.9, -0.5), (1.0, -0.5), (1.5, -1.0)])
+def test_hodges_near_zero_has_a_risk_of_a_larger_order(c: float, order: float) -> None:
+    """By integration over the mean, exactly normal; outside of the window it is the mean's."""
+
+    def risk(n: float, a: float = 0.5) -> float:
+        theta, edge = c * n**-0.25, n**-0.25
+        z = np.linspace(-9, 9, 200_001)
+        mean = theta + z / np.sqrt(n)
+        error = np.where(np.abs(mean) <= edge, a, 1) * mean - theta
+        return float((error**2 * norm.pdf(z)).sum() * (z[1] - z[0]))
+
+    slope = np.log(risk(1e10) / risk(1e8)) / np.log(100)
+    assert slope == pytest.approx(order, abs=0.02)
+
+
+@pytest.mark.parametrize("name", ["discard", "augment"])
+def test_quantiles_have_the_ratio_of_the_law(name: str) -> None:
+    """Poisson means: the loss is a square, and its quantiles are those of the law's square."""
+    plan, levels = getattr(workflows, name)(6), np.array([0.25, 0.5, 0.9])
+    errors = []
+    for seed in range(20):
+        risk = simulate(plan, model=models.Poisson(50), n=400, replications=2500, rng=seed, quantiles=levels)
+        errors.append(risk.quantiles[:, -1] / risk.quantiles[:, 0])
+    found = np.log(errors)
+    expected = np.log(derive(plan).ratio[-1])
+    stderr = found.std(axis=0, ddof=1) / np.sqrt(20)
+    assert_agree(found.mean(axis=0), stderr, [expected] * 3, detects=0.7, allowance=0.02)
+
+
+def test_uniform_laws_a_row_beyond_the_end() -> None:
+    """All rows below theta: a chance that tends to exp(-h / theta), and its inverse the density."""
+    theta, h, n = 2.0, 3.0, 10**6
+    below = uniform(0, theta + h / n).cdf(theta) ** n
+    assert below == pytest.approx(np.exp(-h / theta), rel=1e-5)
+    density = (uniform(0, theta).pdf(1) / uniform(0, theta + h / n).pdf(1)) ** n
+    assert density == pytest.approx(np.exp(h / theta), rel=1e-5)
