@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.special import ndtr
 
 from collapse import derive, models, simulate, workflows
 from collapse.law import misspecified
@@ -236,3 +237,17 @@ def test_a_reservoir_is_a_workflow_like_any_other():
             matrix(normal, [plan])
     with pytest.raises(ValueError, match=r"plan must be a collapse\.Plan.*In a reservoir's memory real and synthetic rows are mixed"):
         misspecified(workflows.reservoir(4), 2.0)
+
+
+def test_the_alarm_is_shared_among_all_cells(everything: Matrix) -> None:
+    assert len(everything.cells) * 2 * ndtr(-everything.alarm) == pytest.approx(FALSE_ALARM)
+
+
+def test_columns_differ_in_what_they_tell_of_a_feedback() -> None:
+    """u = slope A u + N at generation 20: what a slope of 0.99 takes off."""
+    lost = []
+    for plan in PLANS[:2]:
+        A = 0.99 * plan.feedback()
+        spread = np.linalg.inv(np.eye(20) - A)
+        lost.append(1 - (spread @ plan.noise() @ spread.T)[-1, -1] / derive(plan).ratio[-1])
+    assert [round(100 * share) for share in lost] == [17, 4]

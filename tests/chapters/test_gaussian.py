@@ -229,7 +229,7 @@ def test_hodges_improves_under_augment_at_zero() -> None:
     assert max(half[1:]) < 1
     for a in (0.6, 0.9):
         G = 20_000
-        long = np.array(ratios(a, G), float)  # type: ignore[arg-type]
+        long = np.array(ratios(a, G), float)
         levels = long[[G // 4 - 1, G - 1]] * np.array([G / 4, G]) ** (2 - 2 * a)
         assert levels[0] == pytest.approx(levels[1], rel=0.05)
 

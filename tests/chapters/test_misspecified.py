@@ -174,6 +174,7 @@ def test_a_world_that_the_model_does_not_hold() -> None:
     model = LogisticRegression(X_STRIPES, mean=STRIPES)
     share = 1 / (1 + np.exp(-X_STRIPES @ model.truth))
     np.testing.assert_allclose(X_STRIPES.T @ (STRIPES - share), 0, atol=1e-8)
+    assert np.abs(share - 0.5).max() < 0.08
     noise = np.sqrt(STRIPES * (1 - STRIPES))
     assert model.dispersion == pytest.approx(sandwich(X_STRIPES, noise, share * (1 - share)), rel=1e-10)
     # both ways of drawing the real batch have the mean and the variance of the world
@@ -272,3 +273,25 @@ def test_subsample_on_the_real_labels_feels_the_sandwich() -> None:
     # with the model's own noise it would be less than a third of that
     plain = (derive(plan).risk - 1) * 11 / (2 * len(y))
     assert np.all(plain[1:] < 0.3 * theory[1:])
+
+
+def test_what_the_heart_table_s_rise_is_made_of() -> None:
+    """About twice half the columns, almost half of it drift; the fits of subsample spread thrice."""
+    X, y, X_test, y_test = split("heart")
+    whole = constant(X, y, X_test, y_test)
+    share = 1 / (1 + np.exp(-X @ LogisticRegression(X, y=y).truth))
+    drift = law_of(Classes(1), observed("heart").truth, X, X_test, y_test).drift
+    assert whole / (X.shape[1] / 2) == pytest.approx(2, abs=0.1)
+    assert 0.4 < drift / whole < 0.5
+    assert share.min() < 0.02
+    ratios = [derive(plan(50), exact=True).ratio for plan in (workflows.subsample, workflows.augment)]
+    assert ratios[0][-1] - 1 == 3 * (ratios[1][-1] - 1)
+
+
+def test_counts_with_four_times_the_variance_exercise() -> None:
+    """The sandwich of such counts is 4 on any design, and augment ends where the chapter says."""
+    X = X_STRIPES
+    mean = np.exp(X @ np.array([1.0, 0.5]))
+    assert sandwich(X, np.sqrt(4 * mean), mean) == pytest.approx(4)
+    changed = misspecified(workflows.augment(4000), 4.0)
+    assert derive(changed).ratio[-1] == pytest.approx(1.16, abs=0.005)

@@ -306,3 +306,24 @@ def test_which_labels_have_an_estimate() -> None:
     assert found["firth"].all()
     np.testing.assert_array_equal(found["ridge"], ~equal)
     assert found["ml"].sum() < found["ridge"].sum()
+
+
+def test_a_small_share_of_real_rows_is_enough_for_an_estimate() -> None:
+    plan = workflows.fixed_real_share(30, 0.1)
+    risk = simulate(plan, model=observed("heart"), replications=60, rng=12)
+    assert np.all(risk.failed == 0)
+
+
+@pytest.mark.parametrize("count", [3, 20])
+def test_a_column_of_one_label_exercise(count: int) -> None:
+    """Two groups of rows: Firth's fit has half a row of either label more in each."""
+    n = 4000
+    column = (np.arange(n) < count).astype(float)
+    label = (np.arange(n) < n / 2).astype(float)
+    X = with_intercept(column[:, None])
+    assert np.isnan(LogisticRegression(X, y=label).truth).all()
+    constant, slope = FirthLogisticRegression(X, y=label).truth
+    assert constant + slope == pytest.approx(np.log(2 * count + 1), rel=1e-6)
+    others = np.log((n / 2 - count + 0.5) / (n / 2 + 0.5))
+    assert constant == pytest.approx(others, abs=1e-6)
+    assert slope == pytest.approx(np.log(2 * count), rel=0.1)

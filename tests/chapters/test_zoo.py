@@ -210,3 +210,7 @@ def test_the_exercises() -> None:
     limit = 2 * np.pi**2 / 6 - np.pi**4 / 90
     assert abs(derive(memory).ratio[-1] - limit) < 3 / far
     assert f"{limit:.4f}" == "2.2075"
+    for g in (2, 10, 200):
+        assert prod(1 - F(1, j * j) for j in range(2, g + 1)) == F(g + 1, 2 * g) > F(1, 2)
+    assert 1 + (F(1, 2) + F(1, 12)) ** 2 - F(10, 16) == F(103, 144)
+    assert round(103 / 144, 3) == 0.715
