@@ -912,6 +912,7 @@ def test_a_null_says_why() -> None:
     assert much["workflows"][0]["worse_why"]["derived"] == "not within 1,000 generations, for many rows"
     (sentence,) = (sentence for sentence in answer.sentences if "does not become" in sentence)
     assert sentence == f"It does not become 30 % worse on average within the 8 generations simulated; {said}."
+    assert f"augment: {said}." in report._table(answer.document)
 
 
 def test_a_loss_that_falls_never_becomes_worse() -> None:
