@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
+from fractions import Fraction
 from numbers import Rational
 from typing import Any
 
@@ -103,3 +105,24 @@ def brief(value: object) -> str:
         return f"about {'-' * (value < 0)}10^{int(value.bit_length() * 0.30103)}"
     text = " ".join(repr(value).split())
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def named_call(text: str, kind: str, such: str) -> tuple[str, dict[str, Any]]:
+    """Read a name with parameters: numbers, fractions, lists; refuse anything else, saying what kind of thing was expected and how."""
+
+    def value(node: ast.expr) -> Any:
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+            return Fraction(ast.literal_eval(node.left)) / Fraction(ast.literal_eval(node.right))
+        if isinstance(node, (ast.List, ast.Tuple)):
+            return [value(item) for item in node.elts]
+        return ast.literal_eval(node)
+
+    try:
+        tree = ast.parse(text, mode="eval").body
+        if isinstance(tree, ast.Name):
+            return tree.id, {}
+        if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and not tree.args and all(k.arg for k in tree.keywords):
+            return tree.func.id, {str(k.arg): value(k.value) for k in tree.keywords}
+    except (SyntaxError, ValueError, TypeError, ZeroDivisionError) as error:
+        raise ValueError(f"{text!r} is no {kind} ({error}); write one as {such}.") from error
+    raise ValueError(f"{text!r} is no {kind}; write one as {such}.")

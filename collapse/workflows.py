@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
@@ -13,7 +12,7 @@ from typing import Any, ParamSpec
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.checks import check_number, flag, whole
+from collapse.checks import check_number, flag, named_call, whole
 from collapse.plan import Entries, Numbers, Plan, Recipe, Recursion, Scalar
 from collapse.reservoir import Reservoir
 
@@ -718,7 +717,7 @@ def named(text: str, generations: int) -> Plan | Reservoir:
     >>> named("fixed_real_share(share=1/4)", 3)
     <Plan fixed_real_share(share=1/4): 3 fits, 3 batches>
     """
-    name, given = parsed(text)
+    name, given = named_call(text, "workflow", "window(k=3) or fixed_real_share(share=1/4)")
     if name not in NAMED:
         raise ValueError(f"there is no workflow called {name!r}; there are {', '.join(NAMED)}.")
     signature = inspect.signature(NAMED[name])
@@ -728,27 +727,6 @@ def named(text: str, generations: int) -> Plan | Reservoir:
     if missing := [key for key in known if key not in given and signature.parameters[key].default is signature.empty]:
         raise ValueError(f"{name} needs {' and '.join(missing)}, such as {name}({missing[0]}=...).")
     return NAMED[name](generations, **given)
-
-
-def parsed(text: str, kind: str = "workflow", such: str = "window(k=3) or fixed_real_share(share=1/4)") -> tuple[str, dict[str, Any]]:
-    """Read a name with parameters: numbers, fractions, lists; refuse anything else, saying what kind of thing was expected and how."""
-
-    def value(node: ast.expr) -> Any:
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
-            return Fraction(ast.literal_eval(node.left)) / Fraction(ast.literal_eval(node.right))
-        if isinstance(node, (ast.List, ast.Tuple)):
-            return [value(item) for item in node.elts]
-        return ast.literal_eval(node)
-
-    try:
-        tree = ast.parse(text, mode="eval").body
-        if isinstance(tree, ast.Name):
-            return tree.id, {}
-        if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and not tree.args and all(k.arg for k in tree.keywords):
-            return tree.func.id, {str(k.arg): value(k.value) for k in tree.keywords}
-    except (SyntaxError, ValueError, TypeError, ZeroDivisionError) as error:
-        raise ValueError(f"{text!r} is no {kind} ({error}); write one as {such}.") from error
-    raise ValueError(f"{text!r} is no {kind}; write one as {such}.")
 
 
 def _generations(generations: int) -> int:
