@@ -34,6 +34,11 @@ COUNTS = np.random.default_rng(1).poisson(2, 30)
 SCHEDULE = {"pairs": [(0, 1), (1, 2), (0, 2)], "times": 10}
 
 
+def kind(value: object) -> str:
+    """A name for a case that is the same in every process; functions print their address."""
+    return getattr(value, "__name__", type(value).__name__) if callable(value) else repr(value)
+
+
 def bell(rows):
     return np.exp(-((rows - 1) ** 2) / 8)
 
@@ -667,11 +672,6 @@ class Rayleigh:
 def example():
     return Rayleigh(2.0)
 '''
-
-
-def kind(value: object) -> str:
-    """A name for a case that is the same in every process; functions print their address."""
-    return getattr(value, "__name__", type(value).__name__) if callable(value) else repr(value)
 
 
 def test_a_model_in_a_fresh_file_of_thirty_lines_conforms_and_appears_in_the_matrix(tmp_path, monkeypatch):
