@@ -120,7 +120,8 @@ class Features:
         >>> collapse.datasets.fashion().part(classes=["coat", "shirt"], components=16)
         <fashion: 1,200 real rows and 400 to test on, 16 features, 2 classes>
         """
-        if not isinstance(classes, (list, tuple, type(None))):
+        listed = isinstance(classes, (list, tuple)) and all(isinstance(word, str) for word in classes)
+        if classes is not None and not listed:
             raise ValueError(f"classes must list names of classes; it is {brief(classes)}.")
         wanted = self.classes if classes is None else tuple(classes)
         other = [name for name in wanted if name not in self.classes]
@@ -452,7 +453,7 @@ def _published(file: str, key: str, name: str, workflow: str) -> dict[str, Array
     if not chosen:
         runs = sorted({f"{row[key]}, {row['workflow']}" for row in rows})
         given = f"{brief(name)}, {brief(workflow)}"
-        remedy = f"give the {key} and the workflow of one of them"
+        remedy = f"give the {'name' if key == 'dataset' else key} and the workflow of one of them"
         raise ValueError(f"there is no published run of {given}; there are: {'; '.join(runs)}; {remedy}.")
     return {column: np.array([float(row[column]) for row in chosen]) for column in chosen[0] if column not in (key, "workflow")}
 
