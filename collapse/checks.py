@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from decimal import Decimal
 from fractions import Fraction
 from numbers import Rational
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -109,6 +110,13 @@ def text(value: object, name: str) -> str:
     if isinstance(value, str):
         return str(value)
     raise ValueError(f"{name} must be text (a str); it is {brief(value)}.")
+
+
+def path(value: object, name: str) -> Path:
+    """Return `value` as a path; raise a ValueError unless it is text or a path."""
+    if isinstance(value, (str, Path)):
+        return Path(value)
+    raise ValueError(f"{name} must be a path (a str or a pathlib.Path); it is {brief(value)}.")
 
 
 def choice(value: object, name: str, among: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.checks import check_number, is_number, whole
+from collapse.checks import check_number, flag, is_number, whole
 from collapse.models.base import EXACT_FORMS, design_of, exact_form
 from collapse.models.morris import plain
 from collapse.models.selection import LinearResponse
@@ -73,6 +73,7 @@ def derive(plan: Plan | Reservoir, *, model: Any = None, n: int | None = None, e
     """
     if not isinstance(plan, (Plan, Reservoir)):
         raise ValueError(f"plan must be a collapse.Plan, such as collapse.workflows.augment(50); it is {type(plan).__name__}.")
+    exact = flag(exact, "exact")
     if model is None:
         if n is not None:
             raise ValueError("n was given without a model; the Gaussian limit has no n. Give model=..., or leave n out.")

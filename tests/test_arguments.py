@@ -43,7 +43,7 @@ from collapse import (
 HERE = Path(collapse.__file__).parent
 MEMORY = 3 * 2**30
 """Bytes that a process may take beyond what it begins with."""
-PROCESSOR = 20
+PROCESSOR = 10
 """Seconds of processor time, not of the clock: a busy machine changes nothing."""
 
 ZOO: dict[str, Callable[[], Any]] = {
@@ -559,6 +559,8 @@ def sentence(error: BaseException, parameter: str, allowed: type[Exception] | No
     if not frames[-1].filename.startswith(str(HERE)):
         return "raised outside the package"
     text, words = str(error), parameter.replace("_", "[ _]").removesuffix("s")
+    if parameter == "document":  # a plan's or a reservoir's, as it was saved
+        words = "(document|plan|reservoir)"
     if not text.endswith(".") or len(text.split()) < 5:
         return "no sentence"
     if not re.search(rf"(?<![A-Za-z]){words}s?(?![A-Za-z])", text, re.IGNORECASE if len(parameter) > 2 else 0):
