@@ -35,17 +35,13 @@ def whole(value: object, name: str, meaning: str, *, least: int = 1, most: int =
         Otherwise, naming the argument.
     """
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(
-            f"{name} ({meaning}) must be a whole number, at least {least}; it is {brief(value)}."
-        )
+        raise ValueError(f"{name} ({meaning}) must be a whole number, at least {least}; it is {brief(value)}.")
     if value > most:
         raise ValueError(f"{name} ({meaning}) can be {most:,} at most; it is {brief(value)}.")
     return int(value)
 
 
-def check_number(
-    value: object, name: str, low: float = -np.inf, high: float = np.inf
-) -> int | Fraction | float:
+def check_number(value: object, name: str, low: float = -np.inf, high: float = np.inf) -> int | Fraction | float:
     """Return `value`, as Python's own number, if it is real and strictly between `low` and `high`.
 
     Raises
@@ -120,10 +116,7 @@ def numbers(values: Any, name: str, shape: str) -> NDArray[Any]:
         different lengths.
     """
     if _hidden(values):
-        raise ValueError(
-            f"{name} is a masked array, whose hidden values would be used; fill or drop them, "
-            f"and give {shape}."
-        )
+        raise ValueError(f"{name} is a masked array, whose hidden values would be used; fill or drop them, and give {shape}.")
     held(0 if isinstance(values, np.ndarray) else length(values), name, f"give {shape}")
     wanted = f"{name} must hold real numbers; give {shape}."
     try:
@@ -170,8 +163,7 @@ def held(count: int, name: str, remedy: str, most: int = HELD) -> None:
     """Raise a ValueError where `count` numbers are more than are kept in memory at once."""
     if count > most:
         raise ValueError(
-            f"{name} would hold {count:,} numbers in memory ({8e-9 * count:,.1f} GB), "
-            f"and can hold {most:,} at most; {remedy}."
+            f"{name} would hold {count:,} numbers in memory ({8e-9 * count:,.1f} GB), and can hold {most:,} at most; {remedy}."
         )
 
 
@@ -226,8 +218,7 @@ def seed(rng: object, name: str = "rng") -> int:
         return int(rng.generate_state(1, np.uint64)[0])
     if isinstance(rng, bool) or not isinstance(rng, (int, np.integer)) or not 0 <= rng < SEEDS:
         raise ValueError(
-            f"{name} must be a numpy Generator, a SeedSequence or a seed (a whole number, at least 0 "
-            f"and below 2^128); it is {brief(rng)}."
+            f"{name} must be a numpy Generator, a SeedSequence or a seed (a whole number, at least 0 and below 2^128); it is {brief(rng)}."
         )
     return int(rng)
 
@@ -246,9 +237,7 @@ def progress(teller: object, name: str = "progress") -> Progress:
         return _tell
     if callable(teller):
         return teller
-    raise ValueError(
-        f"{name} must be True, False, None or a function of (done, total); it is {brief(teller)}."
-    )
+    raise ValueError(f"{name} must be True, False, None or a function of (done, total); it is {brief(teller)}.")
 
 
 def _tell(done: int, total: int) -> None:

@@ -175,9 +175,7 @@ def colour(family: str) -> str:
     '#C8102E'
     """
     if not isinstance(family, str) or family not in HUES:  # type: ignore[redundant-expr]
-        raise ValueError(
-            f"expected a family among {', '.join(HUES)}, got {brief(family)}; use the family that the workflow belongs to."
-        )
+        raise ValueError(f"expected a family among {', '.join(HUES)}, got {brief(family)}; use the family that the workflow belongs to.")
     return HUES[family][_theme.get() == "dark"]
 
 

@@ -813,9 +813,7 @@ def _sizes(size: Sizes, generations: int) -> NDArray[Any]:
             raise ValueError(f"size must be a number or a schedule, shape (G - 1,); it has shape {given.shape}.")
         values = given.tolist()
         if len(values) != G - 1:
-            raise ValueError(
-                f"size has {len(values)} entries, and {G} generations have {G - 1} synthetic batches; give one size for each."
-            )
+            raise ValueError(f"size has {len(values)} entries, and {G} generations have {G - 1} synthetic batches; give one size for each.")
     else:
         values = [size]
     values = [_size(value, "size") for value in values]
