@@ -393,13 +393,14 @@ def _numbers(
     mark = decimal if not needed else needed.pop() if len(needed) == 1 else ""
     found, odd = {}, {}
     for column in columns:
-        first, last = (column.readings[key] for key in (min(column.readings), max(column.readings)))
-        if not mark and not np.array_equal(first, last):
+        first, *more = column.readings.values()
+        if not mark and more and not np.array_equal(first, more[0]):
             continue
-        values = column.readings.get(mark, first)
+        own = mark if mark in column.readings else next(iter(column.readings))
+        values = column.readings[own]
         found[column.name] = column.spread(values)
         if any(map(_differs, column.unique, values)):
-            odd[column.name] = f"{column.name!r} ({', '.join(_ways(column, mark))})"
+            odd[column.name] = f"{column.name!r} ({', '.join(_ways(column, own))})"
         if not any("." in text or "," in text for text in column.unique):
             out.whole.add(column.name)
         if column.limits:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import reprlib
 import sys
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from decimal import Decimal
 from fractions import Fraction
 from numbers import Rational
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -108,6 +110,13 @@ def text(value: object, name: str) -> str:
     if isinstance(value, str):
         return str(value)
     raise ValueError(f"{name} must be text (a str); it is {brief(value)}.")
+
+
+def path(value: object, name: str) -> Path:
+    """Return `value` as a path; raise a ValueError unless it is text or a path."""
+    if isinstance(value, (str, Path)):
+        return Path(value)
+    raise ValueError(f"{name} must be a path (a str or a pathlib.Path); it is {brief(value)}.")
 
 
 def choice(value: object, name: str, among: Sequence[str]) -> str:
@@ -344,3 +353,27 @@ def saved(what: str) -> Iterator[None]:
         raise ValueError(f"{what} has no {error}; it was changed since it was saved. Save it again.") from error
     except (TypeError, AttributeError, IndexError, ArithmeticError, RecursionError) as error:
         raise ValueError(f"{what} was changed since it was saved ({brief(str(error))}). Save it again.") from error
+
+
+def named_call(text: str, kind: str, such: str) -> tuple[str, dict[str, Any]]:
+    """Read a name with parameters: numbers, fractions, lists; refuse anything else, saying what kind of thing was expected and how."""
+
+    def value(node: ast.expr) -> Any:
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+            return Fraction(ast.literal_eval(node.left)) / Fraction(ast.literal_eval(node.right))
+        if isinstance(node, (ast.List, ast.Tuple)):
+            return [value(item) for item in node.elts]
+        return ast.literal_eval(node)
+
+    try:
+        tree = ast.parse(text, mode="eval").body
+        if isinstance(tree, ast.Name):
+            return tree.id, {}
+        if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and not tree.args and all(k.arg for k in tree.keywords):
+            names = [str(keyword.arg) for keyword in tree.keywords]
+            if twice := [key for key in names if names.count(key) > 1]:
+                raise ValueError(f"{twice[0]} is given twice")
+            return tree.func.id, {str(k.arg): value(k.value) for k in tree.keywords}
+    except (SyntaxError, ValueError, TypeError, ArithmeticError, RecursionError, MemoryError) as error:
+        raise ValueError(f"text {brief(text)} is no {kind} ({error}); write one as {such}.") from error
+    raise ValueError(f"text {brief(text)} is no {kind}; write one as {such}.")

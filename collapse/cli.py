@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from collapse import __version__, models, workflows
-from collapse.checks import to_text
+from collapse.checks import named_call, to_text
 from collapse.comparison import COSTS, compare
 from collapse.datasets import read_features
 from collapse.derivation import derive
@@ -210,7 +210,7 @@ def _diagnose(options: argparse.Namespace) -> int:
 
 def _model(text: str) -> Any:
     """A model by its name and parameters, or the registered example of that name."""
-    name, given = workflows.parsed(text, "model", "exponential or Bernoulli(p=0.2)")
+    name, given = named_call(text, "model", "exponential or Bernoulli(p=0.2)")
     key = name.replace("_", "").lower()
     found = [example for example in models.examples() if example.name.replace(" ", "").lower() == key]
     if found and not given:

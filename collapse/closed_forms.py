@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapse import workflows
-from collapse.checks import whole
+from collapse.checks import flag, whole
 from collapse.plan import Plan
 from collapse.reservoir import Reservoir
 
@@ -85,7 +85,7 @@ class ClosedForm:
         >>> collapse.closed_form("subsample").values(4, exact=True).tolist()
         [Fraction(1, 1), Fraction(7, 4), Fraction(25, 12), Fraction(109, 48)]
         """
-        G = whole(generations, "generations", "number of generations", most=MOST_EXACT if exact else MOST)
+        G = whole(generations, "generations", "number of generations", most=MOST_EXACT if flag(exact, "exact") else MOST)
         sizes = self.parameters.get("size")
         if isinstance(sizes, tuple) and len(sizes) < G - 1:
             raise ValueError(f"the schedule has {len(sizes)} sizes, and {G} generations need {G - 1}; ask for fewer generations.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.checks import whole
+from collapse.checks import brief, whole
 from collapse.derivation import derive
 from collapse.plan import Array, Plan
 from collapse.plot import plot_front
@@ -95,8 +95,8 @@ class Comparison:
         return np.asarray(~(as_good & better).any(axis=0))
 
     def _cost(self, cost: str) -> Array:
-        if cost not in COSTS:
-            raise ValueError(f"expected a cost among {', '.join(COSTS)}; got {cost!r}.")
+        if not isinstance(cost, str) or cost not in COSTS:  # type: ignore[redundant-expr]
+            raise ValueError(f"expected a cost among {', '.join(COSTS)}; got {brief(cost)}.")
         return np.asarray(getattr(self, cost))
 
     def to_frame(self) -> pd.DataFrame:
@@ -122,9 +122,10 @@ class Comparison:
         ValueError
             Where the cost has another name than those of `front`.
         """
-        options = {"xlabel": f"{COSTS.get(cost)}, in units of n", **options}
+        spent = self._cost(cost)
+        options = {"xlabel": f"{COSTS[cost]}, in units of n", **options}
         names = [workflow.name for workflow in self.workflows]
-        return plot_front(self._cost(cost), self.ratio, names, self._unbeaten(cost), ax, **options)
+        return plot_front(spent, self.ratio, names, self._unbeaten(cost), ax, **options)
 
     def __str__(self) -> str:
         head = [f"generation {self.generation}", "ratio", *COSTS]

@@ -17,7 +17,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from collapse.checks import whole
+from collapse.checks import brief, check_number, floats, whole
+from collapse.checks import path as read_path
 from collapse.models import MultinomialRegression
 
 Array = NDArray[np.float64]
@@ -71,6 +72,10 @@ class Dataset:
         ImportError
             Where scikit-learn is missing: install collapse-companion[data].
         """
+        test_share = float(check_number(test_share, "test_share", 0, 1))
+        seed = whole(seed, "seed", "of the split", least=0, most=2**32 - 1)
+        if not 1 <= test_share * len(self.X) <= len(self.X) - 1:
+            raise ValueError(f"test_share must leave rows on both sides; it is {test_share:g} of {len(self.X):,} rows.")
         split = _sklearn("model_selection").train_test_split
         X_train, X_test, y_train, y_test = split(self.X, self.y, test_size=test_share, random_state=seed)
         return X_train, y_train, X_test, y_test
@@ -117,6 +122,9 @@ class Features:
         >>> collapse.datasets.fashion().part(classes=["coat", "shirt"], components=16)
         <fashion: 1,200 real rows and 400 to test on, 16 features, 2 classes>
         """
+        listed = isinstance(classes, (list, tuple)) and all(isinstance(word, str) for word in classes)
+        if classes is not None and not listed:
+            raise ValueError(f"classes must list names of classes; it is {brief(classes)}.")
         wanted = self.classes if classes is None else tuple(classes)
         other = [name for name in wanted if name not in self.classes]
         if other or len(set(wanted)) < max(len(wanted), 2):
@@ -188,7 +196,9 @@ def with_intercept(X: ArrayLike) -> Array:
     array([[1., 2.],
            [1., 3.]])
     """
-    table = np.asarray(X, np.float64)
+    table = floats(X, "X", "rows of covariates, shape (n, p)")
+    if table.ndim not in (1, 2):
+        raise ValueError(f"X must hold rows of covariates, shape (n, p); it has shape {table.shape}.")
     return np.column_stack([np.ones(len(table)), table])
 
 
@@ -399,7 +409,7 @@ def read_features(path: str | Path) -> Features:
     ...     read_features(path)
     <mine: 40 real rows and 20 to test on, 3 features, 4 classes>
     """
-    path = Path(path)
+    path = read_path(path, "path")
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}; features are read from an .npz file.")
     return _features(path, path.stem, str(path))
@@ -442,10 +452,13 @@ def published_features(method: str, workflow: str) -> dict[str, Array]:
 
 def _published(file: str, key: str, name: str, workflow: str) -> dict[str, Array]:
     rows = list(csv.DictReader(_read(file).decode().splitlines()))
-    chosen = [row for row in rows if (row[key], row["workflow"]) == (name, workflow)]
+    texts = all(isinstance(word, str) for word in (name, workflow))
+    chosen = [row for row in rows if texts and (row[key], row["workflow"]) == (name, workflow)]
     if not chosen:
         runs = sorted({f"{row[key]}, {row['workflow']}" for row in rows})
-        raise ValueError(f"there is no published run of {name!r}, {workflow!r}; there are: {'; '.join(runs)}.")
+        given = f"{brief(name)}, {brief(workflow)}"
+        remedy = f"give the {'name' if key == 'dataset' else key} and the workflow of one of them"
+        raise ValueError(f"there is no published run of {given}; there are: {'; '.join(runs)}; {remedy}.")
     return {column: np.array([float(row[column]) for row in chosen]) for column in chosen[0] if column not in (key, "workflow")}
 
 

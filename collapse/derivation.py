@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.checks import check_number, is_number, whole
+from collapse.checks import brief, check_number, flag, is_number, whole
 from collapse.models.base import EXACT_FORMS, design_of, exact_form
 from collapse.models.morris import plain
 from collapse.models.selection import LinearResponse
@@ -73,6 +73,7 @@ def derive(plan: Plan | Reservoir, *, model: Any = None, n: int | None = None, e
     """
     if not isinstance(plan, (Plan, Reservoir)):
         raise ValueError(f"plan must be a collapse.Plan, such as collapse.workflows.augment(50); it is {type(plan).__name__}.")
+    exact = flag(exact, "exact")
     if model is None:
         if n is not None:
             raise ValueError("n was given without a model; the Gaussian limit has no n. Give model=..., or leave n out.")
@@ -94,7 +95,7 @@ def derive(plan: Plan | Reservoir, *, model: Any = None, n: int | None = None, e
     if form == "sample maximum":
         return _maximum(plan, model, n, exact)
     raise ValueError(
-        f"no exact form at finite n is known for {model!r}, which declares none; "
+        f"no exact form at finite n is known for {brief(model)}, which declares none; "
         "use derive(plan) for the limit, or simulate(plan, model=..., n=..., replications=...) "
         "for the model itself. A model that has one declares it as its exact_form: "
         f"{', '.join(map(repr, EXACT_FORMS))}."
@@ -114,7 +115,7 @@ def rows_of(model: Any, n: int | None) -> int:
     design = design_of(model)
     if n is None:
         if design is None:
-            raise ValueError(f"n (rows of real data) is needed with {model!r}; give n=...")
+            raise ValueError(f"n (rows of real data) is needed with {brief(model)}; give n=...")
         return design
     n = whole(n, "n", "rows of real data")
     if design is not None and n != design:

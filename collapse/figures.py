@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from collapse import plot
+from collapse import checks, plot
 from collapse.checks import brief, is_number, to_text
 from collapse.risk import versions
 
@@ -164,7 +164,7 @@ def manifest(folder: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
         If a file that a record lists is missing.
     """
     records = {}
-    for path in sorted(Path(folder).glob("*.json")):
+    for path in sorted(checks.path(folder, "folder").glob("*.json")):
         if path.name == "manifest.json":
             continue
         record = json.loads(path.read_text(encoding="utf-8"))

@@ -446,7 +446,7 @@ def _table(document: dict[str, Any]) -> str:
         if at is not None and beyond and at <= G:
             at = None  # the simulation, which has the last word, does not reach it
         if at is None:
-            reasons[row["name"]] = why[kind] or why["derived"]
+            reasons[row["name"]] = (why["derived"] if row["derived"] is not None else None) or why[kind]
         cells = [
             row["name"],
             "—" if row["worth"] is None else f"{row['worth'][-1]:,.0f}",

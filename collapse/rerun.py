@@ -425,8 +425,12 @@ def _end_with_parent() -> None:
 
 
 def _is_executable(page: Path) -> bool:
-    text = page.read_text(encoding="utf-8", errors="replace")
-    return "kernelspec:" in text[:1000] or bool(re.search(r"(?m)^`{3,}\s*\{code-cell\}", text))
+    return "kernelspec:" in page.read_text(encoding="utf-8", errors="replace")[:1000] or _has_cells(page)
+
+
+def _has_cells(chapter: Path) -> bool:
+    text = chapter.read_text(encoding="utf-8", errors="replace") if chapter.suffix == ".md" else ""
+    return re.search(r"^`{3,}\s*\{code-cell\}", text, re.MULTILINE) is not None
 
 
 def _read(chapter: Path) -> Any:
@@ -436,7 +440,8 @@ def _read(chapter: Path) -> Any:
     except ImportError as error:
         raise ImportError(EXTRA) from error
     try:
-        notebook = jupytext.read(chapter)
+        # a page's code cells tell its format, whether a header names it or not
+        notebook = jupytext.read(chapter, fmt="md:myst" if _has_cells(chapter) else None)
     except Exception as error:
         raise ValueError(f"{chapter} cannot be read as a notebook: {brief(str(error))}; save it again from Jupyter.") from error
     spec = notebook.metadata.get("kernelspec", {})

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapse.checks import brief, is_number, saved, to_fraction, to_text, whole
+from collapse.checks import path as read_path
 from collapse.plan import Plan
 from collapse.reservoir import Reservoir
 
@@ -196,7 +197,7 @@ class Risk:
         arrays = {name: _to_list(getattr(self, name)) for name in _ARRAYS}
         kept = {name: _to_list(value) for name, value in self.tables.items() if not callable(value)}
         plain = {name: getattr(self, name) for name in ("model", "n", "replications", "seed", "versions")}
-        path = Path(path)
+        path = read_path(path, "path")
         path.write_text(json.dumps({"collapse": "risk", "plan": self.plan.to_json(), **plain, **arrays, "tables": kept}, indent=1) + "\n")
         return path
 
@@ -209,7 +210,7 @@ class Risk:
         FileNotFoundError, ValueError
             Where there is no such file, or it was not written by `Risk.save`.
         """
-        path = Path(path)
+        path = read_path(path, "path")
         try:
             document = json.loads(path.read_bytes())
         except (ValueError, RecursionError) as error:

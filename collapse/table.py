@@ -544,7 +544,7 @@ def _scale(frame: pd.DataFrame, numbers: list[str], train: Any) -> list[str]:
         if abs(power) > EXTREME:
             with np.errstate(over="ignore"):
                 frame[name] = np.ldexp(frame[name].to_numpy(np.float64), -power)
-            done.append(f"{name!r} (order 1e{round(power * np.log10(2)):+d})")
+            done.append(f"{name!r} (order 1e{int(np.floor((power - 1) * np.log10(2))):+d})")
     if not done:
         return []
     said = "Numbers of extreme size were scaled to the order of 1 before they were standardised"

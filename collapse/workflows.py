@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapse import checks
-from collapse.checks import brief, check_number, flag, numbers, to_text, whole
+from collapse.checks import brief, check_number, flag, named_call, numbers, to_text, whole
 from collapse.plan import FARTHEST, Entries, Numbers, Plan, Recipe, Recursion, Scalar
 from collapse.reservoir import Reservoir
 
@@ -737,7 +736,8 @@ def named(text: str, generations: int) -> Plan | Reservoir:
     >>> named("fixed_real_share(share=1/4)", 3)
     <Plan fixed_real_share(share=1/4): 3 fits, 3 batches>
     """
-    name, given = parsed(checks.text(text, "text"))
+    such = "window(k=3) or fixed_real_share(share=1/4)"
+    name, given = named_call(checks.text(text, "text"), "workflow", such)
     if name not in NAMED:
         raise ValueError(f"there is no workflow called {name!r}; there are {', '.join(NAMED)}.")
     signature = inspect.signature(NAMED[name])
@@ -747,30 +747,6 @@ def named(text: str, generations: int) -> Plan | Reservoir:
     if missing := [key for key in known if key not in given and signature.parameters[key].default is signature.empty]:
         raise ValueError(f"{name} needs {' and '.join(missing)}, such as {name}({missing[0]}=...).")
     return NAMED[name](generations, **given)
-
-
-def parsed(text: str, kind: str = "workflow", such: str = "window(k=3) or fixed_real_share(share=1/4)") -> tuple[str, dict[str, Any]]:
-    """Read a name with parameters: numbers, fractions, lists; refuse anything else, saying what kind of thing was expected and how."""
-
-    def value(node: ast.expr) -> Any:
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
-            return Fraction(ast.literal_eval(node.left)) / Fraction(ast.literal_eval(node.right))
-        if isinstance(node, (ast.List, ast.Tuple)):
-            return [value(item) for item in node.elts]
-        return ast.literal_eval(node)
-
-    try:
-        tree = ast.parse(text, mode="eval").body
-        if isinstance(tree, ast.Name):
-            return tree.id, {}
-        if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and not tree.args and all(k.arg for k in tree.keywords):
-            names = [str(keyword.arg) for keyword in tree.keywords]
-            if twice := [key for key in names if names.count(key) > 1]:
-                raise ValueError(f"{twice[0]} is given twice")
-            return tree.func.id, {str(k.arg): value(k.value) for k in tree.keywords}
-    except (SyntaxError, ValueError, TypeError, ArithmeticError, RecursionError, MemoryError) as error:
-        raise ValueError(f"text {brief(text)} is no {kind} ({error}); write one as {such}.") from error
-    raise ValueError(f"text {brief(text)} is no {kind}; write one as {such}.")
 
 
 def _generations(generations: int) -> int:

@@ -33,6 +33,7 @@ from collapse import (
     Reservoir,
     datasets,
     figures,
+    finite,
     models,
     plot,
     policies,
@@ -43,7 +44,7 @@ from collapse import (
 HERE = Path(collapse.__file__).parent
 MEMORY = 3 * 2**30
 """Bytes that a process may take beyond what it begins with."""
-PROCESSOR = 20
+PROCESSOR = 10
 """Seconds of processor time, not of the clock: a busy machine changes nothing."""
 
 ZOO: dict[str, Callable[[], Any]] = {
@@ -176,10 +177,12 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
         "Plan.noise": (AUGMENT.noise, {"exact": True}),
         "Plan.rows": (AUGMENT.rows, {"n": 4}),
         "Plan.reads": (workflows.subsample(3).reads, {"n": 4}),
+        "Plan.reference": (AUGMENT.reference, {"n": 4}),
         "Plan.to_json": (AUGMENT.to_json, {}),
         "Plan.from_json": (Plan.from_json, {"document": AUGMENT.to_json()}),
         "Reservoir": (Reservoir, {"turnover": [1, 0.5], "name": "reservoir", "recipe": None}),
         "Reservoir.replaced": (RESERVOIR.replaced, {"n": 4}),
+        "Reservoir.reference": (RESERVOIR.reference, {"n": 4}),
         "Reservoir.to_json": (RESERVOIR.to_json, {}),
         "Reservoir.from_json": (Reservoir.from_json, {"document": RESERVOIR.to_json()}),
         "Risk.worth": (risk.worth, {"n": 1000}),
@@ -193,6 +196,9 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
         "Comparison.plot": (comparison.plot, {"ax": ax, "cost": "stored"}),
         "Forecast.save": (forecast.save, {"path": "other.json"}),
         "Forecast.save_html": (forecast.save_html, {"path": "other.html"}),
+        "Forecast.exceeds": (forecast.exceeds, {"limit": 0.1}),
+        "augment_supremum": (finite.augment_supremum, {"n": 10, "v2": 1, "size": 1}),
+        "least_share": (finite.least_share, {"n": 10, "v2": 1, "below": 2, "size": 1}),
         "Forecast.load": (collapse.Forecast.load, {"path": saved["forecast"]}),
         "closed_form": (collapse.closed_form, {"workflow": "star", "role": "hub", "models": 3}),
         "closed_form of sizes": (collapse.closed_form, {"workflow": "discard", "size": 2}),
@@ -206,7 +212,7 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
         ),
         "compare": (collapse.compare, {"workflows": [AUGMENT], "generation": 3}),
         "derive": (collapse.derive, {"plan": AUGMENT, "model": MODEL, "n": 10, "exact": False}),
-        "diagnose": (collapse.diagnose, {"workflow": AUGMENT, "generations": 20}),
+        "diagnose": (collapse.diagnose, {"workflow": AUGMENT, "generations": 20, "model": MODEL, "n": 10, "below": 2}),
         "forecast": (
             collapse.forecast,
             {
@@ -526,6 +532,7 @@ def public() -> dict[str, Callable[..., Any]]:
             here = getattr(member, "__module__", "") == module.__name__
             if name[0] != "_" and here and inspect.isfunction(inspect.unwrap(member)):
                 found[name] = member
+    found |= {call.__name__: call for call in (finite.least_share, finite.augment_supremum)}
     for kind in METHODS:
         for name, member in vars(kind).items():
             if name[0] != "_" and (inspect.isfunction(member) or isinstance(member, classmethod)):
@@ -559,6 +566,8 @@ def sentence(error: BaseException, parameter: str, allowed: type[Exception] | No
     if not frames[-1].filename.startswith(str(HERE)):
         return "raised outside the package"
     text, words = str(error), parameter.replace("_", "[ _]").removesuffix("s")
+    if parameter == "document":  # a plan's or a reservoir's, as it was saved
+        words = "(document|plan|reservoir)"
     if not text.endswith(".") or len(text.split()) < 5:
         return "no sentence"
     if not re.search(rf"(?<![A-Za-z]){words}s?(?![A-Za-z])", text, re.IGNORECASE if len(parameter) > 2 else 0):

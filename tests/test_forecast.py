@@ -357,10 +357,18 @@ def test_rows_in_blocks_are_rows_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
     X, rng = design(300, 3), np.random.default_rng(1)
     y = labels(family, X @ theta.reshape(3, -1).T, rng)
     whole = law.law_of(family, theta, X, X[:90], y[:90])
+    fitted = law.newton(family, X, y, np.zeros(theta.size))
+    assert fitted is not None
     monkeypatch.setattr(law, "BLOCK", 37)
     parts = law.law_of(family, theta, X, X[:90], y[:90])
     assert parts.kappa == pytest.approx(whole.kappa, rel=1e-12)
     assert parts.stderr == pytest.approx(whole.stderr, rel=1e-12)
+    # from a fit to every eighth row, and where these have none
+    for size in (37, 2):
+        monkeypatch.setattr(law, "BLOCK", size)
+        again = law.newton(family, X, y, np.zeros(theta.size))
+        assert again is not None
+        np.testing.assert_allclose(again, fitted, rtol=1e-9)
 
 
 def test_newton_reaches_the_model_s_fit_and_tells_separation() -> None:
@@ -909,6 +917,7 @@ def test_a_null_says_why() -> None:
     assert much["workflows"][0]["worse_why"]["derived"] == "not within 1,000 generations, for many rows"
     (sentence,) = (sentence for sentence in answer.sentences if "does not become" in sentence)
     assert sentence == f"It does not become 30 % worse on average within the 8 generations simulated; {said}."
+    assert f"augment: {said}." in report._table(answer.document)
 
 
 def test_a_loss_that_falls_never_becomes_worse() -> None:

@@ -657,9 +657,8 @@ def test_a_column_that_gives_a_class_away_is_named() -> None:
 def test_columns_of_extreme_size_are_read_right(power: int) -> None:
     made = prepare(FRAME.assign(x=X * 10.0**power), "y")
     np.testing.assert_allclose(made.X, prepare(FRAME, "y").X, rtol=1e-9)
-    assert f"'x' (order 1e{power:+d})" in " ".join(
-        made.notes,
-    ) or f"'x' (order 1e{power + 1:+d})" in " ".join(made.notes)
+    assert "Numbers of extreme size were scaled to the order of 1" in made.notes[0]
+    assert f"'x' (order 1e{power:+d})" in made.notes[0]
     with pytest.raises(
         ValueError,
         match=r"'y' has numbers of the order .* whose squares no float holds; give it in",

@@ -101,7 +101,7 @@ def check(model: Any, rows: int | None = None) -> tuple[str, ...]:
     truth = np.asarray(model.truth)
     if truth.ndim != 1 or truth.dtype != np.float64 or not np.all(np.isfinite(truth)):
         raise ValueError(f"{model!r}: truth must be a finite float64 array of shape (d,); it is {model.truth!r}.")
-    rows = whole(rows or design_of(model) or 30, "rows", "rows of the batches to try the model on")
+    rows = whole(design_of(model) or 30 if rows is None else rows, "rows", "rows of the batches to try the model on", most=10**6)
     # parameters that the model itself would meet: fits to real data, or to synthetic data where the real ones are always the same
     real = model.draw(np.repeat(truth[None], REPLICATIONS, axis=0), rows, np.random.default_rng(2))
     if real.shape[:2] != (REPLICATIONS, rows):

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from collapse.checks import LARGE, brief, floats
+from collapse.checks import LARGE, brief, floats, held, length
 from collapse.models.base import Array
 
 
 def numbers(values: Any, name: str, shape: str) -> Array:
     """Return an array of floats, as `checks.floats` does; truth values are 0 and 1."""
+    if not isinstance(values, np.ndarray):
+        held(length(values), name, f"give {shape}")
     if not isinstance(values, np.ma.MaskedArray):
         try:
             raw = np.asarray(values)

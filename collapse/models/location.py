@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.checks import check_number, check_place, check_size
+from collapse.checks import check_number, check_place, check_size, choice
 from collapse.models.base import Array, DrawsFromTruth
 from collapse.models.registry import register
 
@@ -57,8 +57,7 @@ class Location(DrawsFromTruth):
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.law not in tuple(LAWS):
-            raise ValueError(f"law must be one of {', '.join(LAWS)}; it is {self.law!r}.")
+        choice(self.law, "law", tuple(LAWS))
         check_place(self.location, "location")
         check_size(self.scale, "scale")
         self._float("location", "scale")

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.checks import LARGE, check_place, check_size, whole
+from collapse.checks import LARGE, brief, check_place, check_size, whole
 from collapse.models.base import Array, Model, WithDeviation, design_of, observed_labels, replicate
 from collapse.models.morris import Gamma, MeanFamily, Normal, plain
 from collapse.plan import Scalar
@@ -67,7 +67,7 @@ class LinearResponse(MeanFamily):
         for name, length in (("selected_mean", 2), ("selected_variance", 3)):
             value = getattr(self, name)
             if not isinstance(value, tuple) or len(value) != length:
-                raise ValueError(f"{name} must be a tuple of {length} numbers, constant term first; it is {value!r}.")
+                raise ValueError(f"{name} must be a tuple of {length} numbers, constant term first; it is {brief(value)}.")
             for number in value:
                 check_place(number, name)
         v0, v1, v2 = self.selected_variance
@@ -113,7 +113,7 @@ class _Selection:
 
     def _check_model(self) -> None:
         if isinstance(self.model, type) or not isinstance(self.model, Model):
-            raise ValueError(f"model must be an instance of a model, such as collapse.models.Normal(0, 1); it is {self.model!r}.")
+            raise ValueError(f"model must be an instance of a model, such as collapse.models.Normal(0, 1); it is {brief(self.model)}.")
         # only some models have one; statistics and exact forms are changed by selection
         if isinstance(self.model, WithDeviation):
             object.__setattr__(self, "deviation", self.model.deviation)
@@ -236,7 +236,7 @@ class Accepted(_Filter):
         self._check_model()
         if not callable(self.probability):
             raise ValueError(
-                f"probability must be a function of an array of rows, such as lambda rows: np.exp(-rows**2); it is {self.probability!r}."
+                f"probability must be a function of an array of rows, such as lambda rows: np.exp(-rows**2); it is {brief(self.probability)}."
             )
 
     def _acceptance(self, rows: Array, theta: Array) -> Array:
@@ -339,12 +339,12 @@ class Truncated(_Filter):
         known = all(isinstance(v, (float, Rational, np.floating, np.integer)) and not isinstance(v, bool) for v in ends)
         if not known or not self.low < self.high:
             raise ValueError(
-                f"low and high must be numbers with low < high (-inf and inf are allowed); they are {self.low!r} and {self.high!r}."
+                f"low and high must be numbers with low < high (-inf and inf are allowed); they are {brief(self.low)} and {brief(self.high)}."
             )
         if any(np.isfinite(float(end)) and abs(float(end)) > LARGE for end in ends):
             raise ValueError(f"low and high must be infinite, or at most {LARGE:g} in size.")
         if not isinstance(self.about_fit, bool):
-            raise ValueError(f"about_fit must be True or False; it is {self.about_fit!r}.")
+            raise ValueError(f"about_fit must be True or False; it is {brief(self.about_fit)}.")
 
     def _acceptance(self, rows: Array, theta: Array) -> Array:
         low, high = float(self.low), float(self.high)
@@ -402,7 +402,7 @@ class BestOf(_Selection):
         if self.score is None:
             _check_single(self, "a score")
         elif not callable(self.score):
-            raise ValueError(f"score must be a function of an array of rows, such as np.abs, or None; it is {self.score!r}.")
+            raise ValueError(f"score must be a function of an array of rows, such as np.abs, or None; it is {brief(self.score)}.")
 
     def _scores(self, rows: Array) -> Array:
         if self.score is None:

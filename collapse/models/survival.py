@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from collapse.checks import check_number, check_size
+from collapse.checks import check_number, check_size, is_number
 from collapse.models.base import Array, parts, replicate
 from collapse.models.registry import register
 from collapse.plan import Scalar
@@ -86,7 +86,7 @@ def _observe(model: _Lifetimes, time: Array, rng: np.random.Generator) -> Array:
 
 
 def _check_events(events: Scalar) -> None:
-    if events != 1:
+    if not is_number(events) or events != 1:
         check_number(events, "events (probability that a real lifetime is seen to end; 1 for no censoring)", 0, 1)
 
 
