@@ -261,3 +261,11 @@ def test_discard_with_a_schedule_at_n():
         assert bounded[-1] - bounded[199] < 0.05 * bounded[-1]
         growing = derive(discard(399, size=b), model=ROWS[v2], n=n).ratio
         assert growing[-1] > 1.15 * growing[199]
+
+
+@schedules
+def test_what_is_still_to_come(name: str) -> None:
+    """After generation g less than the difference of the pools' inverses is added."""
+    S = pool(GROWTH[name])
+    ratio = derive(augment(G, size=GROWTH[name]), exact=True).ratio.tolist()
+    assert all(ratio[-1] - ratio[g] < 1 / S[g] - 1 / S[-1] for g in range(G - 1))
