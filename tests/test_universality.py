@@ -239,8 +239,11 @@ def test_a_reservoir_is_a_workflow_like_any_other():
         misspecified(workflows.reservoir(4), 2.0)
 
 
-def test_the_alarm_is_shared_among_all_cells(everything: Matrix) -> None:
-    assert len(everything.cells) * 2 * ndtr(-everything.alarm) == pytest.approx(FALSE_ALARM)
+def test_the_alarm_is_shared_among_all_cells() -> None:
+    for rows in (("Normal",), ("Normal", "Poisson", "Median")):
+        table = matrix(named(*rows), replications=20)
+        assert len(table.cells) == 4 * len(rows)
+        assert len(table.cells) * 2 * ndtr(-table.alarm) == pytest.approx(FALSE_ALARM)
 
 
 def test_columns_differ_in_what_they_tell_of_a_feedback() -> None:

@@ -255,7 +255,8 @@ def test_quantiles_have_the_ratio_of_the_law(name: str) -> None:
     plan, levels = getattr(workflows, name)(6), np.array([0.25, 0.5, 0.9])
     errors = []
     for seed in range(20):
-        risk = simulate(plan, model=models.Poisson(50), n=400, replications=2500, rng=seed, quantiles=levels)
+        rows = {"model": models.Poisson(50), "n": 400, "quantiles": levels}
+        risk = simulate(plan, replications=2500, rng=seed, **rows)
         errors.append(risk.quantiles[:, -1] / risk.quantiles[:, 0])
     found = np.log(errors)
     expected = np.log(derive(plan).ratio[-1])

@@ -24,7 +24,7 @@ def test_what_subsampling_adds() -> None:
 
 
 def test_real_data_alone() -> None:
-    """Read whole for ever the ratio is 1; read through the share 1/g it is g with nothing synthetic."""
+    """Read whole the ratio is 1; read through the share 1/g it is g, though all is real."""
     weight = [[1]] * 6
     assert derive(Plan([0], [1], weight), exact=True).ratio.tolist() == [1] * 6
     shrinking = derive(Plan([0], [1], weight, [[F(1, g)] for g in range(1, 7)]), exact=True)

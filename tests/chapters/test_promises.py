@@ -55,9 +55,9 @@ END = re.compile(r"(?<!\*\*\d\.)(?<=[.?!])[*)]*\s+(?=[A-Z{$*(\\`])|\n")
 
 ROLES = re.compile(r"\{[\w:]+\}`[^`]*`|`[^`]*`|\]\([^)]*\)|<[^>\s][^>]*>")
 NAMES = re.compile(
-    r"\*\*\d+\.\*\*|^\| \d+–\d+ \||\bA\d\b|\*\*Minutes\*\* \d+\."
-    r"|\b(?:[Ff]its?|[Bb]atch(?:es)?|[Gg]enerations?|[Rr]ounds?|[Pp]arts?|[Ee]xercises?|[Qq]uestions?|[Ss]teps?|[Cc]hapters?) "
-    r"\d+(?:(?: to |, | and )\d+)*"
+    r"\*\*\d+\.\*\*|^\| \d+\u2013\d+ \||\bA\d\b|\*\*Minutes\*\* \d+\."
+    r"|\b(?:[Ff]its?|[Bb]atch(?:es)?|[Gg]enerations?|[Rr]ounds?|[Pp]arts?|[Ee]xercises?"
+    r"|[Qq]uestions?|[Ss]teps?|[Cc]hapters?) \d+(?:(?: to |, | and )\d+)*"
 )
 MATHS = re.compile(r"\$([^$]+)\$")
 CLAIM = re.compile(r"\d\.\d|[<>]|\\(?:le|ge|leq|geq|ll|gg)\b")
@@ -227,7 +227,7 @@ def test_a_result_needs_a_test():
         ("See {prf:ref}`thm-2` and [there](page-3.html).", False),
         ("It holds for every $n$.", True),
         ("It holds for every family.", True),
-        ("| 0–4 | The opening picture | |", False),
+        ("| 0\u20134 | The opening picture | |", False),
         ("It stays there for ever.", True),
         ("Rows are drawn anew.", False),
         ("Is it ever below 2?", False),
