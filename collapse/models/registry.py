@@ -63,6 +63,19 @@ class Example:
         return replace(self, n=n, make=partial(self.make, n) if "rows" in signature(self.make).parameters else self.make)
 
 
+GROUPS = (
+    "exponential families",
+    "two parameters",
+    "location and scale",
+    "regression",
+    "ranking",
+    "survival",
+    "dependent data",
+    "latent structure",
+    "outside the family",
+)
+"""The groups in the order of the matrix; others follow in the alphabet's."""
+
 _EXAMPLES: dict[str, Example] = {}
 
 
@@ -117,5 +130,14 @@ def register(
 
 
 def examples() -> tuple[Example, ...]:
-    """Every registered model, in the order in which they were registered."""
-    return tuple(_EXAMPLES.values())
+    """Every registered model: group by group, in a group by module and there as registered.
+
+    The order does not depend on which module was imported first.
+    """
+
+    def place(example: Example) -> tuple[int, str, str]:
+        known = example.group in GROUPS
+        rank = GROUPS.index(example.group) if known else len(GROUPS)
+        return rank, "" if known else example.group, example.make.__module__
+
+    return tuple(sorted(_EXAMPLES.values(), key=place))
