@@ -164,8 +164,9 @@ def uncovered(text, entries):
 
 def test_every_page_has_its_promises():
     written = {path.stem for path in PROMISES.glob("*.toml")}
-    assert not set(CHAPTERS) - written, "a chapter has no file in promises/: write it"
-    assert not written - set(CHAPTERS), "a file in promises/ has no chapter: take it away"
+    lacking, without = set(CHAPTERS) - written, written - set(CHAPTERS)
+    assert not lacking, f"write promises/CHAPTER.toml for {', '.join(sorted(lacking))}"
+    assert not without, f"no chapter is called {', '.join(sorted(without))}: take its promises away"
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
