@@ -183,9 +183,9 @@ def floats(values: Any, name: str, shape: str) -> Array:
 
 
 def _hidden(values: object) -> bool:
-    """Whether a masked array hides a value, here or in a list's parts."""
+    """Whether it is a masked array, which may hide values, or a list of such."""
     if isinstance(values, np.ma.MaskedArray):
-        return bool(np.ma.is_masked(values))
+        return True
     return isinstance(values, (list, tuple)) and any(map(_hidden, values))
 
 
@@ -295,7 +295,8 @@ def brief(value: object) -> str:
     if isinstance(value, int) and value.bit_length() > 70:
         return f"about {'-' * (value < 0)}10^{int(value.bit_length() * 0.30103)}"
     try:
-        text = " ".join(_SHORT.repr(value).split())
+        written = to_text(value) if isinstance(value, Fraction) else _SHORT.repr(value)
+        text = " ".join(written.split())
     except ValueError:  # holds a whole number of more digits than Python writes out
         text = f"a {type(value).__name__} with too many digits to print"
     return text if len(text) <= 60 else f"{text[:57]}..."

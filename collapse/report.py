@@ -77,7 +77,7 @@ def drawings(document: dict[str, Any]) -> dict[str, Drawing]:
     Examples
     --------
     >>> import pandas as pd, collapse
-    >>> table = pd.DataFrame({"x": range(60), "y": [k % 7 + 0.1 * k for k in range(60)]})
+    >>> table = pd.DataFrame({"x": [k**2 % 11 for k in range(60)], "y": [k % 7 + 0.1 * k for k in range(60)]})
     >>> list(drawings(collapse.forecast(table, "y", "discard", 3, against=[]).document))
     ['loss', 'ratio', 'workflows']
     """

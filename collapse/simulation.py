@@ -30,6 +30,7 @@ from collapse.reservoir import Reservoir
 from collapse.risk import Risk
 
 Result = TypeVar("Result")
+Method = Callable[..., Any]
 
 POOLS = 3
 """How many pools of processes are tried where workers are killed."""
@@ -182,50 +183,54 @@ class _Told:
     """Shape of a row, and of a statistic, as first drawn."""
 
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        return self._batch("draw", len(theta), rows, theta, rows, rng)
+        return self._batch("draw", self.model.draw, (len(theta), rows), theta, rows, rng)
 
     def draw_real(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
-        return self._batch("draw_real", replications, rows, replications, rows, rng)
+        shape = replications, rows
+        return self._batch("draw_real", self.model.draw_real, shape, replications, rows, rng)
 
     def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        return self._statistic("draw_statistic", len(theta), theta, rows, rng)
+        ask, R = self.model.draw_statistic, len(theta)
+        return self._statistic("draw_statistic", ask, R, theta, rows, rng)
 
     def draw_real_statistic(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
-        return self._statistic("draw_real_statistic", replications, replications, rows, rng)
+        ask = self.model.draw_real_statistic
+        return self._statistic("draw_real_statistic", ask, replications, replications, rows, rng)
 
     def pool(self, first: Array, second: Array, share: float) -> Array:
-        return self._statistic("pool", len(second), first, second, share)
+        return self._statistic("pool", self.model.pool, len(second), first, second, share)
 
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
-        return self._answer("fit", (len(rows), len(self.model.truth)), rows, weight, start)
+        shape = len(rows), len(self.model.truth)
+        return self._answer("fit", self.model.fit, shape, rows, weight, start)
 
     def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
         shape = len(statistic), len(self.model.truth)
-        return self._answer("fit_statistic", shape, statistic, start)
+        return self._answer("fit_statistic", self.model.fit_statistic, shape, statistic, start)
 
     def risk(self, theta: Array) -> Array:
-        return self._answer("risk", (len(theta),), theta)
+        return self._answer("risk", self.model.risk, (len(theta),), theta)
 
     def deviation(self, theta: Array) -> Array:
-        deviation = self._ask("deviation", theta)
+        deviation = self._ask("deviation", self.model.deviation, theta)
         return self._shaped("deviation", deviation, (len(theta), *deviation.shape[1:2]), "fiu")
 
-    def _batch(self, method: str, replications: int, rows: int, *arguments: Any) -> Array:
-        batch = self._ask(method, *arguments)
+    def _batch(self, method: str, call: Method, shape: tuple[int, int], *arguments: Any) -> Array:
+        batch = self._ask(method, call, *arguments)
         row = self.shapes.setdefault("row", batch.shape[2:])
-        return self._shaped(method, batch, (replications, rows, *row))
+        return self._shaped(method, batch, (*shape, *row))
 
-    def _statistic(self, method: str, replications: int, *arguments: Any) -> Array:
-        statistic = self._ask(method, *arguments)
+    def _statistic(self, method: str, call: Method, replications: int, *arguments: Any) -> Array:
+        statistic = self._ask(method, call, *arguments)
         size = self.shapes.setdefault("statistic", statistic.shape[1:2])
         return self._shaped(method, statistic, (replications, *size), "fiu")
 
-    def _answer(self, method: str, shape: tuple[int, ...], *arguments: Any) -> Array:
-        return self._shaped(method, self._ask(method, *arguments), shape, "fiu")
+    def _answer(self, method: str, call: Method, shape: tuple[int, ...], *arguments: Any) -> Array:
+        return self._shaped(method, self._ask(method, call, *arguments), shape, "fiu")
 
-    def _ask(self, method: str, *arguments: Any) -> NDArray[Any]:
+    def _ask(self, method: str, call: Method, *arguments: Any) -> NDArray[Any]:
         try:
-            answer = getattr(self.model, method)(*arguments)
+            answer = call(*arguments)
         except Exception as error:  # the model's own code may raise anything
             if isinstance(error, ValueError) and str(error).endswith("."):
                 raise

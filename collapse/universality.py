@@ -113,7 +113,8 @@ class Matrix:
 
     def row(self, example: Example) -> tuple[Cell, ...]:
         """Cells of one model, in the order of the workflows."""
-        if (getattr(example, "name", None), self.workflows[0]) not in self.cells:
+        known = isinstance(example, Example)
+        if not known or (example.name, self.workflows[0]) not in self.cells:
             raise ValueError(f"example must be one of those of the matrix; it is {brief(example)}.")
         return tuple(self.cells[example.name, workflow] for workflow in self.workflows)
 

@@ -53,7 +53,7 @@ def counts(mean: Array, rng: np.random.Generator) -> Array:
 
 
 def _beyond(most: float) -> ValueError:
-    return ValueError(f"sums of counts with a mean of {most:.3g} cannot be drawn, {LARGEST_COUNT:.3g} at most; take fewer rows")
+    return ValueError(f"sums of counts with a mean of {most:.3g} cannot be drawn, {LARGEST_COUNT:.3g} at most; take fewer rows.")
 
 
 def _inverse(value: Scalar) -> Scalar:
