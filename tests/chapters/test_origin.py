@@ -19,3 +19,11 @@ def test_what_subsampling_adds() -> None:
     far = derive(workflows.subsample(4000)).ratio[-1] - derive(workflows.augment(4000)).ratio[-1]
     assert far == pytest.approx(np.pi**2 / 3 - 2, abs=1e-3)
     assert round(np.pi**2 / 3 - 2, 2) == 1.29
+
+
+def test_a_ratio_is_to_the_first_fit() -> None:
+    """A bootstrapped first fit has twice the risk of one that reads its rows whole."""
+    shown = derive(workflows.subsample(12, replace=True), exact=True)
+    h = np.cumsum([F(1, k * k) for k in range(1, 13)])
+    assert shown.risk.tolist() == (2 * h).tolist()
+    assert shown.ratio.tolist() == h.tolist()
