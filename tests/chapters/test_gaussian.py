@@ -167,7 +167,7 @@ def test_naive_bayes_over_random_designs() -> None:
 
 
 @pytest.mark.parametrize(("cut", "value"), [(1, 1.62), (4, 2.94), (25, 8.09)])
-def test_a_risk_truncated_at_a_fixed_value_is_nearer_to_one(cut: float, value: float) -> None:
+def test_a_risk_truncated_at_a_fixed_value_has_a_smaller_ratio(cut: float, value: float) -> None:
     """At C = 10 and 1/10; truncated at a multiple of its own quantile it has the law's."""
 
     def mean(scale: float, most: float) -> float:

@@ -10,6 +10,14 @@ import pytest
 from collapse import derive, workflows
 
 
+def test_a_ratio_is_to_the_first_fit() -> None:
+    """A bootstrapped first fit has twice the risk of one that reads its rows whole."""
+    shown = derive(workflows.subsample(12, replace=True), exact=True)
+    h = np.cumsum([F(1, k * k) for k in range(1, 13)])
+    assert shown.risk.tolist() == (2 * h).tolist()
+    assert shown.ratio.tolist() == h.tolist()
+
+
 def test_what_subsampling_adds() -> None:
     """The hatched part of the picture: what of subsample's ratio no batch's noise accounts for."""
     shown = derive(workflows.subsample(12), exact=True)
@@ -19,11 +27,3 @@ def test_what_subsampling_adds() -> None:
     far = derive(workflows.subsample(4000)).ratio[-1] - derive(workflows.augment(4000)).ratio[-1]
     assert far == pytest.approx(np.pi**2 / 3 - 2, abs=1e-3)
     assert round(np.pi**2 / 3 - 2, 2) == 1.29
-
-
-def test_a_ratio_is_to_the_first_fit() -> None:
-    """A bootstrapped first fit has twice the risk of one that reads its rows whole."""
-    shown = derive(workflows.subsample(12, replace=True), exact=True)
-    h = np.cumsum([F(1, k * k) for k in range(1, 13)])
-    assert shown.risk.tolist() == (2 * h).tolist()
-    assert shown.ratio.tolist() == h.tolist()
