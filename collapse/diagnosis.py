@@ -355,7 +355,7 @@ def _judged_at_n(
     if supremum := _augmented(plan, n, v2, curve):
         return _Judgement(
             "bounded",
-            f"The ratio rises to {supremum:.4g} (thm-tables-augment).",
+            f"The ratio rises to {supremum:.4g} (thm-sizes-finite).",
             supremum,
             None,
             supremum,

@@ -306,7 +306,7 @@ def forecast(
 
     Where no maximum-likelihood estimate exists (separated classes, columns not fewer than rows) the model is ridge regression by
     `collapse.models.from_estimator`, and the document says so; nothing is derived for it, since
-    shrinkage compounds over generations, and it is simulated on all rows or not at all.
+    later generations inherit its bias, and it is simulated on all rows or not at all.
 
     Examples
     --------
@@ -1035,7 +1035,7 @@ def _warnings(
         )
         out.append(
             f"The model is {study.name}, not maximum likelihood: {study.fallback}. "
-            "The derived ratios hold for maximum likelihood only, so none is given; shrinkage adds a bias that compounds over generations."
+            "The derived ratios hold for maximum likelihood only, so none is given; shrinkage adds a bias that later generations inherit."
             + leave
         )
     elif n < FEW * d:

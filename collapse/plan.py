@@ -483,7 +483,7 @@ class Plan:
         return table
 
     def subsampling_noise(self, exact: bool = False) -> NDArray[Any]:
-        """Limit variance (G,) that the fresh draws of rows add to each fit, in units of the first fit's."""
+        """Limit variance (G,) that draws of rows add to each fit, in units of a fit to n rows."""
         exact = flag(exact, "exact")
         if self.recursion:
             return self._recursive_noise(self.recursion, exact)

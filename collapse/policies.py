@@ -65,8 +65,8 @@ def workflow_answer(state: State) -> dict[str, Any]:
 def workflow_sentence(state: State) -> str:
     answer = workflow_answer(state)
     return (
-        f"after {state['generations']} generations of {answer['plan'].name} the risk ratio is "
-        f"{answer['ratio']:.6g}, and 1,000 real rows are worth {answer['worth']:.3g}"
+        f"for many rows, after {state['generations']} generations of {answer['plan'].name}, the "
+        f"risk ratio is {answer['ratio']:.6g}, and 1,000 real rows are worth {answer['worth']:.3g}"
     )
 
 
@@ -113,9 +113,11 @@ def _newest(plan: Any, at: int) -> Any:
 
 def squares_sentence(state: State) -> str:
     answer = squares_answer(state)
+    draws = f", and {answer['draws']:.3g} from draws of rows" if answer["draws"] > 1e-12 else ""
     return (
-        f"under {answer['plan'].name} the risk ratio of generation {state['generation']} is {answer['ratio']:.5g}, a sum of squares, one for "
-        f"each batch; the newest adds {answer['newest']:.3g}"
+        f"under {answer['plan'].name}, for many rows, the risk ratio of generation "
+        f"{state['generation']} is {answer['ratio']:.5g}: a sum of squares, one for each batch"
+        f"{draws}; the newest square is {answer['newest']:.3g}"
     )
 
 
@@ -235,7 +237,7 @@ def bill_sentence(state: State) -> str:
     answer = bill_answer(state)
     return (
         f"after {state['generations']} generations of {answer['plan'].name} the log-loss of a model with {state['p']} parameters, fitted to "
-        f"{state['n']:,} rows, is higher by {answer['extra']:.2g} nats; it takes {answer['needed']:.2g} test rows to see it"
+        f"{state['n']:,} rows, is higher by {answer['extra']:.2g} nats to first order; it takes {answer['needed']:.2g} test rows to see it"
     )
 
 

@@ -43,7 +43,7 @@ class Risk:
     Attributes
     ----------
     risk : ndarray, shape (G,)
-        Expected excess loss of each fit. In the Gaussian limit: n times the risk in units of the first fit's variance.
+        Expected excess loss of each fit. In the limit: in units of that of a fit to n real rows.
         Float64, or `fractions.Fraction` where an exact answer was asked for.
     ratio : ndarray, shape (G,)
         risk / risk[0]. A ratio of excess risks, not of losses.

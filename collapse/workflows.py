@@ -245,7 +245,7 @@ def window(generations: int, k: int) -> Plan:
 
     References
     ----------
-    Dey and Donoho (2024), arXiv 2410.22812, section on other workflows: judged by the sequential Gaussian process.
+    Dey and Donoho (2024), arXiv 2410.22812: any workflow is judged by the sequential Gaussian process.
 
     Examples
     --------
@@ -272,8 +272,8 @@ def fixed_real_share(generations: int, share: Scalar) -> Plan:
     Returns
     -------
     Plan
-        Weight a on batch 1 and 1 - a on the latest. For many rows the risk ratio rises to 1 / (a (2
-        - a)).
+        Weight a on batch 1 and 1 - a on the latest. For many rows the risk ratio rises to
+        1 / (a (2 - a)) where a > 0; a = 0 is discard.
 
     Raises
     ------
@@ -392,8 +392,8 @@ def fresh_real(generations: int, share: Scalar | None = None, kappa: Scalar = 1)
     Returns
     -------
     Plan
-        Two batches in each generation after the first. For many rows the risk ratio tends to (w^2 +
-        (1 - w)^2 / kappa) / (w (2 - w)).
+        Two batches in each generation after the first. For many rows the risk ratio tends to
+        (w^2 + (1 - w)^2 / kappa) / (w (2 - w)) where w > 0.
 
     Raises
     ------

@@ -828,7 +828,16 @@ def test_a_static_explorer_follows_too() -> None:
         view.q = 1
     with pytest.raises(AttributeError, match="has no 'extras'"):
         _ = view.extras
-    assert "is higher by 0.1 nats" in repr(view)
+    assert "is higher by 0.1 nats to first order" in repr(view)
+
+
+@pytest.mark.usefixtures("static")
+def test_the_sentence_of_the_squares_tells_what_draws_add() -> None:
+    """No draws under augment; under subsample batches and draws make the ratio together."""
+    for workflow in ("augment", "subsample"):
+        told = repr(widgets.explorer("squares", workflow=workflow, generation=10))
+        assert "for many rows" in told
+        assert ("from draws of rows" in told) == (workflow == "subsample")
 
 
 def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

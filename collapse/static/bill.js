@@ -63,7 +63,7 @@ export default explorer(({ state, parameters, picture, width }) => {
       ["extra", extra, plain(extra, 2)],
       " nats: ",
       ...judged,
-      ...(far > 0.1 ? [` This is the first order in ratio · p / n, which is ${plain(far, 2)} and not small: the truth is worse.`] : []),
+      ...(far > 0.1 ? [` This is the first order in ratio · p / n, which is ${plain(far, 2)} and not small: the truth may be far worse.`] : []),
     ],
   };
 });

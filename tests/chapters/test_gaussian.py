@@ -168,13 +168,14 @@ def test_naive_bayes_over_random_designs() -> None:
 
 @pytest.mark.parametrize(("cut", "value"), [(1, 1.62), (4, 2.94), (25, 8.09)])
 def test_a_risk_truncated_at_a_fixed_value_has_a_smaller_ratio(cut: float, value: float) -> None:
-    """By integration, at C = 10; truncated at a multiple of its own quantile it has the law's."""
+    """At C = 10 and 1/10; truncated at a multiple of its own quantile it has the law's."""
 
     def mean(scale: float, most: float) -> float:
         a = np.sqrt(most / scale)
         return 2 * float(quad(lambda z: scale * z * z * norm.pdf(z), 0, a)[0] + most * norm.sf(a))
 
     assert mean(10, cut) / mean(1, cut) == pytest.approx(value, abs=0.005)
+    assert 0.1 < mean(0.1, cut) / mean(1, cut) < 1
     level = float(norm.isf(0.05) ** 2)
     assert mean(10, 10 * level) / mean(1, level) == pytest.approx(10)
 

@@ -152,6 +152,16 @@ def test_dispersion_is_the_sandwich(name: str) -> None:
     assert observed(name, 3, test=False).dispersion == pytest.approx(model.dispersion, rel=1e-8)
 
 
+@pytest.mark.parametrize(("rate", "dispersion"), [(0.5, 1), (0.25, 23 / 15), (0.1, 77 / 45)])
+def test_extreme_fits_to_binary_labels_may_be_dispersed(rate: float, dispersion: float) -> None:
+    """x is -3, -1, 1 or 3, and labels 1 occur at -3 and 3 alone: the fit sees a constant."""
+    x = np.repeat([-3.0, -1.0, 1.0, 3.0], 400)
+    labelled = np.tile(np.arange(400) < round(800 * rate), 4)
+    model = LogisticRegression(with_intercept(x[:, None]), y=(labelled & (np.abs(x) > 2)) * 1.0)
+    np.testing.assert_allclose(model.truth[1], 0, atol=1e-9)
+    assert model.dispersion == pytest.approx((1 + dispersion) / 2, rel=1e-6)
+
+
 def test_dispersion_of_counts_and_of_shares() -> None:
     X, y = progression()
     model = PoissonRegression(X, y=y)

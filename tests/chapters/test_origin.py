@@ -12,6 +12,14 @@ from collapse import Plan, derive, workflows
 H = np.cumsum([F(1, k * k) for k in range(1, 41)])
 
 
+def test_a_ratio_is_to_the_first_fit() -> None:
+    """A bootstrapped first fit has twice the risk of one that reads its rows whole."""
+    shown = derive(workflows.subsample(12, replace=True), exact=True)
+    h = np.cumsum([F(1, k * k) for k in range(1, 13)])
+    assert shown.risk.tolist() == (2 * h).tolist()
+    assert shown.ratio.tolist() == h.tolist()
+
+
 def test_what_subsampling_adds() -> None:
     """The hatched part of the picture: what of subsample's ratio no batch's noise accounts for."""
     shown = derive(workflows.subsample(12), exact=True)

@@ -194,3 +194,23 @@ def test_one_per_cent_of_twenty_exponential_rows():
     assert 100 * least_share(20, 1, below=np.inf) == pytest.approx(2.41, abs=0.005)
     assert round(least_share(10, 1), 4) == round(1 - sqrt(5 / 11), 4)
     assert [round(augment_supremum(10, v2), 3) for v2 in (-1, 1)] == [1.566, 1.728]
+
+
+def test_a_variance_that_grows_with_the_mean_needs_no_more_real_data():
+    """Poisson rows do as normal ones at every n: what counts is the square of the mean."""
+    plan = workflows.fixed_real_share(40, 0.3)
+    ratios = [derive(plan, model=m, n=5).ratio for m in (models.Normal(0, 1), models.Poisson(3))]
+    np.testing.assert_allclose(ratios[0], ratios[1], rtol=1e-12)
+    assert derive(plan, model=models.Exponential(1), n=5).ratio[-1] > ratios[0][-1]
+
+
+def test_fresh_rows_with_little_weight_do_not_bring_the_ratio_below_one():
+    assert derive(workflows.fresh_real(500, 0.1)).ratio[-1] > 4
+    assert derive(workflows.fresh_real(500)).ratio[-1] < 1
+
+
+def test_a_memory_that_keeps_the_oldest_rows_is_the_real_data():
+    """So a memory of fixed size need not collapse: a window or one kept at random does."""
+    assert derive(workflows.fixed_real_share(2000, 1)).ratio[-1] == 1
+    others = workflows.reservoir(2000), workflows.window(2000, 5)
+    assert min(derive(other).ratio[-1] for other in others) > 10

@@ -247,6 +247,21 @@ def test_cutting_a_batch_in_two_costs_more_at_n_too():
         assert cut > whole, v2
 
 
+@pytest.mark.parametrize("k", [1, 10, 1000])
+def test_a_thousand_batches_of_ten_rows_depend_on_the_family(k: int) -> None:
+    """1,000 real rows and 10,000 others: the limit's worth is that of Poisson rows alone."""
+    n, plans = 1000, {make: make(k + 1, size=F(10, k)) for make in (discard, augment)}
+    for plan in plans.values():
+        poisson = derive(plan, model=ROWS[0], n=n).ratio[-1]
+        assert poisson == pytest.approx(derive(plan).ratio[-1], rel=1e-9)
+    at = {v2: n / derive(plans[discard], model=ROWS[v2], n=n).ratio[-1] for v2 in (-1, 0, 1)}
+    assert at[1] < at[0] < at[-1]
+    if k == 1000:
+        assert at[0] == pytest.approx(0.01, rel=1e-4)
+        assert at[-1] == pytest.approx(1)  # absorbed: one row is left
+        assert at[1] < 1e-30
+
+
 def test_exponential_rows_one_at_a_time():
     chain = {n: derive(augment(4001, size=F(1, n)), model=ROWS[1], n=n).ratio[-1] for n in (2, 10)}
     assert {n: round(ratio, 3) for n, ratio in chain.items()} == {2: 2.410, 10: 2.094}

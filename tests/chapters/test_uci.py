@@ -182,6 +182,18 @@ def test_small_ratios_are_those_of_first_order_to_a_few_per_cent(name: str) -> N
     assert not risk.failed.any()
 
 
+def test_discard_wanders_off_its_derived_curve_even_on_the_largest_table() -> None:
+    """Titanic: on the curve at generation 5, half as far again or more above it at the fiftieth."""
+    model, plan = observed("titanic", test=False), workflows.discard(50)
+    run = simulate(plan, model=model, replications=200, rng=5, quantiles=(0.5,))
+    assert run.failed[-1] < 0.2
+    rise = run.quantiles[0] - model.risk(model.truth[None])[0]
+    theory = (derive(plan).ratio - 1) * chi2(5).median() / (2 * len(model.X))
+    found = (rise[1:] / theory[1:])[[3, 48]]
+    assert 0.75 < found[0] < 1.3
+    assert found[1] > 1.5
+
+
 @pytest.mark.parametrize(("name", "generations"), [("diabetes", 30), ("heart", 12)])
 def test_discard_loses_exact_fits_where_the_published_run_goes_on(name: str, generations: int) -> None:
     plan = workflows.discard(generations)

@@ -70,6 +70,17 @@ def test_any_weights_by_age() -> None:
     assert derive(periodic).ratio[-1] == far // 2
 
 
+def test_many_batches_beside_the_real_data_where_weights_are_fixed() -> None:
+    """One is better than many only where all rows weigh the same."""
+    alike = [derive(workflows.real_and_window(1000, k)).ratio[-1] for k in (1, 10)]
+    half = F(1, 2)
+    one = derive(workflows.fixed_real_share(1000, half)).ratio[-1]
+    many = derive(workflows.real_and_average(1000, half)).ratio[-1]
+    assert alike[0] < alike[1]
+    assert one == pytest.approx(alike[0])
+    assert many < 1.01 < one
+
+
 def test_forgetting() -> None:
     r = F(3, 5)
     assert derive(workflows.forgetting(G, r), exact=True).ratio.tolist() == [
