@@ -601,9 +601,12 @@ def _origins(plan: Plan | Reservoir, last: int, derived: Risk, v2: float | None)
     its last row upwards: one pass over the entries, no table.
     """
     if isinstance(plan, Reservoir):
-        turnover = plan.turnover.floats()[1 : last + 1]
-        parts = np.array([1.0, turnover.sum(), (turnover * (1 - turnover)).sum()])
-        return tuple((parts / parts.sum()).tolist())
+        turnover, risk = plan.turnover.floats()[1 : last + 1], np.asarray(derived.risk, np.float64)
+        # the variance of a row of each source, in units of a real one's
+        level = 1 + float(v2 or 0) * risk[:last] / (risk[0] * (derived.n or inf))
+        synthetic, whole_risk = float((turnover * level).sum()), float(risk[last] / risk[0])
+        drawn = max(whole_risk - 1 - synthetic, 0.0)
+        return 1 / whole_risk, synthetic / whole_risk, drawn / whole_risk
     fits, batches = np.zeros(plan.generations), np.zeros(plan.batches)
     fits[last] = 1.0
     order = np.argsort(plan.source, kind="stable")

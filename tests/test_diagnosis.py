@@ -197,6 +197,17 @@ def test_the_parts_of_a_reservoir() -> None:
     assert (found.real, found.synthetic, found.draws) == pytest.approx((1 / 2.75, 1 / 2.75, 0.75 / 2.75))
 
 
+def test_the_parts_of_a_reservoir_at_n() -> None:
+    """By hand for two rows of which one is replaced: the mean moves by half of what the new row and
+    the old one differ by."""
+    for model, v2 in ((Bernoulli(0.3), -1.0), (Exponential(1), 1.0), (Poisson(2), 0.0)):
+        found = diagnose(reservoir(2, F(1, 2)), model=model, n=2)
+        # in units of a row's variance: V / n, then E V(mu_1) / 4, then half of half the variance of two real rows
+        parts = np.array([1 / 2, (1 + v2 / 2) / 4, 1 / 8])
+        assert (found.real, found.synthetic, found.draws) == pytest.approx(tuple(parts / parts.sum()))
+        assert found.ratio == pytest.approx(2 * parts.sum())
+
+
 def test_doubling() -> None:
     assert diagnose(discard(30)).doubles == 2
     assert diagnose(subsample(30)).doubles == 3
@@ -421,6 +432,18 @@ def test_augments_supremum(v2: float, n: int, size: F) -> None:
     assert found.supremum == pytest.approx(supremum, rel=1e-12)
 
 
+def test_augments_supremum_of_a_very_spread_family() -> None:
+    """sinh(pi sqrt(v2 / n)) / (pi sqrt(v2 / n)), or inf where no float holds it."""
+    for v2 in (1e3, 3e4):
+        x = np.pi * v2**0.5
+        assert augment_supremum(1, v2) == pytest.approx((np.sinh(x) / x - 1) / v2, rel=1e-11)
+    x = np.pi * 10
+    assert augment_supremum(10**8, 1e10) == pytest.approx((np.sinh(x) / x - 1) / 100, rel=1e-11)
+    assert augment_supremum(1, 1e5) == augment_supremum(1, 1e10) == np.inf
+    with pytest.raises(ValueError, match=r"v2 / \(size n\) can be 10\^10 at most"):
+        augment_supremum(1, 1e11)
+
+
 def test_long_plans_are_decided_exactly_too() -> None:
     for plan, supremum in ((fixed_real_share(20_000, F(1, 4)), None), (discard(20_000), np.inf), (augment(20_000), None)):
         found = diagnose(plan, model=Exponential(1), n=20)
@@ -556,6 +579,24 @@ def test_what_keeps_the_real_batch_absorbs_nothing_later() -> None:
     assert np.array_equal((fits[:, 0] % 1 == 0), (fits[:, 1] % 1 == 0))
     for plan in (window(30, 3), discard(30, [1] * 29), reservoir(8), anchor(9, F(1, 2), 1, F(1, 2)), fresh_real(9)):
         assert diagnose(plan, model=Bernoulli(p), n=n).absorbed is None
+
+
+def test_fresh_real_rows_are_those_that_are_read_and_come_for_every_fit() -> None:
+    model, n = Bernoulli(0.2), 4
+    again = "fresh real rows lead away again"
+    assert again in diagnose(fresh_real(6), model=model, n=n).lost
+    once = Plan([0, 0, 1, 2], [1] * 4, [[0.5, 0.5, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    late = Plan([0, 1, 0, 2], [1] * 4, [[1, 0, 0, 0], [0, 0.5, 0.5, 0], [0, 0, 0, 1]])
+    for plan in (once, late, fresh_real(6, share=0)):
+        assert again not in diagnose(plan, model=model, n=n).lost
+    # a real batch that no fit reads changes nothing, and the real batch need not be the first
+    unread = Plan([0, 0, 1, 2], [1] * 4, [[1, 0, 0, 0], [0.5, 0, 0.5, 0], [0.5, 0, 0, 0.5]])
+    second = Plan([1, 0, 2], [3, 1, 1], [[0, 1, 0], [0.5, 0.5, 0], [0, 0.5, 0.5]])
+    for plan in (unread, second):
+        assert diagnose(plan, model=model, n=n).absorbed == pytest.approx(0.2**n + 0.8**n, rel=1e-12)
+    # what is not known is not told: later draws of the real batch, or of earlier models, lead away again
+    for plan in (subsample(4), window(6, 3), mixture(4)):
+        assert "A fit can be a point mass, at 0 or all trials; the chance is not known" in diagnose(plan, model=model, n=60).lost
 
 
 def test_what_cannot_be_absorbed() -> None:
