@@ -225,7 +225,9 @@ def diagnose(
     bounded exactly where (1 - a)^2 (1 + v2 / k) < 1, k the rows read of the latest batch; augment's
     supremum is an infinite product; with v2 <= 0 whole batches have at most the limit's ratios,
     with v2 >= 0 at least them; with v2 < 0 every ratio is bounded, the means lying in a bounded
-    range; with v2 > 0 a bound B of the limit gives B / (1 - (B - 1) v2 / n) at n.
+    range; with v2 > 0 a bound B of the limit gives B / (1 - (B - 1) v2 / n) at n, and what grows
+    like g in the limit grows geometrically, since noise that stays for ever adds its share of every
+    earlier risk to each later one.
 
     Selected rows whose mean and variance are polynomials of the fit are decided likewise, beside
     the same real data.
@@ -370,14 +372,14 @@ def _judged_at_n(
             told = f"No ratio exceeds {bound:.4g}, the bound for many rows, since v2 is negative (thm-tables-finite)"
         return _Judgement("bounded", f"{told}; bounded is not safe.", bound=bound)
     if isinstance(plan, Plan) and limit.certified and limit.verdict == "collapsing" and not plan.replace:
-        told = "The ratio grows without bound: since v2 is not negative, the ratio at n is at least that of the limit"
-        return _Judgement(
-            "collapsing",
-            f"{told} (thm-tables-finite). {limit.judged}",
-            None,
-            _evidence(curve).exponent,
-            inf,
-        )
+        why = "since v2 is not negative, it is at least that of the limit"
+        told = f"The ratio grows without bound: {why}"
+        many = f"For many rows {limit.judged[0].lower()}{limit.judged[1:]}"
+        exponent = limit.exponent
+        if v2 > 0 and exponent == 1:
+            # noise that stays in all later fits feeds a share of every earlier risk into each
+            told, exponent = f"{told}; in the end it grows geometrically", inf
+        return _Judgement("collapsing", f"{told} (thm-tables-finite). {many}", None, exponent, inf)
     if whole_batches and limit.certified and limit.bound is not None and abs(first - 1) < AGREEMENT:
         synthetic = limit.bound - (isinstance(plan, Plan) and int((plan.source == 0).sum()) == 1)
         if limit.certificate and limit.certificate.workflow == "augment":

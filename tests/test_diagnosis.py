@@ -202,9 +202,10 @@ def test_the_parts_of_a_reservoir_at_n() -> None:
     the old one differ by."""
     for model, v2 in ((Bernoulli(0.3), -1.0), (Exponential(1), 1.0), (Poisson(2), 0.0)):
         found = diagnose(reservoir(2, F(1, 2)), model=model, n=2)
-        # in units of a row's variance: V / n, then E V(mu_1) / 4, then half of half the variance of two real rows
+        # in units of a row's variance: 1 / n, then E V(mu_1) / 4, then half a memory's variance / 4
         parts = np.array([1 / 2, (1 + v2 / 2) / 4, 1 / 8])
-        assert (found.real, found.synthetic, found.draws) == pytest.approx(tuple(parts / parts.sum()))
+        shares = tuple(parts / parts.sum())
+        assert (found.real, found.synthetic, found.draws) == pytest.approx(shares)
         assert found.ratio == pytest.approx(2 * parts.sum())
 
 
@@ -521,6 +522,37 @@ def test_a_schedule_of_augment_has_the_bound_of_one_row_at_a_time() -> None:
     assert diagnose(augment(40, [F(1, 5)] * 39), model=Bernoulli(0.2), n=10).never_doubles
 
 
+@pytest.mark.parametrize(
+    "plan",
+    [
+        window(24, 1),
+        window(24, 3),
+        forgetting(24, F(1, 2)),
+        fresh_real(24, share=0),
+        all_to_all(24, 3),
+        star(24, 3),
+        ring(24, 2),
+    ],
+    ids=lambda plan: plan.name,
+)
+def test_linear_growth_in_the_limit_is_geometric_at_n(plan: Plan) -> None:
+    """Where v2 > 0, however short the plan: with v2 = 0 it is linear at n too."""
+    found = diagnose(plan, model=Exponential(1), n=5)
+    assert (found.verdict, found.certified) == ("collapsing", True)
+    assert found.exponent == found.supremum == np.inf
+    assert "grows geometrically" in found.judged
+    assert "For many rows the ratio grows like" in found.judged
+    assert diagnose(plan, model=Poisson(2), n=5).exponent == 1
+    assert plan.recipe is not None
+    longer = getattr(workflows, plan.recipe.workflow)(400, **plan.recipe.parameters)
+    ratio = derive(longer, model=Exponential(1), n=5).ratio
+    each = len(ratio) // 400  # fits of a generation
+    level = np.log(ratio[::each][200:])
+    steps = level[2:] - level[:-2]  # hub and leaves take turns
+    assert steps.min() > 0.02
+    assert steps.max() - steps.min() < 0.01
+
+
 def test_geometric_growth_is_seen_without_a_proof() -> None:
     """Two batches back, so that no theorem holds: the factor is the larger root of x^2 = c x + d, here told by the curve alone."""
     G = 400
@@ -593,10 +625,12 @@ def test_fresh_real_rows_are_those_that_are_read_and_come_for_every_fit() -> Non
     unread = Plan([0, 0, 1, 2], [1] * 4, [[1, 0, 0, 0], [0.5, 0, 0.5, 0], [0.5, 0, 0, 0.5]])
     second = Plan([1, 0, 2], [3, 1, 1], [[0, 1, 0], [0.5, 0.5, 0], [0, 0.5, 0.5]])
     for plan in (unread, second):
-        assert diagnose(plan, model=model, n=n).absorbed == pytest.approx(0.2**n + 0.8**n, rel=1e-12)
-    # what is not known is not told: later draws of the real batch, or of earlier models, lead away again
+        found = diagnose(plan, model=model, n=n)
+        assert found.absorbed == pytest.approx(0.2**n + 0.8**n, rel=1e-12)
+    # later draws of the real batch, or of earlier models, lead away again
+    told = "A fit can be a point mass, at 0 or all trials; the chance is not known here"
     for plan in (subsample(4), window(6, 3), mixture(4)):
-        assert "A fit can be a point mass, at 0 or all trials; the chance is not known" in diagnose(plan, model=model, n=60).lost
+        assert told in diagnose(plan, model=model, n=60).lost
 
 
 def test_what_cannot_be_absorbed() -> None:
