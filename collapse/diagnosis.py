@@ -18,6 +18,7 @@ from collapse.finite import (
     Anchored,
     Loss,
     anchored,
+    at_most,
     augment_supremum,
     least_share,
     losses,
@@ -152,9 +153,9 @@ class Diagnosis:
         if parts:
             lines.append(f"Of that risk {', '.join(parts[:-1]) + ' and ' * (len(parts) > 1) + parts[-1]}.")
         if self.least_share is not None:
+            need = at_most(100 * self.least_share, 3)
             lines.append(
-                f"Beside the latest synthetic batch real data need {100 * self.least_share:.3g} % "
-                "of the weight to keep the ratio below "
+                f"Beside the latest synthetic batch real data need {need} % of the weight to keep the ratio below "
                 f"{self.below:g} for ever, "
                 f"{'for many rows' if self.model is None else 'at this n'}."
             )
@@ -365,11 +366,10 @@ def _judged_at_n(
         )
     first = plan.reference(n)
     if v2 < 0:
-        bound = n / (-v2 * first)
-        told = f"No ratio exceeds {bound:.4g}, since the means lie in a bounded range (thm-tables-finite)"
+        bound, why = n / (-v2 * first), "since the means lie in a bounded range"
         if whole_batches and limit.bound is not None and limit.bound < bound:
-            bound = limit.bound
-            told = f"No ratio exceeds {bound:.4g}, the bound for many rows, since v2 is negative (thm-tables-finite)"
+            bound, why = limit.bound, "the bound for many rows, since v2 is negative"
+        told = f"No ratio exceeds {at_most(bound, 4)}, {why} (thm-tables-finite)"
         return _Judgement("bounded", f"{told}; bounded is not safe.", bound=bound)
     if isinstance(plan, Plan) and limit.certified and limit.verdict == "collapsing" and not plan.replace:
         why = "since v2 is not negative, it is at least that of the limit"
@@ -386,12 +386,13 @@ def _judged_at_n(
             bound = augment_supremum(n, v2, size=1 / n)
             return _Judgement(
                 "bounded",
-                f"No schedule has a ratio above {bound:.4g} (thm-sizes-finite).",
+                f"No schedule has a ratio above {at_most(bound, 4)} (thm-sizes-finite).",
                 bound=bound,
             )
         if synthetic * v2 < n:
             bound = limit.bound / (1 - synthetic * v2 / n)
-            told = f"No ratio exceeds {bound:.4g}, as none exceeds {limit.bound:.4g} for many rows (thm-tables-finite)."
+            why = f"as none exceeds {at_most(limit.bound, 4)} for many rows"
+            told = f"No ratio exceeds {at_most(bound, 4)}, {why} (thm-tables-finite)."
             return _Judgement("bounded", told, bound=bound)
     return _evidence(curve)
 

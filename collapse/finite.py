@@ -4,6 +4,7 @@ what is absorbed or lost."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, Context
 from math import exp, expm1, inf, isfinite, log, sqrt
 from typing import Any
 
@@ -108,6 +109,18 @@ def read_below(below: object, *, infinite: bool = False) -> float:
     if is_number(below) and float(below) > 1 and (infinite or isfinite(float(below))):  # type: ignore[arg-type]
         return float(below)  # type: ignore[arg-type]
     raise ValueError(f"below (a bound on the ratio) must be a number greater than 1; it is {brief(below)}.")
+
+
+def at_most(value: float, digits: int) -> str:
+    """Text of a bound or of a share that suffices: rounded up, so that what is told is one too.
+
+    Examples
+    --------
+    >>> at_most(20.9431, 3), at_most(5.0, 4), at_most(0.0, 3)
+    ('21', '5', '0')
+    """
+    up = Context(prec=digits, rounding=ROUND_CEILING)
+    return f"{float(up.create_decimal(f'{value:.12g}')):.{digits}g}"
 
 
 def augment_supremum(n: int | None = None, v2: Scalar = 0, *, size: Scalar = 1) -> float:

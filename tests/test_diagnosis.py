@@ -348,6 +348,19 @@ def test_the_least_share_is_the_least(v2: float, n: int, size: int, below: float
         assert derive(anchor(300, share - 1e-3 * share, size), model=FAMILIES[v2], n=n).ratio[-1] > below
 
 
+@pytest.mark.parametrize(("n", "v2"), [(5, -1), (20, 0), (20, 1), (7, 2), (200, 1 / 3)])
+def test_what_is_told_suffices(n: int, v2: float) -> None:
+    """The share and the bounds that are printed are rounded up."""
+    told = " ".join(str(diagnose(augment(20), model=FAMILIES[v2], n=n)).split())
+    share = F(told.split("real data need ")[1].split(" %")[0]) / 100
+    assert least_share(n, v2) <= share <= least_share(n, v2) + 1e-3
+    assert diagnose(fixed_real_share(9, share), model=FAMILIES[v2], n=n).never_doubles
+    found = diagnose(fresh_real(40), model=FAMILIES[v2], n=n)
+    if found.bound and "exceeds" in found.judged:
+        stated = float(found.judged.split("exceeds ")[1].split(",")[0])
+        assert found.bound <= stated * (1 + 1e-12) <= found.bound * 1.001
+
+
 def test_the_least_share_for_many_rows() -> None:
     assert least_share() == pytest.approx(1 - 0.5**0.5, rel=1e-15)
     assert least_share(below=4, size=3) == pytest.approx(1 - 0.9**0.5, rel=1e-14)
