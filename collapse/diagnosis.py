@@ -18,6 +18,7 @@ from collapse.finite import (
     Anchored,
     Loss,
     anchored,
+    at_most,
     augment_supremum,
     least_share,
     losses,
@@ -152,9 +153,9 @@ class Diagnosis:
         if parts:
             lines.append(f"Of that risk {', '.join(parts[:-1]) + ' and ' * (len(parts) > 1) + parts[-1]}.")
         if self.least_share is not None:
+            need = at_most(100 * self.least_share, 3)
             lines.append(
-                f"Beside the latest synthetic batch real data need {100 * self.least_share:.3g} % "
-                "of the weight to keep the ratio below "
+                f"Beside the latest synthetic batch real data need {need} % of the weight to keep the ratio below "
                 f"{self.below:g} for ever, "
                 f"{'for many rows' if self.model is None else 'at this n'}."
             )
@@ -225,7 +226,9 @@ def diagnose(
     bounded exactly where (1 - a)^2 (1 + v2 / k) < 1, k the rows read of the latest batch; augment's
     supremum is an infinite product; with v2 <= 0 whole batches have at most the limit's ratios,
     with v2 >= 0 at least them; with v2 < 0 every ratio is bounded, the means lying in a bounded
-    range; with v2 > 0 a bound B of the limit gives B / (1 - (B - 1) v2 / n) at n.
+    range; with v2 > 0 a bound B of the limit gives B / (1 - (B - 1) v2 / n) at n, and what grows
+    like g in the limit grows geometrically, since noise that stays for ever adds its share of every
+    earlier risk to each later one.
 
     Selected rows whose mean and variance are polynomials of the fit are decided likewise, beside
     the same real data.
@@ -363,33 +366,33 @@ def _judged_at_n(
         )
     first = plan.reference(n)
     if v2 < 0:
-        bound = n / (-v2 * first)
-        told = f"No ratio exceeds {bound:.4g}, since the means lie in a bounded range (thm-tables-finite)"
+        bound, why = n / (-v2 * first), "since the means lie in a bounded range"
         if whole_batches and limit.bound is not None and limit.bound < bound:
-            bound = limit.bound
-            told = f"No ratio exceeds {bound:.4g}, the bound for many rows, since v2 is negative (thm-tables-finite)"
+            bound, why = limit.bound, "the bound for many rows, since v2 is negative"
+        told = f"No ratio exceeds {at_most(bound, 4)}, {why} (thm-tables-finite)"
         return _Judgement("bounded", f"{told}; bounded is not safe.", bound=bound)
     if isinstance(plan, Plan) and limit.certified and limit.verdict == "collapsing" and not plan.replace:
-        told = "The ratio grows without bound: since v2 is not negative, the ratio at n is at least that of the limit"
-        return _Judgement(
-            "collapsing",
-            f"{told} (thm-tables-finite). {limit.judged}",
-            None,
-            _evidence(curve).exponent,
-            inf,
-        )
+        why = "since v2 is not negative, it is at least that of the limit"
+        told = f"The ratio grows without bound: {why}"
+        many = f"For many rows {limit.judged[0].lower()}{limit.judged[1:]}"
+        exponent = limit.exponent
+        if v2 > 0 and exponent == 1:
+            # noise that stays in all later fits feeds a share of every earlier risk into each
+            told, exponent = f"{told}; in the end it grows geometrically", inf
+        return _Judgement("collapsing", f"{told} (thm-tables-finite). {many}", None, exponent, inf)
     if whole_batches and limit.certified and limit.bound is not None and abs(first - 1) < AGREEMENT:
         synthetic = limit.bound - (isinstance(plan, Plan) and int((plan.source == 0).sum()) == 1)
         if limit.certificate and limit.certificate.workflow == "augment":
             bound = augment_supremum(n, v2, size=1 / n)
             return _Judgement(
                 "bounded",
-                f"No schedule has a ratio above {bound:.4g} (thm-sizes-finite).",
+                f"No schedule has a ratio above {at_most(bound, 4)} (thm-sizes-finite).",
                 bound=bound,
             )
         if synthetic * v2 < n:
             bound = limit.bound / (1 - synthetic * v2 / n)
-            told = f"No ratio exceeds {bound:.4g}, as none exceeds {limit.bound:.4g} for many rows (thm-tables-finite)."
+            why = f"as none exceeds {at_most(limit.bound, 4)} for many rows"
+            told = f"No ratio exceeds {at_most(bound, 4)}, {why} (thm-tables-finite)."
             return _Judgement("bounded", told, bound=bound)
     return _evidence(curve)
 
@@ -601,9 +604,12 @@ def _origins(plan: Plan | Reservoir, last: int, derived: Risk, v2: float | None)
     its last row upwards: one pass over the entries, no table.
     """
     if isinstance(plan, Reservoir):
-        turnover = plan.turnover.floats()[1 : last + 1]
-        parts = np.array([1.0, turnover.sum(), (turnover * (1 - turnover)).sum()])
-        return tuple((parts / parts.sum()).tolist())
+        turnover, risk = plan.turnover.floats()[1 : last + 1], np.asarray(derived.risk, np.float64)
+        # the variance of a row of each source, in units of a real one's
+        level = 1 + float(v2 or 0) * risk[:last] / (risk[0] * (derived.n or inf))
+        synthetic, whole_risk = float((turnover * level).sum()), float(risk[last] / risk[0])
+        drawn = max(whole_risk - 1 - synthetic, 0.0)
+        return 1 / whole_risk, synthetic / whole_risk, drawn / whole_risk
     fits, batches = np.zeros(plan.generations), np.zeros(plan.batches)
     fits[last] = 1.0
     order = np.argsort(plan.source, kind="stable")

@@ -4,6 +4,7 @@ what is absorbed or lost."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, Context
 from math import exp, expm1, inf, isfinite, log, sqrt
 from typing import Any
 
@@ -110,6 +111,18 @@ def read_below(below: object, *, infinite: bool = False) -> float:
     raise ValueError(f"below (a bound on the ratio) must be a number greater than 1; it is {brief(below)}.")
 
 
+def at_most(value: float, digits: int) -> str:
+    """Text of a bound or of a share that suffices: rounded up, so that what is told is one too.
+
+    Examples
+    --------
+    >>> at_most(20.9431, 3), at_most(5.0, 4), at_most(0.0, 3)
+    ('21', '5', '0')
+    """
+    up = Context(prec=digits, rounding=ROUND_CEILING)
+    return f"{float(up.create_decimal(f'{value:.12g}')):.{digits}g}"
+
+
 def augment_supremum(n: int | None = None, v2: Scalar = 0, *, size: Scalar = 1) -> float:
     """Supremum of augment's ratio over all generations, which it approaches from below, at n.
 
@@ -130,11 +143,13 @@ def augment_supremum(n: int | None = None, v2: Scalar = 0, *, size: Scalar = 1) 
     Returns
     -------
     float
+        inf where it is too large for a float.
 
     Raises
     ------
     ValueError
-        Where n is no positive whole number, v2 is below -1, or size is not positive.
+        Where n is no positive whole number, v2 is below -1, size is not positive, or v2 / (size n)
+        is above 10^10.
 
     Notes
     -----
@@ -160,13 +175,13 @@ def augment_supremum(n: int | None = None, v2: Scalar = 0, *, size: Scalar = 1) 
     # sum over j >= 1 of log(1 + c / (j + y)^2): the first terms one by one, the rest as a series in c,
     # where |c| < (j + y)^2 / 4
     c = v / m
-    if abs(c) > 1e12:
-        raise ValueError(f"v2 / (size n) can be 10^12 at most; it is {c:g}.")
+    if abs(c) > 1e10:
+        raise ValueError(f"v2 / (size n) can be 10^10 at most; it is {c:g}.")
     first = 1 + int(2 * sqrt(abs(c)))
-    j, k = np.arange(1, first + 1), np.arange(1, 41)
+    j, k = np.arange(1, first + 1), np.arange(1, 28)
     product = np.log1p(c / (j + y) ** 2).sum()
     product -= ((-c) ** k / k * zeta(2 * k, first + 1 + y)).sum()
-    return float((expm1(product) + v * exp(product)) / v)
+    return inf if product > 700 else float((expm1(product) + v * exp(product)) / v)
 
 
 # --- anchored plans --------------------------------------------------------------------------
@@ -353,14 +368,17 @@ def _absorbed(plan: Plan | Reservoir, model: Any, n: int, G: int) -> tuple[float
         NegativeBinomial: "0",
         Multinomial: "one class",
     }[type(model)]
-    real = int((plan.source == 0).sum()) if isinstance(plan, Plan) else 1
-    several = len(np.unique(plan.generation)) < plan.generations
-    if isinstance(plan, Reservoir) or real > 1 or several:
-        fresh = real > 1 and not several
-        lasting = "fresh real rows lead away again" if fresh else "its chance is not known here"
-        return None, f"A fit can be absorbed at {where}, a point mass; {lasting}."
-    m = int(plan.rows(n)[0])
-    if _keeps_real(plan):
+    unknown = f"A fit can be a point mass, at {where}; the chance is not known here: simulate."
+    if isinstance(plan, Reservoir) or len(np.unique(plan.generation)) < plan.generations:
+        return None, unknown
+    first, last = plan.reading
+    real = np.flatnonzero((plan.source == 0) & (last >= 0))
+    if len(set(first[real])) == plan.generations > 1:
+        return None, f"A fit can be a point mass, at {where}; fresh real rows lead away again."
+    if len(real) > 1:
+        return None, unknown
+    m = int(plan.rows(n)[real[0]])
+    if _keeps_real(plan, int(real[0])):
         alike, missing = _alike(model, m)
         lost = (
             f" Of {len(model.p)} classes {missing:.3g} are missing there on average, and none comes back."
@@ -373,10 +391,7 @@ def _absorbed(plan: Plan | Reservoir, model: Any, n: int, G: int) -> tuple[float
         )
     later = _latest_alone(plan, n)
     if later is None or isinstance(model, NegativeBinomial):
-        return (
-            None,
-            f"Fits can be absorbed at {where}, a point mass, once no fit reads the real batch; its chance is not known here: simulate.",
-        )
+        return None, unknown
     if isinstance(model, Poisson):
         chance = _extinct(float(model.rate) * m, later / m, G)
         return (
@@ -415,11 +430,11 @@ def _latest_alone(plan: Plan | Reservoir, n: int) -> int | None:
     return int(plan.rows(n)[-1])
 
 
-def _keeps_real(plan: Plan) -> bool:
-    """Whether every fit reads the one real batch, whole."""
+def _keeps_real(plan: Plan, b: int) -> bool:
+    """Whether every fit reads batch b, the one that is real, whole."""
     if not plan.reads_whole_batches:
         return False
-    b, rows = int(np.flatnonzero(plan.source == 0)[0]), plan.recursion
+    rows = plan.recursion
     if not rows:
         return bool(np.all(plan.weight[:, b] > 0))
     if rows.entries and len(np.unique(rows.entries.fit[rows.entries.batch == b])) == plan.generations:

@@ -197,6 +197,18 @@ def test_the_parts_of_a_reservoir() -> None:
     assert (found.real, found.synthetic, found.draws) == pytest.approx((1 / 2.75, 1 / 2.75, 0.75 / 2.75))
 
 
+def test_the_parts_of_a_reservoir_at_n() -> None:
+    """By hand for two rows of which one is replaced: the mean moves by half of what the new row and
+    the old one differ by."""
+    for model, v2 in ((Bernoulli(0.3), -1.0), (Exponential(1), 1.0), (Poisson(2), 0.0)):
+        found = diagnose(reservoir(2, F(1, 2)), model=model, n=2)
+        # in units of a row's variance: 1 / n, then E V(mu_1) / 4, then half a memory's variance / 4
+        parts = np.array([1 / 2, (1 + v2 / 2) / 4, 1 / 8])
+        shares = tuple(parts / parts.sum())
+        assert (found.real, found.synthetic, found.draws) == pytest.approx(shares)
+        assert found.ratio == pytest.approx(2 * parts.sum())
+
+
 def test_doubling() -> None:
     assert diagnose(discard(30)).doubles == 2
     assert diagnose(subsample(30)).doubles == 3
@@ -336,6 +348,19 @@ def test_the_least_share_is_the_least(v2: float, n: int, size: int, below: float
         assert derive(anchor(300, share - 1e-3 * share, size), model=FAMILIES[v2], n=n).ratio[-1] > below
 
 
+@pytest.mark.parametrize(("n", "v2"), [(5, -1), (20, 0), (20, 1), (7, 2), (200, 1 / 3)])
+def test_what_is_told_suffices(n: int, v2: float) -> None:
+    """The share and the bounds that are printed are rounded up."""
+    told = " ".join(str(diagnose(augment(20), model=FAMILIES[v2], n=n)).split())
+    share = F(told.split("real data need ")[1].split(" %")[0]) / 100
+    assert least_share(n, v2) <= share <= least_share(n, v2) + 1e-3
+    assert diagnose(fixed_real_share(9, share), model=FAMILIES[v2], n=n).never_doubles
+    found = diagnose(fresh_real(40), model=FAMILIES[v2], n=n)
+    if found.bound and "exceeds" in found.judged:
+        stated = float(found.judged.split("exceeds ")[1].split(",")[0])
+        assert found.bound <= stated * (1 + 1e-12) <= found.bound * 1.001
+
+
 def test_the_least_share_for_many_rows() -> None:
     assert least_share() == pytest.approx(1 - 0.5**0.5, rel=1e-15)
     assert least_share(below=4, size=3) == pytest.approx(1 - 0.9**0.5, rel=1e-14)
@@ -421,6 +446,18 @@ def test_augments_supremum(v2: float, n: int, size: F) -> None:
     assert found.supremum == pytest.approx(supremum, rel=1e-12)
 
 
+def test_augments_supremum_of_a_very_spread_family() -> None:
+    """sinh(pi sqrt(v2 / n)) / (pi sqrt(v2 / n)), or inf where no float holds it."""
+    for v2 in (1e3, 3e4):
+        x = np.pi * v2**0.5
+        assert augment_supremum(1, v2) == pytest.approx((np.sinh(x) / x - 1) / v2, rel=1e-11)
+    x = np.pi * 10
+    assert augment_supremum(10**8, 1e10) == pytest.approx((np.sinh(x) / x - 1) / 100, rel=1e-11)
+    assert augment_supremum(1, 1e5) == augment_supremum(1, 1e10) == np.inf
+    with pytest.raises(ValueError, match=r"v2 / \(size n\) can be 10\^10 at most"):
+        augment_supremum(1, 1e11)
+
+
 def test_long_plans_are_decided_exactly_too() -> None:
     for plan, supremum in ((fixed_real_share(20_000, F(1, 4)), None), (discard(20_000), np.inf), (augment(20_000), None)):
         found = diagnose(plan, model=Exponential(1), n=20)
@@ -498,6 +535,37 @@ def test_a_schedule_of_augment_has_the_bound_of_one_row_at_a_time() -> None:
     assert diagnose(augment(40, [F(1, 5)] * 39), model=Bernoulli(0.2), n=10).never_doubles
 
 
+@pytest.mark.parametrize(
+    "plan",
+    [
+        window(24, 1),
+        window(24, 3),
+        forgetting(24, F(1, 2)),
+        fresh_real(24, share=0),
+        all_to_all(24, 3),
+        star(24, 3),
+        ring(24, 2),
+    ],
+    ids=lambda plan: plan.name,
+)
+def test_linear_growth_in_the_limit_is_geometric_at_n(plan: Plan) -> None:
+    """Where v2 > 0, however short the plan: with v2 = 0 it is linear at n too."""
+    found = diagnose(plan, model=Exponential(1), n=5)
+    assert (found.verdict, found.certified) == ("collapsing", True)
+    assert found.exponent == found.supremum == np.inf
+    assert "grows geometrically" in found.judged
+    assert "For many rows the ratio grows like" in found.judged
+    assert diagnose(plan, model=Poisson(2), n=5).exponent == 1
+    assert plan.recipe is not None
+    longer = getattr(workflows, plan.recipe.workflow)(400, **plan.recipe.parameters)
+    ratio = derive(longer, model=Exponential(1), n=5).ratio
+    each = len(ratio) // 400  # fits of a generation
+    level = np.log(ratio[::each][200:])
+    steps = level[2:] - level[:-2]  # hub and leaves take turns
+    assert steps.min() > 0.02
+    assert steps.max() - steps.min() < 0.01
+
+
 def test_geometric_growth_is_seen_without_a_proof() -> None:
     """Two batches back, so that no theorem holds: the factor is the larger root of x^2 = c x + d, here told by the curve alone."""
     G = 400
@@ -556,6 +624,26 @@ def test_what_keeps_the_real_batch_absorbs_nothing_later() -> None:
     assert np.array_equal((fits[:, 0] % 1 == 0), (fits[:, 1] % 1 == 0))
     for plan in (window(30, 3), discard(30, [1] * 29), reservoir(8), anchor(9, F(1, 2), 1, F(1, 2)), fresh_real(9)):
         assert diagnose(plan, model=Bernoulli(p), n=n).absorbed is None
+
+
+def test_fresh_real_rows_are_those_that_are_read_and_come_for_every_fit() -> None:
+    model, n = Bernoulli(0.2), 4
+    again = "fresh real rows lead away again"
+    assert again in diagnose(fresh_real(6), model=model, n=n).lost
+    once = Plan([0, 0, 1, 2], [1] * 4, [[0.5, 0.5, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    late = Plan([0, 1, 0, 2], [1] * 4, [[1, 0, 0, 0], [0, 0.5, 0.5, 0], [0, 0, 0, 1]])
+    for plan in (once, late, fresh_real(6, share=0)):
+        assert again not in diagnose(plan, model=model, n=n).lost
+    # a real batch that no fit reads changes nothing, and the real batch need not be the first
+    unread = Plan([0, 0, 1, 2], [1] * 4, [[1, 0, 0, 0], [0.5, 0, 0.5, 0], [0.5, 0, 0, 0.5]])
+    second = Plan([1, 0, 2], [3, 1, 1], [[0, 1, 0], [0.5, 0.5, 0], [0, 0.5, 0.5]])
+    for plan in (unread, second):
+        found = diagnose(plan, model=model, n=n)
+        assert found.absorbed == pytest.approx(0.2**n + 0.8**n, rel=1e-12)
+    # later draws of the real batch, or of earlier models, lead away again
+    told = "A fit can be a point mass, at 0 or all trials; the chance is not known here"
+    for plan in (subsample(4), window(6, 3), mixture(4)):
+        assert told in diagnose(plan, model=model, n=60).lost
 
 
 def test_what_cannot_be_absorbed() -> None:

@@ -131,11 +131,6 @@ def from_estimator(
     except AttributeError:  # it does not say what it is
         classifier = regressor = False
     if classifier:
-        if not hasattr(estimator, "predict_proba"):
-            raise ValueError(
-                f"{type(estimator).__name__} has no predictive distribution (predict_proba) to draw labels from; "
-                "wrap it in sklearn.calibration.CalibratedClassifierCV."
-            )
         if noise is not None:
             raise ValueError("noise goes with a regressor, and this is a classifier; leave it out.")
         return _Classifier(estimator, X, y, test, loss)
@@ -309,6 +304,11 @@ class _Classifier(_Sklearn):
         left = set(self.classes[seen].tolist())
         weights = {name: _only(given, left) for name, given in self.weights.items()}
         estimator = self._fitted(index, self.classes[code], weight, **weights)
+        if not hasattr(estimator, "predict_proba"):  # some know it when they are fitted
+            raise ValueError(
+                "it has no predictive distribution (predict_proba) to draw labels from; "
+                "wrap it in sklearn.calibration.CalibratedClassifierCV."
+            )
         share = np.asarray(estimator.predict_proba(self.both), np.float64)
         if share.shape != (len(self.both), len(seen)):
             raise ValueError(f"predict_proba gave shape {share.shape} for {len(seen)} classes.")
@@ -352,6 +352,20 @@ class _Regressor(_Sklearn):
             self.crosses = crossed**2 > MILD * self.truth[-1] ** 2
             if self.crosses:
                 self.truth[-1] = crossed
+        self._try_again()
+
+    def _try_again(self) -> None:
+        """Fit synthetic labels once: some estimators refuse those that a normal law draws."""
+        rows = np.arange(self.design_rows)
+        label = self._labels(self.truth, rows, np.random.default_rng(0))
+        try:
+            self._fitted(rows, label, np.ones(len(rows)))
+        except ValueError as error:
+            said = " ".join(str(error).split()).rstrip(".")
+            law = "synthetic labels, drawn from a normal law about its predictions"
+            hint = "a statsmodels GLM draws them from its own family"
+            why = f"cannot be fitted to {law}: {said}; {hint}"
+            raise ValueError(f"{self._name()} {why}.") from error
 
     def _labels(self, theta: Array, chosen: Any, rng: np.random.Generator) -> Array:
         return np.asarray(theta[chosen] + theta[-1] * rng.standard_normal(len(chosen)))

@@ -147,6 +147,20 @@ def test_another_loss():
     assert simulate(workflows.discard(2), model=model, replications=2, rng=0).risk[0] == pytest.approx(expected)
 
 
+def test_probabilities_that_are_known_once_it_is_fitted():
+    parts = [("nearest", neighbors.KNeighborsClassifier(9)), ("bayes", naive_bayes.GaussianNB())]
+    stack = ensemble.StackingClassifier(parts, cv=3)
+    model = from_estimator(stack, X, BINARY)
+    share = model.truth.reshape(-1, 2)[:60]
+    np.testing.assert_allclose(share, stack.fit(X, BINARY).predict_proba(X), rtol=1e-6)
+
+
+def test_labels_far_from_what_is_refused():
+    """A regressor of positive labels is a model where no synthetic label is negative."""
+    model = from_estimator(linear_model.PoissonRegressor(), X, COUNTS + 100, noise=1)
+    assert simulate(workflows.discard(3), model=model, replications=2, rng=0).failed[-1] == 0
+
+
 def test_a_class_that_is_lost_stays_lost():
     model = from_estimator(naive_bayes.GaussianNB(), X, WORDS)
     rows = np.stack([np.arange(60.0), np.zeros(60)], axis=1)[None]
@@ -159,7 +173,11 @@ def test_a_class_that_is_lost_stays_lost():
 REFUSED = {
     "no probabilities": (
         lambda: from_estimator(svm.LinearSVC(), X, BINARY),
-        "LinearSVC has no predictive distribution .*CalibratedClassifierCV",
+        "LinearSVC .*no predictive distribution .*CalibratedClassifierCV",
+    ),
+    "synthetic labels that are negative": (
+        lambda: from_estimator(linear_model.PoissonRegressor(), X, COUNTS),
+        "PoissonRegressor cannot be fitted to synthetic labels, .* a statsmodels GLM",
     ),
     "no labels": (
         lambda: from_estimator(KMeans(2), X, BINARY),
@@ -548,8 +566,8 @@ SENTENCES = {
         "test must be a tuple of two arrays",
     ),
     "hidden": (
-        lambda: from_estimator(naive_bayes.GaussianNB(), np.ma.array(X), WORDS),
-        "X is a masked array",
+        lambda: from_estimator(naive_bayes.GaussianNB(), np.ma.masked_greater(X, 1), WORDS),
+        "X .*mask",
     ),
     "hidden labels": (
         lambda: from_estimator(naive_bayes.GaussianNB(), X, np.ma.array(BINARY)),
