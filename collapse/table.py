@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.cells import EXTRA, clean, listed, pandas
+from collapse.cells import EXTRA, as_other, clean, listed, pandas
 from collapse.checks import brief, check_number, several
 from collapse.reading import check_columns, load, read
 from collapse.suspects import identifiers, leaks, sentinels
@@ -155,7 +155,7 @@ def prepare(
         raise ValueError(f"task must be one of {', '.join(TASKS)}; it is {task!r}.")
     codes = several(na, "na", "a number or text that stands for a missing value", numbers=True)
     gone = several(exclude, "exclude", "the name of a column")
-    whole, place, notes, cautions, decimal = _joined(frame, test, target, gone)
+    whole, place, notes, cautions, decimal = _joined(frame, test, target, gone, codes)
     cells = clean(whole, target, codes, decimal, place, len(frame))
     notes += cells.notes
     cautions += cells.cautions
@@ -243,6 +243,7 @@ def _joined(
     test: pd.DataFrame | None,
     target: str,
     exclude: Sequence[Any],
+    na: Sequence[Any],
 ) -> tuple[pd.DataFrame, Callable[[int], str], list[str], list[str], str]:
     """The table with the test set below it, the name of a row, notes, cautions and decimal mark."""
     table, told = _part(frame, "the table", target)
@@ -276,8 +277,14 @@ def _joined(
         are = _plural(len(extra), "is", "are")
         notes.append(f"{_columns(extra)} of the test set {are} not in the table.")
     notes.append(f"The test set is the {len(below):,} rows of a table of its own.")
-    below, n = below[table.columns], len(table)
+    below, n = below[table.columns].copy(), len(table)
     other = [name for name in table.columns if table[name].dtype != below[name].dtype]
+    numeric = pandas().api.types.is_numeric_dtype
+    for name in other:
+        if numeric(below[name].dtype):
+            table[name] = as_other(table[name], na, told.get("decimal", "."))
+        elif numeric(table[name].dtype):
+            below[name] = as_other(below[name], na, more.get("decimal", "."))
     parts = [part.astype(dict.fromkeys(other, object)) for part in (table, below)]
     both = pandas().concat(parts, ignore_index=True)
 
