@@ -567,7 +567,7 @@ def _of_texts(column: _Texts, is_target: bool, place: Callable[[int], str], out:
         return column.spread(dates)
     clock = len(column.unique) >= COMPACT and all(map(CLOCK.fullmatch, column.unique))
     if clock and not is_target:
-        out.notes.append(f"Times of day, or spans, were made numbers, in hours, in {column.name!r}.")
+        out.notes.append(f"Times, or spans, were made numbers, in hours, in {column.name!r}.")
         return column.spread(np.array([*map(_hours, column.unique)]))
     key = [unicodedata.normalize("NFKC", text).casefold() for text in column.unique]
     group: dict[str, int] = {}
@@ -630,7 +630,7 @@ def _plain_date(text: str) -> str:
 
 def _hours(text: str) -> float:
     """Hours of 08:15 or 08:15:30."""
-    return sum(float(part) / 60**k for k, part in enumerate(text.split(":")))
+    return sum((float(part) * 60.0**-k for k, part in enumerate(text.split(":"))), 0.0)
 
 
 def _hour(text: str) -> str:

@@ -23,8 +23,8 @@ IDENTIFIER = re.compile(
     r"(?i:(.*[^a-z])?((id|ids|uuid|guid|identifier|serial)([^a-z].*)?|(key|nr|no)[^a-z]*))"
     r"|.*[a-z](ID|Id|Key|Nr|No)",
 )
-"""Names of columns whose different numbers are identifiers; the number of rooms, no_of_rooms, is none,
-and neither is a column "... no" beside "... yes"."""
+"""Names of columns whose different numbers are identifiers; no_of_rooms counts something, and so
+does a column "... no" beside "... yes"."""
 SHUFFLED = 20
 """Fewest consecutive whole numbers that are taken for identifiers in whatever order they come."""
 YEARS = (1500, 2200)
@@ -123,7 +123,8 @@ def sentinels(values: Array) -> list[tuple[float, int]]:
     """Repeated numbers at an end of a column that may stand for missing values, with their counts.
 
     A number that is often such a code must be away from the bulk by a quarter of the interquartile
-    range and three times the usual step between numbers; any other by ten times the range of the rest.
+    range and three times the usual step between numbers; any other by ten times the range of the
+    rest.
 
     Examples
     --------

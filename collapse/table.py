@@ -176,6 +176,17 @@ def prepare(
         there = f"there {_plural(labelled, 'is', 'are')} {_rows(labelled)} with a target"
         raise ValueError(f"{there}; a forecast needs at least 4, and many more to be trusted.")
     kind, guessed, y, classes = _labels(table[target], task, place)
+    if guessed and len(classes) > 2 and table[target].dtype != object:
+        codes_of = f"numbers {classes[0]} to {classes[-1]} of the target {target!r}"
+        notes.append(
+            f"The whole {codes_of} were taken for classes; where they count or measure something, "
+            "say so by task='counts' or 'continuous' (--task counts).",
+        )
+    elif guessed and kind == "counts":
+        notes.append(
+            f"The target {target!r} was taken for counts; where it measures something or names "
+            "classes, say so by task='continuous' or 'multiclass' (--task continuous).",
+        )
     features = table.drop(columns=target)
     if test is None:
         train, tested = _split(y, bool(classes), test_share, seed)
@@ -213,7 +224,7 @@ def prepare(
             notes.append(
                 f"{count} redundant {_plural(count, 'column')} of the design, {_list(redundant)}, "
                 f"{follow} from the others and {_were(count)} left out; "
-                "predictions do not change.",
+                "predictions by maximum likelihood do not change.",
             )
             X, X_test, columns = (
                 np.ascontiguousarray(X[:, keep]),
@@ -398,8 +409,9 @@ def _check_test(
     if classes and new.any():
         at = int(tested[np.argmax(new)])
         name = classes[int(y[at])]
+        hint = "; if it is a count, use the task counts" if name.isdecimal() else ""
         raise ValueError(
-            f"{place(int(rows[at]))} has the class {name!r}, which the table has not.",
+            f"{place(int(rows[at]))} has the class {name!r}, which the table has not{hint}.",
         )
 
 

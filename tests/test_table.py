@@ -517,9 +517,26 @@ def test_times_of_day_are_hours() -> None:
     for end in ("", ":00"):
         made = prepare(FRAME.assign(at=[f"{k // 60}:{k % 60:02d}{end}" for k in minutes]), "y")
         np.testing.assert_allclose(made.X, truth.X, atol=1e-12)
-        assert "Times of day, or spans, were made numbers, in hours, in 'at'." in made.notes
+        assert "Times, or spans, were made numbers, in hours, in 'at'." in made.notes
     shapes = prepare(FRAME.assign(at=np.array(["16:10", "16:09", "4:03"])[np.arange(N) % 3]), "y")
     assert "at_16:10" in shapes.columns  # few are levels
+
+
+def test_numbers_taken_for_classes_or_counts_are_said() -> None:
+    for values, task, said in (
+        (np.arange(N) % 7, None, "The whole numbers 0 to 6 of the target 'y' were taken for"),
+        (np.arange(N) % 7, "counts", None),
+        (np.arange(N) ** 2 % 97, None, "The target 'y' was taken for counts"),
+        (np.arange(N) % 2, None, None),
+        (np.arange(N) + 0.5, None, None),
+    ):
+        notes = prepare(FRAME.assign(y=values), "y", task).notes
+        found = [note for note in notes if "taken for" in note]
+        assert found[0].startswith(said) if said else not found
+    table, test = FRAME.assign(y=np.arange(N) % 7), FRAME.assign(y=7)
+    with pytest.raises(ValueError, match="class '7', which the table has not; if it is a count"):
+        prepare(table, "y", test=test)
+    assert prepare(table, "y", "counts", test=test).task == "counts"
 
 
 def test_dates_that_cannot_be_read() -> None:
