@@ -39,14 +39,14 @@ MISSING = frozenset(
     ),
 )
 """Cells that are empty, in the words that pandas knows."""
-CURRENCY = "[$€£¥₹]|US[$]|USD|EUR|GBP|CHF|JPY"
+CURRENCY = "[$€£¥₹₽₩₺₪]|US[$]|R[$]|USD|EUR|GBP|CHF|JPY"
 NUMBER = re.compile(
     r"(?P<bound>[<>≤≥]=?)?\s*(?P<bracket>\()?(?P<sign>[+-]?)\s*"
     rf"(?P<before>{CURRENCY})?\s*(?P<late>[+-]?)"
     r"(?P<digits>[.,]?\d(?:[\d.,' ]*\d)?[.,]?)(?P<exponent>[eE][+-]?\d+)?"
-    rf"\s*(?P<after>[%‰]|{CURRENCY}|[^\W\d_][^\W_/]{{0,11}})?(?P<close>\))?",
+    rf"\s*(?P<after>[%‰]|{CURRENCY}|°?[^\W\d_][^\W_]{{0,11}}(?:/[^\W_]{{1,6}})?)?(?P<close>\))?",
 )
-"""A number with what people write around it: <0.006, (1,234.50), $ 12, 12 %, 5 kg."""
+"""A number with what people write around it: <0.006, (1,234.50), $ 12, 12 %, 5 kg, 80 km/h."""
 PLAIN = {
     mark: re.compile(
         rf"(?:[1-9]\d{{0,2}}(?P<gap>[{gaps}' ])\d{{3}}(?:(?P=gap)\d{{3}})*|\d*)(?:[{mark}]\d*)?",
@@ -56,9 +56,18 @@ PLAIN = {
 """Digits under a decimal mark, thousands apart or not."""
 DAYS = (
     *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y-%m", "%d.%m.%Y", "%d.%m.%y", "%d-%m-%Y", "%m-%d-%Y"),
-    *("%m/%d/%Y", "%d/%m/%Y", "%m/%d/%y", "%d/%m/%y", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y"),
-    *("%d %B %Y", "%b %d, %Y", "%B %d, %Y"),
+    *("%m/%d/%Y", "%d/%m/%Y", "%m/%d/%y", "%d/%m/%y", "%m/%Y", "%d-%b-%Y", "%d-%B-%Y", "%d-%b-%y"),
+    *("%d %b %Y", "%d %B %Y", "%d%b%Y", "%b %d %Y", "%B %d %Y", "%b %Y", "%B %Y", "%b-%Y", "%b-%y"),
 )
+"""Dates as `_plain_date` leaves them."""
+BESIDE = re.compile(
+    r"^(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?[,.]?\s+"
+    r"|(?<=\w)[,.](?=\s)|(?<=\d)(?:st|nd|rd|th)(?=[\s,])|\s(?:GMT|UTC)$",
+    re.IGNORECASE,
+)
+"""What stands in dates beside them: a weekday, commas, 3rd, the zone in which they are counted."""
+CLOCK = re.compile(r"\d{1,3}(?::\d{2}){1,2}(?:\.\d+)?")
+"""A time of day or a span of hours: 08:15, 08:15:30."""
 HOUR = re.compile(
     r"(?P<gap>[T ])\d{1,2}:\d{2}(?P<second>:\d{2}(?P<part>\.\d+)?)?"
     r"(?P<half> ?[AaPp][Mm])?(?P<zone>Z|[+-]\d{2}:?\d{2})?$",
@@ -69,7 +78,7 @@ CONTAINERS = (list, tuple, set, frozenset, dict, np.ndarray)
 NAMED = 20
 """Most levels that a note names: more may be names of people."""
 COMPACT = 10
-"""Fewest different numbers such as 20260131 that are taken for dates."""
+"""Fewest different numbers such as 20260131, or times such as 08:15, that are taken for such."""
 
 
 @dataclass
@@ -108,6 +117,8 @@ class _Texts:
     """How many of the first rows decide what the column holds; None for all."""
     wrong: NDArray[np.bool_] | None = None
     """Which texts are no numbers where most cells are."""
+    odd: tuple[str, ...] = ()
+    """Texts that are no numbers as the most are."""
     limits: int = 0
     """Cells such as <5."""
     readings: dict[str, Array] = field(default_factory=dict)
@@ -179,10 +190,10 @@ def clean(
         found[name] = numbers.get(name)
         if name not in numbers:
             found[name] = _of_texts(column, name == target, place, out)
-    for name in out.whole:
-        values = found[name]
-        days = None if name == target or values is None else _compact_days(values)
-        if days is not None:
+    for name, values in found.items():
+        if name == target or name in out.dates or values is None or values.dtype.kind != "f":
+            continue
+        if (days := _compact_days(values)) is not None:
             found[name] = days
             out.dates.add(name)
     out.whole -= out.dates
@@ -224,6 +235,25 @@ def of_file(frame: pd.DataFrame, decimal: str) -> tuple[pd.DataFrame, Cells, str
         held = not np.isnan(values).any() and np.abs(values).max(initial=0) < 2**53
         frame[name] = values.astype(np.int64) if held and name in out.whole else values
     return frame, out, mark
+
+
+def as_other(column: pd.Series[Any], na: Sequence[Any], decimal: str) -> pd.Series[Any]:
+    """A column of texts beside one of numbers: its numbers, and texts where a cell holds none.
+
+    A file is read by itself, and one that holds a code for missing values, which only `clean` is
+    told, keeps the texts of numbers that the other file has as numbers.
+    """
+    if not is_text(column.dtype) or not all(isinstance(text, str) for text in column.dropna()):
+        return column
+    values, absent = column.to_numpy(object), {str(value): 0 for value in na}
+    _read(texts := _texts(column.name, values, absent))
+    if not texts.readings:  # without the cells that are no numbers, which are refused later
+        _read(texts := _texts(column.name, values, absent | dict.fromkeys(texts.odd, 0)))
+    if not texts.readings:
+        return column
+    mark = decimal if decimal in texts.readings else next(iter(texts.readings))
+    numbers = texts.spread(texts.readings[mark])
+    return column.astype(object).where(np.isnan(numbers), numbers)
 
 
 def _start(what: str) -> str:
@@ -457,6 +487,7 @@ def _read(column: _Texts) -> None:
     bounded = np.array([part is not None and part["bound"] is not None for part in parts])
     blanks = [np.isnan(numbers) for numbers in values.values()]
     failed = min(blanks, key=lambda blank: int(count[blank].sum()))
+    column.odd = tuple(column.unique[failed])
     if 2 * count[~failed & ~bounded].sum() <= count.sum():
         return
     if not failed.any():
@@ -534,6 +565,10 @@ def _of_texts(column: _Texts, is_target: bool, place: Callable[[int], str], out:
     if dates is not None:
         out.dates.add(column.name)
         return column.spread(dates)
+    clock = len(column.unique) >= COMPACT and all(map(CLOCK.fullmatch, column.unique))
+    if clock and not is_target:
+        out.notes.append(f"Times, or spans, were made numbers, in hours, in {column.name!r}.")
+        return column.spread(np.array([*map(_hours, column.unique)]))
     key = [unicodedata.normalize("NFKC", text).casefold() for text in column.unique]
     group: dict[str, int] = {}
     count = column.count
@@ -555,7 +590,7 @@ def _of_texts(column: _Texts, is_target: bool, place: Callable[[int], str], out:
 def _dates(column: _Texts, place: Callable[[int], str]) -> Array | None:
     """Days of the different texts where they are dates, NaN where they may be others; else None."""
     pd = pandas()
-    texts = pd.Series(column.unique, dtype=object)
+    texts = pd.Series([_plain_date(text) for text in column.unique], dtype=object)
     some = texts.iloc[:20]
     if some.str.contains(r"\d").mean() <= 0.5:
         return None
@@ -586,6 +621,18 @@ def _dates(column: _Texts, place: Callable[[int], str]) -> Array | None:
     return np.full(len(texts), np.nan)
 
 
+def _plain_date(text: str) -> str:
+    """A date without its weekday, commas, 3rd and GMT."""
+    while (bare := BESIDE.sub("", text)) != text:
+        text = bare
+    return text
+
+
+def _hours(text: str) -> float:
+    """Hours of 08:15 or 08:15:30."""
+    return sum((float(part) * 60.0**-k for k, part in enumerate(text.split(":"))), 0.0)
+
+
 def _hour(text: str) -> str:
     """The form of the time of day at the end of a text; empty where there is none."""
     part = HOUR.search(text)
@@ -602,7 +649,9 @@ def _hour(text: str) -> str:
 def _compact_days(values: Any) -> Array | None:
     """Days of numbers such as 20260131, where all are dates; else None."""
     present = values[~np.isnan(values)]
-    if len(np.unique(present)) < COMPACT or present.min() < 19000101 or present.max() > 21001231:
+    if not len(present) or present.min() < 19000101 or present.max() > 21001231:
+        return None
+    if len(np.unique(present)) < COMPACT or (present != np.floor(present)).any():
         return None
     pd = pandas()
     dates = pd.to_datetime(

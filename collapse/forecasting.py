@@ -1111,22 +1111,27 @@ def _remedy(study: _Study) -> str:
 
 
 def _unsure(study: _Study, plans: Plans, simulated: dict[str, Risk]) -> list[str]:
-    """Say which derived curves and bands no simulation stands beside, and few rows carry."""
+    """Say which derived curves and bands few rows carry, and whether a simulation stands beside
+    them."""
     law = study.law
     if law is None or study.table.task == "continuous":  # for least squares the law is exact
         return []
-    alone = [(name, plan) for name, plan in plans.items() if study.subsample or name not in simulated]
-    noise = [(law.unsure * np.sqrt(max(float(derive(plan).risk[-1]) - 1, 0)), name) for name, plan in alone]
-    doubtful = [name for size, name in noise if size > UNSURE]
-    if not doubtful:
-        return []
-    what = _margin(study.table)
-    said = (
-        f"The derived curve and band under {', '.join(doubtful)} cannot be trusted: the {what} of some real rows has "
-        f"a standard error of {law.unsure:.2g} in the first fit, since few rows are like them, and later "
-        f"generations move it by {max(noise)[0]:.2g}. Formulas for many rows need less than about {UNSURE:g}."
-    )
-    return [said + _remedy(study)]
+    moved = {name: law.unsure * np.sqrt(max(float(derive(plan).risk[-1]) - 1, 0)) for name, plan in plans.items()}
+    doubtful = [name for name in plans if moved[name] > UNSURE]
+    beside = [name for name in doubtful if name in simulated and not study.subsample]
+    out = []
+    for names in ([name for name in doubtful if name not in beside], beside):
+        if not names:
+            continue
+        most = max(moved[name] for name in names)
+        out.append(
+            f"The derived curve and band under {', '.join(names)} cannot be trusted: the "
+            f"{_margin(study.table)} of some real rows has a standard error of {law.unsure:.2g} in "
+            f"the first fit, since few rows are like them, and later generations move it by "
+            f"{most:.2g}. Formulas for many rows need less than about {UNSURE:g}."
+            + (" Believe the simulated ones." if names is beside else _remedy(study))
+        )
+    return out
 
 
 def _answers(document: dict[str, Any]) -> list[str]:

@@ -19,10 +19,11 @@ NAMES_OF_ROWS = re.compile(
 )
 """Names of columns that number the rows."""
 IDENTIFIER = re.compile(
-    r"(?i:(.*[^a-z])?(id|ids|uuid|guid|identifier|key|nr|no|serial)([^a-z].*)?)"
+    r"(?i:(.*[^a-z])?((id|ids|uuid|guid|identifier|serial)([^a-z].*)?|(key|nr|no)[^a-z]*))"
     r"|.*[a-z](ID|Id|Key|Nr|No)",
 )
-"""Names of columns whose different numbers are identifiers."""
+"""Names of columns whose different numbers are identifiers; no_of_rooms counts something, and so
+does a column "... no" beside "... yes"."""
 SHUFFLED = 20
 """Fewest consecutive whole numbers that are taken for identifiers in whatever order they come."""
 YEARS = (1500, 2200)
@@ -92,12 +93,14 @@ def identifiers(frame: pd.DataFrame, whole: set[str], skip: set[str]) -> dict[st
     """
     found = {}
     n = len(frame)
+    names = {name.casefold() for name in frame.columns}
     for name in frame.columns:
         column = frame[name]
+        answer = name.casefold().endswith("no") and f"{name[:-2].casefold()}yes" in names
         if name in skip or n < 2 or column.isna().any():
             continue
         if column.dtype == object:
-            if IDENTIFIER.fullmatch(name) and n > 2 and column.is_unique:
+            if IDENTIFIER.fullmatch(name) and not answer and n > 2 and column.is_unique:
                 found[name] = "names the rows"
             continue
         values = column.to_numpy(np.float64)
@@ -108,7 +111,7 @@ def identifiers(frame: pd.DataFrame, whole: set[str], skip: set[str]) -> dict[st
         first, steps = values[0], np.diff(values)
         if consecutive and (steps == 1).all() and first in (0, 1):
             found[name] = "counts the rows"
-        elif NAMES_OF_ROWS.fullmatch(name) or IDENTIFIER.fullmatch(name):
+        elif NAMES_OF_ROWS.fullmatch(name) or (IDENTIFIER.fullmatch(name) and not answer):
             found[name] = "has another whole number in every row"
         elif consecutive and n >= SHUFFLED and not years:
             found[name] = "numbers the rows"
@@ -119,7 +122,8 @@ def sentinels(values: Array) -> list[tuple[float, int]]:
     """Repeated numbers at an end of a column that may stand for missing values, with their counts.
 
     A number that is often such a code must be away from the bulk by a quarter of the interquartile
-    range and three times the usual step between numbers; any other by the range of the rest.
+    range and three times the usual step between numbers; any other by ten times the range of the
+    rest.
 
     Examples
     --------
@@ -134,7 +138,7 @@ def sentinels(values: Array) -> list[tuple[float, int]]:
     for k in (0, len(different) - 1):
         rest = np.delete(different, k)
         gap = np.abs(different[k] - rest).min()
-        code[k] |= bool(count[k] > 2 and len(rest) > 2 and gap > rest[-1] - rest[0])
+        code[k] |= bool(count[k] > 2 and len(rest) > 2 and gap > 10 * (rest[-1] - rest[0]))
     bulk, weight = different[~code], count[~code]
     if not code.any() or len(bulk) < 2:
         return []

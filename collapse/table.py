@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.cells import EXTRA, clean, listed, pandas
+from collapse.cells import EXTRA, as_other, clean, listed, pandas
 from collapse.checks import brief, check_number, several
 from collapse.reading import check_columns, load, read
 from collapse.suspects import identifiers, leaks, sentinels
@@ -155,7 +155,7 @@ def prepare(
         raise ValueError(f"task must be one of {', '.join(TASKS)}; it is {task!r}.")
     codes = several(na, "na", "a number or text that stands for a missing value", numbers=True)
     gone = several(exclude, "exclude", "the name of a column")
-    whole, place, notes, cautions, decimal = _joined(frame, test, target, gone)
+    whole, place, notes, cautions, decimal = _joined(frame, test, target, gone, codes)
     cells = clean(whole, target, codes, decimal, place, len(frame))
     notes += cells.notes
     cautions += cells.cautions
@@ -176,6 +176,17 @@ def prepare(
         there = f"there {_plural(labelled, 'is', 'are')} {_rows(labelled)} with a target"
         raise ValueError(f"{there}; a forecast needs at least 4, and many more to be trusted.")
     kind, guessed, y, classes = _labels(table[target], task, place)
+    if guessed and len(classes) > 2 and table[target].dtype != object:
+        codes_of = f"numbers {classes[0]} to {classes[-1]} of the target {target!r}"
+        notes.append(
+            f"The whole {codes_of} were taken for classes; where they count or measure something, "
+            "say so by task='counts' or 'continuous' (--task counts).",
+        )
+    elif guessed and kind == "counts":
+        notes.append(
+            f"The target {target!r} was taken for counts; where it measures something or names "
+            "classes, say so by task='continuous' or 'multiclass' (--task continuous).",
+        )
     features = table.drop(columns=target)
     if test is None:
         train, tested = _split(y, bool(classes), test_share, seed)
@@ -213,7 +224,7 @@ def prepare(
             notes.append(
                 f"{count} redundant {_plural(count, 'column')} of the design, {_list(redundant)}, "
                 f"{follow} from the others and {_were(count)} left out; "
-                "predictions do not change.",
+                "predictions by maximum likelihood do not change.",
             )
             X, X_test, columns = (
                 np.ascontiguousarray(X[:, keep]),
@@ -243,6 +254,7 @@ def _joined(
     test: pd.DataFrame | None,
     target: str,
     exclude: Sequence[Any],
+    na: Sequence[Any],
 ) -> tuple[pd.DataFrame, Callable[[int], str], list[str], list[str], str]:
     """The table with the test set below it, the name of a row, notes, cautions and decimal mark."""
     table, told = _part(frame, "the table", target)
@@ -276,8 +288,14 @@ def _joined(
         are = _plural(len(extra), "is", "are")
         notes.append(f"{_columns(extra)} of the test set {are} not in the table.")
     notes.append(f"The test set is the {len(below):,} rows of a table of its own.")
-    below, n = below[table.columns], len(table)
+    below, n = below[table.columns].copy(), len(table)
     other = [name for name in table.columns if table[name].dtype != below[name].dtype]
+    numeric = pandas().api.types.is_numeric_dtype
+    for name in other:
+        if numeric(below[name].dtype):
+            table[name] = as_other(table[name], na, told.get("decimal", "."))
+        elif numeric(table[name].dtype):
+            below[name] = as_other(below[name], na, more.get("decimal", "."))
     parts = [part.astype(dict.fromkeys(other, object)) for part in (table, below)]
     both = pandas().concat(parts, ignore_index=True)
 
@@ -391,8 +409,9 @@ def _check_test(
     if classes and new.any():
         at = int(tested[np.argmax(new)])
         name = classes[int(y[at])]
+        hint = "; if it is a count, use the task counts" if name.isdecimal() else ""
         raise ValueError(
-            f"{place(int(rows[at]))} has the class {name!r}, which the table has not.",
+            f"{place(int(rows[at]))} has the class {name!r}, which the table has not{hint}.",
         )
 
 

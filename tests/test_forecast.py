@@ -800,6 +800,15 @@ def test_a_band_that_few_rows_of_a_level_carry_is_not_trusted() -> None:
     assert bdtr(inside[1], runs, 0.87) > FALSE_ALARM
 
 
+def test_a_simulation_beside_a_band_that_cannot_be_trusted_is_to_be_believed() -> None:
+    frame = rare_levels(2)
+    answer = collapse.forecast(frame, "y", "discard", 6, against=["augment"], budget=2, task="counts")
+    assert answer.document["simulation"]["rows"] == answer.document["data"]["real_rows"]
+    said = [text for text in answer.warnings if "band under discard cannot be trusted" in text]
+    assert len(said) == 1
+    assert said[0].endswith(" Believe the simulated ones.")
+
+
 def test_bands_of_many_rows_are_not_doubted() -> None:
     answer = collapse.forecast(table(8000, task="binary"), "y", "discard", 3, against=[], budget=0.05)
     assert answer.document["simulation"]["rows"] < answer.document["data"]["real_rows"]

@@ -266,6 +266,9 @@ NUMBERS: dict[str, tuple[Callable[[int], str], Callable[[int], float]]] = {
     "dollars": (lambda k: f"${7.25 * k:,.2f}", lambda k: 7.25 * k),
     "euros": (lambda k: f"{7.25 * k:.2f} €", lambda k: 7.25 * k),
     "a unit": (lambda k: f"{k * 3 % 50} kg", lambda k: k * 3 % 50),
+    "a unit for another": (lambda k: f"{k * 3 % 50} km/h", lambda k: k * 3 % 50),
+    "degrees": (lambda k: f"{k * 3 % 50}.5°C", lambda k: k * 3 % 50 + 0.5),
+    "roubles": (lambda k: f"{k * 3 % 50}.5 ₽", lambda k: k * 3 % 50 + 0.5),
     "brackets": (lambda k: f"({k * 3 % 50}.5)", lambda k: -(k * 3 % 50) - 0.5),
     "a long minus": (lambda k: f"\N{MINUS SIGN}{k * 3 % 50}.5", lambda k: -(k * 3 % 50) - 0.5),
     "powers of ten": (lambda k: f"{k * 3 % 50}E-3", lambda k: (k * 3 % 50) / 1000),
@@ -465,6 +468,12 @@ FORMS = [
     "%Y-%m-%d %H:%M:%S",
     "%m/%d/%Y %I:%M %p",
     "%Y%m%d",
+    "%a, %d %b %Y %H:%M:%S GMT",
+    "%A %d %B %Y",
+    "%d. %B %Y",
+    "%d-%B-%Y",
+    "%d%b%Y",
+    "%b %d %Y",
 ]
 
 
@@ -482,6 +491,52 @@ def test_dates_become_days(form: str, tmp_path: Path) -> None:
         np.testing.assert_allclose(found.X, truth.X, atol=2e-3)  # the clocks change by an hour
         assert found.columns == truth.columns
         assert "Dates were made numbers, in days, in 'day'." in found.notes
+
+
+@pytest.mark.parametrize("form", ["%m/%Y", "%b %Y", "%B %Y", "%b-%y", "%Y-%m"])
+def test_months_are_dates(form: str) -> None:
+    months = pd.date_range("2019-01-01", periods=30, freq="MS")[np.arange(N) * 7 % 30]
+    truth = prepare(FRAME.assign(month=months), "y")
+    same(prepare(FRAME.assign(month=months.strftime(form)), "y"), truth)
+
+
+def test_compact_dates_with_holes_are_dates(tmp_path: Path) -> None:
+    days = pd.Series(pd.date_range("2023-11-05", periods=N))[np.arange(N) * 7 % N]
+    days = days.reset_index(drop=True).where(np.arange(N) % 9 > 0)
+    truth = prepare(FRAME.assign(day=days), "y")
+    text = FRAME.assign(day=days.dt.strftime("%Y%m%d")).to_csv(index=False)
+    same(prepare(read(written(tmp_path / "d.csv", text), "y"), "y"), truth)
+    numbers = 20231105.5 + np.arange(N) % 20
+    made = prepare(FRAME.assign(day=numbers), "y")
+    assert not [note for note in made.notes if note.startswith("Dates")]
+
+
+def test_times_of_day_are_hours() -> None:
+    minutes = np.arange(N) * 37 % 1440
+    truth = prepare(FRAME.assign(at=minutes / 60), "y")
+    for end in ("", ":00"):
+        made = prepare(FRAME.assign(at=[f"{k // 60}:{k % 60:02d}{end}" for k in minutes]), "y")
+        np.testing.assert_allclose(made.X, truth.X, atol=1e-12)
+        assert "Times, or spans, were made numbers, in hours, in 'at'." in made.notes
+    shapes = prepare(FRAME.assign(at=np.array(["16:10", "16:09", "4:03"])[np.arange(N) % 3]), "y")
+    assert "at_16:10" in shapes.columns  # few are levels
+
+
+def test_numbers_taken_for_classes_or_counts_are_said() -> None:
+    for values, task, said in (
+        (np.arange(N) % 7, None, "The whole numbers 0 to 6 of the target 'y' were taken for"),
+        (np.arange(N) % 7, "counts", None),
+        (np.arange(N) ** 2 % 97, None, "The target 'y' was taken for counts"),
+        (np.arange(N) % 2, None, None),
+        (np.arange(N) + 0.5, None, None),
+    ):
+        notes = prepare(FRAME.assign(y=values), "y", task).notes
+        found = [note for note in notes if "taken for" in note]
+        assert found[0].startswith(said) if said else not found
+    table, test = FRAME.assign(y=np.arange(N) % 7), FRAME.assign(y=7)
+    with pytest.raises(ValueError, match="class '7', which the table has not; if it is a count"):
+        prepare(table, "y", test=test)
+    assert prepare(table, "y", "counts", test=test).task == "counts"
 
 
 def test_dates_that_cannot_be_read() -> None:
@@ -578,8 +633,10 @@ def test_identifiers_are_left_out_by_their_name(tmp_path: Path) -> None:
     numbers = RNG.permutation(10**6)[:N]
     for name in ("customer_id", "ID", "PassengerId", "order no", "key", "rownames"):
         same(prepare(FRAME.assign(**{name: numbers}), "y"), prepare(FRAME, "y"))
-    for name in ("income", "humidity", "casino", "valid", "keyboard"):
+    for name in ("income", "humidity", "casino", "valid", "keyboard", "no_of_rooms", "key figure"):
         assert name in prepare(FRAME.assign(**{name: numbers}), "y").features
+    answers = FRAME.assign(smokes_yes=numbers[::-1], smokes_no=numbers)
+    assert {"smokes_yes", "smokes_no"} <= {*prepare(answers, "y").features}
     made = prepare(read(written(tmp_path / "d.csv", FRAME.to_csv()), "y"), "y")
     same(made, prepare(FRAME, "y"))
     assert "Column 1 has no name in the header and is called 'Unnamed: 0'." in made.notes
@@ -620,6 +677,8 @@ def test_ordinary_ends_of_a_column_are_not_doubted() -> None:
         RNG.pareto(0.5, 500).round(),
         RNG.choice([0, 99], 500),
         np.full(500, np.nan),
+        np.where(RNG.random(500) < 0.2, 1, RNG.integers(0, 12, 500) / 60),
+        np.where(RNG.random(500) < 0.04, 7300, RNG.integers(0, 3500, 500)),
     ):
         assert sentinels(np.asarray(values, float)) == []
     ages = np.where(RNG.random(500) < 0.1, -1, RNG.integers(18, 91, 500)).astype(float)
@@ -735,6 +794,30 @@ def test_a_test_set_that_does_not_fit(change: dict[str, Any], message: str) -> N
     test = real.drop(columns="x") if change == {"x": None} else real.assign(**change)
     with pytest.raises(ValueError, match=message):
         prepare(real, "y", test=test)
+
+
+@pytest.mark.parametrize("write", ["{:.2f} kg", "{:.2f}"])
+@pytest.mark.parametrize("holed", ["table", "test"])
+def test_codes_for_missing_values_in_one_of_two_files(
+    write: str,
+    holed: str,
+    tmp_path: Path,
+) -> None:
+    frame, parts, clean = FRAME.assign(a=[write.format(7.25 * k) for k in range(N)]), {}, {}
+    frame["a"] = [text.replace(".", ",") for text in frame["a"]]
+    for name, rows in (("table", slice(0, N - 10)), ("test", slice(N - 10, N))):
+        parts[name], clean[name] = frame.iloc[rows].copy(), FRAME.iloc[rows].copy()
+        clean[name]["a"] = 7.25 * np.arange(N)[rows]
+        if name == holed:
+            parts[name].iloc[4, parts[name].columns.get_loc("a")] = "none"
+            clean[name].iloc[4, clean[name].columns.get_loc("a")] = np.nan
+        text = parts[name].to_csv(index=False, sep=";")
+        parts[name] = read(written(tmp_path / f"{name}.csv", text), "y")
+    made = prepare(parts["table"], "y", test=parts["test"], na="none")
+    same(made, prepare(clean["table"], "y", test=clean["test"]))
+    of = " of the test set" if holed == "test" else ""
+    with pytest.raises(ValueError, match=f"row 5{of} holds 'none'"):
+        prepare(parts["table"], "y", test=parts["test"])
 
 
 def test_levels_that_only_the_test_set_has_are_said() -> None:
