@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import reprlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from fractions import Fraction
@@ -112,11 +113,27 @@ def text(value: object, name: str) -> str:
     raise ValueError(f"{name} must be text (a str); it is {brief(value)}.")
 
 
-def path(value: object, name: str) -> Path:
-    """Return `value` as a path; raise a ValueError unless it is text or a path."""
-    if isinstance(value, (str, Path)):
-        return Path(value)
-    raise ValueError(f"{name} must be a path (a str or a pathlib.Path); it is {brief(value)}.")
+def path(value: object, name: str, meaning: str = "a path (a str or a pathlib.Path)") -> Path:
+    """Return `value` as a path; raise a ValueError unless it is text, not empty, or a path."""
+    given = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
+    if isinstance(given, str) and given and "\0" not in given:
+        return Path(given)
+    raise ValueError(f"{name} must be {meaning}; it is {brief(value)}.")
+
+
+def mapping(value: Any, name: str, meaning: str) -> dict[str, Any]:
+    """Return what maps texts to something, such as a pandas DataFrame its columns, as a dict.
+
+    Raises
+    ------
+    ValueError
+        Where `value` is no mapping, has other keys, or a key twice; it names the argument.
+    """
+    if isinstance(value, Mapping) or hasattr(type(value), "columns"):
+        keys = list(value.keys())
+        if all(isinstance(key, str) for key in keys) and len(set(keys)) == len(keys):
+            return {key: value[key] for key in keys}
+    raise ValueError(f"{name} must map different texts to {meaning}; it is {brief(value)}.")
 
 
 def choice(value: object, name: str, among: Sequence[str]) -> str:
