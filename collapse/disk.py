@@ -68,10 +68,8 @@ def folder(path: object, name: str = "folder") -> Path:
         given.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         there = isinstance(error, (FileExistsError, NotADirectoryError))
-        why = "there is a file" if there else error.strerror
-        raise ValueError(
-            f"no folder can be made at {given} ({why}); name another folder."
-        ) from error
+        why = f"{given} ({'there is a file' if there else error.strerror})"
+        raise ValueError(f"no folder can be made at {why}; name another folder.") from error
     return given
 
 

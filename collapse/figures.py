@@ -168,10 +168,8 @@ def _inches(height: Any, name: str) -> float:
 def _seed(seed: Any) -> int | None:
     if seed is None or (checks.is_number(seed) and isinstance(seed, (int, np.integer))):
         return None if seed is None else checks.seed(seed, "seed")
-    raise ValueError(
-        f"expected a whole number or None as seed, got {brief(seed)}; give the seed that the "
-        "numbers were simulated with."
-    )
+    remedy = "give the seed that the numbers were simulated with"
+    raise ValueError(f"expected a whole number or None as seed, got {brief(seed)}; {remedy}.")
 
 
 def manifest(folder: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
@@ -192,18 +190,15 @@ def manifest(folder: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
         try:
             record = json.loads(path.read_bytes())
         except (ValueError, RecursionError) as error:
-            raise ValueError(
-                f"the folder holds {path}, which is not JSON ({brief(str(error))}); write the "
-                "figure again, or move the file away."
-            ) from error
+            why = f"not JSON ({brief(str(error))}); write the figure again, or move the file away"
+            raise ValueError(f"the folder holds {path}, which is {why}.") from error
         if not isinstance(record, dict) or not {"label", "files", "inches"} <= record.keys():
             continue  # no figure's
         missing = [name for name in record["files"] if not (path.parent / name).is_file()]
         if missing:
-            raise ValueError(
-                f"expected the files that {path} lists, found no {', '.join(missing)}; "
-                f"write the figure {record['label']!r} again."
-            )
+            remedy = f"write the figure {record['label']!r} again"
+            absent = ", ".join(missing)
+            raise ValueError(f"expected the files that {path} lists, found no {absent}; {remedy}.")
         records[record["label"]] = record
     return records
 
@@ -328,10 +323,8 @@ def _csv(numbers: Mapping[str, Sequence[Any] | np.ndarray[Any, Any]]) -> str:
     given = checks.mapping(numbers, "numbers", "columns")
     for name, values in given.items():
         if isinstance(values, (str, bytes, type)) or not np.iterable(values):
-            raise ValueError(
-                f"numbers: expected a sequence as column {name!r}, got {brief(values)}; one value "
-                "for each row."
-            )
+            got = f"got {brief(values)}; one value for each row"
+            raise ValueError(f"numbers: expected a sequence as column {name!r}, {got}.")
         held(checks.length(values), f"column {brief(name)} of numbers", "draw fewer points")
     columns = {name: list(values) for name, values in given.items()}
     lengths = {name: len(values) for name, values in columns.items()}
@@ -358,10 +351,8 @@ def _cell(column: str, value: Any) -> str:
         return _harmless(value)
     if isinstance(value, (bool, int, Fraction)):
         return to_text(value)
-    raise ValueError(
-        f"numbers: expected numbers, fractions or text in column {column!r}, got {brief(value)}; "
-        "flatten it into columns of scalars."
-    )
+    got = f"got {brief(value)}; flatten it into columns of scalars"
+    raise ValueError(f"numbers: expected numbers, fractions or text in column {column!r}, {got}.")
 
 
 def _harmless(text: str) -> str:

@@ -338,10 +338,8 @@ def forecast(
     if real_share is not None:
         real_share = _real_share(real_share)
         if not isinstance(workflow, str) or workflow not in ("augment", "fixed_real_share"):
-            raise ValueError(
-                f"give either real_share, short for fixed_real_share(share={real_share}), or "
-                f"workflow={brief(workflow)}; not both."
-            )
+            short = f"real_share, short for fixed_real_share(share={real_share})"
+            raise ValueError(f"give either {short}, or workflow={brief(workflow)}; not both.")
         workflow = f"fixed_real_share(share={real_share})"
     check_number(worse, "worse", 0)
     check_number(budget, "budget", 0)
@@ -386,9 +384,8 @@ def _real_share(share: object) -> str:
         text = share if isinstance(share, str) else to_text(check_number(share, "real_share"))
         workflows.named(f"fixed_real_share(share={text})", 1)
     except ValueError as error:
-        raise ValueError(
-            f"real_share must be a number from 0 to 1, or text such as '1/4'; it is {brief(share)}."
-        ) from error
+        wanted = "a number from 0 to 1, or text such as '1/4'"
+        raise ValueError(f"real_share must be {wanted}; it is {brief(share)}.") from error
     return text
 
 
@@ -397,17 +394,13 @@ def _plans(workflow: object, against: object, generations: int | None) -> Plans:
     kinds = (str, Plan, Reservoir)
     others = [against] if isinstance(against, kinds) else against
     if not isinstance(others, Sequence) or isinstance(others, (bytes, bytearray)):
-        raise ValueError(
-            "against must be a workflow or a list of them, such as ['discard', 'window(k=3)']; it "
-            f"is {brief(against)}."
-        )
+        wanted = "a workflow or a list of them, such as ['discard', 'window(k=3)']"
+        raise ValueError(f"against must be {wanted}; it is {brief(against)}.")
     given: list[tuple[str, str | Plan | Reservoir]] = []
     for where, one in chain([("", workflow)], (("against: ", other) for other in others)):
         if not isinstance(one, kinds):
-            raise ValueError(
-                f"{where}a workflow must be a name such as 'augment' or 'window(k=3)', or a Plan "
-                f"or Reservoir; it is {brief(one)}."
-            )
+            wanted = "a name such as 'augment' or 'window(k=3)', or a Plan or Reservoir"
+            raise ValueError(f"{where}a workflow must be {wanted}; it is {brief(one)}.")
         given.append((where, one))
     if generations is None:
         lengths = [len(np.unique(one.generation)) for _, one in given if not isinstance(one, str)]

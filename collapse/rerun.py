@@ -145,7 +145,8 @@ def rerun(
         _check_values(name, values, _inspect(known[name]))
     if folder is None:
         label = "+".join(names) if len(names) < 4 else f"{len(names)}-chapters"
-        folder = Path("runs") / f"{label}-{disk.digest(json.dumps([names, values], sort_keys=True).encode())[:8]}"
+        asked = json.dumps([names, values], sort_keys=True).encode()
+        folder = Path("runs") / f"{label}-{disk.digest(asked)[:8]}"
     folder = Path(folder).resolve()
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     with _locked(folder) as lock:

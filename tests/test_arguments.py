@@ -127,6 +127,16 @@ METHODS += (datasets.Dataset, datasets.Features, universality.Matrix, universali
 OF_ITS_OWN = {("progress", "class"), ("draw", "class")}
 """A function that the caller gives may raise what it likes when it is called."""
 
+NAMED_BY = {
+    # a saved plan or reservoir goes by what it is
+    "document": "(document|plan|reservoir)",
+    # a table goes by its file's path, which may be one of two, or as the table
+    "data": "(data|the table|text)",
+    # a chapter's parameter goes by the name that its author gave it
+    "value": "(value|parameter n)",
+}
+"""Words by which a refusal names an argument, where they are other words than its name."""
+
 DOCUMENTED = {
     "read_features": FileNotFoundError,
     "Risk.load": FileNotFoundError,
@@ -466,6 +476,7 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
             },
         ),
         "manifest": (figures.manifest, {"folder": "bundles"}),
+        "parameter": (figures.parameter, {"name": "n", "value": 400, "least": 20, "most": 10_000}),
         "provenance": (figures.provenance, {}),
         "colophon": (figures.colophon, {"seed": 0}),
         "settable": (policies.settable, {"name": "augment"}),
@@ -565,9 +576,8 @@ def sentence(error: BaseException, parameter: str, allowed: type[Exception] | No
     frames = traceback.extract_tb(error.__traceback__)
     if not frames[-1].filename.startswith(str(HERE)):
         return "raised outside the package"
-    text, words = str(error), parameter.replace("_", "[ _]").removesuffix("s")
-    if parameter == "document":  # a plan's or a reservoir's, as it was saved
-        words = "(document|plan|reservoir)"
+    text = str(error)
+    words = NAMED_BY.get(parameter, parameter.replace("_", "[ _]").removesuffix("s"))
     if not text.endswith(".") or len(text.split()) < 5:
         return "no sentence"
     if not re.search(rf"(?<![A-Za-z]){words}s?(?![A-Za-z])", text, re.IGNORECASE if len(parameter) > 2 else 0):
