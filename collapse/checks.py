@@ -274,9 +274,9 @@ def seed(rng: object, name: str = "rng") -> int:
     if isinstance(rng, np.random.SeedSequence):
         return int(rng.generate_state(1, np.uint64)[0])
     if isinstance(rng, bool) or not isinstance(rng, (int, np.integer)) or not 0 <= rng < SEEDS:
-        raise ValueError(
-            f"{name} must be a numpy Generator, a SeedSequence or a seed (a whole number, at least 0 and below 2^128); it is {brief(rng)}."
-        )
+        wanted = "a numpy Generator, a SeedSequence or a seed below 2^128"
+        least = f"(a whole number, at least 0); it is {brief(rng)}"
+        raise ValueError(f"{name} must be {wanted} {least}.")
     return int(rng)
 
 

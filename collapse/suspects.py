@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -174,6 +173,8 @@ def leaks(frame: pd.DataFrame, y: Array, classified: bool) -> dict[str, str]:
 
 
 def _of_numbers(frame: pd.DataFrame, y: Array) -> dict[str, str]:
+    from scipy.stats import rankdata  # slow to import
+
     out = {}
     for name in frame.columns:
         column = frame[name]
