@@ -129,7 +129,7 @@ def mapping(value: Any, name: str, meaning: str) -> dict[str, Any]:
     ValueError
         Where `value` is no mapping, has other keys, or a key twice; it names the argument.
     """
-    if isinstance(value, Mapping) or hasattr(type(value), "columns"):
+    if isinstance(value, Mapping) or (hasattr(value, "keys") and not isinstance(value, type)):
         keys = list(value.keys())
         if all(isinstance(key, str) for key in keys) and len(set(keys)) == len(keys):
             return {key: value[key] for key in keys}
@@ -151,13 +151,14 @@ def several(value: object, name: str, meaning: str, *, numbers: bool = False) ->
     ValueError
         Where an entry is anything else, naming the argument.
     """
-    many = isinstance(value, (Sequence, np.ndarray, set, frozenset))
+    many = isinstance(value, (Sequence, np.ndarray, set, frozenset)) and np.iterable(value)
     alone = isinstance(value, (str, bytes)) or not many
+    held(0 if alone else length(value), name, "give fewer", most=10**6)
     entries: list[Any] = [value] if alone else list(value)  # type: ignore[call-overload]
     for entry in entries:
         if not isinstance(entry, str) and not (numbers and is_number(entry)):
-            held = brief(entry)
-            raise ValueError(f"{name} must be {meaning}, or several of these; it holds {held}.")
+            shown = brief(entry)
+            raise ValueError(f"{name} must be {meaning}, or several of these; it holds {shown}.")
     return tuple(dict.fromkeys(entries))
 
 

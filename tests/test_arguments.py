@@ -132,6 +132,7 @@ NAMED_BY = {
     "document": "(document|plan|reservoir)",
     # a table goes by its file's path, which may be one of two, or as the table
     "data": "(data|the table|text)",
+    "test_file": "(test[ _]file|the test set)",
     # a chapter's parameter goes by the name that its author gave it
     "value": "(value|parameter n)",
 }
@@ -142,6 +143,7 @@ DOCUMENTED = {
     "Risk.load": FileNotFoundError,
     "Forecast.load": FileNotFoundError,
     "forecast": FileNotFoundError,
+    "forecast of a file": FileNotFoundError,
 }
 """What else than a ValueError a callable may raise, as its docstring says."""
 
@@ -234,11 +236,28 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
                 "task": "continuous",
                 "against": ["discard"],
                 "test_share": 0.3,
+                "test_file": None,
+                "exclude": (),
+                "na": -999,
+                "encoding": None,
                 "worse": 0.1,
                 "budget": 0.001,
                 "seed": 0,
                 "folder": None,
                 "progress": False,
+            },
+        ),
+        "forecast of a file": (
+            collapse.forecast,
+            {
+                "data": stored_table(),
+                "target": "y",
+                "workflow": "discard",
+                "generations": 2,
+                "against": (),
+                "test_file": stored_table(),
+                "encoding": "utf-8",
+                "budget": 0.001,
             },
         ),
         "optimal_weights": (
@@ -509,6 +528,12 @@ def least_squares() -> Any:
     return LinearRegression()
 
 
+def stored_table() -> Path:
+    path = Path("table.csv").absolute()
+    TABLE.to_csv(path, index=False)
+    return path
+
+
 def stored_features(path: Path, features: Any) -> Path:
     few = features.part(rows=50, components=2)
     np.savez(
@@ -556,7 +581,9 @@ def public() -> dict[str, Callable[..., Any]]:
     }
 
 
-NAMES = sorted({*public(), "closed_form of sizes", "closed_form of shares", "closed_form of turnovers"})
+ALSO = {"closed_form of sizes", "closed_form of shares", "closed_form of turnovers"}
+ALSO |= {"forecast of a file"}
+NAMES = sorted({*public(), *ALSO})
 
 
 def called(call: Callable[..., Any], given: dict[str, Any]) -> Any:
