@@ -132,7 +132,7 @@ NAMED_BY = {
     "document": "(document|plan|reservoir)",
     # a table goes by its file's path, which may be one of two, or as the table
     "data": "(data|the table|text)",
-    "test_file": "(test[ _]file|the test set)",
+    "test_file": "(test[ _]file|the test set|text)",
     # a chapter's parameter goes by the name that its author gave it
     "value": "(value|parameter n)",
 }
@@ -329,6 +329,7 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
                 "page": "zoo",
                 "allowance": 0.0,
                 "effort": 1.0,
+                "conditional": False,
             },
         ),
         "Exponential": (models.Exponential, {"mean": 1.0}),
@@ -405,6 +406,7 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
                 "page": "zoo",
                 "allowance": 0.0,
                 "effort": 1.0,
+                "conditional": False,
             },
         ),
         "Dataset.scaled": (heart.scaled, {}),
