@@ -313,7 +313,8 @@ def brief(value: object) -> str:
     if isinstance(value, int) and value.bit_length() > 70:
         return f"about {'-' * (value < 0)}10^{int(value.bit_length() * 0.30103)}"
     try:
-        text = " ".join(_SHORT.repr(value).split())
+        shown = str(value) if isinstance(value, Fraction) else _SHORT.repr(value)
+        text = " ".join(shown.split())
     except ValueError:  # holds a whole number of more digits than Python writes out
         text = f"a {type(value).__name__} with too many digits to print"
     return text if len(text) <= 60 else f"{text[:57]}..."
