@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import reprlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from fractions import Fraction
@@ -112,11 +113,27 @@ def text(value: object, name: str) -> str:
     raise ValueError(f"{name} must be text (a str); it is {brief(value)}.")
 
 
-def path(value: object, name: str) -> Path:
-    """Return `value` as a path; raise a ValueError unless it is text or a path."""
-    if isinstance(value, (str, Path)):
-        return Path(value)
-    raise ValueError(f"{name} must be a path (a str or a pathlib.Path); it is {brief(value)}.")
+def path(value: object, name: str, meaning: str = "a path (a str or a pathlib.Path)") -> Path:
+    """Return `value` as a path; raise a ValueError unless it is text, not empty, or a path."""
+    given = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
+    if isinstance(given, str) and given and "\0" not in given:
+        return Path(given)
+    raise ValueError(f"{name} must be {meaning}; it is {brief(value)}.")
+
+
+def mapping(value: Any, name: str, meaning: str) -> dict[str, Any]:
+    """Return what maps texts to something, such as a pandas DataFrame its columns, as a dict.
+
+    Raises
+    ------
+    ValueError
+        Where `value` is no mapping, has other keys, or a key twice; it names the argument.
+    """
+    if isinstance(value, Mapping) or (hasattr(value, "keys") and not isinstance(value, type)):
+        keys = list(value.keys())
+        if all(isinstance(key, str) for key in keys) and len(set(keys)) == len(keys):
+            return {key: value[key] for key in keys}
+    raise ValueError(f"{name} must map different texts to {meaning}; it is {brief(value)}.")
 
 
 def choice(value: object, name: str, among: Sequence[str]) -> str:
@@ -134,13 +151,14 @@ def several(value: object, name: str, meaning: str, *, numbers: bool = False) ->
     ValueError
         Where an entry is anything else, naming the argument.
     """
-    many = isinstance(value, (Sequence, np.ndarray, set, frozenset))
+    many = isinstance(value, (Sequence, np.ndarray, set, frozenset)) and np.iterable(value)
     alone = isinstance(value, (str, bytes)) or not many
+    held(0 if alone else length(value), name, "give fewer", most=10**6)
     entries: list[Any] = [value] if alone else list(value)  # type: ignore[call-overload]
     for entry in entries:
         if not isinstance(entry, str) and not (numbers and is_number(entry)):
-            held = brief(entry)
-            raise ValueError(f"{name} must be {meaning}, or several of these; it holds {held}.")
+            shown = brief(entry)
+            raise ValueError(f"{name} must be {meaning}, or several of these; it holds {shown}.")
     return tuple(dict.fromkeys(entries))
 
 
@@ -257,9 +275,9 @@ def seed(rng: object, name: str = "rng") -> int:
     if isinstance(rng, np.random.SeedSequence):
         return int(rng.generate_state(1, np.uint64)[0])
     if isinstance(rng, bool) or not isinstance(rng, (int, np.integer)) or not 0 <= rng < SEEDS:
-        raise ValueError(
-            f"{name} must be a numpy Generator, a SeedSequence or a seed (a whole number, at least 0 and below 2^128); it is {brief(rng)}."
-        )
+        wanted = "a numpy Generator, a SeedSequence or a seed below 2^128"
+        least = f"(a whole number, at least 0); it is {brief(rng)}"
+        raise ValueError(f"{name} must be {wanted} {least}.")
     return int(rng)
 
 

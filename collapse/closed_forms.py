@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapse import workflows
-from collapse.checks import flag, whole
+from collapse.checks import brief, flag, held, length, whole
 from collapse.plan import Plan
 from collapse.reservoir import Reservoir
 
@@ -143,10 +143,11 @@ def closed_form(workflow: Plan | Reservoir | str, *, role: str | None = None, **
     name, given = _read(workflow, parameters)
     said: object = role
     if said is not None and not (name == "star" and isinstance(said, str) and said in ("hub", "leaf")):
-        raise ValueError(f"role must be 'hub' or 'leaf', and belongs to star alone; it is {role!r} for {name}.")
+        given_for = f"it is {brief(role)} for {name or workflow}"
+        raise ValueError(f"role must be 'hub' or 'leaf', and belongs to star alone; {given_for}.")
     if name not in _FORMS:
         return None
-    values = {key: _expression(value) for key, value in given.items()}
+    values = {key: _expression(value, key) for key, value in given.items()}
     if isinstance(workflow, str):
         _check(name, values)
     parts = _FORMS[name](generation(), **values, **({"role": role or "hub"} if name == "star" else {}))
@@ -168,24 +169,26 @@ def _sympy() -> Any:
     return sympy
 
 
-def _read(workflow: Plan | Reservoir | str, parameters: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+def _read(workflow: object, parameters: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """Name of the workflow and its parameters, defaults included."""
     if isinstance(workflow, (Plan, Reservoir)):
         if parameters:
             raise ValueError(f"{workflow.name} has its parameters already; leave out {', '.join(parameters)}, or give the workflow's name.")
         return workflow.recipe or ("", {})
-    function = getattr(workflows, str(workflow), None)
+    name = workflow if isinstance(workflow, str) else ""
+    function = getattr(workflows, name, None)
     signature = inspect.signature(function if callable(function) else _read)
     if next(iter(signature.parameters), "") != "generations":
         raise ValueError(
-            f"workflow must be a Plan, a Reservoir or the name of one in collapse.workflows, such as 'augment'; it is {workflow!r}."
+            "workflow must be a Plan, a Reservoir or the name of one in collapse.workflows, "
+            f"such as 'augment' or 'discard'; it is {brief(workflow)}."
         )
     try:
         bound = signature.bind(1, **parameters)
     except TypeError as error:
-        raise ValueError(f"{workflow} cannot be called with these parameters: {error}.") from error
+        raise ValueError(f"{name} cannot be called with these parameters: {error}.") from error
     bound.apply_defaults()
-    return str(workflow), {key: value for key, value in bound.arguments.items() if key != "generations"}
+    return name, {key: value for key, value in bound.arguments.items() if key != "generations"}
 
 
 _STANDS_FOR = {"k": 1, "models": 2, "size": 1, "kappa": 1}
@@ -213,21 +216,23 @@ def _check(name: str, values: Mapping[str, Any]) -> None:
     workflows.NAMED[name](len(schedule) + 1 if isinstance(schedule, list) else 1, **given)
 
 
-def _expression(value: Any) -> Any:
+def _expression(value: Any, name: str) -> Any:
     sp = _sympy()
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value.item()
     if value is None or isinstance(value, (bool, sp.Basic)):
         return value
-    if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str):
-        return tuple(_expression(v) for v in value)
+    if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (str, bytes)):
+        held(length(value), name, "give fewer", most=workflows.LARGEST_GENERATIONS)
+        return tuple(_expression(v, name) for v in value)
     if isinstance(value, np.bool_):
         return bool(value)
     if isinstance(value, Rational):
         return sp.Rational(int(value.numerator), int(value.denominator))
     if isinstance(value, (float, np.floating)) and np.isfinite(value):
         return sp.Rational(str(float(value)))
-    raise ValueError(f"parameters must be numbers or sympy symbols; one is {value!r}.")
+    one = brief(value)
+    raise ValueError(f"{name}: parameters must be numbers or sympy symbols; one is {one}.")
 
 
 @cache

@@ -467,6 +467,7 @@ def _shipped_features(name: str, source: str) -> Features:
 
 
 def _features(file: Path | IO[bytes], name: str, source: str) -> Features:
+    origin, source = source, f"path {source}" if isinstance(file, Path) else source
     keys = (*FEATURE_ARRAYS, "classes")
     try:
         # a header may claim what is not there: it is read before anything is allocated
@@ -504,7 +505,8 @@ def _features(file: Path | IO[bytes], name: str, source: str) -> Features:
         gaps = np.flatnonzero(present != np.arange(len(present)))
         what = "there is one class" if K < 2 else f"class {gaps[0] if gaps.size else len(present)} has no real row"
         raise ValueError(f"{source}: at least two classes are needed, each with real rows; {what}.")
-    return Features(name, X, y, X_test, y_test, tuple(str(k) for k in arrays.get("classes", np.arange(K))), source)
+    classes = tuple(str(k) for k in arrays.get("classes", np.arange(K)))
+    return Features(name, X, y, X_test, y_test, classes, origin)
 
 
 def _false_claim(file: Path | IO[bytes], keys: Sequence[str]) -> str | None:

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from collapse import checks, plot
-from collapse.checks import brief, is_number, to_text
+from collapse import checks, disk, plot
+from collapse.checks import brief, held, is_number, to_text
 from collapse.risk import versions
 
 if TYPE_CHECKING:
@@ -116,17 +116,23 @@ def write(
     >>> bundle.files[:3]
     ('first-steps-dark.png', 'first-steps-narrow-dark.png', 'first-steps-narrow.png')
     """
-    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", label) or re.search(r"-(dark|narrow)$", label):
-        raise ValueError(
-            f"expected a label of lower-case words joined by hyphens, not ending in -dark or -narrow, got {label!r}; "
-            "name the figure after what it shows, such as 'ratio-by-generation'"
-        )
-    if seed is not None and not isinstance(seed, (int, np.integer)):
-        raise ValueError(f"expected a whole number or None as seed, got {seed!r}; give the seed that the numbers were simulated with")
     # everything that can be refused is refused before a file is written
+    words = r"[a-z][a-z0-9]*(-[a-z0-9]+)*(?<!-dark)(?<!-narrow)"
+    if not re.fullmatch(words, checks.text(label, "label")):
+        raise ValueError(
+            "expected a label of lower-case words joined by hyphens, not ending in -dark or "
+            f"-narrow, got {brief(label)}; name the figure after what it shows, such as "
+            "'ratio-by-generation'."
+        )
+    if not callable(draw):
+        raise ValueError(f"draw must be a function of a matplotlib Figure; it is {brief(draw)}.")
+    seed = _seed(seed)
+    height, narrow_height = _inches(height, "height"), _inches(narrow_height, "narrow_height")
     table = _csv(numbers)
     described = _described(parameters)
-    target = Path(folder or os.environ.get("COLLAPSE_FIGURES") or "_figures").absolute()
+    if folder is None:
+        folder = os.environ.get("COLLAPSE_FIGURES") or "_figures"
+    target = checks.path(folder, "folder").absolute()
     files = {f"{label}.csv": table.encode()}
     for theme in ("light", "dark"):
         for width, inches, suffix in ((plot.WIDE, height, ""), (plot.NARROW, narrow_height, "-narrow")):
@@ -137,17 +143,33 @@ def write(
     record = {
         "label": label,
         "parameters": described,
-        "seed": None if seed is None else int(seed),
+        "seed": seed,
         "versions": versions(),
         **provenance(),
         "inches": {"wide": [plot.WIDE, height], "narrow": [plot.NARROW, narrow_height]},
         "files": {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)},
     }
     files[f"{label}.json"] = (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode()
-    target.mkdir(parents=True, exist_ok=True)
+    disk.folder(target)
     for name, data in files.items():
         (target / name).write_bytes(data)
     return Bundle(label, target, tuple(sorted(files)))
+
+
+HEIGHTS = (0.5, 100)
+"""Least and most inches of a figure's height."""
+
+
+def _inches(height: Any, name: str) -> float:
+    checks.check_size(height, name, *HEIGHTS)
+    return height if isinstance(height, int) else float(height)
+
+
+def _seed(seed: Any) -> int | None:
+    if seed is None or (checks.is_number(seed) and isinstance(seed, (int, np.integer))):
+        return None if seed is None else checks.seed(seed, "seed")
+    remedy = "give the seed that the numbers were simulated with"
+    raise ValueError(f"expected a whole number or None as seed, got {brief(seed)}; {remedy}.")
 
 
 def manifest(folder: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
@@ -156,23 +178,27 @@ def manifest(folder: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
     Parameters
     ----------
     folder : path
-        Where `write` put them.
+        Where `write` put them. Other files that hold JSON may lie there too.
 
     Raises
     ------
     ValueError
-        If a file that a record lists is missing.
+        If a file is not JSON, or one that a record lists is missing.
     """
     records = {}
     for path in sorted(checks.path(folder, "folder").glob("*.json")):
-        if path.name == "manifest.json":
-            continue
-        record = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            record = json.loads(path.read_bytes())
+        except (ValueError, RecursionError) as error:
+            why = f"not JSON ({brief(str(error))}); write the figure again, or move the file away"
+            raise ValueError(f"the folder holds {path}, which is {why}.") from error
+        if not isinstance(record, dict) or not {"label", "files", "inches"} <= record.keys():
+            continue  # no figure's
         missing = [name for name in record["files"] if not (path.parent / name).is_file()]
         if missing:
-            raise ValueError(
-                f"expected the files that {path} lists, found no {', '.join(missing)}; write the figure {record['label']!r} again"
-            )
+            remedy = f"write the figure {record['label']!r} again"
+            absent = ", ".join(missing)
+            raise ValueError(f"expected the files that {path} lists, found no {absent}; {remedy}.")
         records[record["label"]] = record
     return records
 
@@ -230,7 +256,7 @@ def colophon(seed: int | None) -> Colophon:
     >>> str(colophon(7)).split(" · ")[0]
     'seed 7'
     """
-    return Colophon(seed, time.process_time())
+    return Colophon(_seed(seed), time.process_time())
 
 
 def parameter(name: str, value: object, least: float, most: float) -> None:
@@ -257,13 +283,17 @@ def parameter(name: str, value: object, least: float, most: float) -> None:
     Traceback (most recent call last):
     ValueError: parameter share must be a number from 0.1 to 0.9; it is 1.5.
     """
+    name = checks.text(name, "name")
+    low, high = checks.check_number(least, "least"), checks.check_number(most, "most")
+    if low > high:
+        raise ValueError(f"least, {brief(least)}, must not be greater than most, {brief(most)}.")
     kind = "number"
     fits = is_number(value)
-    if isinstance(least, int) and isinstance(most, int):
+    if isinstance(low, int) and isinstance(high, int):
         kind = "whole number"
-        fits = isinstance(value, int) and not isinstance(value, bool)
-    if not (fits and least <= value <= most):  # type: ignore[operator]
-        needed = f"a {kind} from {least:,} to {most:,}"
+        fits = fits and isinstance(value, (int, np.integer))
+    if not (fits and low <= value <= high):  # type: ignore[operator]
+        needed = f"a {kind} from {low:,} to {high:,}"
         raise ValueError(f"parameter {name} must be {needed}; it is {brief(value)}.")
 
 
@@ -290,14 +320,20 @@ def _drawn(draw: Callable[[Figure], object], inches: tuple[float, float], theme:
 
 
 def _csv(numbers: Mapping[str, Sequence[Any] | np.ndarray[Any, Any]]) -> str:
-    for name, values in numbers.items():
-        if isinstance(values, str) or not hasattr(values, "__iter__"):
-            raise ValueError(f"expected a sequence as column {name!r}, got {values!r}; one value for each row")
-    columns = {name: list(values) for name, values in numbers.items()}
+    given = checks.mapping(numbers, "numbers", "columns")
+    for name, values in given.items():
+        if isinstance(values, (str, bytes, type)) or not np.iterable(values):
+            got = f"got {brief(values)}; one value for each row"
+            raise ValueError(f"numbers: expected a sequence as column {name!r}, {got}.")
+        held(checks.length(values), f"column {brief(name)} of numbers", "draw fewer points")
+    columns = {name: list(values) for name, values in given.items()}
     lengths = {name: len(values) for name, values in columns.items()}
     if not columns or len(set(lengths.values())) != 1:
-        said = ", ".join(f"{name} has {length}" for name, length in lengths.items()) or "there are none"
-        raise ValueError(f"expected columns of one length, but {said}; write one row for each point drawn, repeating what is constant")
+        said = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+        raise ValueError(
+            f"numbers: expected columns of one length, but {said or 'there are none'}; write one "
+            "row for each point drawn, repeating what is constant."
+        )
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(map(_harmless, columns))
@@ -315,7 +351,8 @@ def _cell(column: str, value: Any) -> str:
         return _harmless(value)
     if isinstance(value, (bool, int, Fraction)):
         return to_text(value)
-    raise ValueError(f"expected numbers, fractions or text in column {column!r}, got {value!r}; flatten it into columns of scalars")
+    got = f"got {brief(value)}; flatten it into columns of scalars"
+    raise ValueError(f"numbers: expected numbers, fractions or text in column {column!r}, {got}.")
 
 
 def _harmless(text: str) -> str:
@@ -325,12 +362,13 @@ def _harmless(text: str) -> str:
 
 
 def _described(parameters: Mapping[str, Any]) -> Any:
+    given = checks.mapping(parameters, "parameters", "values")
     try:
-        return json.loads(json.dumps(dict(parameters), default=_plain, allow_nan=False))
-    except (TypeError, ValueError) as error:
+        return json.loads(json.dumps(given, default=_plain, allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(
-            f"expected parameters that JSON can hold (finite numbers, text, lists, mappings), got {dict(parameters)!r}: {error}; "
-            "give a model or a plan by its name and its numbers"
+            "expected parameters that JSON can hold (finite numbers, text, lists, mappings), got "
+            f"{brief(given)}: {error}; give a model or a plan by its name and its numbers."
         ) from error
 
 

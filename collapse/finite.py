@@ -173,7 +173,7 @@ def augment_supremum(n: int | None = None, v2: Scalar = 0, *, size: Scalar = 1) 
     if v == 0:
         return float(1 + y * polygamma(1, 1 + y))
     # sum over j >= 1 of log(1 + c / (j + y)^2): the first terms one by one, the rest as a series in c,
-    # where |c| < (j + y)^2 / 4
+    # where |c| < (j + y)^2 / 16
     c = v / m
     if abs(c) > 1e10:
         raise ValueError(f"v2 / (size n) can be 10^10 at most; it is {c:g}.")
@@ -181,7 +181,10 @@ def augment_supremum(n: int | None = None, v2: Scalar = 0, *, size: Scalar = 1) 
     j, k = np.arange(1, first + 1), np.arange(1, 28)
     product = np.log1p(c / (j + y) ** 2).sum()
     product -= ((-c) ** k / k * zeta(2 * k, first + 1 + y)).sum()
-    return inf if product > 700 else float((expm1(product) + v * exp(product)) / v)
+    if product > 700:
+        what = f"v2 = {brief(v2)} is so large for n that no float holds the supremum"
+        raise ValueError(f"{what}; take a larger n.")
+    return float((expm1(product) + v * exp(product)) / v)
 
 
 # --- anchored plans --------------------------------------------------------------------------

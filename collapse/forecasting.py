@@ -8,14 +8,15 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse import models, plot, report, workflows
-from collapse.checks import brief, check_number, flag, whole
+from collapse import checks, disk, models, plot, report, workflows
+from collapse.checks import brief, check_number, saved, to_text, whole
 from collapse.closed_forms import closed_form
 from collapse.comparison import compare
 from collapse.derivation import derive
@@ -146,16 +147,30 @@ class Forecast:
         return f"whether the test loss {after} is within {_percent(limit)} of the first cannot be told: {why}."
 
     def save(self, path: str | Path) -> Path:
-        """Write the document as JSON; returns the path."""
-        path = Path(path)
-        path.write_text(json.dumps(self.document, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-        return path
+        """Write the document as JSON; returns the path.
+
+        An interruption leaves the file that was there, or the new one, never a part.
+
+        Raises
+        ------
+        ValueError, OSError
+            Where the path is that of no file, or the system cannot write there.
+        """
+        text = json.dumps(self.document, indent=1, ensure_ascii=False, allow_nan=False)
+        return disk.write(path, text + "\n")
 
     def save_html(self, path: str | Path) -> Path:
-        """Write the report: one HTML file that needs nothing else, for light and dark, wide and narrow screens; returns the path."""
-        path = Path(path)
-        path.write_text(report.html(self.document), encoding="utf-8")
-        return path
+        """Write the report, and return the path.
+
+        It is one HTML file that needs nothing else, for light and dark, wide and narrow screens.
+
+        Raises
+        ------
+        ValueError, OSError
+            Where the path is that of no file, or the system cannot write there.
+        """
+        disk.named(path)  # before the report is made, which takes a while
+        return disk.write(path, report.html(self.document))
 
     @classmethod
     def load(cls, path: str | Path) -> Forecast:
@@ -166,24 +181,23 @@ class Forecast:
         FileNotFoundError, ValueError
             Where there is no such file, or it was not written by `Forecast.save`.
         """
-        try:
-            document = json.loads(Path(path).read_text(encoding="utf-8"))
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path} is not JSON ({error}); Forecast.load reads what Forecast.save wrote.") from error
-        if not isinstance(document, dict) or document.get("collapse") != "forecast":
-            raise ValueError(f"{path} holds no saved forecast; Forecast.load reads what Forecast.save wrote.")
-        if document.get("format") == 1:  # which gave no reasons, and compared with no constant
-            document["first"] |= dict.fromkeys(("constant", "gain", "gain_stderr"))
-            document["model"]["separating"] = None
-            document["simulation"]["why"] = None
-            document["data"]["rare"] = []
-            for row in document["workflows"]:
-                row["worse_why"] = dict.fromkeys(row["worse"])
-        elif document.get("format") != FORMAT:
-            raise ValueError(
-                f"{path} was written by another version of collapse (format {brief(document.get('format'))}); this one reads 1 and {FORMAT}."
-            )
-        return cls(document)
+        document = disk.answer(path, "Forecast")
+        with saved(f"path {path}"):
+            if document.get("format") == 1:  # which gave no reasons, nor compared with a constant
+                document["first"] |= dict.fromkeys(("constant", "gain", "gain_stderr"))
+                document["model"]["separating"] = None
+                document["simulation"]["why"] = None
+                document["data"]["rare"] = []
+                for row in document["workflows"]:
+                    row["worse_why"] = dict.fromkeys(row["worse"])
+            elif document.get("format") != FORMAT:
+                raise ValueError(
+                    f"path {path} was written by another version of collapse (format "
+                    f"{brief(document.get('format'))}); this one reads 1 and {FORMAT}."
+                )
+            answer = cls(document)
+            answer.sentences, answer.warnings, answer.notes, repr(answer), answer.exceeds(1)
+            return answer
 
     def __repr__(self) -> str:
         data, settings = self.document["data"], self.document["settings"]
@@ -206,9 +220,9 @@ def forecast(
     encoding: str | None = None,
     worse: float = 0.1,
     budget: float = 60.0,
-    seed: int = 0,
+    seed: int | np.random.SeedSequence | np.random.Generator | None = 0,
     folder: str | Path | None = None,
-    progress: bool = False,
+    progress: bool | checks.Progress | None = None,
 ) -> Forecast:
     """Forecast what retraining on synthetic data would cost on a table of your own.
 
@@ -248,12 +262,14 @@ def forecast(
     budget : float
         Nominal seconds of simulation: replications are chosen by a table of costs, not by the clock, so that the same arguments give the
         same numbers on every machine. What is read, fitted and derived is not counted.
-    seed : int
-        Of the split and of all simulations; the same seed gives the same numbers.
+    seed : int, numpy.random.SeedSequence, numpy.random.Generator or None
+        Of the split and of all simulations; the same seed gives the same numbers, and the document
+        tells it. A Generator is asked for a seed; None is a fresh one.
     folder : path, optional
         Where finished simulations are kept; the same call goes on from there after an interruption.
-    progress : bool
-        Write what is being done to stderr.
+    progress : callable or bool, optional
+        Called as progress(done, total) in replications of all simulations together. True: tell on
+        stderr what is being done.
 
     Returns
     -------
@@ -320,21 +336,18 @@ def forecast(
     if not isinstance(target, str):
         raise ValueError(f"target must be the name of a column, as text; it is {brief(target)}.")
     if real_share is not None:
+        real_share = _real_share(real_share)
         if not isinstance(workflow, str) or workflow not in ("augment", "fixed_real_share"):
-            raise ValueError(
-                f"give either real_share, short for fixed_real_share(share={real_share}), or workflow={brief(workflow)}; not both."
-            )
+            short = f"real_share, short for fixed_real_share(share={real_share})"
+            raise ValueError(f"give either {short}, or workflow={brief(workflow)}; not both.")
         workflow = f"fixed_real_share(share={real_share})"
     check_number(worse, "worse", 0)
     check_number(budget, "budget", 0)
-    seed = _seed(seed)
-    others = [against] if isinstance(against, (str, Plan, Reservoir)) else against
-    if not isinstance(others, Sequence):
-        raise ValueError(f"against must be a workflow or a list of them, such as ['discard', 'window(k=3)']; it is {brief(against)}.")
-    plans = _plans([workflow, *others], generations)
+    seed = checks.seed(seed, "seed")
+    plans = _plans(workflow, against, generations)
     generations = next(iter(plans.values())).generations
-    folder = None if folder is None else _folder(folder)
-    tell = _teller(flag(progress, "progress"))
+    folder = None if folder is None else disk.folder(folder)
+    tell = _teller(progress)
     source, test_source = _file_name(data), _file_name(test_file)
     tell(f"reading {source}")
     frame = load(data, target, encoding)
@@ -348,7 +361,7 @@ def forecast(
     settings = {
         "workflow": next(iter(plans)),
         "generations": generations,
-        "real_share": None if real_share is None else str(real_share),
+        "real_share": real_share,
         "against": list(plans)[1:],
         "test_share": float(test_share) if test_file is None else None,
         "test_file": None if test_file is None else test_source,
@@ -365,43 +378,47 @@ def _file_name(data: object) -> str:
     return Path(data).name if isinstance(data, (str, Path)) else "a data frame"
 
 
-def _seed(seed: object) -> int:
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ValueError(f"seed must be a whole number, at least 0; it is {brief(seed)}.")
-    return int(seed)
-
-
-def _folder(folder: object) -> Path:
-    """Return the folder for what is written, made if need be."""
-    if not isinstance(folder, (str, Path)):
-        raise ValueError(f"folder must be the path of a folder; it is {brief(folder)}.")
-    path = Path(folder)
+def _real_share(share: object) -> str:
+    """Return a share as it is written in the name of a workflow."""
     try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        why = "there is a file" if isinstance(error, (FileExistsError, NotADirectoryError)) else error.strerror
-        raise ValueError(f"no folder can be made at {path} ({why}); name another folder.") from error
-    return path
+        text = share if isinstance(share, str) else to_text(check_number(share, "real_share"))
+        workflows.named(f"fixed_real_share(share={text})", 1)
+    except ValueError as error:
+        wanted = "a number from 0 to 1, or text such as '1/4'"
+        raise ValueError(f"real_share must be {wanted}; it is {brief(share)}.") from error
+    return text
 
 
-def _plans(given: Sequence[object], generations: int | None) -> Plans:
+def _plans(workflow: object, against: object, generations: int | None) -> Plans:
     """Return the workflows by name, the one asked for first."""
+    kinds = (str, Plan, Reservoir)
+    others = [against] if isinstance(against, kinds) else against
+    if not isinstance(others, Sequence) or isinstance(others, (bytes, bytearray)):
+        wanted = "a workflow or a list of them, such as ['discard', 'window(k=3)']"
+        raise ValueError(f"against must be {wanted}; it is {brief(against)}.")
+    given: list[tuple[str, str | Plan | Reservoir]] = []
+    for where, one in chain([("", workflow)], (("against: ", other) for other in others)):
+        if not isinstance(one, kinds):
+            wanted = "a name such as 'augment' or 'window(k=3)', or a Plan or Reservoir"
+            raise ValueError(f"{where}a workflow must be {wanted}; it is {brief(one)}.")
+        given.append((where, one))
     if generations is None:
-        lengths = [len(np.unique(plan.generation)) for plan in given if isinstance(plan, (Plan, Reservoir))]
+        lengths = [len(np.unique(one.generation)) for _, one in given if not isinstance(one, str)]
         generations = lengths[0] if lengths else GENERATIONS
     generations = whole(generations, "generations", "number of fits", most=LONGEST)
     plans: Plans = {}
-    for one in given:
-        plan = _plan(one, generations)
+    for where, one in given:
+        try:
+            plan = _plan(one, generations)
+        except ValueError as error:
+            raise ValueError(f"{where}{error}") from error
         if plan.name in plans and plan.to_json() != plans[plan.name].to_json():
             raise ValueError(f"two different workflows are called {plan.name!r}; give one of them another name.")
         plans.setdefault(plan.name, plan)
     return plans
 
 
-def _plan(given: object, generations: int) -> Plan | Reservoir:
-    if not isinstance(given, (str, Plan, Reservoir)):
-        raise ValueError(f"a workflow must be a name such as 'augment' or 'window(k=3)', or a Plan or Reservoir; it is {brief(given)}.")
+def _plan(given: str | Plan | Reservoir, generations: int) -> Plan | Reservoir:
     plan = workflows.named(given, generations) if isinstance(given, str) else given
     labels = len(np.unique(plan.generation))
     if labels != generations:
@@ -606,7 +623,7 @@ class _Study:
         plans: Plans,
         seed: int,
         folder: Path | None,
-        tell: Callable[[str], None],
+        tell: _Teller,
     ) -> dict[str | None, Risk | str]:
         """Test losses under each workflow, and under None excess risks under the first one; or why
         there are none.
@@ -623,34 +640,41 @@ class _Study:
         if self.world is not None:
             tasks.insert(0, (None, tasks[0][1], self.world))
         out: dict[str | None, Risk | str] = {name: str(self.why) for name in plans if name not in only}
+        total = len(tasks) * self.replications
         for k, (name, plan, model) in enumerate(tasks):
             step = f"simulating {plan.name} ({k + 1} of {len(tasks)})"
+            before = k * self.replications
+
+            def told(done: int, each: int, step: str = step, before: int = before) -> None:
+                counted = (before + done, total) if done < each else ()
+                tell(f"{step}: {done:,} of {each:,} replications", *counted)
+
             label = f"{'ratio' if name is None else 'loss'} {json.dumps(plan.to_json())}"
-            risk = store.get(label) if store else None
-            if risk is None:
+            outcome: Risk | str | None = store.get(label) if store else None
+            if outcome is None:
                 tell(step)
                 try:
-                    risk = simulate(
+                    outcome = simulate(
                         plan,
                         model=model,
                         replications=self.replications,
                         rng=seed,
                         quantiles=(BAND[0], 0.5, BAND[1]),
-                        progress=lambda done, total, step=step: tell(f"{step}: {done:,} of {total:,} replications"),  # type: ignore[misc]
+                        progress=told,
                     )
                 except (np.linalg.LinAlgError, RuntimeError):
-                    out[name] = "the fit of some run did not end"
-                    continue
-                except ValueError as error:  # the workflow asks for parts of rows, or for less than one
-                    out[name] = str(error).rstrip(".")
-                    continue
-                if store:
-                    store.put(label, risk)
-            out[name] = LOST if self.subsample and risk.failed.any() else risk
+                    outcome = "the fit of some run did not end"
+                except ValueError as error:  # it asks for parts of rows, or for less than one
+                    outcome = str(error).rstrip(".")
+                if store and isinstance(outcome, Risk):
+                    store.put(label, outcome)
+            lost = self.subsample and isinstance(outcome, Risk) and bool(outcome.failed.any())
+            out[name] = LOST if lost else outcome
+            tell("", before + self.replications, total)
         return out
 
     def _key(self, seed: int) -> str:
-        parts = (self.replications, seed, versions(), _code(), self.name, self.rows)
+        parts = (self.replications, seed, versions(), disk.package(), self.name, self.rows)
         digest = hashlib.sha256(repr(parts).encode())
         for values in (self.table.X, self.table.y, self.table.X_test, self.table.y_test):
             digest.update(np.ascontiguousarray(values).data)
@@ -658,12 +682,6 @@ class _Study:
 
 
 LOST = "on the part of the rows that was simulated some runs lost their estimate"
-
-
-def _code() -> str:
-    """Return a digest of this package's code."""
-    files = sorted(Path(__file__).parent.rglob("*.py"))
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
 def _no_estimate(table: Table) -> tuple[str, tuple[str, ...]]:
@@ -809,8 +827,7 @@ class _Store:
             return None
 
     def put(self, label: str, risk: Risk) -> None:
-        path = self._path(label)
-        risk.save(path.with_suffix(".new")).replace(path)  # an interruption leaves no half of a file
+        risk.save(self._path(label))
 
 
 # --- the answers ------------------------------------------------------------------------------------------------------------------------
@@ -1274,14 +1291,23 @@ def _count(value: int, what: str) -> str:
     return f"{value:,} {what}" + ("" if value == 1 else "s")
 
 
-def _teller(progress: bool) -> Callable[[str], None]:
-    """Tell on stderr what is being done: on one line in a terminal, otherwise a line when the work changes."""
-    last = [""]
+_Teller = Callable[..., None]
+"""Told what is being done, as text, and in a simulation of replications done and their total."""
 
-    def tell(text: str) -> None:
-        if not progress:
+
+def _teller(progress: object) -> _Teller:
+    """Tell a function of the replications; or stderr of what is being done: on one line in a
+    terminal, otherwise a line when the work changes."""
+    count, last = checks.progress(progress), [""]
+    aloud = isinstance(progress, (bool, np.bool_)) and bool(progress)
+
+    def tell(text: str, *replications: int) -> None:
+        if not aloud:
+            if replications:
+                count(*replications)
+        elif not text:
             return
-        if sys.stderr.isatty():
+        elif sys.stderr.isatty():
             print(f"\r\x1b[K{text}", end="\n" if text == "done" else "", file=sys.stderr, flush=True)
         elif text.split(":")[0] != last[0]:
             last[0] = text.split(":")[0]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -29,6 +28,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from collapse import disk
 from collapse.checks import brief, flag, is_number, whole
 from collapse.risk import versions
 
@@ -145,7 +145,8 @@ def rerun(
         _check_values(name, values, _inspect(known[name]))
     if folder is None:
         label = "+".join(names) if len(names) < 4 else f"{len(names)}-chapters"
-        folder = Path("runs") / f"{label}-{_digest(json.dumps([names, values], sort_keys=True))[:8]}"
+        asked = json.dumps([names, values], sort_keys=True).encode()
+        folder = Path("runs") / f"{label}-{disk.digest(asked)[:8]}"
     folder = Path(folder).resolve()
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     with _locked(folder) as lock:
@@ -165,8 +166,8 @@ class _Run:
 
     def key(self, source: bytes) -> str:
         """Digest of what a chapter's files depend on."""
-        parts = [source.hex(), self.values, _package(), _installed()]
-        return _digest(json.dumps(parts, sort_keys=True))
+        parts = [source.hex(), self.values, disk.package(), _installed()]
+        return disk.digest(json.dumps(parts, sort_keys=True).encode())
 
     def kept(self, name: str) -> Outcome | None:
         """Outcome of an earlier run, where all that it wrote is there."""
@@ -286,9 +287,7 @@ class _Run:
                 "versions": versions(),
                 "files": {file: _digest_of(self.folder / file) for file in files},
             }
-            written = scratch / "record.json"
-            written.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-            written.replace(self.folder / f"{name}.json")
+            disk.write(self.folder / f"{name}.json", json.dumps(record, indent=1) + "\n")
         except OSError as failure:
             return replace(outcome, error=_words(failure))
         return outcome
@@ -499,13 +498,6 @@ def _kind(value: Any) -> str:
     return kinds.get(type(value), type(value).__name__)
 
 
-def _package() -> str:
-    """Digest of the package's own files: a run with other code or data is another run."""
-    here = Path(__file__).parent
-    files = sorted(path for path in here.rglob("*") if path.is_file() and path.suffix != ".pyc")
-    return _digest(json.dumps([[str(path.relative_to(here)), _digest_of(path)] for path in files]))
-
-
 @cache
 def _installed() -> list[str]:
     """All that is installed, with versions."""
@@ -513,12 +505,8 @@ def _installed() -> list[str]:
     return sorted(found | {sys.version})
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def _digest_of(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return disk.digest(path.read_bytes())
 
 
 def _uncoloured(text: str) -> str:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from collapse import disk
 from collapse.checks import brief, is_number, saved, to_fraction, to_text, whole
-from collapse.checks import path as read_path
 from collapse.plan import Plan
 from collapse.reservoir import Reservoir
 
@@ -193,13 +193,21 @@ class Risk:
         return plot_risk(self, ax, **options)
 
     def save(self, path: str | Path) -> Path:
-        """Write everything as JSON; exact values as text such as "5/4". Returns the path."""
+        """Write everything as JSON; exact values as text such as "5/4". Returns the path.
+
+        An interruption leaves the file that was there, or the new one, never a part.
+
+        Raises
+        ------
+        ValueError, OSError
+            Where the path is that of no file, or the system cannot write there.
+        """
         arrays = {name: _to_list(getattr(self, name)) for name in _ARRAYS}
         kept = {name: _to_list(value) for name, value in self.tables.items() if not callable(value)}
         plain = {name: getattr(self, name) for name in ("model", "n", "replications", "seed", "versions")}
-        path = read_path(path, "path")
-        path.write_text(json.dumps({"collapse": "risk", "plan": self.plan.to_json(), **plain, **arrays, "tables": kept}, indent=1) + "\n")
-        return path
+        document = {"collapse": "risk", "plan": self.plan.to_json()}
+        document |= {**plain, **arrays, "tables": kept}
+        return disk.write(path, json.dumps(document, indent=1) + "\n")
 
     @classmethod
     def load(cls, path: str | Path) -> Risk:
@@ -210,13 +218,7 @@ class Risk:
         FileNotFoundError, ValueError
             Where there is no such file, or it was not written by `Risk.save`.
         """
-        path = read_path(path, "path")
-        try:
-            document = json.loads(path.read_bytes())
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"{path} is not JSON ({brief(str(error))}); Risk.load reads what Risk.save wrote.") from error
-        if not isinstance(document, dict) or document.get("collapse") != "risk":
-            raise ValueError(f"{path} holds no saved Risk; Risk.load reads what Risk.save wrote.")
+        document = disk.answer(path, "Risk")
         with saved(str(path)):
             kind = Reservoir if "turnover" in document["plan"] else Plan
             plan = kind.from_json(document["plan"])

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapse.cells import EXTRA, as_other, clean, listed, pandas
-from collapse.checks import brief, check_number, several
+from collapse.checks import brief, check_number, choice, several
 from collapse.reading import check_columns, load, read
 from collapse.suspects import identifiers, leaks, sentinels
 
@@ -151,8 +151,7 @@ def prepare(
     check_number(test_share, "test_share")
     if not 0 < test_share < 1:
         raise ValueError(f"test_share must lie strictly between 0 and 1; it is {test_share}.")
-    if task is not None and task not in TASKS:
-        raise ValueError(f"task must be one of {', '.join(TASKS)}; it is {task!r}.")
+    task = None if task is None else choice(task, "task", TASKS)
     codes = several(na, "na", "a number or text that stands for a missing value", numbers=True)
     gone = several(exclude, "exclude", "the name of a column")
     whole, place, notes, cautions, decimal = _joined(frame, test, target, gone, codes)

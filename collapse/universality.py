@@ -298,14 +298,14 @@ _Task = tuple[str, int, Any, Plan | Reservoir, int, int]
 
 def _members(given: Any, name: str, kind: type | tuple[type, ...], such: str) -> tuple[Any, ...]:
     """What an argument that lists things of one kind holds."""
-    try:
-        members = tuple(given)
-    except TypeError as error:
-        raise ValueError(f"{name} must hold {such}; it is {brief(given)}.") from error
-    for member in members:
+    if not np.iterable(given):
+        raise ValueError(f"{name} must hold {such}; it is {brief(given)}.")
+    members = []
+    for member in given:
         if not isinstance(member, kind):
             raise ValueError(f"{name} must hold {such}; one is {brief(member)}.")
-    return members
+        members.append(member)
+    return tuple(members)
 
 
 def _simulated(task: _Task) -> tuple[Array, Array, Array]:

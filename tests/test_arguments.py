@@ -127,11 +127,23 @@ METHODS += (datasets.Dataset, datasets.Features, universality.Matrix, universali
 OF_ITS_OWN = {("progress", "class"), ("draw", "class")}
 """A function that the caller gives may raise what it likes when it is called."""
 
+NAMED_BY = {
+    # a saved plan or reservoir goes by what it is
+    "document": "(document|plan|reservoir)",
+    # a table goes by its file's path, which may be one of two, or as the table
+    "data": "(data|the table|text)",
+    "test_file": "(test[ _]file|the test set|text)",
+    # a chapter's parameter goes by the name that its author gave it
+    "value": "(value|parameter n)",
+}
+"""Words by which a refusal names an argument, where they are other words than its name."""
+
 DOCUMENTED = {
     "read_features": FileNotFoundError,
     "Risk.load": FileNotFoundError,
     "Forecast.load": FileNotFoundError,
     "forecast": FileNotFoundError,
+    "forecast of a file": FileNotFoundError,
 }
 """What else than a ValueError a callable may raise, as its docstring says."""
 
@@ -224,11 +236,28 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
                 "task": "continuous",
                 "against": ["discard"],
                 "test_share": 0.3,
+                "test_file": None,
+                "exclude": (),
+                "na": -999,
+                "encoding": None,
                 "worse": 0.1,
                 "budget": 0.001,
                 "seed": 0,
                 "folder": None,
                 "progress": False,
+            },
+        ),
+        "forecast of a file": (
+            collapse.forecast,
+            {
+                "data": stored_table(),
+                "target": "y",
+                "workflow": "discard",
+                "generations": 2,
+                "against": (),
+                "test_file": stored_table(),
+                "encoding": "utf-8",
+                "budget": 0.001,
             },
         ),
         "optimal_weights": (
@@ -300,6 +329,7 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
                 "page": "zoo",
                 "allowance": 0.0,
                 "effort": 1.0,
+                "conditional": False,
             },
         ),
         "Exponential": (models.Exponential, {"mean": 1.0}),
@@ -376,6 +406,7 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
                 "page": "zoo",
                 "allowance": 0.0,
                 "effort": 1.0,
+                "conditional": False,
             },
         ),
         "Dataset.scaled": (heart.scaled, {}),
@@ -466,6 +497,7 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
             },
         ),
         "manifest": (figures.manifest, {"folder": "bundles"}),
+        "parameter": (figures.parameter, {"name": "n", "value": 400, "least": 20, "most": 10_000}),
         "provenance": (figures.provenance, {}),
         "colophon": (figures.colophon, {"seed": 0}),
         "settable": (policies.settable, {"name": "augment"}),
@@ -496,6 +528,12 @@ def least_squares() -> Any:
     from sklearn.linear_model import LinearRegression
 
     return LinearRegression()
+
+
+def stored_table() -> Path:
+    path = Path("table.csv").absolute()
+    TABLE.to_csv(path, index=False)
+    return path
 
 
 def stored_features(path: Path, features: Any) -> Path:
@@ -545,7 +583,9 @@ def public() -> dict[str, Callable[..., Any]]:
     }
 
 
-NAMES = sorted({*public(), "closed_form of sizes", "closed_form of shares", "closed_form of turnovers"})
+ALSO = {"closed_form of sizes", "closed_form of shares", "closed_form of turnovers"}
+ALSO |= {"forecast of a file"}
+NAMES = sorted({*public(), *ALSO})
 
 
 def called(call: Callable[..., Any], given: dict[str, Any]) -> Any:
@@ -565,9 +605,8 @@ def sentence(error: BaseException, parameter: str, allowed: type[Exception] | No
     frames = traceback.extract_tb(error.__traceback__)
     if not frames[-1].filename.startswith(str(HERE)):
         return "raised outside the package"
-    text, words = str(error), parameter.replace("_", "[ _]").removesuffix("s")
-    if parameter == "document":  # a plan's or a reservoir's, as it was saved
-        words = "(document|plan|reservoir)"
+    text = str(error)
+    words = NAMED_BY.get(parameter, parameter.replace("_", "[ _]").removesuffix("s"))
     if not text.endswith(".") or len(text.split()) < 5:
         return "no sentence"
     if not re.search(rf"(?<![A-Za-z]){words}s?(?![A-Za-z])", text, re.IGNORECASE if len(parameter) > 2 else 0):

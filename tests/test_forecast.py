@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import html
 import json
+import os
 import re
 import shutil
 import sys
@@ -21,7 +22,7 @@ from sklearn.datasets import load_diabetes, load_wine
 from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRegressor
 
 import collapse
-from collapse import derive, law, models, report, workflows
+from collapse import derive, disk, law, models, report, workflows
 from collapse import forecast as forecast_function
 from collapse.cli import main
 from collapse.table import prepare, read
@@ -141,7 +142,8 @@ def test_semicolons_tabs_decimal_commas_and_a_byte_order_mark(tmp_path: Path) ->
         ({"workflow": "ring(models=2)"}, "several models"),
         ({"real_share": "1/4", "workflow": "discard"}, "give either real_share"),
         ({"generations": 0}, "generations"),
-        ({"seed": -1}, "seed must be a whole number, at least 0; it is -1."),
+        ({"seed": -1}, r"seed must be .* a seed .*\(a whole number, at least 0\); it is -1\."),
+        ({"seed": 10**5000}, r"seed must be .* a seed below 2\^128 .*; it is about 10\^5000\."),
         ({"seed": 1.5}, "seed must be"),
         ({"test_share": 1.0}, "test_share must lie strictly between 0 and 1"),
         ({"worse": 0}, "worse"),
@@ -169,7 +171,7 @@ def test_semicolons_tabs_decimal_commas_and_a_byte_order_mark(tmp_path: Path) ->
         ({"generations": 10**7}, "generations .* can be 5,000 at most"),
         ({"generations": True}, "generations .* must be a whole number"),
         ({"folder": 3}, "folder must be the path of a folder; it is 3."),
-        ({"progress": "yes"}, "progress must be True or False; it is 'yes'."),
+        ({"progress": "yes"}, "progress must be True, False, None or a function .*; it is 'yes'."),
     ],
 )
 def test_wrong_arguments(arguments: dict[str, Any], message: str) -> None:
@@ -1030,15 +1032,79 @@ def test_finished_work_of_other_code_or_a_damaged_file_is_done_again(tmp_path: P
     assert collapse.forecast(table(), "y", folder=tmp_path, **FAST).document == first
     assert len(done) == 3
     # a changed line of the package's code, in any file
-    source = module._code()
+    source = disk.package()
     copy = tmp_path / "collapse"
-    shutil.copytree(Path(module.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__", "_*"))
-    monkeypatch.setattr(module, "__file__", str(copy / "forecasting.py"))
-    before = module._code()
+    ignored = shutil.ignore_patterns("__pycache__", "_*")
+    shutil.copytree(Path(module.__file__).parent, copy, ignore=ignored)
+    monkeypatch.setattr(disk, "__file__", str(copy / "disk.py"))
+    before = disk.package()
     (copy / "law.py").write_text((copy / "law.py").read_text() + "\n# mended\n")
-    assert len({source, before, module._code()}) == 3
+    assert len({source, before, disk.package()}) == 3
     collapse.forecast(table(), "y", folder=tmp_path, **FAST)
     assert len(done) == 5
+
+
+def test_progress_is_told_to_a_function_in_replications_of_all_simulations(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+
+    def tell(done: int, total: int) -> None:
+        told.append((done, total))
+
+    for _ in range(2):  # the second time from what is finished
+        told.clear()
+        answer = collapse.forecast(table(), "y", folder=tmp_path, progress=tell, **FAST)
+        total = 2 * answer.document["simulation"]["replications"]
+        assert told == sorted(told)
+        assert {all_of for _, all_of in told} == {total}
+        assert told[-1] == (total, total)
+
+
+def test_a_seed_its_sequence_and_a_generator_are_seeds() -> None:
+    def asked(seed: Any) -> Any:
+        return collapse.forecast(table(), "y", seed=seed, **FAST).document
+
+    assert asked(np.int64(5)) == asked(5)
+    assert asked(np.random.SeedSequence(5)) == asked(np.random.SeedSequence(5))
+    fresh = asked(None)
+    assert asked(fresh["seed"]) == fresh
+    drawn = asked(np.random.default_rng(5))
+    assert drawn["seed"] == int(np.random.default_rng(5).integers(2**63))
+
+
+def test_an_interrupted_save_leaves_the_old_file(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answer, path = collapse.forecast(table(), "y", **FAST), tmp_path / "forecast.json"
+    write = Path.write_text
+
+    def half(path: Path, text: str, **options: Any) -> int:
+        write(path, text[: len(text) // 2], **options)
+        raise KeyboardInterrupt
+
+    risk = collapse.derive(workflows.augment(3))
+    for save in (answer.save, answer.save_html, risk.save):
+        path.write_text("old")
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "write_text", half)
+            with pytest.raises(KeyboardInterrupt):
+                save(path)
+        assert path.read_text() == "old"
+        assert list(tmp_path.iterdir()) == [path]
+    link = tmp_path / "link.json"
+    link.symlink_to(path)
+    path.chmod(0o640)
+    assert risk.save(link) == link
+    assert link.is_symlink()
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert collapse.Risk.load(path).ratio.tolist() == risk.ratio.tolist()
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    end = os.open(pipe, os.O_RDWR)
+    assert risk.save(pipe) == pipe
+    assert pipe.is_fifo()
+    assert os.read(end, 2**20) == path.read_bytes()
+    os.close(end)
 
 
 def test_a_folder_that_cannot_be(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from collapse.checks import brief, check_number, is_number
+from collapse.checks import brief, check_number, held, is_number, length
 from collapse.models.base import Array, Model
 from collapse.models.design import (
     check_design,
@@ -162,7 +162,12 @@ class _OnDesign:
         if not np.isfinite(self.truth).all():
             why = "labels are separated, or the fit did not converge"
             raise ValueError(f"{self._name()} has no estimate on the real data: {why}.")
-        value = self.loss(self.test_y, self._predicted(self.truth))
+        predicted = self._predicted(self.truth)
+        try:
+            value = self.loss(self.test_y, predicted)
+        except Exception as error:  # whatever a function of the caller's raises
+            said = f"{type(error).__name__}: {brief(str(error))}"
+            raise ValueError(f"loss fails on the test set and its predictions ({said}).") from error
         if not is_number(value):
             what = "one number, the mean loss on the test set"
             raise ValueError(f"loss must give {what}; it gave {brief(value)}.")
@@ -618,6 +623,7 @@ def _labels_of(y: Any, rows: int, name: str) -> NDArray[Any]:
     """Labels (n,) of any kind, none missing."""
     if isinstance(y, np.ma.MaskedArray):
         raise ValueError(f"{name} is a masked array; fill or drop its hidden values.")
+    held(0 if isinstance(y, np.ndarray) else length(y), name, f"give {rows:,} labels")
     try:
         label = np.asarray(y)
     except ValueError:

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from collapse.checks import check_number
+from collapse.checks import check_number, is_number
 from collapse.models.base import Array, DrawsFromTruth
 from collapse.models.registry import register
 from collapse.plan import Scalar
@@ -54,7 +54,7 @@ class AR1(DrawsFromTruth):
     coefficient: Scalar
 
     def __post_init__(self) -> None:
-        if isinstance(self.coefficient, bool) or self.coefficient not in (-1, 1):
+        if not is_number(self.coefficient) or self.coefficient not in (-1, 1):
             check_number(self.coefficient, "coefficient (-1 and 1 themselves are allowed)", -1, 1)
 
     @cached_property

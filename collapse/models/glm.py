@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from collapse import checks
 from collapse.checks import LARGE, check_size, whole
 from collapse.models.base import Array, DrawsFromTruth, replicate
 from collapse.models.design import (
@@ -362,7 +363,8 @@ class Regression(DrawsFromTruth):
         self.X = check_design(X)
         self.design_rows, columns = self.X.shape
         if (beta is not None) + (y is not None) + (mean is not None) != 1:
-            raise ValueError("give either beta (true coefficients) or y (observed labels), and not both.")
+            labels = "y (observed labels)" + ("" if mean is None else ", or the mean of each label")
+            raise ValueError(f"give either beta (true coefficients) or {labels}, and not both.")
         self.family = family
         coefficients = columns * max(family.predictors, 1)
         self.statistic_size = coefficients if family.canonical else self.design_rows
@@ -1102,13 +1104,8 @@ class BradleyTerry(Regression):
 
 
 def _check_schedule(pairs: ArrayLike, times: ArrayLike, items: int | None) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    for name, values in (("pairs", pairs), ("times", times)):
-        if isinstance(values, np.ma.MaskedArray):
-            raise ValueError(f"{name} is a masked array; fill or drop its hidden values.")
-    try:
-        meet, often = np.array(pairs), np.array(times)
-    except ValueError:
-        raise ValueError("pairs must be a table (k, 2), and times a vector (k,).") from None
+    meet = checks.numbers(pairs, "pairs", "a table of shape (k, 2)")
+    often = checks.numbers(times, "times", "a whole number, or a vector of shape (k,)")
     if meet.ndim != 2 or meet.shape[1:] != (2,) or not len(meet) or meet.dtype.kind not in "iu" or meet.min() < 0:
         raise ValueError("pairs must be a table of shape (k, 2) of items' numbers 0, 1, 2, ...; k is at least 1.")
     if np.any(meet[:, 0] == meet[:, 1]):

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.checks import LARGE, brief, check_place, check_size, whole
+from collapse.checks import LARGE, brief, check_place, check_size, is_number, whole
 from collapse.models.base import Array, Model, WithDeviation, design_of, observed_labels, replicate
 from collapse.models.morris import Gamma, MeanFamily, Normal, plain
 from collapse.plan import Scalar
@@ -336,10 +336,10 @@ class Truncated(_Filter):
         self._check_model()
         _check_single(self, "Accepted")
         ends: tuple[Any, Any] = (self.low, self.high)
-        known = all(isinstance(v, (float, Rational, np.floating, np.integer)) and not isinstance(v, bool) for v in ends)
-        if not known or not self.low < self.high:
+        if not all(map(is_number, ends)) or not self.low < self.high:
             raise ValueError(
-                f"low and high must be numbers with low < high (-inf and inf are allowed); they are {brief(self.low)} and {brief(self.high)}."
+                "low and high must be numbers that a float can hold, with low < high (-inf and inf "
+                f"are allowed); they are {brief(self.low)} and {brief(self.high)}."
             )
         if any(np.isfinite(float(end)) and abs(float(end)) > LARGE for end in ends):
             raise ValueError(f"low and high must be infinite, or at most {LARGE:g} in size.")

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from collapse.checks import brief, check_number, check_place, check_size
+from collapse.checks import brief, check_number, check_place, check_size, held, length
 from collapse.models.base import Array, DrawsFromTruth
 from collapse.models.registry import register
 from collapse.plan import Scalar
@@ -220,6 +220,7 @@ def _vector(values: Any, name: str) -> tuple[Scalar, ...]:
     if unordered or not np.iterable(values) or not hasattr(values, "__len__"):
         raise ValueError(f"{name} must be a sequence of numbers; it is {brief(values)}.")
     _check_unmasked(values, name)
+    held(length(values), name, "give fewer")
     # numpy's own numbers print their type, which a repr need not
     return tuple(value.item() if isinstance(value, np.generic) else value for value in values)
 

@@ -1,0 +1,107 @@
+"""Files of the package's own: written whole or not at all, read in words, and their digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from collapse import checks
+from collapse.checks import brief
+
+
+def named(path: object, name: str = "path") -> Path:
+    """Return the path of a file; raise a ValueError where it is none, or that of a folder."""
+    given = checks.path(path, name)
+    if os.path.isdir(given):
+        raise ValueError(f"{name} must name a file; {brief(str(given))} is a folder.")
+    return given
+
+
+def write(path: object, text: str, name: str = "path") -> Path:
+    """Write a file of text in UTF-8: an interruption leaves the old file or the new, no part.
+
+    A link stays one, and the file that it leads to is written; what is no file, such as
+    /dev/stdout, is written into as it is. Returns the path.
+
+    Raises
+    ------
+    ValueError
+        Where the path is none, or that of a folder; it names the argument.
+    OSError
+        Where the system cannot write there.
+    """
+    given = named(path, name)
+    target = Path(os.path.realpath(given))
+    new = target
+    try:
+        if target.is_file():
+            target.open("r+b").close()  # what must not be written is not replaced either
+        if target.is_file() or not target.exists():
+            new = target.with_name(f".{os.urandom(8).hex()}.new")
+        new.write_text(text, encoding="utf-8", newline="\n")
+        if new != target:
+            if target.exists():
+                new.chmod(target.stat().st_mode)
+            new.replace(target)
+    except OSError as error:
+        error.filename = str(given)  # not the one that takes its place
+        raise
+    finally:
+        if new != target:
+            new.unlink(missing_ok=True)
+    return given
+
+
+def folder(path: object, name: str = "folder") -> Path:
+    """Return the path of a folder, which is made if need be.
+
+    Raises
+    ------
+    ValueError
+        Where none can be made there; it names the argument.
+    """
+    given = checks.path(path, name, "the path of a folder")
+    try:
+        given.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        there = isinstance(error, (FileExistsError, NotADirectoryError))
+        why = f"{given} ({'there is a file' if there else error.strerror})"
+        raise ValueError(f"no folder can be made at {why}; name another folder.") from error
+    return given
+
+
+def answer(path: object, kind: str) -> dict[str, Any]:
+    """Return the document of an answer that was saved as JSON: of a Risk or a Forecast.
+
+    Raises
+    ------
+    ValueError
+        Where the path is none, or that of a folder, or the file holds another thing.
+    FileNotFoundError, OSError
+        Where there is no such file, or the system cannot read it.
+    """
+    given, reader = named(path), f"{kind}.load reads what {kind}.save wrote."
+    try:
+        document = json.loads(given.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"path {given} is not JSON ({brief(str(error))}); {reader}") from error
+    what = kind if kind == "Risk" else kind.lower()
+    if not isinstance(document, dict) or document.get("collapse") != kind.lower():
+        raise ValueError(f"path {given} holds no saved {what}; {reader}")
+    return document
+
+
+def digest(data: bytes) -> str:
+    """Return the SHA-256 digest of bytes, in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def package() -> str:
+    """Return the digest of the package's own code and data: with others a run is another run."""
+    here = Path(__file__).parent
+    own = sorted(path for path in here.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    listed = [[str(path.relative_to(here)), digest(path.read_bytes())] for path in own]
+    return digest(json.dumps(listed).encode())
