@@ -143,13 +143,12 @@ def augment_supremum(n: int | None = None, v2: Scalar = 0, *, size: Scalar = 1) 
     Returns
     -------
     float
-        inf where it is too large for a float.
 
     Raises
     ------
     ValueError
-        Where n is no positive whole number, v2 is below -1, size is not positive, or v2 / (size n)
-        is above 10^10.
+        Where n is no positive whole number, v2 is below -1, size is not positive, v2 / (size n) is
+        above 10^10, or no float holds the answer.
 
     Notes
     -----
