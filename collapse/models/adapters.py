@@ -162,7 +162,11 @@ class _OnDesign:
         if not np.isfinite(self.truth).all():
             why = "labels are separated, or the fit did not converge"
             raise ValueError(f"{self._name()} has no estimate on the real data: {why}.")
-        value = self.loss(self.test_y, self._predicted(self.truth))
+        try:
+            value = self.loss(self.test_y, self._predicted(self.truth))
+        except Exception as error:  # the user's own code may raise anything
+            said = f"it failed with a {type(error).__name__}: {brief(str(error))}"
+            raise ValueError(f"loss must give the mean loss on the test set; {said}.") from error
         if not is_number(value):
             what = "one number, the mean loss on the test set"
             raise ValueError(f"loss must give {what}; it gave {brief(value)}.")
@@ -618,6 +622,8 @@ def _labels_of(y: Any, rows: int, name: str) -> NDArray[Any]:
     """Labels (n,) of any kind, none missing."""
     if isinstance(y, np.ma.MaskedArray):
         raise ValueError(f"{name} is a masked array; fill or drop its hidden values.")
+    if isinstance(y, range) and y[rows:]:  # perhaps too long to be written out
+        raise ValueError(f"{name} must have shape ({rows},) to match X; it is {brief(y)}.")
     try:
         label = np.asarray(y)
     except ValueError:
