@@ -155,7 +155,8 @@ class Diagnosis:
         if self.least_share is not None:
             need = at_most(100 * self.least_share, 3)
             lines.append(
-                f"Beside the latest synthetic batch real data need {need} % of the weight to keep the ratio below "
+                f"Beside the latest synthetic batch real data need {need} % "
+                "of the weight to keep the ratio below "
                 f"{self.below:g} for ever, "
                 f"{'for many rows' if self.model is None else 'at this n'}."
             )

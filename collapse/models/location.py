@@ -336,9 +336,10 @@ class HodgesLehmann(Location):
 class MedianMAD(Location):
     """Location and scale together: the median, and the median absolute deviation from it in units of the law's upper quartile.
 
-    Synthetic rows are drawn from the law at the fitted location and scale. A batch whose absolute deviations have median 0 has no
-    estimate of scale: so it is where a scale that shrinks from fit to fit, as under discard, falls below the last digit of the location,
-    2e-16 of it, since rows are doubles. Risk is the squared error of both, in units of the true scale.
+    Synthetic rows are drawn from the law at the fitted location and scale. A batch whose absolute
+    deviations have median 0 has no estimate of scale: so it is where a scale that shrinks from fit
+    to fit, as under discard, falls below the last digit of the location, 2e-16 of it, since rows
+    are doubles. Risk is the squared error of both, in units of the true scale.
 
     Parameters
     ----------
