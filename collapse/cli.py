@@ -22,7 +22,7 @@ from collapse.comparison import COSTS, compare
 from collapse.datasets import read_features
 from collapse.derivation import derive
 from collapse.diagnosis import diagnose
-from collapse.forecasting import forecast
+from collapse.forecasting import Forecast, forecast
 from collapse.risk import Risk
 from collapse.simulation import simulate
 from collapse.table import TASKS
@@ -259,7 +259,7 @@ def _forecast(options: argparse.Namespace) -> int:
     limit = None if options.fail_over is None else _share(options.fail_over, "--fail-over")
     share = options.real_share
     workflow = options.workflow if share is None else f"fixed_real_share({share})"
-    name = re.sub(r"[^\w.-]+", "-", f"{Path(options.data).stem}-{options.target}-{workflow}").strip("-")
+    name = _slug(f"{Path(options.data).stem}-{options.target}-{workflow}")
     folder = Path(options.folder) if options.folder else Path("forecasts") / name
     names = (
         "workflow",
@@ -285,11 +285,36 @@ def _forecast(options: argparse.Namespace) -> int:
         print(f"Note: {sentence}")
     for sentence in answer.warnings:
         print(f"Caution: {sentence}")
-    print(f"written to {answer.save_html(folder / 'report.html')} and {answer.save(folder / 'forecast.json')}", file=sys.stderr)
+    page, document = _files(folder, answer)
+    print(f"written to {answer.save_html(page)} and {answer.save(document)}", file=sys.stderr)
     exceeded = None if limit is None else answer.exceeds(limit)
     if exceeded:
         print(f"collapse: {exceeded}", file=sys.stderr)
     return int(exceeded is not None)
+
+
+def _files(folder: Path, answer: Forecast) -> tuple[Path, Path]:
+    """Where a report and its numbers go: under the workflow's name too, beside another forecast's."""
+
+    def about(other: Forecast) -> tuple[str, str, str]:
+        data, settings = other.document["data"], other.document["settings"]
+        return data["source"], data["target"], settings["workflow"]
+
+    plain = folder / "report.html", folder / "forecast.json"
+    if not any(path.exists() for path in plain):
+        return plain
+    try:
+        if about(Forecast.load(plain[1])) == about(answer):
+            return plain
+    except (ValueError, FileNotFoundError):
+        print(f"collapse: {plain[1]} is no forecast, and is left as it is.", file=sys.stderr)
+    name = _slug("-".join(about(answer)))
+    return folder / f"report-{name}.html", folder / f"forecast-{name}.json"
+
+
+def _slug(text: str) -> str:
+    """Text as part of a file's name."""
+    return re.sub(r"[^\w.-]+", "-", text).strip("-")
 
 
 def _share(text: str, name: str) -> float:

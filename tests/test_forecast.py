@@ -1310,3 +1310,34 @@ def test_counts_that_spread_too_much_are_called_out() -> None:
     mean, y = fit.predict(made.X_test[:, 1:]), made.y_test
     deviance = 2 * (y * np.log(np.where(y > 0, y, 1) / mean) - (y - mean))
     assert answer.document["first"]["loss"] == pytest.approx(deviance.mean() / 2, rel=1e-6)
+
+
+def test_reports_in_one_folder_do_not_replace_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same forecast again is written in its place, another one beside it."""
+    path, folder = tmp_path / "mine.csv", tmp_path / "out"
+    table(200).to_csv(path, index=False)
+
+    def run(workflow: str) -> None:
+        named = ["--target", "y", "--folder", str(folder), "-g", "3", "--budget", "0.1"]
+        given = ["--workflow", workflow, "--against", "augment"]
+        assert main(["forecast", str(path), *named, *given]) == 0
+
+    def found() -> list[str]:
+        return sorted(file.name for file in folder.iterdir() if file.suffix in (".html", ".json"))
+
+    run("discard")
+    first = (folder / "forecast.json").read_text()
+    run("discard")
+    assert found() == ["forecast.json", "report.html"]
+    run("window(k=2)")
+    beside = "mine.csv-y-window-k-2"
+    assert found() == [
+        f"forecast-{beside}.json", "forecast.json", f"report-{beside}.html", "report.html"
+    ]  # fmt: skip
+    assert (folder / "forecast.json").read_text() == first
+    later = collapse.Forecast.load(folder / f"forecast-{beside}.json")
+    assert later.document["settings"]["workflow"] == "window(k=2)"
+    (folder / "forecast.json").write_text("something of mine")
+    run("discard")
+    assert (folder / "forecast.json").read_text() == "something of mine"
+    assert "is no forecast, and is left as it is" in capsys.readouterr().err
