@@ -340,7 +340,8 @@ def build_site(book: Book) -> int:
 
 def files_under(folder: Path) -> list[Path]:
     """All files of a folder that somebody wrote, in a fixed order."""
-    ignored = {"__pycache__", ".ipynb_checkpoints", "_figures", "_build"}
+    # what figures are compared with has no part in them
+    ignored = {"__pycache__", ".ipynb_checkpoints", "_figures", "_build", "baselines"}
     return sorted(path for path in folder.rglob("*") if path.is_file() and not ignored & set(path.relative_to(folder).parts))
 
 
