@@ -149,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_json(command: argparse.ArgumentParser, keys: str) -> None:
-    text = f"print one JSON object and nothing else, with {keys}; fractions are text, what is not finite is null"
+    text = f'print one JSON object and nothing else, with {keys}; fractions are text, infinity is "inf", no number is null'
     command.add_argument("--json", action="store_true", help=text)
 
 
@@ -167,7 +167,7 @@ def _plain(value: Any) -> Any:
         return {part.name: _plain(getattr(value, part.name)) for part in fields(value)}
     value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, float) and not np.isfinite(value):
-        return None
+        return None if np.isnan(value) else str(value)
     if value is None or isinstance(value, (bool, int, float)):
         return value
     return to_text(value)

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -235,3 +236,15 @@ def test_a_verdict_at_n(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_verdict_at_n_that_cannot_be_given(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["diagnose", "augment", *arguments]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_what_diverges_is_told_from_what_is_not_known(capsys: pytest.CaptureFixture[str]) -> None:
+    def found(*arguments: str) -> Any:
+        assert main(["diagnose", *arguments, "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    assert found("discard")["supremum"] == "inf"
+    assert found("discard", "-m", "exponential", "-n", "20")["exponent"] == "inf"
+    undecided = found("window(k=7)", "-g", "9")
+    assert undecided["verdict"] == "undecided"
+    assert undecided["supremum"] is None
