@@ -38,8 +38,8 @@ def derive(plan: Plan | Reservoir, *, model: Any = None, n: int | None = None, e
         natural exponential families with quadratic variance (in the mean parameter; also for multinomial shares and the
         mean of a multivariate normal), for least squares on a fixed design where every batch is read whole, for the
         maximum of a uniform sample where one batch decides, and for selected rows whose mean and variance are polynomials
-        of the fit (a model's `response`). Which of them a model is, it declares as its `exact_form`
-        (`collapse.models.base.WithExactForm`), which `collapse.models.check` tries.
+        of the fit (a model's `response`). Which of them a model is, it declares as its
+        `exact_form`, which `models.check` tries.
     n : int, optional
         Rows of real data; required with a model, except that a regression's n is the number of rows of its design.
     exact : bool, optional

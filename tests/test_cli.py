@@ -245,6 +245,6 @@ def test_what_diverges_is_told_from_what_is_not_known(capsys: pytest.CaptureFixt
 
     assert found("discard")["supremum"] == "inf"
     assert found("discard", "-m", "exponential", "-n", "20")["exponent"] == "inf"
-    undecided = found("window(k=7)", "-g", "9")
-    assert undecided["verdict"] == "undecided"
-    assert undecided["supremum"] is None
+    evidence = found("subsample", "-g", "30", "-m", "exponential", "-n", "40")
+    assert evidence["verdict"] == "bounded"
+    assert evidence["supremum"] is None
