@@ -281,6 +281,7 @@ def test_a_failing_chapter_is_named_and_the_others_run(
         (["good", "-p", "seeds=1"], "chapter 'good' has no parameter 'seeds'; it has: seed, share, name."),
         (["bad", "good", "-p", "share=0.1"], "chapter 'bad' has no parameter 'share'; it has: seed."),
         (["good", "-p", "seed=many"], "parameter 'seed' of chapter 'good' must be a number, like its default 1; it is 'many'."),
+        (["good", "-p", "seed=" + "-" * 100_000 + "1"], "must be a number, like its default 1"),
         (["good", "-p", "seed"], "a parameter is written NAME=VALUE, such as -p seed=1; it is 'seed'."),
         (["good", "--book", "elsewhere"], "there is no folder elsewhere"),
     ],
@@ -291,3 +292,71 @@ def test_mistakes_are_refused_in_words(
     monkeypatch.chdir(tmp_path)
     assert main(["rerun", *arguments]) == 2
     assert text in capsys.readouterr().err
+
+
+def test_notebooks_are_not_replaced_by_their_own_runs(
+    book: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")]), book / "own.ipynb")
+    before = (book / "own.ipynb").read_bytes()
+    monkeypatch.chdir(book)
+    for folder in (".", str(book), f"../{book.name}"):
+        assert main(["rerun", "own", "--book", ".", "--folder", folder]) == 2
+        assert "holds the chapters themselves; name another with" in capsys.readouterr().err
+    assert (book / "own.ipynb").read_bytes() == before
+
+
+def test_a_folder_without_chapters_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    assert main(["rerun", "--book", str(tmp_path), "--folder", str(run)]) == 2
+    assert f"there is no chapter in {tmp_path}; name a folder of" in capsys.readouterr().err
+    assert not run.exists()
+
+
+def test_arguments_of_another_kind_are_refused(book: Path, tmp_path: Path) -> None:
+    good: dict[str, object] = {"names": ["good"], "book": book, "folder": tmp_path / "run"}
+    for name, odd, told in [
+        ("names", None, "names must be the names of chapters"),
+        ("names", 5, "names must be the names of chapters"),
+        ("names", [["good"]], "names must be the names of chapters"),
+        ("names", b"good", "names must be the names of chapters"),
+        ("values", 5, "values must map different texts to values of parameters"),
+        ("values", [1], "values must map different texts to values of parameters"),
+        ("folder", 5, "folder must be the path of a folder"),
+        ("folder", "", "folder must be the path of a folder"),
+        ("book", None, "book must be the path of a folder"),
+        ("book", "", "book must be the path of a folder"),
+    ]:
+        with pytest.raises(ValueError, match=told):
+            rerun(**(good | {name: odd}))  # type: ignore[arg-type]
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_record_of_odd_names_removes_nothing_else(book: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    rerun(["good"], book=book, folder=run)
+    record = run / "good.json"
+    written = json.loads(record.read_text())
+    for name in ("figures/", "figures/.", "figures//one.txt"):
+        record.write_text(json.dumps(written | {"files": written["files"] | {name: ""}}))
+        assert _read_record(record) is None
+    (run / "figures" / "sub").mkdir()
+    odd = ("figures/sub", "figures/\0", "figures/\ud800", "figures/" + "x" * 400)
+    record.write_text(json.dumps(written | {"files": written["files"] | dict.fromkeys(odd, "")}))
+    (outcome,) = rerun(["good"], book=book, folder=run)
+    assert outcome.error is None
+    assert outcome.note.endswith("was missing or had been changed")
+    assert (run / "figures" / "sub").is_dir()
+
+
+def test_no_two_runs_share_a_place_for_what_is_not_finished(book: Path, tmp_path: Path) -> None:
+    # a kernel outlives its process for a while, and writes where it was told to
+    where = (
+        'import os\nfrom pathlib import Path\nplace = Path(os.environ["COLLAPSE_FIGURES"])\n(place / "place.txt").write_text(str(place))'
+    )
+    (book / "where.md").write_text(code(where))
+    written = []
+    for _ in range(2):
+        assert rerun(["where"], book=book, folder=tmp_path / "run", fresh=True)[0].error is None
+        written.append((tmp_path / "run" / "figures" / "place.txt").read_text())
+    assert written[0] != written[1]
