@@ -138,10 +138,10 @@ def rerun(
     workers = whole(workers, "workers", "chapters run at a time")
     fresh, progress = flag(fresh, "fresh"), flag(progress, "progress")
     known = chapters(book)
-    names = [names] if isinstance(names, str) else names
-    if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+    asked: Any = [names] if isinstance(names, str) else names
+    if not isinstance(asked, Sequence) or not all(isinstance(name, str) for name in asked):
         raise ValueError(f"names must be the names of chapters, as text; they are {brief(names)}.")
-    names = list(dict.fromkeys(names)) or list(known)
+    names = list(dict.fromkeys(asked)) or list(known)
     if not names:
         raise ValueError(f"there is no chapter in {book}; name a folder of notebooks with --book.")
     given = checks.mapping({} if values is None else values, "values", "values of parameters")
@@ -154,8 +154,8 @@ def rerun(
         _check_values(name, values, _inspect(known[name]))
     if folder is None:
         label = "+".join(names) if len(names) < 4 else f"{len(names)}-chapters"
-        asked = json.dumps([names, values], sort_keys=True).encode()
-        folder = Path("runs") / f"{label}-{disk.digest(asked)[:8]}"
+        request = json.dumps([names, values], sort_keys=True).encode()
+        folder = Path("runs") / f"{label}-{disk.digest(request)[:8]}"
     folder = checks.path(folder, "folder", "the path of a folder").resolve()
     if folder == Path(book).resolve():  # a notebook would take the place of its own source
         raise ValueError(f"folder {folder} holds the chapters themselves; name another with --folder.")
