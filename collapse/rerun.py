@@ -75,9 +75,11 @@ def chapters(book: str | Path = "book") -> dict[str, Path]:
     folder = checks.path(book, "book", "the path of a folder of chapters")
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}; run this at the top of the project, or name the folder with --book.")
-    notebooks = {path.stem: path for path in folder.glob("*.ipynb")}
+    # what is hidden is an editor's, such as the broken link that locks a file
+    files = [path for path in folder.iterdir() if path.is_file() and path.name[0] != "."]
+    notebooks = {path.stem: path for path in files if path.suffix == ".ipynb"}
     # of a pair of the same name the text is what people change
-    pages = {path.stem: path for path in folder.glob("*.md") if _is_executable(path)}
+    pages = {path.stem: path for path in files if path.suffix == ".md" and _is_executable(path)}
     return dict(sorted((notebooks | pages).items()))
 
 

@@ -69,6 +69,15 @@ def test_chapters_are_the_pages_with_a_kernel(book: Path) -> None:
     assert parameters(book / "good.md") == {"seed": "1", "share": "0.5", "name": '"one"'}
 
 
+def test_what_is_no_file_or_hidden_is_no_chapter(book: Path) -> None:
+    (book / ".#good.md").symlink_to("somebody@somewhere.123")  # as an editor locks a file
+    (book / ".hidden.md").write_text(CHAPTER)
+    (book / "lost.md").symlink_to("nowhere.md")
+    (book / "folder.md").mkdir()
+    (book / "folder.ipynb").mkdir()
+    assert list(chapters(book)) == ["bad", "good"]
+
+
 def test_parameters_reach_the_kernel_and_figures_the_run_folder(book: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     (outcome,) = rerun(["good"], {"seed": 7, "name": "two"}, book=book, folder=run)
