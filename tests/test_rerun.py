@@ -177,6 +177,13 @@ def until(true: object) -> bool:
     return False
 
 
+def alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it ended between the two questions
+        return False
+
+
 def test_a_killed_run_leaves_no_process_and_keeps_what_was_finished(book: Path, tmp_path: Path) -> None:
     pids, run = tmp_path / "pids", tmp_path / "run"
     slow = (
@@ -191,7 +198,7 @@ def test_a_killed_run_leaves_no_process_and_keeps_what_was_finished(book: Path, 
         started = [psutil.Process(int(pid)) for pid in pids.read_text().split()]
         assert len(started) == 3
         parent.send_signal(signal.SIGKILL)
-    assert until(lambda: not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in started))
+    assert until(lambda: not any(alive(process) for process in started))
     (book / "slow.md").write_text(code("1"))
     good, changed = rerun(["good", "slow"], book=book, folder=run)
     assert (good.error, good.seconds, changed.error) == (None, 0, None)
