@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from collapse import __version__, models, workflows
-from collapse.checks import named_call, to_text
+from collapse.checks import named_call, path, to_text
 from collapse.comparison import COSTS, compare
 from collapse.datasets import read_features
 from collapse.derivation import derive
@@ -36,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         status = int(options.run(options))
-        sys.stdout.flush()
+        if sys.stdout is not None:  # as where it was closed
+            sys.stdout.flush()
         return status
     except BrokenPipeError:  # as `| head` ends it
         _silence()
@@ -180,7 +181,7 @@ def _derive(options: argparse.Namespace) -> int:
 def _simulate(options: argparse.Namespace) -> int:
     plan = workflows.named(options.workflow, options.generations)
     model, replications = None, 10_000
-    if options.features:
+    if options.features is not None:
         data = read_features(options.features).whitened()
         data = data if options.components is None else data.part(components=options.components)
         print(data, file=sys.stderr)
@@ -237,7 +238,7 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _answer(risk: Risk, options: argparse.Namespace) -> int:
-    if options.output:
+    if options.output is not None:
         print(f"written to {risk.save(options.output)}", file=sys.stderr)
     simulated = risk.replications is not None
     if options.json:
@@ -260,7 +261,7 @@ def _forecast(options: argparse.Namespace) -> int:
     share = options.real_share
     workflow = options.workflow if share is None else f"fixed_real_share({share})"
     name = _slug(f"{Path(options.data).stem}-{options.target}-{workflow}")
-    folder = Path(options.folder) if options.folder else Path("forecasts") / name
+    folder = Path("forecasts") / name if options.folder is None else path(options.folder, "folder")
     names = (
         "workflow",
         "generations",
@@ -301,7 +302,7 @@ def _files(folder: Path, answer: Forecast) -> tuple[Path, Path]:
         return data["source"], data["target"], settings["workflow"]
 
     plain = folder / "report.html", folder / "forecast.json"
-    if not any(path.exists() for path in plain):
+    if not any(file.exists() for file in plain):
         return plain
     try:
         if about(Forecast.load(plain[1])) == about(answer):
@@ -355,7 +356,7 @@ def _parameter(text: str) -> tuple[str, Any]:
         raise ValueError(f"a parameter is written NAME=VALUE, such as -p seed=1; it is {text!r}.")
     try:
         return name, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
         return name, value  # a word needs no quotation marks
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from math import prod
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
@@ -155,6 +156,12 @@ class Features:
         A linear map of the features changes no maximum-likelihood fit; an optimiser that is stopped before it gets there, and the choice
         of the leading components, depend on it. Components without variance are left out.
 
+        Raises
+        ------
+        ValueError
+            Where no feature varies, or their sizes are too small, too large or too different for
+            what varies to be told from rounding.
+
         Examples
         --------
         >>> import collapse
@@ -162,10 +169,24 @@ class Features:
         >>> bool(np.allclose(white.X.T @ white.X / len(white.X), np.eye(32)))
         True
         """
+        remedy = "divide each feature by its standard deviation"
+        with np.errstate(over="ignore"):
+            spread = np.ptp(self.X, axis=0)
+        if not spread.any():
+            raise ValueError(f"{self.name}: no feature varies over the real rows; give some that do.")
+        if not spread.max() > 1e-100 or not np.abs(self.X).max() < 1e100:
+            raise ValueError(f"{self.name}: the features' sizes must lie between 1e-100 and 1e+100; {remedy}.")
         centre = self.X.mean(axis=0)
         size, direction = np.linalg.eigh((self.X - centre).T @ (self.X - centre) / len(self.X))
         size, direction = size[::-1], direction[:, ::-1]
         kept = size > 1e-10 * size[0]
+        alike = (self.X - centre)[:, spread > 0] / spread[spread > 0]
+        alike /= alike.std(axis=0)
+        vary = int((np.linalg.eigvalsh(alike.T @ alike / len(alike)) > 1e-6).sum())
+        if (lost := vary - int(kept.sum())) > 0:
+            raise ValueError(
+                f"{self.name}: the features' sizes differ so much that {lost} of {vary} components that vary would be lost; {remedy}."
+            )
         scale = direction[:, kept] / np.sqrt(size[kept])
         return replace(self, X=(self.X - centre) @ scale, X_test=(self.X_test - centre) @ scale)
 
@@ -478,7 +499,7 @@ def _features(file: Path | IO[bytes], name: str, source: str) -> Features:
                 file.seek(0)
             with np.load(file, allow_pickle=False) as stored:
                 arrays = {key: stored[key] for key in keys if key in stored}
-    except (OSError, ValueError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error):
+    except (OSError, ValueError, TypeError, EOFError, RuntimeError, *_DAMAGED):
         raise ValueError(f"{source} is not an .npz file of plain numbers; write it by numpy.savez or numpy.savez_compressed.") from None
     except MemoryError:
         raise ValueError(f"{source} holds more numbers than there is memory for; keep fewer rows or features.") from None
@@ -507,6 +528,10 @@ def _features(file: Path | IO[bytes], name: str, source: str) -> Features:
         raise ValueError(f"{source}: at least two classes are needed, each with real rows; {what}.")
     classes = tuple(str(k) for k in arrays.get("classes", np.arange(K)))
     return Features(name, X, y, X_test, y_test, classes, origin)
+
+
+_DAMAGED = (zipfile.BadZipFile, zlib.error, SyntaxError, TokenError)
+"""What a damaged file ends in beside the common errors; numpy reads a header as Python."""
 
 
 def _false_claim(file: Path | IO[bytes], keys: Sequence[str]) -> str | None:

@@ -34,12 +34,14 @@ def write(path: object, text: str, name: str = "path") -> Path:
         Where the system cannot write there.
     """
     given = named(path, name)
-    target = Path(os.path.realpath(given))
+    # an open pipe, as /dev/stdout may be, is reached by the name given, and has no other
+    device = os.path.exists(given) and not os.path.isfile(given)
+    target = given if device else Path(os.path.realpath(given))
     new = target
     try:
         if target.is_file():
             target.open("r+b").close()  # what must not be written is not replaced either
-        if target.is_file() or not target.exists():
+        if not device:
             new = target.with_name(f".{os.urandom(8).hex()}.new")
         new.write_text(text, encoding="utf-8", newline="\n")
         if new != target:

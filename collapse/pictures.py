@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from collapse import models, plot, workflows
+from collapse.checks import whole
 from collapse.datasets import with_intercept
 from collapse.derivation import derive
 from collapse.models.morris import MeanFamily
@@ -35,7 +36,8 @@ ROWS = (5, 10, 20, 50, 100, 200, 500, 1000)
 
 def frozen(seed: int) -> np.random.RandomState:
     """The generator whose stream a page can repeat, and no later numpy will change."""
-    return np.random.RandomState(seed)
+    most = 2**32 - 1  # that of the frozen stream
+    return np.random.RandomState(whole(seed, "seed", "of the stream", least=0, most=most))
 
 
 # --- the fan -----------------------------------------------------------------------------------------------------------

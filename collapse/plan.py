@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -314,8 +314,8 @@ class Plan:
     def __init__(
         self,
         source: ArrayLike,
-        size: ArrayLike | Numbers,
-        weight: ArrayLike | Recursion,
+        size: ArrayLike | Numbers | Sequence[Any],
+        weight: ArrayLike | Sequence[Any] | Recursion,
         kept: ArrayLike | None = None,
         *,
         replace: bool = False,

@@ -28,13 +28,13 @@ from typing import IO, Any
 
 import numpy as np
 
-from collapse import disk
+from collapse import checks, disk
 from collapse.checks import brief, flag, is_number, whole
 from collapse.risk import versions
 
 EXTRA = "re-running chapters needs papermill and jupytext: pip install 'collapse-companion[rerun]'."
 RUNNING = ".running"
-"""Folder, inside the run's, of what is not finished."""
+"""Folder, inside the run's, of what is not finished; each run has a part of its own there."""
 
 
 @dataclass(frozen=True)
@@ -67,21 +67,25 @@ def chapters(book: str | Path = "book") -> dict[str, Path]:
 
     Raises
     ------
+    ValueError
+        Where `book` is no path.
     FileNotFoundError
         Where there is no such folder.
     """
-    folder = Path(book)
+    folder = checks.path(book, "book", "the path of a folder of chapters")
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}; run this at the top of the project, or name the folder with --book.")
-    notebooks = {path.stem: path for path in folder.glob("*.ipynb")}
+    # what is hidden is an editor's, such as the broken link that locks a file
+    files = [path for path in folder.iterdir() if path.is_file() and path.name[0] != "."]
+    notebooks = {path.stem: path for path in files if path.suffix == ".ipynb"}
     # of a pair of the same name the text is what people change
-    pages = {path.stem: path for path in folder.glob("*.md") if _is_executable(path)}
+    pages = {path.stem: path for path in files if path.suffix == ".md" and _is_executable(path)}
     return dict(sorted((notebooks | pages).items()))
 
 
-def parameters(chapter: Path) -> dict[str, Any]:
+def parameters(chapter: str | Path) -> dict[str, Any]:
     """Return the parameters of a chapter with their defaults as written in its parameters cell."""
-    return {name: entry["default"] for name, entry in _inspect(chapter).items()}
+    return {name: entry["default"] for name, entry in _inspect(Path(chapter)).items()}
 
 
 def rerun(
@@ -136,21 +140,31 @@ def rerun(
     workers = whole(workers, "workers", "chapters run at a time")
     fresh, progress = flag(fresh, "fresh"), flag(progress, "progress")
     known = chapters(book)
-    names = list(dict.fromkeys([names] if isinstance(names, str) else names)) or list(known)
-    values = {name: _plain(name, value) for name, value in (values or {}).items()}
+    asked: Any = [names] if isinstance(names, str) else names
+    if not isinstance(asked, Sequence) or not all(isinstance(name, str) for name in asked):
+        raise ValueError(f"names must be the names of chapters, as text; they are {brief(names)}.")
+    names = list(dict.fromkeys(asked)) or list(known)
+    if not names:
+        raise ValueError(f"there is no chapter in {book}; name a folder of notebooks with --book.")
+    given = checks.mapping({} if values is None else values, "values", "values of parameters")
+    values = {name: _plain(name, value) for name, value in given.items()}
     for name in names:
         if name not in known:
-            raise ValueError(f"there is no chapter {name!r}; there are: {', '.join(known) or f'none in {book}'}.")
+            there = ", ".join(known) or f"none in {book}"
+            raise ValueError(f"there is no chapter {name!r}; there are: {there}.")
     for name in names:
         _check_values(name, values, _inspect(known[name]))
     if folder is None:
         label = "+".join(names) if len(names) < 4 else f"{len(names)}-chapters"
-        asked = json.dumps([names, values], sort_keys=True).encode()
-        folder = Path("runs") / f"{label}-{disk.digest(asked)[:8]}"
-    folder = Path(folder).resolve()
+        request = json.dumps([names, values], sort_keys=True).encode()
+        folder = Path("runs") / f"{label}-{disk.digest(request)[:8]}"
+    folder = checks.path(folder, "folder", "the path of a folder").resolve()
+    if folder == Path(book).resolve():  # a notebook would take the place of its own source
+        raise ValueError(f"folder {folder} holds the chapters themselves; name another with --folder.")
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     with _locked(folder) as lock:
-        run = _Run(folder, lock, known, values)
+        # a kernel whose process was killed may write on for a while: not into a later run's part
+        run = _Run(folder, lock, known, values, folder / RUNNING / os.urandom(4).hex())
         outcomes = {} if fresh else {name: outcome for name in names if (outcome := run.kept(name))}
         return run.execute(names, outcomes, workers, progress)
 
@@ -163,6 +177,7 @@ class _Run:
     lock: int
     known: dict[str, Path]
     values: dict[str, Any]
+    running: Path
 
     def key(self, source: bytes) -> str:
         """Digest of what a chapter's files depend on."""
@@ -217,13 +232,14 @@ class _Run:
             if same and (damaged := _damaged(self.folder, record)):
                 note = f"{damaged[0]} was missing or had been changed"
             for file in record["files"]:
-                (self.folder / file).unlink(missing_ok=True)
+                if os.path.isfile(self.folder / file) or os.path.islink(self.folder / file):
+                    (self.folder / file).unlink()
         path.unlink()
         return note
 
     def one(self, name: str, lifeline: int) -> tuple[Outcome, str]:
         """Run one chapter in a process of its own; the outcome, and the key of what was run."""
-        chapter, scratch = self.known[name].resolve(), self.folder / RUNNING / name
+        chapter, scratch = self.known[name].resolve(), self.running / name
         content = chapter.read_bytes()
         source = scratch / f"source{chapter.suffix}"  # as it is now: it may be edited while it runs
         key = self.key(content)
@@ -266,7 +282,7 @@ class _Run:
 
     def publish(self, outcome: Outcome, key: str) -> Outcome:
         """Move what a chapter made to its place, and record it; of a failure the notebook alone."""
-        name, scratch = outcome.chapter, self.folder / RUNNING / outcome.chapter
+        name, scratch = outcome.chapter, self.running / outcome.chapter
         try:
             if (scratch / outcome.notebook.name).is_file():
                 (scratch / outcome.notebook.name).replace(outcome.notebook)
@@ -329,7 +345,7 @@ def _read_record(path: Path) -> dict[str, Any] | None:
     if not isinstance(files, dict) or mine not in files:
         return None
     others = [file.split("/") for file in files if file != mine]
-    inside = all(parts[0] == "figures" and len(parts) > 1 and ".." not in parts for parts in others)
+    inside = all(parts[0] == "figures" and len(parts) > 1 and not {"", ".", ".."} & {*parts} for parts in others)
     return record if inside else None
 
 
@@ -337,7 +353,7 @@ def _damaged(folder: Path, record: dict[str, Any]) -> list[str]:
     """Files of a record that are missing or differ from what was written."""
     damaged = []
     for file, digest in record["files"].items():
-        if not (folder / file).is_file() or _digest_of(folder / file) != digest:
+        if not os.path.isfile(folder / file) or _digest_of(folder / file) != digest:
             damaged.append(file)
     return damaged
 

@@ -208,6 +208,68 @@ def test_features_that_cannot_be_simulated_get_one_sentence(features: Path, tmp_
     assert "with 1 of the features kept the real classes are separated" in told("--features", str(separated))
 
 
+def test_features_of_hopeless_sizes_are_refused(features: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with np.load(features) as stored:
+        given = dict(stored)
+    path = tmp_path / "odd.npz"
+    column = np.array([1e9, 1, 1, 1, 1])
+    for scale, told in [
+        (1e200, "must lie between 1e-100 and 1e+100; divide each feature by"),
+        (1e307, "must lie between 1e-100 and 1e+100; divide each feature by"),
+        (1e-300, "must lie between 1e-100 and 1e+100; divide each feature by"),
+        (column, "4 of 5 components that vary would be lost; divide each feature by"),
+    ]:
+        X = {name: given[name] * scale for name in ("X_train", "X_test")}
+        np.savez(path, **(given | X))
+        assert main(["simulate", "discard", "-g", "2", "-r", "2", "--features", str(path)]) == 2
+        assert told in capsys.readouterr().err
+    np.savez(path, **(given | {"X_train": np.full((240, 5), 0.1)}))
+    assert main(["simulate", "discard", "-g", "2", "-r", "2", "--features", str(path)]) == 2
+    assert "no feature varies over the real rows" in capsys.readouterr().err
+
+
+def test_a_damaged_header_of_features_is_refused(features: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sound = features.read_bytes()
+    at = sound.index(b"{'descr'")
+    for broken in (b"{'descr': (((", b'{\'descr\': """', b"{'descr': [[[", b"  {\n {\n\t"):
+        features.write_bytes(sound[:at] + broken + sound[at + len(broken) :])
+        assert main(["simulate", "discard", "-g", "2", "--features", str(features)]) == 2
+        assert "is not an .npz file of plain numbers" in capsys.readouterr().err
+
+
+def test_a_name_that_is_empty_is_no_missing_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # as an unset variable of the shell gives it
+    data = tmp_path / "data.csv"
+    data.write_text("x,y\n" + "".join(f"{i % 7},{i % 2}\n" for i in range(60)))
+    for arguments in (
+        ["derive", "augment", "-g", "2", "-o", ""],
+        ["simulate", "augment", "-g", "2", "--features", ""],
+        ["forecast", str(data), "--target", "y", "--folder", ""],
+    ):
+        assert main(arguments) == 2
+        told = capsys.readouterr()
+        assert "it is ''" in told.err
+        assert told.out == ""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes have names in /dev there")
+def test_an_answer_is_written_into_a_pipe() -> None:
+    command = [sys.executable, "-m", "collapse", "derive", "augment", "-g", "2", "-o", "/dev/stderr"]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    document, _ = json.JSONDecoder().raw_decode(run.stderr)
+    assert document["ratio"] == [1.0, 1.25]
+    assert run.stdout == "generation ratio\n1 1.0\n2 1.25\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell closes it so")
+def test_an_output_that_is_closed_is_no_crash(tmp_path: Path) -> None:
+    path = tmp_path / "risk.json"
+    command = f"exec '{sys.executable}' -m collapse derive augment -g 2 -o '{path}' >&-"
+    run = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
+    assert run.stderr == f"written to {path}\n"
+    assert collapse.Risk.load(path).ratio.tolist() == [1.0, 1.25]
+
+
 def test_a_verdict_at_n(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["diagnose", "augment", "--model", "exponential", "-n", "10"]) == 0
     words = " ".join(capsys.readouterr().out.split())

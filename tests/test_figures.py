@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from collapse import figures, plot
+from collapse import figures, pictures, plot
 
 
 def draw(figure):
@@ -234,3 +234,10 @@ def test_published_values_are_hollow_squares():
     ax = Figure().add_subplot()
     line = plot.plot_published(ax, range(50), range(50), family="discard")
     assert (line.get_marker(), line.get_markerfacecolor(), len(line.get_xdata())) == ("s", "none", 20)
+
+
+@pytest.mark.parametrize("seed", [2**32, -1, 1.5, None, "1"])
+def test_a_seed_that_the_frozen_stream_has_not_is_refused(seed: object) -> None:
+    with pytest.raises(ValueError, match=r"^seed \(of the stream\) .*(at most|at least 0); it is"):
+        pictures.frozen(seed)  # type: ignore[arg-type]
+    assert pictures.frozen(2**32 - 1).random_sample() < 1

@@ -69,6 +69,15 @@ def test_chapters_are_the_pages_with_a_kernel(book: Path) -> None:
     assert parameters(book / "good.md") == {"seed": "1", "share": "0.5", "name": '"one"'}
 
 
+def test_what_is_no_file_or_hidden_is_no_chapter(book: Path) -> None:
+    (book / ".#good.md").symlink_to("somebody@somewhere.123")  # as an editor locks a file
+    (book / ".hidden.md").write_text(CHAPTER)
+    (book / "lost.md").symlink_to("nowhere.md")
+    (book / "folder.md").mkdir()
+    (book / "folder.ipynb").mkdir()
+    assert list(chapters(book)) == ["bad", "good"]
+
+
 def test_parameters_reach_the_kernel_and_figures_the_run_folder(book: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     (outcome,) = rerun(["good"], {"seed": 7, "name": "two"}, book=book, folder=run)
@@ -168,6 +177,13 @@ def until(true: object) -> bool:
     return False
 
 
+def alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it ended between the two questions
+        return False
+
+
 def test_a_killed_run_leaves_no_process_and_keeps_what_was_finished(book: Path, tmp_path: Path) -> None:
     pids, run = tmp_path / "pids", tmp_path / "run"
     slow = (
@@ -182,7 +198,7 @@ def test_a_killed_run_leaves_no_process_and_keeps_what_was_finished(book: Path, 
         started = [psutil.Process(int(pid)) for pid in pids.read_text().split()]
         assert len(started) == 3
         parent.send_signal(signal.SIGKILL)
-    assert until(lambda: not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in started))
+    assert until(lambda: not any(alive(process) for process in started))
     (book / "slow.md").write_text(code("1"))
     good, changed = rerun(["good", "slow"], book=book, folder=run)
     assert (good.error, good.seconds, changed.error) == (None, 0, None)
@@ -281,6 +297,7 @@ def test_a_failing_chapter_is_named_and_the_others_run(
         (["good", "-p", "seeds=1"], "chapter 'good' has no parameter 'seeds'; it has: seed, share, name."),
         (["bad", "good", "-p", "share=0.1"], "chapter 'bad' has no parameter 'share'; it has: seed."),
         (["good", "-p", "seed=many"], "parameter 'seed' of chapter 'good' must be a number, like its default 1; it is 'many'."),
+        (["good", "-p", "seed=" + "-" * 100_000 + "1"], "must be a number, like its default 1"),
         (["good", "-p", "seed"], "a parameter is written NAME=VALUE, such as -p seed=1; it is 'seed'."),
         (["good", "--book", "elsewhere"], "there is no folder elsewhere"),
     ],
@@ -291,3 +308,71 @@ def test_mistakes_are_refused_in_words(
     monkeypatch.chdir(tmp_path)
     assert main(["rerun", *arguments]) == 2
     assert text in capsys.readouterr().err
+
+
+def test_notebooks_are_not_replaced_by_their_own_runs(
+    book: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")]), book / "own.ipynb")
+    before = (book / "own.ipynb").read_bytes()
+    monkeypatch.chdir(book)
+    for folder in (".", str(book), f"../{book.name}"):
+        assert main(["rerun", "own", "--book", ".", "--folder", folder]) == 2
+        assert "holds the chapters themselves; name another with" in capsys.readouterr().err
+    assert (book / "own.ipynb").read_bytes() == before
+
+
+def test_a_folder_without_chapters_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    assert main(["rerun", "--book", str(tmp_path), "--folder", str(run)]) == 2
+    assert f"there is no chapter in {tmp_path}; name a folder of" in capsys.readouterr().err
+    assert not run.exists()
+
+
+def test_arguments_of_another_kind_are_refused(book: Path, tmp_path: Path) -> None:
+    good: dict[str, object] = {"names": ["good"], "book": book, "folder": tmp_path / "run"}
+    for name, odd, told in [
+        ("names", None, "names must be the names of chapters"),
+        ("names", 5, "names must be the names of chapters"),
+        ("names", [["good"]], "names must be the names of chapters"),
+        ("names", b"good", "names must be the names of chapters"),
+        ("values", 5, "values must map different texts to values of parameters"),
+        ("values", [1], "values must map different texts to values of parameters"),
+        ("folder", 5, "folder must be the path of a folder"),
+        ("folder", "", "folder must be the path of a folder"),
+        ("book", None, "book must be the path of a folder"),
+        ("book", "", "book must be the path of a folder"),
+    ]:
+        with pytest.raises(ValueError, match=told):
+            rerun(**(good | {name: odd}))  # type: ignore[arg-type]
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_record_of_odd_names_removes_nothing_else(book: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    rerun(["good"], book=book, folder=run)
+    record = run / "good.json"
+    written = json.loads(record.read_text())
+    for name in ("figures/", "figures/.", "figures//one.txt"):
+        record.write_text(json.dumps(written | {"files": written["files"] | {name: ""}}))
+        assert _read_record(record) is None
+    (run / "figures" / "sub").mkdir()
+    odd = ("figures/sub", "figures/\0", "figures/\ud800", "figures/" + "x" * 400)
+    record.write_text(json.dumps(written | {"files": written["files"] | dict.fromkeys(odd, "")}))
+    (outcome,) = rerun(["good"], book=book, folder=run)
+    assert outcome.error is None
+    assert outcome.note.endswith("was missing or had been changed")
+    assert (run / "figures" / "sub").is_dir()
+
+
+def test_no_two_runs_share_a_place_for_what_is_not_finished(book: Path, tmp_path: Path) -> None:
+    # a kernel outlives its process for a while, and writes where it was told to
+    where = (
+        'import os\nfrom pathlib import Path\nplace = Path(os.environ["COLLAPSE_FIGURES"])\n(place / "place.txt").write_text(str(place))'
+    )
+    (book / "where.md").write_text(code(where))
+    written = []
+    for _ in range(2):
+        assert rerun(["where"], book=book, folder=tmp_path / "run", fresh=True)[0].error is None
+        written.append((tmp_path / "run" / "figures" / "place.txt").read_text())
+    assert written[0] != written[1]
