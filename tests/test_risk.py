@@ -256,7 +256,7 @@ def test_importing_the_package_loads_numpy_alone():
 def test_importing_the_package_loads_few_modules_beside_numpys():
     # each costs about a millisecond; how long all of them take is a row of the benchmarks
     code = "import sys, numpy; before = set(sys.modules); import collapse; print(len(set(sys.modules) - before))"
-    assert int(in_a_fresh_process(code)) < 130
+    assert int(in_a_fresh_process(code)) < 150
 
 
 def test_deriving_a_named_workflow_needs_numpy_alone():

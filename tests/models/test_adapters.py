@@ -172,7 +172,7 @@ def test_a_class_that_is_lost_stays_lost():
 
 REFUSED = {
     "no probabilities": (
-        lambda: from_estimator(svm.LinearSVC(), X, BINARY),
+        lambda: from_estimator(svm.LinearSVC(dual=False), X, BINARY),
         "LinearSVC .*no predictive distribution .*CalibratedClassifierCV",
     ),
     "synthetic labels that are negative": (
