@@ -23,7 +23,7 @@ import numpy as np
 import collapse
 from benchmarks import yardsticks
 from benchmarks.yardsticks import Array
-from collapse.table import prepare, read
+from collapse.forecasting.table import prepare, read
 
 GENERATIONS = 50
 LINEAR_GENERATIONS = 100
@@ -384,7 +384,7 @@ def pair_import() -> Pair:
 
 
 def explorers_page() -> Path:
-    from collapse import widgets
+    from collapse.explorers import widgets
 
     with patch.dict(os.environ, COLLAPSE_STATIC="1"):
         body = "".join(widgets.explorer(name)._repr_mimebundle_()["text/html"] for name in widgets.EXPLORERS)
@@ -429,7 +429,7 @@ def redraws(moves: int) -> list[float]:
 
 
 def check_redraw(small: bool) -> str:
-    from collapse import widgets
+    from collapse.explorers import widgets
 
     if len(answered := redraws(1)) != len(widgets.EXPLORERS):
         raise CheckError(f"{len(answered)} of {len(widgets.EXPLORERS)} explorers answered.")

@@ -23,9 +23,9 @@ from collapse.datasets import read_features
 from collapse.derivation import derive
 from collapse.diagnosis import diagnose
 from collapse.forecasting import Forecast, forecast
+from collapse.forecasting.table import TASKS
 from collapse.risk import Risk
 from collapse.simulation import simulate
-from collapse.table import TASKS
 
 STATUS = """exit status: 0; 1 where a chapter failed or the limit that --fail-over sets is exceeded;
 2 where the arguments are wrong or an answer cannot be written; 130 where it was interrupted; 141 where nobody reads the output"""
@@ -331,7 +331,7 @@ def _share(text: str, name: str) -> float:
 
 
 def _rerun(options: argparse.Namespace) -> int:
-    from collapse.rerun import rerun
+    from collapse.publishing.rerun import rerun
 
     values: dict[str, Any] = {}
     for name, value in map(_parameter, options.parameter):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from collapse.checks import brief, whole
 from collapse.derivation import derive
 from collapse.plan import Array, Plan
-from collapse.plot import plot_front
+from collapse.publishing.plot import plot_front
 from collapse.reservoir import Reservoir
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Comparison:
         return pd.DataFrame({"workflow": names, "ratio": self.ratio} | {cost: self._cost(cost) for cost in COSTS})
 
     def plot(self, ax: Axes | None = None, cost: str = "stored", **options: Any) -> Axes:
-        """Draw the ratio against a cost; `collapse.plot.plot_front` names the options.
+        """Draw the ratio against a cost; `collapse.publishing.plot.plot_front` names the options.
 
         Raises
         ------

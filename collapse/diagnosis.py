@@ -14,7 +14,7 @@ from collapse import workflows
 from collapse.checks import whole
 from collapse.closed_forms import ClosedForm, closed_form
 from collapse.derivation import derive
-from collapse.finite import (
+from collapse.derivation.finite import (
     Anchored,
     Loss,
     anchored,
@@ -25,7 +25,7 @@ from collapse.finite import (
     read_below,
     responding,
 )
-from collapse.models.base import exact_form
+from collapse.models.protocols import exact_form
 from collapse.plan import Array, Plan
 from collapse.reservoir import Reservoir
 from collapse.risk import Risk

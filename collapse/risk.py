@@ -188,7 +188,7 @@ class Risk:
 
     def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
         """Draw the ratio against the generation: a line where derived, dots with two standard errors where simulated."""
-        from collapse.plot import plot_risk  # the one import that points down the package's order
+        from collapse.publishing.plot import plot_risk  # the one import that points down the package's order
 
         return plot_risk(self, ax, **options)
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from collapse import checks
 from collapse.checks import HELD, brief, flag, floats, held, whole
-from collapse.derivation import rows_of
-from collapse.models.base import (
+from collapse.derivation.engine import rows_of
+from collapse.models.protocols import (
     Array,
     Model,
     WithDeviation,

@@ -15,9 +15,9 @@ from collapse import checks, models, workflows
 from collapse.checks import brief, check_number, flag, whole
 from collapse.derivation import derive
 from collapse.models import Example, WithStatistic
-from collapse.models.base import design_of
+from collapse.models.protocols import design_of
 from collapse.plan import Array, Plan
-from collapse.plot import plot_matrix
+from collapse.publishing.plot import plot_matrix
 from collapse.reservoir import Reservoir
 from collapse.simulation import LARGEST_REPLICATIONS, check_sendable, in_order, simulate
 

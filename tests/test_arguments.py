@@ -28,18 +28,10 @@ import pytest
 from matplotlib.figure import Figure
 
 import collapse
-from collapse import (
-    Plan,
-    Reservoir,
-    datasets,
-    figures,
-    finite,
-    models,
-    plot,
-    policies,
-    universality,
-    workflows,
-)
+from collapse import Plan, Reservoir, datasets, models, universality, workflows
+from collapse.derivation import finite
+from collapse.explorers import policies
+from collapse.publishing import figures, plot
 
 HERE = Path(collapse.__file__).parent
 MEMORY = 3 * 2**30

@@ -12,7 +12,7 @@ import pytest
 
 import collapse
 from collapse.cli import main
-from collapse.finite import at_most, least_share
+from collapse.derivation.finite import at_most, least_share
 
 
 def test_derive_prints_fractions(capsys: pytest.CaptureFixture[str]) -> None:

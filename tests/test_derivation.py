@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collapse import Plan, derivation, derive, models, workflows
+from collapse import Plan, derive, models, workflows
+from collapse.derivation import engine as derivation
 from collapse.plan import Numbers, Recursion
 from tests.plans import NAMED, dense, plans, private, typed
 

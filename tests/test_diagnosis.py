@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 
 from collapse import Plan, Reservoir, closed_forms, derive, diagnose, models, simulate, workflows
-from collapse.finite import anchored, augment_supremum, fixation, least_share
+from collapse.derivation.finite import anchored, augment_supremum, fixation, least_share
 from collapse.models import (
     Bernoulli,
     Binomial,

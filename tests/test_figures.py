@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from collapse import figures, pictures, plot
+from collapse.explorers import pictures
+from collapse.publishing import figures, plot
 
 
 def draw(figure):

@@ -22,10 +22,11 @@ from sklearn.datasets import load_diabetes, load_wine
 from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRegressor
 
 import collapse
-from collapse import derive, disk, law, models, report, workflows
+from collapse import derive, disk, models, workflows
 from collapse import forecast as forecast_function
 from collapse.cli import main
-from collapse.table import prepare, read
+from collapse.forecasting import law, report
+from collapse.forecasting.table import prepare, read
 from tests.statistics import FALSE_ALARM, assert_agree
 
 Array = NDArray[np.float64]
@@ -742,7 +743,7 @@ def test_a_fit_that_does_not_end_leaves_the_derived_answer(monkeypatch: pytest.M
     def singular(*_: Any, **__: Any) -> Any:
         raise np.linalg.LinAlgError("Singular matrix")
 
-    monkeypatch.setattr(sys.modules["collapse.forecasting"], "simulate", singular)
+    monkeypatch.setattr(sys.modules["collapse.forecasting.study"], "simulate", singular)
     document = collapse.forecast(table(task="binary"), "y", **FAST).document
     check_schema(document)
     assert document["simulation"]["why"] == "the fit of some run did not end"
@@ -935,7 +936,7 @@ def test_a_loss_that_falls_never_becomes_worse() -> None:
     """The test set's own best fit may lie where the bias of maximum likelihood leads; kappa is
     negative then."""
     made = law.Law(100, np.ones(50), np.array([0.1]), np.array([0.0]), -1.0, 0.1)
-    module = sys.modules["collapse.forecasting"]
+    module = sys.modules["collapse.forecasting.study"]
     assert module._never(made, workflows.discard(50), 1.1) == "never, for many rows: the loss does not rise on average"
 
 
@@ -986,7 +987,7 @@ def test_same_seed_same_numbers() -> None:
 
 def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments: dict[str, Any] = {"generations": 3, "against": ["discard"], "budget": 0.5, "folder": tmp_path}
-    module = __import__("sys").modules["collapse.forecasting"]
+    module = __import__("sys").modules["collapse.forecasting.study"]
     real, done = module.simulate, []
 
     def counted(plan: Any, **options: Any) -> Any:
@@ -1015,7 +1016,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path: Path, monkeypatch
 
 
 def test_finished_work_of_other_code_or_a_damaged_file_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    module, done = sys.modules["collapse.forecasting"], []
+    module, done = sys.modules["collapse.forecasting.study"], []
     real = module.simulate
 
     def counted(plan: Any, **options: Any) -> Any:
@@ -1124,7 +1125,7 @@ def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reports without pictures, which take long."""
-    monkeypatch.setattr(sys.modules["collapse.report"], "drawings", lambda document: {})
+    monkeypatch.setattr(sys.modules["collapse.forecasting.report"], "drawings", lambda document: {})
 
 
 @pytest.mark.usefixtures("drawn")

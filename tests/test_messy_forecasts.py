@@ -10,7 +10,7 @@ import pytest
 from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRegressor, Ridge
 
 import collapse
-from collapse.table import Table, load, prepare
+from collapse.forecasting.table import Table, load, prepare
 from tests.messy import SEEDS, messy
 
 

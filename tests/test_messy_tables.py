@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from collapse.table import load, prepare
+from collapse.forecasting.table import load, prepare
 from tests.messy import SEEDS, messy
 
 

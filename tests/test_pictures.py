@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from collapse import derive, models, pictures, universality, widgets, workflows
-from collapse.models.morris import MeanFamily
+from collapse import derive, models, universality, workflows
+from collapse.explorers import pictures, widgets
+from collapse.models.families.morris import MeanFamily
 from tests.test_widgets import CHROMIUM, Visit, document
 
 STATIC = Path(widgets.__file__).with_name("static")

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from collapse.cli import main
-from collapse.rerun import _damaged, _read_record, chapters, parameters, rerun
+from collapse.publishing.rerun import _damaged, _read_record, chapters, parameters, rerun
 
 HEADER = """---
 jupytext:

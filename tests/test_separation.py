@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.optimize import linprog
 
-from collapse import law
-from collapse.separation import separation
+from collapse.forecasting import law
+from collapse.forecasting.separation import separation
 
 Array = NDArray[np.float64]
 

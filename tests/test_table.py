@@ -19,8 +19,8 @@ import pytest
 
 import collapse
 from collapse.cli import main
-from collapse.suspects import leaks, sentinels
-from collapse.table import Table, load, prepare, read
+from collapse.forecasting.suspects import leaks, sentinels
+from collapse.forecasting.table import Table, load, prepare, read
 
 RNG = np.random.default_rng(5)
 N = 120
@@ -726,7 +726,7 @@ def test_columns_of_extreme_size_are_read_right(power: int) -> None:
 
 
 def test_designs_that_no_memory_holds_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("collapse.table.ENTRIES", 3 * N - 1)
+    monkeypatch.setattr("collapse.forecasting.table.ENTRIES", 3 * N - 1)
     with pytest.raises(
         ValueError,
         match="would have 120 rows and 3 columns, more numbers than the 359 that are supported",

@@ -11,9 +11,9 @@ import pytest
 from scipy.special import ndtr
 
 from collapse import derive, models, simulate, workflows
-from collapse.law import misspecified
+from collapse.forecasting.law import misspecified
 from collapse.models import Example
-from collapse.models.morris import MeanFamily
+from collapse.models.families.morris import MeanFamily
 from collapse.universality import FALSE_ALARM, Matrix, matrix
 
 MISSED = 1e-3

@@ -27,14 +27,15 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from scipy.special import polygamma
 
 import collapse
-from collapse import plot, policies, widgets
+from collapse.explorers import policies, widgets
+from collapse.publishing import plot
 
 PATIENCE = 300_000  # ms until the browser is given up: a busy machine is no failure
 expect.set_options(timeout=PATIENCE)
 
 CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 CHROMIUM += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-STATIC = Path(widgets.__file__).with_name("static")
+STATIC = Path(widgets.__file__).parent
 STATES: list[tuple[str, dict[str, Any]]] = [
     ("workflow", {"workflow": "discard", "generations": 60}),
     ("workflow", {"workflow": "discard", "size": 0.25, "generations": 100}),

@@ -20,7 +20,7 @@ from sphinx.errors import ExtensionError
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
-from collapse import figures
+from collapse.publishing import figures
 
 LOGGER = logging.getLogger(__name__)
 EMPTY_HEADER = re.compile(r"<th[^>]*>\s*(?:<p>\s*</p>)?\s*</th>")  # the corner of a table
@@ -40,7 +40,7 @@ class bundle_downloads(nodes.General, nodes.Element):
 
 
 class Bundle(SphinxDirective):
-    """Show a figure that `collapse.figures.write` wrote, numbered as `fig-<label>`, with its caption and its downloads."""
+    """Show a figure that `collapse.publishing.figures.write` wrote, numbered as `fig-<label>`, with its caption and its downloads."""
 
     required_arguments = 1
     has_content = True
@@ -55,7 +55,7 @@ class Bundle(SphinxDirective):
         record_path = Path(self.config.bundle_folder, f"{label}.json")
         if not record_path.is_file():
             LOGGER.warning(
-                "no figure bundle %r for chapter %s: no cell of it calls collapse.figures.write(%r, ...); available: %s",
+                "no figure bundle %r for chapter %s: no cell of it calls collapse.publishing.figures.write(%r, ...); available: %s",
                 label,
                 self.env.docname,
                 label,

@@ -1,10 +1,19 @@
 """Models: a family, its fit and its risk."""
 
-from collapse.models.adapters import from_estimator
-from collapse.models.base import Model, WithStatistic
+from collapse.models.adapters.estimator import from_estimator
+from collapse.models.adapters.selection import Accepted, BestOf, LinearResponse, Truncated, Verified
 from collapse.models.conformance import check
-from collapse.models.dependent import AR1
-from collapse.models.glm import (
+from collapse.models.families.dependent import AR1
+from collapse.models.families.latent import NormalMixture, PrincipalComponents
+from collapse.models.families.location import HodgesLehmann, Huber, Median, MedianMAD, TrimmedMean
+from collapse.models.families.morris import Bernoulli, Binomial, Exponential, Gamma, HyperbolicSecant, NegativeBinomial, Normal, Poisson
+from collapse.models.families.nonregular import Hodges, Uniform
+from collapse.models.families.survival import CensoredExponential, CensoredWeibull
+from collapse.models.families.two_parameter import Beta, ExponentialRate, GammaMoments, GammaShapeRate, InverseGaussian, NormalMeanVariance
+from collapse.models.families.vector import Multinomial, MultivariateNormal
+from collapse.models.protocols import Model, WithStatistic
+from collapse.models.registry import Example, examples, register
+from collapse.models.regression.glm import (
     BradleyTerry,
     GammaRegression,
     LogisticRegression,
@@ -13,18 +22,9 @@ from collapse.models.glm import (
     PoissonRegression,
     ProbitRegression,
 )
-from collapse.models.latent import NormalMixture, PrincipalComponents
-from collapse.models.linear import LinearRegression
-from collapse.models.location import HodgesLehmann, Huber, Median, MedianMAD, TrimmedMean
-from collapse.models.morris import Bernoulli, Binomial, Exponential, Gamma, HyperbolicSecant, NegativeBinomial, Normal, Poisson
-from collapse.models.nonregular import Hodges, Uniform
-from collapse.models.penalised import FirthLogisticRegression, RidgeLogisticRegression
-from collapse.models.registry import Example, examples, register
-from collapse.models.robust import HuberRegression
-from collapse.models.selection import Accepted, BestOf, LinearResponse, Truncated, Verified
-from collapse.models.survival import CensoredExponential, CensoredWeibull
-from collapse.models.two_parameter import Beta, ExponentialRate, GammaMoments, GammaShapeRate, InverseGaussian, NormalMeanVariance
-from collapse.models.vector import Multinomial, MultivariateNormal
+from collapse.models.regression.linear import LinearRegression
+from collapse.models.regression.penalised import FirthLogisticRegression, RidgeLogisticRegression
+from collapse.models.regression.robust import HuberRegression
 
 __all__ = [
     "AR1",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from collapse.checks import whole
-from collapse.models.base import (
+from collapse.models.protocols import (
     Array,
     Model,
     WithDeviation,

@@ -73,7 +73,7 @@ def moved(figures: str | Path, baselines: str | Path) -> list[Moved]:
     Parameters
     ----------
     figures : path
-        Where figures were written just now (`collapse.figures.write`).
+        Where figures were written just now (`collapse.publishing.figures.write`).
     baselines : path
         The committed CSV files, and ``tolerances.toml``: a table for each figure's label, in it for each column the relative
         difference that is allowed (default 1e-9); ``inf`` for what differs from run to run.

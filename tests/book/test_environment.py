@@ -46,5 +46,5 @@ def test_the_wheel_has_the_packages_version_data_and_types(tmp_path):
     (wheel,) = tmp_path.iterdir()
     assert wheel.name.startswith(f"collapse_companion-{collapse.__version__}-")
     names = zipfile.ZipFile(wheel).namelist()
-    for path in ("py.typed", "static/collapse.js", *(f"data/{name}" for name in collapse.datasets.SHA256)):
+    for path in ("py.typed", "explorers/collapse.js", *(f"data/{name}" for name in collapse.datasets.SHA256)):
         assert f"collapse/{path}" in names

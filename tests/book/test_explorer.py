@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from collapse import widgets
+from collapse.explorers import widgets
 
 from .conftest import SITE
 

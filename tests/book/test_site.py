@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import pytest
 from fontTools.ttLib import TTFont
 
-from collapse import widgets
+from collapse.explorers import widgets
 
 from .conftest import SITE
 from .test_pages import CHAPTERS, soup

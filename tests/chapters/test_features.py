@@ -8,7 +8,7 @@ import pytest
 import collapse
 from collapse import datasets, workflows
 from collapse.datasets import with_intercept
-from collapse.law import Classes, law_of
+from collapse.forecasting.law import Classes, law_of
 from collapse.models import MultinomialRegression
 from tests.statistics import assert_agree
 

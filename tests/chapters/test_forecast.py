@@ -12,9 +12,9 @@ from sklearn.datasets import load_wine
 
 import collapse
 from collapse import Forecast, derive, simulate, workflows
+from collapse.forecasting.separation import separation
+from collapse.forecasting.table import prepare
 from collapse.models import LinearRegression
-from collapse.separation import separation
-from collapse.table import prepare
 from tests.statistics import assert_agree
 
 Array = NDArray[np.float64]

@@ -16,9 +16,9 @@ from sklearn.datasets import load_diabetes
 
 from collapse import Plan, datasets, derive, simulate, workflows
 from collapse.datasets import with_intercept
-from collapse.law import Classes, law_of, misspecified
+from collapse.forecasting.law import Classes, law_of, misspecified
 from collapse.models import LogisticRegression, MultinomialRegression, PoissonRegression, ProbitRegression
-from collapse.models.glm import log_loss
+from collapse.models.regression.glm import log_loss
 from tests.chapters.observed import Array, observed, split
 from tests.statistics import assert_agree
 

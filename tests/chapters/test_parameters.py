@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from collapse import figures
+from collapse.publishing import figures
 
 Space = dict[str, object]
 

@@ -19,7 +19,7 @@ from scipy.stats import chi2
 from collapse import datasets, derive, simulate, workflows
 from collapse.datasets import with_intercept
 from collapse.models import FirthLogisticRegression, LinearResponse, LogisticRegression, RidgeLogisticRegression
-from collapse.models.glm import probability
+from collapse.models.regression.glm import probability
 from tests.chapters.observed import Array, observed, split
 from tests.statistics import assert_agree
 

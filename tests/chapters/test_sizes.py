@@ -13,7 +13,7 @@ from scipy.optimize import brentq, minimize
 from scipy.special import polygamma
 
 from collapse import derive, models, simulate
-from collapse.finite import augment_supremum
+from collapse.derivation.finite import augment_supremum
 from collapse.workflows import augment, discard
 from tests.statistics import assert_agree, assert_risks_agree
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from collapse import Plan, derive, models, simulate, workflows
-from collapse.finite import augment_supremum, least_share
+from collapse.derivation.finite import augment_supremum, least_share
 from tests.statistics import assert_agree
 
 G = 20

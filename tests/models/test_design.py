@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from collapse.models.design import check_design, check_vector, rows_of_design, totals
+from collapse.models.regression.design import check_design, check_vector, rows_of_design, totals
 from tests.statistics import assert_agree
 
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy.optimize import linprog
 
 from collapse import datasets, simulate, workflows
-from collapse.models import newton
-from collapse.models.base import WithDesign, WithStatistic
-from collapse.models.glm import LogisticRegression, log_loss, probability
+from collapse.models.protocols import WithDesign, WithStatistic
+from collapse.models.regression import newton
+from collapse.models.regression.glm import LogisticRegression, log_loss, probability
 
 Array = NDArray[np.float64]
 

@@ -13,10 +13,10 @@ from scipy import stats
 from scipy.optimize import linprog
 
 from collapse import derive, models, simulate, workflows
-from collapse.models import newton
-from collapse.models.base import WithDesign, WithStatistic
-from collapse.models.design import example_design
-from collapse.models.glm import (
+from collapse.models.protocols import WithDesign, WithStatistic
+from collapse.models.regression import newton
+from collapse.models.regression.design import example_design
+from collapse.models.regression.glm import (
     BradleyTerry,
     GammaRegression,
     LogisticRegression,

@@ -11,7 +11,7 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 
 from collapse import derive, models, simulate, workflows
-from collapse.models.location import LAWS, median_of_pairs, weighted_median
+from collapse.models.families.location import LAWS, median_of_pairs, weighted_median
 from tests.plans import typed
 from tests.statistics import assert_agree, assert_risks_agree
 

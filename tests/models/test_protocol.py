@@ -12,19 +12,10 @@ import pytest
 
 import collapse
 from collapse import derive, models, simulate, workflows
-from collapse.models import (
-    WithStatistic,
-    glm,
-    latent,
-    location,
-    newton,
-    penalised,
-    registry,
-    robust,
-    survival,
-    two_parameter,
-)
-from collapse.models.base import exact_form
+from collapse.models import WithStatistic, registry
+from collapse.models.families import latent, location, survival, two_parameter
+from collapse.models.protocols import exact_form
+from collapse.models.regression import glm, newton, penalised, robust
 from collapse.universality import matrix
 from tests.statistics import assert_agree
 

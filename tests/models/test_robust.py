@@ -7,7 +7,8 @@ from scipy.integrate import quad
 from scipy.optimize import least_squares
 
 from collapse import derive, simulate, workflows
-from collapse.models import HuberRegression, robust
+from collapse.models import HuberRegression
+from collapse.models.regression import robust
 from tests.statistics import assert_agree
 
 

@@ -10,8 +10,8 @@ from scipy.integrate import quad
 from scipy.special import polygamma, psi
 
 from collapse import Plan, derive, models, simulate, workflows
-from collapse.models import two_parameter
-from collapse.models.two_parameter import excess, log_less_digamma
+from collapse.models.families import two_parameter
+from collapse.models.families.two_parameter import excess, log_less_digamma
 from tests.plans import typed
 from tests.statistics import assert_agree, assert_risks_agree, assert_same_law
 

@@ -1,0 +1,5 @@
+"""Risk without simulation: in the limit of many rows and, where a model allows it, at every n."""
+
+from collapse.derivation.engine import derive
+
+__all__ = ["derive"]

@@ -1,0 +1,502 @@
+"""What holds at n: shares, suprema and bounds in a family with quadratic variance function, and
+what is absorbed or lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, Context
+from math import exp, expm1, inf, isfinite, log, sqrt
+from typing import Any
+
+import numpy as np
+
+from collapse.checks import brief, check_number, is_number, whole
+from collapse.models.families.morris import (
+    Binomial,
+    Gamma,
+    HyperbolicSecant,
+    NegativeBinomial,
+    Normal,
+    Poisson,
+)
+from collapse.models.families.nonregular import Uniform
+from collapse.models.families.vector import Multinomial, MultivariateNormal
+from collapse.models.protocols import exact_form
+from collapse.plan import TOLERANCE, Array, Plan, Scalar, draw_noise
+from collapse.reservoir import Reservoir
+
+ANCHORED = ("discard", "bootstrap", "fixed_real_share")
+"""Named workflows that are anchored plans."""
+LARGEST_CHAIN = 1000
+"""Trials in a batch up to which the chance of fixation is computed, from the whole law of the
+count."""
+
+
+def least_share(
+    n: int | None = None,
+    v2: Scalar = 0,
+    *,
+    below: float = 2,
+    size: Scalar = 1,
+) -> float:
+    """Least weight of real rows, beside the latest synthetic batch, that keeps every ratio below a bound.
+
+    Every fit after the first puts the weight a on the n real rows and 1 - a on the latest synthetic
+    batch, all of them read, as in `workflows.fixed_real_share`. Exact at n for the mean of a family
+    with variance function v0 + v1 mu + v2 mu^2.
+
+    Parameters
+    ----------
+    n : int, optional
+        Rows of real data. Default: many, the Gaussian limit of every regular model.
+    v2 : float or Fraction, optional
+        The family's number: 0 for normal and Poisson, -1/N for binomial (N trials), 1/r for gamma
+        and negative binomial (shape or size r; exponential 1).
+    below : float, optional
+        The bound, greater than 1. inf: the share above which the ratio stays bounded; at that share
+        itself it does not where v2 > 0.
+    size : float or Fraction, optional
+        Rows of each synthetic batch as a multiple of n.
+
+    Returns
+    -------
+    float
+        In [0, 1); 0 where the latest batch alone keeps the ratio below the bound.
+
+    Raises
+    ------
+    ValueError
+        Where n is no positive whole number, v2 is below -1 (no such family), below is not greater
+        than 1, or size times n is not whole.
+
+    Notes
+    -----
+    With k = size n, the ratio obeys x_g = 1 + E_g, E_g = rho E_(g-1) + (1 - a)^2 (n + v2) / k, rho
+    = (1 - a)^2 (1 + v2 / k): bounded exactly where rho < 1, and then rising to 1 + (1 - a)^2 (n +
+    v2) / (k (1 - rho)). Set that equal to the bound and solve for a. With k = n and many rows it is
+    1 - sqrt(1 - 1 / below).
+
+    Examples
+    --------
+    >>> from collapse.derivation.finite import least_share
+    >>> round(least_share(), 4), round(least_share(20, 1), 4), least_share(2, -1)
+    (0.2929, 0.3099, 0.0)
+    >>> round(least_share(20, 1, below=float("inf")), 4)
+    0.0241
+    """
+    bound = read_below(below, infinite=True)
+    check_number(v2, "v2")
+    check_number(size, "size", 0)
+    if v2 < -1:
+        raise ValueError(f"v2 must be at least -1, the Bernoulli law's, as no family has less; it is {brief(v2)}.")
+    v, m = float(v2), float(size)
+    r = 0.0 if n is None else 1 / whole(n, "n", "rows of real data")
+    if r and abs(m / r - round(m / r)) > TOLERANCE * m / r:
+        raise ValueError(f"a batch would have {m / r:g} rows (size {m:g} times n = {n}); choose n so that it is whole.")
+    # 1 - (1 - a)^2 = gap / (gap + rest): all in units of n rows
+    if bound == inf:
+        gap, rest = v * r, m
+    else:
+        gap, rest = 1 + bound * v * r, (bound - 1) * m
+    if gap <= 0:
+        return 0.0
+    return float(gap / (gap + rest) / (1 + sqrt(rest / (gap + rest))))
+
+
+def read_below(below: object, *, infinite: bool = False) -> float:
+    """Return a bound on ratios; raise a ValueError unless it is a number greater than 1, and finite
+    unless `infinite`."""
+    if is_number(below) and float(below) > 1 and (infinite or isfinite(float(below))):  # type: ignore[arg-type]
+        return float(below)  # type: ignore[arg-type]
+    raise ValueError(f"below (a bound on the ratio) must be a number greater than 1; it is {brief(below)}.")
+
+
+def at_most(value: float, digits: int) -> str:
+    """Text of a bound or of a share that suffices: rounded up, so that what is told is one too.
+
+    Examples
+    --------
+    >>> at_most(20.9431, 3), at_most(5.0, 4), at_most(0.0, 3)
+    ('21', '5', '0')
+    """
+    up = Context(prec=digits, rounding=ROUND_CEILING)
+    return f"{float(up.create_decimal(f'{value:.12g}')):.{digits}g}"
+
+
+def augment_supremum(n: int | None = None, v2: Scalar = 0, *, size: Scalar = 1) -> float:
+    """Supremum of augment's ratio over all generations, which it approaches from below, at n.
+
+    Exact for the mean of a family with variance function v0 + v1 mu + v2 mu^2. With batches of n
+    rows it is (n / v2) (sinh x / x - 1), x = pi sqrt(v2 / n), and sin where v2 < 0; pi^2/6 where v2
+    = 0 and for many rows. With one row at a time, size = 1 / n, it is the supremum over all
+    schedules.
+
+    Parameters
+    ----------
+    n : int, optional
+        Rows of real data. Default: many.
+    v2 : float or Fraction, optional
+        As in `least_share`.
+    size : float or Fraction, optional
+        Rows of each synthetic batch as a multiple of n.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        Where n is no positive whole number, v2 is below -1, size is not positive, v2 / (size n) is
+        above 10^10, or no float holds the answer.
+
+    Notes
+    -----
+    y_g = V + v2 MSE_g is multiplied by 1 + v2 t_g, with t_1 = 1 / n and t_(j+1) = size / (n (1 + j
+    size)^2).
+
+    Examples
+    --------
+    >>> from collapse.derivation.finite import augment_supremum
+    >>> [round(augment_supremum(10, v2), 3) for v2 in (-1, 0, 1)]
+    [1.566, 1.645, 1.728]
+    """
+    from scipy.special import polygamma, zeta  # slow to import, as below
+
+    check_number(v2, "v2")
+    check_number(size, "size", 0)
+    if v2 < -1:
+        raise ValueError(f"v2 must be at least -1, the Bernoulli law's, as no family has less; it is {brief(v2)}.")
+    m, y = float(size), 1 / float(size)
+    v = 0.0 if n is None else float(v2) / whole(n, "n", "rows of real data")
+    if v == 0:
+        return float(1 + y * polygamma(1, 1 + y))
+    # sum over j >= 1 of log(1 + c / (j + y)^2): the first terms one by one, the rest as a series in c,
+    # where |c| < (j + y)^2 / 16
+    c = v / m
+    if abs(c) > 1e10:
+        raise ValueError(f"v2 / (size n) can be 10^10 at most; it is {c:g}.")
+    first = 1 + int(2 * sqrt(abs(c)))
+    j, k = np.arange(1, first + 1), np.arange(1, 28)
+    product = np.log1p(c / (j + y) ** 2).sum()
+    product -= ((-c) ** k / k * zeta(2 * k, first + 1 + y)).sum()
+    if product > 700:
+        what = f"v2 = {brief(v2)} is so large for n that no float holds the supremum"
+        raise ValueError(f"{what}; take a larger n.")
+    return float((expm1(product) + v * exp(product)) / v)
+
+
+# --- anchored plans --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Anchored:
+    """A plan whose later fits read the one real batch and the latest synthetic one, in fixed shares.
+
+    In units of a row's variance: real is the real batch's noise, first what fit 1's draw adds;
+    afterwards the distance from the real batch's mean has variance D_g = rho D_(g-1) + step.
+    """
+
+    share: float
+    real: float
+    first: float
+    rho: float
+    step: float
+
+    @property
+    def limit(self) -> float:
+        """Limit of the ratio."""
+        if self.rho >= 1:
+            return inf if self.step + (self.rho - 1) * self.first > 0 else 1.0
+        return (self.real + self.step / (1 - self.rho)) / (self.real + self.first)
+
+    def ratios(self, generations: int) -> Array:
+        distance = [self.first]
+        for _ in range(generations - 1):
+            distance.append(self.rho * distance[-1] + self.step)
+        return (self.real + np.array(distance)) / (self.real + self.first)
+
+
+def anchored(plan: Plan | Reservoir, n: int, v2: float) -> Anchored | None:
+    """Read a plan as an anchored one at n; None where it is none."""
+    G = plan.generations
+    if not isinstance(plan, Plan) or plan.batches != G or not np.array_equal(plan.source, np.arange(G)):
+        return None
+    # a name tells how a plan goes on, three fits of a typed one may be the first of many
+    least = 2 if plan.recipe else 3
+    if least > G:
+        return None
+    if plan.recipe and (plan.recipe.workflow not in ANCHORED or plan.recipe.scheduled):
+        return None
+    rows, later = plan.recursion, np.arange(1, G)
+    if rows and rows.chain:
+        latest, kept = rows.share.floats()[1:], rows.share_kept(False)[1:]
+        real, kept_real = 1 - latest, kept
+        if np.any(real):
+            return None
+    elif rows and rows.entries and not np.any(rows.share.numerator):
+        fit, batch = rows.entries.fit, rows.entries.batch
+        at_real, at_latest = (fit > 0) & (batch == 0), (fit > 0) & (batch == fit)
+        if np.any((fit > 0) & ~at_real & ~at_latest):
+            return None
+        real, latest, kept_real, kept = np.zeros(G), np.zeros(G), np.ones(G), np.ones(G)
+        weight, share = rows.entries.weight.floats(), rows.entries.share_kept(False)
+        real[fit[at_real]], latest[fit[at_latest]] = weight[at_real], weight[at_latest]
+        kept_real[fit[at_real]], kept[fit[at_latest]] = share[at_real], share[at_latest]
+        real, latest, kept_real, kept = real[1:], latest[1:], kept_real[1:], kept[1:]
+    elif rows:
+        return None
+    else:
+        real, latest = plan.weight[1:, 0], plan.weight[later, later]
+        kept_real, kept = plan.kept[1:, 0], plan.kept[later, later]
+    if np.any(np.abs(real + latest - 1) > TOLERANCE):
+        return None
+    if any(np.ptp(table) > TOLERANCE for table in (real, kept_real, kept, plan.size[1:])):
+        return None
+    pair = Plan(
+        [0, 1],
+        plan.size[:2],
+        [[1, 0], [real[0], latest[0]]],
+        [[first_kept(plan), 1], [kept_real[0], kept[0]]],
+        replace=plan.replace,
+    )
+    draw, (m, k) = draw_noise(pair, n), pair.rows(n).tolist()
+    a, b, noise = float(real[0]), float(latest[0]), 1 / k + draw[1, 1]
+    step = b * b * noise * (1 + v2 / m) + (a * a * draw[1, 0] if a else 0.0)
+    return Anchored(a, 1 / m, float(draw[0, 0]), float(b * b * (1 + v2 * noise)), float(step))
+
+
+def responding(plan: Plan | Reservoir, response: Any, n: int) -> tuple[float, float] | None:
+    """Contraction and limit of the ratio of an anchored plan whose rows are selected, the mean of a row being linear in the fit.
+
+    With weight a on the real rows and w on k rows of the latest batch, read whole, whose mean is m0
+    + m1 mu and variance v0 + v1 mu + v2 mu^2, the errors obey e_g = a Z_1 + w (m1 e_(g-1) + shift +
+    noise_g). The ratio has a limit where |w m1| < 1 and rho = w^2 (m1^2 + v2 / k) < 1; where |w m1|
+    < 1 <= rho it diverges. None where it is another plan, or |w m1| >= 1.
+    """
+    form = anchored(plan, n, 0.0)
+    if not isinstance(plan, Plan) or form is None or not plan.reads_whole_batches:
+        return None
+    mean, V, m0, m1, v0, v1, v2 = (
+        float(v) for v in (response.mean, response.variance, *response.selected_mean, *response.selected_variance)
+    )
+    w, k = 1 - form.share, int(plan.rows(n)[1])
+    slope, rho = w * m1, w * w * (m1 * m1 + v2 / k)
+    if abs(slope) >= 1:
+        return None
+    bias = w * (m0 + m1 * mean - mean) / (1 - slope)
+    fixed = bias * bias + (form.share / (1 - slope)) ** 2 * V * form.real
+    level = v0 + v1 * mean + v2 * mean * mean + (v1 + 2 * v2 * mean) * bias + v2 * fixed
+    if rho >= 1:
+        return rho, inf
+    return rho, (fixed + w * w / k * level / (1 - rho)) / (V * form.real)
+
+
+def first_kept(plan: Plan) -> float:
+    """Share of the first batch that fit 1 reads."""
+    if not plan.recursion:
+        return float(plan.kept[0, 0])
+    entries = plan.recursion.entries
+    return float(entries.share_kept(False)[0] if entries else plan.recursion.share_kept(False)[0])
+
+
+# --- what is absorbed or lost ----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What a workflow loses beside risk, at n.
+
+    Parameters
+    ----------
+    variance : float or None
+        Expected variance of a row drawn from the last fit, in units of a real row's: 1 + v2 MSE /
+        V, exactly.
+    absorbed : float or None
+        Chance that the last fit is a point mass, from which no synthetic row leads away; exact,
+        None where it is not known.
+    words : str
+        The same in a sentence or two.
+    """
+
+    variance: float | None
+    absorbed: float | None
+    words: str
+
+
+def losses(plan: Plan | Reservoir, model: Any, n: int, squared: float) -> Loss:
+    """What is absorbed or lost by the last generation; squared is its mean squared error in units
+    of a real row's variance."""
+    if isinstance(model, Uniform):
+        return Loss(
+            None,
+            None,
+            "A fit never exceeds the largest real row read: what lies above it is lost from the first fit on.",
+        )
+    form = exact_form(model)
+    if form != "quadratic variance":
+        exact = form == "fixed design"
+        return Loss(None, 0.0, "Nothing is absorbed.") if exact else Loss(None, None, "")
+    v2 = float(model.variance_function[2])
+    left = max(1 + v2 * squared, 0.0)
+    G = int(plan.generation[-1])
+    told = f"A row of generation {G:,} has on average {left:.3g} times a real one's variance (exact)."
+    told *= v2 != 0 and isfinite(left)
+    if isinstance(model, Gamma) and (later := _latest_alone(plan, n)):
+        from scipy.special import digamma
+
+        total = float(model.shape) * later
+        drift = float(digamma(total) - log(total))
+        return Loss(
+            left,
+            0.0,
+            f"Nothing is absorbed, but the logarithm of the mean drifts by {drift:.3g} a "
+            "generation (exact): in almost every run the "
+            "mean goes to 0, while its squared error is carried by fewer and fewer runs.",
+        )
+    if isinstance(model, (Normal, MultivariateNormal, Gamma, HyperbolicSecant)):
+        return Loss(left, 0.0, f"Nothing is absorbed: no fit is a point mass. {told}".strip())
+    if not isinstance(model, (Binomial, Poisson, NegativeBinomial, Multinomial)):
+        return Loss(left, None, told)
+    chance, known = _absorbed(plan, model, n, G)
+    return Loss(left, chance, " ".join(part for part in (known, told) if part))
+
+
+def _absorbed(plan: Plan | Reservoir, model: Any, n: int, G: int) -> tuple[float | None, str]:
+    """Chance that the last fit is a point mass, where it is known, and what to say."""
+    where = {
+        Binomial: "0 or all trials",
+        Poisson: "0",
+        NegativeBinomial: "0",
+        Multinomial: "one class",
+    }[type(model)]
+    unknown = f"A fit can be a point mass, at {where}; the chance is not known here: simulate."
+    if isinstance(plan, Reservoir) or len(np.unique(plan.generation)) < plan.generations:
+        return None, unknown
+    first, last = plan.reading
+    real = np.flatnonzero((plan.source == 0) & (last >= 0))
+    if len(set(first[real])) == plan.generations > 1:
+        return None, f"A fit can be a point mass, at {where}; fresh real rows lead away again."
+    if len(real) > 1:
+        return None, unknown
+    m = int(plan.rows(n)[real[0]])
+    if _keeps_real(plan, int(real[0])):
+        alike, missing = _alike(model, m)
+        lost = (
+            f" Of {len(model.p)} classes {missing:.3g} are missing there on average, and none comes back."
+            if isinstance(model, Multinomial)
+            else ""
+        )
+        return alike, (
+            "Nothing is absorbed after the first fit, since every fit reads the real batch; that "
+            f"all its rows are alike has chance {alike:.2g}.{lost}"
+        )
+    later = _latest_alone(plan, n)
+    if later is None or isinstance(model, NegativeBinomial):
+        return None, unknown
+    if isinstance(model, Poisson):
+        chance = _extinct(float(model.rate) * m, later / m, G)
+        return (
+            chance,
+            f"By generation {G:,} the chain is extinct, at 0 for ever, with chance {chance:.3g} (exact).",
+        )
+    shares = [float(p) for p in (model.p if isinstance(model, Multinomial) else (model.p,))]
+    trials = int(model.trials) if isinstance(model, Binomial) else 1
+    laws = []
+    if trials * max(m, later) <= LARGEST_CHAIN:
+        laws = [fixation(p, trials * m, trials * later, G) for p in shares]
+    if isinstance(model, Binomial):
+        (p,) = shares
+        mean = -2 * trials * later * (p * log(p) + (1 - p) * log(1 - p))
+        about = f"after about {mean:,.0f} generations on average (diffusion, many rows)"
+        if not laws:
+            return None, f"The chain is absorbed at {where} {about}."
+        chance = laws[0][0] + laws[0][1]
+        told = f"By generation {G:,} the chain is absorbed at {where} with chance {chance:.3g} (exact); "
+        return chance, f"{told}{about}."
+    if not laws:
+        told = f"the chance by generation {G:,} is not computed for so many rows"
+        return None, f"Class after class is lost, until one is left; {told}."
+    chance = float(sum(one for _, one in laws))
+    left = len(shares) - sum(zero for zero, _ in laws)
+    told = f"By generation {G:,} {left:.3g} of {len(shares)} classes are left on average"
+    return chance, f"{told}, and one alone with chance {chance:.3g} (exact)."
+
+
+def _latest_alone(plan: Plan | Reservoir, n: int) -> int | None:
+    """Rows of each batch after the first where every fit reads the latest batch alone, whole; None
+    elsewhere."""
+    form = anchored(plan, n, 0.0)
+    if not isinstance(plan, Plan) or form is None or form.share or not plan.reads_whole_batches:
+        return None
+    return int(plan.rows(n)[-1])
+
+
+def _keeps_real(plan: Plan, b: int) -> bool:
+    """Whether every fit reads batch b, the one that is real, whole."""
+    if not plan.reads_whole_batches:
+        return False
+    rows = plan.recursion
+    if not rows:
+        return bool(np.all(plan.weight[:, b] > 0))
+    if rows.entries and len(np.unique(rows.entries.fit[rows.entries.batch == b])) == plan.generations:
+        return True
+    return rows.chain and bool(np.all(rows.decay.floats()[1:] > 0))
+
+
+def _alike(model: Any, rows: int) -> tuple[float, float]:
+    """Chance that all rows of a real batch are alike at a point mass, and mean number of classes
+    that none of them has."""
+    if isinstance(model, Multinomial):
+        p = np.array([float(v) for v in model.p])
+        return float((p**rows).sum()), float(((1 - p) ** rows).sum())
+    if isinstance(model, Binomial):
+        one, tosses = float(model.p), rows * int(model.trials)
+        return float(one**tosses + (1 - one) ** tosses), 0.0
+    if isinstance(model, Poisson):
+        return exp(-rows * float(model.rate)), 0.0
+    r = float(model.size)
+    return float((r / (r + float(model.mean))) ** (r * rows)), 0.0
+
+
+def fixation(p: float, first: int, later: int, generations: int) -> tuple[float, float]:
+    """Chances that a share is 0 and that it is 1 at last, where each fit reads the latest batch alone.
+
+    Parameters
+    ----------
+    p : float
+        The real share.
+    first, later : int
+        Trials (rows times trials of a row) of the real batch and of each later one.
+    generations : int
+        Fits.
+
+    Returns
+    -------
+    tuple of float
+        From the whole law of the count, generation after generation: exact but for rounding.
+
+    Examples
+    --------
+    >>> from collapse.derivation.finite import fixation
+    >>> zero, one = fixation(0.5, 1, 1, 3)  # one toss decides for ever
+    >>> round(zero, 12), round(one, 12)
+    (0.5, 0.5)
+    """
+    from scipy.stats import binom
+
+    law: Any = binom.pmf(np.arange(first + 1), first, p)
+    if generations > 1:
+        law = law @ binom.pmf(np.arange(later + 1), later, np.arange(first + 1)[:, None] / first)
+        step = binom.pmf(np.arange(later + 1), later, np.arange(later + 1)[:, None] / later)
+        law = law @ np.linalg.matrix_power(step, generations - 2)
+    return float(law[0]), float(law[-1])
+
+
+def _extinct(mean: float, growth: float, generations: int) -> float:
+    """Chance that Poisson counts are all 0: the total is a branching process with Poisson
+    offspring, of mean 1 after the first batch."""
+    dies = 0.0
+    for g in range(generations - 1, 0, -1):
+        dies = exp(-(growth if g == 1 else 1.0) * (1 - dies))
+    return exp(-mean * (1 - dies))

@@ -1,0 +1,1 @@
+"""Explorers: each one's Python beside its JavaScript."""

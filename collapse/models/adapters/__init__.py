@@ -1,0 +1,1 @@
+"""Models made of other models, and of other people's estimators."""

@@ -1,0 +1,462 @@
+"""Selection: synthetic rows that are looked at before they are kept, as a wrapper of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from fractions import Fraction
+from numbers import Rational
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collapse.checks import LARGE, brief, check_place, check_size, is_number, whole
+from collapse.models.families.morris import Gamma, MeanFamily, Normal, plain
+from collapse.models.protocols import Array, Model, WithDeviation, design_of, observed_labels, replicate
+from collapse.plan import Scalar
+
+TRIES = 10_000
+"""How often one row may be refused before the selection is given up."""
+
+Rule = Callable[[Array], Any]
+
+
+@dataclass(frozen=True)
+class LinearResponse(MeanFamily):
+    """Selection known by two moments: how mean and variance of a selected row depend on the fit it is drawn from.
+
+    Where a model declares the exact form "linear response" and has one as its `response`, `derive`
+    is exact: the risk of a weighted mean depends on these moments alone. As a model of its own it
+    is simulated with normal noise; for a selection whose response is not linear, its values at the
+    truth make a linearisation, right to first order while fits stay close to the truth.
+
+    Parameters
+    ----------
+    mean, variance : float
+        Mean and variance of a real row.
+    selected_mean : tuple of float (m0, m1)
+        A synthetic row drawn from a fit mu and selected has mean m0 + m1 mu. m1 is the slope of the response.
+    selected_variance : tuple of float (v0, v1, v2)
+        Its variance is v0 + v1 mu + v2 mu^2.
+
+    Raises
+    ------
+    ValueError
+        Where a number is not finite, or a variance at the truth is not positive.
+
+    Examples
+    --------
+    Half the error is passed on, half the noise stays, under discard:
+
+    >>> import collapse
+    >>> model = collapse.models.LinearResponse(0, 1, selected_mean=(0, 0.5), selected_variance=(0.5, 0, 0))
+    >>> collapse.derive(collapse.workflows.discard(4), model=model, n=100).ratio
+    array([1.      , 0.75    , 0.6875  , 0.671875])
+    """
+
+    mean: Scalar
+    variance: Scalar
+    selected_mean: tuple[Scalar, Scalar]
+    selected_variance: tuple[Scalar, Scalar, Scalar]
+    exact_form: ClassVar[str | None] = "linear response"
+
+    def __post_init__(self) -> None:
+        check_place(self.mean, "mean")
+        check_size(self.variance, "variance")
+        for name, length in (("selected_mean", 2), ("selected_variance", 3)):
+            value = getattr(self, name)
+            if not isinstance(value, tuple) or len(value) != length:
+                raise ValueError(f"{name} must be a tuple of {length} numbers, constant term first; it is {brief(value)}.")
+            for number in value:
+                check_place(number, name)
+        v0, v1, v2 = self.selected_variance
+        at_truth = v0 + v1 * self.mean + v2 * self.mean * self.mean
+        if not at_truth > 0:
+            raise ValueError(f"selected_variance must be positive at the truth, mu = {self.mean}; there it is {at_truth}.")
+
+    @property
+    def response(self) -> LinearResponse:
+        return self
+
+    @property
+    def limit_risk(self) -> float:
+        """n times the risk of the first fit: the variance of a real row."""
+        return float(self.variance)
+
+    def _law(self, theta: Array) -> tuple[Array, Array]:
+        (m0, m1), (v0, v1, v2) = (tuple(map(float, part)) for part in (self.selected_mean, self.selected_variance))
+        return m0 + m1 * theta, np.sqrt(np.maximum(v0 + v1 * theta + v2 * theta * theta, 0.0))
+
+    def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        mean, sd = self._law(theta)
+        return np.asarray(mean + sd * rng.standard_normal((len(theta), rows)))
+
+    def draw_real(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
+        return np.asarray(float(self.mean) + np.sqrt(float(self.variance)) * rng.standard_normal((replications, rows)))
+
+    def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        mean, sd = self._law(theta)
+        return np.asarray(mean + sd / np.sqrt(rows) * rng.standard_normal(theta.shape))
+
+    def draw_real_statistic(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
+        return np.asarray(float(self.mean) + np.sqrt(float(self.variance) / rows) * rng.standard_normal((replications, 1)))
+
+
+class _Selection:
+    """What selections share: real rows, fit and risk are the wrapped model's, and no mean statistic stands for the rows."""
+
+    model: Any
+    exact_form: ClassVar[str | None] = "linear response"
+    response: LinearResponse | None = None
+    """How the mean responds, where that is linear at every n; None where it is not known to be."""
+
+    def _check_model(self) -> None:
+        if isinstance(self.model, type) or not isinstance(self.model, Model):
+            raise ValueError(f"model must be an instance of a model, such as collapse.models.Normal(0, 1); it is {brief(self.model)}.")
+        # only some models have one; statistics and exact forms are changed by selection
+        if isinstance(self.model, WithDeviation):
+            object.__setattr__(self, "deviation", self.model.deviation)
+
+    @property
+    def truth(self) -> Array:
+        return np.asarray(self.model.truth)
+
+    def draw_real(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
+        return np.asarray(self.model.draw_real(replications, rows, rng))
+
+    def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
+        return np.asarray(self.model.fit(rows, weight, start))
+
+    def risk(self, theta: Array) -> Array:
+        return np.asarray(self.model.risk(theta))
+
+    @property
+    def limit_risk(self) -> float:
+        return float(self.model.limit_risk)
+
+    @property
+    def design_rows(self) -> int | None:
+        return design_of(self.model)
+
+    @property
+    def observed(self) -> Array | None:
+        return observed_labels(self.model)
+
+    def __repr__(self) -> str:
+        # a function by its name: its address would differ from run to run
+        parts = ((f.name, getattr(self, f.name)) for f in fields(self))  # type: ignore[arg-type]
+        shown = ", ".join(f"{name}={getattr(value, '__qualname__', None) or repr(value)}" for name, value in parts)
+        return f"{type(self).__name__}({shown})"
+
+    def _whole_designs(self, rows: int) -> None:
+        design = self.design_rows
+        if design is not None and rows % design:
+            raise ValueError(
+                f"selection draws labels again at the same x, so a batch must label the whole design of {design} rows; "
+                f"it has {rows}: use sizes that are whole numbers."
+            )
+
+
+class _Filter(_Selection):
+    """Rows are drawn again until they are accepted."""
+
+    def _acceptance(self, rows: Array, theta: Array) -> Array:
+        raise NotImplementedError
+
+    def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        self._whole_designs(rows)
+        out: Array = self.model.draw(theta, rows, rng)
+        replication, place = np.nonzero(~self._accepts(out, theta, rng))
+        tried, candidates = 1, 1
+        while len(place):
+            if tried >= TRIES:
+                raise ValueError(
+                    f"{self!r} accepts almost nothing: a row drawn from the fit {theta[replication[0]]} was refused {tried:,} times. "
+                    "Accept more, select closer to where the fits are, or stop at an earlier generation."
+                )
+            # several at a time when few are left
+            candidates = int(np.clip(2**20 // len(place), 1, min(2 * candidates, TRIES - tried)))
+            again = self._again(theta, replication, place, rows, candidates, rng)
+            accepted = self._accepts(again, theta[replication], rng)
+            found = accepted.any(axis=1)
+            out[replication[found], place[found]] = again[found, accepted[found].argmax(axis=1)]
+            replication, place = replication[~found], place[~found]
+            tried += candidates
+        return out
+
+    def _accepts(self, rows: Array, theta: Array, rng: np.random.Generator) -> NDArray[np.bool_]:
+        return np.asarray(rng.random(rows.shape[:2]) < self._acceptance(rows, theta))
+
+    def _again(
+        self, theta: Array, replication: NDArray[np.int64], place: NDArray[np.int64], rows: int, candidates: int, rng: np.random.Generator
+    ) -> Array:
+        """Candidates for each refused row: (P, candidates, ...)."""
+        if self.design_rows is None:
+            return np.asarray(self.model.draw(theta[replication], candidates, rng))
+        some, which = np.unique(replication, return_inverse=True)
+        batches: Array = self.model.draw(theta[some], candidates * rows, rng)
+        return np.asarray(batches.reshape(len(some), candidates, rows, -1)[which, :, place])
+
+
+@dataclass(frozen=True, repr=False)
+class Accepted(_Filter):
+    """A model whose synthetic rows are accepted with a probability that depends on the row, and drawn again otherwise.
+
+    Real rows are not selected; the fit and the risk are the wrapped model's. A batch still has all its rows. In a
+    regression on a reused design the label is drawn again at the same x.
+
+    Parameters
+    ----------
+    model : model
+        Where rows come from.
+    probability : callable
+        Probability of acceptance of each row: an array of rows (R, N, ...) to (R, N). Labelled rows are pairs of the index
+        in the design and the label, (R, N, 2). A function at the top of a module can be sent to workers.
+
+    Raises
+    ------
+    ValueError
+        Where `probability` is not callable or gives anything but probabilities, or almost nothing is accepted.
+
+    Examples
+    --------
+    >>> import numpy as np, collapse
+    >>> def middle(rows):
+    ...     return np.exp(-(rows**2))
+    >>> model = collapse.models.Accepted(collapse.models.Normal(0, 1), middle)
+    >>> collapse.simulate(collapse.workflows.discard(2), model=model, n=100, replications=2000, rng=1).ratio.round(1)
+    array([1. , 0.4])
+    """
+
+    model: Any
+    probability: Rule
+
+    def __post_init__(self) -> None:
+        self._check_model()
+        if not callable(self.probability):
+            raise ValueError(
+                f"probability must be a function of an array of rows, such as lambda rows: np.exp(-rows**2); it is {brief(self.probability)}."
+            )
+
+    def _acceptance(self, rows: Array, theta: Array) -> Array:
+        chance = np.asarray(self.probability(rows), np.float64)
+        if chance.shape != rows.shape[:2] or not np.all((chance >= 0) & (chance <= 1)):
+            what = f"shape {chance.shape}" if chance.shape != rows.shape[:2] else f"values from {chance.min():.4g} to {chance.max():.4g}"
+            raise ValueError(
+                f"probability must give one number in [0, 1] for each row, shape {rows.shape[:2]} for rows of shape {rows.shape}; it gave {what}."
+            )
+        return chance
+
+
+@dataclass(frozen=True, repr=False)
+class Verified(_Filter):
+    """A model whose synthetic rows pass a verifier with an opinion: the acceptance is a bell about its centre.
+
+    A row x is accepted with probability exp(-(x - centre)^2 / (2 width^2)). Rows of a normal law stay normal: with
+    slope = width^2 / (width^2 + sd^2) their mean is (1 - slope) centre + slope mu, their variance slope sd^2, at every n.
+
+    Parameters
+    ----------
+    model : model
+        Where rows come from; a row is one number.
+    centre, width : float
+        What the verifier takes for the truth, and how tolerant it is.
+
+    Raises
+    ------
+    ValueError
+        Where an argument is out of range, or almost nothing is accepted.
+
+    Examples
+    --------
+    >>> import collapse
+    >>> model = collapse.models.Verified(collapse.models.Normal(0, 1), centre=0, width=1)
+    >>> collapse.derive(collapse.workflows.discard(4), model=model, n=100, exact=True).ratio.tolist()
+    [Fraction(1, 1), Fraction(3, 4), Fraction(11, 16), Fraction(43, 64)]
+    """
+
+    model: Any
+    centre: Scalar
+    width: Scalar
+
+    def __post_init__(self) -> None:
+        self._check_model()
+        _check_single(self, "Accepted")
+        check_place(self.centre, "centre")
+        check_size(self.width, "width")
+
+    def _acceptance(self, rows: Array, theta: Array) -> Array:
+        return np.asarray(np.exp(-(((rows - float(self.centre)) / float(self.width)) ** 2) / 2))
+
+    @property
+    def response(self) -> LinearResponse | None:  # type: ignore[override]
+        if not isinstance(self.model, Normal):
+            return None
+        sd, width = plain(self.model.sd), plain(self.width)
+        inner, outer = sd * sd, width * width
+        total = inner + outer
+        slope = Fraction(outer) / Fraction(total) if isinstance(outer, Rational) and isinstance(total, Rational) else outer / total
+        return LinearResponse(self.model.mean, inner, ((1 - slope) * self.centre, slope), (slope * inner, 0, 0))
+
+
+@dataclass(frozen=True, repr=False)
+class Truncated(_Filter):
+    """A model whose synthetic rows outside a window are thrown away and drawn again.
+
+    Parameters
+    ----------
+    model : model
+        Where rows come from; a row is one number.
+    low, high : float
+        Ends of the window; -inf and inf leave a side open.
+    about_fit : bool, optional
+        False (the default): the window stands still. True: it moves along, [theta + low, theta + high] for rows drawn from
+        a fit theta. Normal rows then have their mean shifted by a constant and a smaller variance, exactly.
+
+    Raises
+    ------
+    ValueError
+        Where the window is empty, or almost no row falls into it.
+
+    Examples
+    --------
+    >>> import collapse
+    >>> model = collapse.models.Truncated(collapse.models.Normal(0, 1), -1, 1, about_fit=True)
+    >>> collapse.derive(collapse.workflows.discard(3), model=model, n=100).ratio.round(3)
+    array([1.   , 1.291, 1.582])
+    """
+
+    model: Any
+    low: float
+    high: float
+    about_fit: bool = False
+
+    def __post_init__(self) -> None:
+        self._check_model()
+        _check_single(self, "Accepted")
+        ends: tuple[Any, Any] = (self.low, self.high)
+        if not all(map(is_number, ends)) or not self.low < self.high:
+            raise ValueError(
+                "low and high must be numbers that a float can hold, with low < high (-inf and inf "
+                f"are allowed); they are {brief(self.low)} and {brief(self.high)}."
+            )
+        if any(np.isfinite(float(end)) and abs(float(end)) > LARGE for end in ends):
+            raise ValueError(f"low and high must be infinite, or at most {LARGE:g} in size.")
+        if not isinstance(self.about_fit, bool):
+            raise ValueError(f"about_fit must be True or False; it is {brief(self.about_fit)}.")
+
+    def _acceptance(self, rows: Array, theta: Array) -> Array:
+        low, high = float(self.low), float(self.high)
+        where = rows - theta[:, :1] if self.about_fit else rows
+        return np.asarray((where >= low) & (where <= high), np.float64)
+
+    @property
+    def response(self) -> LinearResponse | None:  # type: ignore[override]
+        if not (self.about_fit and isinstance(self.model, Normal)):
+            return None
+        from scipy.stats import truncnorm
+
+        sd = float(self.model.sd)
+        shift, variance = (float(v) for v in truncnorm.stats(self.low / sd, self.high / sd, moments="mv"))
+        return LinearResponse(self.model.mean, self.model.sd * self.model.sd, (sd * shift, 1), (sd * sd * variance, 0, 0))
+
+
+@dataclass(frozen=True, repr=False)
+class BestOf(_Selection):
+    """A model of whose synthetic rows the best of k is kept.
+
+    Parameters
+    ----------
+    model : model
+        Where rows come from.
+    k : int
+        Rows drawn for each that is kept; 1 selects nothing.
+    score : callable, optional
+        Score of each row: an array of rows (R, N, ...) to (R, N). Default: the row itself, the larger the better; normal and
+        gamma rows then respond linearly, exactly. In a regression on a reused design the k labels are drawn at the same x,
+        and rows are pairs of the index in the design and the label, (R, N, 2).
+
+    Raises
+    ------
+    ValueError
+        Where k is no positive whole number, or a score is missing or has the wrong shape.
+
+    Examples
+    --------
+    The larger of two exponential rows has mean 3/2 and variance 5/4 of its law's scale:
+
+    >>> import collapse
+    >>> model = collapse.models.BestOf(collapse.models.Exponential(1), 2)
+    >>> collapse.derive(collapse.workflows.discard(3), model=model, n=100, exact=True).ratio.tolist()
+    [Fraction(1, 1), Fraction(2281, 80), Fraction(1068861, 6400)]
+    """
+
+    model: Any
+    k: int
+    score: Rule | None = None
+
+    def __post_init__(self) -> None:
+        self._check_model()
+        whole(self.k, "k", "rows drawn for each that is kept", most=10_000)
+        if self.score is None:
+            _check_single(self, "a score")
+        elif not callable(self.score):
+            raise ValueError(f"score must be a function of an array of rows, such as np.abs, or None; it is {brief(self.score)}.")
+
+    def _scores(self, rows: Array) -> Array:
+        if self.score is None:
+            return rows
+        score = np.asarray(self.score(rows), np.float64)
+        if score.shape != rows.shape[:2] or np.isnan(score).any():
+            raise ValueError(
+                f"score must give one number for each row, shape {rows.shape[:2]} for rows of shape {rows.shape}; "
+                f"it gave {'NaN' if score.shape == rows.shape[:2] else f'shape {score.shape}'}."
+            )
+        return score
+
+    def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        self._whole_designs(rows)
+        best: Array = self.model.draw(theta, rows, rng)
+        highest = self._scores(best).copy()
+        for _ in range(self.k - 1):
+            other: Array = self.model.draw(theta, rows, rng)
+            score = self._scores(other)
+            better = score > highest
+            best[better], highest[better] = other[better], score[better]
+        return best
+
+    @property
+    def response(self) -> LinearResponse | None:  # type: ignore[override]
+        if self.score is not None or not isinstance(self.model, (Normal, Gamma)):
+            return None
+        from scipy import stats
+        from scipy.integrate import quad
+
+        k = int(self.k)
+        if isinstance(self.model, Normal):
+            first, second = (quad(lambda x, j=j: x**j * k * stats.norm.pdf(x) * stats.norm.cdf(x) ** (k - 1), -12, 12)[0] for j in (1, 2))
+            sd = float(self.model.sd)
+            return LinearResponse(self.model.mean, self.model.sd * self.model.sd, (sd * first, 1), (sd * sd * (second - first**2), 0, 0))
+        mean, shape = self.model.mean, self.model.shape
+        largest: Scalar
+        spread: Scalar
+        if shape == 1:
+            # the largest of k exponentials is a sum of independent ones, of means 1/k, ..., 1/2, 1
+            largest, spread = sum(Fraction(1, j) for j in range(1, k + 1)), sum(Fraction(1, j * j) for j in range(1, k + 1))
+        else:
+            law = stats.gamma(float(shape), scale=1 / float(shape))
+            end = float(law.isf(1e-15 / k))
+            first, second = (quad(lambda x, j=j: j * x ** (j - 1) * -np.expm1(k * law.logcdf(x)), 0, end, limit=200)[0] for j in (1, 2))
+            largest, spread = first, second - first**2
+        variance = mean * mean / shape if not isinstance(shape, Rational) else mean * mean * Fraction(1, shape)
+        return LinearResponse(mean, variance, (0, largest), (0, 0, spread))
+
+
+def _check_single(selection: Any, remedy: str) -> None:
+    """Raise a ValueError unless a row of the wrapped model is one number."""
+    if (
+        selection.design_rows is not None
+        or selection.model.draw(replicate(selection.model.truth, 1), 1, np.random.default_rng(0)).ndim != 2
+    ):
+        raise ValueError(f"a row of {selection.model!r} is more than one number; give {remedy} that says which rows are kept.")

@@ -1,0 +1,1 @@
+"""Families of distributions, each with its estimator."""

@@ -1,0 +1,354 @@
+"""Latent structure: the weight of a normal mixture by EM, and probabilistic principal components."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from collapse.checks import LARGE, check_number, check_size, floats, whole
+from collapse.models.protocols import Array, DrawsFromTruth, parts
+from collapse.models.registry import register
+from collapse.plan import Scalar
+
+STEPS: Final = 200
+SEPARATIONS: Final = (1e-3, 1e3)
+"""Least and largest distance of components: closer ones are one, farther ones never confused."""
+SHORTEST: Final = 1e-8
+"""Newton step after which a fit is done: the next would be of the order of its square."""
+NEGLIGIBLE: Final = 1e-12
+"""Noise variance, relative to the largest eigenvalue, below which rounding alone remains."""
+
+
+@dataclass(frozen=True)
+class NormalMixture(DrawsFromTruth):
+    """Weight of the second of two known normal components, standard normal and the same shifted by `separation`.
+
+    The maximum-likelihood weight is the fixed point of EM, whose step replaces the weight by the mean posterior probability of the second
+    component. The log-likelihood is concave in the weight, so the fixed point is found by Newton steps inside a bracket; it may be 0 or 1.
+    Risk is the squared error of the weight.
+
+    Parameters
+    ----------
+    weight : float
+        Of the second component, in the real world, strictly between 0 and 1.
+    separation : float
+        Distance of the components' means, in standard deviations.
+    steps : int, optional
+        Number of EM steps after which a fit that starts from an earlier one stops. Such a fit is another estimator, outside the theorem.
+        Default: every fit converges. A fit without a start always does.
+
+    Attributes
+    ----------
+    limit_risk : float
+        Inverse of the Fisher information, to which n times the risk of a converged first fit tends.
+
+    References
+    ----------
+    Dempster, Laird and Rubin (1977), section 3; Louis (1982).
+
+    Examples
+    --------
+    >>> import collapse
+    >>> model = collapse.models.NormalMixture(0.4, separation=2)
+    >>> model.fit(np.array([[-0.5, 0.2, 1.9, 3.0]]), np.ones((1, 4)), None).round(4)
+    array([[0.5206]])
+    >>> round(model.missing_information, 4)
+    0.455
+    """
+
+    weight: Scalar
+    separation: Scalar
+    steps: int | None = None
+
+    def __post_init__(self) -> None:
+        check_number(self.weight, "weight", 0, 1)
+        check_size(self.separation, "separation", *SEPARATIONS)
+        if self.steps is not None:
+            meaning = "EM steps of a fit that starts from an earlier one"
+            whole(self.steps, "steps", meaning, most=10_000)
+
+    @cached_property
+    def truth(self) -> Array:
+        return np.array([float(self.weight)])
+
+    @property
+    def limit_risk(self) -> float:
+        return float(1 / self.information(self.truth[None])[0, 0, 0])
+
+    @property
+    def influence_covariance(self) -> Array:
+        """V (1, 1): the inverse of the information."""
+        return np.array([[self.limit_risk]])
+
+    @property
+    def risk_hessian(self) -> Array:
+        """Hessian (1, 1) of the risk: of a square, 2."""
+        return np.array([[2.0]])
+
+    @property
+    def missing_information(self) -> float:
+        """Share of the information of a labelled row that is lost with its label: the rate at which EM converges."""
+        weight = self.truth[0]
+        return float(1 - weight * (1 - weight) / self.limit_risk)
+
+    def information(self, theta: Array) -> Array:
+        """Fisher information of a row at weights (R, 1): (R, 1, 1)."""
+        # the trapezoidal rule is exact to rounding for an integrand with normal tails
+        x, step = np.linspace(-10, float(self.separation) + 10, 1001, retstep=True)
+        first, second = (np.exp(-((x - mean) ** 2) / 2) / np.sqrt(2 * np.pi) for mean in (0, float(self.separation)))
+        density = first + theta * (second - first)
+        return np.asarray((step * (second - first) ** 2 / density).sum(axis=1))[:, None, None]
+
+    def influence_function(self, rows: Array, theta: Array) -> Array:
+        """Rows (R, N) at weights (R, 1): the first-order effect of each on the converged fit, (R, N, 1)."""
+        return np.asarray(_score(self._contrast(rows), theta[:, 0])[..., None] / self.information(theta))
+
+    def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        shape = (len(theta), rows)
+        return rng.standard_normal(shape) + float(self.separation) * (rng.random(shape) < theta)
+
+    def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
+        answer = np.empty((len(rows), 1))
+        for part in parts(*weight.shape):
+            share = weight[part] / weight[part].sum(axis=1, keepdims=True)
+            theta = np.full(len(share), 0.5) if start is None else start[part, 0]
+            contrast = self._contrast(rows[part])
+            if start is None or self.steps is None:
+                answer[part, 0] = _converged(contrast, share, np.where((theta > 0) & (theta < 1), theta, 0.5))
+                continue
+            for _ in range(self.steps):
+                theta = theta + theta * (1 - theta) * np.einsum("rn,rn->r", share, _score(contrast, theta))
+            answer[part, 0] = theta
+        return answer
+
+    def _contrast(self, rows: Array) -> Array:
+        """Difference of the components' densities at each row over their sum; 1 or -1 where the row is at plus or minus infinity."""
+        return np.asarray(np.tanh(float(self.separation) / 2 * (rows - float(self.separation) / 2)))
+
+    def deviation(self, theta: Array) -> Array:
+        return theta - self.truth
+
+    def risk(self, theta: Array) -> Array:
+        return np.asarray((theta[:, 0] - self.truth[0]) ** 2)
+
+
+def _score(contrast: Array, weight: Array) -> Array:
+    """Derivative (R, N) of each row's log-likelihood in the weight (R,)."""
+    with np.errstate(divide="ignore"):
+        score: Array = contrast / (0.5 + (weight[:, None] - 0.5) * contrast)
+        return score
+
+
+def _converged(contrast: Array, share: Array, weight: Array) -> Array:
+    """Weight (R,) at which the mean score, which decreases in it, is 0, or the nearest end of [0, 1].
+
+    NaN where `STEPS` steps do not find it.
+    """
+    low, high = np.full(len(weight), -1.0), np.full(len(weight), 2.0)
+    for _ in range(STEPS):
+        score = _score(contrast, weight)
+        mean = np.einsum("rn,rn->r", share, score)
+        low, high = np.where(mean > 0, weight, low), np.where(mean < 0, weight, high)
+        with np.errstate(invalid="ignore"):
+            new: Array = np.clip(weight + mean / np.einsum("rn,rn,rn->r", share, score, score), 0, 1)
+        moving = ~(abs(new - weight) <= SHORTEST)
+        within = (new > low) & (new < high)
+        weight = np.where(within | ~moving, new, (np.maximum(low, 0) + np.minimum(high, 1)) / 2)
+        if not moving.any():
+            break
+    return np.where(moving, np.nan, weight)
+
+
+class PrincipalComponents(DrawsFromTruth):
+    """Probabilistic principal components: normal rows with mean 0 and covariance W W' + noise I, by maximum likelihood.
+
+    W itself is known up to a rotation only; the parameter is the covariance, which is identified: its upper triangle, row by row. The fit
+    keeps the leading eigenvalues and eigenvectors of the rows' second moments, and replaces the other eigenvalues by their mean. The second
+    moments of a batch are drawn directly, a Wishart matrix by Bartlett's decomposition. No estimate exists where the noise is fitted as 0.
+    Risk is the Kullback-Leibler divergence of the fitted normal law from the true one, in nats.
+
+    Parameters
+    ----------
+    loadings : array_like, shape (p, q)
+        The true W, of full column rank. Where its rank is smaller and q < p - 1 the parameter is at the apex of a cone, and the theorem does
+        not apply.
+    noise : float
+        True variance of the noise.
+
+    Attributes
+    ----------
+    truth : ndarray, shape (p (p + 1) / 2,)
+        Upper triangle of the true covariance.
+    limit_risk : float
+        Half the number of free parameters, p q - q (q - 1) / 2 + 1, to which n times the risk of the first fit tends where the loadings have
+        full rank.
+
+    References
+    ----------
+    Tipping and Bishop (1999), Journal of the Royal Statistical Society B 61, sections 3.2 and A.
+
+    Examples
+    --------
+    >>> model = PrincipalComponents([[1], [1], [0], [1]], noise=0.5)
+    >>> model.limit_risk
+    2.5
+    >>> statistic = model.draw_real_statistic(3, 100, np.random.default_rng(0))
+    >>> model.fit_statistic(statistic, None).shape
+    (3, 10)
+    """
+
+    def __init__(self, loadings: ArrayLike, noise: float) -> None:
+        self.loadings = floats(loadings, "loadings", "a matrix of shape (p, q)")
+        if self.loadings.ndim != 2 or not 0 < self.loadings.shape[1] < self.loadings.shape[0] or not np.isfinite(self.loadings).all():
+            raise ValueError(
+                f"loadings must be a finite matrix (p, q) with more rows than columns, and at least one column; it has shape {self.loadings.shape}."
+            )
+        if np.abs(self.loadings).max() > LARGE:
+            raise ValueError(f"loadings must be at most {LARGE:g} in size; take another unit.")
+        check_size(noise, "noise")
+        self.loadings.flags.writeable = False
+        self.noise = noise
+        self.dimension, self.components = self.loadings.shape
+        self._upper = np.triu_indices(self.dimension)
+        largest = float(np.linalg.norm(self.loadings, 2)) ** 2 + float(noise)
+        if float(noise) <= NEGLIGIBLE * largest:
+            raise ValueError(
+                f"noise must be more than {NEGLIGIBLE:g} of the largest variance, {largest:.3g}, "
+                f"where rounding alone remains; it is {noise!r}."
+            )
+        covariance = self.loadings @ self.loadings.T + float(noise) * np.eye(self.dimension)
+        self.truth = covariance[self._upper]
+        self.truth.flags.writeable = False
+        self._inverse = np.linalg.inv(np.linalg.cholesky(covariance))
+
+    def __repr__(self) -> str:
+        return f"PrincipalComponents(loadings {self.dimension} x {self.components}, noise={self.noise!r})"
+
+    @property
+    def limit_risk(self) -> float:
+        p, q = self.dimension, self.components
+        return float(p * q - q * (q - 1) / 2 + 1) / 2
+
+    @property
+    def influence_covariance(self) -> Array:
+        """V (d, d), of rank 2 limit_risk: the covariance of a row's second moments, projected on the model's tangent space."""
+        covariance = self.covariance(self.truth[None])[0]
+        (i, j), tangent = self._upper, self._tangent(covariance)
+        moments = covariance[np.ix_(i, i)] * covariance[np.ix_(j, j)] + covariance[np.ix_(i, j)] * covariance[np.ix_(j, i)]
+        return np.asarray(tangent @ moments @ tangent.T)
+
+    @property
+    def risk_hessian(self) -> Array:
+        """Hessian (d, d) of the risk at the truth: trace(inverse dA inverse dB) / 2 along symmetric directions dA and dB."""
+        inverse = np.linalg.inv(self.covariance(self.truth[None])[0])
+        directions = self.covariance(np.eye(len(self.truth)))
+        return np.asarray(np.einsum("ij,ajk,kl,bli->ab", inverse, directions, inverse, directions) / 2)
+
+    def covariance(self, theta: Array) -> Array:
+        """Upper triangles (R, d) to symmetric matrices (R, p, p)."""
+        full = np.empty((len(theta), self.dimension, self.dimension))
+        i, j = self._upper
+        full[:, i, j] = full[:, j, i] = theta
+        return full
+
+    def influence_function(self, rows: Array, theta: Array) -> Array:
+        """Rows (R, N, p) at covariances (R, d): the first-order effect of each on the fit, (R, N, d)."""
+        moments = self._moments(rows) - theta[:, None]
+        return np.stack([m @ self._tangent(c).T for m, c in zip(moments, self.covariance(theta), strict=True)]) if len(rows) else moments
+
+    def _tangent(self, covariance: Array) -> Array:
+        """Derivative (d, d) of the fit in the second moments, at a covariance of the model."""
+        E = self.covariance(np.eye(len(self.truth)))
+        vectors = np.linalg.eigh(covariance)[1][:, : self.dimension - self.components]
+        noise = vectors @ vectors.T
+        within = noise @ E @ noise
+        share = np.trace(within, axis1=1, axis2=2) / (self.dimension - self.components)
+        return np.asarray((E - within + share[:, None, None] * noise)[:, self._upper[0], self._upper[1]].T)
+
+    def _moments(self, rows: Array) -> Array:
+        return np.asarray(rows[..., self._upper[0]] * rows[..., self._upper[1]])
+
+    def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        root = np.linalg.cholesky(self.covariance(theta))
+        return np.asarray(rng.standard_normal((len(theta), rows, self.dimension)) @ root.transpose(0, 2, 1))
+
+    def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        R, p = len(theta), self.dimension
+        triangle = np.tril(rng.standard_normal((R, p, p)), -1)
+        # fewer rows than columns: a trapezium of as many columns as there are rows
+        each = np.arange(p)
+        triangle[:, :, each >= rows] = 0.0
+        triangle[:, each, each] = np.sqrt(2 * rng.standard_gamma(np.maximum(rows - each, 0) / 2, (R, p)))
+        factor = np.linalg.cholesky(self.covariance(theta)) @ triangle
+        return np.asarray((factor @ factor.transpose(0, 2, 1))[:, self._upper[0], self._upper[1]] / rows)
+
+    def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
+        total = (weight[..., None] * rows).transpose(0, 2, 1) @ rows
+        upper = total[:, self._upper[0], self._upper[1]]
+        return self.fit_statistic(upper / weight.sum(axis=1, keepdims=True), start)
+
+    def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
+        few = self.dimension - self.components
+        values, vectors = np.linalg.eigh(self.covariance(statistic))
+        noise = values[:, :few].mean(axis=1, keepdims=True)
+        signal = (values[:, few:] - noise)[:, None, :] * vectors[:, :, few:]
+        full = signal @ vectors[:, :, few:].transpose(0, 2, 1) + noise[:, :, None] * np.eye(self.dimension)
+        full[noise[:, 0] <= NEGLIGIBLE * values[:, -1]] = np.nan
+        return np.asarray(full[:, self._upper[0], self._upper[1]])
+
+    def risk(self, theta: Array) -> Array:
+        # eigenvalues of the fitted covariance relative to the true one
+        values = np.linalg.eigvalsh(self._inverse @ self.covariance(theta) @ self._inverse.T)
+        return np.asarray((1 / values - 1 + np.log(values)).sum(axis=1) / 2)
+
+
+@register(
+    "Mixture weight by EM",
+    n=200,
+    group="latent structure",
+    why="maximum likelihood at an interior point: EM run until it converges",
+    page="latent",
+    allowance=0.07,
+)
+def example_mixture() -> NormalMixture:
+    return NormalMixture(0.5, separation=3)
+
+
+@register(
+    "Principal components",
+    n=400,
+    group="latent structure",
+    why="maximum likelihood in the covariance, which is identified; the signal is not zero",
+    page="latent",
+    allowance=0.14,
+)
+def example_principal_components() -> PrincipalComponents:
+    return PrincipalComponents([[2], [1], [0], [-1]], noise=1)
+
+
+@register(
+    "Mixture weight by one EM step",
+    n=200,
+    group="latent structure",
+    covered=False,
+    why="a fit that stops early keeps part of its start: the law of a plan with smoothed weights",
+    page="latent",
+)
+def example_stopped() -> NormalMixture:
+    return NormalMixture(0.5, separation=2, steps=1)
+
+
+@register(
+    "Principal components, no signal",
+    n=200,
+    group="latent structure",
+    covered=False,
+    why="without a signal the true covariance is the apex of a cone: the fit has no linear expansion",
+    page="latent",
+)
+def example_apex() -> PrincipalComponents:
+    return PrincipalComponents([[0], [0], [0], [0]], noise=1)

@@ -1,0 +1,450 @@
+"""Natural exponential families with quadratic variance function, in the mean parameter (the Morris class)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from numbers import Rational
+from typing import ClassVar, Protocol
+
+import numpy as np
+
+from collapse.checks import check_number, check_place, check_size, whole
+from collapse.models.protocols import Array, DrawsFromTruth
+from collapse.models.registry import register
+from collapse.plan import Scalar
+
+VALUES = 2**18
+"""Variates to be held at once where rows are drawn for their mean alone."""
+
+
+SHAPES = 1e-3, 1e12
+"""Least and largest shape of a gamma variate that is drawn: beyond them rounding decides."""
+
+COUNTED = 1e15
+"""Largest mean of a count: beyond it counts are no longer exact."""
+
+LARGEST_COUNT = 9 * 10**18
+"""Largest mean of a sum of counts that numpy draws."""
+
+MOST_VARIATES = 10_000
+"""Largest shape of a hyperbolic secant row, which is drawn as a sum of so many."""
+
+
+def plain(value: Scalar) -> Scalar:
+    """An int, a fraction or a float in place of a number of numpy, whose products overflow."""
+    if isinstance(value, Fraction):
+        return value
+    return int(value) if isinstance(value, (int, np.integer)) else float(value)
+
+
+def counts(mean: Array, rng: np.random.Generator) -> Array:
+    """Poisson variates of these means.
+
+    Raises
+    ------
+    ValueError
+        Where a mean is larger than can be drawn.
+    """
+    most = mean.max(initial=0)
+    if most > LARGEST_COUNT:
+        raise _beyond(most)
+    return rng.poisson(mean).astype(np.float64)
+
+
+def _beyond(most: float) -> ValueError:
+    return ValueError(f"sums of counts with a mean of {most:.3g} cannot be drawn, {LARGEST_COUNT:.3g} at most; take fewer rows.")
+
+
+def _inverse(value: Scalar) -> Scalar:
+    return Fraction(1, value) if isinstance(value, Rational) else 1 / value
+
+
+class _Family(Protocol):
+    @property
+    def mean(self) -> Scalar: ...
+
+    @property
+    def variance_function(self) -> tuple[Scalar, Scalar, Scalar]: ...
+
+    @property
+    def limit_risk(self) -> float: ...
+
+
+class MeanFamily(DrawsFromTruth):
+    """What the families share: the fit is the weighted mean of the rows, the risk its squared error.
+
+    A family adds its mean, its variance function V(mu) = v0 + v1 mu + v2 mu^2 as (v0, v1, v2), and its samplers.
+    """
+
+    exact_form: ClassVar[str | None] = "quadratic variance"
+
+    @property
+    def truth(self: _Family) -> Array:
+        return np.array([float(self.mean)])
+
+    @property
+    def limit_risk(self: _Family) -> float:
+        """n times the risk of the first fit: the variance of one row."""
+        v0, v1, v2 = (float(v) for v in self.variance_function)
+        return v0 + v1 * float(self.mean) + v2 * float(self.mean) ** 2
+
+    @property
+    def influence_covariance(self: _Family) -> Array:
+        return np.array([[self.limit_risk]])
+
+    @property
+    def risk_hessian(self) -> Array:
+        return np.array([[2.0]])
+
+    def influence_function(self, rows: Array, theta: Array) -> Array:
+        """Rows (R, N) at means (R, 1): row minus mean, (R, N, 1)."""
+        return np.asarray(rows - theta)[:, :, None]
+
+    def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
+        total: Array = np.einsum("rn,rn->r", weight, rows)[:, None]
+        return np.asarray(total / weight.sum(axis=1, keepdims=True))
+
+    def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
+        return statistic
+
+    def deviation(self: _Family, theta: Array) -> Array:
+        return theta - float(self.mean)
+
+    def risk(self: _Family, theta: Array) -> Array:
+        error: Array = theta[:, 0] - float(self.mean)
+        error *= error
+        return error
+
+
+@dataclass(frozen=True)
+class Normal(MeanFamily):
+    """Normal law with known standard deviation: V = sd^2.
+
+    Parameters
+    ----------
+    mean, sd : float
+        Mean and standard deviation of the real world.
+
+    Examples
+    --------
+    >>> import collapse
+    >>> collapse.derive(collapse.workflows.discard(3), model=collapse.models.Normal(0, 2), n=100).risk
+    array([0.04, 0.08, 0.12])
+    """
+
+    mean: Scalar
+    sd: Scalar
+
+    def __post_init__(self) -> None:
+        check_place(self.mean, "mean")
+        check_size(self.sd, "sd")
+
+    @property
+    def variance_function(self) -> tuple[Scalar, Scalar, Scalar]:
+        return (plain(self.sd) * plain(self.sd), 0, 0)
+
+    def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        return theta + float(self.sd) * rng.standard_normal((len(theta), rows))
+
+    def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        noise = rng.standard_normal((len(theta), 1))
+        noise *= float(self.sd) / np.sqrt(rows)
+        noise += theta
+        return noise
+
+
+@dataclass(frozen=True)
+class Binomial(MeanFamily):
+    """Binomial law with known number of trials N: V = mu (1 - mu / N), mu = N p.
+
+    Parameters
+    ----------
+    trials : int
+        Number of trials N of one row.
+    p : float
+        Probability of success in the real world.
+
+    Examples
+    --------
+    >>> import collapse
+    >>> collapse.derive(collapse.workflows.discard(2), model=collapse.models.Binomial(10, 0.5), n=100).ratio
+    array([1.   , 1.999])
+    """
+
+    trials: int
+    p: Scalar
+
+    def __post_init__(self) -> None:
+        whole(self.trials, "trials", "trials of one row")
+        check_number(self.p, "p", 0, 1)
+        check_size(self.p, "p")
+
+    @property
+    def mean(self) -> Scalar:
+        return int(self.trials) * plain(self.p)
+
+    @property
+    def variance_function(self) -> tuple[Scalar, Scalar, Scalar]:
+        return (0, 1, -Fraction(1, self.trials))
+
+    def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        return rng.binomial(self.trials, self._probability(theta), (len(theta), rows)).astype(np.float64)
+
+    def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        if self.trials * rows > LARGEST_COUNT:
+            raise _beyond(self.trials * rows)
+        return rng.binomial(self.trials * rows, self._probability(theta)) / rows
+
+    def _probability(self, theta: Array) -> Array:
+        # a weighted mean of shares may exceed one by rounding
+        return np.minimum(theta / self.trials, 1.0)
+
+
+def Bernoulli(p: Scalar) -> Binomial:
+    """Bernoulli law: V = mu (1 - mu), the binomial with one trial.
+
+    Parameters
+    ----------
+    p : float
+        Probability of success in the real world.
+
+    Returns
+    -------
+    Binomial
+        With trials = 1.
+
+    Examples
+    --------
+    >>> import collapse
+    >>> collapse.derive(collapse.workflows.discard(2), model=collapse.models.Bernoulli(0.5), n=100).ratio
+    array([1.  , 1.99])
+    """
+    return Binomial(1, p)
+
+
+@dataclass(frozen=True)
+class Poisson(MeanFamily):
+    """Poisson law: V = mu.
+
+    Parameters
+    ----------
+    rate : float
+        Mean of the real world.
+
+    Examples
+    --------
+    >>> import collapse
+    >>> collapse.derive(collapse.workflows.discard(3), model=collapse.models.Poisson(5), n=100).risk
+    array([0.05, 0.1 , 0.15])
+    """
+
+    rate: Scalar
+
+    def __post_init__(self) -> None:
+        check_size(self.rate, "rate", high=COUNTED)
+
+    @property
+    def mean(self) -> Scalar:
+        return self.rate
+
+    variance_function = (0, 1, 0)
+
+    def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        return counts(np.broadcast_to(theta, (len(theta), rows)), rng)
+
+    def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        return counts(rows * theta, rng) / rows
+
+
+@dataclass(frozen=True)
+class Gamma(MeanFamily):
+    """Gamma law with known shape: V = mu^2 / shape.
+
+    Parameters
+    ----------
+    shape, mean : float
+        Known shape, and the mean of the real world.
+
+    Examples
+    --------
+    >>> import collapse
+    >>> collapse.derive(collapse.workflows.discard(2), model=collapse.models.Gamma(2, 1), n=100).ratio
+    array([1.   , 2.005])
+    """
+
+    shape: Scalar
+    mean: Scalar
+
+    def __post_init__(self) -> None:
+        check_size(self.shape, "shape", *SHAPES)
+        check_size(self.mean, "mean")
+
+    @property
+    def variance_function(self) -> tuple[Scalar, Scalar, Scalar]:
+        return (0, 0, _inverse(self.shape))
+
+    def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        return rng.standard_gamma(float(self.shape), (len(theta), rows)) * (theta / float(self.shape))
+
+    def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        total = rows * float(self.shape)
+        return rng.standard_gamma(total, theta.shape) * (theta / total)
+
+
+def Exponential(mean: Scalar) -> Gamma:
+    """Exponential law: V = mu^2, the gamma with shape one.
+
+    Parameters
+    ----------
+    mean : float
+        Mean of the real world.
+
+    Returns
+    -------
+    Gamma
+        With shape = 1.
+
+    Examples
+    --------
+    >>> import collapse
+    >>> collapse.derive(collapse.workflows.discard(2), model=collapse.models.Exponential(1), n=100).ratio
+    array([1.  , 2.01])
+    """
+    return Gamma(1, mean)
+
+
+@dataclass(frozen=True)
+class NegativeBinomial(MeanFamily):
+    """Negative binomial law with known size: V = mu + mu^2 / size.
+
+    Parameters
+    ----------
+    size, mean : float
+        Known size (the number of successes waited for; need not be whole), and the mean of the real world.
+
+    Examples
+    --------
+    >>> import collapse
+    >>> collapse.derive(collapse.workflows.discard(2), model=collapse.models.NegativeBinomial(2, 1), n=100).ratio
+    array([1.   , 2.005])
+    """
+
+    size: Scalar
+    mean: Scalar
+
+    def __post_init__(self) -> None:
+        check_size(self.size, "size", *SHAPES)
+        check_size(self.mean, "mean", high=COUNTED)
+
+    @property
+    def variance_function(self) -> tuple[Scalar, Scalar, Scalar]:
+        return (0, 1, _inverse(self.size))
+
+    def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        # a Poisson law with a gamma mean
+        r = float(self.size)
+        return counts(rng.standard_gamma(r, (len(theta), rows)) * (theta / r), rng)
+
+    def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        r = float(self.size)
+        return counts(rng.standard_gamma(rows * r, theta.shape) * (theta / r), rng) / rows
+
+
+@dataclass(frozen=True)
+class HyperbolicSecant(MeanFamily):
+    """Generalised hyperbolic secant law with known shape: V = shape + mu^2 / shape, the sixth family.
+
+    A row is the sum of `shape` independent variates of shape one. One of those, at mean tan(t), is the logarithm of a ratio of two
+    gamma variates of shapes 1/2 + t / pi and 1/2 - t / pi, divided by pi; at mean 0 its density is 1 / (2 cosh(pi x / 2)).
+
+    Parameters
+    ----------
+    shape : int
+        Known shape: the number of variates in the sum.
+    mean : float
+        Mean of the real world, of either sign.
+
+    References
+    ----------
+    Morris (1982), Natural exponential families with quadratic variance functions, section 5.
+
+    Examples
+    --------
+    >>> import collapse
+    >>> collapse.derive(collapse.workflows.discard(2), model=collapse.models.HyperbolicSecant(2, 1), n=100).ratio
+    array([1.   , 2.005])
+    """
+
+    shape: int
+    mean: Scalar
+
+    def __post_init__(self) -> None:
+        whole(self.shape, "shape", "variates in one row's sum", most=MOST_VARIATES)
+        check_place(self.mean, "mean")
+
+    @property
+    def variance_function(self) -> tuple[Scalar, Scalar, Scalar]:
+        return (self.shape, 0, Fraction(1, self.shape))
+
+    def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        total: Array = np.zeros((len(theta), rows))
+        for sign in (1.0, -1.0):
+            # 1/2 + t / pi and 1/2 - t / pi, without a difference of numbers close to one another
+            a = np.arctan2(float(self.shape), -sign * theta) / np.pi
+            # log G(a) = log G(a + 1) - E / a: a gamma variate of small shape may underflow, its logarithm does not
+            for _ in range(self.shape):
+                total += sign * np.log(rng.standard_gamma(a + 1, total.shape))
+            total -= sign / a * rng.standard_gamma(float(self.shape), total.shape)
+        total /= np.pi
+        return total
+
+    def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        # the sum of rows has the same law with another shape, and no quicker sampler: blocks keep the memory small
+        mean, step = np.empty(theta.shape), max(1, VALUES // rows)
+        for r in range(0, len(theta), step):
+            mean[r : r + step] = self.draw(theta[r : r + step], rows, rng).mean(axis=1, keepdims=True)
+        return mean
+
+
+_MEAN = "the mean of a quadratic-variance family: exact at every n"
+
+
+@register("Normal", n=100, group="exponential families", why=_MEAN, page="exact")
+def example_normal() -> Normal:
+    return Normal(1, 2)
+
+
+@register("Bernoulli", n=100, group="exponential families", why=_MEAN, page="exact")
+def example_bernoulli() -> Binomial:
+    return Bernoulli(0.3)
+
+
+@register("Binomial", n=100, group="exponential families", why=_MEAN, page="exact")
+def example_binomial() -> Binomial:
+    return Binomial(5, 0.4)
+
+
+@register("Poisson", n=100, group="exponential families", why=_MEAN, page="exact")
+def example_poisson() -> Poisson:
+    return Poisson(5)
+
+
+@register("Exponential", n=100, group="exponential families", why=_MEAN, page="exact")
+def example_exponential() -> Gamma:
+    return Exponential(1)
+
+
+@register("Gamma", n=100, group="exponential families", why=_MEAN, page="exact")
+def example_gamma() -> Gamma:
+    return Gamma(3, 2)
+
+
+@register("Negative binomial", n=100, group="exponential families", why=_MEAN, page="exact")
+def example_negative_binomial() -> NegativeBinomial:
+    return NegativeBinomial(4, 2)
+
+
+@register("Hyperbolic secant", n=100, group="exponential families", why=_MEAN, page="exact")
+def example_hyperbolic_secant() -> HyperbolicSecant:
+    return HyperbolicSecant(1, 0.5)

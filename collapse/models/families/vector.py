@@ -1,0 +1,238 @@
+"""Vectors of means for which the law holds exactly at every n: multinomial shares, the mean of a multivariate normal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from collapse.checks import brief, check_number, check_place, check_size, held, length
+from collapse.models.protocols import Array, DrawsFromTruth
+from collapse.models.registry import register
+from collapse.plan import Scalar
+
+
+class _Family(Protocol):
+    @property
+    def mean(self) -> tuple[Scalar, ...]: ...
+
+    @property
+    def truth(self) -> Array: ...
+
+    @property
+    def influence_covariance(self) -> Array: ...
+
+
+class MeanVector(DrawsFromTruth):
+    """What the families share: the fit is the weighted mean of vectors, the risk its squared Euclidean error.
+
+    A family adds its mean, a tuple, the covariance of a row as `influence_covariance`, and its trace, v0 + v1 sum_j mu_j + v2 mu'mu,
+    as the variance function (v0, v1, v2).
+    """
+
+    exact_form: ClassVar[str | None] = "quadratic variance"
+
+    @cached_property
+    def truth(self: _Family) -> Array:
+        return np.array([float(v) for v in self.mean])
+
+    @property
+    def limit_risk(self: _Family) -> float:
+        """n times the risk of the first fit: the trace of the covariance of one row."""
+        return float(np.trace(self.influence_covariance))
+
+    @property
+    def risk_hessian(self: _Family) -> Array:
+        return 2 * np.eye(len(self.mean))
+
+    def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
+        return statistic
+
+    def deviation(self: _Family, theta: Array) -> Array:
+        return theta - self.truth
+
+    def risk(self: _Family, theta: Array) -> Array:
+        return np.asarray(((theta - self.truth) ** 2).sum(axis=1))
+
+
+@dataclass(frozen=True)
+class Multinomial(MeanVector):
+    """Shares of classes: a row is one label, the fit is the vector of shares, the risk the expected squared distance of shares.
+
+    The covariance of a row has trace 1 - p'p: the variance function of a Bernoulli law, v2 = -1, whatever the number of classes.
+
+    Parameters
+    ----------
+    p : sequence of float, shape (d,)
+        Share of each class in the real world; they sum to one, and d is at least 2.
+
+    Raises
+    ------
+    ValueError
+        Where there are fewer than two shares, one is not between 0 and 1, or they do not sum to one.
+
+    Examples
+    --------
+    >>> import collapse
+    >>> model = collapse.models.Multinomial([0.5, 0.25, 0.25])
+    >>> collapse.derive(collapse.workflows.discard(2), model=model, n=100).ratio
+    array([1.  , 1.99])
+    >>> model.draw_statistic(model.truth[None], 1000, np.random.default_rng(0)).sum()
+    np.float64(1.0)
+    """
+
+    p: tuple[Scalar, ...]
+
+    def __init__(self, p: Sequence[Scalar]) -> None:
+        shares = _vector(p, "p")
+        if len(shares) < 2:
+            raise ValueError(f"p must hold the shares of at least two classes; it holds {len(shares)}.")
+        for j, share in enumerate(shares):
+            check_number(share, f"p[{j}]", 0, 1)
+            check_size(share, f"p[{j}]")
+        total = float(sum(shares))
+        if not abs(total - 1) <= 1e-12:
+            raise ValueError(f"p must sum to one; it sums to {total:.12g}. Divide it by its sum.")
+        object.__setattr__(self, "p", shares)
+
+    variance_function = (0, 1, -1)
+
+    @property
+    def mean(self) -> tuple[Scalar, ...]:
+        return self.p
+
+    @property
+    def influence_covariance(self) -> Array:
+        return np.diag(self.truth) - np.outer(self.truth, self.truth)
+
+    def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        u = rng.random((len(theta), rows))
+        label = np.zeros(u.shape)
+        for edge in np.cumsum(theta[:, :-1], axis=1).T:
+            label += u >= edge[:, None]
+        return label
+
+    def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
+        total = np.array([np.einsum("rn,rn->r", weight, rows == j) for j in range(len(self.p))]).T
+        return np.asarray(total / weight.sum(axis=1, keepdims=True))
+
+    def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        return rng.multinomial(rows, theta) / rows
+
+    def influence_function(self, rows: Array, theta: Array) -> Array:
+        """Labels (R, N) at shares (R, d): indicator minus share, (R, N, d)."""
+        return np.asarray((rows[:, :, None] == np.arange(len(self.p))) - theta[:, None])
+
+
+@dataclass(frozen=True)
+class MultivariateNormal(MeanVector):
+    """Mean of a multivariate normal law with known covariance; risk is the expected squared Euclidean distance.
+
+    Parameters
+    ----------
+    mean : sequence of float, shape (d,)
+        Mean of the real world.
+    covariance : sequence of sequences of float, shape (d, d)
+        Known covariance of a row, symmetric and positive definite.
+
+    Raises
+    ------
+    ValueError
+        Where the shapes do not fit, or the covariance is not symmetric or not positive definite.
+
+    Examples
+    --------
+    >>> import collapse
+    >>> model = collapse.models.MultivariateNormal([1, 2], [[2, 1], [1, 3]])
+    >>> collapse.derive(collapse.workflows.discard(3), model=model, n=100).risk
+    array([0.05, 0.1 , 0.15])
+    """
+
+    mean: tuple[Scalar, ...]
+    covariance: tuple[tuple[Scalar, ...], ...]
+
+    def __init__(self, mean: Sequence[Scalar], covariance: Sequence[Sequence[Scalar]]) -> None:
+        centre = _vector(mean, "mean")
+        _check_unmasked(covariance, "covariance")
+        try:
+            table = tuple(_vector(row, "a row of covariance") for row in covariance)
+        except TypeError:
+            said = f"covariance must be a (d, d) table; it is {brief(covariance)}."
+            raise ValueError(said) from None
+        d = len(centre)
+        if not d or len(table) != d or any(len(row) != d for row in table):
+            raise ValueError(
+                f"covariance must have shape ({d}, {d}), as mean holds {d} numbers; its rows hold {[len(row) for row in table]} numbers."
+            )
+        for j, value in enumerate(centre):
+            check_place(value, f"mean[{j}]")
+        for j, row in enumerate(table):
+            for k, value in enumerate(row):
+                check_place(value, f"covariance[{j}][{k}]")
+        values = np.array(table, np.float64)
+        if not np.allclose(values, values.T, rtol=1e-12, atol=0):
+            raise ValueError("covariance must be symmetric; give (covariance + covariance.T) / 2.")
+        if np.linalg.eigvalsh(values)[0] <= 0:
+            raise ValueError(f"covariance must be positive definite; its least eigenvalue is {np.linalg.eigvalsh(values)[0]:.3g}.")
+        object.__setattr__(self, "mean", centre)
+        object.__setattr__(self, "covariance", table)
+
+    @property
+    def variance_function(self) -> tuple[Scalar, Scalar, Scalar]:
+        return (sum(row[j] for j, row in enumerate(self.covariance)), 0, 0)
+
+    @cached_property
+    def influence_covariance(self) -> Array:
+        return np.array(self.covariance, np.float64)
+
+    @cached_property
+    def _root(self) -> Array:
+        return np.asarray(np.linalg.cholesky(self.influence_covariance))
+
+    def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        noise: Array = rng.standard_normal((len(theta), rows, len(self.mean))) @ self._root.T
+        noise += theta[:, None]
+        return noise
+
+    def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
+        return np.asarray(np.einsum("rn,rnd->rd", weight, rows) / weight.sum(axis=1, keepdims=True))
+
+    def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        noise: Array = rng.standard_normal(theta.shape) @ (self._root.T / np.sqrt(rows))
+        noise += theta
+        return noise
+
+    def influence_function(self, rows: Array, theta: Array) -> Array:
+        """Rows (R, N, d) at means (R, d): row minus mean, (R, N, d)."""
+        return np.asarray(rows - theta[:, None])
+
+
+def _check_unmasked(values: Any, name: str) -> None:
+    if isinstance(values, np.ma.MaskedArray):
+        raise ValueError(f"{name} is a masked array; fill or drop its hidden values.")
+
+
+def _vector(values: Any, name: str) -> tuple[Scalar, ...]:
+    unordered = isinstance(values, (str, bytes, set, frozenset, dict))
+    if unordered or not np.iterable(values) or not hasattr(values, "__len__"):
+        raise ValueError(f"{name} must be a sequence of numbers; it is {brief(values)}.")
+    _check_unmasked(values, name)
+    held(length(values), name, "give fewer")
+    # numpy's own numbers print their type, which a repr need not
+    return tuple(value.item() if isinstance(value, np.generic) else value for value in values)
+
+
+_TRACE = "a mean whose covariance has a quadratic trace: exact at every n"
+
+
+@register("Multinomial", n=100, group="exponential families", why=_TRACE, page="exact")
+def example_multinomial() -> Multinomial:
+    return Multinomial((0.4, 0.3, 0.2, 0.1))
+
+
+@register("Multivariate normal mean", n=100, group="exponential families", why=_TRACE, page="exact")
+def example_multivariate_normal() -> MultivariateNormal:
+    return MultivariateNormal((1.0, 2.0, 0.0), ((2.0, 0.5, 0.0), (0.5, 1.0, -0.3), (0.0, -0.3, 0.5)))

@@ -1,0 +1,1 @@
+"""Regressions: one design, one likelihood for each family, one Newton."""

@@ -1,0 +1,389 @@
+"""The figure bundle: every figure is written once, by one call, with the numbers behind it."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import html
+import io
+import json
+import os
+import re
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from collapse import checks, disk
+from collapse.checks import brief, held, is_number, to_text
+from collapse.publishing import plot
+from collapse.risk import versions
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DPI = 200
+"""Dots per inch of the PNG files: twice what a screen shows at print size."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A figure as it lies on disk: PNG (wide and narrow, light and dark), PDF, SVG, CSV and JSON.
+
+    Attributes
+    ----------
+    label : str
+        Name of the figure and stem of its files.
+    folder : pathlib.Path
+        Where they lie.
+    files : tuple of str
+        Their names, sorted.
+    """
+
+    label: str
+    folder: Path
+    files: tuple[str, ...]
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        return (self.folder / f"{self.label}.png").read_bytes(), {"width": round(plot.WIDE * DPI / 2)}
+
+    def _ipython_display_(self) -> None:
+        # the page shows the bundle itself, with its caption, under the cell
+        if os.environ.get("COLLAPSE_STATIC"):
+            return
+        from IPython.display import Image, display  # type: ignore[import-not-found, unused-ignore]
+
+        data, size = self._repr_png_()
+        display(Image(data, **size))  # type: ignore[no-untyped-call, unused-ignore]
+
+
+def write(
+    label: str,
+    draw: Callable[[Figure], object],
+    *,
+    numbers: Mapping[str, Sequence[Any] | np.ndarray[Any, Any]],
+    parameters: Mapping[str, Any],
+    seed: int | None,
+    height: float = 3.2,
+    narrow_height: float = 3.0,
+    folder: str | os.PathLike[str] | None = None,
+) -> Bundle:
+    """Write a figure with everything that belongs to it; the same call gives the same bytes.
+
+    Parameters
+    ----------
+    label : str
+        Lower-case words joined by hyphens: the stem of the files and, in the book, of the figure's number.
+    draw : callable
+        Draws on the `matplotlib.figure.Figure` it is given. It is called once for each variant: 6.8 and 3.3 inches wide, light and
+        dark. Colours come from `collapse.publishing.plot.colour`, axes that must stand side by side or stacked from `collapse.publishing.plot.panels`.
+    numbers : mapping of str to sequence
+        Columns of the CSV: the numbers behind the figure, all of one length. Floats keep full precision, fractions are written as text.
+        Text that a spreadsheet would compute (it begins with =, +, - or @) gets an apostrophe.
+    parameters : mapping
+        What the figure depends on; written to the JSON.
+    seed : int or None
+        Seed of the simulation behind the figure, None where there is none.
+    height, narrow_height : float
+        Height in inches of the wide and of the narrow variants.
+    folder : path, optional
+        Where to write; else the environment variable COLLAPSE_FIGURES says, else `_figures` in the current folder.
+
+    Returns
+    -------
+    Bundle
+        Shows its wide, light variant in Jupyter.
+
+    Raises
+    ------
+    ValueError
+        If the label is no label, columns differ in length or hold something else than scalars, a parameter cannot be written as JSON,
+        or the seed is no whole number.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> def draw(figure):
+    ...     ax, = plot.panels(figure, 1)
+    ...     ax.plot([1, 2, 3], [1, 1.25, 1.361], color=plot.colour("augment"))
+    >>> bundle = write("first-steps", draw, numbers={"generation": [1, 2, 3], "ratio": [1, 1.25, 1.361]},
+    ...                parameters={"generations": 3}, seed=None, folder=tempfile.mkdtemp())
+    >>> bundle.files[:3]
+    ('first-steps-dark.png', 'first-steps-narrow-dark.png', 'first-steps-narrow.png')
+    """
+    # everything that can be refused is refused before a file is written
+    words = r"[a-z][a-z0-9]*(-[a-z0-9]+)*(?<!-dark)(?<!-narrow)"
+    if not re.fullmatch(words, checks.text(label, "label")):
+        raise ValueError(
+            "expected a label of lower-case words joined by hyphens, not ending in -dark or "
+            f"-narrow, got {brief(label)}; name the figure after what it shows, such as "
+            "'ratio-by-generation'."
+        )
+    if not callable(draw):
+        raise ValueError(f"draw must be a function of a matplotlib Figure; it is {brief(draw)}.")
+    seed = _seed(seed)
+    height, narrow_height = _inches(height, "height"), _inches(narrow_height, "narrow_height")
+    table = _csv(numbers)
+    described = _described(parameters)
+    if folder is None:
+        folder = os.environ.get("COLLAPSE_FIGURES") or "_figures"
+    target = checks.path(folder, "folder").absolute()
+    files = {f"{label}.csv": table.encode()}
+    for theme in ("light", "dark"):
+        for width, inches, suffix in ((plot.WIDE, height, ""), (plot.NARROW, narrow_height, "-narrow")):
+            stem = label + suffix + ("-dark" if theme == "dark" else "")
+            formats = ("png", "pdf", "svg") if stem == label else ("png",)
+            for extension, data in _drawn(draw, (width, inches), theme, formats).items():
+                files[f"{stem}.{extension}"] = data
+    record = {
+        "label": label,
+        "parameters": described,
+        "seed": seed,
+        "versions": versions(),
+        **provenance(),
+        "inches": {"wide": [plot.WIDE, height], "narrow": [plot.NARROW, narrow_height]},
+        "files": {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)},
+    }
+    files[f"{label}.json"] = (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode()
+    disk.folder(target)
+    for name, data in files.items():
+        (target / name).write_bytes(data)
+    return Bundle(label, target, tuple(sorted(files)))
+
+
+HEIGHTS = (0.5, 100)
+"""Least and most inches of a figure's height."""
+
+
+def _inches(height: Any, name: str) -> float:
+    checks.check_size(height, name, *HEIGHTS)
+    return height if isinstance(height, int) else float(height)
+
+
+def _seed(seed: Any) -> int | None:
+    if seed is None or (checks.is_number(seed) and isinstance(seed, (int, np.integer))):
+        return None if seed is None else checks.seed(seed, "seed")
+    remedy = "give the seed that the numbers were simulated with"
+    raise ValueError(f"expected a whole number or None as seed, got {brief(seed)}; {remedy}.")
+
+
+def manifest(folder: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
+    """Records of all bundles in a folder, by label.
+
+    Parameters
+    ----------
+    folder : path
+        Where `write` put them. Other files that hold JSON may lie there too.
+
+    Raises
+    ------
+    ValueError
+        If a file is not JSON, or one that a record lists is missing.
+    """
+    records = {}
+    for path in sorted(checks.path(folder, "folder").glob("*.json")):
+        try:
+            record = json.loads(path.read_bytes())
+        except (ValueError, RecursionError) as error:
+            why = f"not JSON ({brief(str(error))}); write the figure again, or move the file away"
+            raise ValueError(f"the folder holds {path}, which is {why}.") from error
+        if not isinstance(record, dict) or not {"label", "files", "inches"} <= record.keys():
+            continue  # no figure's
+        missing = [name for name in record["files"] if not (path.parent / name).is_file()]
+        if missing:
+            remedy = f"write the figure {record['label']!r} again"
+            absent = ", ".join(missing)
+            raise ValueError(f"expected the files that {path} lists, found no {absent}; {remedy}.")
+        records[record["label"]] = record
+    return records
+
+
+@cache
+def provenance() -> dict[str, Any]:
+    """Commit of the checkout that the package is imported from, and whether tracked files differ from it; both None outside a checkout."""
+    here = Path(__file__).parent
+    if _git(here, "ls-files", "--error-unmatch", Path(__file__).name) is None:
+        return {"commit": None, "uncommitted_changes": None}
+    return {
+        "commit": _git(here, "rev-parse", "HEAD"),
+        "uncommitted_changes": bool(_git(here, "status", "--porcelain", "--untracked-files=no")),
+    }
+
+
+@dataclass(frozen=True)
+class Colophon:
+    """The line that closes a page: seed, versions, commit, CPU time, how to cite."""
+
+    seed: int | None
+    seconds: float
+
+    def _parts(self) -> list[str]:
+        origin = provenance()
+        commit = "no checkout" if origin["commit"] is None else f"commit {origin['commit'][:9]}"
+        return [
+            "no seed" if self.seed is None else f"seed {self.seed}",
+            ", ".join(f"{name} {version}" for name, version in versions().items()),
+            commit + (" with uncommitted changes" if origin["uncommitted_changes"] else ""),
+            f"{self.seconds:.1f} s of CPU time",
+        ]
+
+    def __repr__(self) -> str:
+        return " · ".join([*self._parts(), "cite: CITATION.cff"])
+
+    def _repr_markdown_(self) -> str:
+        return " · ".join([*self._parts(), "cite: [CITATION.cff](../CITATION.cff)"])
+
+    def _repr_html_(self) -> str:
+        parts = " · ".join(html.escape(part) for part in self._parts())
+        return f'<p class="colophon">{parts} · cite: <a href="../CITATION.cff">CITATION.cff</a></p>'
+
+
+def colophon(seed: int | None) -> Colophon:
+    """Line that closes a page, with the CPU time this process has used so far.
+
+    Parameters
+    ----------
+    seed : int or None
+        The page's seed, None where nothing is simulated.
+
+    Examples
+    --------
+    >>> str(colophon(7)).split(" · ")[0]
+    'seed 7'
+    """
+    return Colophon(_seed(seed), time.process_time())
+
+
+def parameter(name: str, value: object, least: float, most: float) -> None:
+    """Check a parameter of a chapter, before anything is computed with it.
+
+    Parameters
+    ----------
+    name : str
+        Its name, as in the chapter's `parameters` cell.
+    value : int or float
+        What it was set to; a whole number is asked for where both bounds are whole.
+    least, most : int or float
+        The admissible range, both ends included.
+
+    Raises
+    ------
+    ValueError
+        Where the value lies outside.
+
+    Examples
+    --------
+    >>> parameter("n", 400, 20, 10_000)
+    >>> parameter("share", 1.5, 0.1, 0.9)
+    Traceback (most recent call last):
+    ValueError: parameter share must be a number from 0.1 to 0.9; it is 1.5.
+    """
+    name = checks.text(name, "name")
+    low, high = checks.check_number(least, "least"), checks.check_number(most, "most")
+    if low > high:
+        raise ValueError(f"least, {brief(least)}, must not be greater than most, {brief(most)}.")
+    kind = "number"
+    fits = is_number(value)
+    if isinstance(low, int) and isinstance(high, int):
+        kind = "whole number"
+        fits = fits and isinstance(value, (int, np.integer))
+    if not (fits and low <= value <= high):  # type: ignore[operator]
+        needed = f"a {kind} from {low:,} to {high:,}"
+        raise ValueError(f"parameter {name} must be {needed}; it is {brief(value)}.")
+
+
+def _drawn(draw: Callable[[Figure], object], inches: tuple[float, float], theme: plot.Theme, formats: Sequence[str]) -> dict[str, bytes]:
+    from matplotlib.figure import Figure
+
+    # a date, or the name of the program that wrote it, would make two writes differ
+    undated = {
+        "png": {"Software": None},
+        "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
+        "svg": {"Date": None, "Creator": None},
+    }
+    drawn = {}
+    with plot.style(theme):
+        figure = Figure(inches, layout="constrained")
+        draw(figure)
+        for extension in formats:
+            stream = io.BytesIO()
+            figure.savefig(stream, format=extension, dpi=DPI, metadata=undated[extension])
+            drawn[extension] = stream.getvalue()
+            # one layout for all formats, computed once
+            figure.set_layout_engine("none")
+    return drawn
+
+
+def _csv(numbers: Mapping[str, Sequence[Any] | np.ndarray[Any, Any]]) -> str:
+    given = checks.mapping(numbers, "numbers", "columns")
+    for name, values in given.items():
+        if isinstance(values, (str, bytes, type)) or not np.iterable(values):
+            got = f"got {brief(values)}; one value for each row"
+            raise ValueError(f"numbers: expected a sequence as column {name!r}, {got}.")
+        held(checks.length(values), f"column {brief(name)} of numbers", "draw fewer points")
+    columns = {name: list(values) for name, values in given.items()}
+    lengths = {name: len(values) for name, values in columns.items()}
+    if not columns or len(set(lengths.values())) != 1:
+        said = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+        raise ValueError(
+            f"numbers: expected columns of one length, but {said or 'there are none'}; write one "
+            "row for each point drawn, repeating what is constant."
+        )
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(map(_harmless, columns))
+    writer.writerows(zip(*([_cell(name, value) for value in values] for name, values in columns.items()), strict=True))
+    return stream.getvalue()
+
+
+def _cell(column: str, value: Any) -> str:
+    value = value.item() if isinstance(value, np.generic) else value
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return repr(value)
+    if isinstance(value, str):
+        return _harmless(value)
+    if isinstance(value, (bool, int, Fraction)):
+        return to_text(value)
+    got = f"got {brief(value)}; flatten it into columns of scalars"
+    raise ValueError(f"numbers: expected numbers, fractions or text in column {column!r}, {got}.")
+
+
+def _harmless(text: str) -> str:
+    """Put an apostrophe before text that a spreadsheet would compute as a formula."""
+    number = re.fullmatch(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?(/[0-9]+)?", text)
+    return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@", "|", "%")) and not number else text
+
+
+def _described(parameters: Mapping[str, Any]) -> Any:
+    given = checks.mapping(parameters, "parameters", "values")
+    try:
+        return json.loads(json.dumps(given, default=_plain, allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(
+            "expected parameters that JSON can hold (finite numbers, text, lists, mappings), got "
+            f"{brief(given)}: {error}; give a model or a plan by its name and its numbers."
+        ) from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    if isinstance(value, Fraction):
+        return to_text(value)
+    raise TypeError(f"no JSON for {type(value).__name__}")
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    try:
+        answer = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    return answer.stdout.strip() if answer.returncode == 0 else None

@@ -1,0 +1,648 @@
+"""The style of every figure, and the one way a risk curve is drawn."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from collapse import checks
+from collapse.checks import brief, check_number, choice, floats, whole
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.container import ErrorbarContainer
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+    from matplotlib.text import Annotation
+
+Theme = Literal["light", "dark"]
+
+WIDE = 6.8
+"""Width of a figure over the whole text, in inches."""
+NARROW = 3.3
+"""Width of a figure in one column or on a telephone, in inches."""
+MOST_AXES = 100
+"""Axes in one figure."""
+LIMIT = np.pi**2 / 6
+"""Limit of the risk ratio under augment (Dey and Donoho 2024)."""
+
+HUES: dict[str, tuple[str, str]] = {
+    "real": ("#1A1A1A", "#F0F0F0"),
+    "discard": ("#C8102E", "#FF7043"),
+    "augment": ("#1F5FBF", "#3D8BFD"),
+    "subsample": ("#009E73", "#2FC79A"),
+    "fixed real share": ("#882255", "#EE99CC"),
+    "window": ("#B8860B", "#F0E442"),
+}
+"""One hue for each family of workflows: (light, dark)."""
+
+_GROUND = {"light": "#FFFFFF", "dark": "#14181E"}
+_INK = {"light": "#1A1A1A", "dark": "#F0F0F0"}
+_MUTED = {"light": "#5A5F66", "dark": "#A9B1BA"}
+_GRID = {"light": "#E4E6E9", "dark": "#2B323B"}
+
+_theme: ContextVar[Theme] = ContextVar("theme", default="light")
+
+
+class _Plan(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+@runtime_checkable
+class RiskCurve(Protocol):
+    """What is drawn of a `Risk`: a ratio for each generation, and its error where it was simulated."""
+
+    @property
+    def generations(self) -> NDArray[np.int64]: ...
+    @property
+    def ratio(self) -> NDArray[Any]: ...
+    @property
+    def stderr(self) -> NDArray[np.float64]: ...
+    @property
+    def replications(self) -> int | None: ...
+    @property
+    def plan(self) -> _Plan: ...
+
+
+@contextmanager
+def style(theme: Theme = "light") -> Iterator[None]:
+    """Draw in the house style: sans, 8 pt or more, quiet axes, reproducible files.
+
+    Parameters
+    ----------
+    theme : {"light", "dark"}
+        Ground #FFFFFF or #14181E; `colour` follows it.
+
+    Raises
+    ------
+    ValueError
+        If there is no such theme.
+
+    Examples
+    --------
+    >>> with style("dark"):
+    ...     colour("augment")
+    '#3D8BFD'
+    """
+    if not isinstance(theme, str) or theme not in _GROUND:  # type: ignore[redundant-expr]
+        raise ValueError(f"expected theme 'light' or 'dark', got {brief(theme)}; choose one of the two.")
+    import matplotlib as mpl
+    from cycler import cycler
+
+    ink, muted, ground = _INK[theme], _MUTED[theme], _GROUND[theme]
+    settings: Any = {
+        "axes.axisbelow": True,
+        "axes.edgecolor": muted,
+        "axes.facecolor": ground,
+        "axes.grid": True,
+        "axes.labelcolor": ink,
+        "axes.labelsize": 9,
+        "axes.linewidth": 0.7,
+        "axes.prop_cycle": cycler(color=[pair[theme == "dark"] for pair in HUES.values()]),
+        "axes.spines.right": False,
+        "axes.spines.top": False,
+        "axes.titlecolor": ink,
+        "axes.titlelocation": "left",
+        "axes.titlesize": 9.5,
+        "axes.titleweight": "bold",
+        "errorbar.capsize": 0,
+        "figure.dpi": 100,
+        "figure.edgecolor": ground,
+        "figure.facecolor": ground,
+        # the one sans face that matplotlib carries itself: the same outlines on every machine
+        "font.family": "DejaVu Sans",
+        "font.size": 8.5,
+        "grid.color": _GRID[theme],
+        "grid.linewidth": 0.6,
+        "hatch.color": muted,
+        "image.cmap": "cividis",
+        "legend.fontsize": 8,
+        "legend.frameon": False,
+        "lines.linewidth": 1.6,
+        "lines.markersize": 3.6,
+        "lines.solid_capstyle": "round",
+        "mathtext.fontset": "dejavusans",
+        "patch.edgecolor": ground,
+        "pdf.fonttype": 42,
+        "savefig.edgecolor": ground,
+        "savefig.facecolor": ground,
+        "svg.fonttype": "path",
+        "svg.hashsalt": "collapse",
+        "text.color": ink,
+        "xtick.color": muted,
+        "xtick.labelcolor": ink,
+        "xtick.labelsize": 8,
+        "xtick.major.width": 0.7,
+        "ytick.color": muted,
+        "ytick.labelcolor": ink,
+        "ytick.labelsize": 8,
+        "ytick.major.width": 0.7,
+    }
+    token = _theme.set(theme)
+    try:
+        # from the defaults, so that a reader's own matplotlibrc does not change the figures
+        with mpl.rc_context():
+            mpl.rcdefaults()
+            mpl.rcParams.update(settings)
+            yield
+    finally:
+        _theme.reset(token)
+
+
+def colour(family: str) -> str:
+    """Hue of a family of workflows in the current theme.
+
+    Parameters
+    ----------
+    family : str
+        One of "real", "discard", "augment", "subsample", "fixed real share", "window".
+
+    Raises
+    ------
+    ValueError
+        If the family has no hue.
+
+    Examples
+    --------
+    >>> colour("discard")
+    '#C8102E'
+    """
+    if not isinstance(family, str) or family not in HUES:  # type: ignore[redundant-expr]
+        raise ValueError(f"expected a family among {', '.join(HUES)}, got {brief(family)}; use the family that the workflow belongs to.")
+    return HUES[family][_theme.get() == "dark"]
+
+
+def ink() -> str:
+    """Colour of text in the current theme."""
+    return _INK[_theme.get()]
+
+
+def muted() -> str:
+    """Colour of reference lines and side remarks in the current theme."""
+    return _MUTED[_theme.get()]
+
+
+def ground() -> str:
+    """Colour behind the figure in the current theme."""
+    return _GROUND[_theme.get()]
+
+
+def family_of(name: str) -> str:
+    """Family whose hue a workflow of this name takes; "real", the colour of ink, where it belongs to none.
+
+    Examples
+    --------
+    >>> family_of("window(5)"), family_of("fixed_real_share, 10 %"), family_of("two models in turn")
+    ('window', 'fixed real share', 'real')
+    >>> family_of("real_and_window(k=3)"), family_of("forgetting(memory=0.9)")
+    ('fixed real share', 'window')
+    """
+    words = re.sub(r"[_-]", " ", checks.text(name, "name").lower())
+    return next((family for begin, family in _FAMILIES.items() if words.startswith(begin)), "real")
+
+
+_FAMILIES = {family: family for family in HUES if family != "real"} | {
+    "bootstrap": "discard",
+    "mixture": "augment",
+    "reservoir": "subsample",
+    "forgetting": "window",
+    "real and ": "fixed real share",
+    "fresh real": "fixed real share",
+}
+
+
+def panels(figure: Figure, count: int, **options: Any) -> list[Axes]:
+    """Axes side by side where the figure is wide, one above the other where it is narrow.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        The figure that `collapse.publishing.figures.write` hands to the drawing function.
+    count : int
+        Number of axes.
+    **options
+        Passed on to `Figure.subplots`: sharex, sharey, width_ratios, ...
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> [len({round(ax.get_position().x0, 2) for ax in panels(Figure((width, 3)), 2)}) for width in (WIDE, NARROW)]
+    [2, 1]
+    """
+    count = whole(count, "count", "number of axes", most=MOST_AXES)
+    shape = (1, count) if is_wide(figure) else (count, 1)
+    if shape[0] > 1:
+        options = {{"width_ratios": "height_ratios"}.get(name, name): value for name, value in options.items()}
+    return list(figure.subplots(*shape, squeeze=False, **options).flat)
+
+
+def is_wide(figure: Figure) -> bool:
+    """Whether the figure spans the whole text (6.8 inches) and not one column (3.3 inches)."""
+    from matplotlib.figure import Figure
+
+    if not isinstance(figure, Figure):
+        raise ValueError(f"figure must be a matplotlib Figure; it is {brief(figure)}.")
+    return bool(figure.get_figwidth() > (WIDE + NARROW) / 2)
+
+
+def mark_limit(ax: Axes, x: float = 0.99, text: str = r"$\pi^2/6$") -> None:
+    """Draw and label the limit of the risk ratio under augment, pi^2/6.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Axes whose vertical axis is a risk ratio.
+    x : float
+        Where the label ends, as a share of the axes' width.
+    text : str
+        The label.
+    """
+    x, text = _point(x, "x"), checks.text(text, "text")
+    ax = _on(ax)
+    ax.axhline(LIMIT, color=muted(), linewidth=0.9, linestyle=(0, (5, 3)), zorder=1.5)
+    ax.annotate(
+        text,
+        (x, LIMIT),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, 2),
+        textcoords="offset points",
+        ha="right",
+        va="bottom",
+        color=ink(),
+        path_effects=_halo(),
+        zorder=4,
+    )
+
+
+def label_curve(
+    ax: Axes,
+    x: float,
+    y: float,
+    text: str,
+    *,
+    family: str = "real",
+    offset: tuple[float, float] = (0, 4),
+    ha: str = "right",
+    va: str = "bottom",
+) -> Annotation:
+    """Write a curve's name beside it, in its hue: the reader needs no legend.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Axes that hold the curve.
+    x, y : float
+        A point of the curve, in data units.
+    text : str
+        The name.
+    family : str
+        Family of workflows whose hue the name takes.
+    offset : tuple of float
+        From the point to the text, in points.
+    ha, va : str
+        Which corner of the text the offset leads to.
+    """
+    offset = _offset(offset, "offset")
+    choice(ha, "ha", ("left", "center", "right"))
+    choice(va, "va", ("top", "center", "bottom", "baseline", "center_baseline"))
+    return _on(ax).annotate(
+        checks.text(text, "text"),
+        (_point(x, "x"), _point(y, "y")),
+        xytext=offset,
+        textcoords="offset points",
+        ha=ha,
+        va=va,
+        color=colour(family),
+        fontweight="bold",
+        path_effects=_halo(),
+        zorder=5,
+    )
+
+
+def plot_risk(
+    risk: RiskCurve,
+    ax: Axes | None = None,
+    *,
+    label: str | None = None,
+    family: str | None = None,
+    dash: Any = "-",
+    dots: int = 20,
+) -> Axes:
+    """Draw a risk ratio against the generation: a derived one as a line, a simulated one as dots.
+
+    Parameters
+    ----------
+    risk : Risk
+        What `derive` or `simulate` returned.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+    label : str, optional
+        Name for a legend, where a curve cannot be labelled directly.
+    family : str, optional
+        Family of workflows whose hue the curve takes; by default the plan's name says it.
+    dash : linestyle
+        Tells members of one family apart.
+    dots : int
+        At most this many simulated generations are drawn, spread over all of them. Bars are plus and minus two standard errors.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn on.
+    """
+    if not isinstance(risk, RiskCurve):
+        raise ValueError(f"risk must be what derive or simulate returned; it is {brief(risk)}.")
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        with style(_theme.get()):
+            ax = plt.figure(figsize=(WIDE, 3.2), layout="constrained").subplots()
+            return plot_risk(risk, ax, label=label, family=family, dash=dash, dots=dots)
+    hue = family_of(risk.plan.name) if family is None else family
+    ratio = np.asarray(risk.ratio, dtype=float)
+    if risk.replications is None:
+        plot_derived(ax, risk.generations, ratio, family=hue, dash=dash, label=label)
+    else:
+        plot_simulated(ax, risk.generations, ratio, risk.stderr, family=hue, label=label, dots=dots)
+    ax.set_xlabel("generation")
+    ax.set_ylabel("risk ratio")
+    return ax
+
+
+def plot_matrix(
+    rows: Sequence[str],
+    columns: Sequence[str],
+    values: NDArray[np.float64],
+    margins: NDArray[np.float64] | None,
+    distance: NDArray[np.float64],
+    alarm: float,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a table of numbers, each cell shaded by its distance from what was expected.
+
+    Parameters
+    ----------
+    rows, columns : sequence of str, lengths N and M
+        What stands at the left and above; a column takes the hue of the family that it names.
+    values : ndarray, shape (N, M)
+        The numbers; NaN is written as a dash.
+    margins : ndarray, shape (N, M), or None
+        Written behind a plus-minus sign.
+    distance : ndarray, shape (N, M)
+        In standard errors: no shade at 0, more and more up to `alarm`; from there on the cell is inverted. NaN is beyond.
+    alarm : float
+        Standard errors beyond which a cell stands out.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn on.
+    """
+    from matplotlib.patches import Rectangle
+
+    rows, columns = _names(rows, "rows"), _names(columns, "columns")
+    shape = len(rows), len(columns)
+    values, distance = _table(values, "values", shape), _table(distance, "distance", shape)
+    margins = None if margins is None else _table(margins, "margins", shape)
+    check_number(alarm, "alarm", 0)
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        with style(_theme.get()):
+            ax = plt.figure(figsize=(WIDE, 0.6 + 0.2 * len(rows)), layout="constrained").subplots()
+            return plot_matrix(rows, columns, values, margins, distance, alarm, ax)
+    ax = _on(ax)
+    for (i, j), value in np.ndenumerate(values):
+        out = not abs(distance[i, j]) <= alarm
+        shade = 1.0 if out else 0.35 * abs(distance[i, j]) / alarm
+        ax.add_patch(Rectangle((j + 0.01, i + 0.03), 0.98, 0.94, facecolor=ink() if out else muted(), alpha=shade, linewidth=0))
+        text, digits = "\N{EN DASH}", 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+        if np.isfinite(value):
+            text = f"{value:.{digits}f}"
+            if margins is not None and margins[i, j] > 0:
+                text += f" \N{PLUS-MINUS SIGN} {max(margins[i, j], 10.0**-digits):.{digits}f}"
+        ax.text(j + 0.5, i + 0.53, text, ha="center", va="center", fontsize=8, color=ground() if out else ink(), zorder=4)
+    ax.set_xlim(0, len(columns))
+    ax.set_ylim(len(rows), 0)
+    ax.set_yticks(np.arange(len(rows)) + 0.5, rows)
+    ax.set_xticks(np.arange(len(columns)) + 0.5, columns)
+    for tick, name in zip(ax.get_xticklabels(), columns, strict=True):
+        tick.set(color=colour(family_of(name)), fontweight="bold")
+    ax.xaxis.tick_top()
+    ax.tick_params(length=0)
+    ax.grid(visible=False)
+    for side in ax.spines.values():
+        side.set_visible(False)
+    return ax
+
+
+def plot_derived(
+    ax: Axes, x: ArrayLike, y: ArrayLike, *, family: str = "real", dash: Any = "-", label: str | None = None, **options: Any
+) -> Line2D:
+    """Draw derived values: a line in the family's hue."""
+    x, y = _points(x, y)
+    (line,) = _on(ax).plot(x, y, color=colour(family), linestyle=_dash(dash), label=_label(label), zorder=2, **options)
+    return line
+
+
+def plot_simulated(
+    ax: Axes,
+    x: ArrayLike,
+    y: ArrayLike,
+    stderr: ArrayLike | None = None,
+    *,
+    family: str = "real",
+    label: str | None = None,
+    dots: int = 20,
+    **options: Any,
+) -> ErrorbarContainer:
+    """Draw simulated values: dots with bars of plus and minus two standard errors, at most `dots` of them."""
+    x, y = _points(x, y)
+    shown = _shown(len(x), dots)
+    bars = None
+    if stderr is not None:
+        bars = 2 * _table(stderr, "stderr", x.shape)[shown]
+        if np.any(bars < 0):
+            raise ValueError(f"stderr must not be negative; it is {bars.min() / 2:g} at one point.")
+    return _on(ax).errorbar(
+        x[shown],
+        y[shown],
+        bars,
+        fmt="o",
+        color=colour(family),
+        markeredgecolor=ground(),
+        markeredgewidth=0.5,
+        elinewidth=1,
+        label=_label(label),
+        zorder=3,
+        **options,
+    )
+
+
+def plot_published(
+    ax: Axes, x: ArrayLike, y: ArrayLike, *, family: str = "real", label: str | None = None, dots: int = 20, **options: Any
+) -> Line2D:
+    """Draw published values: hollow squares, at most `dots` of them."""
+    x, y = _points(x, y)
+    shown = _shown(len(x), dots)
+    (line,) = _on(ax).plot(
+        x[shown],
+        y[shown],
+        "s",
+        color=colour(family),
+        markerfacecolor="none",
+        markeredgewidth=1,
+        markersize=4.5,
+        label=_label(label),
+        zorder=3.5,
+        **options,
+    )
+    return line
+
+
+def plot_front(
+    cost: ArrayLike,
+    ratio: ArrayLike,
+    names: Sequence[str],
+    front: ArrayLike,
+    ax: Axes | None = None,
+    *,
+    xlabel: str = "cost",
+    offsets: Mapping[str, tuple[float, float]] | None = None,
+) -> Axes:
+    """Draw workflows by cost and risk ratio, and a staircase through those that none beats.
+
+    Parameters
+    ----------
+    cost, ratio : array_like, shape (N,)
+        Where each workflow stands.
+    names : sequence of str, length N
+        Their names, written beside the points; the family in the name gives the hue. An empty name is not written.
+    front : array_like of bool, shape (N,)
+        Which of them lie on the front: full dots, the others hollow.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+    xlabel : str
+        What the cost is.
+    offsets : mapping of str to tuple of float, optional
+        From the point to its name, in points, for names that would collide; the name is written towards that side.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn on. The ratio's scale is logarithmic.
+    """
+    names = _names(names, "names")
+    x, y = _table(cost, "cost", (len(names),)), _table(ratio, "ratio", (len(names),))
+    if not isinstance(front, (Sequence, np.ndarray)) or np.shape(x) != (checks.length(front),):
+        raise ValueError(f"front must hold True or False for each of the {len(names)} names; it is {brief(front)}.")
+    best = np.array([checks.flag(value, "front") for value in front])
+    if offsets is not None and not isinstance(offsets, Mapping):
+        raise ValueError(f"offsets must map names to pairs of points; it is {brief(offsets)}.")
+    aside = {name: _offset(offset, "offsets") for name, offset in (offsets or {}).items()}
+    xlabel = checks.text(xlabel, "xlabel")
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        with style(_theme.get()):
+            ax = plt.figure(figsize=(WIDE, 3.6), layout="constrained").subplots()
+            return plot_front(cost, ratio, names, front, ax, xlabel=xlabel, offsets=offsets)
+    ax = _on(ax)
+    order = np.flatnonzero(best)[np.argsort(x[best])]
+    ax.step(x[order], y[order], where="post", color=muted(), linewidth=0.9, zorder=1.8)
+    for i, name in enumerate(names):
+        family = family_of(name)
+        face = colour(family) if best[i] else ground()
+        ax.plot(x[i], y[i], "o", color=colour(family), markerfacecolor=face, markersize=5, zorder=3)
+        dx, dy = aside.get(name, (4, 3))
+        side, level = "left" if dx > 0 else "center" if dx == 0 else "right", "bottom" if dy > 0 else "center" if dy == 0 else "top"
+        text = label_curve(ax, x[i], y[i], name, family=family, offset=(dx, dy), ha=side, va=level)
+        text.set_fontweight("bold" if best[i] else "normal")
+    ax.set_yscale("log")
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel("risk ratio")
+    return ax
+
+
+def _halo() -> list[Any]:
+    """An outline in the ground's colour keeps text legible over a curve."""
+    from matplotlib.patheffects import withStroke
+
+    return [withStroke(linewidth=2.4, foreground=ground())]
+
+
+def _on(ax: Any) -> Axes:
+    """Axes to draw on, if they are some."""
+    from matplotlib.axes import Axes
+
+    if isinstance(ax, Axes):
+        return ax
+    raise ValueError(f"ax must be matplotlib Axes; it is {brief(ax)}.")
+
+
+def _table(values: ArrayLike, name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    table = floats(values, name, f"numbers of shape {shape}")
+    if table.shape == shape:
+        return table
+    raise ValueError(f"{name} must have shape {shape}; it has shape {table.shape}.")
+
+
+def _points(x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Read as many x as y, shape (N,)."""
+    at = floats(x, "x", "one number for each point, shape (N,)")
+    if at.ndim != 1 or not at.size:
+        raise ValueError(f"x must hold one number for each point, shape (N,); it has shape {at.shape}.")
+    values = floats(y, "y", "one number for each point, shape (N,)")
+    if values.shape != at.shape:
+        raise ValueError(f"x and y must have one shape, (N,); they have {at.shape} and {values.shape}.")
+    return at, values
+
+
+def _point(value: ArrayLike, name: str) -> float:
+    number = floats(value, name, "one number")
+    if number.size == 1:
+        return float(number.item())
+    raise ValueError(f"{name} must be one number; it is {brief(value)}.")
+
+
+def _offset(value: Any, name: str) -> tuple[float, float]:
+    pair = _table(value, name, (2,))
+    if np.all(np.isfinite(pair)):
+        return float(pair[0]), float(pair[1])
+    raise ValueError(f"{name} must be two finite numbers, in points; it is {brief(value)}.")
+
+
+def _shown(points: int, dots: int) -> NDArray[np.int64]:
+    """At most `dots` of the points, spread over all."""
+    most = min(whole(dots, "dots", "points drawn at most"), points)
+    return np.unique(np.linspace(0, points - 1, most).round().astype(int))
+
+
+def _names(values: Any, name: str) -> list[str]:
+    if isinstance(values, Sequence) and not isinstance(values, (str, bytes)) and values:
+        return [checks.text(value, name) for value in values]
+    raise ValueError(f"{name} must list names, at least one; it is {brief(values)}.")
+
+
+def _label(label: str | None) -> str | None:
+    return None if label is None else checks.text(label, "label")
+
+
+def _dash(dash: Any) -> Any:
+    """A line style that matplotlib knows."""
+    from matplotlib.lines import Line2D
+
+    try:
+        Line2D([], [], linestyle=dash)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"dash must be a matplotlib line style, such as '--' or (0, (4, 2)); it is {brief(dash)}.") from error
+    return dash
