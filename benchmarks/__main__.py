@@ -12,7 +12,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # before numpy loads its library
+os.environ |= {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+}  # before numpy loads its library
 
 from threadpoolctl import threadpool_limits
 
@@ -22,12 +26,27 @@ from collapse.risk import versions
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--list", action="store_true", help="print the rows and their targets, and stop")
-    parser.add_argument("--only", metavar="ROW", nargs="+", choices=[row.name for row in ROWS], help="run these rows alone")
-    parser.add_argument("--pairs", type=int, default=5, help="how often both programs are run in turn (default 5)")
-    parser.add_argument("--strict", action="store_true", help="exit with status 1 where a target is missed, too")
     parser.add_argument(
-        "--output", type=Path, default=Path("_build/bench.json"), help="where to write the table (default _build/bench.json)"
+        "--list", action="store_true", help="print the rows and their targets, and stop"
+    )
+    parser.add_argument(
+        "--only",
+        metavar="ROW",
+        nargs="+",
+        choices=[row.name for row in ROWS],
+        help="run these rows alone",
+    )
+    parser.add_argument(
+        "--pairs", type=int, default=5, help="how often both programs are run in turn (default 5)"
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="exit with status 1 where a target is missed, too"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("_build/bench.json"),
+        help="where to write the table (default _build/bench.json)",
     )
     options = parser.parse_args(arguments)
     if options.pairs < 1:
@@ -42,7 +61,11 @@ def main(arguments: list[str] | None = None) -> int:
         results = [run(row, options.pairs) for row in rows]
     record = {
         "results": results,
-        "machine": {"processors": os.cpu_count(), "platform": platform.platform(), "load_before": load},
+        "machine": {
+            "processors": os.cpu_count(),
+            "platform": platform.platform(),
+            "load_before": load,
+        },
         "versions": versions(),
         "seconds": round(time.perf_counter() - start, 1),
     }
@@ -52,7 +75,8 @@ def main(arguments: list[str] | None = None) -> int:
     failed = [result["name"] for result in results if "error" in result]
     missed = [result["name"] for result in results if result.get("met") is False]
     print(
-        f"\n{len(results)} rows in {record['seconds']} s, one BLAS thread, load {load:.1f} on {os.cpu_count()} processors; {options.output}"
+        f"\n{len(results)} rows in {record['seconds']} s, one BLAS thread, load {load:.1f} on"
+        f" {os.cpu_count()} processors; {options.output}"
     )
     if failed:
         print(f"FAILED: {', '.join(failed)}")
@@ -64,7 +88,12 @@ def main(arguments: list[str] | None = None) -> int:
 def run(row: Row, pairs: int) -> dict[str, Any]:
     """Check a row, warm both programs up by one pair that does not count (unless one pair is enough), and measure."""
     print(f"{row.name}: {row.yardstick}", file=sys.stderr, flush=True)
-    result: dict[str, Any] = {"name": row.name, "yardstick": row.yardstick, "unit": row.unit, "target": f"{row.sense} {row.target:g}"}
+    result: dict[str, Any] = {
+        "name": row.name,
+        "yardstick": row.yardstick,
+        "unit": row.unit,
+        "target": f"{row.sense} {row.target:g}",
+    }
     try:
         result["check"] = row.check(False)
         print(f"  checked: {result['check']}\n  {row.note}", file=sys.stderr, flush=True)
@@ -89,15 +118,23 @@ def run(row: Row, pairs: int) -> dict[str, Any]:
 
 
 def table(results: list[dict[str, Any]]) -> str:
-    lines = [f"{'row':25} {'yardstick':>10} {'package':>10} {'median':>10}  {'lowest to highest':>20}  {'target':>10}"]
+    lines = [
+        f"{'row':25} {'yardstick':>10} {'package':>10} {'median':>10}  {'lowest to highest':>20} "
+        f" {'target':>10}"
+    ]
     for result in results:
         if "error" in result:
             lines.append(f"{result['name']:25} FAILED: {result['error']}")
             continue
         spread = f"{number(result['low'])} to {number(result['high'])}"
-        times = f"{duration(result['yardstick_seconds']):>10} {duration(result['package_seconds']):>10}"
+        times = (
+            f"{duration(result['yardstick_seconds']):>10} {duration(result['package_seconds']):>10}"
+        )
         met = "met" if result["met"] else "MISSED"
-        lines.append(f"{result['name']:25} {times} {number(result['figure']):>10}  {spread:>20}  {result['target']:>10}  {met}")
+        lines.append(
+            f"{result['name']:25} {times} {number(result['figure']):>10}  {spread:>20} "
+            f" {result['target']:>10}  {met}"
+        )
     return "\n".join(lines)
 
 

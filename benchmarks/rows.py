@@ -76,7 +76,9 @@ def seconds(program: Callable[[], Any], clock: Callable[[], float] = time.proces
     return clock() - start
 
 
-def speedup(yardstick: Callable[[], Any], units: float, package: Callable[[], Any], package_units: float) -> Pair:
+def speedup(
+    yardstick: Callable[[], Any], units: float, package: Callable[[], Any], package_units: float
+) -> Pair:
     plain, ours = seconds(yardstick) / units, seconds(package) / package_units
     return Pair(plain, ours, plain / ours)
 
@@ -93,7 +95,10 @@ def require_same_mean(paths: Array, expected: Array, error: Array | float, what:
     spread = np.sqrt(paths.var(axis=0, ddof=1) / len(paths) + error**2)
     worst = float(np.max(np.abs(paths.mean(axis=0) - expected) / spread))
     if not worst <= SURE:
-        raise CheckError(f"{what} differ by {worst:.1f} standard errors, {SURE} allowed ({len(paths)} replications).")
+        raise CheckError(
+            f"{what} differ by {worst:.1f} standard errors, {SURE} allowed ({len(paths)}"
+            " replications)."
+        )
     return f"{what} within {SURE} standard errors (worst {worst:.1f}, {len(paths)} replications)"
 
 
@@ -109,34 +114,61 @@ def check_named(small: bool) -> str:
     for workflow in NAMED:
         exact = collapse.derive(getattr(collapse.workflows, workflow)(G)).ratio
         # a squared normal of variance v has variance 2 v^2
-        worst = max(worst, float(np.max(np.abs(simulated[workflow] - exact) / (exact * np.sqrt(2 / paths)))))
+        worst = max(
+            worst, float(np.max(np.abs(simulated[workflow] - exact) / (exact * np.sqrt(2 / paths))))
+        )
     if not worst <= SURE + 0.5:
-        raise CheckError(f"derived and simulated ratios differ by {worst:.1f} standard errors, {SURE + 0.5} allowed.")
-    return f"all {3 * G} derived ratios within {SURE + 0.5} standard errors of {paths:,} simulated paths (worst {worst:.1f})"
+        raise CheckError(
+            f"derived and simulated ratios differ by {worst:.1f} standard errors, {SURE + 0.5}"
+            " allowed."
+        )
+    return (
+        f"all {3 * G} derived ratios within {SURE + 0.5} standard errors of {paths:,} simulated"
+        f" paths (worst {worst:.1f})"
+    )
 
 
 def pair_named() -> Pair:
-    paths, repeats, plans = 20_000, 200, [getattr(collapse.workflows, workflow)(100) for workflow in NAMED]
+    paths, repeats, plans = (
+        20_000,
+        200,
+        [getattr(collapse.workflows, workflow)(100) for workflow in NAMED],
+    )
 
     def derive() -> None:
         for _ in range(repeats):
             for plan in plans:
                 collapse.derive(plan).ratio  # noqa: B018
 
-    return speedup(partial(yardsticks.gaussian_limit, paths, 100, np.random.default_rng(2)), paths / 1e6, derive, repeats)
+    return speedup(
+        partial(yardsticks.gaussian_limit, paths, 100, np.random.default_rng(2)),
+        paths / 1e6,
+        derive,
+        repeats,
+    )
 
 
 def dense_plan(G: int, seed: int) -> collapse.Plan:
     """Make a random plan with one batch to a source, no zero below the diagonal, batches of unequal size."""
     rng = np.random.default_rng(seed)
     weight = np.tril(rng.random((G, G)))
-    return collapse.Plan(np.arange(G), rng.uniform(0.5, 2, G), weight / weight.sum(axis=1, keepdims=True), name="dense")
+    return collapse.Plan(
+        np.arange(G),
+        rng.uniform(0.5, 2, G),
+        weight / weight.sum(axis=1, keepdims=True),
+        name="dense",
+    )
 
 
 def check_general(small: bool) -> str:
     plan = dense_plan(60 if small else 1000, 1)
     expected = yardsticks.triangular_system(plan.source, plan.size, plan.weight)
-    return require_close(collapse.derive(plan).risk, expected, 1e-10, f"risks of a dense plan of {plan.generations} fits, solved by numpy")
+    return require_close(
+        collapse.derive(plan).risk,
+        expected,
+        1e-10,
+        f"risks of a dense plan of {plan.generations} fits, solved by numpy",
+    )
 
 
 def pair_general() -> Pair:
@@ -177,10 +209,14 @@ def distance(first: Array, second: Array) -> Array:
     """Root mean square over coefficients of the difference of fits (G, p), in standard errors of the first fit."""
     world = diabetes()
     information = (world.design * (world.share * (1 - world.share))[:, None]).T @ world.design
-    return np.sqrt(np.einsum("gi,ij,gj->g", first - second, information, first - second) / len(world.beta))
+    return np.sqrt(
+        np.einsum("gi,ij,gj->g", first - second, information, first - second) / len(world.beta)
+    )
 
 
-def check_logistic(chain: Callable[..., tuple[Array, Array]], augment: bool, farthest: float, small: bool) -> str:
+def check_logistic(
+    chain: Callable[..., tuple[Array, Array]], augment: bool, farthest: float, small: bool
+) -> str:
     """Compare fits to the labels that scikit-learn's chain drew: the tight fit is the package's, the timed one at most `farthest` away."""
     world, G = diabetes(), 3 if small else 12
     said = []
@@ -195,20 +231,32 @@ def check_logistic(chain: Callable[..., tuple[Array, Array]], augment: bool, far
             exists = ~np.isnan(ours).any(axis=1)
             right = ((theirs @ world.design.T > 0) == labels).all(axis=1)
             if not augment and options and not np.array_equal(~exists, right):
-                raise CheckError("scikit-learn's tight fit separates the labels where the package finds an estimate, or the reverse.")
+                raise CheckError(
+                    "scikit-learn's tight fit separates the labels where the package finds an"
+                    " estimate, or the reverse."
+                )
             if exists.any():
                 worst = max(worst, float(distance(theirs[exists], ours[exists]).max()))
             fits, split = fits + int(exists.sum()), split + int((~exists).sum())
         if not worst <= tolerance:
             raise CheckError(
-                f"fits to the same labels differ by {worst:.2g} standard errors, {tolerance:g} allowed, with options {options}."
+                f"fits to the same labels differ by {worst:.2g} standard errors, {tolerance:g}"
+                f" allowed, with options {options}."
             )
         said.append(f"{'tol=1e-9' if options else 'the timed tol'}: {worst:.1g} standard errors")
     apart = f", {split} separable in both" if split else ""
-    return f"fits to the same labels ({fits} fits{apart}), largest distance at " + ", at ".join(said)
+    return f"fits to the same labels ({fits} fits{apart}), largest distance at " + ", at ".join(
+        said
+    )
 
 
-def pair_logistic(chain: Callable[..., tuple[Array, Array]], workflow: str, chains: int, replications: int, repeats: int) -> Pair:
+def pair_logistic(
+    chain: Callable[..., tuple[Array, Array]],
+    workflow: str,
+    chains: int,
+    replications: int,
+    repeats: int,
+) -> Pair:
     world, rng = diabetes(), np.random.default_rng(3)
     plan = getattr(collapse.workflows, workflow)(GENERATIONS)
 
@@ -243,8 +291,12 @@ def check_family(name: str, small: bool) -> str:
     n, G, R = (50, 5, 200) if small else (FAMILY_ROWS, FAMILY_GENERATIONS, 400)
     rng = np.random.default_rng(4)
     errors = np.array([family_chain(name, n, G, rng) for _ in range(R)])
-    simulated = collapse.simulate(collapse.workflows.augment(G), model=MODELS[name], n=n, replications=50 * R, rng=4)
-    return require_same_mean(errors, simulated.risk, simulated.risk_stderr, f"simulated risks of {G} generations")
+    simulated = collapse.simulate(
+        collapse.workflows.augment(G), model=MODELS[name], n=n, replications=50 * R, rng=4
+    )
+    return require_same_mean(
+        errors, simulated.risk, simulated.risk_stderr, f"simulated risks of {G} generations"
+    )
 
 
 def pair_family(name: str) -> Pair:
@@ -256,7 +308,10 @@ def pair_family(name: str) -> Pair:
             family_chain(name, n, G, rng)
 
     return speedup(
-        plain, chains * G, partial(collapse.simulate, plan, model=MODELS[name], n=n, replications=replications, rng=5), replications * G
+        plain,
+        chains * G,
+        partial(collapse.simulate, plan, model=MODELS[name], n=n, replications=replications, rng=5),
+        replications * G,
     )
 
 
@@ -273,8 +328,12 @@ def check_multinomial(small: bool) -> str:
     n, G, R = (50, 5, 200) if small else (FAMILY_ROWS, FAMILY_GENERATIONS, 200)
     rng = np.random.default_rng(11)
     errors = np.array([multinomial_chain(n, G, rng) for _ in range(R)])
-    simulated = collapse.simulate(collapse.workflows.augment(G), model=TEN_CLASSES, n=n, replications=25 * R, rng=11)
-    return require_same_mean(errors, simulated.risk, simulated.risk_stderr, f"simulated risks of {G} generations")
+    simulated = collapse.simulate(
+        collapse.workflows.augment(G), model=TEN_CLASSES, n=n, replications=25 * R, rng=11
+    )
+    return require_same_mean(
+        errors, simulated.risk, simulated.risk_stderr, f"simulated risks of {G} generations"
+    )
 
 
 def pair_multinomial() -> Pair:
@@ -286,7 +345,10 @@ def pair_multinomial() -> Pair:
             multinomial_chain(n, G, rng)
 
     return speedup(
-        plain, chains * G, partial(collapse.simulate, plan, model=TEN_CLASSES, n=n, replications=replications, rng=12), replications * G
+        plain,
+        chains * G,
+        partial(collapse.simulate, plan, model=TEN_CLASSES, n=n, replications=replications, rng=12),
+        replications * G,
     )
 
 
@@ -307,15 +369,24 @@ def check_linear(small: bool) -> str:
     G, R = (4, 60) if small else (10, 200)
     rng = np.random.default_rng(6)
     errors = np.array([linear_chain(G, rng) for _ in range(R)])
-    simulated = collapse.simulate(collapse.workflows.augment(G), model=linear()[2], replications=50 * R, rng=6)
-    return require_same_mean(errors, simulated.risk, simulated.risk_stderr, f"simulated risks of {G} generations")
+    simulated = collapse.simulate(
+        collapse.workflows.augment(G), model=linear()[2], replications=50 * R, rng=6
+    )
+    return require_same_mean(
+        errors, simulated.risk, simulated.risk_stderr, f"simulated risks of {G} generations"
+    )
 
 
 def pair_linear() -> Pair:
     replications, G = 20_000, LINEAR_GENERATIONS
     plan = collapse.workflows.augment(G)
     plain = partial(linear_chain, G, np.random.default_rng(7))
-    return speedup(plain, G, partial(collapse.simulate, plan, model=linear()[2], replications=replications, rng=7), replications * G)
+    return speedup(
+        plain,
+        G,
+        partial(collapse.simulate, plan, model=linear()[2], replications=replications, rng=7),
+        replications * G,
+    )
 
 
 # --- growth with the generations, and processes ---------------------------------------------------------------------------------------
@@ -331,35 +402,60 @@ def growing(name: str) -> dict[str, Any]:
 
 def check_growth(name: str, small: bool) -> str:
     arguments = growing(name) | ({"replications": 20} if small else {})
-    long, short = (collapse.simulate(collapse.workflows.augment(G), rng=8, **arguments).risk for G in ((10, 5) if small else (100, 50)))
-    return require_close(short, long[: len(short)], 0.0, "the short run's risks and the first of the long run's")
+    long, short = (
+        collapse.simulate(collapse.workflows.augment(G), rng=8, **arguments).risk
+        for G in ((10, 5) if small else (100, 50))
+    )
+    return require_close(
+        short, long[: len(short)], 0.0, "the short run's risks and the first of the long run's"
+    )
 
 
 def pair_growth(name: str) -> Pair:
     arguments, lengths = growing(name), (50, 100, 200)
-    times = [seconds(partial(collapse.simulate, collapse.workflows.augment(G), rng=9, **arguments)) for G in lengths]
+    times = [
+        seconds(partial(collapse.simulate, collapse.workflows.augment(G), rng=9, **arguments))
+        for G in lengths
+    ]
     return Pair(times[0], times[-1], float(np.polyfit(np.log(lengths), np.log(times), 1)[0]))
 
 
-SPARSE = {name: getattr(collapse.workflows, name) for name in (*NAMED, "star", "all_to_all", "window")}
+SPARSE = {
+    name: getattr(collapse.workflows, name) for name in (*NAMED, "star", "all_to_all", "window")
+}
 
 
 def sparse(name: str, G: int) -> collapse.Plan:
     return SPARSE[name](
-        G, **{"star": {"models": 3, "share": Fraction(1, 4)}, "all_to_all": {"models": 3}, "window": {"k": 5}}.get(name, {})
+        G,
+        **{
+            "star": {"models": 3, "share": Fraction(1, 4)},
+            "all_to_all": {"models": 3},
+            "window": {"k": 5},
+        }.get(name, {}),
     )
 
 
 def check_generations(small: bool) -> str:
     G = 100 if small else 2000
     for name in SPARSE:
-        long, short = (np.asarray(collapse.derive(sparse(name, length)).ratio) for length in (G, G // 2))
-        require_close(short, long[: len(short)], 1e-12, f"{name}: the short run's ratios and the first of the long run's")
+        long, short = (
+            np.asarray(collapse.derive(sparse(name, length)).ratio) for length in (G, G // 2)
+        )
+        require_close(
+            short,
+            long[: len(short)],
+            1e-12,
+            f"{name}: the short run's ratios and the first of the long run's",
+        )
     return f"{len(SPARSE)} workflows: the short run's ratios are the first of the long run's"
 
 
 def pair_generations() -> Pair:
-    times = {G: sum(seconds(lambda: collapse.derive(sparse(name, G)).ratio) for name in SPARSE) for G in (5000, 10_000)}  # noqa: B023
+    times = {
+        G: sum(seconds(lambda: collapse.derive(sparse(name, G)).ratio) for name in SPARSE)
+        for G in (5000, 10_000)
+    }  # noqa: B023
     return Pair(times[5000], times[10_000], times[10_000])
 
 
@@ -371,8 +467,13 @@ def started(program: str) -> float:
 
 
 def check_import(small: bool) -> str:
-    code = "import collapse, sys; print(*{m.split('.')[0] for m in sys.modules} & {'scipy', 'matplotlib', 'pandas', 'sklearn'})"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    code = (
+        "import collapse, sys; print(*{m.split('.')[0] for m in sys.modules} & {'scipy',"
+        " 'matplotlib', 'pandas', 'sklearn'})"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
     if loaded:
         raise CheckError(f"the package imports {', '.join(loaded)} too.")
     return "of what the package can use, numpy alone is imported"
@@ -387,9 +488,14 @@ def explorers_page() -> Path:
     from collapse.explorers import widgets
 
     with patch.dict(os.environ, COLLAPSE_STATIC="1"):
-        body = "".join(widgets.explorer(name)._repr_mimebundle_()["text/html"] for name in widgets.EXPLORERS)
+        body = "".join(
+            widgets.explorer(name)._repr_mimebundle_()["text/html"] for name in widgets.EXPLORERS
+        )
     path = Path(tempfile.mkdtemp()) / "page.html"
-    path.write_text(f'<!doctype html><html data-theme="light"><head><meta charset="utf-8"></head><body>{body}</body></html>')
+    path.write_text(
+        '<!doctype html><html data-theme="light"><head><meta'
+        f' charset="utf-8"></head><body>{body}</body></html>'
+    )
     return path
 
 
@@ -416,9 +522,16 @@ def redraws(moves: int) -> list[float]:
     """Median milliseconds that each explorer takes to answer a slider, in the browser."""
     from playwright.sync_api import sync_playwright
 
-    path, program = explorers_page(), shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    path, program = (
+        explorers_page(),
+        shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome"),
+    )
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox", "--disable-gpu"]
+        )
         page = browser.new_page()
         page.goto(path.as_uri())
         page.locator(".collapse-explorer .summary").last.wait_for()
@@ -443,7 +556,13 @@ def pair_redraw() -> Pair:
 
 def run_workers(workers: int, small: bool) -> Any:
     G, replications = (3, 5000) if small else (30, 32_768)
-    return collapse.simulate(collapse.workflows.augment(G), model=diabetes().model, replications=replications, rng=10, workers=workers)
+    return collapse.simulate(
+        collapse.workflows.augment(G),
+        model=diabetes().model,
+        replications=replications,
+        rng=10,
+        workers=workers,
+    )
 
 
 def check_workers(small: bool) -> str:
@@ -455,7 +574,9 @@ def check_workers(small: bool) -> str:
 
 
 def pair_workers() -> Pair:
-    one, two = (seconds(partial(run_workers, workers, False), time.perf_counter) for workers in (1, 2))
+    one, two = (
+        seconds(partial(run_workers, workers, False), time.perf_counter) for workers in (1, 2)
+    )
     return Pair(one, two, one / two)
 
 
@@ -475,7 +596,10 @@ def user_table(rows: int, columns: int) -> Path:
     with path.open("w") as stream:
         stream.write(",".join(f"x{j}" for j in range(columns)) + ",y\n")
         for _ in range(rows // distinct):
-            stream.writelines(f"{line},{label:d}\n" for line, label in zip(lines, rng.random(distinct) < share, strict=True))
+            stream.writelines(
+                f"{line},{label:d}\n"
+                for line, label in zip(lines, rng.random(distinct) < share, strict=True)
+            )
     atexit.register(shutil.rmtree, path.parent)
     return path
 
@@ -485,9 +609,18 @@ def check_forecast(small: bool) -> str:
     path, budget = user_table(rows, columns), 0.2 if small else 5.0
     answer = collapse.forecast(path, "y", "discard", 3, against=[], budget=budget, seed=1).document
     table = prepare(read(path, "y"), "y", seed=1)
-    share = yardsticks.unpenalised().fit(table.X[:, 1:], table.y).predict_proba(table.X_test[:, 1:])[:, 1]
+    share = (
+        yardsticks.unpenalised()
+        .fit(table.X[:, 1:], table.y)
+        .predict_proba(table.X_test[:, 1:])[:, 1]
+    )
     loss = -np.log(np.where(table.y_test == 1, share, 1 - share)).mean(keepdims=True)
-    return require_close(loss, np.array([answer["first"]["loss"]]), 1e-6, "first test losses of the forecast and of scikit-learn")
+    return require_close(
+        loss,
+        np.array([answer["first"]["loss"]]),
+        1e-6,
+        "first test losses of the forecast and of scikit-learn",
+    )
 
 
 def pair_forecast() -> Pair:
@@ -496,7 +629,10 @@ def pair_forecast() -> Pair:
     ours = seconds(partial(collapse.forecast, path, "y"), time.perf_counter)
     most = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     if most > LARGEST_MEMORY:
-        raise CheckError(f"the forecast and what ran before it took {most / 2**30:.1f} GiB, {LARGEST_MEMORY / 2**30:.0f} allowed.")
+        raise CheckError(
+            f"the forecast and what ran before it took {most / 2**30:.1f} GiB,"
+            f" {LARGEST_MEMORY / 2**30:.0f} allowed."
+        )
     return Pair(one_fit, ours, ours)
 
 
@@ -509,7 +645,16 @@ plain_discard = partial(yardsticks.logistic, augment=False)
 
 
 def logistic_row(
-    name: str, yardstick: str, target: float, chain: Any, farthest: float, workflow: str, chains: int, R: int, repeats: int, note: str
+    name: str,
+    yardstick: str,
+    target: float,
+    chain: Any,
+    farthest: float,
+    workflow: str,
+    chains: int,
+    R: int,
+    repeats: int,
+    note: str,
 ) -> Row:
     return Row(
         name,
@@ -544,8 +689,30 @@ ROWS: tuple[Row, ...] = (
         pair_general,
         "a new plan each time; the figure is package over yardstick",
     ),
-    logistic_row("logistic-augment", "scikit-learn on stacked rows", 800, plain_augment, 1.0, "augment", 2, 1000, 1, f"R = 1000; {FEW}"),
-    logistic_row("logistic-augment-single", "scikit-learn on stacked rows", 60, plain_augment, 1.0, "augment", 2, 1, 5, "R = 1"),
+    logistic_row(
+        "logistic-augment",
+        "scikit-learn on stacked rows",
+        800,
+        plain_augment,
+        1.0,
+        "augment",
+        2,
+        1000,
+        1,
+        f"R = 1000; {FEW}",
+    ),
+    logistic_row(
+        "logistic-augment-single",
+        "scikit-learn on stacked rows",
+        60,
+        plain_augment,
+        1.0,
+        "augment",
+        2,
+        1,
+        5,
+        "R = 1",
+    ),
     logistic_row(
         "logistic-augment-careful",
         "scikit-learn on 2 n weighted standardised rows, started at the last fit, tol=1e-6",
@@ -568,7 +735,8 @@ ROWS: tuple[Row, ...] = (
         4,
         1000,
         1,
-        f"R = 1000; {FEW}; both run 50 generations, of which the package skips those after a separation, where no estimate exists",
+        f"R = 1000; {FEW}; both run 50 generations, of which the package skips those after a"
+        " separation, where no estimate exists",
     ),
     *(
         Row(
@@ -579,9 +747,15 @@ ROWS: tuple[Row, ...] = (
             target,
             partial(check_family, name),
             partial(pair_family, name),
-            f"{FEW}; it averages a stack that grows with every generation, so that the figure grows with G",
+            f"{FEW}; it averages a stack that grows with every generation, so that the figure grows"
+            " with G",
         )
-        for name, target in {"normal": 4000.0, "poisson": 2000.0, "exponential": 2000.0, "bernoulli": 600.0}.items()
+        for name, target in {
+            "normal": 4000.0,
+            "poisson": 2000.0,
+            "exponential": 2000.0,
+            "bernoulli": 600.0,
+        }.items()
     ),
     Row(
         "multinomial",
@@ -591,7 +765,8 @@ ROWS: tuple[Row, ...] = (
         100.0,
         check_multinomial,
         pair_multinomial,
-        f"{FEW}; it counts a stack that grows with every generation, so that the figure grows with G",
+        f"{FEW}; it counts a stack that grows with every generation, so that the figure grows"
+        " with G",
     ),
     Row(
         "linear",
@@ -654,7 +829,8 @@ ROWS: tuple[Row, ...] = (
         1.8,
         check_workers,
         pair_workers,
-        "two processes against one, elapsed time; it needs two idle processors. Ten blocks: fewer, such as three, are shared out unevenly",
+        "two processes against one, elapsed time; it needs two idle processors. Ten blocks: fewer,"
+        " such as three, are shared out unevenly",
     ),
     Row(
         "forecast-million",
@@ -664,7 +840,8 @@ ROWS: tuple[Row, ...] = (
         600.0,
         check_forecast,
         pair_forecast,
-        "once; the figure is the forecast's elapsed time in seconds, 24 GiB allowed; 20,000 distinct rows of covariates, labelled 50 times",
+        "once; the figure is the forecast's elapsed time in seconds, 24 GiB allowed; 20,000"
+        " distinct rows of covariates, labelled 50 times",
         once=True,
     ),
 )

@@ -41,7 +41,9 @@ def triangular_system(source: NDArray[np.int64], size: Array, weight: Array) -> 
     return np.diag((spread / size) @ spread.T)
 
 
-def family(draw: Callable[[float, int, Generator], Array], mean: float, n: int, G: int, rng: Generator) -> Array:
+def family(
+    draw: Callable[[float, int, Generator], Array], mean: float, n: int, G: int, rng: Generator
+) -> Array:
     """Means (G,) fitted in one chain under augment: draw n rows, stack all batches, average the stack."""
     means = np.empty(G)
     rows = np.empty(0)
@@ -80,7 +82,9 @@ def least_squares(X: Array, beta: Array, sigma: float, G: int, rng: Generator) -
     return fits
 
 
-def logistic(X: Array, share: Array, G: int, rng: Generator, *, augment: bool, **options: Any) -> tuple[Array, Array]:
+def logistic(
+    X: Array, share: Array, G: int, rng: Generator, *, augment: bool, **options: Any
+) -> tuple[Array, Array]:
     """Coefficients (G, p) fitted in one chain, and the labels (G, n): label the design, stack the rows or not, refit by scikit-learn.
 
     X holds the covariates without a column of ones, share (n,) the true probabilities of label 1; the intercept comes first.
@@ -100,7 +104,9 @@ def logistic(X: Array, share: Array, G: int, rng: Generator, *, augment: bool, *
     return np.array(fits), np.array(drawn, float)
 
 
-def careful_logistic(X: Array, share: Array, G: int, rng: Generator, *, tol: float = 1e-6) -> tuple[Array, Array]:
+def careful_logistic(
+    X: Array, share: Array, G: int, rng: Generator, *, tol: float = 1e-6
+) -> tuple[Array, Array]:
     """The augment chain of `logistic` by somebody who knows that counts suffice and that the solver stops early.
 
     2 n weighted rows of standardised covariates, a smaller tolerance, each fit started at the last.
@@ -130,7 +136,9 @@ def one_fit(path: Any) -> float:
     from sklearn.model_selection import train_test_split
 
     frame = pd.read_csv(path)
-    X, X_test, y, y_test = train_test_split(frame.drop(columns="y"), frame["y"], test_size=0.3, random_state=0, stratify=frame["y"])
+    X, X_test, y, y_test = train_test_split(
+        frame.drop(columns="y"), frame["y"], test_size=0.3, random_state=0, stratify=frame["y"]
+    )
     return float(log_loss(y_test, unpenalised().fit(X, y).predict_proba(X_test)))
 
 
@@ -140,4 +148,6 @@ def unpenalised() -> Any:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    return make_pipeline(StandardScaler(), LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-9))
+    return make_pipeline(
+        StandardScaler(), LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-9)
+    )

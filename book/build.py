@@ -100,7 +100,10 @@ def main(root: Path) -> int:
         try:
             return make(book)
         except KeyboardInterrupt:
-            print("\nInterrupted. Finished chapters are kept; the last good site, if any, too.", file=sys.stderr)
+            print(
+                "\nInterrupted. Finished chapters are kept; the last good site, if any, too.",
+                file=sys.stderr,
+            )
             return 130
 
 
@@ -114,7 +117,11 @@ def make(book: Book) -> int:
     if failed:
         for run in failed:
             print(f"\nFAILED {run.chapter.name}.md, {run.failure}", file=sys.stderr)
-        print(f"\n{len(failed)} of {len(chapters)} chapters failed: {', '.join(run.chapter.name for run in failed)}.", file=sys.stderr)
+        print(
+            f"\n{len(failed)} of {len(chapters)} chapters failed:"
+            f" {', '.join(run.chapter.name for run in failed)}.",
+            file=sys.stderr,
+        )
         return 1
     gather_figures(book, chapters)
     inputs = hash_of_inputs(book, chapters)
@@ -124,7 +131,11 @@ def make(book: Book) -> int:
     else:
         status = build_site(book)
         if status:
-            print("\nThe site was not built: a warning counts as an error. The last good site, if any, is kept.", file=sys.stderr)
+            print(
+                "\nThe site was not built: a warning counts as an error. The last good site, if"
+                " any, is kept.",
+                file=sys.stderr,
+            )
             return status
         stamp.write_text(inputs)
     print(f"Done in {time.monotonic() - started:.0f} s. Open {(book.html / 'index.html').as_uri()}")
@@ -142,7 +153,9 @@ def environment_key(root: Path) -> str:
         and path != root / "book" / "build.py"
         and not {"_ext", "_static"} & set(path.relative_to(root).parts)
     ]
-    installed = sorted(f"{distribution.name}=={distribution.version}" for distribution in metadata.distributions())
+    installed = sorted(
+        f"{distribution.name}=={distribution.version}" for distribution in metadata.distributions()
+    )
     return digest(root, files, sys.version, *installed)
 
 
@@ -186,16 +199,25 @@ def is_kept(book: Book, chapter: Chapter) -> bool:
 def execute(book: Book, chapters: list[Chapter]) -> list[Run]:
     """Run chapters, two at a time; a failure stops its chapter alone. What is finished is kept, even if a later one is interrupted."""
     if chapters:
-        print(f"Executing {len(chapters)} {'chapter' if len(chapters) == 1 else 'chapters'}, {PROCESSES} at a time.", flush=True)
+        print(
+            f"Executing {len(chapters)} {'chapter' if len(chapters) == 1 else 'chapters'},"
+            f" {PROCESSES} at a time.",
+            flush=True,
+        )
     cache = book.cache()
     finished: list[Run] = []
-    runs = [Run(chapter, book.execution / "running" / chapter.name.replace("/", "-")) for chapter in chapters]
+    runs = [
+        Run(chapter, book.execution / "running" / chapter.name.replace("/", "-"))
+        for chapter in chapters
+    ]
     # One thread talks to all kernels: the client's set-up is not safe in several. Not the main one, where it would take over Ctrl-C.
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     turns = asyncio.Semaphore(PROCESSES)
-    pending = {asyncio.run_coroutine_threadsafe(execute_one(book, run, turns), loop): run for run in runs}
+    pending = {
+        asyncio.run_coroutine_threadsafe(execute_one(book, run, turns), loop): run for run in runs
+    }
     try:
         while pending:
             for future in wait(pending, return_when=FIRST_COMPLETED).done:
@@ -263,7 +285,14 @@ def where(run: Run) -> str:
     notebook = run.chapter.notebook
     cell = notebook.cells[run.cell]
     number = sum(other.cell_type == "code" for other in notebook.cells[: run.cell + 1])
-    first = next((line for line in cell.source.splitlines() if line.strip() and not line.lstrip().startswith("#")), "")
+    first = next(
+        (
+            line
+            for line in cell.source.splitlines()
+            if line.strip() and not line.lstrip().startswith("#")
+        ),
+        "",
+    )
     return f"code cell {number} (line {notebook.metadata['source_map'][run.cell]}: {first.strip()})"
 
 
@@ -276,14 +305,22 @@ def keep(book: Book, cache: JupyterCacheAbstract, run: Run) -> None:
     shutil.rmtree(target, ignore_errors=True)
     target.parent.mkdir(exist_ok=True)
     run.figures.rename(target)
-    bundle = CacheBundleIn(run.chapter.notebook, f"{run.chapter.name}.md", data={"execution_seconds": run.seconds})
+    bundle = CacheBundleIn(
+        run.chapter.notebook, f"{run.chapter.name}.md", data={"execution_seconds": run.seconds}
+    )
     cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
 
 
 def report(run: Run, number: int, total: int) -> None:
     """One line for each chapter, as it ends."""
     budget = run.chapter.notebook.metadata.get("budget_seconds", BUDGET)
-    remark = "  FAILED" if run.failure else f"  over its budget of {budget} s" if run.seconds > budget else ""
+    remark = (
+        "  FAILED"
+        if run.failure
+        else f"  over its budget of {budget} s"
+        if run.seconds > budget
+        else ""
+    )
     print(f"  [{number}/{total}] {run.chapter.name:32} {run.seconds:6.1f} s{remark}", flush=True)
 
 
@@ -304,7 +341,8 @@ def gather_figures(book: Book, chapters: list[Chapter]) -> None:
         for path in sorted(book.kept_figures(chapter).iterdir()):
             if path.name in maker:
                 raise SystemExit(
-                    f"{maker[path.name]} and {chapter.name} both write the figure file {path.name}; labels must differ across the book"
+                    f"{maker[path.name]} and {chapter.name} both write the figure file {path.name};"
+                    " labels must differ across the book"
                 )
             maker[path.name] = chapter.name
             shutil.copyfile(path, book.figures / path.name)
@@ -313,10 +351,22 @@ def gather_figures(book: Book, chapters: list[Chapter]) -> None:
 def hash_of_inputs(book: Book, chapters: list[Chapter]) -> str:
     """Hash of all that the site is made from."""
     cache = book.cache()
-    outputs = [cache.get_cache_bundle(cache.match_cache_notebook(chapter.notebook).pk).nb for chapter in chapters]
-    files = [path for name in ("_config.yml", "_toc.yml", "CITATION.cff") if (path := book.root / name).is_file()]
+    outputs = [
+        cache.get_cache_bundle(cache.match_cache_notebook(chapter.notebook).pk).nb
+        for chapter in chapters
+    ]
+    files = [
+        path
+        for name in ("_config.yml", "_toc.yml", "CITATION.cff")
+        if (path := book.root / name).is_file()
+    ]
     files += [*files_under(book.root / "book"), *files_under(book.figures)]
-    return digest(book.root, files, environment_key(book.root), *(nbformat.writes(notebook) for notebook in outputs))
+    return digest(
+        book.root,
+        files,
+        environment_key(book.root),
+        *(nbformat.writes(notebook) for notebook in outputs),
+    )
 
 
 def build_site(book: Book) -> int:
@@ -324,12 +374,26 @@ def build_site(book: Book) -> int:
     staging = book.build / "staging"
     shutil.rmtree(staging, ignore_errors=True)
     program = Path(sys.executable).with_name("jupyter-book")
-    command = [str(program), "build", str(book.root), "-W", "-n", "--keep-going", "-q", "--path-output", str(staging)]
+    command = [
+        str(program),
+        "build",
+        str(book.root),
+        "-W",
+        "-n",
+        "--keep-going",
+        "-q",
+        "--path-output",
+        str(staging),
+    ]
     # the package documents itself from this checkout
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(book.root), os.environ.get("PYTHONPATH")]))}
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(book.root), os.environ.get("PYTHONPATH")]))
+    }
     print("Building the site.", flush=True)
     # its output names the folder that is about to be moved; warnings come by the other stream
-    status = subprocess.run(command, cwd=book.root, env=environment, stdout=subprocess.DEVNULL, check=False).returncode
+    status = subprocess.run(
+        command, cwd=book.root, env=environment, stdout=subprocess.DEVNULL, check=False
+    ).returncode
     if status == 0:
         (book.build / "built").unlink(missing_ok=True)
         shutil.rmtree(book.html, ignore_errors=True)
@@ -342,14 +406,20 @@ def files_under(folder: Path) -> list[Path]:
     """All files of a folder that somebody wrote, in a fixed order."""
     # what figures are compared with has no part in them
     ignored = {"__pycache__", ".ipynb_checkpoints", "_figures", "_build", "baselines"}
-    return sorted(path for path in folder.rglob("*") if path.is_file() and not ignored & set(path.relative_to(folder).parts))
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and not ignored & set(path.relative_to(folder).parts)
+    )
 
 
 def digest(root: Path, files: Iterable[Path], *texts: str) -> str:
     """Hash of files' names and contents, and of some texts."""
     total = hashlib.sha256()
     for path in files:
-        total.update(f"{path.relative_to(root)} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+        total.update(
+            f"{path.relative_to(root)} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode()
+        )
     for text in texts:
         total.update(hashlib.sha256(text.encode()).digest())
     return total.hexdigest()

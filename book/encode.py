@@ -36,7 +36,18 @@ NOUNS = {
     26: "state",
     27: "substance",
 }
-GARMENTS = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
+GARMENTS = (
+    "T-shirt",
+    "trouser",
+    "pullover",
+    "dress",
+    "coat",
+    "sandal",
+    "shirt",
+    "sneaker",
+    "bag",
+    "ankle boot",
+)
 
 Split = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # X_train, y_train, X_test, y_test
 
@@ -46,7 +57,9 @@ def glosses(per_class: tuple[int, int] = (900, 300)) -> tuple[Split, tuple[str, 
     texts, label = read_glosses(WORDNET.read_text(encoding="utf-8").splitlines())
     train, test = draw_rows(label, per_class, np.random.default_rng(SEED))
     embedded = embed([texts[k] for k in np.concatenate([train, test])])
-    return (embedded[: len(train)], label[train], embedded[len(train) :], label[test]), tuple(NOUNS.values())
+    return (embedded[: len(train)], label[train], embedded[len(train) :], label[test]), tuple(
+        NOUNS.values()
+    )
 
 
 def read_glosses(lines: list[str]) -> tuple[list[str], np.ndarray]:
@@ -60,7 +73,11 @@ def read_glosses(lines: list[str]) -> tuple[list[str], np.ndarray]:
         if text:
             found.setdefault(text, set()).add(int(fields.split()[1]))
     order = {number: k for k, number in enumerate(NOUNS)}
-    kept = [(text, order[next(iter(files))]) for text, files in found.items() if len(files) == 1 and files <= set(order)]
+    kept = [
+        (text, order[next(iter(files))])
+        for text, files in found.items()
+        if len(files) == 1 and files <= set(order)
+    ]
     return [text for text, _ in kept], np.array([k for _, k in kept])
 
 
@@ -72,7 +89,9 @@ def embed(texts: list[str]) -> np.ndarray:
     return np.asarray(model.encode(texts, batch_size=64, show_progress_bar=False), dtype=float)
 
 
-def fashion(per_class: tuple[int, int] = (600, 200), unlabelled: int = 20_000) -> tuple[Split, tuple[str, ...]]:
+def fashion(
+    per_class: tuple[int, int] = (600, 200), unlabelled: int = 20_000
+) -> tuple[Split, tuple[str, ...]]:
     """Photographs of garments, encoded by a small SimCLR network that has seen other photographs, without their labels."""
     images, label = read_fashion("train")
     test_images, test_label = read_fashion("t10k")
@@ -80,19 +99,26 @@ def fashion(per_class: tuple[int, int] = (600, 200), unlabelled: int = 20_000) -
     rng = np.random.default_rng(SEED)
     train = unlabelled + draw_rows(label[unlabelled:], (per_class[0], 0), rng)[0]
     test = draw_rows(test_label, (per_class[1], 0), rng)[0]
-    return (encode(images[train]), label[train], encode(test_images[test]), test_label[test]), GARMENTS
+    return (
+        encode(images[train]),
+        label[train],
+        encode(test_images[test]),
+        test_label[test],
+    ), GARMENTS
 
 
 def read_fashion(part: str) -> tuple[np.ndarray, np.ndarray]:
     """Images on [0, 1], (N, 28, 28), and their classes."""
     pixels = gzip.decompress((FASHION / f"{part}-images-idx3-ubyte.gz").read_bytes())
     label = gzip.decompress((FASHION / f"{part}-labels-idx1-ubyte.gz").read_bytes())
-    return np.frombuffer(pixels, np.uint8, offset=16).reshape(-1, 28, 28) / np.float32(255), np.frombuffer(
-        label, np.uint8, offset=8
-    ).astype(int)
+    return np.frombuffer(pixels, np.uint8, offset=16).reshape(-1, 28, 28) / np.float32(
+        255
+    ), np.frombuffer(label, np.uint8, offset=8).astype(int)
 
 
-def contrast(images: np.ndarray, epochs: int = 10, batch: int = 256, temperature: float = 0.2) -> Callable[[np.ndarray], np.ndarray]:
+def contrast(
+    images: np.ndarray, epochs: int = 10, batch: int = 256, temperature: float = 0.2
+) -> Callable[[np.ndarray], np.ndarray]:
     """Train an encoder by SimCLR (Chen et al. 2020): two views of one image shall be closer to each other than to any other view."""
     import torch
     from torch import nn
@@ -101,10 +127,16 @@ def contrast(images: np.ndarray, epochs: int = 10, batch: int = 256, temperature
     torch.manual_seed(SEED)
     layers: list[Any] = []
     for before, after in ((1, 32), (32, 64), (64, 128)):
-        layers += [nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+        layers += [
+            nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(after),
+            nn.ReLU(),
+        ]
     encoder = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(512, 64))
     head = nn.Sequential(nn.ReLU(), nn.Linear(64, 64))
-    optimiser = torch.optim.Adam([*encoder.parameters(), *head.parameters()], lr=1e-3, weight_decay=1e-6)
+    optimiser = torch.optim.Adam(
+        [*encoder.parameters(), *head.parameters()], lr=1e-3, weight_decay=1e-6
+    )
     data = torch.as_tensor(images, dtype=torch.float32)[:, None]
 
     def view(x: Any) -> Any:
@@ -115,7 +147,11 @@ def contrast(images: np.ndarray, epochs: int = 10, batch: int = 256, temperature
         mirror = 1 - 2 * (torch.rand(n) < 0.5).float()
         place = torch.zeros(n, 2, 3)
         place[:, 0, 0], place[:, 1, 1], place[:, :, 2] = scale * mirror, scale, shift
-        part = functional.grid_sample(x, functional.affine_grid(place, [n, 1, 28, 28], align_corners=False), align_corners=False)
+        part = functional.grid_sample(
+            x,
+            functional.affine_grid(place, [n, 1, 28, 28], align_corners=False),
+            align_corners=False,
+        )
         gain, lift = 0.5 + torch.rand(n, 1, 1, 1), 0.4 * torch.rand(n, 1, 1, 1) - 0.2
         return part * gain + lift
 
@@ -130,17 +166,25 @@ def contrast(images: np.ndarray, epochs: int = 10, batch: int = 256, temperature
             loss.backward()
             optimiser.step()
             total += loss.item() * len(rows)
-        print(f"epoch {epoch + 1}: contrastive loss {total / len(data):.4f}, {time.perf_counter() - started:.0f} s", flush=True)
+        print(
+            f"epoch {epoch + 1}: contrastive loss {total / len(data):.4f},"
+            f" {time.perf_counter() - started:.0f} s",
+            flush=True,
+        )
     encoder.eval()
 
     def encode(pictures: np.ndarray) -> np.ndarray:
         with torch.no_grad():
-            return np.concatenate([encoder(part[:, None]).numpy() for part in torch.as_tensor(pictures).split(500)]).astype(float)
+            return np.concatenate(
+                [encoder(part[:, None]).numpy() for part in torch.as_tensor(pictures).split(500)]
+            ).astype(float)
 
     return encode
 
 
-def draw_rows(label: np.ndarray, per_class: tuple[int, int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def draw_rows(
+    label: np.ndarray, per_class: tuple[int, int], rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Disjoint rows for training and testing, so many of each class, in random order."""
     train, test = [], []
     for k in np.unique(label):
@@ -156,7 +200,9 @@ def whiten(X: np.ndarray, X_test: np.ndarray, dimensions: int) -> tuple[np.ndarr
     """The leading principal components of the training rows, each with mean 0 and variance 1 there."""
     centre = X.mean(axis=0)
     _, size, direction = np.linalg.svd(X - centre, full_matrices=False)
-    direction *= np.sign(direction[np.arange(len(direction)), np.abs(direction).argmax(axis=1)])[:, None]  # the sign is no one's to choose
+    direction *= np.sign(direction[np.arange(len(direction)), np.abs(direction).argmax(axis=1)])[
+        :, None
+    ]  # the sign is no one's to choose
     scale = (direction[:dimensions] / size[:dimensions, None] * np.sqrt(len(X))).T
     return (X - centre) @ scale, (X_test - centre) @ scale
 
@@ -174,7 +220,10 @@ def main(name: str) -> None:
         y_test=y_test.astype(np.uint8),
         classes=np.array(classes),
     )
-    print(f"{path}: {len(X):,} + {len(X_test):,} rows, {path.stat().st_size:,} bytes, {time.process_time() - started:.0f} s of one core")
+    print(
+        f"{path}: {len(X):,} + {len(X_test):,} rows, {path.stat().st_size:,} bytes,"
+        f" {time.process_time() - started:.0f} s of one core"
+    )
     print("SHA-256", hashlib.sha256(path.read_bytes()).hexdigest())
 
 

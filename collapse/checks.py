@@ -40,13 +40,17 @@ def whole(value: object, name: str, meaning: str, *, least: int = 1, most: int =
         Otherwise, naming the argument.
     """
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"{name} ({meaning}) must be a whole number, at least {least}; it is {brief(value)}.")
+        raise ValueError(
+            f"{name} ({meaning}) must be a whole number, at least {least}; it is {brief(value)}."
+        )
     if value > most:
         raise ValueError(f"{name} ({meaning}) can be {most:,} at most; it is {brief(value)}.")
     return int(value)
 
 
-def check_number(value: object, name: str, low: float = -np.inf, high: float = np.inf) -> int | Fraction | float:
+def check_number(
+    value: object, name: str, low: float = -np.inf, high: float = np.inf
+) -> int | Fraction | float:
     """Return `value`, as Python's own number, if it is real and strictly between `low` and `high`.
 
     Raises
@@ -174,7 +178,10 @@ def numbers(values: Any, name: str, shape: str) -> NDArray[Any]:
         different lengths.
     """
     if _hidden(values):
-        raise ValueError(f"{name} is a masked array, whose hidden values would be used; fill or drop them, and give {shape}.")
+        raise ValueError(
+            f"{name} is a masked array, whose hidden values would be used; fill or drop them, and"
+            f" give {shape}."
+        )
     held(0 if isinstance(values, np.ndarray) else length(values), name, f"give {shape}")
     wanted = f"{name} must hold real numbers; give {shape}."
     try:
@@ -221,7 +228,8 @@ def held(count: int, name: str, remedy: str, most: int = HELD) -> None:
     """Raise a ValueError where `count` numbers are more than are kept in memory at once."""
     if count > most:
         raise ValueError(
-            f"{name} would hold {count:,} numbers in memory ({8e-9 * count:,.1f} GB), and can hold {most:,} at most; {remedy}."
+            f"{name} would hold {count:,} numbers in memory ({8e-9 * count:,.1f} GB), and can hold"
+            f" {most:,} at most; {remedy}."
         )
 
 
@@ -295,7 +303,9 @@ def progress(teller: object, name: str = "progress") -> Progress:
         return _tell
     if callable(teller):
         return teller
-    raise ValueError(f"{name} must be True, False, None or a function of (done, total); it is {brief(teller)}.")
+    raise ValueError(
+        f"{name} must be True, False, None or a function of (done, total); it is {brief(teller)}."
+    )
 
 
 def _tell(done: int, total: int) -> None:
@@ -331,9 +341,15 @@ def to_text(value: object) -> str:
     ('5/4', '2', '0.5', 5001)
     """
     if isinstance(value, Fraction):
-        parts = [value.numerator] if value.denominator == 1 else [value.numerator, value.denominator]
+        parts = (
+            [value.numerator] if value.denominator == 1 else [value.numerator, value.denominator]
+        )
         return "/".join(format(Decimal(part), "f") for part in parts)
-    return format(Decimal(value), "f") if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    return (
+        format(Decimal(value), "f")
+        if isinstance(value, int) and not isinstance(value, bool)
+        else str(value)
+    )
 
 
 def to_fraction(text: object, name: str) -> Fraction:
@@ -358,7 +374,9 @@ def to_fraction(text: object, name: str) -> Fraction:
 
 def whole_numbers(values: object, name: str) -> NDArray[np.int64]:
     """Return a list of whole numbers, as JSON holds it, as an array; raise a ValueError otherwise."""
-    if isinstance(values, list) and all(type(value) is int and abs(value) < 2**63 for value in values):
+    if isinstance(values, list) and all(
+        type(value) is int and abs(value) < 2**63 for value in values
+    ):
         return np.array(values, np.int64)
     raise ValueError(f"{name} must be a list of whole numbers; it is {brief(values)}.")
 
@@ -369,9 +387,13 @@ def saved(what: str) -> Iterator[None]:
     try:
         yield
     except KeyError as error:
-        raise ValueError(f"{what} has no {error}; it was changed since it was saved. Save it again.") from error
+        raise ValueError(
+            f"{what} has no {error}; it was changed since it was saved. Save it again."
+        ) from error
     except (TypeError, AttributeError, IndexError, ArithmeticError, RecursionError) as error:
-        raise ValueError(f"{what} was changed since it was saved ({brief(str(error))}). Save it again.") from error
+        raise ValueError(
+            f"{what} was changed since it was saved ({brief(str(error))}). Save it again."
+        ) from error
 
 
 def named_call(text: str, kind: str, such: str) -> tuple[str, dict[str, Any]]:
@@ -388,11 +410,25 @@ def named_call(text: str, kind: str, such: str) -> tuple[str, dict[str, Any]]:
         tree = ast.parse(text, mode="eval").body
         if isinstance(tree, ast.Name):
             return tree.id, {}
-        if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and not tree.args and all(k.arg for k in tree.keywords):
+        if (
+            isinstance(tree, ast.Call)
+            and isinstance(tree.func, ast.Name)
+            and not tree.args
+            and all(k.arg for k in tree.keywords)
+        ):
             names = [str(keyword.arg) for keyword in tree.keywords]
             if twice := [key for key in names if names.count(key) > 1]:
                 raise ValueError(f"{twice[0]} is given twice")
             return tree.func.id, {str(k.arg): value(k.value) for k in tree.keywords}
-    except (SyntaxError, ValueError, TypeError, ArithmeticError, RecursionError, MemoryError) as error:
-        raise ValueError(f"text {brief(text)} is no {kind} ({error}); write one as {such}.") from error
+    except (
+        SyntaxError,
+        ValueError,
+        TypeError,
+        ArithmeticError,
+        RecursionError,
+        MemoryError,
+    ) as error:
+        raise ValueError(
+            f"text {brief(text)} is no {kind} ({error}); write one as {such}."
+        ) from error
     raise ValueError(f"text {brief(text)} is no {kind}; write one as {such}.")

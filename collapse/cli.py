@@ -51,7 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"collapse: {text}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("collapse: interrupted; what was finished is kept, and the same command goes on from there.", file=sys.stderr)
+        print(
+            "collapse: interrupted; what was finished is kept, and the same command goes on from"
+            " there.",
+            file=sys.stderr,
+        )
         return 130
 
 
@@ -61,7 +65,9 @@ def _silence() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="collapse", description="Risk of models retrained on synthetic data.", epilog=STATUS)
+    parser = argparse.ArgumentParser(
+        prog="collapse", description="Risk of models retrained on synthetic data.", epilog=STATUS
+    )
     parser.add_argument("--version", action="version", version=f"collapse {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -70,60 +76,118 @@ def _parser() -> argparse.ArgumentParser:
         ("simulate", _simulate, "Monte Carlo of the Gaussian process"),
     ):
         command = commands.add_parser(name, help=text, description=text)
-        command.add_argument("workflow", help=f"such as augment or 'window(k=3)'; one of {', '.join(workflows.NAMED)}")
+        command.add_argument(
+            "workflow",
+            help=f"such as augment or 'window(k=3)'; one of {', '.join(workflows.NAMED)}",
+        )
         command.add_argument("-g", "--generations", type=int, default=50)
-        command.add_argument("-o", "--output", help="write the whole answer to this file, which collapse.Risk.load reads")
-        _add_json(command, "workflow, model, n, replications, seed, versions, and by generation: ratio, risk, stderr, risk_stderr, failed")
+        command.add_argument(
+            "-o",
+            "--output",
+            help="write the whole answer to this file, which collapse.Risk.load reads",
+        )
+        _add_json(
+            command,
+            "workflow, model, n, replications, seed, versions, and by generation: ratio, risk,"
+            " stderr, risk_stderr, failed",
+        )
         command.set_defaults(run=run)
         if name == "derive":
             command.add_argument("--exact", action="store_true", help="answer in fractions")
         else:
-            command.add_argument("-r", "--replications", type=int, help="default: 10,000, and 100 with --features")
+            command.add_argument(
+                "-r", "--replications", type=int, help="default: 10,000, and 100 with --features"
+            )
             command.add_argument("--seed", type=int, default=0)
             command.add_argument("--workers", type=int, default=1)
             command.add_argument(
                 "--features",
                 metavar="FILE.npz",
-                help="simulate multinomial regressions on these features (X_train, y_train, X_test, y_test) in place of the Gaussian process",
+                help=(
+                    "simulate multinomial regressions on these features (X_train, y_train, X_test,"
+                    " y_test) in place of the Gaussian process"
+                ),
             )
-            command.add_argument("--components", type=int, metavar="D", help="keep the D leading principal components of the features")
+            command.add_argument(
+                "--components",
+                type=int,
+                metavar="D",
+                help="keep the D leading principal components of the features",
+            )
 
-    command = commands.add_parser("diagnose", help="verdict on a workflow, in words", description="Verdict on a workflow, in words.")
+    command = commands.add_parser(
+        "diagnose",
+        help="verdict on a workflow, in words",
+        description="Verdict on a workflow, in words.",
+    )
     command.add_argument("workflow", help="such as augment or 'window(k=3)'")
     command.add_argument("-g", "--generations", type=int, default=50)
     command.add_argument(
-        "-m", "--model", help="verdict at n for this model, such as exponential or 'Bernoulli(p=0.2)' (default: the limit, many rows)"
+        "-m",
+        "--model",
+        help=(
+            "verdict at n for this model, such as exponential or 'Bernoulli(p=0.2)' (default: the"
+            " limit, many rows)"
+        ),
     )
     command.add_argument("-n", type=int, help="rows of real data, with --model")
-    command.add_argument("--below", type=float, default=2.0, help="ratio below which the real data's share is to keep it (default: 2)")
+    command.add_argument(
+        "--below",
+        type=float,
+        default=2.0,
+        help="ratio below which the real data's share is to keep it (default: 2)",
+    )
     _add_json(command, "the attributes of collapse.Diagnosis")
     command.set_defaults(run=_diagnose)
 
     text = "workflows side by side: risk, rows read, rows stored, real rows bought"
     command = commands.add_parser("compare", help=text, description=text)
-    command.add_argument("workflows", nargs="+", metavar="WORKFLOW", help="such as augment or 'window(k=3)'")
+    command.add_argument(
+        "workflows", nargs="+", metavar="WORKFLOW", help="such as augment or 'window(k=3)'"
+    )
     command.add_argument("-g", "--generations", type=int, default=50)
     _add_json(command, f"generation, and by workflow: workflows (names), ratio, {', '.join(COSTS)}")
     command.set_defaults(run=_compare)
 
-    text = "what retraining on synthetic data would cost on a table of your own: a report and its numbers"
+    text = (
+        "what retraining on synthetic data would cost on a table of your own: a report and its"
+        " numbers"
+    )
     command = commands.add_parser("forecast", help=text, description=text)
     text = "a CSV, Excel (.xlsx) or parquet file with a header, packed (.gz, .zip) or not"
     command.add_argument("data", help=text)
     command.add_argument("--target", required=True, metavar="COLUMN", help="column to predict")
-    command.add_argument("--workflow", default="augment", help="such as augment or 'window(k=3)' (default: augment)")
+    command.add_argument(
+        "--workflow", default="augment", help="such as augment or 'window(k=3)' (default: augment)"
+    )
     command.add_argument(
         "--fail-over",
         metavar="SHARE",
-        help="exit with status 1 if the test loss rises by more than this share, such as 10%% or 0.1",
+        help=(
+            "exit with status 1 if the test loss rises by more than this share, such as 10%% or 0.1"
+        ),
     )
-    command.add_argument("--real-share", metavar="SHARE", help="short for --workflow 'fixed_real_share(share=SHARE)', such as 1/4")
-    command.add_argument("-g", "--generations", type=int, default=20)
-    command.add_argument("--task", choices=TASKS, help="what the target is (default: guessed, and said)")
     command.add_argument(
-        "--against", action="append", metavar="WORKFLOW", help="a workflow to compare with; may be repeated (default: six)"
+        "--real-share",
+        metavar="SHARE",
+        help="short for --workflow 'fixed_real_share(share=SHARE)', such as 1/4",
     )
-    command.add_argument("--test-share", type=float, default=0.3, help="share of the rows kept to test on (default: 0.3)")
+    command.add_argument("-g", "--generations", type=int, default=20)
+    command.add_argument(
+        "--task", choices=TASKS, help="what the target is (default: guessed, and said)"
+    )
+    command.add_argument(
+        "--against",
+        action="append",
+        metavar="WORKFLOW",
+        help="a workflow to compare with; may be repeated (default: six)",
+    )
+    command.add_argument(
+        "--test-share",
+        type=float,
+        default=0.3,
+        help="share of the rows kept to test on (default: 0.3)",
+    )
     text = "the test set, with the same columns, in place of a share of the rows"
     command.add_argument("--test-file", metavar="FILE", help=text)
     text = "a column to leave out; may be repeated"
@@ -131,26 +195,52 @@ def _parser() -> argparse.ArgumentParser:
     text = "a value that stands for a missing one, such as -999; may be repeated"
     command.add_argument("--na", action="append", default=[], metavar="VALUE", help=text)
     command.add_argument("--encoding", help="of files of text, such as cp1252 (default: found)")
-    command.add_argument("--worse", type=float, default=0.1, help="tell when the test loss is worse by this share (default: 0.1)")
-    command.add_argument("--budget", type=float, default=60.0, help="nominal seconds of simulation (default: 60)")
+    command.add_argument(
+        "--worse",
+        type=float,
+        default=0.1,
+        help="tell when the test loss is worse by this share (default: 0.1)",
+    )
+    command.add_argument(
+        "--budget", type=float, default=60.0, help="nominal seconds of simulation (default: 60)"
+    )
     command.add_argument("--seed", type=int, default=0)
-    command.add_argument("--folder", help="where report.html and forecast.json go (default: forecasts/NAME-TARGET-WORKFLOW)")
+    command.add_argument(
+        "--folder",
+        help="where report.html and forecast.json go (default: forecasts/NAME-TARGET-WORKFLOW)",
+    )
     command.set_defaults(run=_forecast)
 
     text = "execute chapters with other parameters, into a folder of their own"
     command = commands.add_parser("rerun", help=text, description=text)
-    command.add_argument("chapters", nargs="*", metavar="CHAPTER", help="file name without its ending; none for all")
-    command.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE", help="may be repeated")
+    command.add_argument(
+        "chapters", nargs="*", metavar="CHAPTER", help="file name without its ending; none for all"
+    )
+    command.add_argument(
+        "-p",
+        "--parameter",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="may be repeated",
+    )
     command.add_argument("--book", default="book", help="folder of the chapters (default: book)")
     command.add_argument("--folder", help="folder of the run (default: runs/...)")
-    command.add_argument("--workers", type=int, default=2, help="chapters run at a time (default: 2)")
-    command.add_argument("--fresh", action="store_true", help="run again what an earlier run finished")
+    command.add_argument(
+        "--workers", type=int, default=2, help="chapters run at a time (default: 2)"
+    )
+    command.add_argument(
+        "--fresh", action="store_true", help="run again what an earlier run finished"
+    )
     command.set_defaults(run=_rerun)
     return parser
 
 
 def _add_json(command: argparse.ArgumentParser, keys: str) -> None:
-    text = f'print one JSON object and nothing else, with {keys}; fractions are text, infinity is "inf", no number is null'
+    text = (
+        f"print one JSON object and nothing else, with {keys}; fractions are text, infinity is"
+        ' "inf", no number is null'
+    )
     command.add_argument("--json", action="store_true", help=text)
 
 
@@ -175,7 +265,9 @@ def _plain(value: Any) -> Any:
 
 
 def _derive(options: argparse.Namespace) -> int:
-    return _answer(derive(workflows.named(options.workflow, options.generations), exact=options.exact), options)
+    return _answer(
+        derive(workflows.named(options.workflow, options.generations), exact=options.exact), options
+    )
 
 
 def _simulate(options: argparse.Namespace) -> int:
@@ -188,13 +280,18 @@ def _simulate(options: argparse.Namespace) -> int:
         model, replications = data.model(), 100
         if not np.isfinite(model.truth).all():
             raise ValueError(
-                f"{options.features}: with {data.X.shape[1]:,} of the features kept the real classes are separated, so that no "
-                "maximum-likelihood fit exists; keep fewer with --components."
+                f"{options.features}: with {data.X.shape[1]:,} of the features kept the real"
+                " classes are separated, so that no maximum-likelihood fit exists; keep fewer with"
+                " --components."
             )
     elif options.components is not None:
-        raise ValueError("--components chooses among the features of a file; name it with --features FILE.npz.")
+        raise ValueError(
+            "--components chooses among the features of a file; name it with --features FILE.npz."
+        )
     replications = replications if options.replications is None else options.replications
-    risk = simulate(plan, model=model, replications=replications, rng=options.seed, workers=options.workers)
+    risk = simulate(
+        plan, model=model, replications=replications, rng=options.seed, workers=options.workers
+    )
     return _answer(risk, options)
 
 
@@ -213,13 +310,24 @@ def _model(text: str) -> Any:
     """A model by its name and parameters, or the registered example of that name."""
     name, given = named_call(text, "model", "exponential or Bernoulli(p=0.2)")
     key = name.replace("_", "").lower()
-    found = [example for example in models.examples() if example.name.replace(" ", "").lower() == key]
+    found = [
+        example for example in models.examples() if example.name.replace(" ", "").lower() == key
+    ]
     if found and not given:
         return found[0].make()
-    makers = {other.lower(): getattr(models, other) for other in models.__all__ if callable(getattr(models, other))}
+    makers = {
+        other.lower(): getattr(models, other)
+        for other in models.__all__
+        if callable(getattr(models, other))
+    }
     if key not in makers or not given:
-        known = ", ".join(example.name for example in models.examples() if example.group == "exponential families")
-        raise ValueError(f"there is no model called {name!r}; there are {known} and others, or give parameters, as in Bernoulli(p=0.2).")
+        known = ", ".join(
+            example.name for example in models.examples() if example.group == "exponential families"
+        )
+        raise ValueError(
+            f"there is no model called {name!r}; there are {known} and others, or give parameters,"
+            " as in Bernoulli(p=0.2)."
+        )
     try:
         return makers[key](**given)
     except TypeError as error:
@@ -227,7 +335,9 @@ def _model(text: str) -> Any:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    comparison = compare(*(workflows.named(text, options.generations) for text in options.workflows))
+    comparison = compare(
+        *(workflows.named(text, options.generations) for text in options.workflows)
+    )
     if options.json:
         names = [workflow.name for workflow in comparison.workflows]
         columns = {name: getattr(comparison, name) for name in ("ratio", *COSTS)}
@@ -242,8 +352,13 @@ def _answer(risk: Risk, options: argparse.Namespace) -> int:
         print(f"written to {risk.save(options.output)}", file=sys.stderr)
     simulated = risk.replications is not None
     if options.json:
-        told = {name: getattr(risk, name) for name in ("model", "n", "replications", "seed", "versions")}
-        columns = {name: getattr(risk, name) for name in ("ratio", "risk", "stderr", "risk_stderr", "failed")}
+        told = {
+            name: getattr(risk, name) for name in ("model", "n", "replications", "seed", "versions")
+        }
+        columns = {
+            name: getattr(risk, name)
+            for name in ("ratio", "risk", "stderr", "risk_stderr", "failed")
+        }
         _print_json({"workflow": risk.plan.name, **told, "generation": risk.generations, **columns})
     elif risk.model is None:
         print("generation ratio" + (" stderr" if simulated else ""))
@@ -251,7 +366,9 @@ def _answer(risk: Risk, options: argparse.Namespace) -> int:
             print(f"{g} {to_text(ratio)}" + (f" {stderr:.3g}" if simulated else ""))
     else:  # real classes are observed: the loss holds what no fit removes, and its ratio says nothing
         print("generation test_loss rise stderr separated")
-        for g, loss, stderr, lost in zip(risk.generations, risk.risk, risk.risk_stderr, risk.failed, strict=True):
+        for g, loss, stderr, lost in zip(
+            risk.generations, risk.risk, risk.risk_stderr, risk.failed, strict=True
+        ):
             print(f"{g} {loss:.6f} {loss - risk.risk[0]:.6f} {stderr:.2g} {lost:g}")
     return 0
 
@@ -326,7 +443,9 @@ def _share(text: str, name: str) -> float:
     except ValueError:
         share = math.nan
     if not 0 < share < math.inf:
-        raise ValueError(f"{name} must be a share greater than 0, such as 10% or 0.1; it is {text!r}.")
+        raise ValueError(
+            f"{name} must be a share greater than 0, such as 10% or 0.1; it is {text!r}."
+        )
     return share
 
 
@@ -336,17 +455,38 @@ def _rerun(options: argparse.Namespace) -> int:
     values: dict[str, Any] = {}
     for name, value in map(_parameter, options.parameter):
         if name in values:
-            raise ValueError(f"parameter {name!r} was given twice, as {values[name]!r} and {value!r}; give it once.")
+            raise ValueError(
+                f"parameter {name!r} was given twice, as {values[name]!r} and {value!r}; give it"
+                " once."
+            )
         values[name] = value
     outcomes = rerun(
-        options.chapters, values, book=options.book, folder=options.folder, workers=options.workers, fresh=options.fresh, progress=True
+        options.chapters,
+        values,
+        book=options.book,
+        folder=options.folder,
+        workers=options.workers,
+        fresh=options.fresh,
+        progress=True,
     )
     for outcome in outcomes:
-        state = "failed" if outcome.error else f"{outcome.seconds:.1f} s" if outcome.seconds else "taken over from an earlier run"
-        print(f"{outcome.chapter}: {state}, {outcome.notebook}" + (f" ({outcome.note})" if outcome.note else ""))
+        state = (
+            "failed"
+            if outcome.error
+            else f"{outcome.seconds:.1f} s"
+            if outcome.seconds
+            else "taken over from an earlier run"
+        )
+        print(
+            f"{outcome.chapter}: {state}, {outcome.notebook}"
+            + (f" ({outcome.note})" if outcome.note else "")
+        )
     for outcome in outcomes:
         if outcome.error:
-            print(f"\ncollapse: chapter {outcome.chapter!r} failed in {outcome.error}", file=sys.stderr)
+            print(
+                f"\ncollapse: chapter {outcome.chapter!r} failed in {outcome.error}",
+                file=sys.stderr,
+            )
     return int(any(outcome.error for outcome in outcomes))
 
 

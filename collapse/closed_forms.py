@@ -85,10 +85,18 @@ class ClosedForm:
         >>> collapse.closed_form("subsample").values(4, exact=True).tolist()
         [Fraction(1, 1), Fraction(7, 4), Fraction(25, 12), Fraction(109, 48)]
         """
-        G = whole(generations, "generations", "number of generations", most=MOST_EXACT if flag(exact, "exact") else MOST)
+        G = whole(
+            generations,
+            "generations",
+            "number of generations",
+            most=MOST_EXACT if flag(exact, "exact") else MOST,
+        )
         sizes = self.parameters.get("size")
         if isinstance(sizes, tuple) and len(sizes) < G - 1:
-            raise ValueError(f"the schedule has {len(sizes)} sizes, and {G} generations need {G - 1}; ask for fewer generations.")
+            raise ValueError(
+                f"the schedule has {len(sizes)} sizes, and {G} generations need {G - 1}; ask for"
+                " fewer generations."
+            )
         numbers = _Evaluator(exact, sizes if isinstance(sizes, tuple) else ())
         sp, g = _sympy(), generation()
         expression = self.ratio.replace(sp.polygamma, _as_sum)
@@ -96,12 +104,20 @@ class ClosedForm:
         return np.broadcast_to(out, (G,)).copy()
 
     def __str__(self) -> str:
-        told = ", ".join(f"{key}={'schedule' if isinstance(value, tuple) else value}" for key, value in self.parameters.items())
+        told = ", ".join(
+            f"{key}={'schedule' if isinstance(value, tuple) else value}"
+            for key, value in self.parameters.items()
+        )
         grows = "" if self.growth is None else f", growing like {self.growth}"
-        return f"{self.workflow}({told}): ratio {self.ratio}, limit {self.limit}{grows} ({self.reference})"
+        return (
+            f"{self.workflow}({told}): ratio {self.ratio}, limit {self.limit}{grows}"
+            f" ({self.reference})"
+        )
 
 
-def closed_form(workflow: Plan | Reservoir | str, *, role: str | None = None, **parameters: Any) -> ClosedForm | None:
+def closed_form(
+    workflow: Plan | Reservoir | str, *, role: str | None = None, **parameters: Any
+) -> ClosedForm | None:
     """Look up the closed form of a named workflow's risk ratio, for many rows.
 
     Parameters
@@ -142,7 +158,9 @@ def closed_form(workflow: Plan | Reservoir | str, *, role: str | None = None, **
     """
     name, given = _read(workflow, parameters)
     said: object = role
-    if said is not None and not (name == "star" and isinstance(said, str) and said in ("hub", "leaf")):
+    if said is not None and not (
+        name == "star" and isinstance(said, str) and said in ("hub", "leaf")
+    ):
         given_for = f"it is {brief(role)} for {name or workflow}"
         raise ValueError(f"role must be 'hub' or 'leaf', and belongs to star alone; {given_for}.")
     if name not in _FORMS:
@@ -150,9 +168,15 @@ def closed_form(workflow: Plan | Reservoir | str, *, role: str | None = None, **
     values = {key: _expression(value, key) for key, value in given.items()}
     if isinstance(workflow, str):
         _check(name, values)
-    parts = _FORMS[name](generation(), **values, **({"role": role or "hub"} if name == "star" else {}))
+    parts = _FORMS[name](
+        generation(), **values, **({"role": role or "hub"} if name == "star" else {})
+    )
     sp = _sympy()
-    return ClosedForm(name, values, **{key: sp.sympify(part) if key != "reference" else part for key, part in parts.items()})
+    return ClosedForm(
+        name,
+        values,
+        **{key: sp.sympify(part) if key != "reference" else part for key, part in parts.items()},
+    )
 
 
 def generation() -> Any:
@@ -165,7 +189,9 @@ def _sympy() -> Any:
     try:
         import sympy
     except ImportError as error:
-        raise ImportError("closed forms need sympy: pip install 'collapse-companion[symbolic]'.") from error
+        raise ImportError(
+            "closed forms need sympy: pip install 'collapse-companion[symbolic]'."
+        ) from error
     return sympy
 
 
@@ -173,7 +199,10 @@ def _read(workflow: object, parameters: dict[str, Any]) -> tuple[str, dict[str, 
     """Name of the workflow and its parameters, defaults included."""
     if isinstance(workflow, (Plan, Reservoir)):
         if parameters:
-            raise ValueError(f"{workflow.name} has its parameters already; leave out {', '.join(parameters)}, or give the workflow's name.")
+            raise ValueError(
+                f"{workflow.name} has its parameters already; leave out {', '.join(parameters)}, or"
+                " give the workflow's name."
+            )
         return workflow.recipe or ("", {})
     name = workflow if isinstance(workflow, str) else ""
     function = getattr(workflows, name, None)
@@ -251,7 +280,10 @@ def renewal() -> Any:
             i = sp.Symbol("i", integer=True, nonnegative=True)
 
             def a(j: Any) -> Any:
-                return sp.Sum(sp.binomial(j - k * i, i) * (-1 / N) ** i * (1 + 1 / N) ** (j - (k + 1) * i), (i, 0, sp.floor(j / (k + 1))))
+                return sp.Sum(
+                    sp.binomial(j - k * i, i) * (-1 / N) ** i * (1 + 1 / N) ** (j - (k + 1) * i),
+                    (i, 0, sp.floor(j / (k + 1))),
+                )
 
             return a(j) - a(j - 1)
 
@@ -282,19 +314,30 @@ class _Evaluator:
         self.exact = exact
         # batches count from 1, and the first synthetic one is the second
         self.known: dict[tuple[int, Any], list[Any]] = {}
-        self.sizes = np.array([1, 1, *(self.number(s) for s in schedule)], object if exact else np.float64)
+        self.sizes = np.array(
+            [1, 1, *(self.number(s) for s in schedule)], object if exact else np.float64
+        )
 
     def number(self, value: Any) -> Any:
         if value.is_Rational:
             return Fraction(int(value.p), int(value.q)) if self.exact else float(value)
         if not value.is_number:
-            raise ValueError(f"the formula holds {value}, which has no value; give numbers in place of symbols.")
+            raise ValueError(
+                f"the formula holds {value}, which has no value; give numbers in place of symbols."
+            )
         if self.exact:
-            raise ValueError(f"the formula holds {value}, and exact=True needs rationals: give int or fractions.Fraction parameters.")
+            raise ValueError(
+                f"the formula holds {value}, and exact=True needs rationals: give int or"
+                " fractions.Fraction parameters."
+            )
         return float(value)
 
     def whole(self, values: Any) -> NDArray[Any]:
-        return np.array([Fraction(int(v)) for v in values], object) if self.exact else np.array(values, np.float64)
+        return (
+            np.array([Fraction(int(v)) for v in values], object)
+            if self.exact
+            else np.array(values, np.float64)
+        )
 
     def __call__(self, e: Any, at: dict[Any, Any]) -> Any:
         sp = _sympy()
@@ -306,12 +349,16 @@ class _Evaluator:
             return self.sum(e, at)
         if isinstance(e, sp.harmonic):
             j = sp.Symbol("j", integer=True)
-            return self.sum(sp.Sum(j ** -(e.args[1] if len(e.args) > 1 else 1), (j, 1, e.args[0])), at)
+            return self.sum(
+                sp.Sum(j ** -(e.args[1] if len(e.args) > 1 else 1), (j, 1, e.args[0])), at
+            )
         if isinstance(e, sp.Indexed):
             return self.sizes[self.index(e.indices[0], at)]
         if isinstance(e, sp.Piecewise):
             (first, condition), (rest, _) = e.args
-            return np.where(at[condition.lhs] == int(condition.rhs), self(first, at), self(rest, at))
+            return np.where(
+                at[condition.lhs] == int(condition.rhs), self(first, at), self(rest, at)
+            )
         if isinstance(e, sp.binomial):
             top, bottom = e.args
             steps = self.whole(range(1, int(np.max(self.index(bottom, at), initial=0)) + 1))
@@ -323,9 +370,17 @@ class _Evaluator:
         if isinstance(e, sp.floor):
             # a float such as 3 * (1/3) may stand just below its whole number
             return self.whole(np.vectorize(floor)(parts[0] + (0 if self.exact else 1e-9)))
-        operation = {sp.Add: np.add, sp.Mul: np.multiply, sp.Pow: np.power, sp.Max: np.maximum, sp.Min: np.minimum}.get(e.func)
+        operation = {
+            sp.Add: np.add,
+            sp.Mul: np.multiply,
+            sp.Pow: np.power,
+            sp.Max: np.maximum,
+            sp.Min: np.minimum,
+        }.get(e.func)
         if operation is None:
-            raise ValueError(f"the formula holds {e}, which has no value; give numbers in place of symbols.")
+            raise ValueError(
+                f"the formula holds {e}, which has no value; give numbers in place of symbols."
+            )
         out = parts[0]
         for part in parts[1:]:
             out = operation(out, part)
@@ -341,7 +396,8 @@ class _Evaluator:
         last = int(np.max(ends, initial=low - 1))
         if last - low >= MOST:
             raise ValueError(
-                f"the formula adds up {last - low + 1:,} terms, and {MOST:,} are evaluated at most; take a smaller window, or derive(plan)."
+                f"the formula adds up {last - low + 1:,} terms, and {MOST:,} are evaluated at most;"
+                " take a smaller window, or derive(plan)."
             )
         terms = self.whole(range(low, last + 1))
         if (term.free_symbols - {k}) & at.keys():
@@ -356,12 +412,22 @@ class _Evaluator:
         u = self.known.setdefault((k, N), list(self.whole([1])))
         for i in range(len(u), int(np.max(j, initial=0)) + 1):
             u.append(sum(u[max(i - k, 0) :]) / N)
-        return np.where(j < 0, self.whole([0])[0], np.array(u, object if self.exact else np.float64)[np.maximum(j, 0)])
+        return np.where(
+            j < 0,
+            self.whole([0])[0],
+            np.array(u, object if self.exact else np.float64)[np.maximum(j, 0)],
+        )
 
 
 def _walk(g: Any, step: Any, reference: str) -> Parts:
     """A random walk: every generation after the first adds the same."""
-    return {"ratio": 1 + (g - 1) * step, "limit": _sympy().oo, "growth": g * step, "offset": 1 - step, "reference": reference}
+    return {
+        "ratio": 1 + (g - 1) * step,
+        "limit": _sympy().oo,
+        "growth": g * step,
+        "offset": 1 - step,
+        "reference": reference,
+    }
 
 
 def _sizes(size: Any) -> Any:
@@ -377,7 +443,11 @@ def _discard(g: Any, size: Any) -> Parts:
     if s is None:
         return _walk(g, 1 / size, "thm-origin-discard" if size == 1 else "thm-sizes-discard")
     b = sp.Symbol("b", integer=True, positive=True)
-    return {"ratio": 1 + sp.Sum(1 / s[b], (b, 2, g)), "limit": None, "reference": "thm-sizes-discard"}
+    return {
+        "ratio": 1 + sp.Sum(1 / s[b], (b, 2, g)),
+        "limit": None,
+        "reference": "thm-sizes-discard",
+    }
 
 
 def _augment(g: Any, size: Any) -> Parts:
@@ -385,13 +455,23 @@ def _augment(g: Any, size: Any) -> Parts:
     if s is not None:
         b, i = sp.symbols("b i", integer=True, positive=True)
         pool = 1 + sp.Sum(s[i], (i, 2, b))
-        return {"ratio": 1 + sp.Sum(s[b] / pool**2, (b, 2, g)), "limit": None, "bound": 2, "reference": "thm-sizes-augment"}
+        return {
+            "ratio": 1 + sp.Sum(s[b] / pool**2, (b, 2, g)),
+            "limit": None,
+            "bound": 2,
+            "reference": "thm-sizes-augment",
+        }
     if size == 1:
         limit, ratio = sp.pi**2 / 6, sp.harmonic(g, 2)
     else:
         limit = 1 + _trigamma(1 + 1 / size) / size
         ratio = 1 + (_trigamma(1 + 1 / size) - sp.polygamma(1, g + 1 / size)) / size
-    return {"ratio": ratio, "limit": limit, "bound": limit, "reference": "thm-origin-augment" if size == 1 else "thm-sizes-constant"}
+    return {
+        "ratio": ratio,
+        "limit": limit,
+        "bound": limit,
+        "reference": "thm-origin-augment" if size == 1 else "thm-sizes-constant",
+    }
 
 
 def _subsample(g: Any, replace: bool) -> Parts:
@@ -399,7 +479,12 @@ def _subsample(g: Any, replace: bool) -> Parts:
     h, limit = sp.harmonic(g, 2), sp.pi**2 / 6
     if replace:
         return {"ratio": h, "limit": limit, "bound": limit, "reference": "thm-zoo-bootstrap"}
-    return {"ratio": 3 * h - 2, "limit": 3 * limit - 2, "bound": 3 * limit - 2, "reference": "thm-origin-subsample"}
+    return {
+        "ratio": 3 * h - 2,
+        "limit": 3 * limit - 2,
+        "bound": 3 * limit - 2,
+        "reference": "thm-origin-subsample",
+    }
 
 
 def _bootstrap(g: Any, share: Any) -> Parts:
@@ -424,10 +509,21 @@ def _window(g: Any, k: Any) -> Parts:
     if k == 2:
         # the roots of the recursion are 1 and -1/2, and the sum over j is geometric
         half = sp.Rational(-1, 2)
-        ratio = 1 + slope * (g - 1) - sp.Rational(4, 27) * (1 - half ** (g - 1)) + (1 - half ** (2 * g - 2)) / 27
+        ratio = (
+            1
+            + slope * (g - 1)
+            - sp.Rational(4, 27) * (1 - half ** (g - 1))
+            + (1 - half ** (2 * g - 2)) / 27
+        )
     early = sp.Sum((1 / b + (b - 1) / (k * (k + 1))) ** 2, (b, 1, k - 1))
     offset = (early.doit() if k.is_number and k <= 1000 else early) - 5 * (k - 1) / (k + 1) ** 2
-    return {"ratio": ratio, "limit": sp.oo, "growth": slope * g, "offset": offset, "reference": "thm-zoo-window"}
+    return {
+        "ratio": ratio,
+        "limit": sp.oo,
+        "growth": slope * g,
+        "offset": offset,
+        "reference": "thm-zoo-window",
+    }
 
 
 def _fixed_real_share(g: Any, share: Any) -> Parts:
@@ -436,14 +532,24 @@ def _fixed_real_share(g: Any, share: Any) -> Parts:
         return _walk(g, 1, reference)
     rest = (1 - share) ** 2
     limit = 1 / (share * (2 - share))
-    return {"ratio": (1 - rest**g) / (1 - rest) if share != 1 else 1, "limit": limit, "bound": limit, "reference": reference}
+    return {
+        "ratio": (1 - rest**g) / (1 - rest) if share != 1 else 1,
+        "limit": limit,
+        "bound": limit,
+        "reference": reference,
+    }
 
 
 def _real_and_window(g: Any, k: Any) -> Parts:
     sp, half = _sympy(), _sympy().Rational(1, 4)
     limit = 2 * (k + 1) / (k + 2)
     ratio = limit - (limit - 1) * half ** (g - 1) if k == 1 else _contributions(g, k, k + 1)
-    return {"ratio": ratio, "limit": limit, "reference": "thm-zoo-anchor", **({"bound": sp.Rational(4, 3)} if k == 1 else {})}
+    return {
+        "ratio": ratio,
+        "limit": limit,
+        "reference": "thm-zoo-anchor",
+        **({"bound": sp.Rational(4, 3)} if k == 1 else {}),
+    }
 
 
 def _real_and_average(g: Any, share: Any) -> Parts:
@@ -452,11 +558,21 @@ def _real_and_average(g: Any, share: Any) -> Parts:
         return {"ratio": 1, "limit": 1, "bound": 1, "reference": reference}
     limit = 1 + sp.pi**2 / 6
     if share == 0:
-        return {"ratio": 1 + sp.harmonic(g - 1, 2), "limit": limit, "bound": limit, "reference": reference}
+        return {
+            "ratio": 1 + sp.harmonic(g - 1, 2),
+            "limit": limit,
+            "bound": limit,
+            "reference": reference,
+        }
     k = sp.Symbol("k", integer=True, positive=True)
     walk = sp.Sum(1 / (k * sp.binomial(k - share, k)) ** 2, (k, 1, g - 1))
     ratio = 1 + (1 - share) ** 2 * sp.binomial(g - 1 - share, g - 1) ** 2 * walk
-    return {"ratio": ratio, "limit": 1, "bound": 1 + (1 - share) ** 2 * sp.pi**2 / 6, "reference": reference}
+    return {
+        "ratio": ratio,
+        "limit": 1,
+        "bound": 1 + (1 - share) ** 2 * sp.pi**2 / 6,
+        "reference": reference,
+    }
 
 
 def _fresh_real(g: Any, share: Any, kappa: Any) -> Parts:
@@ -479,7 +595,12 @@ def _fresh_real(g: Any, share: Any, kappa: Any) -> Parts:
 def _mixture(g: Any) -> Parts:
     sp = _sympy()
     limit = 1 + sp.pi**2 / 6
-    return {"ratio": 1 + sp.harmonic(g - 1, 2), "limit": limit, "bound": limit, "reference": "thm-zoo-mixture"}
+    return {
+        "ratio": 1 + sp.harmonic(g - 1, 2),
+        "limit": limit,
+        "bound": limit,
+        "reference": "thm-zoo-mixture",
+    }
 
 
 def _forgetting(g: Any, memory: Any) -> Parts:
@@ -492,7 +613,13 @@ def _forgetting(g: Any, memory: Any) -> Parts:
 
 
 def _ring(g: Any, models: Any, share: Any) -> Parts:
-    sp, a, b, M, reference = _sympy(), share, 1 - share, models, "thm-ecosystems-nothing" if share == 0 else "thm-ecosystems-ring"
+    sp, a, b, M, reference = (
+        _sympy(),
+        share,
+        1 - share,
+        models,
+        "thm-ecosystems-nothing" if share == 0 else "thm-ecosystems-ring",
+    )
     if a == 0:
         return _walk(g, 1, reference)
     if a == 1:
@@ -503,7 +630,9 @@ def _ring(g: Any, models: Any, share: Any) -> Parts:
     def lap(times: Any) -> Any:
         return a * (1 - b ** (M * times)) / (1 - b**M)
 
-    real = lap(laps + 1) ** 2 * (1 - b ** (2 * rest)) + lap(laps) ** 2 * (b ** (2 * rest + 2) - b ** (2 * M))
+    real = lap(laps + 1) ** 2 * (1 - b ** (2 * rest)) + lap(laps) ** 2 * (
+        b ** (2 * rest + 2) - b ** (2 * M)
+    )
     own = (b**rest * lap(laps) + b ** (g - 1)) ** 2
     synthetic = b**2 * (1 - b ** (2 * g - 2)) / (1 - b**2)
     limit = (a**2 * (1 + b**M) / (1 - b**M) + b**2) / (1 - b**2)
@@ -511,17 +640,34 @@ def _ring(g: Any, models: Any, share: Any) -> Parts:
 
 
 def _all_to_all(g: Any, models: Any, share: Any, published: bool) -> Parts:
-    sp, a, b, M, reference = _sympy(), share, 1 - share, models, "thm-ecosystems-nothing" if share == 0 else "thm-ecosystems-publish"
+    sp, a, b, M, reference = (
+        _sympy(),
+        share,
+        1 - share,
+        models,
+        "thm-ecosystems-nothing" if share == 0 else "thm-ecosystems-publish",
+    )
     noise = 1 / M if published else 1 / M**2
     first = (sp.S.One, sp.Eq(g, 1))
     start = a**2 + 2 * a * b / M + 2 * b**2 / M
     if a == 0:
         ratio = sp.Piecewise(first, (start + noise * (g - 2), True))
-        return {"ratio": ratio, "limit": sp.oo, "growth": g * noise, "offset": start - 2 * noise, "reference": reference}
+        return {
+            "ratio": ratio,
+            "limit": sp.oo,
+            "growth": g * noise,
+            "offset": start - 2 * noise,
+            "reference": reference,
+        }
     limit = start + noise * b**4 / (1 - b**2)
     if a != 1:
         start = start + noise * b**4 * (1 - b ** (2 * g - 4)) / (1 - b**2)
-    return {"ratio": sp.Piecewise(first, (start, True)), "limit": limit, "bound": sp.Max(1, limit), "reference": reference}
+    return {
+        "ratio": sp.Piecewise(first, (start, True)),
+        "limit": limit,
+        "bound": sp.Max(1, limit),
+        "reference": reference,
+    }
 
 
 def _star(g: Any, models: Any, share: Any, published: bool, role: str) -> Parts:
@@ -538,17 +684,32 @@ def _star(g: Any, models: Any, share: Any, published: bool, role: str) -> Parts:
         if a == 0:
             noise = up * heard + down * told
         else:
-            noise = (up * b**2 * (1 - b ** (4 * heard)) + down * b**4 * (1 - b ** (4 * told))) / (1 - b**4)
+            noise = (up * b**2 * (1 - b ** (4 * heard)) + down * b**4 * (1 - b ** (4 * told))) / (
+                1 - b**4
+            )
         return own**2 + (1 - own) ** 2 / m + noise, 1 - own
 
     def leaf(variance: Any, other: Any) -> Any:
         return a**2 + b**2 * variance + 2 * a * b * other / m + b**2
 
-    ratio = hub(g)[0] if role == "hub" else sp.Piecewise((sp.S.One, sp.Eq(g, 1)), (leaf(*hub(g - 1)), True))
+    ratio = (
+        hub(g)[0]
+        if role == "hub"
+        else sp.Piecewise((sp.S.One, sp.Eq(g, 1)), (leaf(*hub(g - 1)), True))
+    )
     if a == 0:
-        return {"ratio": ratio, "limit": sp.oo, "growth": g * (up + down) / 2, "reference": reference}
+        return {
+            "ratio": ratio,
+            "limit": sp.oo,
+            "growth": g * (up + down) / 2,
+            "reference": reference,
+        }
     limit = (1 + b**2 / m) / (1 + b) ** 2 + (up * b**2 + down * b**4) / (1 - b**4)
-    return {"ratio": ratio, "limit": limit if role == "hub" else leaf(limit, b / (1 + b)), "reference": reference}
+    return {
+        "ratio": ratio,
+        "limit": limit if role == "hub" else leaf(limit, b / (1 + b)),
+        "reference": reference,
+    }
 
 
 def _reservoir(g: Any, turnover: Any) -> Parts:
@@ -556,7 +717,13 @@ def _reservoir(g: Any, turnover: Any) -> Parts:
     if turnover is not None:
         return _walk(g, turnover * (2 - turnover), reference)
     ratio = 2 * sp.harmonic(g) - sp.harmonic(g, 2)
-    return {"ratio": ratio, "limit": sp.oo, "growth": 2 * sp.log(g), "offset": 2 * sp.EulerGamma - sp.pi**2 / 6, "reference": reference}
+    return {
+        "ratio": ratio,
+        "limit": sp.oo,
+        "growth": 2 * sp.log(g),
+        "offset": 2 * sp.EulerGamma - sp.pi**2 / 6,
+        "reference": reference,
+    }
 
 
 _FORMS: dict[str, Callable[..., Parts]] = {

@@ -110,9 +110,13 @@ class Comparison:
         try:
             import pandas as pd
         except ImportError as error:
-            raise ImportError("Comparison.to_frame needs pandas: pip install 'collapse-companion[data]'.") from error
+            raise ImportError(
+                "Comparison.to_frame needs pandas: pip install 'collapse-companion[data]'."
+            ) from error
         names = [workflow.name for workflow in self.workflows]
-        return pd.DataFrame({"workflow": names, "ratio": self.ratio} | {cost: self._cost(cost) for cost in COSTS})
+        return pd.DataFrame(
+            {"workflow": names, "ratio": self.ratio} | {cost: self._cost(cost) for cost in COSTS}
+        )
 
     def plot(self, ax: Axes | None = None, cost: str = "stored", **options: Any) -> Axes:
         """Draw the ratio against a cost; `collapse.publishing.plot.plot_front` names the options.
@@ -130,10 +134,17 @@ class Comparison:
     def __str__(self) -> str:
         head = [f"generation {self.generation}", "ratio", *COSTS]
         columns = [self.ratio, *(self._cost(cost) for cost in COSTS)]
-        rows = [head, *([w.name, *(f"{c[i]:.4g}" for c in columns)] for i, w in enumerate(self.workflows))]
+        rows = [
+            head,
+            *([w.name, *(f"{c[i]:.4g}" for c in columns)] for i, w in enumerate(self.workflows)),
+        ]
         width = [max(len(row[j]) for row in rows) for j in range(len(head))]
         return "\n".join(
-            "  ".join(cell.rjust(w) if j else cell.ljust(w) for j, (cell, w) in enumerate(zip(row, width, strict=True))) for row in rows
+            "  ".join(
+                cell.rjust(w) if j else cell.ljust(w)
+                for j, (cell, w) in enumerate(zip(row, width, strict=True))
+            )
+            for row in rows
         )
 
     def __repr__(self) -> str:
@@ -178,17 +189,31 @@ def compare(*workflows: Plan | Reservoir, generation: int | None = None) -> Comp
     ['discard', 'augment', 'window(k=4)']
     """
     if not workflows:
-        raise ValueError("compare needs at least one workflow, such as collapse.workflows.augment(50).")
+        raise ValueError(
+            "compare needs at least one workflow, such as collapse.workflows.augment(50)."
+        )
     for workflow in workflows:
         if not isinstance(workflow, (Plan, Reservoir)):
-            raise ValueError(f"a workflow must be a collapse.Plan or a collapse.Reservoir; it is {type(workflow).__name__}.")
+            raise ValueError(
+                "a workflow must be a collapse.Plan or a collapse.Reservoir; it is"
+                f" {type(workflow).__name__}."
+            )
     horizons = [int(workflow.generation[-1]) for workflow in workflows]
-    at = min(horizons) if generation is None else whole(generation, "generation", "at which to compare")
+    at = (
+        min(horizons)
+        if generation is None
+        else whole(generation, "generation", "at which to compare")
+    )
     for workflow, horizon in zip(workflows, horizons, strict=True):
         if at not in workflow.generation:
-            raise ValueError(f"{workflow.name} has no generation {at}, its last is {horizon}; make it longer, or compare earlier.")
+            raise ValueError(
+                f"{workflow.name} has no generation {at}, its last is {horizon}; make it longer, or"
+                " compare earlier."
+            )
     columns = np.array([_costs(workflow, at) for workflow in workflows]).T
-    ratio = np.array([derive(workflow).risk[workflow.generation == at].mean() for workflow in workflows])
+    ratio = np.array(
+        [derive(workflow).risk[workflow.generation == at].mean() for workflow in workflows]
+    )
     return Comparison(workflows, at, ratio, *columns)
 
 
@@ -202,11 +227,18 @@ def _costs(workflow: Plan | Reservoir, at: int) -> tuple[float, ...]:
     size, label = workflow.size, workflow.generation
     now = label == at
     used = last >= 0
-    size, real, born, dies = size[used], workflow.source[used] == 0, label[first[used]], label[last[used]]
+    size, real, born, dies = (
+        size[used],
+        workflow.source[used] == 0,
+        label[first[used]],
+        label[last[used]],
+    )
     change = np.zeros(int(label[-1]) + 2)
     np.add.at(change, born + 1, size)
     np.add.at(change, dies + 1, -size)
-    held = np.cumsum(change)[1 : at + 1].round(9) + 0.0  # sums of thirds that cancel leave 1e-16, and so does minus zero
+    held = (
+        np.cumsum(change)[1 : at + 1].round(9) + 0.0
+    )  # sums of thirds that cancel leave 1e-16, and so does minus zero
     models = now.sum()
     bought, generated = (size[kind & (born <= at)].sum() / models for kind in (real, ~real))
     return read[now].mean(), held[-1] / models, held.max() / models, generated, bought

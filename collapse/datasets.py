@@ -34,7 +34,19 @@ SHA256 = {
 }
 
 FEATURE_ARRAYS = ("X_train", "y_train", "X_test", "y_test")
-PUBLISHED_ENCODERS = ("barlowtwins", "byol", "dcl", "dclw", "dino", "mocov2", "simclr", "swav", "tico", "vicreg", "vit_mae")
+PUBLISHED_ENCODERS = (
+    "barlowtwins",
+    "byol",
+    "dcl",
+    "dclw",
+    "dino",
+    "mocov2",
+    "simclr",
+    "swav",
+    "tico",
+    "vicreg",
+    "vit_mae",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +77,9 @@ class Dataset:
         low, high = self.X.min(axis=0), self.X.max(axis=0)
         return replace(self, X=2 * (self.X - low) / (high - low) - 1)
 
-    def split(self, test_share: float = 0.3, seed: int = 123456) -> tuple[Array, Array, Array, Array]:
+    def split(
+        self, test_share: float = 0.3, seed: int = 123456
+    ) -> tuple[Array, Array, Array, Array]:
         """Split into X_train, y_train, X_test, y_test; the default is the split of the published runs.
 
         Raises
@@ -76,13 +90,21 @@ class Dataset:
         test_share = float(check_number(test_share, "test_share", 0, 1))
         seed = whole(seed, "seed", "of the split", least=0, most=2**32 - 1)
         if not 1 <= test_share * len(self.X) <= len(self.X) - 1:
-            raise ValueError(f"test_share must leave rows on both sides; it is {test_share:g} of {len(self.X):,} rows.")
+            raise ValueError(
+                f"test_share must leave rows on both sides; it is {test_share:g} of {len(self.X):,}"
+                " rows."
+            )
         split = _sklearn("model_selection").train_test_split
-        X_train, X_test, y_train, y_test = split(self.X, self.y, test_size=test_share, random_state=seed)
+        X_train, X_test, y_train, y_test = split(
+            self.X, self.y, test_size=test_share, random_state=seed
+        )
         return X_train, y_train, X_test, y_test
 
     def __repr__(self) -> str:
-        return f"<{self.name}: {self.X.shape[0]:,} rows, {self.X.shape[1]} attributes, {self.y.mean():.0%} {self.label}>"
+        return (
+            f"<{self.name}: {self.X.shape[0]:,} rows, {self.X.shape[1]} attributes,"
+            f" {self.y.mean():.0%} {self.label}>"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +131,12 @@ class Features:
     classes: tuple[str, ...]
     source: str
 
-    def part(self, classes: Sequence[str] | None = None, components: int | None = None, rows: int | None = None) -> Features:
+    def part(
+        self,
+        classes: Sequence[str] | None = None,
+        components: int | None = None,
+        rows: int | None = None,
+    ) -> Features:
         """Keep some classes (numbered anew, in the order given), the leading features, and the first real rows.
 
         Raises
@@ -123,14 +150,23 @@ class Features:
         >>> collapse.datasets.fashion().part(classes=["coat", "shirt"], components=16)
         <fashion: 1,200 real rows and 400 to test on, 16 features, 2 classes>
         """
-        listed = isinstance(classes, (list, tuple)) and all(isinstance(word, str) for word in classes)
+        listed = isinstance(classes, (list, tuple)) and all(
+            isinstance(word, str) for word in classes
+        )
         if classes is not None and not listed:
             raise ValueError(f"classes must list names of classes; it is {brief(classes)}.")
         wanted = self.classes if classes is None else tuple(classes)
         other = [name for name in wanted if name not in self.classes]
         if other or len(set(wanted)) < max(len(wanted), 2):
-            what = f"{other[0]!r} is no class of it" if other else f"{len(set(wanted))} different ones were given"
-            raise ValueError(f"{self.name}: classes must be at least two of {', '.join(self.classes)}, each once; {what}.")
+            what = (
+                f"{other[0]!r} is no class of it"
+                if other
+                else f"{len(set(wanted))} different ones were given"
+            )
+            raise ValueError(
+                f"{self.name}: classes must be at least two of {', '.join(self.classes)}, each"
+                f" once; {what}."
+            )
         number = np.full(len(self.classes), -1)
         number[[self.classes.index(name) for name in wanted]] = np.arange(len(wanted))
         label, label_test = number[self.y.astype(np.intp)], number[self.y_test.astype(np.intp)]
@@ -147,7 +183,10 @@ class Features:
         )
         empty = [name for k, name in enumerate(wanted) if not np.any(part.y == k)]
         if empty:
-            raise ValueError(f"{self.name}: the first {len(real):,} real rows hold none of class {empty[0]!r}; keep more rows.")
+            raise ValueError(
+                f"{self.name}: the first {len(real):,} real rows hold none of class {empty[0]!r};"
+                " keep more rows."
+            )
         return part
 
     def whitened(self) -> Features:
@@ -173,9 +212,13 @@ class Features:
         with np.errstate(over="ignore"):
             spread = np.ptp(self.X, axis=0)
         if not spread.any():
-            raise ValueError(f"{self.name}: no feature varies over the real rows; give some that do.")
+            raise ValueError(
+                f"{self.name}: no feature varies over the real rows; give some that do."
+            )
         if not spread.max() > 1e-100 or not np.abs(self.X).max() < 1e100:
-            raise ValueError(f"{self.name}: the features' sizes must lie between 1e-100 and 1e+100; {remedy}.")
+            raise ValueError(
+                f"{self.name}: the features' sizes must lie between 1e-100 and 1e+100; {remedy}."
+            )
         centre = self.X.mean(axis=0)
         size, direction = np.linalg.eigh((self.X - centre).T @ (self.X - centre) / len(self.X))
         size, direction = size[::-1], direction[:, ::-1]
@@ -185,7 +228,8 @@ class Features:
         vary = int((np.linalg.eigvalsh(alike.T @ alike / len(alike)) > 1e-6).sum())
         if (lost := vary - int(kept.sum())) > 0:
             raise ValueError(
-                f"{self.name}: the features' sizes differ so much that {lost} of {vary} components that vary would be lost; {remedy}."
+                f"{self.name}: the features' sizes differ so much that {lost} of {vary} components"
+                f" that vary would be lost; {remedy}."
             )
         scale = direction[:, kept] / np.sqrt(size[kept])
         return replace(self, X=(self.X - centre) @ scale, X_test=(self.X_test - centre) @ scale)
@@ -193,7 +237,9 @@ class Features:
     def model(self) -> MultinomialRegression:
         """Return the multinomial logistic regression of the observed classes, with an intercept; its risk is the log-loss on the test rows."""
         test = with_intercept(self.X_test), self.y_test
-        return MultinomialRegression(with_intercept(self.X), y=self.y, test=test, classes=len(self.classes))
+        return MultinomialRegression(
+            with_intercept(self.X), y=self.y, test=test, classes=len(self.classes)
+        )
 
     def _at_most(self, value: int | None, name: str, most: int, what: str) -> int:
         if value is None:
@@ -204,7 +250,10 @@ class Features:
 
     def __repr__(self) -> str:
         n, d = self.X.shape
-        return f"<{self.name}: {n:,} real rows and {len(self.X_test):,} to test on, {d} features, {len(self.classes)} classes>"
+        return (
+            f"<{self.name}: {n:,} real rows and {len(self.X_test):,} to test on, {d} features,"
+            f" {len(self.classes)} classes>"
+        )
 
 
 def with_intercept(X: ArrayLike) -> Array:
@@ -219,7 +268,9 @@ def with_intercept(X: ArrayLike) -> Array:
     """
     table = floats(X, "X", "rows of covariates, shape (n, p)")
     if table.ndim not in (1, 2):
-        raise ValueError(f"X must hold rows of covariates, shape (n, p); it has shape {table.shape}.")
+        raise ValueError(
+            f"X must hold rows of covariates, shape (n, p); it has shape {table.shape}."
+        )
     return np.column_stack([np.ones(len(table)), table])
 
 
@@ -285,7 +336,14 @@ def breast_cancer() -> Dataset:
     """
     bunch = _sklearn("datasets").load_breast_cancer()
     source = "UCI Machine Learning Repository, Breast Cancer Wisconsin (Diagnostic)"
-    return Dataset("breast_cancer", bunch.data, bunch.target.astype(float), tuple(bunch.feature_names), "benign", source)
+    return Dataset(
+        "breast_cancer",
+        bunch.data,
+        bunch.target.astype(float),
+        tuple(bunch.feature_names),
+        "benign",
+        source,
+    )
 
 
 def diabetes() -> Dataset:
@@ -308,7 +366,14 @@ def diabetes() -> Dataset:
     """
     bunch = _sklearn("datasets").load_diabetes()
     source = "Efron, Hastie, Johnstone and Tibshirani (2004), Least Angle Regression"
-    return Dataset("diabetes", bunch.data, (bunch.target > 100).astype(float), tuple(bunch.feature_names), "above 100", source)
+    return Dataset(
+        "diabetes",
+        bunch.data,
+        (bunch.target > 100).astype(float),
+        tuple(bunch.feature_names),
+        "above 100",
+        source,
+    )
 
 
 def published(name: str, workflow: str) -> dict[str, Array]:
@@ -370,7 +435,9 @@ def glosses() -> Features:
     >>> collapse.datasets.glosses()
     <glosses: 9,000 real rows and 3,000 to test on, 32 features, 10 classes>
     """
-    return _shipped_features("glosses", "WordNet 3.0 (Princeton University), embedded by all-MiniLM-L6-v2")
+    return _shipped_features(
+        "glosses", "WordNet 3.0 (Princeton University), embedded by all-MiniLM-L6-v2"
+    )
 
 
 def fashion() -> Features:
@@ -396,7 +463,9 @@ def fashion() -> Features:
     >>> collapse.datasets.fashion().classes[:3]
     ('T-shirt', 'trouser', 'pullover')
     """
-    return _shipped_features("fashion", "Fashion-MNIST (Zalando SE), encoded by a SimCLR network of this project")
+    return _shipped_features(
+        "fashion", "Fashion-MNIST (Zalando SE), encoded by a SimCLR network of this project"
+    )
 
 
 def read_features(path: str | Path) -> Features:
@@ -479,8 +548,14 @@ def _published(file: str, key: str, name: str, workflow: str) -> dict[str, Array
         runs = sorted({f"{row[key]}, {row['workflow']}" for row in rows})
         given = f"{brief(name)}, {brief(workflow)}"
         remedy = f"give the {'name' if key == 'dataset' else key} and the workflow of one of them"
-        raise ValueError(f"there is no published run of {given}; there are: {'; '.join(runs)}; {remedy}.")
-    return {column: np.array([float(row[column]) for row in chosen]) for column in chosen[0] if column not in (key, "workflow")}
+        raise ValueError(
+            f"there is no published run of {given}; there are: {'; '.join(runs)}; {remedy}."
+        )
+    return {
+        column: np.array([float(row[column]) for row in chosen])
+        for column in chosen[0]
+        if column not in (key, "workflow")
+    }
 
 
 def _shipped_features(name: str, source: str) -> Features:
@@ -500,31 +575,52 @@ def _features(file: Path | IO[bytes], name: str, source: str) -> Features:
             with np.load(file, allow_pickle=False) as stored:
                 arrays = {key: stored[key] for key in keys if key in stored}
     except (OSError, ValueError, TypeError, EOFError, RuntimeError, *_DAMAGED):
-        raise ValueError(f"{source} is not an .npz file of plain numbers; write it by numpy.savez or numpy.savez_compressed.") from None
+        raise ValueError(
+            f"{source} is not an .npz file of plain numbers; write it by numpy.savez or"
+            " numpy.savez_compressed."
+        ) from None
     except MemoryError:
-        raise ValueError(f"{source} holds more numbers than there is memory for; keep fewer rows or features.") from None
+        raise ValueError(
+            f"{source} holds more numbers than there is memory for; keep fewer rows or features."
+        ) from None
     if false is not None:
-        raise ValueError(f"{source}: {false} claims another size than it has, the file is damaged; write it again by numpy.savez.")
+        raise ValueError(
+            f"{source}: {false} claims another size than it has, the file is damaged; write it"
+            " again by numpy.savez."
+        )
     missing = [key for key in FEATURE_ARRAYS if key not in arrays]
     if missing:
-        raise ValueError(f"{source} has no array {missing[0]}; it must hold {', '.join(FEATURE_ARRAYS)}.")
+        raise ValueError(
+            f"{source} has no array {missing[0]}; it must hold {', '.join(FEATURE_ARRAYS)}."
+        )
     X, y, X_test, y_test = (_numbers(arrays[key], key, source) for key in FEATURE_ARRAYS)
     for table, label, what in ((X, y, "train"), (X_test, y_test, "test")):
         if table.ndim != 2 or label.ndim != 1 or len(table) != len(label) or not table.size:
             raise ValueError(
-                f"{source}: X_{what} must have shape (rows, features) and y_{what} (rows,); they have shapes {table.shape} and {label.shape}."
+                f"{source}: X_{what} must have shape (rows, features) and y_{what} (rows,); they"
+                f" have shapes {table.shape} and {label.shape}."
             )
     if X.shape[1] != X_test.shape[1]:
-        raise ValueError(f"{source}: X_train has {X.shape[1]:,} features, X_test {X_test.shape[1]:,}; encode both alike.")
+        raise ValueError(
+            f"{source}: X_train has {X.shape[1]:,} features, X_test {X_test.shape[1]:,}; encode"
+            " both alike."
+        )
     K = len(arrays["classes"]) if "classes" in arrays else int(max(y.max(), 0)) + 1
     for label, what in ((y, "train"), (y_test, "test")):
         wrong = label[(label < 0) | (label >= K) | (label != np.floor(label))]
         if wrong.size:
-            raise ValueError(f"{source}: y_{what} must hold classes numbered 0, ..., {K - 1}; it holds {wrong[0]:g}.")
+            raise ValueError(
+                f"{source}: y_{what} must hold classes numbered 0, ..., {K - 1}; it holds"
+                f" {wrong[0]:g}."
+            )
     present = np.unique(y)
     if K < 2 or len(present) < K:
         gaps = np.flatnonzero(present != np.arange(len(present)))
-        what = "there is one class" if K < 2 else f"class {gaps[0] if gaps.size else len(present)} has no real row"
+        what = (
+            "there is one class"
+            if K < 2
+            else f"class {gaps[0] if gaps.size else len(present)} has no real row"
+        )
         raise ValueError(f"{source}: at least two classes are needed, each with real rows; {what}.")
     classes = tuple(str(k) for k in arrays.get("classes", np.arange(K)))
     return Features(name, X, y, X_test, y_test, classes, origin)
@@ -542,11 +638,17 @@ def _false_claim(file: Path | IO[bytes], keys: Sequence[str]) -> str | None:
                 continue
             with archive.open(info) as member:
                 old = np.lib.format.read_magic(member) == (1, 0)
-                read = np.lib.format.read_array_header_1_0 if old else np.lib.format.read_array_header_2_0
+                read = (
+                    np.lib.format.read_array_header_1_0
+                    if old
+                    else np.lib.format.read_array_header_2_0
+                )
                 shape, _, dtype = read(member)
                 claimed, held = prod(shape) * dtype.itemsize, info.file_size - member.tell()
             # no compression by zip is better than 1,032 to 1: what claims more is no honest file
-            if (claimed != held and not dtype.hasobject) or info.file_size > 1100 * (info.compress_size + 1000):
+            if (claimed != held and not dtype.hasobject) or info.file_size > 1100 * (
+                info.compress_size + 1000
+            ):
                 return info.filename.removesuffix(".npy")
     return None
 
@@ -556,7 +658,10 @@ def _numbers(values: NDArray[Any], name: str, source: str) -> Array:
         raise ValueError(f"{source}: {name} must hold numbers; its type is {values.dtype}.")
     numbers = values.astype(np.float64)
     if not np.isfinite(numbers).all():
-        raise ValueError(f"{source}: {name} must be finite; {np.count_nonzero(~np.isfinite(numbers)):,} of its entries are not.")
+        raise ValueError(
+            f"{source}: {name} must be finite; {np.count_nonzero(~np.isfinite(numbers)):,} of its"
+            " entries are not."
+        )
     return numbers
 
 
@@ -569,10 +674,15 @@ def _shipped(name: str, label: str, source: str) -> Dataset:
 def _read(file: str) -> bytes:
     path = resources.files("collapse") / "data" / file
     if not path.is_file():
-        raise FileNotFoundError(f"{file} is missing from the installed package; reinstall collapse-companion.")
+        raise FileNotFoundError(
+            f"{file} is missing from the installed package; reinstall collapse-companion."
+        )
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != SHA256[file]:
-        raise ValueError(f"{file} differs from the file that was shipped (its SHA-256 is another); reinstall collapse-companion.")
+        raise ValueError(
+            f"{file} differs from the file that was shipped (its SHA-256 is another); reinstall"
+            " collapse-companion."
+        )
     return content
 
 
@@ -582,4 +692,6 @@ def _sklearn(module: str):  # type: ignore[no-untyped-def]
     try:
         return import_module(f"sklearn.{module}")
     except ImportError as error:
-        raise ImportError("this needs scikit-learn: pip install 'collapse-companion[data]'.") from error
+        raise ImportError(
+            "this needs scikit-learn: pip install 'collapse-companion[data]'."
+        ) from error

@@ -136,7 +136,11 @@ class Diagnosis:
     lost: str
 
     def __str__(self) -> str:
-        about = "certified" if self.certified else f"evidence up to generation {self.generations:,}, no proof"
+        about = (
+            "certified"
+            if self.certified
+            else f"evidence up to generation {self.generations:,}, no proof"
+        )
         where = "for many rows" if self.model is None else f"for {self.model} at n = {self.n:,}"
         lines = [f"{self.workflow}: {self.verdict} {where} ({about}).", self.judged]
         if self.doubles:
@@ -146,12 +150,19 @@ class Diagnosis:
         else:
             when = f"The risk has not doubled by generation {self.generations:,}."
         worth = f"{self.worth:,.0f}" if self.worth >= 10 else f"{self.worth:.2g}"
-        lines.append(f"Risk ratio {self.ratio:.4g} at generation {self.generations:,}: 1,000 rows are worth {worth}. {when}")
+        lines.append(
+            f"Risk ratio {self.ratio:.4g} at generation {self.generations:,}: 1,000 rows are worth"
+            f" {worth}. {when}"
+        )
         parts = [
-            f"{share:.0%} from {name}" for share, name in zip((self.real, self.synthetic, self.draws), _ORIGINS, strict=True) if share > 0
+            f"{share:.0%} from {name}"
+            for share, name in zip((self.real, self.synthetic, self.draws), _ORIGINS, strict=True)
+            if share > 0
         ]
         if parts:
-            lines.append(f"Of that risk {', '.join(parts[:-1]) + ' and ' * (len(parts) > 1) + parts[-1]}.")
+            lines.append(
+                f"Of that risk {', '.join(parts[:-1]) + ' and ' * (len(parts) > 1) + parts[-1]}."
+            )
         if self.least_share is not None:
             need = at_most(100 * self.least_share, 3)
             lines.append(
@@ -162,7 +173,9 @@ class Diagnosis:
             )
         if self.lost:
             lines.append(self.lost)
-        return "\n".join(fill(line, 64, subsequent_indent="  ", break_on_hyphens=False) for line in lines)
+        return "\n".join(
+            fill(line, 64, subsequent_indent="  ", break_on_hyphens=False) for line in lines
+        )
 
 
 _ORIGINS = ("the noise of real data", "synthetic batches", "draws of rows")
@@ -372,7 +385,12 @@ def _judged_at_n(
             bound, why = limit.bound, "the bound for many rows, since v2 is negative"
         told = f"No ratio exceeds {at_most(bound, 4)}, {why} (thm-tables-finite)"
         return _Judgement("bounded", f"{told}; bounded is not safe.", bound=bound)
-    if isinstance(plan, Plan) and limit.certified and limit.verdict == "collapsing" and not plan.replace:
+    if (
+        isinstance(plan, Plan)
+        and limit.certified
+        and limit.verdict == "collapsing"
+        and not plan.replace
+    ):
         why = "since v2 is not negative, it is at least that of the limit"
         told = f"The ratio grows without bound: {why}"
         many = f"For many rows {limit.judged[0].lower()}{limit.judged[1:]}"
@@ -400,11 +418,16 @@ def _judged_at_n(
 
 def _anchored(plan: Plan | Reservoir, form: Anchored, n: int, v2: float) -> _Judgement:
     goes_on = "" if plan.recipe else ", if the tables go on like this"
-    where = f"a = {form.share:.3g} is the weight of the real data, k rows are read of the latest batch"
+    where = (
+        f"a = {form.share:.3g} is the weight of the real data, k rows are read of the latest batch"
+    )
     source = f"(thm-tables-finite{goes_on})"
     if form.rho < 1 or form.limit == 1:
         top = max(form.limit, 1.0)
-        told = f"The ratio tends to {form.limit:.4g}, since (1 - a)^2 (1 + v2/k) = {form.rho:.4g} < 1 {source}; {where}."
+        told = (
+            f"The ratio tends to {form.limit:.4g}, since (1 - a)^2 (1 + v2/k) = {form.rho:.4g} < 1"
+            f" {source}; {where}."
+        )
         return _Judgement(
             "bounded",
             told if form.rho < 1 else f"The ratio is 1 {source}.",
@@ -424,7 +447,8 @@ def _anchored(plan: Plan | Reservoir, form: Anchored, n: int, v2: float) -> _Jud
         )
     return _Judgement(
         "collapsing",
-        f"In the end the ratio grows by the factor (1 - a)^2 (1 + v2/k) = {form.rho:.4g} a generation {source}; {where}.",
+        f"In the end the ratio grows by the factor (1 - a)^2 (1 + v2/k) = {form.rho:.4g} a"
+        f" generation {source}; {where}.",
         None,
         inf,
         inf,
@@ -437,7 +461,9 @@ def _selected(rho: float, limit: float) -> _Judgement:
     if limit == inf:
         told = f"The ratio grows without bound, since {where} >= 1; {said}."
         return _Judgement("collapsing", told, None, inf if rho > 1 else 1.0, inf)
-    return _Judgement("bounded", f"The ratio tends to {limit:.4g}, since {where} < 1; {said}.", limit)
+    return _Judgement(
+        "bounded", f"The ratio tends to {limit:.4g}, since {where} < 1; {said}.", limit
+    )
 
 
 def _augmented(plan: Plan | Reservoir, n: int, v2: float, curve: Array) -> float | None:
@@ -457,20 +483,30 @@ def _augmented(plan: Plan | Reservoir, n: int, v2: float, curve: Array) -> float
 def _continued(workflow: Plan | Reservoir, generations: int | None) -> Plan | Reservoir:
     if not isinstance(workflow, (Plan, Reservoir)):
         raise ValueError(
-            f"workflow must be a Plan or a Reservoir, such as collapse.workflows.augment(100); it is {type(workflow).__name__}."
+            "workflow must be a Plan or a Reservoir, such as collapse.workflows.augment(100); it"
+            f" is {type(workflow).__name__}."
         )
     own = int(workflow.generation[-1])
     if generations is None or whole(generations, "generations", "generations to derive") == own:
         return workflow
     recipe = workflow.recipe
     if recipe is None or not hasattr(workflows, recipe.workflow):
-        raise ValueError(f"{workflow.name} is typed for {own} generations, and nothing tells how it goes on; leave generations out.")
+        raise ValueError(
+            f"{workflow.name} is typed for {own} generations, and nothing tells how it goes on;"
+            " leave generations out."
+        )
     if recipe.scheduled:
-        raise ValueError(f"{workflow.name} has a schedule for {own} generations; leave generations out, or give a plan with a longer one.")
+        raise ValueError(
+            f"{workflow.name} has a schedule for {own} generations; leave generations out, or give"
+            " a plan with a longer one."
+        )
     longer: Plan | Reservoir = getattr(workflows, recipe.workflow)(generations, **recipe.parameters)
     both = min(len(workflow.generation), len(longer.generation))
     if not np.allclose(derive(workflow).ratio[:both], derive(longer).ratio[:both], rtol=AGREEMENT):
-        raise ValueError(f"{workflow.name} does not have the ratios of {longer.name}, which its recipe names; leave generations out.")
+        raise ValueError(
+            f"{workflow.name} does not have the ratios of {longer.name}, which its recipe names;"
+            " leave generations out."
+        )
     return longer
 
 
@@ -487,17 +523,25 @@ def _certificate(plan: Plan | Reservoir, ratio: Array) -> tuple[ClosedForm | Non
     if not forms:
         return None, ""
     first = np.diff(plan.generation, prepend=0) > 0
-    expected = np.select([first, ~first], [_at(form, plan.generation) for form in (forms[0], forms[-1])])
+    expected = np.select(
+        [first, ~first], [_at(form, plan.generation) for form in (forms[0], forms[-1])]
+    )
     error_at = np.abs(expected / ratio - 1)
     if error_at.max() > AGREEMENT:
         return (
             None,
-            f"The plan is named {plan.name}, but its ratios are not those of that workflow's closed form.",
+            (
+                f"The plan is named {plan.name}, but its ratios are not those of that workflow's"
+                " closed form."
+            ),
         )
     if forms[0].limit is None and forms[0].bound is None:
         return (
             None,
-            f"The ratio is {forms[0].ratio} ({forms[0].reference}): whether it stays bounded depends on how the schedule goes on.",
+            (
+                f"The ratio is {forms[0].ratio} ({forms[0].reference}): whether it stays bounded"
+                " depends on how the schedule goes on."
+            ),
         )
     return forms[-1], ""
 
@@ -524,9 +568,16 @@ def _certified(form: ClosedForm, curve: Array) -> _Judgement:
         )
     if form.growth is None:
         limit = float(form.limit)
-        exactly = f"{form.limit} = " if len(str(form.limit)) < 40 and not form.limit.is_Integer else ""
+        exactly = (
+            f"{form.limit} = " if len(str(form.limit)) < 40 and not form.limit.is_Integer else ""
+        )
         # a bound that is reached, or approached, is the least one
-        least = bound if bound is not None and any(abs(bound / at - 1) < AGREEMENT for at in (limit, curve.max())) else None
+        least = (
+            bound
+            if bound is not None
+            and any(abs(bound / at - 1) < AGREEMENT for at in (limit, curve.max()))
+            else None
+        )
         return _Judgement(
             "bounded",
             f"The ratio tends to {exactly}{limit:.4g} {source}.",
@@ -555,19 +606,23 @@ def _log() -> Any:
 
 
 def _evidence(curve: Array) -> _Judgement:
-    def found(verdict: Verdict, told: str, limit: float | None = None, exponent: float | None = None) -> _Judgement:
+    def found(
+        verdict: Verdict, told: str, limit: float | None = None, exponent: float | None = None
+    ) -> _Judgement:
         return _Judgement(verdict, told, limit, exponent, certified=False)
 
     G = len(curve)
     if G < LEAST:
         return found(
             "undecided",
-            f"{G} generation{'s are' if G > 1 else ' is'} too few to judge a curve; derive {LEAST} or more.",
+            f"{G} generation{'s are' if G > 1 else ' is'} too few to judge a curve; derive {LEAST}"
+            " or more.",
         )
     if not np.all(np.isfinite(curve)):
         return found(
             "collapsing",
-            f"The ratio is too large to be told from generation {int(np.argmin(np.isfinite(curve))) + 1} on.",
+            "The ratio is too large to be told from generation"
+            f" {int(np.argmin(np.isfinite(curve))) + 1} on.",
             None,
             inf,
         )
@@ -580,10 +635,15 @@ def _evidence(curve: Array) -> _Judgement:
             means[2],
         )
     factor = now / before if before else inf
-    told = f"From octave to octave of g the ratio's mean changes by {before:.3g}, then {now:.3g}: a factor {factor:.3g}"
+    told = (
+        f"From octave to octave of g the ratio's mean changes by {before:.3g}, then {now:.3g}: a"
+        f" factor {factor:.3g}"
+    )
     if abs(factor) < 1 - MARGIN:
         limit = means[2] + now * factor / (1 - factor)
-        return found("bounded", f"{told}. Changes that go on shrinking so lead to {limit:.4g}.", limit)
+        return found(
+            "bounded", f"{told}. Changes that go on shrinking so lead to {limit:.4g}.", limit
+        )
     if factor > GEOMETRIC and now > 0 < before:
         each = float((curve[-1] / curve[G // 2]) ** (1 / (G - 1 - G // 2)))
         return found(
@@ -593,11 +653,15 @@ def _evidence(curve: Array) -> _Judgement:
             inf,
         )
     if factor > 1 + MARGIN and now > 0 < before:
-        return found("collapsing", f"{told}, as under growth like g^{log2(factor):.2f}.", None, log2(factor))
+        return found(
+            "collapsing", f"{told}, as under growth like g^{log2(factor):.2f}.", None, log2(factor)
+        )
     return found("undecided", f"{told}, which tells neither a limit nor a power of g.")
 
 
-def _origins(plan: Plan | Reservoir, last: int, derived: Risk, v2: float | None) -> tuple[float, float, float]:
+def _origins(
+    plan: Plan | Reservoir, last: int, derived: Risk, v2: float | None
+) -> tuple[float, float, float]:
     """Shares of one fit's risk due to real data, synthetic batches and draws of rows.
 
     At n a synthetic batch has 1 + v2 MSE / V times the noise of a real one, by the mean squared
@@ -638,7 +702,12 @@ def _origins(plan: Plan | Reservoir, last: int, derived: Risk, v2: float | None)
     if derived.n is not None:
         # risks in units of V / n, that of a fit to all real rows
         unit = float(derived.risk[0]) / plan.reference(derived.n)
-        level[~real] += float(v2 or 0) * np.asarray(derived.risk, np.float64)[plan.source[~real] - 1] / unit / derived.n
+        level[~real] += (
+            float(v2 or 0)
+            * np.asarray(derived.risk, np.float64)[plan.source[~real] - 1]
+            / unit
+            / derived.n
+        )
         whole_risk = float(derived.risk[last]) / unit
     known = np.array([spread[real].sum(), (spread * level)[~real].sum()])
     if derived.n is None:

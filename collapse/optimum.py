@@ -50,10 +50,15 @@ class Optimum:
     residual: float
 
     def __repr__(self) -> str:
-        return f"<Optimum ({self.solved}) of {self.plan.name}: risk {self.risk:.6g}, at least {self.bound:.6g}>"
+        return (
+            f"<Optimum ({self.solved}) of {self.plan.name}: risk {self.risk:.6g}, at least"
+            f" {self.bound:.6g}>"
+        )
 
 
-def optimal_weights(plan: Plan, *, synthetic: Scalar = 0, origin: Origin = "known", greedy: bool = False) -> Optimum:
+def optimal_weights(
+    plan: Plan, *, synthetic: Scalar = 0, origin: Origin = "known", greedy: bool = False
+) -> Optimum:
     """Find the weights that minimise the risk of a plan's last fit.
 
     Parameters
@@ -108,23 +113,41 @@ def optimal_weights(plan: Plan, *, synthetic: Scalar = 0, origin: Origin = "know
     [1.0, 2.0, 5.0, 13.0, 34.0]
     """
     if not isinstance(plan, Plan):
-        raise ValueError(f"plan must be a collapse.Plan, such as collapse.workflows.augment(50); it is {type(plan).__name__}.")
+        raise ValueError(
+            "plan must be a collapse.Plan, such as collapse.workflows.augment(50); it is"
+            f" {type(plan).__name__}."
+        )
     synthetic = check_number(synthetic, "synthetic")
     if not 0 <= synthetic <= 1:
-        raise ValueError(f"synthetic (smallest share of the weight on synthetic batches) must lie in [0, 1]; it is {synthetic}.")
+        raise ValueError(
+            "synthetic (smallest share of the weight on synthetic batches) must lie in [0, 1]; it"
+            f" is {synthetic}."
+        )
     choice(origin, "origin", get_args(Origin))
     greedy = flag(greedy, "greedy")
     if plan.generations * plan.batches > 100 * LARGEST or np.count_nonzero(plan.weight) > LARGEST:
         raise ValueError(
-            f"{plan.name} has {plan.generations:,} fits and {plan.batches:,} batches; optimal_weights chooses up to {LARGEST:,} weights, "
-            f"in a table of up to {100 * LARGEST:,} entries. Take fewer generations, or a workflow that reads fewer batches."
+            f"{plan.name} has {plan.generations:,} fits and {plan.batches:,} batches;"
+            f" optimal_weights chooses up to {LARGEST:,} weights, in a table of up to"
+            f" {100 * LARGEST:,} entries. Take fewer generations, or a workflow that reads fewer"
+            " batches."
         )
     rows = _rows(plan, float(synthetic), origin)
     weight, bound, residual = (_greedy if greedy else _joint)(plan, rows)
-    told = [f"synthetic={synthetic}"] * (synthetic != 0) + [f"origin={origin}"] * (origin != "known") + ["greedy"] * greedy
+    told = (
+        [f"synthetic={synthetic}"] * (synthetic != 0)
+        + [f"origin={origin}"] * (origin != "known")
+        + ["greedy"] * greedy
+    )
     name = f"best weights on {plan.name}" + (f" ({', '.join(told)})" if told else "")
     best = Plan(
-        plan.source, plan._size, weight, plan.exact_kept(plan.rational), replace=plan.replace, name=name, generation=plan.generation
+        plan.source,
+        plan._size,
+        weight,
+        plan.exact_kept(plan.rational),
+        replace=plan.replace,
+        name=name,
+        generation=plan.generation,
     )
     risk = float(derive(best).risk[-1])
     return Optimum(best, "greedy" if greedy else "joint", risk, min(bound, risk), residual)
@@ -143,7 +166,9 @@ class _Row(NamedTuple):
 
     def corners(self) -> Array:
         """Weights of every corner, shape (m, corners)."""
-        return np.asarray(self.group[:, self.one] * (1 - self.t) + self.group[:, self.other] * self.t)
+        return np.asarray(
+            self.group[:, self.one] * (1 - self.t) + self.group[:, self.other] * self.t
+        )
 
     def cheapest(self, cost: Array) -> tuple[float, Array]:
         """Cheapest corner where a weight of one on batch i costs cost[i]: its cost, its weights (m,)."""
@@ -151,18 +176,27 @@ class _Row(NamedTuple):
         total = (1 - self.t) * each[self.one] + self.t * each[self.other]
         best = int(np.argmin(total))
         t = self.t[best]
-        return float(total[best]), (1 - t) * self.group[:, self.one[best]] + t * self.group[:, self.other[best]]
+        return (
+            float(total[best]),
+            (1 - t) * self.group[:, self.one[best]] + t * self.group[:, self.other[best]],
+        )
 
 
 def _rows(plan: Plan, synthetic: float, origin: Origin) -> list[_Row]:
     weight, kept, size = plan.weight, plan.kept, plan.size
     first, _ = plan.reading
-    came = np.where(plan.source > 0, plan.generation[plan.source - 1] + 1, plan.generation[np.maximum(first, 0)])
+    came = np.where(
+        plan.source > 0, plan.generation[plan.source - 1] + 1, plan.generation[np.maximum(first, 0)]
+    )
     draw = (1 / kept if plan.replace else 1 / kept - 1) / size
     out = []
     for g in range(plan.generations):
         batch = np.flatnonzero(weight[g])
-        label = {"known": np.arange(len(batch)), "round": came[batch], "unknown": np.zeros(len(batch))}[origin]
+        label = {
+            "known": np.arange(len(batch)),
+            "round": came[batch],
+            "unknown": np.zeros(len(batch)),
+        }[origin]
         group = (label[:, None] == np.unique(label)) * (kept[g] * size)[batch, None]
         group = group / group.sum(axis=0)
         share = (plan.source[batch] > 0) @ group
@@ -170,15 +204,18 @@ def _rows(plan: Plan, synthetic: float, origin: Origin) -> list[_Row]:
         least = min(synthetic, 1.0) if share.max() > 0 else 0.0
         if share.max() < least - 1e-12:
             raise ValueError(
-                f"fit {g + 1} cannot put {least:g} of its weight on synthetic rows: at most {share.max():g} where their origin is {origin}; "
-                "lower synthetic, or make the synthetic batches larger."
+                f"fit {g + 1} cannot put {least:g} of its weight on synthetic rows: at most"
+                f" {share.max():g} where their origin is {origin}; lower synthetic, or make the"
+                " synthetic batches larger."
             )
         enough = np.flatnonzero(share >= least - 1e-12)
         short = np.flatnonzero(share < least - 1e-12)
         i, j = (part.ravel() for part in np.meshgrid(short, enough, indexing="ij"))
         one, other = np.concatenate([enough, i]), np.concatenate([enough, j])
         t = np.concatenate([np.ones(len(enough)), (least - share[i]) / (share[j] - share[i])])
-        out.append(_Row(batch, group, one, other, np.minimum(t, 1.0), plan.source[batch], draw[g, batch]))
+        out.append(
+            _Row(batch, group, one, other, np.minimum(t, 1.0), plan.source[batch], draw[g, batch])
+        )
     return out
 
 
@@ -224,7 +261,11 @@ def _joint(plan: Plan, rows: list[_Row]) -> tuple[Array, float, float]:
     """All rows: flows are mixtures of walks from the last fit back to real data; add the cheapest walk until none is cheaper."""
     G, B = plan.generations, plan.batches
     start = np.concatenate([[0], np.cumsum([len(row.batch) for row in rows])])
-    size, batch, draw = plan.size, np.concatenate([row.batch for row in rows]), np.concatenate([row.draw for row in rows])
+    size, batch, draw = (
+        plan.size,
+        np.concatenate([row.batch for row in rows]),
+        np.concatenate([row.draw for row in rows]),
+    )
     drawn = np.flatnonzero(draw)
 
     def walk(price: Array) -> tuple[Array, list[Array]]:
@@ -243,7 +284,9 @@ def _joint(plan: Plan, rows: list[_Row]) -> tuple[Array, float, float]:
         return flow, choice
 
     def point(flow: Array) -> Array:
-        return np.concatenate([np.bincount(batch, flow, B) / np.sqrt(size), flow[drawn] * np.sqrt(draw[drawn])])
+        return np.concatenate(
+            [np.bincount(batch, flow, B) / np.sqrt(size), flow[drawn] * np.sqrt(draw[drawn])]
+        )
 
     def price(at: Array) -> Array:
         out = (at[:B] / np.sqrt(size))[batch]
@@ -266,11 +309,20 @@ def _joint(plan: Plan, rows: list[_Row]) -> tuple[Array, float, float]:
         flows.append(new)
         points.append(point(new))
     else:
-        raise ValueError(f"optimal_weights did not converge in {STEPS} steps on {plan.name}; take fewer generations, or greedy=True.")
-    return _weights(plan, rows, flow, start, choice), max(touch, 0.0) ** 2 / risk, max(1 - touch / risk, 0.0)
+        raise ValueError(
+            f"optimal_weights did not converge in {STEPS} steps on {plan.name}; take fewer"
+            " generations, or greedy=True."
+        )
+    return (
+        _weights(plan, rows, flow, start, choice),
+        max(touch, 0.0) ** 2 / risk,
+        max(1 - touch / risk, 0.0),
+    )
 
 
-def _weights(plan: Plan, rows: list[_Row], flow: Array, start: NDArray[Any], choice: list[Array]) -> Array:
+def _weights(
+    plan: Plan, rows: list[_Row], flow: Array, start: NDArray[Any], choice: list[Array]
+) -> Array:
     """Rows of weights that make a flow; where it does not pass, what a fit would choose."""
     weight = np.zeros((plan.generations, plan.batches))
     for g, row in enumerate(rows):

@@ -62,19 +62,26 @@ class Numbers:
             return values
         raw = numbers(values, name, _SHAPES[name])
         if raw.ndim != ndim:
-            raise ValueError(f"{name} must have {ndim} dimension{'s' * (ndim > 1)}, it has {raw.ndim}; give {_SHAPES[name]}.")
+            raise ValueError(
+                f"{name} must have {ndim} dimension{'s' * (ndim > 1)}, it has {raw.ndim}; give"
+                f" {_SHAPES[name]}."
+            )
         if raw.dtype.kind == "i":
             return cls(raw, np.ones(raw.shape, np.int64))
         if raw.dtype.kind == "O" and all(isinstance(value, Rational) for value in raw.flat):
             entries = raw.ravel().tolist()
-            parts = ([int(getattr(v, part)) for v in entries] for part in ("numerator", "denominator"))
+            parts = (
+                [int(getattr(v, part)) for v in entries] for part in ("numerator", "denominator")
+            )
             return cls(*(_integers(part).reshape(raw.shape) for part in parts))
         return cls(raw.astype(np.float64), None)
 
     @classmethod
     def ratio(cls, numerator: ArrayLike, denominator: ArrayLike) -> Numbers:
         """Hold numerator / denominator of two integer arrays exactly."""
-        top, bottom = np.broadcast_arrays(np.asarray(numerator, np.int64), np.asarray(denominator, np.int64))
+        top, bottom = np.broadcast_arrays(
+            np.asarray(numerator, np.int64), np.asarray(denominator, np.int64)
+        )
         return cls(top, bottom)
 
     @property
@@ -92,9 +99,14 @@ class Numbers:
 
     def fractions(self, name: str) -> NDArray[np.object_]:
         if self.denominator is None:
-            raise ValueError(f"{name} holds floats, and exact=True needs rationals: give int or fractions.Fraction entries.")
+            raise ValueError(
+                f"{name} holds floats, and exact=True needs rationals: give int or"
+                " fractions.Fraction entries."
+            )
         out = np.empty(self.shape, object)
-        for i, (top, bottom) in enumerate(zip(self.numerator.flat, self.denominator.flat, strict=True)):
+        for i, (top, bottom) in enumerate(
+            zip(self.numerator.flat, self.denominator.flat, strict=True)
+        ):
             out.flat[i] = Fraction(int(top), int(bottom))
         return out
 
@@ -102,7 +114,10 @@ class Numbers:
         """Put 1 where the mask is true."""
         if not mask.any():
             return self
-        return Numbers(np.where(mask, 1, self.numerator), None if self.denominator is None else np.where(mask, 1, self.denominator))
+        return Numbers(
+            np.where(mask, 1, self.numerator),
+            None if self.denominator is None else np.where(mask, 1, self.denominator),
+        )
 
     def to_json(self) -> Any:
         """Nested lists: floats as numbers, rationals as text such as '1/3'."""
@@ -119,14 +134,18 @@ class Numbers:
         try:
             raw = np.array(values, dtype=object)
         except ValueError as error:
-            raise ValueError(f"{name} has rows of different lengths; give {_SHAPES[name]}.") from error
+            raise ValueError(
+                f"{name} has rows of different lengths; give {_SHAPES[name]}."
+            ) from error
         entries = raw.ravel().tolist()
         if all(isinstance(entry, str) for entry in entries):
             exact = np.empty(len(entries), object)
             exact[:] = [to_fraction(entry, name) for entry in entries]
             return cls.read(exact.reshape(raw.shape), name, ndim)
         if not all(type(entry) in (int, float) for entry in entries):
-            raise ValueError(f"{name} must hold numbers, or fractions as text; give {_SHAPES[name]}.")
+            raise ValueError(
+                f"{name} must hold numbers, or fractions as text; give {_SHAPES[name]}."
+            )
         return cls.read(raw.astype(np.float64), name, ndim)
 
 
@@ -201,7 +220,9 @@ class Recursion:
             if share[g]:
                 table[g, b] += share[g]
         if self.entries:
-            table[self.entries.fit, self.entries.batch] = self.entries.weight.fractions("weight") if exact else self.entries.weight.floats()
+            table[self.entries.fit, self.entries.batch] = (
+                self.entries.weight.fractions("weight") if exact else self.entries.weight.floats()
+            )
         return table
 
     def kept_table(self, batches: int, exact: bool) -> NDArray[Any]:
@@ -246,7 +267,10 @@ class Recipe(NamedTuple):
             if isinstance(value, list):
                 return tuple(scalar(v, name) for v in value)
             if isinstance(value, dict):
-                raise ValueError(f"{name} of a recipe must be a number or a list of numbers; it is {brief(value)}.")
+                raise ValueError(
+                    f"{name} of a recipe must be a number or a list of numbers; it is"
+                    f" {brief(value)}."
+                )
             return to_fraction(value, f"{name} of a recipe") if isinstance(value, str) else value
 
         if document is None:
@@ -337,7 +361,11 @@ class Plan:
             _check_recursion(self, weight)
         else:
             table = Numbers.read(weight, "weight", 2)
-            share = Numbers.ratio(np.ones(table.shape, np.int64), 1) if kept is None else Numbers.read(kept, "kept", 2)
+            share = (
+                Numbers.ratio(np.ones(table.shape, np.int64), 1)
+                if kept is None
+                else Numbers.read(kept, "kept", 2)
+            )
             self.__dict__.update(_weight=table, _kept=share)
             _check_tables(self)
             if kept is not None:
@@ -401,21 +429,29 @@ class Plan:
 
     def exact_size(self, exact: bool = True) -> NDArray[Any]:
         """`size` in Fractions (or floats)."""
-        return self._size.fractions("size") if flag(exact, "exact") else _frozen(self._size.floats())
+        return (
+            self._size.fractions("size") if flag(exact, "exact") else _frozen(self._size.floats())
+        )
 
     def exact_weight(self, exact: bool = True) -> NDArray[Any]:
         """`weight` in Fractions (or floats)."""
         if self.recursion:
             self._check_room(flag(exact, "exact"))
             return _frozen(self.recursion.weight(self.batches, exact))
-        return self._weight.fractions("weight") if flag(exact, "exact") else _frozen(self._weight.floats())
+        return (
+            self._weight.fractions("weight")
+            if flag(exact, "exact")
+            else _frozen(self._weight.floats())
+        )
 
     def exact_kept(self, exact: bool = True) -> NDArray[Any]:
         """`kept` in Fractions (or floats)."""
         if self.recursion:
             self._check_room(flag(exact, "exact"))
             return _frozen(self.recursion.kept_table(self.batches, exact))
-        return self._kept.fractions("kept") if flag(exact, "exact") else _frozen(self._kept.floats())
+        return (
+            self._kept.fractions("kept") if flag(exact, "exact") else _frozen(self._kept.floats())
+        )
 
     def _check_room(self, exact: bool) -> None:
         """Refuse to write out a table that memory would not hold, or fractions not in an hour."""
@@ -458,7 +494,10 @@ class Plan:
         """For each fit the batches, from 0, drawn just before it: synthetic ones as soon as their source is fitted, then real ones to be read."""
         first, last = self.reading
         out: list[list[int]] = [[] for _ in range(self.generations)]
-        for b in [*np.flatnonzero((last >= 0) & (self.source > 0)).tolist(), *np.flatnonzero((last >= 0) & (self.source == 0)).tolist()]:
+        for b in [
+            *np.flatnonzero((last >= 0) & (self.source > 0)).tolist(),
+            *np.flatnonzero((last >= 0) & (self.source == 0)).tolist(),
+        ]:
             out[int(self.source[b]) or int(first[b])].append(b)
         return out
 
@@ -497,13 +536,23 @@ class Plan:
             decay = rows.decay.fractions("weight") if exact else rows.decay.floats()
             share = rows.share.fractions("weight") if exact else rows.share.floats()
             squares = out[0]
-            for g, (d, s) in enumerate(zip((decay**2).tolist(), (share**2 / size[rows.newest]).tolist(), strict=True)):
+            for g, (d, s) in enumerate(
+                zip((decay**2).tolist(), (share**2 / size[rows.newest]).tolist(), strict=True)
+            ):
                 squares = d * squares + s
                 out[g] = squares
             out = out * self._drawing(rows.share_kept(exact))
         if rows.entries:
-            weight = rows.entries.weight.fractions("weight") if exact else rows.entries.weight.floats()
-            np.add.at(out, rows.entries.fit, weight**2 * self._drawing(rows.entries.share_kept(exact)) / size[rows.entries.batch])
+            weight = (
+                rows.entries.weight.fractions("weight") if exact else rows.entries.weight.floats()
+            )
+            np.add.at(
+                out,
+                rows.entries.fit,
+                weight**2
+                * self._drawing(rows.entries.share_kept(exact))
+                / size[rows.entries.batch],
+            )
         return out
 
     def _drawing(self, kept: NDArray[Any]) -> NDArray[Any]:
@@ -533,15 +582,16 @@ class Plan:
         if exact.max() > LARGEST:
             b = int(exact.argmax())
             raise ValueError(
-                f"batch {b + 1} would have {exact[b]:.3g} rows (size {self.size[b]:g} times n = {n:,}), "
-                f"and can have {LARGEST:,} at most; take a smaller n."
+                f"batch {b + 1} would have {exact[b]:.3g} rows (size {self.size[b]:g} times n ="
+                f" {n:,}), and can have {LARGEST:,} at most; take a smaller n."
             )
         m = np.rint(exact).astype(np.int64)
         bad = (np.abs(exact - m) > TOLERANCE * exact) | (m < 1)
         if bad.any():
             b = int(np.argmax(bad))
             raise ValueError(
-                f"batch {b + 1} would have {exact[b]:g} rows (size {self.size[b]:g} times n = {n}); choose n so that it is whole."
+                f"batch {b + 1} would have {exact[b]:g} rows (size {self.size[b]:g} times n = {n});"
+                " choose n so that it is whole."
             )
         return m
 
@@ -577,14 +627,20 @@ class Plan:
         if few.any():
             g, b = np.argwhere(few)[0]
             raise ValueError(
-                f"n = {n} is too small for so many generations: fit {g + 1} would read {k[g, b]:.3g} rows of batch {b + 1}, and at least 1 is needed; "
-                f"take n >= {int(np.ceil(n / k[few].min() - 1e-9))} or fewer generations."
+                f"n = {n} is too small for so many generations: fit {g + 1} would read"
+                f" {k[g, b]:.3g} rows of batch {b + 1}, and at least 1 is needed; take n >="
+                f" {int(np.ceil(n / k[few].min() - 1e-9))} or fewer generations."
             )
         return k
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain lists, numbers and text."""
-        out: dict[str, Any] = {"name": self.name, "replace": self.replace, "source": self.source.tolist(), "size": self._size.to_json()}
+        out: dict[str, Any] = {
+            "name": self.name,
+            "replace": self.replace,
+            "source": self.source.tolist(),
+            "size": self._size.to_json(),
+        }
         out["generation"] = self.generation.tolist()
         if self.recipe:
             out["recipe"] = {"workflow": self.recipe.workflow, "parameters": self.recipe.plain()}
@@ -595,13 +651,15 @@ class Plan:
                 "share": r.share.to_json(),
                 "kept": r.kept.to_json() if r.kept else None,
                 "batch": None if r.batch is None else r.batch.tolist(),
-                "entries": e
-                and {
-                    "fit": e.fit.tolist(),
-                    "batch": e.batch.tolist(),
-                    "weight": e.weight.to_json(),
-                    "kept": e.kept.to_json() if e.kept else None,
-                },
+                "entries": (
+                    e
+                    and {
+                        "fit": e.fit.tolist(),
+                        "batch": e.batch.tolist(),
+                        "weight": e.weight.to_json(),
+                        "kept": e.kept.to_json() if e.kept else None,
+                    }
+                ),
             }
         else:
             out |= {"weight": self._weight.to_json(), "kept": self._kept.to_json()}
@@ -627,17 +685,24 @@ class Plan:
             common: dict[str, Any] = {"replace": document["replace"], "name": document["name"]}
             if not isinstance(common["name"], str):
                 raise ValueError(f"name must be text; it is {brief(common['name'])}.")
-            source, generation = (whole_numbers(document[key], key) for key in ("source", "generation"))
+            source, generation = (
+                whole_numbers(document[key], key) for key in ("source", "generation")
+            )
             size, recipe = read(document, "size"), Recipe.read(document.get("recipe"))
             weight: Any
             kept: Any = None
             if "recursion" in document:
                 r, e = document["recursion"], document["recursion"]["entries"]
                 entries = e and Entries(
-                    whole_numbers(e["fit"], "fit"), whole_numbers(e["batch"], "batch"), read(e, "weight"), perhaps(e, "kept")
+                    whole_numbers(e["fit"], "fit"),
+                    whole_numbers(e["batch"], "batch"),
+                    read(e, "weight"),
+                    perhaps(e, "kept"),
                 )
                 batch = None if r["batch"] is None else whole_numbers(r["batch"], "batch")
-                weight = Recursion(read(r, "decay"), read(r, "share"), perhaps(r, "kept"), batch, entries or None)
+                weight = Recursion(
+                    read(r, "decay"), read(r, "share"), perhaps(r, "kept"), batch, entries or None
+                )
             else:
                 weight, kept = read(document, "weight", 2), read(document, "kept", 2)
             plan = cls(source, size, weight, kept, generation=generation, **common)
@@ -685,11 +750,19 @@ def _frozen(table: NDArray[Any]) -> NDArray[Any]:
 def _read_source(source: ArrayLike) -> NDArray[np.int64]:
     raw = numbers(source, "source", _SHAPES["source"])
     if raw.ndim != 1 or raw.size == 0:
-        raise ValueError(f"source must be a list of batches, shape (B,) with B >= 1; it has shape {raw.shape}.")
+        raise ValueError(
+            f"source must be a list of batches, shape (B,) with B >= 1; it has shape {raw.shape}."
+        )
     if raw.dtype.kind != "i":
-        raise ValueError(f"source must hold integers (0 real data, s >= 1 the model of fit s); it holds {raw.dtype} data.")
+        raise ValueError(
+            "source must hold integers (0 real data, s >= 1 the model of fit s); it holds"
+            f" {raw.dtype} data."
+        )
     if raw.min() < 0:
-        raise ValueError(f"source must be 0 (real data) or the number of a fit; batch {int(raw.argmin()) + 1} has {raw.min()}.")
+        raise ValueError(
+            f"source must be 0 (real data) or the number of a fit; batch {int(raw.argmin()) + 1}"
+            f" has {raw.min()}."
+        )
     return raw
 
 
@@ -697,21 +770,29 @@ def _read_generation(generation: ArrayLike | None, fits: int) -> NDArray[np.int6
     shape = "one generation for each fit, shape (G,)"
     raw = np.arange(1, fits + 1) if generation is None else numbers(generation, "generation", shape)
     if raw.shape != (fits,) or raw.dtype.kind != "i" or raw.min() < 1 or np.any(np.diff(raw) < 0):
-        raise ValueError(f"generation must hold {fits} whole numbers from 1 on, one for each fit, none smaller than the one before.")
+        raise ValueError(
+            f"generation must hold {fits} whole numbers from 1 on, one for each fit, none smaller"
+            " than the one before."
+        )
     raw.flags.writeable = False
     return raw
 
 
 def _check_finite_positive(name: str, table: Array, where: str) -> None:
     if not np.all(np.isfinite(table)):
-        raise ValueError(f"{name} must be finite; {where} {_first(~np.isfinite(table))} is {table[~np.isfinite(table)][0]}.")
+        raise ValueError(
+            f"{name} must be finite; {where} {_first(~np.isfinite(table))} is"
+            f" {table[~np.isfinite(table)][0]}."
+        )
     if np.any(table <= 0):
-        raise ValueError(f"{name} must be positive; {where} {_first(table <= 0)} is {table[table <= 0][0]:g}.")
+        raise ValueError(
+            f"{name} must be positive; {where} {_first(table <= 0)} is {table[table <= 0][0]:g}."
+        )
     far = (table < 1 / FARTHEST) | (table > FARTHEST)
     if np.any(far):
         raise ValueError(
-            f"{name} must lie between {1 / FARTHEST:g} and {FARTHEST:g}, whose squares floats hold; "
-            f"{where} {_first(far)} is {table[far][0]:g}."
+            f"{name} must lie between {1 / FARTHEST:g} and {FARTHEST:g}, whose squares floats hold;"
+            f" {where} {_first(far)} is {table[far][0]:g}."
         )
 
 
@@ -727,49 +808,87 @@ def _check_tables(plan: Plan) -> None:
     if G == 0:
         raise ValueError("weight has no row; give one row for each fit.")
     if len(source) != B or len(size) != len(source):
-        raise ValueError(f"shapes disagree: source has {len(source)} batches, size {len(size)}, weight {B} columns; all must be B.")
+        raise ValueError(
+            f"shapes disagree: source has {len(source)} batches, size {len(size)}, weight {B}"
+            " columns; all must be B."
+        )
     if kept.shape != weight.shape:
-        raise ValueError(f"shapes disagree: kept is {kept.shape}, weight {weight.shape}; both must be (G, B).")
+        raise ValueError(
+            f"shapes disagree: kept is {kept.shape}, weight {weight.shape}; both must be (G, B)."
+        )
     _check_finite_positive("size", size, "batch")
     if not np.all(np.isfinite(weight)):
-        raise ValueError(f"weight must be finite; {_first(~np.isfinite(weight))} is {weight[~np.isfinite(weight)][0]}.")
+        raise ValueError(
+            f"weight must be finite; {_first(~np.isfinite(weight))} is"
+            f" {weight[~np.isfinite(weight)][0]}."
+        )
     if np.any(weight < 0):
-        raise ValueError(f"weight must not be negative; {_first(weight < 0)} is {weight[weight < 0][0]:g}.")
+        raise ValueError(
+            f"weight must not be negative; {_first(weight < 0)} is {weight[weight < 0][0]:g}."
+        )
     used = weight > 0
     if not used.any(axis=1).all():
-        raise ValueError(f"no batch read: fit {_first(np.asarray(~used.any(axis=1)))} gives weight to no batch; a fit needs data.")
+        raise ValueError(
+            f"no batch read: fit {_first(np.asarray(~used.any(axis=1)))} gives weight to no batch;"
+            " a fit needs data."
+        )
     early = used & (source[None, :] > np.arange(G)[:, None])
     if early.any():
         g, b = np.argwhere(early)[0] + 1
         raise ValueError(
-            f"batch {b} is read by fit {g}, but it is drawn from the model of fit {source[b - 1]}, which is fitted later; "
-            "give it weight 0 there, or reorder the fits."
+            f"batch {b} is read by fit {g}, but it is drawn from the model of fit {source[b - 1]},"
+            " which is fitted later; give it weight 0 there, or reorder the fits."
         )
     if source.max() > G:
         raise ValueError(f"source names fit {source.max()}, but weight has {G} rows (fits).")
     with np.errstate(invalid="ignore"):
         bad = used & ~((kept > 0) & (kept <= 1))
     if bad.any():
-        raise ValueError(f"kept must lie in (0, 1]; {_first(bad)} is {kept[bad][0]:g}. A batch that is not read has weight 0.")
+        raise ValueError(
+            f"kept must lie in (0, 1]; {_first(bad)} is {kept[bad][0]:g}. A batch that is not read"
+            " has weight 0."
+        )
     sums = weight.sum(axis=1)
     wrong: NDArray[np.bool_] = np.abs(sums - 1) > TOLERANCE
     if wrong.any():
         g = int(np.argmax(wrong))
-        raise ValueError(f"weights must sum to one in each row; those of fit {g + 1} sum to {sums[g]:.15g}. Divide the row by its sum.")
+        raise ValueError(
+            f"weights must sum to one in each row; those of fit {g + 1} sum to {sums[g]:.15g}."
+            " Divide the row by its sum."
+        )
     if plan._weight.denominator is not None and np.any(plan._weight.denominator != 1):
         for g, row in enumerate(plan.exact_weight()):
             if (total := sum(row)) != 1:
-                raise ValueError(f"weights must sum to one in each row; those of fit {g + 1} sum to {total}. Divide the row by its sum.")
+                raise ValueError(
+                    f"weights must sum to one in each row; those of fit {g + 1} sum to {total}."
+                    " Divide the row by its sum."
+                )
 
 
 def _check_recursion(plan: Plan, rows: Recursion) -> None:
     decay, share, size = rows.decay.floats(), rows.share.floats(), plan.size
     G = len(decay)
-    if rows.batch is None and np.any(share > 0) and not np.array_equal(plan.source[:G], np.arange(G)):
-        raise ValueError("a Recursion without batch carries the newest batch of each fit: source must be 0, 1, ..., G - 1.")
-    if share.shape != (G,) or size.shape != plan.source.shape or (rows.kept is not None and rows.kept.shape != (G,)):
-        raise ValueError("shapes disagree: decay, share and kept of a Recursion must all have shape (G,), size and source (B,).")
-    if rows.batch is not None and (rows.batch.shape != (G,) or np.any((rows.batch < 0) | (rows.batch >= plan.batches))):
+    if (
+        rows.batch is None
+        and np.any(share > 0)
+        and not np.array_equal(plan.source[:G], np.arange(G))
+    ):
+        raise ValueError(
+            "a Recursion without batch carries the newest batch of each fit: source must be 0, 1,"
+            " ..., G - 1."
+        )
+    if (
+        share.shape != (G,)
+        or size.shape != plan.source.shape
+        or (rows.kept is not None and rows.kept.shape != (G,))
+    ):
+        raise ValueError(
+            "shapes disagree: decay, share and kept of a Recursion must all have shape (G,), size"
+            " and source (B,)."
+        )
+    if rows.batch is not None and (
+        rows.batch.shape != (G,) or np.any((rows.batch < 0) | (rows.batch >= plan.batches))
+    ):
         raise ValueError("batch of a Recursion must name one of the batches, from 0, for each fit.")
     if plan.source.max() > G:
         raise ValueError(f"source names fit {plan.source.max()}, but the Recursion has {G} fits.")
@@ -777,7 +896,9 @@ def _check_recursion(plan: Plan, rows: Recursion) -> None:
     if not (np.all(decay >= 0) and np.all(share >= 0) and np.all(decay <= 1)):
         raise ValueError("decay and share of a Recursion must lie between 0 and 1.")
     if decay[0] != 0:
-        raise ValueError(f"decay of a Recursion must be 0 for fit 1, which no fit precedes; it is {decay[0]:g}.")
+        raise ValueError(
+            f"decay of a Recursion must be 0 for fit 1, which no fit precedes; it is {decay[0]:g}."
+        )
     newest = np.flatnonzero(share > 0)
     _check_order(plan, newest, rows.newest[newest])
     if rows.entries is None:
@@ -789,7 +910,8 @@ def _check_recursion(plan: Plan, rows: Recursion) -> None:
     if wrong.any():
         g = int(np.argmax(wrong))
         raise ValueError(
-            f"weights must sum to one in each row; those of fit {g + 1} sum to {float(total[g]):.15g}. Divide the row by its sum."
+            f"weights must sum to one in each row; those of fit {g + 1} sum to"
+            f" {float(total[g]):.15g}. Divide the row by its sum."
         )
     if rows.kept is not None:
         _check_kept(rows.kept.floats())
@@ -808,7 +930,9 @@ def _wrong_sums(decay: Numbers, share: Numbers) -> NDArray[np.bool_]:
 
 def _check_kept(kept: Array) -> None:
     if not np.all((kept > 0) & (kept <= 1)):
-        raise ValueError(f"kept must lie in (0, 1]; it is {kept[~((kept > 0) & (kept <= 1))][0]:g} for one fit.")
+        raise ValueError(
+            f"kept must lie in (0, 1]; it is {kept[~((kept > 0) & (kept <= 1))][0]:g} for one fit."
+        )
 
 
 def _check_order(plan: Plan, fit: NDArray[np.int64], batch: NDArray[np.int64]) -> None:
@@ -816,8 +940,9 @@ def _check_order(plan: Plan, fit: NDArray[np.int64], batch: NDArray[np.int64]) -
     if early.any():
         i = int(np.argmax(early))
         raise ValueError(
-            f"batch {batch[i] + 1} is read by fit {fit[i] + 1}, but it is drawn from the model of fit {plan.source[batch[i]]}, which is fitted "
-            "later; give it weight 0 there, or reorder the fits."
+            f"batch {batch[i] + 1} is read by fit {fit[i] + 1}, but it is drawn from the model of"
+            f" fit {plan.source[batch[i]]}, which is fitted later; give it weight 0 there, or"
+            " reorder the fits."
         )
 
 
@@ -828,7 +953,10 @@ def _sums(weight: Numbers, fit: NDArray[np.int64], fits: int) -> NDArray[np.obje
     if common * int(weight.numerator.max()) * len(fit) < 2**62:
         sums = np.zeros(fits, np.int64)
         np.add.at(sums, fit, (weight.numerator * (common // weight.denominator)).astype(np.int64))
-        return np.array([1 if part == common else Fraction(part, common) for part in sums.tolist()], dtype=object)
+        return np.array(
+            [1 if part == common else Fraction(part, common) for part in sums.tolist()],
+            dtype=object,
+        )
     total = _zeros(True, fits)
     np.add.at(total, fit, weight.fractions("weight"))
     return total
@@ -838,13 +966,25 @@ def _check_entries(plan: Plan, rows: Recursion, entries: Entries) -> NDArray[Any
     """Check the entries; return the sum of each fit's weights, exact where the plan is rational."""
     fit, batch = entries.fit, entries.batch
     G, B = len(rows.decay.numerator), plan.batches
-    if not (fit.shape == batch.shape == entries.weight.shape) or (entries.kept is not None and entries.kept.shape != fit.shape):
-        raise ValueError("shapes disagree: fit, batch, weight and kept of Entries must have one length.")
-    if np.any(np.diff(fit) < 0) or np.any((fit < 0) | (fit >= G)) or np.any((batch < 0) | (batch >= B)):
-        raise ValueError(f"Entries must be ordered by fit, with fits below {G} and batches below {B}, from 0.")
+    if not (fit.shape == batch.shape == entries.weight.shape) or (
+        entries.kept is not None and entries.kept.shape != fit.shape
+    ):
+        raise ValueError(
+            "shapes disagree: fit, batch, weight and kept of Entries must have one length."
+        )
+    if (
+        np.any(np.diff(fit) < 0)
+        or np.any((fit < 0) | (fit >= G))
+        or np.any((batch < 0) | (batch >= B))
+    ):
+        raise ValueError(
+            f"Entries must be ordered by fit, with fits below {G} and batches below {B}, from 0."
+        )
     weight = entries.weight.floats()
     if not np.all(weight > 0) or not np.all(np.isfinite(weight)):
-        raise ValueError("weights of Entries must be positive and finite; leave out those that are zero.")
+        raise ValueError(
+            "weights of Entries must be positive and finite; leave out those that are zero."
+        )
     if entries.kept is not None:
         _check_kept(entries.kept.floats())
     _check_order(plan, fit, batch)
@@ -855,14 +995,18 @@ def _check_entries(plan: Plan, rows: Recursion, entries: Entries) -> NDArray[Any
     carried = (since[batch] <= fit) & (stops[fit] == stops[np.minimum(since[batch], G - 1)])
     if carried.any() or len(np.unique(fit * B + batch)) < len(fit):
         raise ValueError(
-            "an entry (fit, batch) of Entries occurs twice, or names a batch that is carried on already; give one weight to each."
+            "an entry (fit, batch) of Entries occurs twice, or names a batch that is carried on"
+            " already; give one weight to each."
         )
     exact = plan.rational
     total = _sums(entries.weight, fit, G) if exact else np.bincount(fit, weight, G)
     if not newest.size:
         return total
     held = total[0] * 0
-    decay, share = ((part.fractions("weight") if exact else part.floats()).tolist() for part in (rows.decay, rows.share))
+    decay, share = (
+        (part.fractions("weight") if exact else part.floats()).tolist()
+        for part in (rows.decay, rows.share)
+    )
     for g in range(G):
         held = decay[g] * held + share[g]
         total[g] += held
@@ -872,14 +1016,20 @@ def _check_entries(plan: Plan, rows: Recursion, entries: Entries) -> NDArray[Any
 def _print(plan: Plan, most: int = 8) -> str:
     G, B = plan.generations, plan.batches
     fits, batches = min(G, most), min(B, most)
-    head = f"{plan.name}: {G} fit{'s' * (G > 1)}, {B} batch{'es' * (B > 1)}" + (", drawn with replacement" if plan.replace else "")
+    head = f"{plan.name}: {G} fit{'s' * (G > 1)}, {B} batch{'es' * (B > 1)}" + (
+        ", drawn with replacement" if plan.replace else ""
+    )
 
     def show(value: Any) -> str:
         return str(value) if isinstance(value, Fraction) else f"{value:.4g}"
 
     exact = plan.rational
     corner = plan if fits == G and batches == B else _corner(plan, fits, batches)
-    weight, kept, size = corner.exact_weight(exact), corner.exact_kept(exact), corner.exact_size(exact)
+    weight, kept, size = (
+        corner.exact_weight(exact),
+        corner.exact_kept(exact),
+        corner.exact_size(exact),
+    )
     rows = [
         ["batch", *(str(b + 1) for b in range(batches))],
         ["source", *("real" if s == 0 else "fit" for s in plan.source[:batches])],
@@ -892,10 +1042,18 @@ def _print(plan: Plan, most: int = 8) -> str:
             if weight[g, b] == 0:
                 cells.append(".")
             else:
-                cells.append(show(weight[g, b]) + ("" if kept[g, b] == 1 and not plan.replace else f" of {show(kept[g, b])}"))
+                cells.append(
+                    show(weight[g, b])
+                    + ("" if kept[g, b] == 1 and not plan.replace else f" of {show(kept[g, b])}")
+                )
         rows.append([f"fit {g + 1}", *cells])
     width = max(len(cell) for row in rows for cell in row[1:])
-    lines = [(row[0].ljust(9) + "".join(cell.rjust(width + 2 if width > 2 else 5) for cell in row[1:])).rstrip() for row in rows]
+    lines = [
+        (
+            row[0].ljust(9) + "".join(cell.rjust(width + 2 if width > 2 else 5) for cell in row[1:])
+        ).rstrip()
+        for row in rows
+    ]
     if fits < G or batches < B:
         lines.append(f"... ({G} fits, {B} batches in all)")
     return "\n".join([head, *lines])
@@ -906,24 +1064,37 @@ def _corner(plan: Plan, fits: int, batches: int) -> Plan:
     part: Plan = object.__new__(Plan)
 
     def cut(numbers: Numbers, *shape: slice) -> Numbers:
-        return Numbers(numbers.numerator[shape], None if numbers.denominator is None else numbers.denominator[shape])
+        return Numbers(
+            numbers.numerator[shape],
+            None if numbers.denominator is None else numbers.denominator[shape],
+        )
 
     f, b = slice(fits), slice(batches)
     if plan.recursion:
         r, e = plan.recursion, plan.recursion.entries
         if e:
             few = slice(int(np.searchsorted(e.fit, fits)))
-            e = Entries(e.fit[few], e.batch[few], cut(e.weight, few), cut(e.kept, few) if e.kept else None)
-        rows = Recursion(cut(r.decay, f), cut(r.share, f), cut(r.kept, f) if r.kept else None, r.newest[f], e)
+            e = Entries(
+                e.fit[few], e.batch[few], cut(e.weight, few), cut(e.kept, few) if e.kept else None
+            )
+        rows = Recursion(
+            cut(r.decay, f), cut(r.share, f), cut(r.kept, f) if r.kept else None, r.newest[f], e
+        )
 
         def table(kind: str) -> Numbers:
             exact = plan.rational
-            full = rows.weight(plan.batches, exact) if kind == "weight" else rows.kept_table(plan.batches, exact)
+            full = (
+                rows.weight(plan.batches, exact)
+                if kind == "weight"
+                else rows.kept_table(plan.batches, exact)
+            )
             return Numbers.read(full[f, b], kind, 2)
 
         weight, kept = table("weight"), table("kept")
     else:
         weight, kept = cut(plan._weight, f, b), cut(plan._kept, f, b)
-    part.__dict__.update(recursion=None, source=plan.source[b], _size=cut(plan._size, b), _weight=weight, _kept=kept)
+    part.__dict__.update(
+        recursion=None, source=plan.source[b], _size=cut(plan._size, b), _weight=weight, _kept=kept
+    )
     part.__dict__.update(replace=plan.replace, name=plan.name)
     return part

@@ -37,12 +37,20 @@ class Reservoir:
         object.__setattr__(self, "turnover", Numbers.read(self.turnover, "turnover", 1))
         object.__setattr__(self, "name", text(self.name, "name"))
         if self.recipe is not None and not isinstance(self.recipe, Recipe):
-            raise ValueError(f"recipe must be a collapse.plan.Recipe or None; it is {brief(self.recipe)}.")
+            raise ValueError(
+                f"recipe must be a collapse.plan.Recipe or None; it is {brief(self.recipe)}."
+            )
         share = self.turnover.floats()
         if share.ndim != 1 or not share.size or share[0] != 1:
-            raise ValueError("turnover must have shape (G,) and begin with 1: all rows of the first memory are new.")
+            raise ValueError(
+                "turnover must have shape (G,) and begin with 1: all rows of the first memory are"
+                " new."
+            )
         if not np.all((share > 0) & (share <= 1)):
-            raise ValueError(f"turnover must lie in (0, 1]; it is {share[~((share > 0) & (share <= 1))][0]:g} for one fit.")
+            raise ValueError(
+                f"turnover must lie in (0, 1]; it is {share[~((share > 0) & (share <= 1))][0]:g}"
+                " for one fit."
+            )
 
     @property
     def generations(self) -> int:
@@ -78,7 +86,10 @@ class Reservoir:
         return {
             "name": self.name,
             "turnover": self.turnover.to_json(),
-            "recipe": self.recipe and {"workflow": self.recipe.workflow, "parameters": self.recipe.plain()},
+            "recipe": (
+                self.recipe
+                and {"workflow": self.recipe.workflow, "parameters": self.recipe.plain()}
+            ),
         }
 
     @classmethod

@@ -28,7 +28,9 @@ Array = NDArray[np.float64]
 @cache
 def versions() -> dict[str, str]:
     """Versions of Python, this package (installed or a mere checkout), numpy, scipy and matplotlib."""
-    from importlib import metadata  # slow to import, like what other modules import where they need it
+    from importlib import (
+        metadata,
+    )  # slow to import, like what other modules import where they need it
 
     from collapse import __version__
 
@@ -90,7 +92,9 @@ class Risk:
     replications: int | None = None
     seed: int | None = None
     versions: dict[str, str] = field(default_factory=versions)
-    tables: dict[str, NDArray[Any] | Callable[[], NDArray[Any]]] = field(default_factory=dict, repr=False)
+    tables: dict[str, NDArray[Any] | Callable[[], NDArray[Any]]] = field(
+        default_factory=dict, repr=False
+    )
 
     def __post_init__(self) -> None:
         for name in ("stderr", "risk_stderr", "failed"):
@@ -111,12 +115,17 @@ class Risk:
         ValueError
             Where it was not kept (a simulation without covariance=True) or the risk is not quadratic.
         """
-        return self._table("covariance", "ask for it with simulate(..., covariance=True), or derive(plan).covariance")
+        return self._table(
+            "covariance",
+            "ask for it with simulate(..., covariance=True), or derive(plan).covariance",
+        )
 
     @property
     def contributions(self) -> NDArray[Any]:
         """c (G, B): how much of batch b's noise stands in fit g, u_g = sum_b c[g, b] Z_b + subsampling noise."""
-        return self._table("contributions", "they belong to the plan: derive(risk.plan).contributions")
+        return self._table(
+            "contributions", "they belong to the plan: derive(risk.plan).contributions"
+        )
 
     @property
     def fits(self) -> NDArray[Any]:
@@ -161,7 +170,9 @@ class Risk:
         array([500. , 250. , 166.7])
         """
         first = self.plan.reference(self.n if self.model is not None else None)
-        return np.asarray(whole(n, "n", "rows of real data") / (first * np.asarray(self.ratio, float)))
+        return np.asarray(
+            whole(n, "n", "rows of real data") / (first * np.asarray(self.ratio, float))
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """One row for each generation, as a pandas DataFrame.
@@ -174,7 +185,9 @@ class Risk:
         try:
             import pandas as pd
         except ImportError as error:
-            raise ImportError("Risk.to_frame needs pandas: pip install 'collapse-companion[data]'.") from error
+            raise ImportError(
+                "Risk.to_frame needs pandas: pip install 'collapse-companion[data]'."
+            ) from error
         columns: dict[str, Any] = {
             "generation": self.generations,
             "risk": self.risk,
@@ -183,12 +196,17 @@ class Risk:
             "risk_stderr": self.risk_stderr,
             "failed": self.failed,
         }
-        columns |= {f"quantile_{level:g}": row for level, row in zip(self.levels, self.quantiles, strict=True)}
+        columns |= {
+            f"quantile_{level:g}": row
+            for level, row in zip(self.levels, self.quantiles, strict=True)
+        }
         return pd.DataFrame(columns)
 
     def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
         """Draw the ratio against the generation: a line where derived, dots with two standard errors where simulated."""
-        from collapse.publishing.plot import plot_risk  # the one import that points down the package's order
+        from collapse.publishing.plot import (
+            plot_risk,
+        )  # the one import that points down the package's order
 
         return plot_risk(self, ax, **options)
 
@@ -204,7 +222,9 @@ class Risk:
         """
         arrays = {name: _to_list(getattr(self, name)) for name in _ARRAYS}
         kept = {name: _to_list(value) for name, value in self.tables.items() if not callable(value)}
-        plain = {name: getattr(self, name) for name in ("model", "n", "replications", "seed", "versions")}
+        plain = {
+            name: getattr(self, name) for name in ("model", "n", "replications", "seed", "versions")
+        }
         document = {"collapse": "risk", "plan": self.plan.to_json()}
         document |= {**plain, **arrays, "tables": kept}
         return disk.write(path, json.dumps(document, indent=1) + "\n")
@@ -226,15 +246,22 @@ class Risk:
             if not arrays["levels"].size:
                 arrays["quantiles"] = np.empty((0, 0))
             tables = {name: _from_list(value, name) for name, value in document["tables"].items()}
-            plain = {name: document[name] for name in ("model", "n", "replications", "seed", "versions")}
+            plain = {
+                name: document[name] for name in ("model", "n", "replications", "seed", "versions")
+            }
             _check_saved(plan, arrays, tables, plain)
             return cls(plan=plan, tables=dict(tables), **arrays, **plain)
 
     def __repr__(self) -> str:
         how = "derived" if self.replications is None else f"{self.replications:,} replications"
-        where = "in the Gaussian limit" if self.model is None else f"of {self.model} at n = {self.n}"
+        where = (
+            "in the Gaussian limit" if self.model is None else f"of {self.model} at n = {self.n}"
+        )
         last = float(self.ratio[-1])
-        return f"<Risk of {self.plan.name}, {len(self.risk)} generations, {how} {where}: ratio {last:.4g} at the last>"
+        return (
+            f"<Risk of {self.plan.name}, {len(self.risk)} generations, {how} {where}: ratio"
+            f" {last:.4g} at the last>"
+        )
 
 
 _ARRAYS = ("risk", "ratio", "stderr", "risk_stderr", "failed", "levels", "quantiles")
@@ -243,14 +270,21 @@ _ARRAYS = ("risk", "ratio", "stderr", "risk_stderr", "failed", "levels", "quanti
 _SHAPES = {"covariance": ("G", "G"), "contributions": ("G", "B"), "fits": ("R", "G", "d")}
 
 
-def _check_saved(plan: Plan | Reservoir, arrays: dict[str, NDArray[Any]], tables: dict[str, NDArray[Any]], plain: dict[str, Any]) -> None:
+def _check_saved(
+    plan: Plan | Reservoir,
+    arrays: dict[str, NDArray[Any]],
+    tables: dict[str, NDArray[Any]],
+    plain: dict[str, Any],
+) -> None:
     """Raise a ValueError where the parts of a saved answer do not fit together."""
     G, Q = plan.generations, arrays["levels"].size
     for name, values in arrays.items():
         expected = {"levels": (Q,), "quantiles": (Q, G) if Q else (0, 0)}.get(name, (G,))
         if values.shape != expected:
             raise ValueError(f"{name} has shape {values.shape}, but its workflow needs {expected}.")
-        if values.dtype == object and not (name in ("risk", "ratio") and all(map(is_number, values))):
+        if values.dtype == object and not (
+            name in ("risk", "ratio") and all(map(is_number, values))
+        ):
             raise ValueError(f"{name} must hold numbers that a float can hold.")
     sizes = {"G": G, "B": getattr(plan, "batches", None), "R": plain["replications"]}
     for name, values in tables.items():
@@ -258,25 +292,41 @@ def _check_saved(plan: Plan | Reservoir, arrays: dict[str, NDArray[Any]], tables
         if (
             shape is None
             or len(shape) != values.ndim
-            or any(sizes.get(axis) not in (None, length) for axis, length in zip(shape, values.shape, strict=True))
+            or any(
+                sizes.get(axis) not in (None, length)
+                for axis, length in zip(shape, values.shape, strict=True)
+            )
         ):
-            raise ValueError(f"tables hold {brief(name)} of shape {values.shape}; a Risk has {', '.join(_SHAPES)}, of its own shapes.")
+            raise ValueError(
+                f"tables hold {brief(name)} of shape {values.shape}; a Risk has"
+                f" {', '.join(_SHAPES)}, of its own shapes."
+            )
     if not isinstance(plain["model"], (str, type(None))):
         raise ValueError(f"model must be text or null; it is {brief(plain['model'])}.")
     for name, least in {"n": 1, "replications": 1, "seed": 0}.items():
         value = plain[name]
         if value is not None and (type(value) is not int or value < least):
-            raise ValueError(f"{name} must be a whole number, at least {least}, or null; it is {brief(value)}.")
+            raise ValueError(
+                f"{name} must be a whole number, at least {least}, or null; it is {brief(value)}."
+            )
     versions = plain["versions"]
-    if not isinstance(versions, dict) or not all(isinstance(version, str) for version in versions.values()):
+    if not isinstance(versions, dict) or not all(
+        isinstance(version, str) for version in versions.values()
+    ):
         raise ValueError(f"versions must map names to text; they are {brief(versions)}.")
 
 
 def _to_list(values: NDArray[Any]) -> Any:
     if values.dtype == object:
-        return np.array([to_text(v) for v in values.flat], dtype=object).reshape(values.shape).tolist()
+        return (
+            np.array([to_text(v) for v in values.flat], dtype=object).reshape(values.shape).tolist()
+        )
     # JSON knows neither NaN nor infinity
-    return [_to_list(row) for row in values] if values.ndim > 1 else [v if np.isfinite(v) else repr(float(v)) for v in values.tolist()]
+    return (
+        [_to_list(row) for row in values]
+        if values.ndim > 1
+        else [v if np.isfinite(v) else repr(float(v)) for v in values.tolist()]
+    )
 
 
 def _from_list(values: Any, name: str) -> NDArray[Any]:
@@ -287,11 +337,17 @@ def _from_list(values: Any, name: str) -> NDArray[Any]:
     except ValueError as error:
         raise ValueError(f"{name} has rows of different lengths.") from error
     entries = flat.ravel().tolist()
-    if entries and all(isinstance(v, str) for v in entries) and not all(v in _NOT_FINITE for v in entries):
+    if (
+        entries
+        and all(isinstance(v, str) for v in entries)
+        and not all(v in _NOT_FINITE for v in entries)
+    ):
         exact = np.empty(len(entries), object)
         exact[:] = [to_fraction(v, name) for v in entries]
         return exact.reshape(flat.shape)
-    if not all(type(v) in (int, float) or (isinstance(v, str) and v in _NOT_FINITE) for v in entries):
+    if not all(
+        type(v) in (int, float) or (isinstance(v, str) and v in _NOT_FINITE) for v in entries
+    ):
         raise ValueError(f"{name} must hold numbers, or fractions as text.")
     return flat.astype(np.float64)
 

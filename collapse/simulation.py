@@ -115,8 +115,13 @@ def simulate(
     True
     """
     if not isinstance(plan, (Plan, Reservoir)):
-        raise ValueError(f"plan must be a collapse.Plan, such as collapse.workflows.augment(50); it is {type(plan).__name__}.")
-    replications = whole(replications, "replications", "repetitions of the experiment", most=LARGEST_REPLICATIONS)
+        raise ValueError(
+            "plan must be a collapse.Plan, such as collapse.workflows.augment(50); it is"
+            f" {type(plan).__name__}."
+        )
+    replications = whole(
+        replications, "replications", "repetitions of the experiment", most=LARGEST_REPLICATIONS
+    )
     workers = whole(workers, "workers", "processes")
     wanted = "levels strictly between 0 and 1, such as (0.05, 0.5, 0.95)"
     levels = floats(quantiles, "quantiles", wanted)
@@ -126,14 +131,25 @@ def simulate(
     tell = checks.progress(progress)
     if model is None:
         if n is not None:
-            raise ValueError("n was given without a model; the Gaussian limit has no n. Give model=..., or leave n out.")
+            raise ValueError(
+                "n was given without a model; the Gaussian limit has no n. Give model=..., or leave"
+                " n out."
+            )
     else:
         n = rows_of(model, n)
         if not isinstance(model, Model):
-            raise ValueError(f"model must have truth, draw, draw_real, fit and risk; {type(model).__name__} is no model.")
-        truth = floats(model.truth, f"truth of the model {brief(model)}", "its parameter, shape (d,)")
+            raise ValueError(
+                f"model must have truth, draw, draw_real, fit and risk; {type(model).__name__} is"
+                " no model."
+            )
+        truth = floats(
+            model.truth, f"truth of the model {brief(model)}", "its parameter, shape (d,)"
+        )
         if truth.ndim != 1 or not truth.size:
-            raise ValueError(f"truth of the model {brief(model)} must have shape (d,); it has shape {truth.shape}.")
+            raise ValueError(
+                f"truth of the model {brief(model)} must have shape (d,); it has shape"
+                f" {truth.shape}."
+            )
     quadratic = model is None or (isinstance(model, WithDeviation) and callable(model.deviation))
     if covariance and not quadratic:
         raise ValueError(
@@ -146,7 +162,9 @@ def simulate(
         check_sendable(experiment.model, workers)
     seeds, seed = checks.seeds(rng, -(-replications // experiment.block))
     workers = min(workers, os.cpu_count() or 1)
-    sizes = [experiment.block] * (len(seeds) - 1) + [replications - experiment.block * (len(seeds) - 1)]
+    sizes = [experiment.block] * (len(seeds) - 1) + [
+        replications - experiment.block * (len(seeds) - 1)
+    ]
     keep = bool(levels.size)
     total = _Moments.zero(plan.generations, covariance)
     paths: list[Array] = []
@@ -168,9 +186,9 @@ def check_sendable(model: Any, workers: int) -> None:
         pickle.dumps(model)
     except Exception as error:  # whatever the model's own state raises
         raise ValueError(
-            f"workers = {workers} sends the model to other processes, and {brief(model)} cannot be sent "
-            f"({type(error).__name__}): define its class and functions at the top level of a module (no lambda), "
-            "or take workers=1."
+            f"workers = {workers} sends the model to other processes, and {brief(model)} cannot be"
+            f" sent ({type(error).__name__}): define its class and functions at the top level of a"
+            " module (no lambda), or take workers=1."
         ) from error
 
 
@@ -234,20 +252,30 @@ class _Told:
         except Exception as error:  # the model's own code may raise anything
             if isinstance(error, ValueError) and str(error).endswith("."):
                 raise
-            told = f"{str(error)[:-1]}" if str(error).endswith(".") else "its parameters or n are too large or too small, or it has a fault"
+            told = (
+                f"{str(error)[:-1]}"
+                if str(error).endswith(".")
+                else "its parameters or n are too large or too small, or it has a fault"
+            )
             raise ValueError(
-                f"{method} of the model {brief(self.model)} failed with a {type(error).__name__}: {told}; "
-                "collapse.models.check(model) tries a model alone."
+                f"{method} of the model {brief(self.model)} failed with a {type(error).__name__}:"
+                f" {told}; collapse.models.check(model) tries a model alone."
             ) from error
         if isinstance(answer, np.ndarray):
             return answer
-        raise ValueError(f"{method} of the model {brief(self.model)} must return an array; it returned a {type(answer).__name__}.")
+        raise ValueError(
+            f"{method} of the model {brief(self.model)} must return an array; it returned a"
+            f" {type(answer).__name__}."
+        )
 
-    def _shaped(self, method: str, answer: NDArray[Any], shape: tuple[int, ...], kinds: str = "") -> Array:
+    def _shaped(
+        self, method: str, answer: NDArray[Any], shape: tuple[int, ...], kinds: str = ""
+    ) -> Array:
         if answer.shape != shape or (kinds and answer.dtype.kind not in kinds):
             raise ValueError(
-                f"{method} of the model {brief(self.model)} must return {'real numbers' if kinds else 'an array'} of shape {shape}, "
-                f"replications first; it returned {answer.dtype} data of shape {answer.shape}."
+                f"{method} of the model {brief(self.model)} must return"
+                f" {'real numbers' if kinds else 'an array'} of shape {shape}, replications first;"
+                f" it returned {answer.dtype} data of shape {answer.shape}."
             )
         return answer
 
@@ -269,7 +297,16 @@ class _Moments:
 
     @classmethod
     def zero(cls, G: int, covariance: bool) -> _Moments:
-        return cls(0, np.zeros(G, np.int64), np.zeros(G), np.zeros(G), np.zeros(G), np.zeros((G, G)) if covariance else None, [], [])
+        return cls(
+            0,
+            np.zeros(G, np.int64),
+            np.zeros(G),
+            np.zeros(G),
+            np.zeros(G),
+            np.zeros((G, G)) if covariance else None,
+            [],
+            [],
+        )
 
     def __add__(self, other: _Moments) -> _Moments:
         # two groups as one (Chan, Golub and LeVeque 1983): no difference of large sums
@@ -306,7 +343,9 @@ class _Experiment:
     block: int
     values: int
     """Numbers that a replication holds at once, at least."""
-    path: Callable[[_Experiment, int, np.random.Generator], Iterator[tuple[NDArray[np.int64], Array]]]
+    path: Callable[
+        [_Experiment, int, np.random.Generator], Iterator[tuple[NDArray[np.int64], Array]]
+    ]
 
     @classmethod
     def prepare(cls, plan: Plan | Reservoir, model: Any, n: int | None) -> _Experiment:
@@ -321,8 +360,9 @@ class _Experiment:
         assert n is not None
         if observed_labels(model) is not None and np.count_nonzero(plan.source == 0) > 1:
             raise ValueError(
-                f"{plan.name} reads {np.count_nonzero(plan.source == 0)} real batches, and observed labels make one; "
-                "use a workflow with one real batch, or a model with a known truth."
+                f"{plan.name} reads {np.count_nonzero(plan.source == 0)} real batches, and observed"
+                " labels make one; use a workflow with one real batch, or a model with a known"
+                " truth."
             )
         rows = plan.rows(n)
         plan.reads(n) if not plan.reads_whole_batches else None
@@ -332,7 +372,9 @@ class _Experiment:
             told, at_truth = _Told(model), np.asarray(model.truth)[None]
             statistic = told.draw_statistic(at_truth, int(rows[0]), np.random.default_rng(0))
             kept = kept_batches * statistic.shape[1]
-            return cls(plan, model, n, _block(kept + FIT_VALUES * (design or 0)), kept, _statistic_path)
+            return cls(
+                plan, model, n, _block(kept + FIT_VALUES * (design or 0)), kept, _statistic_path
+            )
         return cls(plan, model, n, _block(4 * int(rows.sum())), _rows_at_once(plan, n), _row_path)
 
     def check_room(self, replications: int, quantiles: bool, covariance: bool, fits: bool) -> None:
@@ -340,19 +382,35 @@ class _Experiment:
         G, d = self.plan.generations, len(self.model.truth)
         most = LARGEST_BLOCKS * self.block
         if replications > most:
-            raise ValueError(f"replications can be {most:,} at most under {self.plan.name} with this model and n; it is {replications:,}.")
+            raise ValueError(
+                f"replications can be {most:,} at most under {self.plan.name} with this model and"
+                f" n; it is {replications:,}."
+            )
         block = min(self.block, replications)
         fewer = "take fewer replications or generations"
-        goes = f"n = {max(self.n * HELD // (block * self.values), 1):,} goes here, more with fewer generations"
+        goes = (
+            f"n = {max(self.n * HELD // (block * self.values), 1):,} goes here, more with fewer"
+            " generations"
+        )
         held(block * self.values, f"a block of {block} replications at n = {self.n:,}", goes)
         if quantiles:
-            held(replications * G, "the risks (R, G) behind quantiles", f"{fewer}, or leave quantiles out")
+            held(
+                replications * G,
+                "the risks (R, G) behind quantiles",
+                f"{fewer}, or leave quantiles out",
+            )
         if fits:
             held(replications * G * d, "fits (R, G, d)", f"{fewer}, or leave fits out")
         if covariance:
-            held(G * max(G, block * d), "covariance (G, G) with a block's fits", f"{fewer}, or leave covariance out")
+            held(
+                G * max(G, block * d),
+                "covariance (G, G) with a block's fits",
+                f"{fewer}, or leave covariance out",
+            )
 
-    def run(self, replications: int, seed: np.random.SeedSequence, kept: tuple[bool, bool, bool]) -> _Moments:
+    def run(
+        self, replications: int, seed: np.random.SeedSequence, kept: tuple[bool, bool, bool]
+    ) -> _Moments:
         """One block: run the chain of fits, and sum up; keep the risks, the fits' covariance, the fits, where asked for."""
         keep, covariance, fits = kept
         G = self.plan.generations
@@ -365,7 +423,9 @@ class _Experiment:
         model = _Told(self.model)
         thetas: list[Array] = []
         with _one_thread():
-            for g, (alive, theta) in enumerate(self.path(self, replications, np.random.Generator(np.random.SFC64(seed)))):
+            for g, (alive, theta) in enumerate(
+                self.path(self, replications, np.random.Generator(np.random.SFC64(seed)))
+            ):
                 risk = _everyone(model.risk(theta), alive, replications)
                 # a loss may be infinite: its mean is, and it has no standard error
                 with np.errstate(invalid="ignore", over="ignore"):
@@ -391,7 +451,14 @@ class _Experiment:
                 stacked = np.array(deviations)
                 outer = stacked @ stacked.T
         return _Moments(
-            replications, lost, mean, second, cross, outer, [np.array(risks).T] if keep else [], [np.stack(thetas, 1)] if fits else []
+            replications,
+            lost,
+            mean,
+            second,
+            cross,
+            outer,
+            [np.array(risks).T] if keep else [],
+            [np.stack(thetas, 1)] if fits else [],
         )
 
 
@@ -437,7 +504,12 @@ def _run(
     return in_order(experiment.run, blocks, workers, stack)
 
 
-def in_order(function: Callable[..., Result], tasks: Sequence[tuple[Any, ...]], workers: int, stack: ExitStack) -> Iterator[Result]:
+def in_order(
+    function: Callable[..., Result],
+    tasks: Sequence[tuple[Any, ...]],
+    workers: int,
+    stack: ExitStack,
+) -> Iterator[Result]:
     """Call `function(*task)` for each task, in processes of a pool that `stack` closes; give the answers in order.
 
     Raises
@@ -468,10 +540,15 @@ def in_order(function: Callable[..., Result], tasks: Sequence[tuple[Any, ...]], 
         for i, future in futures.items():
             if i >= given and future.done() and future.exception() is None:
                 found[i] = future.result()
-    raise ValueError(f"processes of this simulation were ended from outside {POOLS} times, as where memory is short; give fewer workers.")
+    raise ValueError(
+        f"processes of this simulation were ended from outside {POOLS} times, as where memory is"
+        " short; give fewer workers."
+    )
 
 
-def _limit_path(experiment: _Experiment, R: int, rng: np.random.Generator) -> Iterator[tuple[NDArray[np.int64], Array]]:
+def _limit_path(
+    experiment: _Experiment, R: int, rng: np.random.Generator
+) -> Iterator[tuple[NDArray[np.int64], Array]]:
     plan = experiment.plan
     sd = 1 / np.sqrt(plan.size)
     added = None if plan.reads_whole_batches else np.sqrt(plan.subsampling_noise())
@@ -491,7 +568,9 @@ def _limit_path(experiment: _Experiment, R: int, rng: np.random.Generator) -> It
         yield everyone, u
 
 
-def _statistic_path(experiment: _Experiment, R: int, rng: np.random.Generator) -> Iterator[tuple[NDArray[np.int64], Array]]:
+def _statistic_path(
+    experiment: _Experiment, R: int, rng: np.random.Generator
+) -> Iterator[tuple[NDArray[np.int64], Array]]:
     plan, model = experiment.plan, _Told(experiment.model)
     rows, order = plan.rows(experiment.n), plan.arrivals
     alive = np.arange(R)
@@ -501,7 +580,14 @@ def _statistic_path(experiment: _Experiment, R: int, rng: np.random.Generator) -
     for g in range(plan.generations):
         for b in order[g]:
             m = int(rows[b])
-            pool.put(b, model.draw_statistic(theta, m, rng) if plan.source[b] else model.draw_real_statistic(len(alive), m, rng))
+            pool.put(
+                b,
+                (
+                    model.draw_statistic(theta, m, rng)
+                    if plan.source[b]
+                    else model.draw_real_statistic(len(alive), m, rng)
+                ),
+            )
         theta = model.fit_statistic(pool.mean(g), theta)
         missing = np.isnan(theta)
         if missing.any():
@@ -519,14 +605,21 @@ class _Pool:
         self.table: Array | None = None
         if plan.recursion:
             rows = plan.recursion
-            self.decay, self.share, self.newest = rows.decay.floats(), rows.share.floats(), rows.newest.tolist()
+            self.decay, self.share, self.newest = (
+                rows.decay.floats(),
+                rows.share.floats(),
+                rows.newest.tolist(),
+            )
             self.last = plan.reading[1]
             self.found: dict[int, Array] = {}
             self.sum: Array = np.zeros((0, 0))
             self.entries: list[list[tuple[int, float]]] = [[] for _ in self.decay]
             if rows.entries:
                 for g, b, w in zip(
-                    rows.entries.fit.tolist(), rows.entries.batch.tolist(), rows.entries.weight.floats().tolist(), strict=True
+                    rows.entries.fit.tolist(),
+                    rows.entries.batch.tolist(),
+                    rows.entries.weight.floats().tolist(),
+                    strict=True,
                 ):
                     self.entries[g].append((b, w))
         else:
@@ -623,18 +716,24 @@ def _rows_at_once(plan: Plan, n: int) -> int:
     return int((np.cumsum(change)[:-1] + plan.reads(n).sum(axis=1)).max())
 
 
-def _row_path(experiment: _Experiment, R: int, rng: np.random.Generator) -> Iterator[tuple[NDArray[np.int64], Array]]:
+def _row_path(
+    experiment: _Experiment, R: int, rng: np.random.Generator
+) -> Iterator[tuple[NDArray[np.int64], Array]]:
     plan, model = experiment.plan, _Told(experiment.model)
     rows, weight = plan.rows(experiment.n), plan.weight
     reads = plan.reads(experiment.n)
-    last = np.array([np.flatnonzero(column > 0).max(initial=-1) for column in weight.T])  # what a recursion carries on is read again
+    last = np.array(
+        [np.flatnonzero(column > 0).max(initial=-1) for column in weight.T]
+    )  # what a recursion carries on is read again
     alive = np.arange(R)
     theta: Any = None
     batches: dict[int, Array] = {}
     for g in range(plan.generations):
         for b in plan.arrivals[g]:
             m = int(rows[b])
-            batches[b] = model.draw(theta, m, rng) if plan.source[b] else model.draw_real(len(alive), m, rng)
+            batches[b] = (
+                model.draw(theta, m, rng) if plan.source[b] else model.draw_real(len(alive), m, rng)
+            )
         pieces, shares = [], []
         for b in np.flatnonzero(weight[g] > 0).tolist():
             drawn, share = _read(batches[b], reads[g, b], plan.replace, rng)
@@ -649,7 +748,9 @@ def _row_path(experiment: _Experiment, R: int, rng: np.random.Generator) -> Iter
         yield alive, theta
 
 
-def _reservoir_limit_path(experiment: _Experiment, R: int, rng: np.random.Generator) -> Iterator[tuple[NDArray[np.int64], Array]]:
+def _reservoir_limit_path(
+    experiment: _Experiment, R: int, rng: np.random.Generator
+) -> Iterator[tuple[NDArray[np.int64], Array]]:
     everyone, u = np.arange(R), np.zeros((R, 1))
     for share in experiment.plan.turnover.floats().tolist():
         # what stays is a draw without replacement from the memory, what comes a mean of fresh rows
@@ -658,7 +759,9 @@ def _reservoir_limit_path(experiment: _Experiment, R: int, rng: np.random.Genera
         yield everyone, u
 
 
-def _reservoir_path(experiment: _Experiment, R: int, rng: np.random.Generator) -> Iterator[tuple[NDArray[np.int64], Array]]:
+def _reservoir_path(
+    experiment: _Experiment, R: int, rng: np.random.Generator
+) -> Iterator[tuple[NDArray[np.int64], Array]]:
     plan, model, n = experiment.plan, _Told(experiment.model), experiment.n
     alive = np.arange(R)
     memory = model.draw_real(R, n, rng)
@@ -674,7 +777,9 @@ def _reservoir_path(experiment: _Experiment, R: int, rng: np.random.Generator) -
             few = rng.random(len(alive)) < most - mean
             spot = place[few, -1], np.flatnonzero(few)
             stays = memory[spot[1], spot[0]]
-            np.put_along_axis(memory, place.reshape(*place.shape, *[1] * (memory.ndim - 2)), rows, axis=1)
+            np.put_along_axis(
+                memory, place.reshape(*place.shape, *[1] * (memory.ndim - 2)), rows, axis=1
+            )
             memory[spot[1], spot[0]] = stays
         theta = model.fit(memory, weight[: len(alive)], theta)
         good = np.asarray(~np.isnan(theta).any(axis=1))
@@ -730,7 +835,9 @@ def _summary(
     freedom = R - 1 if R > 1 else np.nan  # one replication tells nothing of its spread
     variance = total.second / freedom
     cross = total.cross / freedom
-    with np.errstate(all="ignore"):  # where the first risk is 0 or infinite, ratios and errors are NaN or infinite
+    with np.errstate(
+        all="ignore"
+    ):  # where the first risk is 0 or infinite, ratios and errors are NaN or infinite
         ratio = mean / mean[0]
         spread = variance - 2 * ratio * cross + ratio**2 * variance[0]
         stderr = np.sqrt(np.maximum(spread, 0) / R) / abs(mean[0])
@@ -740,7 +847,9 @@ def _summary(
     if levels.size:
         values = np.concatenate(paths)
         # the inverse of the empirical distribution: interpolation would mix finite values with the infinite ones
-        quantiles = np.quantile(np.where(np.isnan(values), np.inf, values), levels, axis=0, method="inverted_cdf")
+        quantiles = np.quantile(
+            np.where(np.isnan(values), np.inf, values), levels, axis=0, method="inverted_cdf"
+        )
     tables: dict[str, Any] = {} if total.outer is None else {"covariance": total.outer / R}
     if thetas:
         tables["fits"] = np.concatenate(thetas)

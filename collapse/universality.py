@@ -75,7 +75,11 @@ class Cell:
     def distance(self) -> float:
         """Distance of the last ratio from the law's value, beyond the allowance, in standard errors; NaN where a replication has no fit."""
         off = float(self.ratio[-1] - self.law[-1])
-        beyond = max(abs(off) - self.allowance * float(self.law[-1]), 0.0) if np.isfinite(off) else np.nan
+        beyond = (
+            max(abs(off) - self.allowance * float(self.law[-1]), 0.0)
+            if np.isfinite(off)
+            else np.nan
+        )
         if beyond and not self.stderr[-1] > 0:
             beyond *= np.inf
         elif beyond:
@@ -86,7 +90,10 @@ class Cell:
         """Smallest relative error of the last ratio that is beyond `alarm` standard errors but for the chance `missed`."""
         from scipy.special import ndtri
 
-        alarm, missed = float(check_number(alarm, "alarm")), float(check_number(missed, "missed", 0, 1))
+        alarm, missed = (
+            float(check_number(alarm, "alarm")),
+            float(check_number(missed, "missed", 0, 1)),
+        )
         return self.allowance + float((alarm - ndtri(missed)) * self.stderr[-1] / self.law[-1])
 
 
@@ -142,7 +149,9 @@ class Matrix:
         try:
             import pandas as pd
         except ImportError as error:
-            raise ImportError("Matrix.to_frame needs pandas: pip install 'collapse-companion[data]'.") from error
+            raise ImportError(
+                "Matrix.to_frame needs pandas: pip install 'collapse-companion[data]'."
+            ) from error
         return pd.DataFrame(self.columns())
 
     def columns(self) -> dict[str, list[Any]]:
@@ -183,7 +192,11 @@ class Matrix:
             [example.label for example in self.examples],
             self.workflows,
             np.array([[float(cell.ratio[-1]) for cell in row] for row in cells]),
-            np.array([[2 * float(cell.stderr[-1]) for cell in row] for row in cells]) if intervals else None,
+            (
+                np.array([[2 * float(cell.stderr[-1]) for cell in row] for row in cells])
+                if intervals
+                else None
+            ),
             np.array([[cell.distance for cell in row] for row in cells]),
             self.alarm,
             ax,
@@ -192,8 +205,8 @@ class Matrix:
     def __repr__(self) -> str:
         out = sum(self.stands_out(cell) for cell in self.cells.values())
         return (
-            f"<Matrix of {len(self.examples)} models under {len(self.workflows)} workflows, generation {self.generations}: "
-            f"{out} of {len(self.cells)} cells stand out>"
+            f"<Matrix of {len(self.examples)} models under {len(self.workflows)} workflows,"
+            f" generation {self.generations}: {out} of {len(self.cells)} cells stand out>"
         )
 
 
@@ -255,26 +268,45 @@ def matrix(
     >>> {cell.example.name for cell in table.cells.values() if table.stands_out(cell)}
     {'Uniform maximum'}
     """
-    rows = models.examples() if examples is None else _members(examples, "examples", Example, "models, such as collapse.models.examples()")
-    generations = whole(generations, "generations", "fits in each chain", most=workflows.LARGEST_GENERATIONS)
+    rows = (
+        models.examples()
+        if examples is None
+        else _members(examples, "examples", Example, "models, such as collapse.models.examples()")
+    )
+    generations = whole(
+        generations, "generations", "fits in each chain", most=workflows.LARGEST_GENERATIONS
+    )
     columns = (
         _plans(generations)
         if plans is None
-        else _members(plans, "plans", (Plan, Reservoir), "workflows, such as collapse.workflows.augment(20)")
+        else _members(
+            plans, "plans", (Plan, Reservoir), "workflows, such as collapse.workflows.augment(20)"
+        )
     )
-    replications = whole(replications, "replications", "repetitions of each cell at the most", most=LARGEST_REPLICATIONS)
+    replications = whole(
+        replications,
+        "replications",
+        "repetitions of each cell at the most",
+        most=LARGEST_REPLICATIONS,
+    )
     workers = whole(workers, "workers", "processes")
     seed = checks.seed(rng)
     tell = checks.progress(progress)
-    for what, given, names in (("models", "examples", [e.name for e in rows]), ("workflows", "plans", [p.name for p in columns])):
+    for what, given, names in (
+        ("models", "examples", [e.name for e in rows]),
+        ("workflows", "plans", [p.name for p in columns]),
+    ):
         if not names:
             raise ValueError(f"a matrix needs {what}; {given} holds none.")
         if len(set(names)) < len(names):
-            raise ValueError(f"two {what} of a matrix have one name, and cells go by names: {', '.join(names)}.")
+            raise ValueError(
+                f"two {what} of a matrix have one name, and cells go by names: {', '.join(names)}."
+            )
     for plan in columns:
         if plan.generations != columns[0].generations:
             raise ValueError(
-                f"{plan.name} has {plan.generations} fits and {columns[0].name} has {columns[0].generations}; make them equal."
+                f"{plan.name} has {plan.generations} fits and {columns[0].name} has"
+                f" {columns[0].generations}; make them equal."
             )
     tasks: list[_Task] = []
     of = {example.name: example for example in rows}
@@ -283,12 +315,23 @@ def matrix(
         if workers > 1:
             check_sendable(model, workers)
         for plan in columns:
-            tasks.append((example.name, example.n, model, plan, _replications(plan, model, example, replications), seed))
+            tasks.append(
+                (
+                    example.name,
+                    example.n,
+                    model,
+                    plan,
+                    _replications(plan, model, example, replications),
+                    seed,
+                )
+            )
     cells: dict[tuple[str, str], Cell] = {}
     with ExitStack() as stack:
         simulated = in_order(_simulated, [(task,) for task in tasks], workers, stack)
         for (name, _, model, plan, count, _), risks in zip(tasks, simulated, strict=True):
-            cells[name, plan.name] = Cell(of[name], plan.name, count, *risks, *_law(plan, of[name], model))
+            cells[name, plan.name] = Cell(
+                of[name], plan.name, count, *risks, *_law(plan, of[name], model)
+            )
             tell(len(cells), len(tasks))
     return Matrix(rows, tuple(plan.name for plan in columns), columns[0].generations, cells)
 
@@ -311,7 +354,9 @@ def _members(given: Any, name: str, kind: type | tuple[type, ...], such: str) ->
 def _simulated(task: _Task) -> tuple[Array, Array, Array]:
     name, n, model, plan, replications, rng = task
     seed = np.random.SeedSequence([rng, crc32(f"{name} | {plan.name}".encode())])
-    risk = simulate(plan, model=model, n=n, replications=replications, rng=np.random.default_rng(seed))
+    risk = simulate(
+        plan, model=model, n=n, replications=replications, rng=np.random.default_rng(seed)
+    )
     return risk.risk, risk.ratio, risk.stderr
 
 

@@ -39,8 +39,13 @@ def _recipe(workflow: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[st
     bound.apply_defaults()
     given = {key: value for key, value in bound.arguments.items() if key != "generations"}
     given = {key: _plain(value) for key, value in given.items()}
-    told = {key: value for key, value in given.items() if value != signature.parameters[key].default}
-    listed = ", ".join(f"{key}={'schedule' if isinstance(value, tuple) else to_text(value)}" for key, value in told.items())
+    told = {
+        key: value for key, value in given.items() if value != signature.parameters[key].default
+    }
+    listed = ", ".join(
+        f"{key}={'schedule' if isinstance(value, tuple) else to_text(value)}"
+        for key, value in told.items()
+    )
     return workflow.__name__ + (f"({listed})" if listed else ""), Recipe(workflow.__name__, given)
 
 
@@ -101,7 +106,9 @@ def discard(generations: int, size: Sizes = 1) -> Plan:
     """
     sizes = _sizes(size, generations)
     ones = np.ones(len(sizes), np.int64)
-    return Plan(np.arange(len(sizes)), sizes, Recursion(Numbers.ratio(0 * ones, 1), Numbers.ratio(ones, 1)))
+    return Plan(
+        np.arange(len(sizes)), sizes, Recursion(Numbers.ratio(0 * ones, 1), Numbers.ratio(ones, 1))
+    )
 
 
 @_named
@@ -138,7 +145,11 @@ def augment(generations: int, size: Sizes = 1) -> Plan:
     """
     sizes = _sizes(size, generations)
     total = np.cumsum(sizes)
-    return Plan(np.arange(len(sizes)), sizes, Recursion(_divide(total - sizes, total), _divide(sizes, total)))
+    return Plan(
+        np.arange(len(sizes)),
+        sizes,
+        Recursion(_divide(total - sizes, total), _divide(sizes, total)),
+    )
 
 
 @_named
@@ -217,7 +228,11 @@ def bootstrap(generations: int, share: Scalar = 1) -> Plan:
     G = _generations(generations)
     share = _check_share(share, "share", low=False)
     ones = np.ones(G, np.int64)
-    rows = Recursion(Numbers.ratio(0 * ones, 1), Numbers.ratio(ones, 1), kept=Numbers.read([share] * G, "turnover", 1))
+    rows = Recursion(
+        Numbers.ratio(0 * ones, 1),
+        Numbers.ratio(ones, 1),
+        kept=Numbers.read([share] * G, "turnover", 1),
+    )
     return Plan(np.arange(G), ones, rows, replace=True)
 
 
@@ -255,7 +270,11 @@ def window(generations: int, k: int) -> Plan:
     """
     G, k = _generations(generations), whole(k, "k", "batches in the window")
     _check_room(G * min(k, G))
-    return _table([1] * G, range(G), [{b: Fraction(1, min(g, k)) for b in range(max(g - k, 0), g)} for g in range(1, G + 1)])
+    return _table(
+        [1] * G,
+        range(G),
+        [{b: Fraction(1, min(g, k)) for b in range(max(g - k, 0), g)} for g in range(1, G + 1)],
+    )
 
 
 @_named
@@ -330,7 +349,10 @@ def real_and_window(generations: int, k: int) -> Plan:
     """
     G, k = _generations(generations), whole(k, "k", "synthetic batches in the window")
     _check_room(G * (1 + min(k, G)))
-    rows = [{b: Fraction(1, 1 + min(g, k)) for b in (0, *range(max(g - k, 0) + 1, g + 1))} for g in range(G)]
+    rows = [
+        {b: Fraction(1, 1 + min(g, k)) for b in (0, *range(max(g - k, 0) + 1, g + 1))}
+        for g in range(G)
+    ]
     return _table([1] * G, range(G), rows)
 
 
@@ -372,7 +394,11 @@ def real_and_average(generations: int, share: Scalar) -> Plan:
     rest = Numbers.read([0] + [Fraction(1, g) * (1 - share) for g in range(1, G)], "turnover", 1)
     decay = Numbers.ratio([0, *range(G - 1)], [1, *range(1, G)])
     rows: list[Mapping[int, Scalar]] = [{0: 1}, *({0: share} for _ in range(1, G))]
-    return Plan(np.arange(G), np.ones(G, np.int64), Recursion(decay, rest, batch=np.arange(G), entries=_entries(rows)))
+    return Plan(
+        np.arange(G),
+        np.ones(G, np.int64),
+        Recursion(decay, rest, batch=np.arange(G), entries=_entries(rows)),
+    )
 
 
 @_named
@@ -415,7 +441,10 @@ def fresh_real(generations: int, share: Scalar | None = None, kappa: Scalar = 1)
     if share is None:
         share = golden_share(kappa)
     share = _check_share(share, "share")
-    rows: list[Mapping[int, Scalar]] = [{0: 1}, *({2 * g - 1: share, 2 * g: 1 - share} for g in range(1, G))]
+    rows: list[Mapping[int, Scalar]] = [
+        {0: 1},
+        *({2 * g - 1: share, 2 * g: 1 - share} for g in range(1, G)),
+    ]
     sources = [0, *(s for g in range(1, G) for s in (0, g))]
     return _table([1, *([1, kappa] * (G - 1))], sources, rows)
 
@@ -527,7 +556,11 @@ def forgetting(generations: int, memory: Scalar) -> Plan:
         # the newest batch's share of 1 + r + ... + r^(g-1), without powers: they would under- or overflow
         share.append(1 / (1 + memory / share[-1]))
     rest = [0, *(1 - s for s in share[1:])]
-    return Plan(np.arange(G), np.ones(G, np.int64), Recursion(Numbers.read(rest, "turnover", 1), Numbers.read(share, "turnover", 1)))
+    return Plan(
+        np.arange(G),
+        np.ones(G, np.int64),
+        Recursion(Numbers.read(rest, "turnover", 1), Numbers.read(share, "turnover", 1)),
+    )
 
 
 @_named
@@ -601,7 +634,9 @@ def star(generations: int, models: int, share: Scalar = 0, published: bool = Tru
     >>> collapse.derive(collapse.workflows.star(2, models=3)).ratio.tolist()
     [1.0, 1.0, 1.0, 1.0, 2.0, 2.0]
     """
-    return _ecosystem(generations, models, lambda i, M: range(1) if i else range(1, M), share, published)
+    return _ecosystem(
+        generations, models, lambda i, M: range(1) if i else range(1, M), share, published
+    )
 
 
 @_named
@@ -743,8 +778,14 @@ def named(text: str, generations: int) -> Plan | Reservoir:
     signature = inspect.signature(NAMED[name])
     known = [key for key in signature.parameters if key != "generations"]
     if unknown := [key for key in given if key not in known]:
-        raise ValueError(f"{name} has no parameter {unknown[0]!r}; it has {', '.join(known) or 'none'}.")
-    if missing := [key for key in known if key not in given and signature.parameters[key].default is signature.empty]:
+        raise ValueError(
+            f"{name} has no parameter {unknown[0]!r}; it has {', '.join(known) or 'none'}."
+        )
+    if missing := [
+        key
+        for key in known
+        if key not in given and signature.parameters[key].default is signature.empty
+    ]:
         raise ValueError(f"{name} needs {' and '.join(missing)}, such as {name}({missing[0]}=...).")
     return NAMED[name](generations, **given)
 
@@ -756,8 +797,9 @@ def _generations(generations: int) -> int:
 def _check_room(entries: int) -> None:
     if entries > LARGEST_TABLE:
         raise ValueError(
-            f"this workflow needs {entries:,} weights, which no table holds; at most {LARGEST_TABLE:,} are written out. "
-            "Take fewer generations, or let each fit read fewer batches."
+            f"this workflow needs {entries:,} weights, which no table holds; at most"
+            f" {LARGEST_TABLE:,} are written out. Take fewer generations, or let each fit read"
+            " fewer batches."
         )
 
 
@@ -775,7 +817,9 @@ def _check_digits(value: Scalar, generations: int) -> None:
 def _size(value: object, name: str) -> Scalar:
     size = check_number(value, name, 0)
     if not 1 / FARTHEST <= size <= FARTHEST:
-        raise ValueError(f"{name} must lie between {1 / FARTHEST:g} and {FARTHEST:g}; it is {brief(value)}.")
+        raise ValueError(
+            f"{name} must lie between {1 / FARTHEST:g} and {FARTHEST:g}; it is {brief(value)}."
+        )
     return size
 
 
@@ -784,7 +828,10 @@ def _check_share(value: object, name: str, *, low: bool = True, high: bool = Tru
     if not low and 0 < share < 1 / FARTHEST:
         raise ValueError(f"{name} must be {1 / FARTHEST:g} at least; it is {brief(value)}.")
     if not 0 <= share <= 1 or (not low and share == 0) or (not high and share == 1):
-        raise ValueError(f"{name} must lie in {'[' if low else '('}0, 1{']' if high else ')'}; it is {brief(value)}.")
+        raise ValueError(
+            f"{name} must lie in {'[' if low else '('}0, 1{']' if high else ')'}; it is"
+            f" {brief(value)}."
+        )
     return share
 
 
@@ -796,10 +843,15 @@ def _sizes(size: Sizes, generations: int) -> NDArray[Any]:
     if schedule:
         given = numbers(size, "size", "a number, or one for each synthetic batch, shape (G - 1,)")
         if given.ndim != 1:
-            raise ValueError(f"size must be a number or a schedule, shape (G - 1,); it has shape {given.shape}.")
+            raise ValueError(
+                f"size must be a number or a schedule, shape (G - 1,); it has shape {given.shape}."
+            )
         values = given.tolist()
         if len(values) != G - 1:
-            raise ValueError(f"size has {len(values)} entries, and {G} generations have {G - 1} synthetic batches; give one size for each.")
+            raise ValueError(
+                f"size has {len(values)} entries, and {G} generations have {G - 1} synthetic"
+                " batches; give one size for each."
+            )
     else:
         values = [size]
     values = [_size(value, "size") for value in values]
@@ -822,21 +874,43 @@ def _entries(rows: Iterable[Mapping[int, Scalar]]) -> Entries:
     """Weights {batch: weight} of each fit, zeros left out."""
     flat = [(g, b, w) for g, row in enumerate(rows) for b, w in sorted(row.items()) if w]
     fit, batch, weight = zip(*flat, strict=True)
-    return Entries(np.array(fit, np.int64), np.array(batch, np.int64), Numbers.read(list(weight), "turnover", 1))
+    return Entries(
+        np.array(fit, np.int64),
+        np.array(batch, np.int64),
+        Numbers.read(list(weight), "turnover", 1),
+    )
 
 
-def _table(sizes: Iterable[Scalar], sources: Iterable[int], rows: list[Any], generation: Iterable[int] | None = None) -> Plan:
+def _table(
+    sizes: Iterable[Scalar],
+    sources: Iterable[int],
+    rows: list[Any],
+    generation: Iterable[int] | None = None,
+) -> Plan:
     entries = _entries(rows)
     labels = None if generation is None else np.array(list(generation))
-    return Plan(np.array(list(sources)), Numbers.read(list(sizes), "size", 1), Recursion.of(entries, len(rows)), generation=labels)
+    return Plan(
+        np.array(list(sources)),
+        Numbers.read(list(sizes), "size", 1),
+        Recursion.of(entries, len(rows)),
+        generation=labels,
+    )
 
 
-def _ecosystem(generations: int, models: int, teachers: Callable[[int, int], range], share: Scalar, published: bool) -> Plan:
+def _ecosystem(
+    generations: int,
+    models: int,
+    teachers: Callable[[int, int], range],
+    share: Scalar,
+    published: bool,
+) -> Plan:
     """Train each of M models on the latest output of its teachers, weighed alike, and on its own real rows."""
     G = _generations(generations)
     M = whole(models, "models", "models trained on each other's output", most=MOST_MODELS)
     if M < 2:
-        raise ValueError("models must be at least 2; one model alone is discard, or fixed_real_share.")
+        raise ValueError(
+            "models must be at least 2; one model alone is discard, or fixed_real_share."
+        )
     share = _check_share(share, "share")
     published = flag(published, "published")
     _check_room(G * M * (len(teachers(M - 1, M)) + 1))  # before all readings are listed

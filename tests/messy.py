@@ -75,8 +75,7 @@ def messy(seed: int, folder: Path) -> Messy:
     if happens("dates", 0.4):
         form = str(rng.choice(DATES))
         days = pd.Timestamp("2024-01-01") + pd.to_timedelta(
-            rng.integers(0, 700, len(clean)),
-            unit="D",
+            rng.integers(0, 700, len(clean)), unit="D"
         )
         clean["day"], cells["day"] = days, list(days.strftime(form))
         out.said.append("Dates were made numbers, in days, in 'day'.")
@@ -84,9 +83,7 @@ def messy(seed: int, folder: Path) -> Messy:
         odd = rng.random(len(clean)) < 0.1
         pairs = zip(cells["answer"], odd, strict=True)
         cells["answer"] = [f"{text.upper()} " if text and hit else text for text, hit in pairs]
-        out.said.append(
-            "Levels of 'answer' that differ in capitals or blanks are one: ",
-        )
+        out.said.append("Levels of 'answer' that differ in capitals or blanks are one: ")
     if happens("sentinel", 0.5):
         _sentinel(rng, out, cells)
     if happens("rare level", 0.3):
@@ -113,7 +110,7 @@ def messy(seed: int, folder: Path) -> Messy:
         numbers = rng.permutation(900_000)[: len(clean)] + 100_000
         cells["customer_id"] = [str(value) for value in numbers]
         out.said.append(
-            "Column 'customer_id' has another whole number in every row and was left out.",
+            "Column 'customer_id' has another whole number in every row and was left out."
         )
     if happens("index", 0.3):
         name = str(rng.choice(["", "rownames", "k"]))
@@ -144,7 +141,7 @@ def _clean(rng: np.random.Generator) -> pd.DataFrame:
             "income": np.sort(rng.integers(900, 900_000, n))[rng.permutation(n)].astype(float),
             "town": rng.choice(TOWNS, n),
             "answer": rng.choice(["yes", "no", "maybe"], n),
-        },
+        }
     )
     margin = (out["height"] - 50) / 9 + (out["town"] == "Bonn") + rng.normal(size=n)
     kind = rng.choice(["continuous", "binary", "multiclass", "counts"])
@@ -184,17 +181,11 @@ def _sentinel(rng: np.random.Generator, out: Messy, cells: dict[str, list[str]])
         out.arguments["na"] = code
         out.said.append(f"cells that hold '{code}' were taken for missing, as na says.")
     else:
-        out.said.append(
-            f"9 cells of {what} hold {code}, far from all others",
-        )
+        out.said.append(f"9 cells of {what} hold {code}, far from all others")
 
 
 def _stored(
-    rng: np.random.Generator,
-    out: Messy,
-    header: list[str],
-    rows: list[list[str]],
-    path: Path,
+    rng: np.random.Generator, out: Messy, header: list[str], rows: list[list[str]], path: Path
 ) -> Any:
     """The table in a file of some kind, or as a data frame of texts."""
     kind = str(rng.choice(["csv", "csv", "csv", "csv", "xlsx", "parquet", "frame"]))
@@ -217,7 +208,7 @@ def _stored(
     out.dirt += [repr(separator), code, packing]
     text = io.StringIO()
     csv.writer(text, delimiter=separator, lineterminator=str(rng.choice(["\n", "\r\n"]))).writerows(
-        [header, *rows],
+        [header, *rows]
     )
     raw = text.getvalue().encode(code)
     if packing == "gz":

@@ -9,11 +9,17 @@ from hypothesis import strategies as st
 
 from collapse import Plan, workflows
 
-NAMED = {"discard": workflows.discard, "augment": workflows.augment, "subsample": workflows.subsample}
+NAMED = {
+    "discard": workflows.discard,
+    "augment": workflows.augment,
+    "subsample": workflows.subsample,
+}
 
 ZOO = {
     "discard": workflows.discard,
-    "discard, growing batches": lambda G: workflows.discard(G, size=[F(g + 1, 2) for g in range(1, G)]),
+    "discard, growing batches": lambda G: workflows.discard(
+        G, size=[F(g + 1, 2) for g in range(1, G)]
+    ),
     "augment": workflows.augment,
     "augment, half batches": lambda G: workflows.augment(G, size=F(1, 2)),
     "augment, growing batches": lambda G: workflows.augment(G, size=list(range(1, G))),
@@ -59,7 +65,11 @@ def typed(*, partly: bool, replace: bool = False) -> Plan:
 
 def dense(plan: Plan) -> Plan:
     """The same plan without its recursion."""
-    tables = (plan.exact_size(), plan.exact_weight(), plan.exact_kept()) if plan.rational else (plan.size, plan.weight, plan.kept)
+    tables = (
+        (plan.exact_size(), plan.exact_weight(), plan.exact_kept())
+        if plan.rational
+        else (plan.size, plan.weight, plan.kept)
+    )
     return Plan(plan.source, *tables, replace=plan.replace, name=plan.name)
 
 
@@ -69,7 +79,13 @@ def private(plan: Plan) -> Plan:
     weight, kept = np.zeros((2, plan.generations, len(reads)))
     for column, (g, b) in enumerate(reads):
         weight[g, column], kept[g, column] = plan.weight[g, b], plan.kept[g, b]
-    return Plan(plan.source[reads[:, 1]], plan.size[reads[:, 1]], weight, kept, name=f"{plan.name}, private batches")
+    return Plan(
+        plan.source[reads[:, 1]],
+        plan.size[reads[:, 1]],
+        weight,
+        kept,
+        name=f"{plan.name}, private batches",
+    )
 
 
 @st.composite
@@ -77,7 +93,11 @@ def plans(draw: st.DrawFn) -> Plan:
     """Random rational plans of up to four fits and six batches."""
     G = draw(st.integers(1, 4))
     source = [0, *draw(st.lists(st.integers(0, G), max_size=5))]
-    size = draw(st.lists(st.fractions(F(1, 4), 3, max_denominator=6), min_size=len(source), max_size=len(source)))
+    size = draw(
+        st.lists(
+            st.fractions(F(1, 4), 3, max_denominator=6), min_size=len(source), max_size=len(source)
+        )
+    )
     weight, kept = [], []
     for g in range(G):
         row = [draw(st.integers(0, 3)) if s <= g else 0 for s in source]

@@ -91,7 +91,9 @@ ZOO: dict[str, Callable[[], Any]] = {
     "Series with NA": lambda: pd.Series([1, None], dtype="Int64"),
     "DataFrame": lambda: pd.DataFrame({"a": [1.0, 2.0], "b": ["x", "y"]}),
     "legacy generator": lambda: np.random.RandomState(0),
-    "generator without a seed sequence": lambda: np.random.Generator(np.random.RandomState(0)._bit_generator),
+    "generator without a seed sequence": lambda: np.random.Generator(
+        np.random.RandomState(0)._bit_generator
+    ),
 }
 
 X = np.column_stack([np.ones(12), np.linspace(-1, 1, 12)])
@@ -101,7 +103,9 @@ TEST = (X[:4], LABELS[:4])
 AUGMENT, RESERVOIR = workflows.augment(3), workflows.reservoir(3)
 MODEL = models.Poisson(3)
 EXAMPLE = next(example for example in models.examples() if example.name == "Normal")
-TABLE = pd.DataFrame({"x": np.sin(np.arange(60)), "y": np.sin(np.arange(60)) + np.cos(7 * np.arange(60) ** 2)})
+TABLE = pd.DataFrame(
+    {"x": np.sin(np.arange(60)), "y": np.sin(np.arange(60)) + np.cos(7 * np.arange(60) ** 2)}
+)
 
 MADE_BY_FUNCTIONS = {"ClosedForm", "Comparison", "Diagnosis", "Forecast", "Optimum", "Risk"}
 """Answers: nobody else makes them. Their methods are tried."""
@@ -216,7 +220,10 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
         ),
         "compare": (collapse.compare, {"workflows": [AUGMENT], "generation": 3}),
         "derive": (collapse.derive, {"plan": AUGMENT, "model": MODEL, "n": 10, "exact": False}),
-        "diagnose": (collapse.diagnose, {"workflow": AUGMENT, "generations": 20, "model": MODEL, "n": 10, "below": 2}),
+        "diagnose": (
+            collapse.diagnose,
+            {"workflow": AUGMENT, "generations": 20, "model": MODEL, "n": 10, "below": 2},
+        ),
         "forecast": (
             collapse.forecast,
             {
@@ -329,7 +336,9 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
         "FirthLogisticRegression": regression(models.FirthLogisticRegression),
         "Gamma": (models.Gamma, {"shape": 1.0, "mean": 1.0}),
         "GammaMoments": (models.GammaMoments, {"shape": 1.0, "rate": 1.0}),
-        "GammaRegression": regression(models.GammaRegression, shape=1.0, y=LABELS + 1, test=(X[:4], LABELS[:4] + 1)),
+        "GammaRegression": regression(
+            models.GammaRegression, shape=1.0, y=LABELS + 1, test=(X[:4], LABELS[:4] + 1)
+        ),
         "GammaShapeRate": (models.GammaShapeRate, {"shape": 1.0, "rate": 1.0}),
         "Hodges": (models.Hodges, {"mean": 0.0, "shrinkage": 0.5}),
         "HodgesLehmann": located(models.HodgesLehmann),
@@ -556,7 +565,11 @@ def public() -> dict[str, Callable[..., Any]]:
     """Every public callable: functions and classes of the public modules, and methods of what they return."""
     found: dict[str, Callable[..., Any]] = {}
     for module in (collapse, models):
-        found |= {name: getattr(module, name) for name in module.__all__ if callable(getattr(module, name))}
+        found |= {
+            name: getattr(module, name)
+            for name in module.__all__
+            if callable(getattr(module, name))
+        }
     for module in (workflows, datasets, plot, figures, policies, universality):
         for name, member in vars(module).items():
             here = getattr(member, "__module__", "") == module.__name__
@@ -571,7 +584,9 @@ def public() -> dict[str, Callable[..., Any]]:
     return {
         name: call
         for name, call in found.items()
-        if name not in MADE_BY_FUNCTIONS and not getattr(call, "_is_protocol", False) and "state" not in inspect.signature(call).parameters
+        if name not in MADE_BY_FUNCTIONS
+        and not getattr(call, "_is_protocol", False)
+        and "state" not in inspect.signature(call).parameters
     }
 
 
@@ -601,15 +616,21 @@ def sentence(error: BaseException, parameter: str, allowed: type[Exception] | No
     words = NAMED_BY.get(parameter, parameter.replace("_", "[ _]").removesuffix("s"))
     if not text.endswith(".") or len(text.split()) < 5:
         return "no sentence"
-    if not re.search(rf"(?<![A-Za-z]){words}s?(?![A-Za-z])", text, re.IGNORECASE if len(parameter) > 2 else 0):
+    if not re.search(
+        rf"(?<![A-Za-z]){words}s?(?![A-Za-z])", text, re.IGNORECASE if len(parameter) > 2 else 0
+    ):
         return "does not name the argument"
     return None
 
 
-def attempts(name: str, call: Callable[..., Any], good: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
+def attempts(
+    name: str, call: Callable[..., Any], good: dict[str, Any]
+) -> Iterator[tuple[str, str | None]]:
     """Every odd value in the place of every argument: what is tried, and then what was wrong with the outcome."""
     called(call, good)
-    spread = {p.name for p in inspect.signature(call).parameters.values() if p.kind == p.VAR_POSITIONAL}
+    spread = {
+        p.name for p in inspect.signature(call).parameters.values() if p.kind == p.VAR_POSITIONAL
+    }
     for parameter in good:
         for odd, make in ZOO.items():
             if (parameter, odd) in OF_ITS_OWN:
@@ -640,7 +661,9 @@ def serve() -> None:
     """Read names, try each in a process of its own, and write how that ended."""
     warnings.simplefilter("error")
     sys.stderr = open(os.devnull, "w")  # noqa: SIM115
-    print(json.dumps({name: list(arguments) for name, (_, arguments) in table().items()}), flush=True)
+    print(
+        json.dumps({name: list(arguments) for name, (_, arguments) in table().items()}), flush=True
+    )
     for line in sys.stdin:
         if not (process := os.fork()):
             try:
@@ -681,7 +704,9 @@ def test_every_public_callable_and_parameter_is_tried(server: Any) -> None:
     tried = server[0]
     assert set(tried) == set(NAMES)
     for name, call in public().items():
-        named = [p.name for p in inspect.signature(call).parameters.values() if p.kind != p.VAR_KEYWORD]
+        named = [
+            p.name for p in inspect.signature(call).parameters.values() if p.kind != p.VAR_KEYWORD
+        ]
         assert set(named) - {"self"} <= set(tried[name]), name
 
 
@@ -776,7 +801,9 @@ def test_a_model_that_breaks_its_promise_is_told_by_the_method(what: str, plan: 
 
 def test_fits_and_risks_that_are_no_numbers_are_counted_as_lost() -> None:
     lost = {"fit": lambda rows, *_: np.full((len(rows), 1), np.nan)}
-    assert collapse.simulate(AUGMENT, model=Mean(**lost), n=5, replications=20, rng=0).failed.tolist() == [1, 1, 1]
+    assert collapse.simulate(
+        AUGMENT, model=Mean(**lost), n=5, replications=20, rng=0
+    ).failed.tolist() == [1, 1, 1]
 
 
 def test_a_model_that_cannot_be_sent_is_refused_before_anything_starts() -> None:
@@ -798,7 +825,9 @@ def test_a_seed_and_its_sequence_are_one_and_a_generator_goes_on() -> None:
     assert ratio(5) == ratio(sequence) == ratio(sequence) == ratio(generator)
     assert ratio(generator) != ratio(5)
     cells = [
-        universality.matrix([EXAMPLE], [AUGMENT], replications=20, rng=rng).cells["Normal", "augment"].ratio.tolist()
+        universality.matrix([EXAMPLE], [AUGMENT], replications=20, rng=rng)
+        .cells["Normal", "augment"]
+        .ratio.tolist()
         for rng in (np.random.SeedSequence(5), np.random.SeedSequence(5), np.random.SeedSequence(6))
     ]
     assert cells[0] == cells[1] != cells[2]

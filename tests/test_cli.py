@@ -17,12 +17,25 @@ from collapse.derivation.finite import at_most, least_share
 
 def test_derive_prints_fractions(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["derive", "subsample", "-g", "3", "--exact"]) == 0
-    assert capsys.readouterr().out.split() == ["generation", "ratio", "1", "1", "2", "7/4", "3", "25/12"]
+    assert capsys.readouterr().out.split() == [
+        "generation",
+        "ratio",
+        "1",
+        "1",
+        "2",
+        "7/4",
+        "3",
+        "25/12",
+    ]
 
 
-def test_simulate_writes_what_risk_load_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_simulate_writes_what_risk_load_reads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "risk.json"
-    assert main(["simulate", "augment", "-g", "4", "-r", "100", "--seed", "3", "-o", str(path)]) == 0
+    assert (
+        main(["simulate", "augment", "-g", "4", "-r", "100", "--seed", "3", "-o", str(path)]) == 0
+    )
     expected = collapse.simulate(collapse.workflows.augment(4), replications=100, rng=3)
     assert collapse.Risk.load(path).ratio.tolist() == expected.ratio.tolist()
     assert "generation ratio stderr" in capsys.readouterr().out
@@ -30,11 +43,19 @@ def test_simulate_writes_what_risk_load_reads(tmp_path: Path, capsys: pytest.Cap
 
 def test_wrong_arguments_have_status_two(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["derive", "augment", "-g", "0"]) == 2
-    assert "generations (number of fits) must be a whole number, at least 1; it is 0." in capsys.readouterr().err
+    assert (
+        "generations (number of fits) must be a whole number, at least 1; it is 0."
+        in capsys.readouterr().err
+    )
 
 
 def test_the_module_is_the_command() -> None:
-    run = subprocess.run([sys.executable, "-m", "collapse", "derive", "discard", "-g", "2"], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-m", "collapse", "derive", "discard", "-g", "2"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert run.stdout == "generation ratio\n1 1.0\n2 2.0\n"
 
 
@@ -42,7 +63,9 @@ def test_a_workflow_is_named_with_its_parameters(capsys: pytest.CaptureFixture[s
     assert main(["derive", "fixed_real_share(share=1/2)", "-g", "3", "--exact"]) == 0
     assert capsys.readouterr().out.split()[2:] == ["1", "1", "2", "5/4", "3", "21/16"]
     assert main(["derive", "windo"]) == 2
-    assert "there is no workflow called 'windo'; there are discard, augment" in capsys.readouterr().err
+    assert (
+        "there is no workflow called 'windo'; there are discard, augment" in capsys.readouterr().err
+    )
 
 
 def test_a_verdict_and_a_comparison(capsys: pytest.CaptureFixture[str]) -> None:
@@ -58,7 +81,9 @@ def test_a_verdict_and_a_comparison(capsys: pytest.CaptureFixture[str]) -> None:
 
 def read_json(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
     """The one JSON object of standard output, which holds nothing else, and no NaN."""
-    answer = json.loads(capsys.readouterr().out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    answer = json.loads(
+        capsys.readouterr().out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON")
+    )
     assert isinstance(answer, dict)
     return answer
 
@@ -73,19 +98,35 @@ def test_answers_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["simulate", "discard", "-g", "2", "-r", "1", "--seed", "4", "--json"]) == 0
     answer = read_json(capsys)
     expected = collapse.simulate(collapse.workflows.discard(2), replications=1, rng=4)
-    assert (answer["ratio"], answer["replications"], answer["seed"]) == (expected.ratio.tolist(), 1, 4)
+    assert (answer["ratio"], answer["replications"], answer["seed"]) == (
+        expected.ratio.tolist(),
+        1,
+        4,
+    )
     assert answer["risk_stderr"] == [None, None]  # one replication tells nothing of its spread
     assert main(["diagnose", "discard", "-g", "9", "--json"]) == 0
     answer = read_json(capsys)
-    assert (answer["verdict"], answer["ratio"], answer["limit"], answer["doubles"]) == ("collapsing", 9.0, None, 2)
+    assert (answer["verdict"], answer["ratio"], answer["limit"], answer["doubles"]) == (
+        "collapsing",
+        9.0,
+        None,
+        2,
+    )
     assert main(["compare", "discard", "augment", "-g", "9", "--json"]) == 0
     answer = read_json(capsys)
-    assert (answer["generation"], answer["workflows"], answer["real"]) == (9, ["discard", "augment"], [1.0, 1.0])
+    assert (answer["generation"], answer["workflows"], answer["real"]) == (
+        9,
+        ["discard", "augment"],
+        [1.0, 1.0],
+    )
     assert answer["ratio"] == pytest.approx([9, sum(1 / g**2 for g in range(1, 10))])
 
 
 def test_features_as_json(features: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["simulate", "discard", "-g", "2", "-r", "5", "--features", str(features), "--json"]) == 0
+    assert (
+        main(["simulate", "discard", "-g", "2", "-r", "5", "--features", str(features), "--json"])
+        == 0
+    )
     answer = read_json(capsys)
     assert (answer["n"], answer["replications"], answer["failed"]) == (240, 5, [0.0, 0.0])
 
@@ -93,19 +134,45 @@ def test_features_as_json(features: Path, capsys: pytest.CaptureFixture[str]) ->
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["simulate", "augment", "-r", "0"], "replications (repetitions of the experiment) must be a whole number, at least 1; it is 0."),
-        (["simulate", "augment", "-r", "-1"], "replications (repetitions of the experiment) must be a whole number, at least 1; it is -1."),
-        (["simulate", "augment", "--workers", "0"], "workers (processes) must be a whole number, at least 1; it is 0."),
+        (
+            ["simulate", "augment", "-r", "0"],
+            (
+                "replications (repetitions of the experiment) must be a whole number, at least 1;"
+                " it is 0."
+            ),
+        ),
+        (
+            ["simulate", "augment", "-r", "-1"],
+            (
+                "replications (repetitions of the experiment) must be a whole number, at least 1;"
+                " it is -1."
+            ),
+        ),
+        (
+            ["simulate", "augment", "--workers", "0"],
+            "workers (processes) must be a whole number, at least 1; it is 0.",
+        ),
         (["simulate", "augment", "--seed", "-1"], "; it is -1."),
         (["diagnose", "augment", "-g", "0"], "must be a whole number, at least 1; it is 0."),
         (["compare", "augment", "-g", "-3"], "must be a whole number, at least 1; it is -3."),
-        (["rerun", "--workers", "0"], "workers (chapters run at a time) must be a whole number, at least 1; it is 0."),
+        (
+            ["rerun", "--workers", "0"],
+            "workers (chapters run at a time) must be a whole number, at least 1; it is 0.",
+        ),
         (["derive", "augment(size=1/2, size=3)"], "is no workflow (size is given twice)"),
-        (["rerun", "-p", "seed=1", "-p", "seed=2"], "parameter 'seed' was given twice, as 1 and 2; give it once."),
-        (["derive", "augment", "-o", "nowhere/risk.json"], "nowhere/risk.json cannot be read or written: No such file or directory."),
+        (
+            ["rerun", "-p", "seed=1", "-p", "seed=2"],
+            "parameter 'seed' was given twice, as 1 and 2; give it once.",
+        ),
+        (
+            ["derive", "augment", "-o", "nowhere/risk.json"],
+            "nowhere/risk.json cannot be read or written: No such file or directory.",
+        ),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence_and_status_two(arguments: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_done_is_one_sentence_and_status_two(
+    arguments: list[str], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(arguments) == 2
     told = capsys.readouterr()
     assert text in told.err
@@ -113,7 +180,9 @@ def test_what_cannot_be_done_is_one_sentence_and_status_two(arguments: list[str]
     assert told.out == ""
 
 
-def test_a_folder_that_cannot_be_written_is_said(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_written_is_said(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*arguments: object, **options: object) -> int:
         raise OSError(28, "No space left on device", "risk.json")
 
@@ -124,7 +193,9 @@ def test_a_folder_that_cannot_be_written_is_said(capsys: pytest.CaptureFixture[s
     assert told.out == ""
 
 
-def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_version_is_the_packages(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(SystemExit, match="0"):
         main(["--version"])
     assert capsys.readouterr().out == f"collapse {collapse.__version__}\n"
@@ -133,11 +204,10 @@ def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str], monkeyp
 def test_a_checkout_that_nobody_installed_answers() -> None:
     # isolated from what is installed under the package's name: its record of installation is hidden
     code = (
-        "import sys; from importlib import metadata; find = metadata.version\n"
-        "def version(name):\n"
-        "    if name.startswith('collapse'): raise metadata.PackageNotFoundError(name)\n"
-        "    return find(name)\n"
-        "metadata.version = version; from collapse.cli import main; sys.exit(main(['derive', 'discard', '-g', '2', '--json']))"
+        "import sys; from importlib import metadata; find = metadata.version\ndef version(name):\n "
+        "   if name.startswith('collapse'): raise metadata.PackageNotFoundError(name)\n    return"
+        " find(name)\nmetadata.version = version; from collapse.cli import main;"
+        " sys.exit(main(['derive', 'discard', '-g', '2', '--json']))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(run.stdout)["versions"]["collapse-companion"] == collapse.__version__
@@ -155,7 +225,9 @@ def test_fractions_of_any_length_are_printed(capsys: pytest.CaptureFixture[str])
 @pytest.mark.skipif(os.name != "posix", reason="a pipe that is closed early is another thing there")
 def test_a_reader_who_leaves_early_ends_it_quietly() -> None:
     command = [sys.executable, "-m", "collapse", "derive", "augment", "-g", "20000"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as run:
         assert run.stdout is not None
         assert run.stderr is not None
         assert run.stdout.readline() == "generation ratio\n"
@@ -177,38 +249,75 @@ def features(tmp_path: Path) -> Path:
     return path
 
 
-def test_features_of_ones_own_are_simulated(features: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["simulate", "discard", "-g", "4", "-r", "20", "--seed", "3", "--features", str(features)]
+def test_features_of_ones_own_are_simulated(
+    features: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [
+        "simulate",
+        "discard",
+        "-g",
+        "4",
+        "-r",
+        "20",
+        "--seed",
+        "3",
+        "--features",
+        str(features),
+    ]
     assert main([*arguments, "--components", "2", "-o", str(tmp_path / "risk.json")]) == 0
     told = capsys.readouterr()
     assert "<mine: 240 real rows and 120 to test on, 2 features, 3 classes>" in told.err
     data = collapse.datasets.read_features(features).whitened().part(components=2)
-    expected = collapse.simulate(collapse.workflows.discard(4), model=data.model(), replications=20, rng=3)
+    expected = collapse.simulate(
+        collapse.workflows.discard(4), model=data.model(), replications=20, rng=3
+    )
     assert collapse.Risk.load(tmp_path / "risk.json").risk.tolist() == expected.risk.tolist()
     head, *lines = told.out.splitlines()
     assert head == "generation test_loss rise stderr separated"
-    assert [float(line.split()[1]) for line in lines] == pytest.approx(expected.risk.tolist(), abs=1e-6)
-    assert [float(line.split()[2]) for line in lines] == pytest.approx((expected.risk - expected.risk[0]).tolist(), abs=1e-6)
+    assert [float(line.split()[1]) for line in lines] == pytest.approx(
+        expected.risk.tolist(), abs=1e-6
+    )
+    assert [float(line.split()[2]) for line in lines] == pytest.approx(
+        (expected.risk - expected.risk[0]).tolist(), abs=1e-6
+    )
     assert expected.risk[3] > expected.risk[0]
     assert main(arguments) == 0  # all five
     assert "5 features" in capsys.readouterr().err
 
 
-def test_features_that_cannot_be_simulated_get_one_sentence(features: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_features_that_cannot_be_simulated_get_one_sentence(
+    features: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     def told(*arguments: str) -> str:
         assert main(["simulate", "augment", "-g", "3", *arguments]) == 2
         (line,) = capsys.readouterr().err.splitlines()[-1:]
         return line
 
-    assert told("--components", "2") == "collapse: --components chooses among the features of a file; name it with --features FILE.npz."
+    assert (
+        told("--components", "2")
+        == "collapse: --components chooses among the features of a file; name it with --features"
+        " FILE.npz."
+    )
     assert "there is no file nowhere.npz" in told("--features", "nowhere.npz")
-    assert "mine has 5 features; components asks for 6." in told("--features", str(features), "--components", "6")
+    assert "mine has 5 features; components asks for 6." in told(
+        "--features", str(features), "--components", "6"
+    )
     separated = tmp_path / "separated.npz"
-    np.savez(separated, X_train=np.arange(-10.0, 10)[:, None], y_train=np.arange(20) // 10, X_test=[[0.0]], y_test=[1])
-    assert "with 1 of the features kept the real classes are separated" in told("--features", str(separated))
+    np.savez(
+        separated,
+        X_train=np.arange(-10.0, 10)[:, None],
+        y_train=np.arange(20) // 10,
+        X_test=[[0.0]],
+        y_test=[1],
+    )
+    assert "with 1 of the features kept the real classes are separated" in told(
+        "--features", str(separated)
+    )
 
 
-def test_features_of_hopeless_sizes_are_refused(features: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_features_of_hopeless_sizes_are_refused(
+    features: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with np.load(features) as stored:
         given = dict(stored)
     path = tmp_path / "odd.npz"
@@ -228,7 +337,9 @@ def test_features_of_hopeless_sizes_are_refused(features: Path, tmp_path: Path, 
     assert "no feature varies over the real rows" in capsys.readouterr().err
 
 
-def test_a_damaged_header_of_features_is_refused(features: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_header_of_features_is_refused(
+    features: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     sound = features.read_bytes()
     at = sound.index(b"{'descr'")
     for broken in (b"{'descr': (((", b'{\'descr\': """', b"{'descr': [[[", b"  {\n {\n\t"):
@@ -237,7 +348,9 @@ def test_a_damaged_header_of_features_is_refused(features: Path, capsys: pytest.
         assert "is not an .npz file of plain numbers" in capsys.readouterr().err
 
 
-def test_a_name_that_is_empty_is_no_missing_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_name_that_is_empty_is_no_missing_option(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     # as an unset variable of the shell gives it
     data = tmp_path / "data.csv"
     data.write_text("x,y\n" + "".join(f"{i % 7},{i % 2}\n" for i in range(60)))
@@ -254,7 +367,17 @@ def test_a_name_that_is_empty_is_no_missing_option(tmp_path: Path, capsys: pytes
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes have names in /dev there")
 def test_an_answer_is_written_into_a_pipe() -> None:
-    command = [sys.executable, "-m", "collapse", "derive", "augment", "-g", "2", "-o", "/dev/stderr"]
+    command = [
+        sys.executable,
+        "-m",
+        "collapse",
+        "derive",
+        "augment",
+        "-g",
+        "2",
+        "-o",
+        "/dev/stderr",
+    ]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     document, _ = json.JSONDecoder().raw_decode(run.stderr)
     assert document["ratio"] == [1.0, 1.25]
@@ -273,8 +396,27 @@ def test_an_output_that_is_closed_is_no_crash(tmp_path: Path) -> None:
 def test_a_verdict_at_n(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["diagnose", "augment", "--model", "exponential", "-n", "10"]) == 0
     words = " ".join(capsys.readouterr().out.split())
-    assert words.startswith("augment: bounded for Gamma(shape=1, mean=1) at n = 10 (certified). The ratio rises to 1.728")
-    assert main(["diagnose", "discard", "-g", "20", "-m", "bernoulli(p=1/5)", "-n", "20", "--below", "3"]) == 0
+    assert words.startswith(
+        "augment: bounded for Gamma(shape=1, mean=1) at n = 10 (certified). The ratio rises to"
+        " 1.728"
+    )
+    assert (
+        main(
+            [
+                "diagnose",
+                "discard",
+                "-g",
+                "20",
+                "-m",
+                "bernoulli(p=1/5)",
+                "-n",
+                "20",
+                "--below",
+                "3",
+            ]
+        )
+        == 0
+    )
     words = " ".join(capsys.readouterr().out.split())
     assert "p=Fraction(1, 5)" in words
     need = at_most(100 * least_share(20, -1, below=3), 3)
@@ -287,7 +429,10 @@ def test_a_verdict_at_n(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["-m", "exponential"], "n (rows of real data) is needed"),
         (["-n", "10"], "n was given without a model"),
-        (["-m", "nonsense", "-n", "10"], "there is no model called 'nonsense'; there are Normal, Bernoulli"),
+        (
+            ["-m", "nonsense", "-n", "10"],
+            "there is no model called 'nonsense'; there are Normal, Bernoulli",
+        ),
         (["-m", "Bernoulli(q=1)", "-n", "10"], "Bernoulli cannot be made with these parameters"),
         (["-m", "Bernoulli(p=2)", "-n", "10"], "p must be a number, between 0 and 1"),
         (["-m", "x y", "-n", "10"], "'x y' is no model"),
@@ -295,7 +440,9 @@ def test_a_verdict_at_n(capsys: pytest.CaptureFixture[str]) -> None:
         (["--below", "1"], "below (a bound on the ratio) must be a number greater than 1"),
     ],
 )
-def test_a_verdict_at_n_that_cannot_be_given(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_verdict_at_n_that_cannot_be_given(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["diagnose", "augment", *arguments]) == 2
     assert words in capsys.readouterr().err
 

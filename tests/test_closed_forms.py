@@ -49,7 +49,11 @@ PLANS = {
         mixture(G),
         *(forgetting(G, memory) for memory in (0, F(1, 2), F(9, 10))),
         *(ring(G, models, share) for models, share in product(MODELS, SHARES)),
-        *(make(G, *rest) for make in (all_to_all, star) for rest in product(MODELS, (0, F(1, 3), 1), (True, False))),
+        *(
+            make(G, *rest)
+            for make in (all_to_all, star)
+            for rest in product(MODELS, (0, F(1, 3), 1), (True, False))
+        ),
         *(reservoir(G, turnover) for turnover in (None, F(1, 4), 1)),
     ]
 }
@@ -77,7 +81,9 @@ def test_the_closed_form_is_the_derived_ratio(name: str) -> None:
     for role, place in roles(plan):
         form = form_of(plan, role=role)
         assert form.values(G, exact=True).tolist() == one_of_each(plan, derived, place).tolist()
-        np.testing.assert_allclose(form.values(G), one_of_each(plan, derived, place).astype(float), rtol=1e-12)
+        np.testing.assert_allclose(
+            form.values(G), one_of_each(plan, derived, place).astype(float), rtol=1e-12
+        )
 
 
 @pytest.mark.parametrize("name", PLANS)
@@ -178,7 +184,9 @@ def test_the_growth_is_that_of_derive(plan: Plan) -> None:
 )
 def test_limits_and_offsets_are_sympys(name: str, parameters: dict[str, object]) -> None:
     form = form_of(name, **parameters)
-    assert sp.simplify(sp.limit(form.ratio, g, sp.oo) - form.limit) == 0 or form.limit == sp.oo == sp.limit(form.ratio, g, sp.oo)
+    assert sp.simplify(
+        sp.limit(form.ratio, g, sp.oo) - form.limit
+    ) == 0 or form.limit == sp.oo == sp.limit(form.ratio, g, sp.oo)
     if form.growth is not None:
         assert sp.simplify(sp.limit(form.ratio - form.growth, g, sp.oo) - form.offset) == 0
 
@@ -191,7 +199,11 @@ def test_the_renewal_sequence_and_its_explicit_sum(k: int, more: int) -> None:
     for j in range(1, 30):
         u.append(sum(u[max(j - k, 0) :], F(0)) / N)
     for j in range(1, 30):
-        explicit = closed_forms.renewal()(sp.Integer(j), sp.Integer(k), sp.Integer(N)).rewrite(sp.Sum).doit()
+        explicit = (
+            closed_forms.renewal()(sp.Integer(j), sp.Integer(k), sp.Integer(N))
+            .rewrite(sp.Sum)
+            .doit()
+        )
         assert explicit == sp.Rational(u[j].numerator, u[j].denominator)
 
 
@@ -225,15 +237,29 @@ SYMBOLS = [
 
 @pytest.mark.parametrize(("name", "parameters"), SYMBOLS)
 def test_symbols_give_the_formula_for_all_values(name: str, parameters: dict[str, object]) -> None:
-    symbols = {key: value if isinstance(value, bool) else sp.Symbol(key, positive=True) for key, value in parameters.items()}
+    symbols = {
+        key: value if isinstance(value, bool) else sp.Symbol(key, positive=True)
+        for key, value in parameters.items()
+    }
     general, special = form_of(name, **symbols), form_of(name, **parameters)
-    put = {symbols[key]: special.parameters[key] for key in symbols if not isinstance(symbols[key], bool)}
+    put = {
+        symbols[key]: special.parameters[key]
+        for key in symbols
+        if not isinstance(symbols[key], bool)
+    }
     filled = ClosedForm(name, special.parameters, general.ratio.subs(put), None, general.reference)
     assert filled.values(12, exact=True).tolist() == special.values(12, exact=True).tolist()
-    for of_all, of_one in ((general.limit, special.limit), (general.growth, special.growth), (general.offset, special.offset)):
+    for of_all, of_one in (
+        (general.limit, special.limit),
+        (general.growth, special.growth),
+        (general.offset, special.offset),
+    ):
         if of_one is not None:
             # the half-open sums of a symbolic window are carried out once k is known
-            assert sp.simplify(sp.sympify(of_all).subs(put).doit() - of_one) == 0 or of_all == of_one == sp.oo
+            assert (
+                sp.simplify(sp.sympify(of_all).subs(put).doit() - of_one) == 0
+                or of_all == of_one == sp.oo
+            )
     with pytest.raises(ValueError, match="which has no value; give numbers in place of symbols"):
         general.values(3)
 
@@ -261,15 +287,25 @@ def test_a_schedule_ends() -> None:
 
 def test_nonsense_is_refused_in_words() -> None:
     for nonsense in ("augmented", "golden_share", 3, None):
-        with pytest.raises(ValueError, match="workflow must be a Plan, a Reservoir or the name of one"):
+        with pytest.raises(
+            ValueError, match="workflow must be a Plan, a Reservoir or the name of one"
+        ):
             closed_form(nonsense)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"window cannot be called with these parameters: missing a required argument: 'k'"):
+    with pytest.raises(
+        ValueError,
+        match=r"window cannot be called with these parameters: missing a required argument: 'k'",
+    ):
         closed_form("window")
     with pytest.raises(ValueError, match="augment has its parameters already; leave out size"):
         closed_form(augment(3), size=2)
-    with pytest.raises(ValueError, match="role must be 'hub' or 'leaf', and belongs to star alone; it is 'hub' for ring"):
+    with pytest.raises(
+        ValueError,
+        match="role must be 'hub' or 'leaf', and belongs to star alone; it is 'hub' for ring",
+    ):
         closed_form("ring", models=2, role="hub")
-    with pytest.raises(ValueError, match="parameters must be numbers or sympy symbols; one is '1/2'"):
+    with pytest.raises(
+        ValueError, match="parameters must be numbers or sympy symbols; one is '1/2'"
+    ):
         closed_form("fixed_real_share", share="1/2")
     with pytest.raises(ValueError, match=r"generations .* must be a whole number"):
         form_of("augment").values(0)
@@ -296,12 +332,18 @@ REFUSED = [
     ("ring", {"models": 10**12}, "models .* can be 100,000 at most"),
     ("all_to_all", {"models": 10**5}, "needs 10,000,100,000 weights"),
     ("star", {"models": 3, "published": 1}, "published must be True or False"),
-    ("ring", {"models": sp.Symbol("M", integer=True, positive=True), "share": 3}, r"share must lie in \[0, 1\]"),
+    (
+        "ring",
+        {"models": sp.Symbol("M", integer=True, positive=True), "share": 3},
+        r"share must lie in \[0, 1\]",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("name", "parameters", "words"), REFUSED)
-def test_what_the_workflow_refuses_has_no_closed_form(name: str, parameters: dict[str, object], words: str) -> None:
+def test_what_the_workflow_refuses_has_no_closed_form(
+    name: str, parameters: dict[str, object], words: str
+) -> None:
     with pytest.raises(ValueError, match=words):
         closed_form(name, **parameters)  # type: ignore[arg-type]
 
@@ -311,7 +353,10 @@ def test_batches_of_very_few_rows(rows: int) -> None:
     """The formula is not written out as so many terms; the limit nears 2."""
     form = form_of("augment", size=F(1, rows))
     assert float(form.limit) == pytest.approx(2 - 1 / (2 * rows) + 1 / (6 * rows**2), rel=1e-9)
-    assert form.values(3, exact=True).tolist() == derive(augment(3, F(1, rows)), exact=True).ratio.tolist()
+    assert (
+        form.values(3, exact=True).tolist()
+        == derive(augment(3, F(1, rows)), exact=True).ratio.tolist()
+    )
 
 
 def test_too_many_generations_are_refused_before_anything_is_allocated() -> None:
@@ -319,7 +364,9 @@ def test_too_many_generations_are_refused_before_anything_is_allocated() -> None
         form_of("augment").values(10**12)
     with pytest.raises(ValueError, match=r"generations .* can be 10,000 at most"):
         form_of("augment").values(20_000, exact=True)
-    with pytest.raises(ValueError, match=r"adds up 9,007,199,254,740,990 terms.*take a smaller window"):
+    with pytest.raises(
+        ValueError, match=r"adds up 9,007,199,254,740,990 terms.*take a smaller window"
+    ):
         form_of("window", k=2**53).values(3)
 
 
@@ -338,6 +385,8 @@ def test_sympy_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_str_names_the_theorem() -> None:
-    assert str(form_of(workflows.subsample(3))) == (
-        "subsample(replace=False): ratio 3*harmonic(g, 2) - 2, limit -2 + pi**2/2 (thm-origin-subsample)"
+    assert (
+        str(form_of(workflows.subsample(3)))
+        == "subsample(replace=False): ratio 3*harmonic(g, 2) - 2, limit -2 + pi**2/2"
+        " (thm-origin-subsample)"
     )

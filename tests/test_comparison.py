@@ -47,8 +47,12 @@ BY_HAND = {
 def test_costs_counted_by_hand(name):
     workflow, expected = BY_HAND[name]
     table = compare(workflow)
-    assert [getattr(table, cost)[0] for cost in COSTS] == pytest.approx([float(v) for v in expected], rel=1e-14)
-    assert table.ratio[0] == pytest.approx(float(np.mean(derive(workflow).risk[workflow.generation == table.generation])))
+    assert [getattr(table, cost)[0] for cost in COSTS] == pytest.approx(
+        [float(v) for v in expected], rel=1e-14
+    )
+    assert table.ratio[0] == pytest.approx(
+        float(np.mean(derive(workflow).risk[workflow.generation == table.generation]))
+    )
 
 
 def test_memory_rises_to_its_peak_and_falls():
@@ -64,11 +68,20 @@ def test_memory_rises_to_its_peak_and_falls():
     assert rows == [[1, 0, 0, 0, 1], [1, 1, 1, 2, 1], [2, 1, 1, 3, 1], [1, 1, 1, 3, 1]]
 
 
-@pytest.mark.parametrize("name", [name for name, (workflow, _) in BY_HAND.items() if isinstance(workflow, Plan)])
+@pytest.mark.parametrize(
+    "name", [name for name, (workflow, _) in BY_HAND.items() if isinstance(workflow, Plan)]
+)
 @pytest.mark.parametrize("generation", [1, 3, 4])
 def test_sparse_plans_cost_what_their_dense_twins_do(name, generation):
     plan = BY_HAND[name][0]
-    twin = Plan(plan.source, plan.size, plan.weight, plan.kept, replace=plan.replace, generation=plan.generation)
+    twin = Plan(
+        plan.source,
+        plan.size,
+        plan.weight,
+        plan.kept,
+        replace=plan.replace,
+        generation=plan.generation,
+    )
     table = compare(plan, twin, generation=generation)
     for column in ("ratio", *COSTS):
         assert getattr(table, column)[0] == pytest.approx(getattr(table, column)[1], rel=1e-12)
@@ -80,23 +93,39 @@ def test_costs_of_any_plan(plan):
     g = plan.generations
     table = compare(plan)
     reads = {b: [f + 1 for f in range(g) if plan.weight[f, b] > 0] for b in range(plan.batches)}
-    held = [sum(plan.size[b] for b, fits in reads.items() if fits and fits[0] < f <= fits[-1]) for f in range(1, g + 1)]
-    assert table.read[0] == pytest.approx(sum(plan.size[b] * plan.kept[g - 1, b] for b in reads if g in reads[b]))
+    held = [
+        sum(plan.size[b] for b, fits in reads.items() if fits and fits[0] < f <= fits[-1])
+        for f in range(1, g + 1)
+    ]
+    assert table.read[0] == pytest.approx(
+        sum(plan.size[b] * plan.kept[g - 1, b] for b in reads if g in reads[b])
+    )
     assert (table.stored[0], table.peak[0]) == pytest.approx((held[-1], max(held)))
-    assert table.generated[0] == pytest.approx(sum(plan.size[b] for b in reads if reads[b] and plan.source[b]))
-    assert table.real[0] == pytest.approx(sum(plan.size[b] for b in reads if reads[b] and not plan.source[b]))
+    assert table.generated[0] == pytest.approx(
+        sum(plan.size[b] for b in reads if reads[b] and plan.source[b])
+    )
+    assert table.real[0] == pytest.approx(
+        sum(plan.size[b] for b in reads if reads[b] and not plan.source[b])
+    )
 
 
 costs = st.sampled_from([0.0, 1.0, 1.0 + 1e-15, 2.0, 3.0])
 
 
-@given(st.lists(st.tuples(*[costs] * 6), min_size=1, max_size=8), st.sets(st.sampled_from(list(COSTS)), min_size=1))
+@given(
+    st.lists(st.tuples(*[costs] * 6), min_size=1, max_size=8),
+    st.sets(st.sampled_from(list(COSTS)), min_size=1),
+)
 def test_the_front_is_what_its_definition_says(values, named):
     columns = np.array(values).T
     table = Comparison(tuple(SimpleNamespace(name=str(i)) for i in range(len(values))), 1, *columns)
     which = [0, *(1 + list(COSTS).index(cost) for cost in named)]
     rows = [tuple(round(row[j]) for j in which) for row in values]
-    unbeaten = [str(i) for i, a in enumerate(rows) if not any(b != a and all(y <= x for x, y in zip(a, b, strict=True)) for b in rows)]
+    unbeaten = [
+        str(i)
+        for i, a in enumerate(rows)
+        if not any(b != a and all(y <= x for x, y in zip(a, b, strict=True)) for b in rows)
+    ]
     assert [workflow.name for workflow in table.front(*named)] == unbeaten
     assert unbeaten
 
@@ -104,7 +133,12 @@ def test_the_front_is_what_its_definition_says(values, named):
 def test_fronts_of_named_workflows():
     names = ("discard", "augment", "subsample", "window", "fixed real share", "reservoir")
     table = compare(*(BY_HAND[name][0] for name in names))
-    assert [w.name.split("(")[0] for w in table.front("stored")] == ["discard", "augment", "fixed_real_share", "reservoir"]
+    assert [w.name.split("(")[0] for w in table.front("stored")] == [
+        "discard",
+        "augment",
+        "fixed_real_share",
+        "reservoir",
+    ]
     wide = compare(*(BY_HAND[name][0] for name in names), workflows.fresh_real(G))
     assert [w.name for w in wide.front("real")][-1] == "fresh_real"
     assert set(table.front("read")) <= set(table.front())
@@ -140,19 +174,35 @@ def test_frame_and_picture():
 def test_nonsense_is_refused_in_words():
     with pytest.raises(ValueError, match="compare needs at least one workflow"):
         compare()
-    with pytest.raises(ValueError, match=r"a workflow must be a collapse.Plan or a collapse.Reservoir; it is str"):
+    with pytest.raises(
+        ValueError, match=r"a workflow must be a collapse.Plan or a collapse.Reservoir; it is str"
+    ):
         compare("augment")
-    with pytest.raises(ValueError, match=r"augment has no generation 9, its last is 5; make it longer, or compare earlier"):
+    with pytest.raises(
+        ValueError,
+        match=r"augment has no generation 9, its last is 5; make it longer, or compare earlier",
+    ):
         compare(workflows.augment(5), generation=9)
-    with pytest.raises(ValueError, match=r"generation \(at which to compare\) must be a whole number, at least 1; it is 0"):
+    with pytest.raises(
+        ValueError,
+        match=r"generation \(at which to compare\) must be a whole number, at least 1; it is 0",
+    ):
         compare(workflows.augment(5), generation=0)
-    for refused in (compare(typed(partly=True)).front, lambda cost: compare(dense(typed(partly=True))).plot(cost=cost)):
-        with pytest.raises(ValueError, match="expected a cost among read, stored, peak, generated, real; got 'money'"):
+    for refused in (
+        compare(typed(partly=True)).front,
+        lambda cost: compare(dense(typed(partly=True))).plot(cost=cost),
+    ):
+        with pytest.raises(
+            ValueError,
+            match="expected a cost among read, stored, peak, generated, real; got 'money'",
+        ):
             refused("money")
 
 
 @pytest.mark.parametrize(
-    "plan", [workflows.bootstrap(6), workflows.subsample(6, replace=True), workflows.augment(6)], ids=lambda plan: plan.name
+    "plan",
+    [workflows.bootstrap(6), workflows.subsample(6, replace=True), workflows.augment(6)],
+    ids=lambda plan: plan.name,
 )
 def test_what_rows_are_worth_is_one_number(plan):
     """1,000 / ratio of a comparison, the diagnosis and the derived risk: all to a fit to all real rows."""

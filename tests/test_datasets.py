@@ -79,7 +79,11 @@ def test_published_runs_have_fifty_generations(name, workflow):
 @pytest.mark.parametrize(("name", "workflow"), [("iris", "augment"), ("titanic", "subsample")])
 def test_a_run_that_was_not_published_is_refused_with_the_list(name, workflow):
     with pytest.raises(
-        ValueError, match=rf"there is no published run of '{name}', '{workflow}'; there are: .*titanic, augment; titanic, discard"
+        ValueError,
+        match=(
+            rf"there is no published run of '{name}', '{workflow}'; there are: .*titanic, augment;"
+            r" titanic, discard"
+        ),
     ):
         datasets.published(name, workflow)
 
@@ -95,21 +99,33 @@ def installed(tmp_path, monkeypatch):
     """A copy of the data folder that may be damaged."""
     (tmp_path / "data").mkdir()
     for file in datasets.SHA256:
-        (tmp_path / "data" / file).write_bytes((resources.files("collapse") / "data" / file).read_bytes())
+        (tmp_path / "data" / file).write_bytes(
+            (resources.files("collapse") / "data" / file).read_bytes()
+        )
     monkeypatch.setattr(datasets.resources, "files", lambda package: tmp_path)
     return tmp_path / "data"
 
 
 def test_a_changed_file_is_refused(installed):
     assert datasets.titanic().y.sum() > 0
-    (installed / "titanic.csv").write_bytes((installed / "titanic.csv").read_bytes().replace(b"1", b"2", 1))
-    with pytest.raises(ValueError, match=r"titanic\.csv differs from the file that was shipped .* reinstall collapse-companion"):
+    (installed / "titanic.csv").write_bytes(
+        (installed / "titanic.csv").read_bytes().replace(b"1", b"2", 1)
+    )
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"titanic\.csv differs from the file that was shipped .* reinstall collapse-companion"
+        ),
+    ):
         datasets.titanic()
 
 
 def test_a_missing_file_is_refused(installed):
     (installed / "heart.csv").unlink()
-    with pytest.raises(FileNotFoundError, match=r"heart\.csv is missing from the installed package; reinstall collapse-companion"):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"heart\.csv is missing from the installed package; reinstall collapse-companion",
+    ):
         datasets.heart()
 
 
@@ -117,7 +133,9 @@ def test_without_scikit_learn_the_extra_is_named(monkeypatch):
     for module in ("sklearn.datasets", "sklearn.model_selection"):
         monkeypatch.setitem(sys.modules, module, None)
     for call in (datasets.diabetes, datasets.breast_cancer, datasets.titanic().split):
-        with pytest.raises(ImportError, match=r"needs scikit-learn: pip install 'collapse-companion\[data\]'"):
+        with pytest.raises(
+            ImportError, match=r"needs scikit-learn: pip install 'collapse-companion\[data\]'"
+        ):
             call()
 
 
@@ -158,10 +176,16 @@ def test_a_part_of_the_features_keeps_what_was_asked_for():
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"classes": ["coat", "hat"]}, r"classes must be at least two of T-shirt, .*, each once; 'hat' is no class of it"),
+        (
+            {"classes": ["coat", "hat"]},
+            r"classes must be at least two of T-shirt, .*, each once; 'hat' is no class of it",
+        ),
         ({"classes": ["coat", "coat"]}, r"each once; 1 different ones were given"),
         ({"components": 33}, r"fashion has 32 features; components asks for 33"),
-        ({"components": 0}, r"components \(features to keep\) must be a whole number, at least 1; it is 0"),
+        (
+            {"components": 0},
+            r"components \(features to keep\) must be a whole number, at least 1; it is 0",
+        ),
         ({"rows": 10_000}, r"fashion has 6,000 real rows; rows asks for 10,000"),
         ({"rows": 2}, r"fashion: the first 2 real rows hold none of class '.*'; keep more rows"),
     ],
@@ -174,12 +198,18 @@ def test_a_part_that_is_not_there_is_refused(options, told):
 def test_whitening_changes_no_fit_and_drops_what_does_not_vary():
     data = datasets.fashion().part(classes=["pullover", "coat", "shirt"], components=4, rows=600)
     bent = np.column_stack([data.X @ np.triu(np.ones((4, 4))) + 3, np.ones(600)])
-    bent_test = np.column_stack([data.X_test @ np.triu(np.ones((4, 4))) + 3, np.ones(len(data.X_test))])
-    white = datasets.Features("bent", bent, data.y, bent_test, data.y_test, data.classes, "").whitened()
+    bent_test = np.column_stack(
+        [data.X_test @ np.triu(np.ones((4, 4))) + 3, np.ones(len(data.X_test))]
+    )
+    white = datasets.Features(
+        "bent", bent, data.y, bent_test, data.y_test, data.classes, ""
+    ).whitened()
     assert white.X.shape == (600, 4)
     np.testing.assert_allclose(white.X.T @ white.X / 600, np.eye(4), atol=1e-10)
     first, second = data.model(), white.model()
-    assert first.risk(first.truth[None])[0] == pytest.approx(second.risk(second.truth[None])[0], abs=1e-9)
+    assert first.risk(first.truth[None])[0] == pytest.approx(
+        second.risk(second.truth[None])[0], abs=1e-9
+    )
 
 
 def good():
@@ -202,39 +232,69 @@ def test_a_feature_file_is_read_as_it_was_written(tmp_path):
         ({"X_test": None}, r"has no array X_test; it must hold X_train, y_train, X_test, y_test"),
         (
             {"y_train": np.zeros(19)},
-            r"X_train must have shape \(rows, features\) and y_train \(rows,\); they have shapes \(20, 2\) and \(19,\)",
+            (
+                r"X_train must have shape \(rows, features\) and y_train \(rows,\); they have"
+                r" shapes \(20, 2\) and \(19,\)"
+            ),
         ),
         ({"X_train": np.zeros(20)}, r"they have shapes \(20,\) and \(20,\)"),
         ({"X_test": np.zeros((10, 3))}, r"X_train has 2 features, X_test 3; encode both alike"),
-        ({"X_train": np.full((20, 2), np.nan)}, r"X_train must be finite; 40 of its entries are not"),
+        (
+            {"X_train": np.full((20, 2), np.nan)},
+            r"X_train must be finite; 40 of its entries are not",
+        ),
         ({"X_train": np.full((20, 2), "a")}, r"X_train must hold numbers; its type is <U1"),
-        ({"y_train": np.full(20, 0.5)}, r"y_train must hold classes numbered 0, ..., 0; it holds 0.5"),
+        (
+            {"y_train": np.full(20, 0.5)},
+            r"y_train must hold classes numbered 0, ..., 0; it holds 0.5",
+        ),
         ({"y_test": np.full(10, 7)}, r"y_test must hold classes numbered 0, ..., 2; it holds 7"),
-        ({"y_train": np.zeros(20), "y_test": np.zeros(10)}, r"at least two classes are needed, each with real rows; there is one class"),
+        (
+            {"y_train": np.zeros(20), "y_test": np.zeros(10)},
+            r"at least two classes are needed, each with real rows; there is one class",
+        ),
         ({"y_train": np.arange(20) % 2 * 2}, r"each with real rows; class 1 has no real row"),
         ({"y_train": np.arange(20) % 2 * 1e15}, r"each with real rows; class 1 has no real row"),
         ({"classes": np.array(list("abcd"))}, r"each with real rows; class 3 has no real row"),
     ],
 )
 def test_a_bad_feature_file_gets_one_sentence(tmp_path, change, told):
-    np.savez(tmp_path / "bad.npz", **{key: value for key, value in (good() | change).items() if value is not None})
+    np.savez(
+        tmp_path / "bad.npz",
+        **{key: value for key, value in (good() | change).items() if value is not None},
+    )
     with pytest.raises(ValueError, match=told):
         datasets.read_features(tmp_path / "bad.npz")
 
 
 @pytest.mark.parametrize("shape", [(10**15, 2), (10**30, 2), (21, 2), (19, 2), (-20, 2)])
-def test_an_array_that_claims_another_size_is_refused_before_it_is_read(tmp_path, shape, monkeypatch):
+def test_an_array_that_claims_another_size_is_refused_before_it_is_read(
+    tmp_path, shape, monkeypatch
+):
     np.savez(tmp_path / "whole.npz", **good())
-    with zipfile.ZipFile(tmp_path / "whole.npz") as whole, zipfile.ZipFile(tmp_path / "claims.npz", "w") as claims:
+    with (
+        zipfile.ZipFile(tmp_path / "whole.npz") as whole,
+        zipfile.ZipFile(tmp_path / "claims.npz", "w") as claims,
+    ):
         for name in whole.namelist():
             if name == "X_train.npy":
                 header = io.BytesIO()
-                np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": shape})
+                np.lib.format.write_array_header_1_0(
+                    header, {"descr": "<f8", "fortran_order": False, "shape": shape}
+                )
                 claims.writestr(name, header.getvalue() + good()["X_train"].tobytes())
             else:
                 claims.writestr(name, whole.read(name))
-    monkeypatch.setattr(datasets.np, "load", lambda *arguments, **options: pytest.fail("it was read"))
-    with pytest.raises(ValueError, match=r"claims\.npz: X_train claims another size than it has, the file is damaged; write it again"):
+    monkeypatch.setattr(
+        datasets.np, "load", lambda *arguments, **options: pytest.fail("it was read")
+    )
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"claims\.npz: X_train claims another size than it has, the file is damaged; write it"
+            r" again"
+        ),
+    ):
         datasets.read_features(tmp_path / "claims.npz")
 
 
@@ -244,7 +304,12 @@ def test_more_than_memory_holds_gets_a_sentence(tmp_path, monkeypatch):
 
     np.savez_compressed(tmp_path / "large.npz", **good())
     monkeypatch.setattr(datasets.np, "load", none_left)
-    with pytest.raises(ValueError, match=r"large\.npz holds more numbers than there is memory for; keep fewer rows or features"):
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"large\.npz holds more numbers than there is memory for; keep fewer rows or features"
+        ),
+    ):
         datasets.read_features(tmp_path / "large.npz")
 
 
@@ -256,7 +321,10 @@ def test_a_file_that_is_no_feature_file_is_refused(tmp_path):
         other.writestr("X_train.npy", "1,2")
     (tmp_path / "cut.npz").write_bytes((tmp_path / "object.npz").read_bytes()[:-200])
     for name in ("text.npz", "one.npy", "object.npz", "other.npz", "cut.npz"):
-        with pytest.raises(ValueError, match=rf"{name} is not an \.npz file of plain numbers; write it by numpy\.savez"):
+        with pytest.raises(
+            ValueError,
+            match=rf"{name} is not an \.npz file of plain numbers; write it by numpy\.savez",
+        ):
             datasets.read_features(tmp_path / name)
     with pytest.raises(FileNotFoundError, match=r"there is no file .*nothing\.npz"):
         datasets.read_features(tmp_path / "nothing.npz")
@@ -272,7 +340,11 @@ def test_published_series_have_ten_generations(method, workflow):
 
 def test_a_series_that_was_not_published_is_refused():
     with pytest.raises(
-        ValueError, match=r"there is no published run of 'resnet', 'augment'; there are: barlowtwins, augment; .*vit_mae, discard"
+        ValueError,
+        match=(
+            r"there is no published run of 'resnet', 'augment'; there are: barlowtwins, augment;"
+            r" .*vit_mae, discard"
+        ),
     ):
         datasets.published_features("resnet", "augment")
 

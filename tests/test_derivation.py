@@ -29,7 +29,9 @@ def reads(batch, k, replace):
     law = Counter()
     for size, share in ((low, 1 - part), (low + 1, part)):
         if share:
-            samples = list(product(batch, repeat=size)) if replace else list(combinations(batch, size))
+            samples = (
+                list(product(batch, repeat=size)) if replace else list(combinations(batch, size))
+            )
             for sample in samples:
                 law[F(sum(sample), size)] += share / len(samples)
     return law
@@ -76,22 +78,43 @@ def enumerated(plan, p, n):
 
 
 half, third = F(1, 2), F(1, 3)
-SHARED = {"source": [0, 1, 1, 2], "size": [1, 2, half, 1], "weight": [[1, 0, 0, 0], [half, F(1, 4), F(1, 4), 0], [0, third, third, third]]}
+SHARED = {
+    "source": [0, 1, 1, 2],
+    "size": [1, 2, half, 1],
+    "weight": [[1, 0, 0, 0], [half, F(1, 4), F(1, 4), 0], [0, third, third, third]],
+}
 CHAINS = {
     "discard": (workflows.discard(3), 4),
     "augment": (workflows.augment(3), 4),
     "subsample, whole and non-whole reads": (workflows.subsample(3), 4),
     "subsample, non-whole reads at once": (workflows.subsample(3), 3),
     "typed, whole": (Plan(**SHARED), 2),
-    "typed, partly": (Plan(**SHARED, kept=[[1, 1, 1, 1], [half, third, 1, 1], [1, F(3, 4), 1, F(2, 3)]]), 2),
-    "typed, first fit reads a part": (Plan([0, 1], [1, half], [[1, 0], [third, 2 * third]], [[half, 1], [half, half]]), 4),
-    "bootstrap of all": (Plan([0, 1], [1, 1], [[1, 0], [half, half]], replace=True), 3),
-    "bootstrap of a non-whole part": (Plan([0, 1], [1, 1], [[1, 0], [half, half]], [[half, 1], [F(2, 3), half]], replace=True), 3),
-    "augment, drawn with replacement": (
-        Plan([0, 1, 2], [1, 1, 1], Recursion(Numbers.ratio([0, 1, 2], [1, 2, 3]), Numbers.ratio(1, [1, 2, 3])), replace=True),
+    "typed, partly": (
+        Plan(**SHARED, kept=[[1, 1, 1, 1], [half, third, 1, 1], [1, F(3, 4), 1, F(2, 3)]]),
         2,
     ),
-    "real data again": (Plan([0, 0, 1], [1, 1, 1], [[1, 0, 0], [0, half, half], [third, third, third]]), 4),
+    "typed, first fit reads a part": (
+        Plan([0, 1], [1, half], [[1, 0], [third, 2 * third]], [[half, 1], [half, half]]),
+        4,
+    ),
+    "bootstrap of all": (Plan([0, 1], [1, 1], [[1, 0], [half, half]], replace=True), 3),
+    "bootstrap of a non-whole part": (
+        Plan([0, 1], [1, 1], [[1, 0], [half, half]], [[half, 1], [F(2, 3), half]], replace=True),
+        3,
+    ),
+    "augment, drawn with replacement": (
+        Plan(
+            [0, 1, 2],
+            [1, 1, 1],
+            Recursion(Numbers.ratio([0, 1, 2], [1, 2, 3]), Numbers.ratio(1, [1, 2, 3])),
+            replace=True,
+        ),
+        2,
+    ),
+    "real data again": (
+        Plan([0, 0, 1], [1, 1, 1], [[1, 0, 0], [0, half, half], [third, third, third]]),
+        4,
+    ),
 }
 
 
@@ -114,14 +137,23 @@ def test_exact_covariance_equals_the_enumeration_of_all_outcomes(name):
 def test_the_enumeration_catches_a_derivation_without_v2(monkeypatch):
     monkeypatch.setattr(models.Binomial, "variance_function", (0, 1 - F(2, 7), 0))
     plan, n = CHAINS["augment"]
-    assert derive(plan, model=models.Bernoulli(F(2, 7)), n=n, exact=True).risk.tolist() != np.diag(enumerated(plan, F(2, 7), n)).tolist()
+    assert (
+        derive(plan, model=models.Bernoulli(F(2, 7)), n=n, exact=True).risk.tolist()
+        != np.diag(enumerated(plan, F(2, 7), n)).tolist()
+    )
 
 
 def test_the_enumeration_catches_a_draw_without_the_finite_population(monkeypatch):
-    monkeypatch.setattr(derivation, "draw_noise", lambda plan, n, exact: np.where(plan.weight > 0, F(1), F(0)) / plan.exact_kept() / n)
+    monkeypatch.setattr(
+        derivation,
+        "draw_noise",
+        lambda plan, n, exact: np.where(plan.weight > 0, F(1), F(0)) / plan.exact_kept() / n,
+    )
     plan, n = CHAINS["subsample, whole and non-whole reads"]
     expected = enumerated(plan, F(2, 7), n)
-    assert (derive(plan, model=models.Bernoulli(F(2, 7)), n=n, exact=True).covariance != expected).any()
+    assert (
+        derive(plan, model=models.Bernoulli(F(2, 7)), n=n, exact=True).covariance != expected
+    ).any()
 
 
 # The Gaussian limit against linear algebra from the definition
@@ -167,7 +199,9 @@ def recursions(draw):
     unit = st.sampled_from([F(0), F(1, 3), F(1, 2), F(4, 5), F(1)])
     share = [F(1), *draw(st.lists(unit, min_size=G - 1, max_size=G - 1))]
     size = draw(st.lists(st.sampled_from([F(1), F(1, 2), F(3)]), min_size=G, max_size=G))
-    kept = draw(st.none() | st.lists(st.sampled_from([F(1), F(1, 2), F(2, 7)]), min_size=G, max_size=G))
+    kept = draw(
+        st.none() | st.lists(st.sampled_from([F(1), F(1, 2), F(2, 7)]), min_size=G, max_size=G)
+    )
     rows = Recursion(
         Numbers.read([1 - v for v in share], "weight", 1),
         Numbers.read(share, "weight", 1),
@@ -182,7 +216,9 @@ def test_a_recursion_derives_as_its_dense_twin(plan):
     assert derive(plan, exact=True).risk.tolist() == np.diag(brute_force(twin)[0]).tolist()
     np.testing.assert_allclose(derive(plan).risk, derive(twin).risk, rtol=1e-12)
     np.testing.assert_allclose(derive(plan).covariance, derive(twin).covariance, rtol=1e-12)
-    np.testing.assert_allclose(derive(plan).contributions, derive(twin).contributions, rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(
+        derive(plan).contributions, derive(twin).contributions, rtol=1e-12, atol=1e-15
+    )
 
 
 def test_the_closed_forms_of_the_three_workflows():
@@ -201,12 +237,18 @@ def test_the_papers_hundredth_generation():
 
 def test_augment_rises_to_pi_squared_over_six_and_subsample_to_pi_squared_over_two_minus_two():
     last = 100_000
-    assert derive(workflows.augment(last)).ratio[-1] == pytest.approx(pi**2 / 6 - 1 / last, rel=1e-9)
-    assert derive(workflows.subsample(last)).ratio[-1] == pytest.approx(pi**2 / 2 - 2 - 3 / last, rel=1e-9)
+    assert derive(workflows.augment(last)).ratio[-1] == pytest.approx(
+        pi**2 / 6 - 1 / last, rel=1e-9
+    )
+    assert derive(workflows.subsample(last)).ratio[-1] == pytest.approx(
+        pi**2 / 2 - 2 - 3 / last, rel=1e-9
+    )
 
 
 def test_contributions_are_a_random_walk_under_discard_and_shrinking_steps_under_augment():
-    assert derive(workflows.discard(4), exact=True).contributions.tolist() == [[int(b <= g) for b in range(4)] for g in range(4)]
+    assert derive(workflows.discard(4), exact=True).contributions.tolist() == [
+        [int(b <= g) for b in range(4)] for g in range(4)
+    ]
     steps = [[F(1, b + 1) if b <= g else 0 for b in range(4)] for g in range(4)]
     assert derive(workflows.augment(4), exact=True).contributions.tolist() == steps
 
@@ -216,17 +258,33 @@ def test_contributions_are_a_random_walk_under_discard_and_shrinking_steps_under
 
 @given(plans(), st.sampled_from([F(1, 3), F(5)]))
 def test_scaling_all_sizes_scales_the_risk_and_leaves_the_ratio(plan, scale):
-    scaled = Plan(plan.source, plan.exact_size() * scale, plan.exact_weight(), plan.exact_kept(), replace=plan.replace)
+    scaled = Plan(
+        plan.source,
+        plan.exact_size() * scale,
+        plan.exact_weight(),
+        plan.exact_kept(),
+        replace=plan.replace,
+    )
     assert derive(scaled, exact=True).ratio.tolist() == derive(plan, exact=True).ratio.tolist()
-    assert derive(scaled, exact=True).risk.tolist() == (derive(plan, exact=True).risk / scale).tolist()
+    assert (
+        derive(scaled, exact=True).risk.tolist() == (derive(plan, exact=True).risk / scale).tolist()
+    )
 
 
 @given(plans(), st.randoms(use_true_random=False))
 def test_the_order_of_batches_does_not_matter(plan, random):
     order = list(range(plan.batches))
     random.shuffle(order)
-    tables = (plan.source[order], plan.exact_size()[order], plan.exact_weight()[:, order], plan.exact_kept()[:, order])
-    assert (derive(Plan(*tables, replace=plan.replace), exact=True).covariance == derive(plan, exact=True).covariance).all()
+    tables = (
+        plan.source[order],
+        plan.exact_size()[order],
+        plan.exact_weight()[:, order],
+        plan.exact_kept()[:, order],
+    )
+    assert (
+        derive(Plan(*tables, replace=plan.replace), exact=True).covariance
+        == derive(plan, exact=True).covariance
+    ).all()
 
 
 @given(plans(), st.integers(0, 4))
@@ -247,7 +305,11 @@ def test_a_batch_that_nobody_reads_does_not_matter(plan, source):
 @given(plans())
 def test_a_batch_read_whole_may_be_halved(plan):
     whole = Plan(plan.source, plan.exact_size(), plan.exact_weight())
-    halves = Plan(np.repeat(plan.source, 2), np.repeat(plan.exact_size() / 2, 2), np.repeat(plan.exact_weight() / 2, 2, axis=1))
+    halves = Plan(
+        np.repeat(plan.source, 2),
+        np.repeat(plan.exact_size() / 2, 2),
+        np.repeat(plan.exact_weight() / 2, 2, axis=1),
+    )
     assert (derive(halves, exact=True).covariance == derive(whole, exact=True).covariance).all()
 
 
@@ -284,11 +346,15 @@ def test_the_product_formulas_of_the_morris_class(model, v2):
     augment, product_ = [], F(1)
     for g in range(1, G + 1):
         product_ *= 1 + F(v2) / (n * g * g)
-        augment.append(V / v2 * (product_ - 1) if v2 else V / n * sum(F(1, k * k) for k in range(1, g + 1)))
+        augment.append(
+            V / v2 * (product_ - 1) if v2 else V / n * sum(F(1, k * k) for k in range(1, g + 1))
+        )
     discard = [V / v2 * ((1 + F(v2) / n) ** g - 1) if v2 else g * V / n for g in range(1, G + 1)]
     assert derive(workflows.augment(G), model=model, n=n, exact=True).risk.tolist() == augment
     assert derive(workflows.discard(G), model=model, n=n, exact=True).risk.tolist() == discard
-    np.testing.assert_allclose(derive(workflows.augment(G), model=model, n=n).risk, np.array(augment, float), rtol=1e-13)
+    np.testing.assert_allclose(
+        derive(workflows.augment(G), model=model, n=n).risk, np.array(augment, float), rtol=1e-13
+    )
 
 
 @pytest.mark.parametrize("partly", [False, True])
@@ -296,11 +362,16 @@ def test_the_limit_is_the_limit(partly):
     plan = typed(partly=partly)
     far = derive(plan, model=models.NegativeBinomial(2, 3), n=60 * 10**6)
     np.testing.assert_allclose(far.ratio, derive(plan).ratio, rtol=1e-6)
-    np.testing.assert_allclose(far.risk * far.n, derive(plan).risk * models.NegativeBinomial(2, 3).limit_risk, rtol=1e-6)
+    np.testing.assert_allclose(
+        far.risk * far.n, derive(plan).risk * models.NegativeBinomial(2, 3).limit_risk, rtol=1e-6
+    )
 
 
 def test_numpy_integers_do_not_overflow():
-    plain, numpy = (derive(workflows.augment(40), model=models.Poisson(kind(3)), n=1000, exact=True) for kind in (int, np.int64))
+    plain, numpy = (
+        derive(workflows.augment(40), model=models.Poisson(kind(3)), n=1000, exact=True)
+        for kind in (int, np.int64)
+    )
     assert plain.risk.tolist() == numpy.risk.tolist()
 
 
@@ -309,7 +380,11 @@ LINE = models.LinearRegression(DESIGN, beta=[1, 2], sigma=3)
 
 
 def test_least_squares_has_the_limits_ratio_at_every_n():
-    for plan in (workflows.discard(5), workflows.augment(5), Plan([0, 1], [1, 2], [[1, 0], [0.5, 0.5]])):
+    for plan in (
+        workflows.discard(5),
+        workflows.augment(5),
+        Plan([0, 1], [1, 2], [[1, 0], [0.5, 0.5]]),
+    ):
         risk, limit = derive(plan, model=LINE), derive(plan)
         np.testing.assert_allclose(risk.ratio, limit.ratio, rtol=1e-14)
         np.testing.assert_allclose(risk.risk, 9 * 2 / 6 * limit.risk, rtol=1e-14)
@@ -322,30 +397,66 @@ def test_least_squares_has_the_limits_ratio_at_every_n():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"plan": "augment"}, r"plan must be a collapse.Plan, such as collapse\.workflows\.augment\(50\); it is str"),
+        (
+            {"plan": "augment"},
+            r"plan must be a collapse.Plan, such as collapse\.workflows\.augment\(50\); it is str",
+        ),
         ({"n": 10}, "n was given without a model; the Gaussian limit has no n"),
         ({"model": models.Poisson(1)}, r"n \(rows of real data\) is needed with Poisson\(rate=1\)"),
-        ({"model": models.Poisson(1), "n": 0}, r"n \(rows of real data\) must be a whole number, at least 1; it is 0"),
+        (
+            {"model": models.Poisson(1), "n": 0},
+            r"n \(rows of real data\) must be a whole number, at least 1; it is 0",
+        ),
         ({"model": models.Poisson(1), "n": True}, "must be a whole number, at least 1; it is True"),
         ({"model": models.Poisson(1), "n": 10.0}, "must be a whole number, at least 1; it is 10.0"),
         ({"model": models.Poisson, "n": 10}, "model is the class Poisson; give an instance of it"),
-        ({"model": models.Poisson(1.5), "n": 10, "exact": True}, r"exact=True needs rational parameters, and Poisson.*Fraction"),
+        (
+            {"model": models.Poisson(1.5), "n": 10, "exact": True},
+            r"exact=True needs rational parameters, and Poisson.*Fraction",
+        ),
         (
             {"model": models.Median("normal"), "n": 11},
-            r"no exact form at finite n is known for Median.* use derive\(plan\) for the limit, or simulate",
+            (
+                r"no exact form at finite n is known for Median.* use derive\(plan\) for the limit,"
+                r" or simulate"
+            ),
         ),
-        ({"plan": workflows.subsample(20), "model": models.Poisson(1), "n": 10}, "n = 10 is too small for so many generations"),
-        ({"plan": typed(partly=False), "model": models.Poisson(1), "n": 5}, r"batch 3 would have 2\.5 rows"),
-        ({"plan": Plan([0], [1.0], [[1]]), "exact": True}, "size holds floats, and exact=True needs rationals"),
-        ({"plan": Plan([0], [1], [[1.0]]), "exact": True}, "weight holds floats, and exact=True needs rationals"),
-        ({"plan": Plan([0], [1], [[1]], [[0.5]]), "exact": True}, "kept holds floats, and exact=True needs rationals"),
-        ({"model": LINE, "n": 7}, "n = 7, but the design X has 6 rows and is reused whole; leave n out"),
-        ({"model": LINE, "exact": True}, "exact=True needs rational arithmetic, and a regression's design is floats"),
+        (
+            {"plan": workflows.subsample(20), "model": models.Poisson(1), "n": 10},
+            "n = 10 is too small for so many generations",
+        ),
+        (
+            {"plan": typed(partly=False), "model": models.Poisson(1), "n": 5},
+            r"batch 3 would have 2\.5 rows",
+        ),
+        (
+            {"plan": Plan([0], [1.0], [[1]]), "exact": True},
+            "size holds floats, and exact=True needs rationals",
+        ),
+        (
+            {"plan": Plan([0], [1], [[1.0]]), "exact": True},
+            "weight holds floats, and exact=True needs rationals",
+        ),
+        (
+            {"plan": Plan([0], [1], [[1]], [[0.5]]), "exact": True},
+            "kept holds floats, and exact=True needs rationals",
+        ),
+        (
+            {"model": LINE, "n": 7},
+            "n = 7, but the design X has 6 rows and is reused whole; leave n out",
+        ),
+        (
+            {"model": LINE, "exact": True},
+            "exact=True needs rational arithmetic, and a regression's design is floats",
+        ),
         (
             {"plan": workflows.subsample(3), "model": LINE},
             r"subsample reads part of a batch, .* Gram matrix random.* derive\(plan\) .* simulate",
         ),
-        ({"plan": typed(partly=False), "model": LINE}, "a batch labels part of the design, and no exact form is known"),
+        (
+            {"plan": typed(partly=False), "model": LINE},
+            "a batch labels part of the design, and no exact form is known",
+        ),
     ],
 )
 def test_refusals_name_what_was_expected_and_the_remedy(arguments, message):

@@ -77,7 +77,15 @@ COLLAPSING: list[tuple[Callable[[int], Plan | Reservoir], float]] = [
 
 def anonymous(plan: Plan) -> Plan:
     """The same tables, typed by hand."""
-    return Plan(plan.source, plan.size, plan.weight, plan.kept, replace=plan.replace, generation=plan.generation, name="typed")
+    return Plan(
+        plan.source,
+        plan.size,
+        plan.weight,
+        plan.kept,
+        replace=plan.replace,
+        generation=plan.generation,
+        name="typed",
+    )
 
 
 @pytest.mark.parametrize("make", BOUNDED)
@@ -104,10 +112,14 @@ def test_tables_typed_by_hand_are_judged_by_evidence(make: Callable[[int], Plan]
     assert found.verdict == "bounded"
     assert found.limit == pytest.approx(named.limit, rel=0.03)
     assert not found.never_doubles
-    assert (found.real, found.draws, found.doubles) == pytest.approx((named.real, named.draws, named.doubles))
+    assert (found.real, found.draws, found.doubles) == pytest.approx(
+        (named.real, named.draws, named.doubles)
+    )
 
 
-@pytest.mark.parametrize(("make", "exponent"), [(make, e) for make, e in COLLAPSING if isinstance(make(2), Plan)])
+@pytest.mark.parametrize(
+    ("make", "exponent"), [(make, e) for make, e in COLLAPSING if isinstance(make(2), Plan)]
+)
 def test_the_exponent_by_evidence(make: Callable[[int], Plan], exponent: float) -> None:
     found = diagnose(anonymous(make(256)))
     assert found.verdict == "collapsing"
@@ -141,8 +153,13 @@ def test_a_false_name_earns_no_certificate() -> None:
     found = diagnose(plan)
     assert found.certificate is None
     assert found.verdict == "collapsing"
-    assert found.judged.startswith("The plan is named augment, but its ratios are not those of that workflow's closed form.")
-    with pytest.raises(ValueError, match="does not have the ratios of augment, which its recipe names; leave generations out"):
+    assert found.judged.startswith(
+        "The plan is named augment, but its ratios are not those of that workflow's closed form."
+    )
+    with pytest.raises(
+        ValueError,
+        match="does not have the ratios of augment, which its recipe names; leave generations out",
+    ):
         diagnose(plan, generations=64)
 
 
@@ -185,7 +202,11 @@ def test_the_parts_of_named_workflows_too(plan: Plan) -> None:
 
 def check_parts(plan: Plan) -> None:
     risk, found = derive(plan), diagnose(plan)
-    last = len(risk.risk) - 1 if plan.recipe is None else int(np.flatnonzero(np.isclose(risk.ratio, found.ratio))[-1])
+    last = (
+        len(risk.risk) - 1
+        if plan.recipe is None
+        else int(np.flatnonzero(np.isclose(risk.ratio, found.ratio))[-1])
+    )
     spread = risk.contributions[last] ** 2 / plan.size
     real, synthetic = spread[plan.source == 0].sum(), spread[plan.source > 0].sum()
     expected = np.array([real, synthetic, risk.risk[last] - real - synthetic]) / risk.risk[last]
@@ -194,7 +215,9 @@ def check_parts(plan: Plan) -> None:
 
 def test_the_parts_of_a_reservoir() -> None:
     found = diagnose(reservoir(5, F(1, 4)))
-    assert (found.real, found.synthetic, found.draws) == pytest.approx((1 / 2.75, 1 / 2.75, 0.75 / 2.75))
+    assert (found.real, found.synthetic, found.draws) == pytest.approx(
+        (1 / 2.75, 1 / 2.75, 0.75 / 2.75)
+    )
 
 
 def test_the_parts_of_a_reservoir_at_n() -> None:
@@ -234,7 +257,10 @@ def test_a_plan_is_continued_by_its_recipe() -> None:
 def test_schedules() -> None:
     growing = diagnose(augment(9, [2**i for i in range(8)]))
     assert growing.verdict == "bounded"
-    assert growing.judged == "The ratio stays below 2, however the schedule goes on (closed form, thm-sizes-augment)."
+    assert (
+        growing.judged
+        == "The ratio stays below 2, however the schedule goes on (closed form, thm-sizes-augment)."
+    )
     open_end = diagnose(discard(32, [2**i for i in range(31)]))
     assert open_end.certificate is None
     assert "depends on how the schedule goes on" in open_end.judged
@@ -245,10 +271,14 @@ def test_schedules() -> None:
 def test_nonsense_is_refused_in_words() -> None:
     with pytest.raises(ValueError, match="workflow must be a Plan or a Reservoir"):
         diagnose("augment")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="typed is typed for 4 generations, and nothing tells how it goes on"):
+    with pytest.raises(
+        ValueError, match="typed is typed for 4 generations, and nothing tells how it goes on"
+    ):
         diagnose(typed(partly=False), generations=8)
     for nonsense in (0, 2.5, "3", True):
-        with pytest.raises(ValueError, match=r"generations \(generations to derive\) must be a whole number"):
+        with pytest.raises(
+            ValueError, match=r"generations \(generations to derive\) must be a whole number"
+        ):
             diagnose(augment(4), generations=nonsense)  # type: ignore[arg-type]
 
 
@@ -265,9 +295,14 @@ def test_it_prints_in_words() -> None:
         "  weight to keep the ratio below 2 for ever, for many rows.",
     ]
     head = str(diagnose(anonymous(discard(64)))).splitlines()[:2]
-    assert " ".join(" ".join(head).split()) == "typed: collapsing for many rows (evidence up to generation 64, no proof)."
+    assert (
+        " ".join(" ".join(head).split())
+        == "typed: collapsing for many rows (evidence up to generation 64, no proof)."
+    )
     words = " ".join(str(diagnose(discard(50), model=Bernoulli(F(1, 5)), n=20)).split())
-    assert "discard: bounded for Binomial(trials=1, p=Fraction(1, 5)) at n = 20 (certified)." in words
+    assert (
+        "discard: bounded for Binomial(trials=1, p=Fraction(1, 5)) at n = 20 (certified)." in words
+    )
     assert "absorbed at 0 or all trials with chance 0.931 (exact)" in words
 
 
@@ -284,14 +319,20 @@ def test_without_sympy_there_is_evidence_alone(monkeypatch: pytest.MonkeyPatch) 
     found = diagnose(workflows.discard(64))
     assert found.verdict == "collapsing"
     assert found.certificate is None
-    assert found.judged.startswith("(No certificate: closed forms need sympy: pip install 'collapse-companion[symbolic]'.)")
+    assert found.judged.startswith(
+        "(No certificate: closed forms need sympy: pip install 'collapse-companion[symbolic]'.)"
+    )
 
 
 def test_rows_are_worth_what_real_data_read_whole_would_give():
     # a bootstrap sample of all rows has twice the risk of the rows themselves, from the first generation on
     assert diagnose(workflows.bootstrap(10)).worth == pytest.approx(1000 / 20)
-    assert diagnose(workflows.subsample(10, replace=True)).worth == pytest.approx(1000 / 2 / derive(workflows.augment(10)).ratio[-1])
-    assert diagnose(workflows.augment(10)).worth == pytest.approx(1000 / derive(workflows.augment(10)).ratio[-1])
+    assert diagnose(workflows.subsample(10, replace=True)).worth == pytest.approx(
+        1000 / 2 / derive(workflows.augment(10)).ratio[-1]
+    )
+    assert diagnose(workflows.augment(10)).worth == pytest.approx(
+        1000 / derive(workflows.augment(10)).ratio[-1]
+    )
 
 
 def test_doubling_is_against_the_real_data_alone() -> None:
@@ -314,19 +355,36 @@ FAMILIES = {
 }
 
 
-def anchor(G: int, share: object, size: object = 1, real: object = 1, latest: object = 1, replace: bool = False) -> Plan:
+def anchor(
+    G: int,
+    share: object,
+    size: object = 1,
+    real: object = 1,
+    latest: object = 1,
+    replace: bool = False,
+) -> Plan:
     """Weight `share` on the real batch, the rest on the latest synthetic one of `size`; read in these shares from fit 2 on."""
-    weight = [[1] + [0] * (G - 1)] + [[share if b == 0 else (1 - share) * (b == g) for b in range(G)] for g in range(1, G)]
+    weight = [[1] + [0] * (G - 1)] + [
+        [share if b == 0 else (1 - share) * (b == g) for b in range(G)] for g in range(1, G)
+    ]
     kept = [[1] * G] + [[real if b == 0 else latest for b in range(G)]] * (G - 1)
     return Plan(range(G), [1] + [size] * (G - 1), weight, kept, replace=replace, name="anchored")
 
 
 def test_the_numbers_that_are_known() -> None:
     found = diagnose(augment(100), model=Exponential(1), n=10)
-    assert (found.verdict, found.certified, round(found.supremum or 0, 3)) == ("bounded", True, 1.728)
+    assert (found.verdict, found.certified, round(found.supremum or 0, 3)) == (
+        "bounded",
+        True,
+        1.728,
+    )
     assert round(least_share(20, 1, below=np.inf), 4) == 0.0241
     diverging = diagnose(fixed_real_share(1500, 0.01), model=Exponential(1), n=20)
-    assert (diverging.verdict, diverging.certified, diverging.supremum) == ("collapsing", True, np.inf)
+    assert (diverging.verdict, diverging.certified, diverging.supremum) == (
+        "collapsing",
+        True,
+        np.inf,
+    )
     assert float(f"{diverging.ratio:.2g}") == 1.7e20
     limit = diagnose(fixed_real_share(1500, 0.01))
     assert limit.supremum == pytest.approx(50.25, abs=0.01)
@@ -336,7 +394,9 @@ def test_the_numbers_that_are_known() -> None:
 
 
 @pytest.mark.parametrize("v2", FAMILIES)
-@pytest.mark.parametrize(("n", "size", "below"), [(1, 1, 2), (2, 3, 1.2), (3, 1, 5), (20, 1, 2), (20, 3, 5)])
+@pytest.mark.parametrize(
+    ("n", "size", "below"), [(1, 1, 2), (2, 3, 1.2), (3, 1, 5), (20, 1, 2), (20, 3, 5)]
+)
 def test_the_least_share_is_the_least(v2: float, n: int, size: int, below: float) -> None:
     """With it the derived ratio comes as near to the bound as one likes, and stays below; with a little less it passes."""
     share = least_share(n, v2, below=below, size=size)
@@ -345,7 +405,10 @@ def test_the_least_share_is_the_least(v2: float, n: int, size: int, below: float
     assert ratio.max() <= below * (1 + 1e-9)
     if share:
         assert ratio[-1] == pytest.approx(below, rel=1e-6)
-        assert derive(anchor(300, share - 1e-3 * share, size), model=FAMILIES[v2], n=n).ratio[-1] > below
+        assert (
+            derive(anchor(300, share - 1e-3 * share, size), model=FAMILIES[v2], n=n).ratio[-1]
+            > below
+        )
 
 
 @pytest.mark.parametrize(("n", "v2"), [(5, -1), (20, 0), (20, 1), (7, 2), (200, 1 / 3)])
@@ -406,7 +469,16 @@ def test_shares_of_nothing_are_refused(given: dict[str, Any], words: str) -> Non
         anchor(30, F(1, 2), 1, F(1, 2), F(1, 2)),
         anchor(30, F(1, 7), 2, 1, F(1, 4), replace=True),
     ],
-    ids=["discard", "discard 3", "bootstrap", "share", "real alone", "size 2", "half read", "with replacement"],
+    ids=[
+        "discard",
+        "discard 3",
+        "bootstrap",
+        "share",
+        "real alone",
+        "size 2",
+        "half read",
+        "with replacement",
+    ],
 )
 def test_anchored_plans_are_decided_exactly(plan: Plan, n: int, v2: float) -> None:
     """The recursion is the derived ratio, and the verdict is that of its contraction; the supremum is met far out."""
@@ -461,13 +533,19 @@ def test_augments_supremum_of_a_very_spread_family() -> None:
 
 
 def test_long_plans_are_decided_exactly_too() -> None:
-    for plan, supremum in ((fixed_real_share(20_000, F(1, 4)), None), (discard(20_000), np.inf), (augment(20_000), None)):
+    for plan, supremum in (
+        (fixed_real_share(20_000, F(1, 4)), None),
+        (discard(20_000), np.inf),
+        (augment(20_000), None),
+    ):
         found = diagnose(plan, model=Exponential(1), n=20)
         assert found.certified
         assert str(found)
         assert found.supremum is not None
         assert np.isinf(found.supremum) == (supremum is np.inf)
-    assert diagnose(fixed_real_share(20_000, F(1, 4)), model=Bernoulli(0.5), n=20).absorbed == pytest.approx(2 * 0.5**20)
+    assert diagnose(
+        fixed_real_share(20_000, F(1, 4)), model=Bernoulli(0.5), n=20
+    ).absorbed == pytest.approx(2 * 0.5**20)
 
 
 def test_augments_supremum_is_a_sine() -> None:
@@ -492,7 +570,9 @@ def test_verdicts_at_n_are_true_of_random_plans(plan: Plan) -> None:
         assert found.real + found.synthetic + found.draws == pytest.approx(1)
         assert min(found.real, found.synthetic, found.draws) >= 0
         assert found.certified or found.verdict == "undecided"
-        assert found.variance == pytest.approx(1 + v2 * derive(plan, model=FAMILIES[v2], n=n).risk[-1] / FAMILIES[v2].limit_risk)
+        assert found.variance == pytest.approx(
+            1 + v2 * derive(plan, model=FAMILIES[v2], n=n).risk[-1] / FAMILIES[v2].limit_risk
+        )
 
 
 @pytest.mark.parametrize("name", ZOO)
@@ -518,7 +598,12 @@ def test_bounds_at_n_hold_for_every_named_workflow(name: str, v2: float) -> None
 def test_a_bound_of_the_limit_gives_one_at_n(v2: float) -> None:
     """For workflows whose ratio has a proved bound B for many rows: B / (1 - (B - 1) v2 / n), held against a long chain."""
     n = 12
-    for plan in (real_and_average(400, F(1, 4)), all_to_all(200, 2, F(1, 3)), real_and_window(400, 1), fresh_real(400, F(1, 2))):
+    for plan in (
+        real_and_average(400, F(1, 4)),
+        all_to_all(200, 2, F(1, 3)),
+        real_and_window(400, 1),
+        fresh_real(400, F(1, 2)),
+    ):
         found = diagnose(plan, model=FAMILIES[v2], n=n)
         assert (found.verdict, found.certified) == ("bounded", True)
         assert found.bound is not None
@@ -526,7 +611,9 @@ def test_a_bound_of_the_limit_gives_one_at_n(v2: float) -> None:
     # and it is sharp for a fixed share, where the limit of the ratio is known
     share, bound = F(1, 4), float(1 / (F(1, 4) * F(7, 4)))
     sharp = bound / (1 - (bound - 1) * v2 / n)
-    assert diagnose(fixed_real_share(50, share), model=FAMILIES[v2], n=n).supremum == pytest.approx(sharp, rel=1e-12)
+    assert diagnose(fixed_real_share(50, share), model=FAMILIES[v2], n=n).supremum == pytest.approx(
+        sharp, rel=1e-12
+    )
 
 
 def test_a_schedule_of_augment_has_the_bound_of_one_row_at_a_time() -> None:
@@ -583,7 +670,9 @@ def test_geometric_growth_is_seen_without_a_proof() -> None:
 def test_fixation_is_that_of_a_simulated_chain() -> None:
     n, G, p = 12, 15, 0.3
     zero, one = fixation(p, n, n, G)
-    kept = simulate(discard(G), model=Bernoulli(p), n=n, replications=40_000, rng=1, fits=True).fits[:, -1, 0]
+    kept = simulate(
+        discard(G), model=Bernoulli(p), n=n, replications=40_000, rng=1, fits=True
+    ).fits[:, -1, 0]
     for chance, hit in ((zero, kept == 0), (one, kept == 1)):
         assert_agree(hit.mean(), hit.std() / 200, chance, detects=0.15)
     # heterozygosity: E p (1 - p) falls by 1 - 1/n a generation, exactly
@@ -595,7 +684,9 @@ def test_fixation_is_that_of_a_simulated_chain() -> None:
 def test_extinction_of_poisson_counts() -> None:
     n, G, rate = 3, 12, 0.8
     for size in (1, 2):
-        fits = simulate(discard(G, size), model=Poisson(rate), n=n, replications=40_000, rng=2, fits=True).fits[:, -1, 0]
+        fits = simulate(
+            discard(G, size), model=Poisson(rate), n=n, replications=40_000, rng=2, fits=True
+        ).fits[:, -1, 0]
         hit = fits == 0
         found = diagnose(discard(G, size), model=Poisson(rate), n=n)
         assert found.absorbed is not None
@@ -619,12 +710,26 @@ def test_classes_lost_under_discard() -> None:
 def test_what_keeps_the_real_batch_absorbs_nothing_later() -> None:
     p, n = 0.2, 8
     for plan in (augment(30), fixed_real_share(30, F(1, 10)), real_and_window(30, 2)):
-        assert diagnose(plan, model=Bernoulli(p), n=n).absorbed == pytest.approx(p**n + (1 - p) ** n, rel=1e-12)
-        assert diagnose(plan, model=Poisson(0.5), n=n).absorbed == pytest.approx(np.exp(-4), rel=1e-12)
-        assert diagnose(plan, model=NegativeBinomial(2, 1), n=n).absorbed == pytest.approx((2 / 3) ** 16, rel=1e-12)
-    fits = simulate(augment(10), model=Bernoulli(p), n=n, replications=20_000, rng=4, fits=True).fits[:, [0, -1], 0]
+        assert diagnose(plan, model=Bernoulli(p), n=n).absorbed == pytest.approx(
+            p**n + (1 - p) ** n, rel=1e-12
+        )
+        assert diagnose(plan, model=Poisson(0.5), n=n).absorbed == pytest.approx(
+            np.exp(-4), rel=1e-12
+        )
+        assert diagnose(plan, model=NegativeBinomial(2, 1), n=n).absorbed == pytest.approx(
+            (2 / 3) ** 16, rel=1e-12
+        )
+    fits = simulate(
+        augment(10), model=Bernoulli(p), n=n, replications=20_000, rng=4, fits=True
+    ).fits[:, [0, -1], 0]
     assert np.array_equal((fits[:, 0] % 1 == 0), (fits[:, 1] % 1 == 0))
-    for plan in (window(30, 3), discard(30, [1] * 29), reservoir(8), anchor(9, F(1, 2), 1, F(1, 2)), fresh_real(9)):
+    for plan in (
+        window(30, 3),
+        discard(30, [1] * 29),
+        reservoir(8),
+        anchor(9, F(1, 2), 1, F(1, 2)),
+        fresh_real(9),
+    ):
         assert diagnose(plan, model=Bernoulli(p), n=n).absorbed is None
 
 
@@ -649,7 +754,12 @@ def test_fresh_real_rows_are_those_that_are_read_and_come_for_every_fit() -> Non
 
 
 def test_what_cannot_be_absorbed() -> None:
-    smooth = (Normal(0, 1), Exponential(1), HyperbolicSecant(1, 0.5), MultivariateNormal((0.0,), ((1.0,),)))
+    smooth = (
+        Normal(0, 1),
+        Exponential(1),
+        HyperbolicSecant(1, 0.5),
+        MultivariateNormal((0.0,), ((1.0,),)),
+    )
     for model in smooth:
         found = diagnose(augment(20), model=model, n=10)
         assert found.absorbed == 0
@@ -657,24 +767,43 @@ def test_what_cannot_be_absorbed() -> None:
     # the mean log of a gamma chain drifts: exact, against a chain
     n, G = 6, 8
     told = diagnose(discard(G), model=Exponential(1), n=n).lost
-    fits = np.log(simulate(discard(G), model=Exponential(1), n=n, replications=20_000, rng=5, fits=True).fits[:, :, 0])
+    fits = np.log(
+        simulate(discard(G), model=Exponential(1), n=n, replications=20_000, rng=5, fits=True).fits[
+            :, :, 0
+        ]
+    )
     drift = fits[:, -1] - fits[:, 0]
     stated = float(told.split("drifts by ")[1].split()[0])
-    assert_agree(drift.mean() / (G - 1), drift.std() / (G - 1) / 20_000**0.5, stated, detects=0.2, allowance=0.01)
+    assert_agree(
+        drift.mean() / (G - 1),
+        drift.std() / (G - 1) / 20_000**0.5,
+        stated,
+        detects=0.2,
+        allowance=0.01,
+    )
 
 
 def test_least_squares_has_the_limits_verdict() -> None:
     model = LinearRegression(np.column_stack([np.ones(8), np.arange(8.0)]), [0, 1], 1)
     found = diagnose(window(40, 3), model=model)
-    assert (found.verdict, found.n, found.certified, found.supremum) == ("collapsing", 8, True, np.inf)
+    assert (found.verdict, found.n, found.certified, found.supremum) == (
+        "collapsing",
+        8,
+        True,
+        np.inf,
+    )
     assert found.least_share == pytest.approx(least_share())
     assert found.ratio == pytest.approx(diagnose(window(40, 3)).ratio, rel=1e-12)
 
 
-@pytest.mark.parametrize("mean", [(F(1, 4), F(3, 4)), (0, F(1, 2)), (1, F(-1, 2)), (F(1, 2), 0), (F(-1, 5), F(6, 5))])
+@pytest.mark.parametrize(
+    "mean", [(F(1, 4), F(3, 4)), (0, F(1, 2)), (1, F(-1, 2)), (F(1, 2), 0), (F(-1, 5), F(6, 5))]
+)
 @pytest.mark.parametrize("variance", [(1, 0, 0), (0, 0, 1), (F(1, 2), F(1, 4), F(3, 2))])
 @pytest.mark.parametrize("share", [0, F(1, 10), F(2, 5)])
-def test_selected_rows_are_decided_exactly(mean: tuple[F, F], variance: tuple[F, F, F], share: F) -> None:
+def test_selected_rows_are_decided_exactly(
+    mean: tuple[F, F], variance: tuple[F, F, F], share: F
+) -> None:
     """With the slope m1 and the weight w of the latest batch: bounded exactly where w^2 (m1^2 + v2 / k) < 1, the limit met far out."""
     n = 3
     model = models.LinearResponse(1, 2, mean, variance)
@@ -704,7 +833,13 @@ def test_selected_rows_and_maxima_are_judged_by_evidence() -> None:
 
 
 def test_a_verdict_at_n_needs_an_exact_risk() -> None:
-    with pytest.raises(ValueError, match=r"a verdict at n rests on the exact risk at n: no exact form at finite n is known for Median"):
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"a verdict at n rests on the exact risk at n: no exact form at finite n is known for"
+            r" Median"
+        ),
+    ):
         diagnose(augment(9), model=Median("normal"), n=10)
     with pytest.raises(ValueError, match=r"n .* is needed with"):
         diagnose(augment(9), model=Exponential(1))
@@ -713,5 +848,7 @@ def test_a_verdict_at_n_needs_an_exact_risk() -> None:
     with pytest.raises(ValueError, match="n = 5 is too small for so many generations"):
         diagnose(subsample(9), model=Exponential(1), n=5)
     for nonsense in (1, 0, "2", None, float("inf"), True):
-        with pytest.raises(ValueError, match=r"below \(a bound on the ratio\) must be a number greater than 1"):
+        with pytest.raises(
+            ValueError, match=r"below \(a bound on the ratio\) must be a number greater than 1"
+        ):
             diagnose(augment(9), below=nonsense)  # type: ignore[arg-type]

@@ -35,7 +35,12 @@ def plain(figure):
 
 
 def write(folder, label="ratio", draw=draw, **changed):
-    arguments = {"numbers": NUMBERS, "parameters": {"generations": np.int64(3), "share": Fraction(1, 3)}, "seed": 5, "folder": folder}
+    arguments = {
+        "numbers": NUMBERS,
+        "parameters": {"generations": np.int64(3), "share": Fraction(1, 3)},
+        "seed": 5,
+        "folder": folder,
+    }
     return figures.write(label, draw, **(arguments | changed))
 
 
@@ -58,12 +63,22 @@ def test_a_bundle_is_pictures_numbers_and_their_origin(tmp_path):
         "ratio.json",
     }
     assert size(tmp_path / "ratio.png") == size(tmp_path / "ratio-dark.png") == (1360, 600)
-    assert size(tmp_path / "ratio-narrow.png") == size(tmp_path / "ratio-narrow-dark.png") == (660, 900)
+    assert (
+        size(tmp_path / "ratio-narrow.png")
+        == size(tmp_path / "ratio-narrow-dark.png")
+        == (660, 900)
+    )
     assert (tmp_path / "ratio.pdf").read_bytes().startswith(b"%PDF")
     assert "<svg" in (tmp_path / "ratio.svg").read_text()
 
     rows = list(csv.DictReader((tmp_path / "ratio.csv").read_text().splitlines()))
-    assert rows[1] == {"generation": "2", "ratio": "5/4", "simulated": "0.30000000000000004", "workflow": "augment", "published": "1.2"}
+    assert rows[1] == {
+        "generation": "2",
+        "ratio": "5/4",
+        "simulated": "0.30000000000000004",
+        "workflow": "augment",
+        "published": "1.2",
+    }
     assert rows[2]["simulated"] == "nan"
     assert rows[0]["published"] == ""
 
@@ -79,7 +94,20 @@ def test_a_bundle_is_pictures_numbers_and_their_origin(tmp_path):
 
 
 def test_text_that_a_spreadsheet_would_compute_is_made_harmless(tmp_path):
-    text = ["=1+1", "+x", "-x", "@SUM(A1)", " =1", "\t=1", "plain", "a=b", "-0.5", "-1/2", "+1e-3", ""]
+    text = [
+        "=1+1",
+        "+x",
+        "-x",
+        "@SUM(A1)",
+        " =1",
+        "\t=1",
+        "plain",
+        "a=b",
+        "-0.5",
+        "-1/2",
+        "+1e-3",
+        "",
+    ]
     write(tmp_path, draw=plain, numbers={"=column": text, "exact": [Fraction(-1, 2)] * len(text)})
     header, *rows = csv.reader((tmp_path / "ratio.csv").read_text().splitlines())
     assert header == ["'=column", "exact"]
@@ -109,7 +137,8 @@ def test_light_and_dark_have_their_own_ground(tmp_path):
 
     write(tmp_path)
     corner = {
-        name: imread(tmp_path / f"{name}.png")[0, 0, :3] * 255 for name in ("ratio", "ratio-narrow", "ratio-dark", "ratio-narrow-dark")
+        name: imread(tmp_path / f"{name}.png")[0, 0, :3] * 255
+        for name in ("ratio", "ratio-narrow", "ratio-dark", "ratio-narrow-dark")
     }
     assert {name: tuple(pixel.round().astype(int).tolist()) for name, pixel in corner.items()} == {
         "ratio": (255, 255, 255),
@@ -140,26 +169,63 @@ def test_jupyter_shows_it_and_the_built_page_does_not(tmp_path, monkeypatch):
     assert len(shown) == 1
 
 
-@pytest.mark.parametrize("label", ["Ratio", "two words", "under_score", "-ratio", "1ratio", "ratio-dark", "ratio-narrow", "../ratio", ""])
+@pytest.mark.parametrize(
+    "label",
+    [
+        "Ratio",
+        "two words",
+        "under_score",
+        "-ratio",
+        "1ratio",
+        "ratio-dark",
+        "ratio-narrow",
+        "../ratio",
+        "",
+    ],
+)
 def test_labels_that_are_refused(tmp_path, label):
-    with pytest.raises(ValueError, match=r"expected a label of lower-case words joined by hyphens.*; name the figure after what it shows"):
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"expected a label of lower-case words joined by hyphens.*; name the figure after what"
+            r" it shows"
+        ),
+    ):
         write(tmp_path, label)
 
 
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"numbers": {"x": [1, 2], "y": [1]}}, "expected columns of one length, but x has 2, y has 1; write one row"),
+        (
+            {"numbers": {"x": [1, 2], "y": [1]}},
+            "expected columns of one length, but x has 2, y has 1; write one row",
+        ),
         ({"numbers": {}}, "expected columns of one length, but there are none"),
-        ({"numbers": {"x": [[1, 2]]}}, r"expected numbers, fractions or text in column 'x', got \[1, 2\]; flatten it"),
-        ({"numbers": {"x": "abc"}}, "expected a sequence as column 'x', got 'abc'; one value for each row"),
+        (
+            {"numbers": {"x": [[1, 2]]}},
+            r"expected numbers, fractions or text in column 'x', got \[1, 2\]; flatten it",
+        ),
+        (
+            {"numbers": {"x": "abc"}},
+            "expected a sequence as column 'x', got 'abc'; one value for each row",
+        ),
         ({"numbers": {"x": 3}}, "expected a sequence as column 'x', got 3; one value for each row"),
         (
             {"parameters": {"plan": object()}},
-            "expected parameters that JSON can hold.*no JSON for object; give a model or a plan by its name",
+            (
+                "expected parameters that JSON can hold.*no JSON for object; give a model or a plan"
+                " by its name"
+            ),
         ),
         ({"parameters": {"limit": float("inf")}}, "expected parameters that JSON can hold"),
-        ({"seed": 1.5}, "expected a whole number or None as seed, got 1.5; give the seed that the numbers were simulated with"),
+        (
+            {"seed": 1.5},
+            (
+                "expected a whole number or None as seed, got 1.5; give the seed that the numbers"
+                " were simulated with"
+            ),
+        ),
     ],
 )
 def test_what_is_refused_leaves_no_file(tmp_path, changed, message):
@@ -173,7 +239,9 @@ def test_a_drawing_that_fails_leaves_no_file(tmp_path):
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        figures.write("ratio", broken, numbers={"x": [1]}, parameters={}, seed=None, folder=tmp_path)
+        figures.write(
+            "ratio", broken, numbers={"x": [1]}, parameters={}, seed=None, folder=tmp_path
+        )
     assert not list(tmp_path.iterdir())
     assert plot.colour("discard") == "#C8102E"
 
@@ -204,15 +272,26 @@ def luminance(colour):
 def test_hues_stand_out_from_the_ground(theme):
     with plot.style(theme):
         ground = luminance(plot.ground())
-        for colour, least in [*((plot.colour(family), 3.2) for family in plot.HUES), (plot.ink(), 7), (plot.muted(), 4.5)]:
+        for colour, least in [
+            *((plot.colour(family), 3.2) for family in plot.HUES),
+            (plot.ink(), 7),
+            (plot.muted(), 4.5),
+        ]:
             brighter, darker = sorted((luminance(colour), ground), reverse=True)
             assert (brighter + 0.05) / (darker + 0.05) >= least, colour
 
 
 def test_unknown_themes_and_families_are_refused():
-    with pytest.raises(ValueError, match="expected theme 'light' or 'dark', got 'sepia'; choose one of the two"), plot.style("sepia"):
+    with (
+        pytest.raises(
+            ValueError, match="expected theme 'light' or 'dark', got 'sepia'; choose one of the two"
+        ),
+        plot.style("sepia"),
+    ):
         pass
-    with pytest.raises(ValueError, match=r"expected a family among real, discard, .*, got 'augmented'"):
+    with pytest.raises(
+        ValueError, match=r"expected a family among real, discard, .*, got 'augmented'"
+    ):
         plot.colour("augmented")
 
 
@@ -223,7 +302,9 @@ def test_a_risk_is_drawn_as_a_line_or_as_dots():
     figure = Figure()
     with plot.style():
         derived = plot.plot_risk(collapse.derive(plan), figure.add_subplot())
-        simulated = plot.plot_risk(collapse.simulate(plan, replications=200, rng=1), figure.add_subplot())
+        simulated = plot.plot_risk(
+            collapse.simulate(plan, replications=200, rng=1), figure.add_subplot()
+        )
     assert [len(line.get_xdata()) for line in derived.lines] == [30]
     assert [line.get_color() for line in derived.lines] == [plot.colour("augment")]
     assert simulated.lines[0].get_marker() == "o"
@@ -234,7 +315,11 @@ def test_a_risk_is_drawn_as_a_line_or_as_dots():
 def test_published_values_are_hollow_squares():
     ax = Figure().add_subplot()
     line = plot.plot_published(ax, range(50), range(50), family="discard")
-    assert (line.get_marker(), line.get_markerfacecolor(), len(line.get_xdata())) == ("s", "none", 20)
+    assert (line.get_marker(), line.get_markerfacecolor(), len(line.get_xdata())) == (
+        "s",
+        "none",
+        20,
+    )
 
 
 @pytest.mark.parametrize("seed", [2**32, -1, 1.5, None, "1"])

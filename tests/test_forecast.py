@@ -36,12 +36,16 @@ FAST: dict[str, Any] = {"generations": 3, "against": [], "budget": 0.5}
 
 def table(rows: int = 120, seed: int = 0, task: str = "continuous") -> pd.DataFrame:
     rng = np.random.default_rng(seed)
-    frame = pd.DataFrame({"age": rng.normal(40, 10, rows).round(1), "height": rng.normal(170, 8, rows).round(1)})
+    frame = pd.DataFrame(
+        {"age": rng.normal(40, 10, rows).round(1), "height": rng.normal(170, 8, rows).round(1)}
+    )
     margin = 0.05 * (frame["age"] - 40) + 0.05 * (frame["height"] - 170)
     frame["y"] = {
         "continuous": lambda: margin + rng.standard_normal(rows),
         "binary": lambda: np.where(rng.random(rows) < 1 / (1 + np.exp(-margin)), "yes", "no"),
-        "multiclass": lambda: np.array(["low", "mid", "top"])[np.clip(np.round(margin + rng.standard_normal(rows) + 1), 0, 2).astype(int)],
+        "multiclass": lambda: np.array(["low", "mid", "top"])[
+            np.clip(np.round(margin + rng.standard_normal(rows) + 1), 0, 2).astype(int)
+        ],
         "counts": lambda: rng.poisson(np.exp(1.5 + 0.5 * margin)),
     }[task]()
     return frame
@@ -51,13 +55,22 @@ def table(rows: int = 120, seed: int = 0, task: str = "continuous") -> pd.DataFr
 
 GOOD = "a,b,y\n" + "".join(f"{k % 7},{(3 * k) % 11},{(k * k) % 13 + 0.5}\n" for k in range(40))
 BAD = {
-    "no header": (GOOD.split("\n", 1)[1], "seems to have no header, since its first line holds the number 0"),
-    "wrong target": (GOOD.replace("y", "z", 1), "has no column 'y' to be the target; it has a, b, z."),
+    "no header": (
+        GOOD.split("\n", 1)[1],
+        "seems to have no header, since its first line holds the number 0",
+    ),
+    "wrong target": (
+        GOOD.replace("y", "z", 1),
+        "has no column 'y' to be the target; it has a, b, z.",
+    ),
     "constant target": (
         "a,y\n" + "".join(f"{k},5\n" for k in range(20)),
         "the target 'y' has the one value 5; there is nothing to predict.",
     ),
-    "one class": ("a,y\n" + "".join(f"{k},yes\n" for k in range(20)), "the target 'y' has the one value yes; there is nothing to predict."),
+    "one class": (
+        "a,y\n" + "".join(f"{k},yes\n" for k in range(20)),
+        "the target 'y' has the one value yes; there is nothing to predict.",
+    ),
     "constant column": (
         "a,y\n" + "".join(f"1,{k}.5\n" for k in range(20)),
         "no column can be used .* Column 'a' has one value only and was left out.",
@@ -68,10 +81,19 @@ BAD = {
     ),
     "text for a target": (
         GOOD.replace(",1.5", ",one", 1),
-        "the target 'y' holds numbers and text: row 2 holds 'one'. Leave the cell empty where a value is missing",
+        (
+            "the target 'y' holds numbers and text: row 2 holds 'one'. Leave the cell empty where a"
+            " value is missing"
+        ),
     ),
-    "no values": ("a,y\n" + "".join(f",{k}.5\n" for k in range(20)), "no column can be used .* Column 'a' has no values and was left out."),
-    "no targets": ("a,y\n" + "".join(f"{k},\n" for k in range(20)), "the target 'y' has no values at all."),
+    "no values": (
+        "a,y\n" + "".join(f",{k}.5\n" for k in range(20)),
+        "no column can be used .* Column 'a' has no values and was left out.",
+    ),
+    "no targets": (
+        "a,y\n" + "".join(f"{k},\n" for k in range(20)),
+        "the target 'y' has no values at all.",
+    ),
     "names": (
         "a,y\n" + "".join(f"{k},name{k}\n" for k in range(80)),
         "has 80 different values, more than the 50 classes .* identifier",
@@ -79,14 +101,19 @@ BAD = {
     "empty": ("", "is empty; it needs a line of column names and rows of values."),
     "header alone": ("a,b,y\n", "has a header and no rows."),
     "target alone": ("y\n1\n2\n", "has no column beside the target 'y'"),
-    "three rows": ("a,y\n1,2.5\n2,3.5\n3,5.5\n", "there are 3 rows with a target; a forecast needs at least 4"),
+    "three rows": (
+        "a,y\n1,2.5\n2,3.5\n3,5.5\n",
+        "there are 3 rows with a target; a forecast needs at least 4",
+    ),
     "ragged": ("a,y\n1,2\n1,2,3\n", "is no table in CSV"),
     "infinite": (GOOD.replace("\n3,", "\ninf,", 1), "column 'a' is infinite in row 4"),
 }
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_file_gets_one_clear_sentence(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bad_file_gets_one_clear_sentence(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     text, message = BAD[name]
     path = tmp_path / "data.csv"
     path.write_text(text)
@@ -115,14 +142,24 @@ def test_files_that_are_no_table(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 def test_parquet_is_read_as_csv_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
-    table = pd.DataFrame({"age": rng.normal(40, 9, 60).round(2), "town": rng.choice(["Bonn", "Ulm"], 60), "y": rng.integers(0, 2, 60)})
+    table = pd.DataFrame(
+        {
+            "age": rng.normal(40, 9, 60).round(2),
+            "town": rng.choice(["Bonn", "Ulm"], 60),
+            "y": rng.integers(0, 2, 60),
+        }
+    )
     table.to_csv(tmp_path / "data.csv", index=False)
     table.to_parquet(tmp_path / "data.parquet")
-    of_csv, of_parquet = (collapse.forecast(tmp_path / f"data.{kind}", "y", **FAST) for kind in ("csv", "parquet"))
+    of_csv, of_parquet = (
+        collapse.forecast(tmp_path / f"data.{kind}", "y", **FAST) for kind in ("csv", "parquet")
+    )
     assert of_csv.document["workflows"] == of_parquet.document["workflows"]
     # without pyarrow the remedy is named
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(ImportError, match=r"needs pyarrow: pip install 'collapse-companion\[parquet\]'"):
+    with pytest.raises(
+        ImportError, match=r"needs pyarrow: pip install 'collapse-companion\[parquet\]'"
+    ):
         read(tmp_path / "data.parquet", "y")
 
 
@@ -193,7 +230,10 @@ def test_a_target_that_is_no_name(target: Any) -> None:
 
 
 def test_text_for_a_continuous_target_names_the_row() -> None:
-    with pytest.raises(ValueError, match=r"must hold numbers for the task continuous; row 1 holds 'no'|row 1 holds 'yes'"):
+    with pytest.raises(
+        ValueError,
+        match=r"must hold numbers for the task continuous; row 1 holds 'no'|row 1 holds 'yes'",
+    ):
         collapse.forecast(table(task="binary"), "y", task="continuous", **FAST)
 
 
@@ -246,12 +286,23 @@ def test_categories_and_missing_values() -> None:
         "missing values in 'age', 'town' were filled in",
     ):
         assert said in notes
-    assert set(made.columns) == {"(intercept)", "age", "height", "twice", "town_Kyiv", "town_Oslo", "town_Rome", "member_True"}
+    assert set(made.columns) == {
+        "(intercept)",
+        "age",
+        "height",
+        "twice",
+        "town_Kyiv",
+        "town_Oslo",
+        "town_Rome",
+        "member_True",
+    }
     assert made.X.shape[0] + made.X_test.shape[0] == 190
     np.testing.assert_allclose(made.X[:, 1:4].mean(axis=0), 0, atol=1e-12)
     # where nothing is missing one column follows from another, and is left out
     full = prepare(frame.loc[30:].drop(columns=["note", "nothing"]), "y")
-    assert "1 redundant column of the design, 'twice', follows from the others" in " ".join(full.notes)
+    assert "1 redundant column of the design, 'twice', follows from the others" in " ".join(
+        full.notes
+    )
     assert np.linalg.matrix_rank(full.X) == full.X.shape[1]
     answer = collapse.forecast(frame, "y", **FAST)
     assert answer.document["data"]["notes"] == list(prepare(frame, "y").notes)
@@ -260,7 +311,9 @@ def test_categories_and_missing_values() -> None:
 def test_classes_keep_their_shares_and_rare_ones_are_fitted() -> None:
     frame = pd.DataFrame({"x": np.arange(103.0), "y": ["a"] * 60 + ["b"] * 42 + ["c"]})
     made = prepare(frame, "y", test_share=0.3, seed=2)
-    assert [int((made.y == k).sum()) for k in range(3)] == [42, 29, 1] or [int((made.y == k).sum()) for k in range(3)] == [42, 30, 1]
+    assert [int((made.y == k).sum()) for k in range(3)] == [42, 29, 1] or [
+        int((made.y == k).sum()) for k in range(3)
+    ] == [42, 30, 1]
     assert made.classes == ("a", "b", "c")
 
 
@@ -310,7 +363,11 @@ def labels(family: law.Family, margin: Array, rng: np.random.Generator) -> Array
         share = odds / odds.sum(axis=1, keepdims=True)
         return (np.cumsum(share, axis=1) < rng.random((len(margin), 1))).sum(axis=1).astype(float)
     mean = margin[:, 0]
-    return rng.poisson(np.exp(mean)).astype(float) if isinstance(family, law.Counts) else mean + 1.3 * rng.standard_normal(len(mean))
+    return (
+        rng.poisson(np.exp(mean)).astype(float)
+        if isinstance(family, law.Counts)
+        else mean + 1.3 * rng.standard_normal(len(mean))
+    )
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -330,7 +387,9 @@ def test_kappa_by_finite_differences(name: str) -> None:
         return (loss(at + h * along, rows, label) - loss(at - h * along, rows, label)) / (2 * h)
 
     def bent(at: Array, a: Array, b: Array, rows: Array, label: Array, h: float = 1e-3) -> float:
-        return (slope(at + h * a, b, rows, label, h) - slope(at - h * a, b, rows, label, h)) / (2 * h)
+        return (slope(at + h * a, b, rows, label, h) - slope(at - h * a, b, rows, label, h)) / (
+            2 * h
+        )
 
     unit = np.eye(theta.size)
     assert max(abs(slope(fitted, e, X, y)) for e in unit) < 1e-7
@@ -341,13 +400,20 @@ def test_kappa_by_finite_differences(name: str) -> None:
     h = 1e-2
     skew = np.array(
         [
-            sum(slope(fitted + h * c, e, X, y, h) + slope(fitted - h * c, e, X, y, h) - 2 * slope(fitted, e, X, y, h) for c in root.T)
+            sum(
+                slope(fitted + h * c, e, X, y, h)
+                + slope(fitted - h * c, e, X, y, h)
+                - 2 * slope(fitted, e, X, y, h)
+                for c in root.T
+            )
             / h**2
             for e in unit
         ]
     )
     bias = -0.5 * inverse @ skew
-    expected = 0.5 * np.trace(hessian @ inverse) + sum(slope(fitted, e, X_test, y_test) * b for e, b in zip(unit, bias, strict=True))
+    expected = 0.5 * np.trace(hessian @ inverse) + sum(
+        slope(fitted, e, X_test, y_test) * b for e, b in zip(unit, bias, strict=True)
+    )
     found = law.law_of(family, fitted, X, X_test, y_test)
     assert found.kappa == pytest.approx(family.scale * expected, rel=2e-3)
     assert found.loss == pytest.approx(family.scale * loss(fitted, X_test, y_test), rel=1e-12)
@@ -385,7 +451,10 @@ def test_newton_reaches_the_model_s_fit_and_tells_separation() -> None:
 
 def test_least_squares_obeys_the_law_exactly() -> None:
     X, X_test, rng = design(40, 5), design(30, 6), np.random.default_rng(5)
-    y, y_test = X @ [1, 2, 3] + rng.standard_normal(40), X_test @ [1, 2, 3] + rng.standard_normal(30)
+    y, y_test = (
+        X @ [1, 2, 3] + rng.standard_normal(40),
+        X_test @ [1, 2, 3] + rng.standard_normal(30),
+    )
     model = models.LinearRegression(X, y=y, test=(X_test, y_test))
     plan = workflows.discard(6)
     risk = collapse.simulate(plan, model=model, replications=40_000, rng=1, quantiles=(0.05, 0.95))
@@ -401,7 +470,11 @@ def test_least_squares_obeys_the_law_exactly() -> None:
 
 def diabetes(task: str) -> pd.DataFrame:
     frame = load_diabetes(as_frame=True).frame
-    return frame.assign(target=np.where(frame["target"] > 100, "high", "low")) if task == "binary" else frame
+    return (
+        frame.assign(target=np.where(frame["target"] > 100, "high", "low"))
+        if task == "binary"
+        else frame
+    )
 
 
 def alcohol() -> pd.DataFrame:
@@ -429,9 +502,18 @@ def chain(made: Any, workflow: str, G: int, rng: np.random.Generator) -> float:
                 else fit.predict(X) + sigma * rng.standard_normal(len(y))
             )
             batches.append(drawn)
-        use = {"augment": batches, "discard": batches[-1:]}.get(workflow, [batches[0], batches[-1]] if g else batches)
-        weight = np.repeat([0.25, 0.75] if len(use) == 2 and workflow.startswith("fixed") else np.ones(len(use)), len(y))
-        estimator = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-8) if binary else LinearRegression()
+        use = {"augment": batches, "discard": batches[-1:]}.get(
+            workflow, [batches[0], batches[-1]] if g else batches
+        )
+        weight = np.repeat(
+            [0.25, 0.75] if len(use) == 2 and workflow.startswith("fixed") else np.ones(len(use)),
+            len(y),
+        )
+        estimator = (
+            LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-8)
+            if binary
+            else LinearRegression()
+        )
         fit = estimator.fit(np.tile(X, (len(use), 1)), np.concatenate(use), sample_weight=weight)
         if not g and not binary:
             sigma = float(np.sqrt(((y - fit.predict(X)) ** 2).sum() / (len(y) - X.shape[1] - 1)))
@@ -455,10 +537,20 @@ def test_brute_force_lies_in_the_band(name: str) -> None:
     error = np.hypot(losses.std(ddof=1) / np.sqrt(runs), row["stderr"][-1])
     assert abs(losses.mean() - row["simulated"][-1]) < 4.9 * error
     # the band of nine tenths: so few or fewer inside would come once in a million if it were one
-    inside = int(((losses >= row["simulated_low"][-1]) & (losses <= row["simulated_high"][-1])).sum())
+    inside = int(
+        ((losses >= row["simulated_low"][-1]) & (losses <= row["simulated_high"][-1])).sum()
+    )
     assert bdtr(inside, runs, 0.87) > FALSE_ALARM
     # a forecast of the other extreme would be found out
-    other = collapse.forecast(frame, target, "discard" if workflow != "discard" else "augment", G, against=[], budget=20, seed=3)
+    other = collapse.forecast(
+        frame,
+        target,
+        "discard" if workflow != "discard" else "augment",
+        G,
+        against=[],
+        budget=20,
+        seed=3,
+    )
     wrong = other.document["workflows"][0]
     assert abs(losses.mean() - wrong["simulated"][-1]) > 4.9 * np.hypot(error, wrong["stderr"][-1])
 
@@ -504,10 +596,37 @@ KEYS = {
     "warnings": None,
 }
 ROW = {
-    *("name", "family", "asked", "ratio", "worth", "rows_read", "rows_stored", "derived", "derived_low", "derived_high", "simulated"),
-    *("stderr", "simulated_low", "simulated_median", "simulated_high", "failed", "worse", "worse_why"),
+    *(
+        "name",
+        "family",
+        "asked",
+        "ratio",
+        "worth",
+        "rows_read",
+        "rows_stored",
+        "derived",
+        "derived_low",
+        "derived_high",
+        "simulated",
+    ),
+    *(
+        "stderr",
+        "simulated_low",
+        "simulated_median",
+        "simulated_high",
+        "failed",
+        "worse",
+        "worse_why",
+    ),
 }
-WORSE = {"derived", "derived_earliest", "derived_latest", "simulated", "simulated_earliest", "simulated_latest"}
+WORSE = {
+    "derived",
+    "derived_earliest",
+    "derived_latest",
+    "simulated",
+    "simulated_earliest",
+    "simulated_latest",
+}
 
 
 def check_schema(document: dict[str, Any]) -> None:
@@ -521,7 +640,9 @@ def check_schema(document: dict[str, Any]) -> None:
         for key in WORSE:  # a generation, or a reason why there is none
             assert (row["worse"][key] is None) == isinstance(row["worse_why"][key], str), key
         assert all(
-            row[key] is None or len(row[key]) == G for key in ROW if "derived" in key or "simulated" in key or key in ("ratio", "stderr")
+            row[key] is None or len(row[key]) == G
+            for key in ROW
+            if "derived" in key or "simulated" in key or key in ("ratio", "stderr")
         )
     assert json.loads(json.dumps(document, allow_nan=False)) == document
 
@@ -536,7 +657,9 @@ TASKS = [
 
 @pytest.mark.parametrize(("task", "model"), TASKS)
 def test_each_task(task: str, model: str) -> None:
-    answer = collapse.forecast(table(400, task=task), "y", "discard", 4, against=["augment"], budget=6, seed=1)
+    answer = collapse.forecast(
+        table(400, task=task), "y", "discard", 4, against=["augment"], budget=6, seed=1
+    )
     document = answer.document
     check_schema(document)
     assert document["task"] == {"name": task, "guessed": True}
@@ -545,21 +668,38 @@ def test_each_task(task: str, model: str) -> None:
     assert [row["name"] for row in document["workflows"]] == ["discard", "augment"]
     discard, augment = document["workflows"]
     assert augment["worth"][-1] == pytest.approx(1000 / (1 + 1 / 4 + 1 / 9 + 1 / 16))
-    assert (discard["rows_stored"], augment["rows_stored"]) == (0, 3 * document["data"]["real_rows"])
-    first, kappa, n = document["first"]["loss"], document["first"]["kappa"], document["data"]["real_rows"]
+    assert (discard["rows_stored"], augment["rows_stored"]) == (
+        0,
+        3 * document["data"]["real_rows"],
+    )
+    first, kappa, n = (
+        document["first"]["loss"],
+        document["first"]["kappa"],
+        document["data"]["real_rows"],
+    )
     assert discard["derived"] == pytest.approx([first + k * kappa / n for k in range(4)])
     # to find a rise of the wrong size; the formula itself is held against finite differences above
     for row in (discard, augment):
-        assert_agree(row["simulated"][-1] - first, row["stderr"][-1], row["derived"][-1] - first, detects=2.5, allowance=0.2)
+        assert_agree(
+            row["simulated"][-1] - first,
+            row["stderr"][-1],
+            row["derived"][-1] - first,
+            detects=2.5,
+            allowance=0.2,
+        )
         assert row["simulated_low"][-1] < row["simulated"][-1] < row["simulated_high"][-1]
     ratio = document["ratio"]
-    assert_agree(ratio["simulated"][1:], ratio["stderr"][1:], ratio["derived"][1:], detects=1, allowance=0.15)
+    assert_agree(
+        ratio["simulated"][1:], ratio["stderr"][1:], ratio["derived"][1:], detects=1, allowance=0.15
+    )
 
 
 def test_the_report_needs_nothing_else(tmp_path: Path) -> None:
     answer = collapse.forecast(table(100, task="binary").assign(note="<b>"), "y", **FAST)
     page = answer.save_html(tmp_path / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 12  # three figures, wide and narrow, light and dark
+    assert (
+        page.count("data:image/png;base64,") == 12
+    )  # three figures, wide and narrow, light and dark
     assert not re.search(r'(src|href|srcset)="(?!data:)', page)
     assert "<b>" not in page
     for sentence in [*answer.sentences, *answer.warnings, *answer.document["data"]["notes"]]:
@@ -581,7 +721,9 @@ def mixed(kind: str, rows: int, seed: int) -> pd.DataFrame:
     """Numbers, texts, truth values, holes; a target of some kind that depends on them."""
     rng = np.random.default_rng([seed, rows])
     town = rng.choice(["Bonn", "Graz", "Oslo", "Pisa"], rows, p=[0.4, 0.3, 0.2, 0.1])
-    frame = pd.DataFrame({"size": rng.lognormal(1, 0.5, rows).round(2), "age": rng.integers(18, 80, rows)})
+    frame = pd.DataFrame(
+        {"size": rng.lognormal(1, 0.5, rows).round(2), "age": rng.integers(18, 80, rows)}
+    )
     frame["member"] = rng.random(rows) < 0.4
     frame["town"] = town
     score = 0.3 * (frame["size"] - 3) + 0.5 * frame["member"] + 0.4 * (town == "Graz")
@@ -594,7 +736,11 @@ def mixed(kind: str, rows: int, seed: int) -> pd.DataFrame:
     else:
         classes = {"binary": 2, "multiclass": 4}[kind]
         cut = np.linspace(0, 1, classes) if classes == 2 else np.arange(classes - 1) - 1
-        frame["y"] = np.array(list("abcd"))[(score.to_numpy()[:, None] + rng.logistic(size=(rows, 1)) > cut[: classes - 1]).sum(axis=1)]
+        frame["y"] = np.array(list("abcd"))[
+            (score.to_numpy()[:, None] + rng.logistic(size=(rows, 1)) > cut[: classes - 1]).sum(
+                axis=1
+            )
+        ]
     return frame
 
 
@@ -602,11 +748,15 @@ def first_losses(made: Any) -> float:
     """Test loss of the unpenalised fit of scikit-learn or statsmodels to the same rows."""
     X, y, X_test, y_test = made.X, made.y, made.X_test, made.y_test
     if made.task == "continuous":
-        return float(((LinearRegression().fit(X[:, 1:], y).predict(X_test[:, 1:]) - y_test) ** 2).mean())
+        return float(
+            ((LinearRegression().fit(X[:, 1:], y).predict(X_test[:, 1:]) - y_test) ** 2).mean()
+        )
     if made.task == "counts":
         fit = PoissonRegressor(alpha=0, solver="newton-cholesky", tol=1e-12).fit(X[:, 1:], y)
         mean = fit.predict(X_test[:, 1:])
-        return float((y_test * np.log(np.where(y_test > 0, y_test, 1) / mean) - y_test + mean).mean())
+        return float(
+            (y_test * np.log(np.where(y_test > 0, y_test, 1) / mean) - y_test + mean).mean()
+        )
     logit = sm.MNLogit(y, X).fit(method="newton", disp=False, maxiter=50, tol=1e-14)
     share = logit.predict(X_test)[np.arange(len(y_test)), y_test.astype(int)]
     return float(-np.log(share).mean())
@@ -617,10 +767,14 @@ def test_the_first_loss_is_that_of_other_libraries_on_all_rows(seed: int) -> Non
     kind = ("binary", "multiclass", "counts", "continuous")[seed % 4]
     frame = mixed(kind, 300 + 250 * seed, seed)
     # so small a budget has room for a part of the rows alone
-    answer = collapse.forecast(frame, "y", "discard", 3, against=[], budget=1e-3, seed=seed).document
+    answer = collapse.forecast(
+        frame, "y", "discard", 3, against=[], budget=1e-3, seed=seed
+    ).document
     assert answer["model"]["estimator"] == "maximum likelihood"
     assert answer["task"]["name"] == kind
-    assert answer["first"]["loss"] == pytest.approx(first_losses(prepare(frame, "y", seed=seed)), rel=1e-6)
+    assert answer["first"]["loss"] == pytest.approx(
+        first_losses(prepare(frame, "y", seed=seed)), rel=1e-6
+    )
     assert answer["workflows"][0]["derived"][0] == answer["first"]["loss"]
 
 
@@ -643,12 +797,21 @@ def test_a_fit_that_runs_away_is_none_and_the_columns_are_named(seed: int) -> No
     document = answer.document
     check_schema(document)
     assert document["model"]["separating"] == ["amount", "paid"]
-    said = "no maximum-likelihood estimate exists: columns 'amount' and 'paid' together separate class 'paid' from the others"
+    said = (
+        "no maximum-likelihood estimate exists: columns 'amount' and 'paid' together separate class"
+        " 'paid' from the others"
+    )
     assert said in document["model"]["fallback"]
     assert any(said in sentence for sentence in answer.warnings)
     made = prepare(paid(seed), "y")
-    share = LogisticRegression(C=1.0, max_iter=5000).fit(made.X[:, 1:], made.y).predict_proba(made.X_test[:, 1:])
-    assert document["first"]["loss"] == pytest.approx(-np.log(share[np.arange(len(share)), made.y_test.astype(int)]).mean(), rel=1e-6)
+    share = (
+        LogisticRegression(C=1.0, max_iter=5000)
+        .fit(made.X[:, 1:], made.y)
+        .predict_proba(made.X_test[:, 1:])
+    )
+    assert document["first"]["loss"] == pytest.approx(
+        -np.log(share[np.arange(len(share)), made.y_test.astype(int)]).mean(), rel=1e-6
+    )
     # the budget has no room for ridge on all rows, and a part would be another fit
     assert document["simulation"]["replications"] == 0
     assert "nominal seconds, and the budget is 0.3" in document["simulation"]["why"]
@@ -659,14 +822,24 @@ def test_a_fit_that_runs_away_is_none_and_the_columns_are_named(seed: int) -> No
 
 def test_ridge_is_simulated_on_all_rows_for_as_many_workflows_as_the_budget_allows() -> None:
     frame = paid(1)
-    answer = collapse.forecast(frame, "y", "augment", 3, budget=0.4, against=["discard", "window(k=2)"])
+    answer = collapse.forecast(
+        frame, "y", "augment", 3, budget=0.4, against=["discard", "window(k=2)"]
+    )
     document = answer.document
     check_schema(document)
     assert document["simulation"]["rows"] == document["data"]["real_rows"]
     assert [row["simulated"] is None for row in document["workflows"]] == [False, True, True]
-    assert document["workflows"][0]["simulated"][0] == pytest.approx(document["first"]["loss"], rel=1e-6)
-    assert any("Not simulated" in sentence and "discard, window(k=2)" in sentence for sentence in answer.warnings)
-    assert any("None of the workflows compared whose loss is known does better" in sentence for sentence in answer.sentences)
+    assert document["workflows"][0]["simulated"][0] == pytest.approx(
+        document["first"]["loss"], rel=1e-6
+    )
+    assert any(
+        "Not simulated" in sentence and "discard, window(k=2)" in sentence
+        for sentence in answer.warnings
+    )
+    assert any(
+        "None of the workflows compared whose loss is known does better" in sentence
+        for sentence in answer.sentences
+    )
     for sentence in answer.sentences:
         assert "discard" not in sentence
 
@@ -683,7 +856,9 @@ def test_a_level_that_a_part_of_the_rows_lacks() -> None:
     assert document["model"]["estimator"] == "maximum likelihood"
     assert document["workflows"][0]["derived"] is not None
     assert document["workflows"][0]["failed"] is None
-    assert any("has no maximum-likelihood estimate of its own" in sentence for sentence in answer.warnings)
+    assert any(
+        "has no maximum-likelihood estimate of its own" in sentence for sentence in answer.warnings
+    )
     assert any("'yes' of 'flag' (3 rows)" in sentence for sentence in answer.warnings)
     assert any("does not beat the constant" in sentence for sentence in answer.warnings)
 
@@ -708,7 +883,10 @@ def test_labels_that_are_all_but_separated_have_no_estimate_to_go_on() -> None:
     document = answer.document
     check_schema(document)
     assert document["model"]["estimator"] == "ridge"
-    assert "the labels hardly determine the maximum-likelihood estimate" in document["model"]["fallback"]
+    assert (
+        "the labels hardly determine the maximum-likelihood estimate"
+        in document["model"]["fallback"]
+    )
     assert document["workflows"][0]["derived"] is None
     assert 0 < document["first"]["loss"] < 1
 
@@ -718,7 +896,10 @@ def test_rows_that_count_nothing_are_named() -> None:
     frame["shut"] = np.random.default_rng(1).random(300) < 0.1
     frame.loc[frame["shut"], "y"] = 0
     answer = collapse.forecast(frame, "y", task="counts", **FAST)
-    assert "column 'shut_True' marks rows whose counts are all zero" in answer.document["model"]["fallback"]
+    assert (
+        "column 'shut_True' marks rows whose counts are all zero"
+        in answer.document["model"]["fallback"]
+    )
 
 
 def test_what_a_part_of_the_rows_loses_is_not_said_of_all() -> None:
@@ -736,7 +917,10 @@ def test_what_a_part_of_the_rows_loses_is_not_said_of_all() -> None:
     assert augment["simulated"] is not None
     assert discard["failed"] is augment["failed"] is None
     assert not any("have no estimate any more" in sentence for sentence in answer.warnings)
-    assert any("derived curve and band under discard cannot be trusted" in sentence for sentence in answer.warnings)
+    assert any(
+        "derived curve and band under discard cannot be trusted" in sentence
+        for sentence in answer.warnings
+    )
 
 
 def test_a_fit_that_does_not_end_leaves_the_derived_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -751,12 +935,17 @@ def test_a_fit_that_does_not_end_leaves_the_derived_answer(monkeypatch: pytest.M
 
 
 def test_a_workflow_that_the_rows_do_not_allow_is_derived_alone() -> None:
-    answer = collapse.forecast(table(100), "y", "discard", 3, against=["augment(size=1/3)"], budget=0.5)
+    answer = collapse.forecast(
+        table(100), "y", "discard", 3, against=["augment(size=1/3)"], budget=0.5
+    )
     discard, augment = answer.document["workflows"]
     assert discard["simulated"] is not None
     assert augment["simulated"] is None
     assert augment["derived"] is not None
-    assert any("augment(size=1/3): batch 2 would have 23.3333 rows" in sentence for sentence in answer.warnings)
+    assert any(
+        "augment(size=1/3): batch 2 would have 23.3333 rows" in sentence
+        for sentence in answer.warnings
+    )
 
 
 # --- bands, and models that tell nothing ------------------------------------------------------------
@@ -775,13 +964,21 @@ def rare_levels(seed: int, rows: int = 1500) -> pd.DataFrame:
 
 def test_a_band_that_few_rows_of_a_level_carry_is_not_trusted() -> None:
     frame, G, runs = rare_levels(2), 6, 40
-    answer = collapse.forecast(frame, "y", "discard", G, against=["augment"], budget=0.3, seed=4, task="counts")
+    answer = collapse.forecast(
+        frame, "y", "discard", G, against=["augment"], budget=0.3, seed=4, task="counts"
+    )
     document = answer.document
     assert document["simulation"]["rows"] < document["data"]["real_rows"]
     assert {entry["column"] for entry in document["data"]["rare"]} == {"town"}
     assert len(document["data"]["rare"]) == 12
-    assert any("of 'town'" in sentence and "Few real rows have the levels" in sentence for sentence in answer.warnings)
-    assert any("derived curve and band under discard cannot be trusted" in sentence for sentence in answer.warnings)
+    assert any(
+        "of 'town'" in sentence and "Few real rows have the levels" in sentence
+        for sentence in answer.warnings
+    )
+    assert any(
+        "derived curve and band under discard cannot be trusted" in sentence
+        for sentence in answer.warnings
+    )
     # a plain loop leaves the derived band under discard, and not under augment
     made, rng = prepare(frame, "y", "counts", seed=4), np.random.default_rng(3)
     inside = []
@@ -805,7 +1002,9 @@ def test_a_band_that_few_rows_of_a_level_carry_is_not_trusted() -> None:
 
 def test_a_simulation_beside_a_band_that_cannot_be_trusted_is_to_be_believed() -> None:
     frame = rare_levels(2)
-    answer = collapse.forecast(frame, "y", "discard", 6, against=["augment"], budget=2, task="counts")
+    answer = collapse.forecast(
+        frame, "y", "discard", 6, against=["augment"], budget=2, task="counts"
+    )
     assert answer.document["simulation"]["rows"] == answer.document["data"]["real_rows"]
     said = [text for text in answer.warnings if "band under discard cannot be trusted" in text]
     assert len(said) == 1
@@ -813,7 +1012,9 @@ def test_a_simulation_beside_a_band_that_cannot_be_trusted_is_to_be_believed() -
 
 
 def test_bands_of_many_rows_are_not_doubted() -> None:
-    answer = collapse.forecast(table(8000, task="binary"), "y", "discard", 3, against=[], budget=0.05)
+    answer = collapse.forecast(
+        table(8000, task="binary"), "y", "discard", 3, against=[], budget=0.05
+    )
     assert answer.document["simulation"]["rows"] < answer.document["data"]["real_rows"]
     assert not any("cannot be trusted" in sentence for sentence in answer.warnings)
 
@@ -830,7 +1031,9 @@ def test_a_model_that_does_not_beat_the_constant_is_said(task: str) -> None:
         "counts": lambda: (y * np.log(np.where(y > 0, y, 1) / mean) - y + mean).mean(),
     }.get(task, lambda: -np.log(share[y.astype(int)]).mean())
     assert good.document["first"]["constant"] == pytest.approx(constant(), rel=1e-9)
-    assert good.document["first"]["gain"] == pytest.approx(good.document["first"]["constant"] - good.document["first"]["loss"])
+    assert good.document["first"]["gain"] == pytest.approx(
+        good.document["first"]["constant"] - good.document["first"]["loss"]
+    )
     assert not any("does not beat the constant" in sentence for sentence in good.warnings)
     shuffled = frame.assign(y=frame["y"].sample(frac=1, random_state=3).to_numpy())
     useless = collapse.forecast(shuffled, "y", **FAST)
@@ -844,28 +1047,47 @@ def test_separation_falls_back_on_ridge_and_says_so() -> None:
     document = answer.document
     check_schema(document)
     assert document["model"]["estimator"] == "ridge"
-    assert "column 'age' separates classes 'old' and 'young', which can be told apart without error" in document["model"]["fallback"]
+    assert (
+        "column 'age' separates classes 'old' and 'young', which can be told apart without error"
+        in document["model"]["fallback"]
+    )
     assert document["model"]["separating"] == ["age"]
-    assert any("The model is ridge logistic regression (LogisticRegression(C=1.0)" in sentence for sentence in answer.warnings)
+    assert any(
+        "The model is ridge logistic regression (LogisticRegression(C=1.0)" in sentence
+        for sentence in answer.warnings
+    )
     assert document["ratio"]["derived"] is None
     assert document["workflows"][0]["derived"] is None
     made = prepare(frame, "y")
     fit = LogisticRegression(C=1.0, max_iter=5000).fit(made.X[:, 1:], made.y)
-    share = fit.predict_proba(made.X_test[:, 1:])[np.arange(len(made.y_test)), made.y_test.astype(int)]
+    share = fit.predict_proba(made.X_test[:, 1:])[
+        np.arange(len(made.y_test)), made.y_test.astype(int)
+    ]
     assert document["first"]["loss"] == pytest.approx(-np.log(share).mean(), rel=1e-6)
-    assert document["workflows"][0]["simulated"][0] == pytest.approx(document["first"]["loss"], rel=1e-9)
+    assert document["workflows"][0]["simulated"][0] == pytest.approx(
+        document["first"]["loss"], rel=1e-9
+    )
 
 
 def test_more_columns_than_rows() -> None:
     rng = np.random.default_rng(2)
-    frame = pd.DataFrame(rng.standard_normal((30, 40))).rename(columns=str).assign(y=rng.standard_normal(30))
+    frame = (
+        pd.DataFrame(rng.standard_normal((30, 40)))
+        .rename(columns=str)
+        .assign(y=rng.standard_normal(30))
+    )
     answer = collapse.forecast(frame, "y", **FAST)
     assert "the design has 41 columns for 21 rows" in answer.document["model"]["fallback"]
-    assert any("The model is ridge regression (Ridge(alpha=1.0)" in sentence for sentence in answer.warnings)
+    assert any(
+        "The model is ridge regression (Ridge(alpha=1.0)" in sentence
+        for sentence in answer.warnings
+    )
 
 
 def test_a_target_without_noise_falls_back() -> None:
-    answer = collapse.forecast(table(40).assign(y=lambda t: 0.5 * t["age"] - t["height"]), "y", **FAST)
+    answer = collapse.forecast(
+        table(40).assign(y=lambda t: 0.5 * t["age"] - t["height"]), "y", **FAST
+    )
     assert "without error" in answer.document["model"]["fallback"]
 
 
@@ -886,31 +1108,55 @@ def test_a_large_table_is_fitted_whole_and_simulated_in_part() -> None:
     answer = collapse.forecast(frame, "y", "augment", 4, against=[], budget=0.05, seed=2)
     document = answer.document
     check_schema(document)
-    simulation, row, made = document["simulation"], document["workflows"][0], prepare(frame, "y", seed=2)
+    simulation, row, made = (
+        document["simulation"],
+        document["workflows"][0],
+        prepare(frame, "y", seed=2),
+    )
     assert simulation["subsample"]
     assert simulation["rows"] < 4200
-    assert any(f"Simulated on a random part of {simulation['rows']:,} of the 4,200 real rows" in sentence for sentence in answer.warnings)
+    assert any(
+        f"Simulated on a random part of {simulation['rows']:,} of the 4,200 real rows" in sentence
+        for sentence in answer.warnings
+    )
     assert row["simulated_low"] is None
     whole = models.LogisticRegression(made.X, y=made.y, test=(made.X_test, made.y_test))
     assert document["first"]["loss"] == pytest.approx(whole.risk(whole.truth[None])[0], rel=1e-9)
     risk = collapse.simulate(workflows.augment(4), model=whole, replications=300, rng=5)
     error = np.hypot(row["stderr"][-1], risk.risk_stderr[-1])
-    assert_agree(row["simulated"][-1] - row["derived"][0], error, risk.risk[-1] - risk.risk[0], detects=3, allowance=0.15)
+    assert_agree(
+        row["simulated"][-1] - row["derived"][0],
+        error,
+        risk.risk[-1] - risk.risk[0],
+        detects=3,
+        allowance=0.15,
+    )
 
 
 def test_the_generation_at_which_the_loss_is_worse() -> None:
-    answer = collapse.forecast(table(300), "y", "discard", 8, against=["augment"], budget=5, worse=0.02)
+    answer = collapse.forecast(
+        table(300), "y", "discard", 8, against=["augment"], budget=5, worse=0.02
+    )
     discard, augment = answer.document["workflows"]
-    first, kappa, n = answer.document["first"]["loss"], answer.document["first"]["kappa"], answer.document["data"]["real_rows"]
+    first, kappa, n = (
+        answer.document["first"]["loss"],
+        answer.document["first"]["kappa"],
+        answer.document["data"]["real_rows"],
+    )
     assert discard["worse"]["derived"] == int(np.ceil(0.02 * first * n / kappa - 1e-9)) + 1
     simulated = 1 + next(k for k, value in enumerate(discard["simulated"]) if value >= 1.02 * first)
     assert discard["worse"]["simulated"] == simulated
     assert discard["worse"]["simulated_earliest"] <= simulated
     needed = 1 + 0.02 * first * n / kappa
     assert augment["worse"]["derived"] == (
-        None if needed > np.pi**2 / 6 else pytest.approx(np.argmax(derive(workflows.augment(1000)).ratio >= needed) + 1)
+        None
+        if needed > np.pi**2 / 6
+        else pytest.approx(np.argmax(derive(workflows.augment(1000)).ratio >= needed) + 1)
     )
-    assert any(f"2 % worse on average at generation {simulated}" in sentence for sentence in answer.sentences)
+    assert any(
+        f"2 % worse on average at generation {simulated}" in sentence
+        for sentence in answer.sentences
+    )
 
 
 def test_a_null_says_why() -> None:
@@ -926,9 +1172,15 @@ def test_a_null_says_why() -> None:
     assert discard["worse"]["derived"] == int(np.ceil(needed))
     assert discard["worse_why"]["derived"] is None
     much = collapse.forecast(frame, "y", "discard", 2, against=[], budget=0.1, worse=100).document
-    assert much["workflows"][0]["worse_why"]["derived"] == "not within 1,000 generations, for many rows"
+    assert (
+        much["workflows"][0]["worse_why"]["derived"]
+        == "not within 1,000 generations, for many rows"
+    )
     (sentence,) = (sentence for sentence in answer.sentences if "does not become" in sentence)
-    assert sentence == f"It does not become 30 % worse on average within the 8 generations simulated; {said}."
+    assert (
+        sentence
+        == f"It does not become 30 % worse on average within the 8 generations simulated; {said}."
+    )
     assert f"augment: {said}." in report._table(answer.document)
 
 
@@ -937,19 +1189,30 @@ def test_a_loss_that_falls_never_becomes_worse() -> None:
     negative then."""
     made = law.Law(100, np.ones(50), np.array([0.1]), np.array([0.0]), -1.0, 0.1)
     module = sys.modules["collapse.forecasting.study"]
-    assert module._never(made, workflows.discard(50), 1.1) == "never, for many rows: the loss does not rise on average"
+    assert (
+        module._never(made, workflows.discard(50), 1.1)
+        == "never, for many rows: the loss does not rise on average"
+    )
 
 
 # --- workflows of one's own -------------------------------------------------------------------------
 
 
 def test_a_workflow_is_a_name_or_a_plan() -> None:
-    named = collapse.forecast(table(), "y", "window(k=2)", 4, against="discard", budget=0.5).document
-    plans = collapse.forecast(table(), "y", workflows.window(4, 2), against=[workflows.discard(4)], budget=0.5)
+    named = collapse.forecast(
+        table(), "y", "window(k=2)", 4, against="discard", budget=0.5
+    ).document
+    plans = collapse.forecast(
+        table(), "y", workflows.window(4, 2), against=[workflows.discard(4)], budget=0.5
+    )
     assert plans.document == named
     assert [row["name"] for row in named["workflows"]] == ["window(k=2)", "discard"]
-    own = collapse.Plan([0, 1, 2], [1, 1, 1], [[1, 0, 0], [0.5, 0.5, 0], [0.5, 0, 0.5]], name="$\\half$")
-    mixed = collapse.forecast(table(), "y", own, against=[workflows.reservoir(3), "augment"], budget=0.5).document
+    own = collapse.Plan(
+        [0, 1, 2], [1, 1, 1], [[1, 0, 0], [0.5, 0.5, 0], [0.5, 0, 0.5]], name="$\\half$"
+    )
+    mixed = collapse.forecast(
+        table(), "y", own, against=[workflows.reservoir(3), "augment"], budget=0.5
+    ).document
     check_schema(mixed)
     half, reservoir, augment = mixed["workflows"]
     assert half["ratio"] == [1, 1.25, 1.3125]
@@ -966,7 +1229,9 @@ def test_a_workflow_is_a_name_or_a_plan() -> None:
 def test_rows_are_worth_what_a_fit_to_all_of_them_would_need() -> None:
     """The first fit of a bootstrap has twice the excess risk of a fit to all real rows: 1,000 are
     worth 500 from the start."""
-    row = collapse.forecast(table(), "y", "bootstrap", 3, against=[], budget=0.5).document["workflows"][0]
+    row = collapse.forecast(table(), "y", "bootstrap", 3, against=[], budget=0.5).document[
+        "workflows"
+    ][0]
     assert row["ratio"][0] == 1
     assert row["worth"] == pytest.approx((1000 / derive(workflows.bootstrap(3)).risk).tolist())
     assert row["worth"][0] == pytest.approx(500)
@@ -980,13 +1245,22 @@ def test_real_share_is_short_for_a_workflow() -> None:
 
 
 def test_same_seed_same_numbers() -> None:
-    one, two, other = (collapse.forecast(table(), "y", seed=seed, **FAST).document for seed in (1, 1, 2))
+    one, two, other = (
+        collapse.forecast(table(), "y", seed=seed, **FAST).document for seed in (1, 1, 2)
+    )
     assert one == two
     assert one["first"]["loss"] != other["first"]["loss"]
 
 
-def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    arguments: dict[str, Any] = {"generations": 3, "against": ["discard"], "budget": 0.5, "folder": tmp_path}
+def test_an_interrupted_run_goes_on_where_it_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments: dict[str, Any] = {
+        "generations": 3,
+        "against": ["discard"],
+        "budget": 0.5,
+        "folder": tmp_path,
+    }
     module = __import__("sys").modules["collapse.forecasting.study"]
     real, done = module.simulate, []
 
@@ -1004,7 +1278,10 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path: Path, monkeypatch
     resumed = collapse.forecast(table(), "y", **arguments)
     assert done == ["discard"]
     monkeypatch.setattr(module, "simulate", real)
-    assert resumed.document == collapse.forecast(table(), "y", **(arguments | {"folder": None})).document
+    assert (
+        resumed.document
+        == collapse.forecast(table(), "y", **(arguments | {"folder": None})).document
+    )
     # another table, and another length, are other runs
     done.clear()
     monkeypatch.setattr(module, "simulate", counted)
@@ -1015,7 +1292,9 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path: Path, monkeypatch
         collapse.forecast(table(), "y", **(arguments | {"generations": 4}))
 
 
-def test_finished_work_of_other_code_or_a_damaged_file_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_finished_work_of_other_code_or_a_damaged_file_is_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     module, done = sys.modules["collapse.forecasting.study"], []
     real = module.simulate
 
@@ -1073,8 +1352,7 @@ def test_a_seed_its_sequence_and_a_generator_are_seeds() -> None:
 
 
 def test_an_interrupted_save_leaves_the_old_file(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer, path = collapse.forecast(table(), "y", **FAST), tmp_path / "forecast.json"
     write = Path.write_text
@@ -1148,7 +1426,10 @@ def test_each_workflow_has_a_folder_and_notes_are_told(
             "discard",
         ]
         assert main([*command, "--workflow", workflow]) == 0
-        assert "Note: Column 'same' has one value only and was left out." in capsys.readouterr().out.splitlines()
+        assert (
+            "Note: Column 'same' has one value only and was left out."
+            in capsys.readouterr().out.splitlines()
+        )
     assert sorted(path.name for path in Path("forecasts").iterdir()) == [
         "mine-y-augment",
         "mine-y-window-k-2",
@@ -1162,7 +1443,9 @@ def test_each_workflow_has_a_folder_and_notes_are_told(
     ("limit", "status"),
     [("10%", 0), ("0.1", 0), ("1 %", 1), ("0.01", 1), ("much", 2), ("-1%", 2), ("0", 2)],
 )
-def test_a_limit_decides_the_exit_status(limit: str, status: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_limit_decides_the_exit_status(
+    limit: str, status: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path, folder = tmp_path / "mine.csv", tmp_path / "out"
     table(200).to_csv(path, index=False)
     command = [
@@ -1177,10 +1460,17 @@ def test_a_limit_decides_the_exit_status(limit: str, status: int, tmp_path: Path
         "--budget",
         "0.2",
     ]
-    assert main([*command, "--against", "augment", "--folder", str(folder), f"--fail-over={limit}"]) == status
+    assert (
+        main([*command, "--against", "augment", "--folder", str(folder), f"--fail-over={limit}"])
+        == status
+    )
     said = capsys.readouterr().err.splitlines()[-1]
     if status == 2:
-        assert said == f"collapse: --fail-over must be a share greater than 0, such as 10% or 0.1; it is {limit!r}."
+        assert (
+            said
+            == "collapse: --fail-over must be a share greater than 0, such as 10% or 0.1; it is"
+            f" {limit!r}."
+        )
         return
     document = collapse.Forecast.load(folder / "forecast.json").document
     assert (folder / "report.html").is_file()
@@ -1188,7 +1478,8 @@ def test_a_limit_decides_the_exit_status(limit: str, status: int, tmp_path: Path
     assert 0.01 < rise < 0.1
     if status:
         assert said.startswith(
-            f"collapse: the test loss after 4 generations of discard is {100 * rise:.3g} % above the first (derived for many rows)"
+            f"collapse: the test loss after 4 generations of discard is {100 * rise:.3g} % above"
+            " the first (derived for many rows)"
         )
         assert said.endswith("; the limit is 1 %.")
 
@@ -1199,7 +1490,10 @@ def test_a_limit_where_no_share_can_be_told() -> None:
     changed["first"]["loss"] = 0.0
     said = collapse.Forecast(changed).exceeds(0.1)
     assert said is not None
-    assert said.endswith("cannot be told: the first test loss is 0, and no share of it tells how much the loss may rise.")
+    assert said.endswith(
+        "cannot be told: the first test loss is 0, and no share of it tells how much the loss may"
+        " rise."
+    )
     # ridge has nothing derived: the simulated mean decides
     changed = copy.deepcopy(answer.document)
     row = changed["workflows"][0]
@@ -1207,9 +1501,13 @@ def test_a_limit_where_no_share_can_be_told() -> None:
     changed["first"]["loss"] = 1.0
     simulated = collapse.Forecast(changed)
     assert simulated.exceeds(0.6) is None
-    assert "is 50 % above the first (simulated): 1.5 after 1; the limit is 10 %." in str(simulated.exceeds(0.1))
+    assert "is 50 % above the first (simulated): 1.5 after 1; the limit is 10 %." in str(
+        simulated.exceeds(0.1)
+    )
     row["simulated"], row["failed"] = [1.0, None, None], [0, 0.1, 0.25]
-    assert "its mean does not exist: 25 % of the simulated runs have no estimate." in str(simulated.exceeds(0.1))
+    assert "its mean does not exist: 25 % of the simulated runs have no estimate." in str(
+        simulated.exceeds(0.1)
+    )
     row["simulated"] = None
     assert str(simulated.exceeds(0.1)).endswith("cannot be told: nothing was derived or simulated.")
     with pytest.raises(ValueError, match="limit must be a number"):
@@ -1227,7 +1525,10 @@ def test_every_cell_of_the_report_is_escaped() -> None:
 
     def spoil(value: Any) -> Any:
         if isinstance(value, dict):
-            return {key: entry if key in ("collapse", "name") and entry in TASK_NAMES else spoil(entry) for key, entry in value.items()}
+            return {
+                key: entry if key in ("collapse", "name") and entry in TASK_NAMES else spoil(entry)
+                for key, entry in value.items()
+            }
         if isinstance(value, list):
             return [spoil(entry) for entry in value]
         return evil if isinstance(value, str) else value
@@ -1260,7 +1561,9 @@ def test_forecasts_of_the_first_format_are_read(tmp_path: Path) -> None:
         collapse.Forecast.load(path)
 
 
-def test_the_command_writes_report_and_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_writes_report_and_numbers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path, folder = tmp_path / "my data.csv", tmp_path / "out"
     table(80).to_csv(path, index=False)
     command = [
@@ -1282,11 +1585,17 @@ def test_the_command_writes_report_and_numbers(tmp_path: Path, capsys: pytest.Ca
     assert main(command) == 0
     said = capsys.readouterr()
     answer = collapse.Forecast.load(folder / "forecast.json")
-    assert said.out.splitlines() == [*answer.sentences, *(f"Caution: {sentence}" for sentence in answer.warnings)]
+    assert said.out.splitlines() == [
+        *answer.sentences,
+        *(f"Caution: {sentence}" for sentence in answer.warnings),
+    ]
     assert "simulating augment (2 of 3)" in said.err
     check_schema(answer.document)
     assert (folder / "report.html").read_text().startswith("<!DOCTYPE html>")
-    assert answer.document == forecast_function(path, "y", "augment", 3, against=["discard"], budget=0.5).document
+    assert (
+        answer.document
+        == forecast_function(path, "y", "augment", 3, against=["discard"], budget=0.5).document
+    )
     assert repr(answer) == "<Forecast of y in my data.csv: augment, 3 generations>"
 
 
@@ -1304,7 +1613,9 @@ def test_counts_that_spread_too_much_are_called_out() -> None:
     frame = table(300).assign(y=rng.negative_binomial(1, 0.2, 300))
     answer = collapse.forecast(frame, "y", task="counts", **FAST)
     assert any(
-        "times as much as a Poisson law allows: labels drawn by the model are less noisy" in sentence for sentence in answer.warnings
+        "times as much as a Poisson law allows: labels drawn by the model are less noisy"
+        in sentence
+        for sentence in answer.warnings
     )
     made = prepare(frame, "y", "counts")
     fit = PoissonRegressor(alpha=0, solver="newton-cholesky", tol=1e-10).fit(made.X[:, 1:], made.y)
@@ -1313,7 +1624,9 @@ def test_counts_that_spread_too_much_are_called_out() -> None:
     assert answer.document["first"]["loss"] == pytest.approx(deviance.mean() / 2, rel=1e-6)
 
 
-def test_reports_in_one_folder_do_not_replace_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_reports_in_one_folder_do_not_replace_each_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The same forecast again is written in its place, another one beside it."""
     path, folder = tmp_path / "mine.csv", tmp_path / "out"
     table(200).to_csv(path, index=False)

@@ -19,16 +19,13 @@ def first_loss(made: Table, by_likelihood: bool) -> float:
     X, X_test = made.X[:, 1:], made.X_test[:, 1:]
     if made.classes:
         fit: Any = LogisticRegression(
-            C=np.inf if by_likelihood else 1.0,
-            max_iter=20_000,
-            tol=1e-8,
+            C=np.inf if by_likelihood else 1.0, max_iter=20_000, tol=1e-8
         ).fit(X, made.y)
         share = fit.predict_proba(X_test)[np.arange(len(made.y_test)), made.y_test.astype(int)]
         return float(-np.log(share).mean())
     if made.task == "counts" and by_likelihood:
         fit = PoissonRegressor(alpha=0, solver="newton-cholesky", tol=1e-10, max_iter=1000).fit(
-            X,
-            made.y,
+            X, made.y
         )
         mean, y = fit.predict(X_test), made.y_test
         return float((y * np.log(np.where(y > 0, y, 1) / mean) - (y - mean)).mean())

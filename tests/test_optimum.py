@@ -53,7 +53,9 @@ def test_fresh_real_rows_follow_the_harmonic_recursion(greedy, kappa):
 
 def test_fibonacci():
     risk = derive(optimal_weights(workflows.fresh_real(8)).plan).risk
-    assert risk == pytest.approx([1, 2 / 3, 5 / 8, 13 / 21, 34 / 55, 89 / 144, 233 / 377, 610 / 987], rel=1e-12)
+    assert risk == pytest.approx(
+        [1, 2 / 3, 5 / 8, 13 / 21, 34 / 55, 89 / 144, 233 / 377, 610 / 987], rel=1e-12
+    )
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 7])
@@ -62,7 +64,9 @@ def test_greedy_window_is_a_sine(k):
     plan = optimal_weights(workflows.window(120, k), greedy=True).plan
     sines = np.sin(np.arange(k, 0, -1) * pi / (2 * k + 1))
     assert plan.weight[-1, -k:] == pytest.approx(sines / sines.sum(), rel=1e-9)
-    assert np.diff(derive(plan).risk)[-3:] == pytest.approx([4 * sin(pi / (4 * k + 2)) ** 2] * 3, rel=1e-9)
+    assert np.diff(derive(plan).risk)[-3:] == pytest.approx(
+        [4 * sin(pi / (4 * k + 2)) ** 2] * 3, rel=1e-9
+    )
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 5])
@@ -78,8 +82,12 @@ def test_joint_window(k, G):
 @pytest.mark.parametrize(("k", "s"), [(1, 0.5), (2, 0.3), (3, 0.5), (4, 0.4)])
 def test_real_and_window_with_a_synthetic_share(k, s):
     plan = workflows.real_and_window(40, k)
-    assert optimal_weights(plan, synthetic=s, greedy=True).risk == pytest.approx(1 + s**2 / ((1 - s) * (k + s)), rel=1e-6)
-    assert optimal_weights(plan, synthetic=s).risk == pytest.approx(1 + s**2 / (k * (1 - s**2)), rel=1e-5)
+    assert optimal_weights(plan, synthetic=s, greedy=True).risk == pytest.approx(
+        1 + s**2 / ((1 - s) * (k + s)), rel=1e-6
+    )
+    assert optimal_weights(plan, synthetic=s).risk == pytest.approx(
+        1 + s**2 / (k * (1 - s**2)), rel=1e-5
+    )
 
 
 def test_origin():
@@ -88,7 +96,9 @@ def test_origin():
     assert blind.risk == pytest.approx(2 / 3, rel=1e-9)
     assert blind.plan.weight[5, [9, 10]].tolist() == [0.5, 0.5]
     pool = workflows.augment(6, size=F(1, 2))
-    assert optimal_weights(pool, origin="unknown").plan.weight == pytest.approx(pool.weight, rel=1e-14)
+    assert optimal_weights(pool, origin="unknown").plan.weight == pytest.approx(
+        pool.weight, rel=1e-14
+    )
 
 
 def _flat(plan, synthetic):
@@ -105,7 +115,9 @@ def _flat(plan, synthetic):
         drawn = (1 / plan.kept if plan.replace else 1 / plan.kept - 1) / plan.size
         return float(((M @ weight) ** 2 / plan.size).sum() + M**2 @ (weight**2 * drawn).sum(axis=1))
 
-    rules = [{"type": "eq", "fun": lambda v, g=g: v[fit == g].sum() - 1} for g in range(plan.generations)]
+    rules = [
+        {"type": "eq", "fun": lambda v, g=g: v[fit == g].sum() - 1} for g in range(plan.generations)
+    ]
     for g in range(plan.generations):
         mine = (fit == g) & (source > 0)
         if mine.any():
@@ -122,9 +134,22 @@ def _search(plan, synthetic):
         start = rng.dirichlet(np.ones(len(fit)))
         start = start / np.bincount(fit, start)[fit]
         search = minimize(
-            risk, start, method="SLSQP", bounds=[(0, 1)] * len(fit), constraints=rules, options={"maxiter": 200, "ftol": 1e-12}
+            risk,
+            start,
+            method="SLSQP",
+            bounds=[(0, 1)] * len(fit),
+            constraints=rules,
+            options={"maxiter": 200, "ftol": 1e-12},
         )
-        if max([abs(r["fun"](search.x)) if r["type"] == "eq" else -r["fun"](search.x) for r in rules]) < 1e-9:
+        if (
+            max(
+                [
+                    abs(r["fun"](search.x)) if r["type"] == "eq" else -r["fun"](search.x)
+                    for r in rules
+                ]
+            )
+            < 1e-9
+        ):
             found = min(found, search.fun)
     return found
 
@@ -142,7 +167,9 @@ def test_search_in_the_weights_finds_nothing_better(plan, synthetic):
 @pytest.mark.parametrize("partly", [False, True])
 def test_search_in_the_weights_ends_at_the_same_risk(partly, synthetic):
     plan = typed(partly=partly)
-    assert _search(plan, synthetic) == pytest.approx(optimal_weights(plan, synthetic=synthetic).risk, rel=1e-6)
+    assert _search(plan, synthetic) == pytest.approx(
+        optimal_weights(plan, synthetic=synthetic).risk, rel=1e-6
+    )
 
 
 def _reachable(plan):
@@ -151,12 +178,17 @@ def _reachable(plan):
     shares = []
     for g in range(plan.generations):
         rows = (plan.weight[g] > 0) * plan.kept[g] * plan.size
-        each = [np.sum(rows[(came == c) & (plan.source > 0)]) / np.sum(rows[came == c]) for c in set(came[rows > 0])]
+        each = [
+            np.sum(rows[(came == c) & (plan.source > 0)]) / np.sum(rows[came == c])
+            for c in set(came[rows > 0])
+        ]
         shares += [max(each)] if max(each) > 0 else []
     return float(min(shares, default=1.0))
 
 
-@given(plans(), st.sampled_from([0, F(1, 3), 1]), st.sampled_from(["known", "round"]), st.booleans())
+@given(
+    plans(), st.sampled_from([0, F(1, 3), 1]), st.sampled_from(["known", "round"]), st.booleans()
+)
 def test_constraints_hold(plan, synthetic, origin, greedy):
     if origin == "round" and synthetic:
         synthetic = min(_reachable(plan), synthetic)
@@ -227,7 +259,9 @@ def test_golden_ratio_in_a_window_of_two():
 def test_what_it_says():
     best = optimal_weights(workflows.window(4, 2), synthetic=F(1, 2), greedy=True)
     assert best.plan.name == "best weights on window(k=2) (synthetic=1/2, greedy)"
-    assert repr(best).startswith("<Optimum (greedy) of best weights on window(k=2) (synthetic=1/2, greedy): risk ")
+    assert repr(best).startswith(
+        "<Optimum (greedy) of best weights on window(k=2) (synthetic=1/2, greedy): risk "
+    )
     assert best.solved == "greedy"
 
 
@@ -235,14 +269,29 @@ def test_nonsense_is_refused_in_words():
     with pytest.raises(ValueError, match=r"plan must be a collapse\.Plan, .* it is Reservoir"):
         optimal_weights(workflows.reservoir(4))
     with pytest.raises(
-        ValueError, match=r"synthetic \(smallest share of the weight on synthetic batches\) must lie in \[0, 1\]; it is 1.2"
+        ValueError,
+        match=(
+            r"synthetic \(smallest share of the weight on synthetic batches\) must lie in \[0, 1\];"
+            r" it is 1.2"
+        ),
     ):
         optimal_weights(typed(partly=False), synthetic=1.2)
     with pytest.raises(ValueError, match="synthetic must be a number"):
         optimal_weights(typed(partly=False), synthetic="half")
-    with pytest.raises(ValueError, match="origin must be one of known, round, unknown; it is 'secret'"):
+    with pytest.raises(
+        ValueError, match="origin must be one of known, round, unknown; it is 'secret'"
+    ):
         optimal_weights(typed(partly=False), origin="secret")
-    with pytest.raises(ValueError, match=r"fit 2 cannot put 0.9 of its weight on synthetic rows: at most 0.5 where their origin is round"):
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"fit 2 cannot put 0.9 of its weight on synthetic rows: at most 0.5 where their origin"
+            r" is round"
+        ),
+    ):
         optimal_weights(workflows.fresh_real(4), synthetic=0.9, origin="round")
-    with pytest.raises(ValueError, match=r"augment has 400 fits and 400 batches; optimal_weights chooses up to 30,000 weights"):
+    with pytest.raises(
+        ValueError,
+        match=r"augment has 400 fits and 400 batches; optimal_weights chooses up to 30,000 weights",
+    ):
         optimal_weights(workflows.augment(400))

@@ -20,14 +20,23 @@ STATIC = Path(widgets.__file__).with_name("static")
 STATES: dict[str, list[dict[str, Any]]] = {
     "fan": [{}, {"generation": 1}, {"generation": 10, "seed": 3}, {"generation": 23, "seed": 0}],
     "morph": [{}, {"share": 1.0, "n": 5}, {"share": 0.37, "n": 100}],
-    "tilt": [{}, {"h": -1.3, "estimator": "mean"}, {"h": 1.0, "estimator": "Hodges' estimator", "seed": 7}, {"h": 0.0}],
+    "tilt": [
+        {},
+        {"h": -1.3, "estimator": "mean"},
+        {"h": 1.0, "estimator": "Hodges' estimator", "seed": 7},
+        {"h": 0.0},
+    ],
 }
 EACH = [(name, state) for name, states in STATES.items() for state in states]
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    program = (
+        shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
     if program is None:
         pytest.fail("no chromium on this machine: apt-get install chromium")
     with sync_playwright() as playwright:
@@ -55,8 +64,8 @@ def evaluate(browser: Browser, text: str, expression: str, argument: Any = None)
     page = browser.new_page()
     try:
         return page.evaluate(
-            "async ([text, x]) => { const m = await import(URL.createObjectURL(new Blob([text], {type: 'text/javascript'})));"
-            f"return {expression}; }}",
+            "async ([text, x]) => { const m = await import(URL.createObjectURL(new Blob([text],"
+            f" {{type: 'text/javascript'}})));return {expression}; }}",
             [text, argument],
         )
     finally:
@@ -68,7 +77,10 @@ def evaluate(browser: Browser, text: str, expression: str, argument: Any = None)
 
 @pytest.mark.parametrize("seed", [0, 1, 11, 20261123, 2**32 - 1])
 def test_the_page_draws_what_numpy_draws(browser: Browser, seed: int) -> None:
-    take = "((r) => [[1500, r.uniform], [801, r.normal], [3, r.uniform]].map(([n, draw]) => Array.from({ length: n }, draw)))"
+    take = (
+        "((r) => [[1500, r.uniform], [801, r.normal], [3, r.uniform]].map(([n, draw]) =>"
+        " Array.from({ length: n }, draw)))"
+    )
     uniform, normal, more = evaluate(browser, module("fan"), f"{take}(m.randomState(x))", seed)
     rng = pictures.frozen(seed)
     np.testing.assert_array_equal(uniform, rng.random_sample(1500))
@@ -78,19 +90,37 @@ def test_the_page_draws_what_numpy_draws(browser: Browser, seed: int) -> None:
 
 # --- the fan -----------------------------------------------------------------------------------------------------------
 
-FAN = "(({ paths, simulated }) => [paths, Object.fromEntries(Object.entries(simulated).map(([k, v]) => [k, Array.from(v)]))])(m.fan(x))"
+FAN = (
+    "(({ paths, simulated }) => [paths, Object.fromEntries(Object.entries(simulated).map(([k, v])"
+    " => [k, Array.from(v)]))])(m.fan(x))"
+)
 
 
 def fan_error(browser: Browser, text: str) -> float:
     rng = np.random.default_rng(5)
     x, y = rng.uniform(-3, 9, 17), rng.normal(size=17)
-    data = {"x": x.tolist(), "y": y.tolist(), "sigma": 0.7, "lines": 9, "generations": 12, "seed": 4}
+    data = {
+        "x": x.tolist(),
+        "y": y.tolist(),
+        "sigma": 0.7,
+        "lines": 9,
+        "generations": 12,
+        "seed": 4,
+    }
     paths, simulated = evaluate(browser, text, FAN, data)
     errors = []
     for name, expected in pictures.fan(**data).items():  # type: ignore[arg-type]
         errors.append(np.max(np.abs(np.array(paths[name]) - expected)))
         away = (expected - expected[:, :1]) @ np.stack([np.ones(17), x])
-        errors.append(np.max(np.abs(np.array(simulated[name]) - 1 - (away**2).sum(axis=2).mean(axis=0) / (2 * 0.7**2))))
+        errors.append(
+            np.max(
+                np.abs(
+                    np.array(simulated[name])
+                    - 1
+                    - (away**2).sum(axis=2).mean(axis=0) / (2 * 0.7**2)
+                )
+            )
+        )
     return float(np.max(errors))
 
 
@@ -128,7 +158,9 @@ def test_the_fan_is_least_squares_refitted() -> None:
                 batches.append(X @ discard + X @ step[line, g])
         batches = [y]
         for g in range(G):
-            augment = np.linalg.lstsq(np.tile(X, (g + 1, 1)), np.concatenate(batches), rcond=None)[0]
+            augment = np.linalg.lstsq(np.tile(X, (g + 1, 1)), np.concatenate(batches), rcond=None)[
+                0
+            ]
             np.testing.assert_allclose(made["augment"][line, g], augment, atol=1e-12)
             if g < G - 1:
                 batches.append(X @ augment + X @ step[line, g])
@@ -141,12 +173,16 @@ def test_the_noise_of_the_fan_has_the_covariance_of_least_squares() -> None:
     X = np.stack([np.ones(3), x], axis=1)
     whitened = step @ np.linalg.cholesky(X.T @ X) / 2.0
     # each entry's standard error is at most sqrt(2 / lines); three entries, false alarm 1e-6 each: 4.9 of them
-    np.testing.assert_allclose(whitened.T @ whitened / lines, np.eye(2), atol=4.9 * np.sqrt(2 / lines))
+    np.testing.assert_allclose(
+        whitened.T @ whitened / lines, np.eye(2), atol=4.9 * np.sqrt(2 / lines)
+    )
 
 
 def test_a_prefix_of_the_price() -> None:
     view = widgets.explorer("fan", generation=10)
-    assert view.paid == pytest.approx((sum(1 / k**2 for k in range(1, 11)) - 1) / (np.pi**2 / 6 - 1), rel=1e-12)
+    assert view.paid == pytest.approx(
+        (sum(1 / k**2 for k in range(1, 11)) - 1) / (np.pi**2 / 6 - 1), rel=1e-12
+    )
     assert view.paid > 0.85
 
 
@@ -161,13 +197,30 @@ class Quadratic(MeanFamily):
 def morris_error(browser: Browser, text: str) -> float:
     rng = np.random.default_rng(3)
     families = [
-        {"name": e.name, "mean": float(e.make().mean), "variance": [float(v) for v in e.make().variance_function]}
+        {
+            "name": e.name,
+            "mean": float(e.make().mean),
+            "variance": [float(v) for v in e.make().variance_function],
+        }
         for e in models.examples()
         if isinstance(e.make(), MeanFamily)
     ]
-    families += [{"name": "any", "mean": rng.uniform(1, 3), "variance": rng.uniform(0.1, 2, 3).tolist()} for _ in range(30)]
-    cases = [[name, family, int(n)] for name in pictures.SHOWN for family in families for n in (1, 5, 1000, 10**6)]
-    found = evaluate(browser, text, "x.map(([name, family, n]) => Array.from(m.morris(name, {...family, generations: 20}, n)))", cases)
+    families += [
+        {"name": "any", "mean": rng.uniform(1, 3), "variance": rng.uniform(0.1, 2, 3).tolist()}
+        for _ in range(30)
+    ]
+    cases = [
+        [name, family, int(n)]
+        for name in pictures.SHOWN
+        for family in families
+        for n in (1, 5, 1000, 10**6)
+    ]
+    found = evaluate(
+        browser,
+        text,
+        "x.map(([name, family, n]) => Array.from(m.morris(name, {...family, generations: 20}, n)))",
+        cases,
+    )
     errors = [0.0]
     for (name, family, n), risk in zip(cases, found, strict=True):
         model: Any = Quadratic(family["mean"], tuple(family["variance"]))
@@ -204,7 +257,9 @@ def test_curves_of_a_matrix() -> None:
     assert data["families"][1] == {"name": "Bernoulli", "mean": 0.3, "variance": [0.0, 1.0, -1.0]}
     for curve in data["curves"]:
         for name in pictures.SHOWN:
-            np.testing.assert_allclose(curve[name], table.cells[curve["name"], name].risk, rtol=5e-4)
+            np.testing.assert_allclose(
+                curve[name], table.cells[curve["name"], name].risk, rtol=5e-4
+            )
     view = widgets.explorer("morph", data=data, share=1.0, n=10)
     assert view.lowest == pytest.approx((1 - 0.9**4) / 0.1, rel=1e-12)
     assert view.highest == pytest.approx(4, rel=1e-12)
@@ -215,8 +270,8 @@ def test_curves_of_a_matrix() -> None:
 # --- the tilt ----------------------------------------------------------------------------------------------------------
 
 TILT = (
-    "(({ errors, logRatio }) => ({ errors: Object.fromEntries(Object.entries(errors).map(([k, v]) => [k, Array.from(v)])),"
-    "log: x.h.map((h) => Array.from(logRatio(h))) }))(m.samples(x))"
+    "(({ errors, logRatio }) => ({ errors: Object.fromEntries(Object.entries(errors).map(([k, v])"
+    " => [k, Array.from(v)])),log: x.h.map((h) => Array.from(logRatio(h))) }))(m.samples(x))"
 )
 
 
@@ -227,7 +282,10 @@ def tilt_error(browser: Browser, text: str) -> float:
     for h, log in zip(given["h"], found["log"], strict=True):  # type: ignore[call-overload]
         expected, ratio = pictures.tilt(701, 40, 9, h)
         errors.append(np.max(np.abs(np.array(log) - ratio)))
-        errors += [np.max(np.abs(np.array(found["errors"][name]) - error)) for name, error in expected.items()]
+        errors += [
+            np.max(np.abs(np.array(found["errors"][name]) - error))
+            for name, error in expected.items()
+        ]
     return float(np.max(errors))
 
 
@@ -252,9 +310,16 @@ def test_a_wrong_tilt_is_caught(browser: Browser, right: str, wrong: str) -> Non
 def test_moments_and_shift_of_weighted_dots(browser: Browser) -> None:
     rng = np.random.default_rng(2)
     x, y, weight = rng.normal(size=50), rng.normal(size=50), rng.exponential(size=50)
-    found = evaluate(browser, module("tilt"), "[m.moments(...x), m.shift(x[0], x[2])]", [x.tolist(), y.tolist(), weight.tolist()])
+    found = evaluate(
+        browser,
+        module("tilt"),
+        "[m.moments(...x), m.shift(x[0], x[2])]",
+        [x.tolist(), y.tolist(), weight.tolist()],
+    )
     covariance = np.cov(x, y, aweights=weight, ddof=0)
-    np.testing.assert_allclose(found[0]["mean"], [np.average(x, weights=weight), np.average(y, weights=weight)], rtol=1e-12)
+    np.testing.assert_allclose(
+        found[0]["mean"], [np.average(x, weights=weight), np.average(y, weights=weight)], rtol=1e-12
+    )
     np.testing.assert_allclose(found[0]["covariance"], covariance[[0, 0, 1], [0, 1, 1]], rtol=1e-12)
     moved = np.average(x, weights=weight) - x.mean()
     assert found[1]["moved"] == pytest.approx(moved, rel=1e-12)
@@ -263,14 +328,21 @@ def test_moments_and_shift_of_weighted_dots(browser: Browser) -> None:
     for i in range(50):
         count = np.ones(50)
         count[i] += 1e-6
-        change.append((np.average(x, weights=weight * count) - np.average(x, weights=count) - moved) / 1e-6)
+        change.append(
+            (np.average(x, weights=weight * count) - np.average(x, weights=count) - moved) / 1e-6
+        )
     assert found[1]["error"] == pytest.approx(np.linalg.norm(change), rel=1e-4)
     assert found[1]["effective"] == pytest.approx(weight.sum() ** 2 / (weight**2).sum(), rel=1e-12)
 
 
 def test_what_the_tilt_says_of_the_limit(browser: Browser) -> None:
-    assert evaluate(browser, module("tilt"), "Object.entries(m.ESTIMATORS).map(([k, v]) => [k, v.variance, v.passed])") == [
-        [name, pytest.approx(variance), passed] for name, (variance, passed) in pictures.ESTIMATORS.items()
+    assert evaluate(
+        browser,
+        module("tilt"),
+        "Object.entries(m.ESTIMATORS).map(([k, v]) => [k, v.variance, v.passed])",
+    ) == [
+        [name, pytest.approx(variance), passed]
+        for name, (variance, passed) in pictures.ESTIMATORS.items()
     ]
     assert pictures.ESTIMATORS["median"][0] == pytest.approx(models.Median("logistic").limit_risk)
     # 20,000 samples in all; standard errors of the weighted mean are measured, and 4.9 of them is a false alarm of 1e-6
@@ -283,14 +355,19 @@ def test_what_the_tilt_says_of_the_limit(browser: Browser) -> None:
             moved.append(np.average(errors[name], weights=weight) - errors[name].mean())
             squares.append(np.mean(errors[name] ** 2))
         # 0.05: n is finite, and Hodges' window is left by some samples
-        assert abs(np.mean(moved) - passed * h) < 4.9 * np.std(moved, ddof=1) / np.sqrt(10) * 1.6 + 0.05
+        assert (
+            abs(np.mean(moved) - passed * h)
+            < 4.9 * np.std(moved, ddof=1) / np.sqrt(10) * 1.6 + 0.05
+        )
         assert np.mean(squares) == pytest.approx(variance, rel=0.12)
 
 
 # --- their pages -------------------------------------------------------------------------------------------------------
 
 
-def opened(browser: Browser, folder: Path, name: str, state: dict[str, Any], width: int = 1000) -> tuple[Visit, Any]:
+def opened(
+    browser: Browser, folder: Path, name: str, state: dict[str, Any], width: int = 1000
+) -> tuple[Visit, Any]:
     view = widgets.explorer(name, **state)
     (folder / "page.html").write_text(document(view))
     return Visit(browser, (folder / "page.html").as_uri(), width), view
@@ -301,11 +378,15 @@ def check_numbers(page: Page, view: Any) -> None:
     assert numbers
     for number in numbers:
         name = number.get_attribute("data-name") or ""
-        assert float(number.get_attribute("value") or "nan") == pytest.approx(getattr(view, name), rel=1e-9, abs=1e-9), name
+        assert float(number.get_attribute("value") or "nan") == pytest.approx(
+            getattr(view, name), rel=1e-9, abs=1e-9
+        ), name
 
 
 @pytest.mark.parametrize(("name", "state"), EACH)
-def test_numbers_of_the_page_are_the_packages(browser: Browser, tmp_path: Path, name: str, state: dict[str, Any]) -> None:
+def test_numbers_of_the_page_are_the_packages(
+    browser: Browser, tmp_path: Path, name: str, state: dict[str, Any]
+) -> None:
     visit, view = opened(browser, tmp_path, name, state)
     page = visit.page
     check_numbers(page, view)
@@ -394,7 +475,9 @@ def test_regular_estimators_move_by_h_and_hodges_by_half(browser: Browser, tmp_p
 
 @pytest.mark.parametrize("width", [360, 1000])
 @pytest.mark.parametrize(("name", "state"), EACH)
-def test_labels_stay_in_the_picture_and_apart(browser: Browser, tmp_path: Path, name: str, state: dict[str, Any], width: int) -> None:
+def test_labels_stay_in_the_picture_and_apart(
+    browser: Browser, tmp_path: Path, name: str, state: dict[str, Any], width: int
+) -> None:
     visit, _ = opened(browser, tmp_path, name, state, width)
     page = visit.page
     assert page.evaluate("document.documentElement.scrollWidth") == width
@@ -416,7 +499,14 @@ def test_labels_stay_in_the_picture_and_apart(browser: Browser, tmp_path: Path, 
 
 
 def test_data_that_no_explorer_shows() -> None:
-    with pytest.raises(ValueError, match="the explorer 'fan' shows no data called 'z'; it shows x, y, sigma, lines, generations"):
+    with pytest.raises(
+        ValueError,
+        match=(
+            "the explorer 'fan' shows no data called 'z'; it shows x, y, sigma, lines, generations"
+        ),
+    ):
         widgets.explorer("fan", data={"z": [1]})
-    with pytest.raises(ValueError, match="the explorer 'workflow' shows no data called 'x'; it shows none"):
+    with pytest.raises(
+        ValueError, match="the explorer 'workflow' shows no data called 'x'; it shows none"
+    ):
         widgets.explorer(data={"x": [1]})

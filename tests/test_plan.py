@@ -19,45 +19,117 @@ inf = float("inf")
 GOOD = {"source": [0, 1], "size": [1, 1], "weight": [[1, 0], [F(1, 2), F(1, 2)]]}
 
 BAD = {
-    "rows sum": ({"weight": [[1, 0], [0.5, 0.4]]}, r"weights must sum to one in each row; those of fit 2 sum to 0\.9\. Divide"),
+    "rows sum": (
+        {"weight": [[1, 0], [0.5, 0.4]]},
+        r"weights must sum to one in each row; those of fit 2 sum to 0\.9\. Divide",
+    ),
     "rational rows sum exactly": (
         {"weight": [[1, 0], [F(1, 3), F(2, 3) + F(1, 10**15)]]},
         r"sum to one in each row; those of fit 2 sum to \d+/\d+\. Divide",
     ),
-    "read before fitted": ({"weight": [[0, 1], [1, 0]]}, r"batch 2 is read by fit 1, but it is drawn from the model of fit 1, .* later;"),
-    "negative weight": ({"weight": [[1, 0], [2, -1]]}, r"weight must not be negative; \(fit 2, batch 2\) is -1"),
-    "weight NaN": ({"weight": [[1, 0], [nan, 1]]}, r"weight must be finite; \(fit 2, batch 1\) is nan"),
-    "weight infinite": ({"weight": [[1, 0], [0, inf]]}, r"weight must be finite; \(fit 2, batch 2\) is inf"),
+    "read before fitted": (
+        {"weight": [[0, 1], [1, 0]]},
+        r"batch 2 is read by fit 1, but it is drawn from the model of fit 1, .* later;",
+    ),
+    "negative weight": (
+        {"weight": [[1, 0], [2, -1]]},
+        r"weight must not be negative; \(fit 2, batch 2\) is -1",
+    ),
+    "weight NaN": (
+        {"weight": [[1, 0], [nan, 1]]},
+        r"weight must be finite; \(fit 2, batch 1\) is nan",
+    ),
+    "weight infinite": (
+        {"weight": [[1, 0], [0, inf]]},
+        r"weight must be finite; \(fit 2, batch 2\) is inf",
+    ),
     "size zero": ({"size": [1, 0]}, "size must be positive; batch 2 is 0"),
     "size negative": ({"size": [-1, 1]}, "size must be positive; batch 1 is -1"),
     "size NaN": ({"size": [1, nan]}, "size must be finite; batch 2 is nan"),
     "kept zero": (
         {"kept": [[1, 1], [0, 1]]},
-        r"kept must lie in \(0, 1\]; \(fit 2, batch 1\) is 0\. A batch that is not read has weight 0",
+        (
+            r"kept must lie in \(0, 1\]; \(fit 2, batch 1\) is 0\. A batch that is not read has"
+            r" weight 0"
+        ),
     ),
-    "kept above one": ({"kept": [[1, 1], [1, 1.5]]}, r"kept must lie in \(0, 1\]; \(fit 2, batch 2\) is 1\.5"),
-    "kept negative": ({"kept": [[1, 1], [-1, 1]]}, r"kept must lie in \(0, 1\]; \(fit 2, batch 1\) is -1"),
-    "kept NaN": ({"kept": [[1, 1], [nan, 1]]}, r"kept must lie in \(0, 1\]; \(fit 2, batch 1\) is nan"),
-    "no batch read": ({"weight": [[1, 0], [0, 0]]}, "no batch read: fit 2 gives weight to no batch; a fit needs data"),
+    "kept above one": (
+        {"kept": [[1, 1], [1, 1.5]]},
+        r"kept must lie in \(0, 1\]; \(fit 2, batch 2\) is 1\.5",
+    ),
+    "kept negative": (
+        {"kept": [[1, 1], [-1, 1]]},
+        r"kept must lie in \(0, 1\]; \(fit 2, batch 1\) is -1",
+    ),
+    "kept NaN": (
+        {"kept": [[1, 1], [nan, 1]]},
+        r"kept must lie in \(0, 1\]; \(fit 2, batch 1\) is nan",
+    ),
+    "no batch read": (
+        {"weight": [[1, 0], [0, 0]]},
+        "no batch read: fit 2 gives weight to no batch; a fit needs data",
+    ),
     "no fit": ({"weight": np.zeros((0, 2))}, "weight has no row; give one row for each fit"),
-    "source and weight": ({"source": [0, 1, 1]}, "shapes disagree: source has 3 batches, size 2, weight 2 columns"),
-    "size and weight": ({"size": [1]}, "shapes disagree: source has 2 batches, size 1, weight 2 columns"),
+    "source and weight": (
+        {"source": [0, 1, 1]},
+        "shapes disagree: source has 3 batches, size 2, weight 2 columns",
+    ),
+    "size and weight": (
+        {"size": [1]},
+        "shapes disagree: source has 2 batches, size 1, weight 2 columns",
+    ),
     "kept and weight": ({"kept": [[1, 1]]}, r"shapes disagree: kept is \(1, 2\), weight \(2, 2\)"),
-    "weight flat": ({"weight": [1, 1]}, r"weight must have 2 dimensions, it has 1; give one row for each fit"),
-    "size table": ({"size": [[1, 1]]}, r"size must have 1 dimension, it has 2; give one size for each batch"),
-    "ragged weight": ({"weight": [[1], [1, 0]]}, "weight must hold real numbers; give one row for each fit .* rows of different lengths"),
-    "ragged kept": ({"kept": [[1], [1, 1]]}, "kept must hold real numbers; .* rows of different lengths"),
-    "ragged source": ({"source": [0, [1]]}, "source must hold real numbers; .* rows of different lengths"),
-    "source table": ({"source": [[0, 1]]}, r"source must be a list of batches, shape \(B,\) with B >= 1; it has shape \(1, 2\)"),
+    "weight flat": (
+        {"weight": [1, 1]},
+        r"weight must have 2 dimensions, it has 1; give one row for each fit",
+    ),
+    "size table": (
+        {"size": [[1, 1]]},
+        r"size must have 1 dimension, it has 2; give one size for each batch",
+    ),
+    "ragged weight": (
+        {"weight": [[1], [1, 0]]},
+        "weight must hold real numbers; give one row for each fit .* rows of different lengths",
+    ),
+    "ragged kept": (
+        {"kept": [[1], [1, 1]]},
+        "kept must hold real numbers; .* rows of different lengths",
+    ),
+    "ragged source": (
+        {"source": [0, [1]]},
+        "source must hold real numbers; .* rows of different lengths",
+    ),
+    "source table": (
+        {"source": [[0, 1]]},
+        r"source must be a list of batches, shape \(B,\) with B >= 1; it has shape \(1, 2\)",
+    ),
     "no source": ({"source": []}, r"source must be a list of batches.* shape \(0,\)"),
     "source float": ({"source": [0.0, 1.0]}, "source must hold integers .* it holds float64 data"),
-    "source bool": ({"source": [False, True]}, "source must hold real numbers; .* It holds bool data"),
-    "source negative": ({"source": [0, -1]}, "source must be 0 .real data. or the number of a fit; batch 2 has -1"),
-    "source beyond the fits": ({"source": [0, 3], "weight": [[1, 0], [1, 0]]}, r"source names fit 3, but weight has 2 rows"),
-    "weight text": ({"weight": [["1", "0"], ["0", "1"]]}, "weight must hold real numbers; .* It holds <U1 data"),
-    "weight bool": ({"weight": [[True, False], [False, True]]}, "weight must hold real numbers; .* It holds bool data"),
+    "source bool": (
+        {"source": [False, True]},
+        "source must hold real numbers; .* It holds bool data",
+    ),
+    "source negative": (
+        {"source": [0, -1]},
+        "source must be 0 .real data. or the number of a fit; batch 2 has -1",
+    ),
+    "source beyond the fits": (
+        {"source": [0, 3], "weight": [[1, 0], [1, 0]]},
+        r"source names fit 3, but weight has 2 rows",
+    ),
+    "weight text": (
+        {"weight": [["1", "0"], ["0", "1"]]},
+        "weight must hold real numbers; .* It holds <U1 data",
+    ),
+    "weight bool": (
+        {"weight": [[True, False], [False, True]]},
+        "weight must hold real numbers; .* It holds bool data",
+    ),
     "size None": ({"size": [1, None]}, "size must hold real numbers; .* It holds None, a NoneType"),
-    "weight complex": ({"weight": [[1, 0], [0, 1j]]}, "weight must hold real numbers; .* It holds complex128 data"),
+    "weight complex": (
+        {"weight": [[1, 0], [0, 1j]]},
+        "weight must hold real numbers; .* It holds complex128 data",
+    ),
 }
 
 
@@ -74,12 +146,48 @@ def numbers(*values):
 
 RECURSIONS = {
     "source": ([0, 0], (0, F(1, 2)), (1, F(1, 2)), None, "source must be 0, 1, ..., G - 1"),
-    "shapes": ([0, 1], (0, F(1, 2)), (1, F(1, 2), 1), None, "shapes disagree: decay, share and kept"),
-    "range": ([0, 1], (0, 2), (1, -1), None, "decay and share of a Recursion must lie between 0 and 1"),
-    "NaN": ([0, 1], (0, nan), (1, 1.0), None, "decay and share of a Recursion must lie between 0 and 1"),
-    "sum": ([0, 1], (0, F(1, 2)), (1, F(1, 3)), None, r"sum to one in each row; those of fit 2 sum to 0\.8333"),
-    "first decay": ([0, 1], (F(1, 2), 0), (F(1, 2), 1), None, "decay of a Recursion must be 0 for fit 1, .* it is 0.5"),
-    "kept": ([0, 1], (0, F(1, 2)), (1, F(1, 2)), (1, 2), r"kept must lie in \(0, 1\]; it is 2 for one fit"),
+    "shapes": (
+        [0, 1],
+        (0, F(1, 2)),
+        (1, F(1, 2), 1),
+        None,
+        "shapes disagree: decay, share and kept",
+    ),
+    "range": (
+        [0, 1],
+        (0, 2),
+        (1, -1),
+        None,
+        "decay and share of a Recursion must lie between 0 and 1",
+    ),
+    "NaN": (
+        [0, 1],
+        (0, nan),
+        (1, 1.0),
+        None,
+        "decay and share of a Recursion must lie between 0 and 1",
+    ),
+    "sum": (
+        [0, 1],
+        (0, F(1, 2)),
+        (1, F(1, 3)),
+        None,
+        r"sum to one in each row; those of fit 2 sum to 0\.8333",
+    ),
+    "first decay": (
+        [0, 1],
+        (F(1, 2), 0),
+        (F(1, 2), 1),
+        None,
+        "decay of a Recursion must be 0 for fit 1, .* it is 0.5",
+    ),
+    "kept": (
+        [0, 1],
+        (0, F(1, 2)),
+        (1, F(1, 2)),
+        (1, 2),
+        r"kept must lie in \(0, 1\]; it is 2 for one fit",
+    ),
 }
 
 
@@ -114,13 +222,24 @@ def test_a_plan_is_frozen():
     plan = workflows.augment(3)
     with pytest.raises(AttributeError, match="a Plan is frozen: build a new one to change 'size'"):
         plan.size = [1, 1, 1]
-    for table in (plan.source, plan.size, plan.weight, plan.kept, typed(partly=True).weight, typed(partly=True).kept):
+    for table in (
+        plan.source,
+        plan.size,
+        plan.weight,
+        plan.kept,
+        typed(partly=True).weight,
+        typed(partly=True).kept,
+    ):
         with pytest.raises(ValueError, match="read-only"):
             table[0] = 7
 
 
 def test_a_plan_does_not_share_memory_with_its_arguments():
-    source, size, weight = np.array([0, 1]), np.array([1.0, 1.0]), np.array([[1.0, 0.0], [0.5, 0.5]])
+    source, size, weight = (
+        np.array([0, 1]),
+        np.array([1.0, 1.0]),
+        np.array([[1.0, 0.0], [0.5, 0.5]]),
+    )
     plan = Plan(source, size, weight)
     source[1], size[1], weight[1] = 0, 9, 9
     assert plan.source.tolist() == [0, 1]
@@ -133,7 +252,9 @@ def test_entries_stay_exact_until_one_is_a_float():
     assert not Plan(**GOOD | {"size": [1, 2.0]}).rational
     assert not Plan(**GOOD | {"weight": [[1, 0], [F(1, 2), 0.5]]}).rational
     assert Plan(**GOOD).exact_weight()[1, 0] == F(1, 2)
-    with pytest.raises(ValueError, match="size holds floats, and exact=True needs rationals: give int"):
+    with pytest.raises(
+        ValueError, match="size holds floats, and exact=True needs rationals: give int"
+    ):
         Plan(**GOOD | {"size": [1, 2.0]}).exact_size()
 
 
@@ -154,19 +275,33 @@ def test_a_recursion_and_its_dense_twin_hold_the_same_tables(name):
     np.testing.assert_allclose(plan.kept[plan.weight > 0], twin.kept[plan.weight > 0], rtol=1e-15)
     assert plan.reads_whole_batches == twin.reads_whole_batches == (name != "subsample")
     for exact in (False, True):
-        np.testing.assert_allclose(plan.feedback(exact).astype(float), twin.feedback(exact).astype(float), rtol=1e-15)
-        np.testing.assert_allclose(plan.noise(exact).astype(float), twin.noise(exact).astype(float), rtol=1e-14)
+        np.testing.assert_allclose(
+            plan.feedback(exact).astype(float), twin.feedback(exact).astype(float), rtol=1e-15
+        )
+        np.testing.assert_allclose(
+            plan.noise(exact).astype(float), twin.noise(exact).astype(float), rtol=1e-14
+        )
 
 
 def test_feedback_is_strictly_lower_triangular_and_sums_batches_of_one_source():
     A = typed(partly=True).feedback(exact=True)
-    assert A.tolist() == [[0, 0, 0, 0], [F(3, 4), 0, 0, 0], [F(1, 2), F(1, 2), 0, 0], [F(1, 8), F(1, 4), F(1, 4), 0]]
+    assert A.tolist() == [
+        [0, 0, 0, 0],
+        [F(3, 4), 0, 0, 0],
+        [F(1, 2), F(1, 2), 0, 0],
+        [F(1, 8), F(1, 4), F(1, 4), 0],
+    ]
 
 
 def test_rows_of_a_batch_must_be_whole():
     plan = typed(partly=True)
     assert plan.rows(20).tolist() == [20, 40, 10, 20, 10, 30]
-    with pytest.raises(ValueError, match=r"batch 3 would have 2\.5 rows \(size 0\.5 times n = 5\); choose n so that it is whole"):
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"batch 3 would have 2\.5 rows \(size 0\.5 times n = 5\); choose n so that it is whole"
+        ),
+    ):
         plan.rows(5)
 
 
@@ -176,13 +311,19 @@ def test_thirds_of_n_are_whole_in_floats_too():
 
 @pytest.mark.parametrize("n", [0, -3, 2.0, True, None, "5"])
 def test_n_must_be_a_positive_whole_number(n):
-    with pytest.raises(ValueError, match=r"n \(rows of real data\) must be a whole number, at least 1; it is"):
+    with pytest.raises(
+        ValueError, match=r"n \(rows of real data\) must be a whole number, at least 1; it is"
+    ):
         workflows.augment(2).rows(n)
 
 
 def test_a_fit_reads_at_least_one_row_and_the_message_says_what_n_does_it():
     with pytest.raises(
-        ValueError, match=r"n = 7 is too small for so many generations: fit 8 would read 0\.875 rows of batch 1, .* n >= 10"
+        ValueError,
+        match=(
+            r"n = 7 is too small for so many generations: fit 8 would read 0\.875 rows of batch 1,"
+            r" .* n >= 10"
+        ),
     ):
         workflows.subsample(10).reads(7)
     assert workflows.subsample(10).reads(10).min(where=np.tri(10, dtype=bool), initial=np.inf) == 1
@@ -196,10 +337,18 @@ def test_json_brings_back_the_same_plan(plan):
     assert (derive(again, exact=True).covariance == derive(plan, exact=True).covariance).all()
 
 
-@pytest.mark.parametrize("plan", [workflows.subsample(6), Plan([0, 1], [1, 0.3], [[1, 0], [0.1, 0.9]], name="floats")], ids=str)
+@pytest.mark.parametrize(
+    "plan",
+    [workflows.subsample(6), Plan([0, 1], [1, 0.3], [[1, 0], [0.1, 0.9]], name="floats")],
+    ids=str,
+)
 def test_json_keeps_recursions_floats_and_names(plan):
     again = Plan.from_json(json.loads(json.dumps(plan.to_json())))
-    assert (again.name, bool(again.recursion), again.rational) == (plan.name, bool(plan.recursion), plan.rational)
+    assert (again.name, bool(again.recursion), again.rational) == (
+        plan.name,
+        bool(plan.recursion),
+        plan.rational,
+    )
     np.testing.assert_array_equal(again.weight, plan.weight)
 
 

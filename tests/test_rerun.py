@@ -51,7 +51,10 @@ from pathlib import Path
 """
 )
 
-FAILING = HEADER + "\n# Another\n\n```{code-cell} ipython3\n:tags: [parameters]\n\nseed = 1\n```\n\n```{code-cell} ipython3\n1 / 0\n```\n"
+FAILING = (
+    HEADER + "\n# Another\n\n```{code-cell} ipython3\n:tags: [parameters]\n\nseed ="
+    " 1\n```\n\n```{code-cell} ipython3\n1 / 0\n```\n"
+)
 
 
 @pytest.fixture
@@ -86,7 +89,9 @@ def test_parameters_reach_the_kernel_and_figures_the_run_folder(book: Path, tmp_
     assert json.loads(outcome.notebook.read_text())["cells"]
 
 
-def test_a_finished_chapter_is_taken_over_until_something_changes(book: Path, tmp_path: Path) -> None:
+def test_a_finished_chapter_is_taken_over_until_something_changes(
+    book: Path, tmp_path: Path
+) -> None:
     run = tmp_path / "run"
     first = rerun(["good"], book=book, folder=run)[0]
     assert first.seconds > 0
@@ -101,7 +106,9 @@ def test_a_finished_chapter_is_taken_over_until_something_changes(book: Path, tm
 def test_a_version_that_failed_is_not_taken_for_the_one_before(book: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     rerun(["good"], book=book, folder=run)
-    (book / "good.md").write_text(CHAPTER.replace('f"{seed} {share}"', '"wrong"') + "\n```{code-cell} ipython3\n1 / 0\n```\n")
+    (book / "good.md").write_text(
+        CHAPTER.replace('f"{seed} {share}"', '"wrong"') + "\n```{code-cell} ipython3\n1 / 0\n```\n"
+    )
     failed = rerun(["good"], book=book, folder=run)[0]
     assert failed.error
     assert failed.notebook.is_file()
@@ -112,7 +119,9 @@ def test_a_version_that_failed_is_not_taken_for_the_one_before(book: Path, tmp_p
     assert (run / "figures" / "one.txt").read_text() == "1 0.5"
 
 
-def test_what_was_lost_or_changed_is_made_again_and_said(book: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_was_lost_or_changed_is_made_again_and_said(
+    book: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = tmp_path / "run"
     command = ["rerun", "good", "--book", str(book), "--folder", str(run)]
     main(command)
@@ -134,7 +143,13 @@ def test_what_was_lost_or_changed_is_made_again_and_said(book: Path, tmp_path: P
     (run / "good.ipynb").unlink()
     assert _damaged(run, json.loads(record.read_text())) == ["good.ipynb"]
     # a record names its own notebook, and files of the figures' folder alone: no other is ever removed
-    for files in ({"../book/good.md": ""}, {"good.ipynb": "", "figures/../../book/good.md": ""}, {}, [], None):
+    for files in (
+        {"../book/good.md": ""},
+        {"good.ipynb": "", "figures/../../book/good.md": ""},
+        {},
+        [],
+        None,
+    ):
         record.write_text(json.dumps(written | {"files": files}))
         assert _read_record(record) is None
     assert _read_record(run / "none.json") is None
@@ -145,7 +160,13 @@ def test_a_folder_has_one_run_at_a_time(book: Path, tmp_path: Path) -> None:
     run.mkdir()
     with (run / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(ValueError, match=r"another run is writing into .*run; wait until it has ended, or give this one another"):
+        with pytest.raises(
+            ValueError,
+            match=(
+                r"another run is writing into .*run; wait until it has ended, or give this one"
+                r" another"
+            ),
+        ):
             rerun(["good"], book=book, folder=run)
     assert rerun(["good"], book=book, folder=run)[0].error is None
 
@@ -162,7 +183,9 @@ def test_a_dying_kernel_is_one_chapters_failure(book: Path, tmp_path: Path) -> N
 
 
 def test_a_dying_process_is_one_chapters_failure(book: Path, tmp_path: Path) -> None:
-    (book / "dying.md").write_text(code("import os\nos.kill(os.getppid(), 9)\nimport time\ntime.sleep(600)"))
+    (book / "dying.md").write_text(
+        code("import os\nos.kill(os.getppid(), 9)\nimport time\ntime.sleep(600)")
+    )
     dying, good = rerun(["dying", "good"], book=book, folder=tmp_path / "run")
     assert dying.error == "its process: it was ended by signal 9"
     assert good.error is None
@@ -184,15 +207,31 @@ def alive(process: psutil.Process) -> bool:
         return False
 
 
-def test_a_killed_run_leaves_no_process_and_keeps_what_was_finished(book: Path, tmp_path: Path) -> None:
+def test_a_killed_run_leaves_no_process_and_keeps_what_was_finished(
+    book: Path, tmp_path: Path
+) -> None:
     pids, run = tmp_path / "pids", tmp_path / "run"
     slow = (
-        "import os, subprocess, sys, time\nchild = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
-        f"with open({str(pids)!r} + '.new', 'w') as file:\n    print(os.getppid(), os.getpid(), child.pid, file=file)\n"
-        f"os.rename({str(pids)!r} + '.new', {str(pids)!r})\ntime.sleep(600)"
+        "import os, subprocess, sys, time\nchild = subprocess.Popen([sys.executable, '-c', 'import"
+        f" time; time.sleep(600)'])\nwith open({str(pids)!r} + '.new', 'w') as file:\n   "
+        f" print(os.getppid(), os.getpid(), child.pid, file=file)\nos.rename({str(pids)!r} +"
+        f" '.new', {str(pids)!r})\ntime.sleep(600)"
     )
     (book / "slow.md").write_text(code(slow))
-    command = [sys.executable, "-m", "collapse", "rerun", "good", "slow", "--workers", "1", "--book", str(book), "--folder", str(run)]
+    command = [
+        sys.executable,
+        "-m",
+        "collapse",
+        "rerun",
+        "good",
+        "slow",
+        "--workers",
+        "1",
+        "--book",
+        str(book),
+        "--folder",
+        str(run),
+    ]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as parent:
         assert until(pids.exists)
         started = [psutil.Process(int(pid)) for pid in pids.read_text().split()]
@@ -212,10 +251,14 @@ def test_a_folder_that_cannot_be_written_is_said(
 
     monkeypatch.setattr(Path, "mkdir", refuse)
     assert main(["rerun", "good", "--book", str(book), "--folder", str(tmp_path / "run")]) == 2
-    assert capsys.readouterr().err.endswith("figures cannot be read or written: Read-only file system.\n")
+    assert capsys.readouterr().err.endswith(
+        "figures cannot be read or written: Read-only file system.\n"
+    )
 
 
-def test_a_full_disk_is_one_chapters_failure(book: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_one_chapters_failure(
+    book: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     replace = Path.replace
 
     def full(path: Path, target: Path) -> Path:
@@ -245,16 +288,28 @@ def test_two_chapters_do_not_write_one_figure(book: Path, tmp_path: Path) -> Non
 def test_notebooks_of_ones_own_are_run(tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     folder.mkdir()
-    bare = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("a = 1"), nbformat.v4.new_code_cell("assert a == 1\nundefined")])
+    bare = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_code_cell("a = 1"),
+            nbformat.v4.new_code_cell("assert a == 1\nundefined"),
+        ]
+    )
     nbformat.write(bare, folder / "bare.ipynb")
-    (folder / "page.md").write_text("# A page\n\n```{code-cell}\n:tags: [parameters]\na = 1\n```\n\n```{code-cell}\nassert a == 2\n```\n")
-    other = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "ir", "display_name": "R", "language": "R"}})
+    (folder / "page.md").write_text(
+        "# A page\n\n```{code-cell}\n:tags: [parameters]\na = 1\n```\n\n```{code-cell}\nassert a =="
+        " 2\n```\n"
+    )
+    other = nbformat.v4.new_notebook(
+        metadata={"kernelspec": {"name": "ir", "display_name": "R", "language": "R"}}
+    )
     nbformat.write(other, folder / "other.ipynb")
     (folder / "broken.ipynb").write_text("{")
     assert list(chapters(folder)) == ["bare", "broken", "other", "page"]
     (bare_run,) = rerun(["bare"], book=folder, folder=tmp_path / "run")
     assert bare_run.error is not None
-    assert bare_run.error.startswith("code cell 2 (assert a == 1): NameError: name 'undefined' is not defined")
+    assert bare_run.error.startswith(
+        "code cell 2 (assert a == 1): NameError: name 'undefined' is not defined"
+    )
     assert rerun(["page"], {"a": 2}, book=folder, folder=tmp_path / "run")[0].error is None
     (failed,) = rerun(["page"], {"a": 3}, book=folder, folder=tmp_path / "run")
     assert failed.error is not None
@@ -285,7 +340,10 @@ def test_a_failing_chapter_is_named_and_the_others_run(
     monkeypatch.chdir(tmp_path)
     assert main(["rerun", "bad", "good", "--workers", "1", "--folder", "run"]) == 1
     printed = capsys.readouterr()
-    assert "chapter 'bad' failed in code cell 2 (line 21: 1 / 0): ZeroDivisionError: division by zero" in printed.err
+    assert (
+        "chapter 'bad' failed in code cell 2 (line 21: 1 / 0): ZeroDivisionError: division by zero"
+        in printed.err
+    )
     assert "good: " in printed.out
     assert (tmp_path / "run" / "figures" / "one.txt").is_file()
 
@@ -294,16 +352,36 @@ def test_a_failing_chapter_is_named_and_the_others_run(
     ("arguments", "text"),
     [
         (["nosuch"], "there is no chapter 'nosuch'; there are: bad, good."),
-        (["good", "-p", "seeds=1"], "chapter 'good' has no parameter 'seeds'; it has: seed, share, name."),
-        (["bad", "good", "-p", "share=0.1"], "chapter 'bad' has no parameter 'share'; it has: seed."),
-        (["good", "-p", "seed=many"], "parameter 'seed' of chapter 'good' must be a number, like its default 1; it is 'many'."),
+        (
+            ["good", "-p", "seeds=1"],
+            "chapter 'good' has no parameter 'seeds'; it has: seed, share, name.",
+        ),
+        (
+            ["bad", "good", "-p", "share=0.1"],
+            "chapter 'bad' has no parameter 'share'; it has: seed.",
+        ),
+        (
+            ["good", "-p", "seed=many"],
+            (
+                "parameter 'seed' of chapter 'good' must be a number, like its default 1; it is"
+                " 'many'."
+            ),
+        ),
         (["good", "-p", "seed=" + "-" * 100_000 + "1"], "must be a number, like its default 1"),
-        (["good", "-p", "seed"], "a parameter is written NAME=VALUE, such as -p seed=1; it is 'seed'."),
+        (
+            ["good", "-p", "seed"],
+            "a parameter is written NAME=VALUE, such as -p seed=1; it is 'seed'.",
+        ),
         (["good", "--book", "elsewhere"], "there is no folder elsewhere"),
     ],
 )
 def test_mistakes_are_refused_in_words(
-    arguments: list[str], text: str, book: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    arguments: list[str],
+    text: str,
+    book: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["rerun", *arguments]) == 2
@@ -313,7 +391,9 @@ def test_mistakes_are_refused_in_words(
 def test_notebooks_are_not_replaced_by_their_own_runs(
     book: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")]), book / "own.ipynb")
+    nbformat.write(
+        nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")]), book / "own.ipynb"
+    )
     before = (book / "own.ipynb").read_bytes()
     monkeypatch.chdir(book)
     for folder in (".", str(book), f"../{book.name}"):
@@ -322,7 +402,9 @@ def test_notebooks_are_not_replaced_by_their_own_runs(
     assert (book / "own.ipynb").read_bytes() == before
 
 
-def test_a_folder_without_chapters_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_without_chapters_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = tmp_path / "run"
     assert main(["rerun", "--book", str(tmp_path), "--folder", str(run)]) == 2
     assert f"there is no chapter in {tmp_path}; name a folder of" in capsys.readouterr().err
@@ -368,7 +450,8 @@ def test_a_record_of_odd_names_removes_nothing_else(book: Path, tmp_path: Path) 
 def test_no_two_runs_share_a_place_for_what_is_not_finished(book: Path, tmp_path: Path) -> None:
     # a kernel outlives its process for a while, and writes where it was told to
     where = (
-        'import os\nfrom pathlib import Path\nplace = Path(os.environ["COLLAPSE_FIGURES"])\n(place / "place.txt").write_text(str(place))'
+        'import os\nfrom pathlib import Path\nplace = Path(os.environ["COLLAPSE_FIGURES"])\n(place'
+        ' / "place.txt").write_text(str(place))'
     )
     (book / "where.md").write_text(code(where))
     written = []

@@ -18,7 +18,9 @@ from collapse import Plan, Risk, derive, models, simulate, workflows
 from tests.statistics import assert_agree
 
 EXACT = derive(workflows.subsample(4), model=models.Bernoulli(F(1, 5)), n=8, exact=True)
-SIMULATED = simulate(workflows.augment(4), replications=500, rng=1, quantiles=(0.1, 0.9), covariance=True)
+SIMULATED = simulate(
+    workflows.augment(4), replications=500, rng=1, quantiles=(0.1, 0.9), covariance=True
+)
 BROKEN = Risk(
     np.array([1.0, np.nan]),
     np.array([1.0, np.nan]),
@@ -50,16 +52,25 @@ def test_save_and_load_bring_back_everything(risk, tmp_path):
 
 def test_tables_that_were_computed_are_saved_and_the_others_are_not(tmp_path):
     assert (Risk.load(EXACT.save(tmp_path / "a")).covariance == EXACT.covariance).all()
-    np.testing.assert_array_equal(Risk.load(SIMULATED.save(tmp_path / "b")).covariance, SIMULATED.covariance)
+    np.testing.assert_array_equal(
+        Risk.load(SIMULATED.save(tmp_path / "b")).covariance, SIMULATED.covariance
+    )
     lazy = derive(workflows.augment(3))
-    with pytest.raises(ValueError, match=r"does not hold covariance; .* derive\(plan\)\.covariance"):
+    with pytest.raises(
+        ValueError, match=r"does not hold covariance; .* derive\(plan\)\.covariance"
+    ):
         _ = Risk.load(lazy.save(tmp_path / "c")).covariance
     kept = lazy.covariance
     np.testing.assert_array_equal(Risk.load(lazy.save(tmp_path / "d")).covariance, kept)
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("no", "is not JSON"), ("[1]", "holds no saved Risk"), ('{"collapse": "plan"}', "holds no saved Risk")]
+    ("text", "message"),
+    [
+        ("no", "is not JSON"),
+        ("[1]", "holds no saved Risk"),
+        ('{"collapse": "plan"}', "holds no saved Risk"),
+    ],
 )
 def test_other_files_are_refused(text, message, tmp_path):
     (tmp_path / "file").write_text(text)
@@ -113,7 +124,13 @@ def changed(document, rng):
 
 def test_a_changed_file_is_read_or_refused_in_words(tmp_path):
     rng = random.Random(0)
-    risks = [EXACT, SIMULATED, BROKEN, derive(workflows.reservoir(3)), derive(workflows.window(4, 2), exact=True)]
+    risks = [
+        EXACT,
+        SIMULATED,
+        BROKEN,
+        derive(workflows.reservoir(3)),
+        derive(workflows.window(4, 2), exact=True),
+    ]
     documents = [json.loads(risk.save(tmp_path / "risk.json").read_text()) for risk in risks]
     path, refusals = tmp_path / "changed.json", []
     for _ in range(2000):
@@ -126,7 +143,9 @@ def test_a_changed_file_is_read_or_refused_in_words(tmp_path):
     assert max(map(len, refusals)) < 500
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, '{"collapse": "risk", "seed": ' + "9" * 5000 + "}", "\xff", ""])
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"collapse": "risk", "seed": ' + "9" * 5000 + "}", "\xff", ""]
+)
 def test_what_no_reader_of_json_takes_is_refused(text, tmp_path):
     (tmp_path / "file").write_bytes(text.encode("latin-1"))
     with pytest.raises(ValueError, match=r"is not JSON .*; Risk\.load reads what Risk\.save wrote"):
@@ -139,7 +158,9 @@ def test_whole_numbers_of_any_length_are_saved_and_loaded(tmp_path):
     again = Risk.load(risk.save(tmp_path / "risk.json"))
     assert (again.ratio == risk.ratio).all()
     assert again.ratio[1].denominator > 10**5000
-    assert Plan.from_json(plan.to_json()).exact_weight()[1].tolist() == plan.exact_weight()[1].tolist()
+    assert (
+        Plan.from_json(plan.to_json()).exact_weight()[1].tolist() == plan.exact_weight()[1].tolist()
+    )
     memory = workflows.reservoir(3, turnover=F(1, 2) + F(1, 10**5000))
     again = collapse.Reservoir.from_json(memory.to_json())
     assert again.turnover.fractions("turnover")[1] == F(1, 2) + F(1, 10**5000)
@@ -150,11 +171,20 @@ def test_whole_numbers_of_any_length_are_saved_and_loaded(tmp_path):
     [
         (lambda d: d.pop("size"), "this plan has no 'size'"),
         (lambda d: d.update(size=["1", 0.5]), "size must hold numbers, or fractions as text"),
-        (lambda d: d.update(size=["1", "1e99999999"]), "size must hold fractions such as '5/4'; it holds '1e99999999'"),
-        (lambda d: d.update(source=[0, 0.5]), r"source must be a list of whole numbers; it is \[0, 0\.5\]"),
+        (
+            lambda d: d.update(size=["1", "1e99999999"]),
+            "size must hold fractions such as '5/4'; it holds '1e99999999'",
+        ),
+        (
+            lambda d: d.update(source=[0, 0.5]),
+            r"source must be a list of whole numbers; it is \[0, 0\.5\]",
+        ),
         (lambda d: d.update(recursion=7), r"this plan was changed since it was saved \("),
         (lambda d: d.update(name=7), "name must be text; it is 7"),
-        (lambda d: d.update(recipe={"workflow": 1, "parameters": {}}), "workflow of a recipe must be a name; it is 1"),
+        (
+            lambda d: d.update(recipe={"workflow": 1, "parameters": {}}),
+            "workflow of a recipe must be a name; it is 1",
+        ),
     ],
 )
 def test_a_changed_plan_is_refused(change, message):
@@ -166,7 +196,16 @@ def test_a_changed_plan_is_refused(change, message):
 
 def test_a_table_has_a_row_for_each_generation():
     frame = SIMULATED.to_frame()
-    assert list(frame.columns) == ["generation", "risk", "ratio", "stderr", "risk_stderr", "failed", "quantile_0.1", "quantile_0.9"]
+    assert list(frame.columns) == [
+        "generation",
+        "risk",
+        "ratio",
+        "stderr",
+        "risk_stderr",
+        "failed",
+        "quantile_0.1",
+        "quantile_0.9",
+    ]
     assert frame["generation"].tolist() == [1, 2, 3, 4]
     np.testing.assert_array_equal(frame["ratio"], SIMULATED.ratio)
     assert EXACT.to_frame()["ratio"].tolist() == EXACT.ratio.tolist()
@@ -174,7 +213,9 @@ def test_a_table_has_a_row_for_each_generation():
 
 def test_without_pandas_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(ImportError, match=r"Risk\.to_frame needs pandas: pip install 'collapse-companion\[data\]'"):
+    with pytest.raises(
+        ImportError, match=r"Risk\.to_frame needs pandas: pip install 'collapse-companion\[data\]'"
+    ):
         EXACT.to_frame()
 
 
@@ -222,7 +263,9 @@ def test_worth_is_to_a_fit_to_all_rows_even_where_the_first_fit_is_none(plan):
         at = derive(plan, model=model, n=24)
         np.testing.assert_allclose(at.worth(24), 24 * (variance / 24) / at.risk, rtol=1e-12)
     simulated = simulate(plan, replications=4000, rng=1)
-    assert_agree(1000 / simulated.worth(1000), simulated.stderr * plan.reference(), limit.risk, detects=0.5)
+    assert_agree(
+        1000 / simulated.worth(1000), simulated.stderr * plan.reference(), limit.risk, detects=0.5
+    )
     assert collapse.diagnose(plan).worth == pytest.approx(limit.worth(1000).min())
 
 
@@ -233,8 +276,13 @@ def test_worth_needs_rows():
 
 
 def test_prints_say_what_was_done():
-    assert repr(derive(workflows.discard(2))) == "<Risk of discard, 2 generations, derived in the Gaussian limit: ratio 2 at the last>"
-    assert repr(SIMULATED).startswith("<Risk of augment, 4 generations, 500 replications in the Gaussian limit: ratio 1.")
+    assert (
+        repr(derive(workflows.discard(2)))
+        == "<Risk of discard, 2 generations, derived in the Gaussian limit: ratio 2 at the last>"
+    )
+    assert repr(SIMULATED).startswith(
+        "<Risk of augment, 4 generations, 500 replications in the Gaussian limit: ratio 1."
+    )
     assert "derived of Binomial(trials=1, p=Fraction(1, 5)) at n = 8" in repr(EXACT)
 
 
@@ -244,23 +292,38 @@ def test_a_risk_is_frozen():
 
 
 def in_a_fresh_process(code: str, **environment: str) -> str:
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ | environment)
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | environment,
+    )
     return run.stdout.strip()
 
 
 def test_importing_the_package_loads_numpy_alone():
-    code = "import sys, collapse; print({m.split('.')[0] for m in sys.modules} & {'numpy', 'scipy', 'matplotlib', 'pandas', 'sklearn'})"
+    code = (
+        "import sys, collapse; print({m.split('.')[0] for m in sys.modules} & {'numpy', 'scipy',"
+        " 'matplotlib', 'pandas', 'sklearn'})"
+    )
     assert in_a_fresh_process(code) == "{'numpy'}"
 
 
 def test_importing_the_package_loads_few_modules_beside_numpys():
     # each costs about a millisecond; how long all of them take is a row of the benchmarks
-    code = "import sys, numpy; before = set(sys.modules); import collapse; print(len(set(sys.modules) - before))"
+    code = (
+        "import sys, numpy; before = set(sys.modules); import collapse; print(len(set(sys.modules)"
+        " - before))"
+    )
     assert int(in_a_fresh_process(code)) < 150
 
 
 def test_deriving_a_named_workflow_needs_numpy_alone():
-    code = "import sys, collapse; collapse.derive(collapse.workflows.subsample(9)); print('scipy' in sys.modules)"
+    code = (
+        "import sys, collapse; collapse.derive(collapse.workflows.subsample(9)); print('scipy' in"
+        " sys.modules)"
+    )
     assert in_a_fresh_process(code) == "False"
 
 

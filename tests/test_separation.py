@@ -57,7 +57,9 @@ def small_table(seed: int, classes: int) -> tuple[Array, Array]:
         noise = rng.choice([0, 1, 3])
         score = score + noise * rng.standard_normal(n)
         if classes:
-            y = np.searchsorted(np.quantile(score, np.arange(1, classes) / classes), score).astype(float)
+            y = np.searchsorted(np.quantile(score, np.arange(1, classes) / classes), score).astype(
+                float
+            )
             whole = len(np.unique(y)) == classes
         else:
             y = np.maximum(np.round(score) - 2, 0.0)

@@ -34,12 +34,20 @@ def errors_of_covariance(C, replications, parts=1):
 @pytest.mark.parametrize("name", PLANS)
 def test_the_gaussian_process_has_the_derived_risk_and_covariance(name):
     plan = PLANS[name]
-    simulated, derived = simulate(plan, replications=REPLICATIONS, rng=1, covariance=True), derive(plan)
+    simulated, derived = (
+        simulate(plan, replications=REPLICATIONS, rng=1, covariance=True),
+        derive(plan),
+    )
     assert_risks_agree(simulated, derived, detects=DETECTS)
     C = derived.covariance
     np.testing.assert_allclose(np.diag(simulated.covariance), simulated.risk, rtol=1e-12)
     scale = np.sqrt(np.outer(np.diag(C), np.diag(C)))
-    assert_agree(1 + (simulated.covariance - C) / scale, errors_of_covariance(C, REPLICATIONS) / scale, np.ones_like(C), detects=DETECTS)
+    assert_agree(
+        1 + (simulated.covariance - C) / scale,
+        errors_of_covariance(C, REPLICATIONS) / scale,
+        np.ones_like(C),
+        detects=DETECTS,
+    )
 
 
 # Planted mistakes
@@ -66,13 +74,19 @@ def test_a_derivation_without_the_overlap_of_batches_is_caught(name):
     plan = PLANS[name]
     simulated = simulate(plan, replications=REPLICATIONS, rng=1)
     with pytest.raises(AssertionError, match="estimates differ"):
-        assert_agree(simulated.ratio, simulated.stderr, derive(private(plan)).ratio, detects=2 * DETECTS)
+        assert_agree(
+            simulated.ratio, simulated.stderr, derive(private(plan)).ratio, detects=2 * DETECTS
+        )
 
 
 def test_noise_that_shrinks_with_rows_in_place_of_their_root_is_caught():
-    simulated = simulate(Plan(SOURCE, np.array(SIZE) ** 2, WEIGHT), replications=REPLICATIONS, rng=1)
+    simulated = simulate(
+        Plan(SOURCE, np.array(SIZE) ** 2, WEIGHT), replications=REPLICATIONS, rng=1
+    )
     with pytest.raises(AssertionError, match="estimates differ"):
-        assert_agree(simulated.ratio, simulated.stderr, derive(typed(partly=False)).ratio, detects=DETECTS)
+        assert_agree(
+            simulated.ratio, simulated.stderr, derive(typed(partly=False)).ratio, detects=DETECTS
+        )
 
 
 class DrawsFromTheTruth(models.Poisson):
@@ -103,7 +117,9 @@ def test_models_with_a_mistake_are_caught_on_both_paths(mistake, name):
 def test_a_sample_too_small_to_tell_fails():
     simulated = simulate(PLANS["augment"], replications=1000, rng=1)
     with pytest.raises(AssertionError, match="too few replications"):
-        assert_agree(simulated.ratio, simulated.stderr, derive(PLANS["augment"]).ratio, detects=DETECTS)
+        assert_agree(
+            simulated.ratio, simulated.stderr, derive(PLANS["augment"]).ratio, detects=DETECTS
+        )
 
 
 # Standard errors and quantiles
@@ -118,7 +134,9 @@ def test_standard_errors_are_the_spread_over_seeds(name):
         ([r.risk for r in runs], [r.risk_stderr for r in runs]),
     ):
         spread = np.std(values, axis=0, ddof=1)
-        assert_agree(spread, spread / np.sqrt(2 * (seeds - 1)), np.mean(errors, axis=0), detects=0.4)
+        assert_agree(
+            spread, spread / np.sqrt(2 * (seeds - 1)), np.mean(errors, axis=0), detects=0.4
+        )
 
 
 def test_the_ratio_of_generation_one_is_one_without_error():
@@ -139,7 +157,12 @@ def test_quantiles_are_those_of_the_squared_normal():
     assert risk.quantiles.shape == (3, 6)
     expected = chi2.ppf(levels, 1)[:, None] * derive(PLANS["augment"]).risk
     density = chi2.pdf(chi2.ppf(levels, 1), 1)[:, None] / derive(PLANS["augment"]).risk
-    assert_agree(risk.quantiles, np.sqrt(levels * (1 - levels) / REPLICATIONS)[:, None] / density, expected, detects=0.25)
+    assert_agree(
+        risk.quantiles,
+        np.sqrt(levels * (1 - levels) / REPLICATIONS)[:, None] / density,
+        expected,
+        detects=0.25,
+    )
 
 
 def test_asking_for_quantiles_and_covariance_changes_no_number():
@@ -184,7 +207,13 @@ class Deadly(models.Normal):
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_the_blocks_of_a_killed_worker_are_computed_again_with_the_same_numbers(tmp_path):
-    experiment = {"plan": workflows.augment(3), "model": Deadly(0, 1, str(tmp_path)), "n": 10, "replications": 80_000, "rng": 5}
+    experiment = {
+        "plan": workflows.augment(3),
+        "model": Deadly(0, 1, str(tmp_path)),
+        "n": 10,
+        "replications": 80_000,
+        "rng": 5,
+    }
     expected = simulate(**experiment, quantiles=(0.5,))
     (tmp_path / "death").touch()
     again = simulate(**experiment, quantiles=(0.5,), workers=2)
@@ -198,13 +227,26 @@ def test_the_blocks_of_a_killed_worker_are_computed_again_with_the_same_numbers(
 def test_workers_that_are_killed_again_and_again_get_a_sentence(tmp_path):
     for death in range(100):
         (tmp_path / str(death)).touch()
-    with pytest.raises(ValueError, match=r"processes of this simulation were ended from outside 3 times.*; give fewer workers"):
-        simulate(workflows.augment(3), model=Deadly(0, 1, str(tmp_path)), n=10, replications=80_000, rng=5, workers=2)
+    with pytest.raises(
+        ValueError,
+        match=r"processes of this simulation were ended from outside 3 times.*; give fewer workers",
+    ):
+        simulate(
+            workflows.augment(3),
+            model=Deadly(0, 1, str(tmp_path)),
+            n=10,
+            replications=80_000,
+            rng=5,
+            workers=2,
+        )
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_the_numbers_do_not_depend_on_workers(name):
-    one, two = (simulate(**EXPERIMENTS[name], replications=20_000, rng=5, quantiles=(0.5,), workers=workers) for workers in (1, 2))
+    one, two = (
+        simulate(**EXPERIMENTS[name], replications=20_000, rng=5, quantiles=(0.5,), workers=workers)
+        for workers in (1, 2)
+    )
     assert same_numbers(one, two)
     assert (one.quantiles == two.quantiles).all()
 
@@ -214,7 +256,10 @@ def test_the_numbers_do_not_depend_on_the_order_of_blocks(name, monkeypatch):
     forward = simulate(**EXPERIMENTS[name], replications=20_000, rng=5)
 
     def backward(experiment, sizes, seeds, kept, workers, stack):
-        done = [experiment.run(size, seed, kept) for size, seed in reversed(list(zip(sizes, seeds, strict=True)))]
+        done = [
+            experiment.run(size, seed, kept)
+            for size, seed in reversed(list(zip(sizes, seeds, strict=True)))
+        ]
         assert len(done) > 1
         yield from reversed(done)
 
@@ -229,7 +274,10 @@ def test_kept_fits_are_those_whose_risk_is_told(name):
     assert same_numbers(kept, simulate(**experiment, replications=200, rng=5))
     assert kept.fits.shape[:2] == (200, kept.plan.generations)
     model = experiment.get("model")
-    risk = [(fit**2).sum(1) if model is None else model.risk(fit) for fit in np.swapaxes(kept.fits, 0, 1)]
+    risk = [
+        (fit**2).sum(1) if model is None else model.risk(fit)
+        for fit in np.swapaxes(kept.fits, 0, 1)
+    ]
     np.testing.assert_allclose(np.mean(risk, axis=1), kept.risk, rtol=1e-10)
     with pytest.raises(ValueError, match="fits=True"):
         _ = simulate(**experiment, replications=2, rng=5).fits
@@ -237,7 +285,9 @@ def test_kept_fits_are_those_whose_risk_is_told(name):
 
 def test_a_generator_gives_the_numbers_of_its_seed_and_then_others():
     generator = np.random.default_rng(7)
-    seeded, first, second = (simulate(PLANS["augment"], replications=5000, rng=rng) for rng in (7, generator, generator))
+    seeded, first, second = (
+        simulate(PLANS["augment"], replications=5000, rng=rng) for rng in (7, generator, generator)
+    )
     assert same_numbers(seeded, first)
     assert not same_numbers(first, second)
     assert (seeded.seed, first.seed) == (7, None)
@@ -251,13 +301,20 @@ def test_without_a_seed_a_fresh_one_is_recorded():
 
 def test_other_seeds_give_other_numbers_and_global_state_is_left_alone():
     before = np.random.get_state()[1].tolist()  # noqa: NPY002
-    assert not same_numbers(*(simulate(PLANS["augment"], replications=100, rng=seed) for seed in (0, 1)))
+    assert not same_numbers(
+        *(simulate(PLANS["augment"], replications=100, rng=seed) for seed in (0, 1))
+    )
     assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
 
 
 def test_progress_counts_replications_up_to_the_last():
     calls = []
-    simulate(PLANS["augment"], replications=20_000, rng=0, progress=lambda done, total: calls.append((done, total)))
+    simulate(
+        PLANS["augment"],
+        replications=20_000,
+        rng=0,
+        progress=lambda done, total: calls.append((done, total)),
+    )
     assert [total for _, total in calls] == [20_000] * len(calls)
     done = [done for done, _ in calls]
     assert done == sorted(set(done))
@@ -266,7 +323,13 @@ def test_progress_counts_replications_up_to_the_last():
 
 def test_a_risk_says_where_it_came_from():
     risk = simulate(PLANS["augment"], model=models.Poisson(3), n=20, replications=100, rng=0)
-    assert (risk.plan, risk.model, risk.n, risk.replications, risk.seed) == (PLANS["augment"], "Poisson(rate=3)", 20, 100, 0)
+    assert (risk.plan, risk.model, risk.n, risk.replications, risk.seed) == (
+        PLANS["augment"],
+        "Poisson(rate=3)",
+        20,
+        100,
+        0,
+    )
     assert risk.versions["numpy"] == np.__version__
 
 
@@ -307,12 +370,17 @@ class ClimberByStatistic(Climber):
 
 
 ONE_REAL_BATCH = Plan(
-    [0, 1, 1, 2], [1, 1, 0.5, 1], [[1, 0, 0, 0], [0.5, 0.25, 0.25, 0], [0, 0, 0.5, 0.5]], [[1] * 4, [0.3, 1, 1, 1], [1] * 4]
+    [0, 1, 1, 2],
+    [1, 1, 0.5, 1],
+    [[1, 0, 0, 0], [0.5, 0.25, 0.25, 0], [0, 0, 0.5, 0.5]],
+    [[1] * 4, [0.3, 1, 1, 1], [1] * 4],
 )
 
 
 @pytest.mark.parametrize("kind", [Climber, ClimberByStatistic])
-@pytest.mark.parametrize("plan", [*(make(5) for make in NAMED.values()), ONE_REAL_BATCH], ids=lambda plan: plan.name)
+@pytest.mark.parametrize(
+    "plan", [*(make(5) for make in NAMED.values()), ONE_REAL_BATCH], ids=lambda plan: plan.name
+)
 def test_lost_replications_are_counted_and_the_others_keep_their_own_data(kind, plan):
     ceiling, levels = 2.0, np.array([0.02, 0.5, 0.7, 0.98])
     risk = simulate(plan, model=kind(ceiling), n=10, replications=10_000, rng=2, quantiles=levels)
@@ -320,7 +388,9 @@ def test_lost_replications_are_counted_and_the_others_keep_their_own_data(kind, 
     for g in range(plan.generations):
         climb[g] = A[g] @ (climb + 1)
     highest = np.maximum.accumulate(climb)
-    start = simulate(plan, model=kind(np.inf), n=10, replications=10_000, rng=2, quantiles=levels).quantiles[:, 0]
+    start = simulate(
+        plan, model=kind(np.inf), n=10, replications=10_000, rng=2, quantiles=levels
+    ).quantiles[:, 0]
     expected = np.where(start[:, None] + highest <= ceiling, start[:, None] + climb, np.inf)
     np.testing.assert_allclose(risk.quantiles, expected, rtol=1e-12)
     lost = risk.failed > 0
@@ -331,7 +401,15 @@ def test_lost_replications_are_counted_and_the_others_keep_their_own_data(kind, 
 
 
 def test_means_are_nan_from_the_first_hit_on():
-    risk = simulate(workflows.discard(8), model=Climber(7.5), n=10, replications=5000, rng=2, quantiles=(0.5,), covariance=False)
+    risk = simulate(
+        workflows.discard(8),
+        model=Climber(7.5),
+        n=10,
+        replications=5000,
+        rng=2,
+        quantiles=(0.5,),
+        covariance=False,
+    )
     hit = np.flatnonzero(risk.failed)[0]
     assert 0 < hit < 7
     assert np.isfinite(risk.ratio[:hit]).all()
@@ -343,7 +421,9 @@ def test_means_are_nan_from_the_first_hit_on():
 
 @pytest.mark.parametrize("kind", [Climber, ClimberByStatistic])
 def test_all_replications_may_be_lost(kind):
-    risk = simulate(workflows.discard(20), model=kind(3), n=10, replications=500, rng=0, quantiles=(0.5,))
+    risk = simulate(
+        workflows.discard(20), model=kind(3), n=10, replications=500, rng=0, quantiles=(0.5,)
+    )
     assert risk.failed[-1] == 1
     assert risk.quantiles[0, -1] == np.inf
 
@@ -355,8 +435,17 @@ def test_all_replications_may_be_lost(kind):
     ("arguments", "message"),
     [
         ({"plan": None}, r"plan must be a collapse.Plan, such as .* it is NoneType"),
-        ({"replications": 0}, r"replications \(repetitions of the experiment\) must be a whole number, at least 1; it is 0"),
-        ({"replications": 1e4}, "replications .* must be a whole number, at least 1; it is 10000.0"),
+        (
+            {"replications": 0},
+            (
+                r"replications \(repetitions of the experiment\) must be a whole number, at least"
+                r" 1; it is 0"
+            ),
+        ),
+        (
+            {"replications": 1e4},
+            "replications .* must be a whole number, at least 1; it is 10000.0",
+        ),
         ({"replications": True}, "replications .* it is True"),
         ({"workers": 0}, r"workers \(processes\) must be a whole number, at least 1; it is 0"),
         ({"rng": 0.5}, r"rng must be a numpy Generator, a SeedSequence or a seed.*; it is 0\.5"),
@@ -364,18 +453,39 @@ def test_all_replications_may_be_lost(kind):
         ({"rng": True}, "rng must be .* it is True"),
         ({"rng": "0"}, "rng must be .* it is '0'"),
         ({"rng": np.random.RandomState(0)}, "rng must be a numpy Generator, .* or a seed"),
-        ({"quantiles": (0, 0.5)}, r"quantiles must be levels strictly between 0 and 1, .* they are \(0, 0\.5\)"),
-        ({"quantiles": 0.5}, r"quantiles must be levels strictly between 0 and 1, .* they are 0\.5"),
+        (
+            {"quantiles": (0, 0.5)},
+            r"quantiles must be levels strictly between 0 and 1, .* they are \(0, 0\.5\)",
+        ),
+        (
+            {"quantiles": 0.5},
+            r"quantiles must be levels strictly between 0 and 1, .* they are 0\.5",
+        ),
         ({"quantiles": [np.nan]}, "quantiles must be levels strictly between 0 and 1"),
         ({"n": 10}, "n was given without a model"),
         ({"model": models.Poisson(1)}, r"n \(rows of real data\) is needed with Poisson"),
         ({"model": models.Poisson(1), "n": 0}, "n .* must be a whole number, at least 1; it is 0"),
-        ({"model": models.Poisson(1), "n": True}, "n .* must be a whole number, at least 1; it is True"),
+        (
+            {"model": models.Poisson(1), "n": True},
+            "n .* must be a whole number, at least 1; it is True",
+        ),
         ({"model": models.Poisson, "n": 10}, "model is the class Poisson; give an instance of it"),
-        ({"model": "Poisson", "n": 10}, "model must have truth, draw, draw_real, fit and risk; str is no model"),
-        ({"model": Climber(1), "n": 10, "covariance": True}, r"the risk of Climber.* is not quadratic"),
-        ({"plan": workflows.subsample(20), "model": models.Poisson(1), "n": 10}, "n = 10 is too small for so many generations"),
-        ({"plan": typed(partly=False), "model": models.Poisson(1), "n": 5}, r"batch 3 would have 2\.5 rows"),
+        (
+            {"model": "Poisson", "n": 10},
+            "model must have truth, draw, draw_real, fit and risk; str is no model",
+        ),
+        (
+            {"model": Climber(1), "n": 10, "covariance": True},
+            r"the risk of Climber.* is not quadratic",
+        ),
+        (
+            {"plan": workflows.subsample(20), "model": models.Poisson(1), "n": 10},
+            "n = 10 is too small for so many generations",
+        ),
+        (
+            {"plan": typed(partly=False), "model": models.Poisson(1), "n": 5},
+            r"batch 3 would have 2\.5 rows",
+        ),
     ],
 )
 def test_refusals_name_what_was_expected_and_the_remedy(arguments, message):
@@ -390,7 +500,16 @@ def test_an_unknown_argument_is_refused():
 
 def test_tables_that_were_not_kept_are_refused_with_the_remedy():
     risk = simulate(workflows.augment(3), replications=10, rng=0)
-    with pytest.raises(ValueError, match=r"does not hold covariance; ask for it with simulate\(\.\.\., covariance=True\)"):
+    with pytest.raises(
+        ValueError,
+        match=r"does not hold covariance; ask for it with simulate\(\.\.\., covariance=True\)",
+    ):
         _ = risk.covariance
-    with pytest.raises(ValueError, match=r"does not hold contributions; they belong to the plan: derive\(risk\.plan\)\.contributions"):
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"does not hold contributions; they belong to the plan:"
+            r" derive\(risk\.plan\)\.contributions"
+        ),
+    ):
         _ = risk.contributions

@@ -109,14 +109,12 @@ def test_excel_is_read_with_its_types_and_without_its_decoration(tmp_path: Path)
 
 
 def test_excel_without_its_library_names_the_extra(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     FRAME.to_excel(tmp_path / "d.xlsx", index=False)
     monkeypatch.setitem(sys.modules, "openpyxl", None)
     with pytest.raises(
-        ImportError,
-        match=r"needs openpyxl: pip install 'collapse-companion\[excel\]'",
+        ImportError, match=r"needs openpyxl: pip install 'collapse-companion\[excel\]'"
     ):
         read(tmp_path / "d.xlsx", "y")
 
@@ -127,17 +125,14 @@ def test_encodings_are_found_said_and_told(tmp_path: Path) -> None:
     found = prepare(read(written(tmp_path / "a.csv", text, "cp1252"), "y"), "y")
     same(found, prepare(frame, "y"))
     assert "The file was read as Latin-1 (Windows-1252), since it is not UTF-8" in " ".join(
-        found.notes,
+        found.notes
     )
     cities = FRAME.assign(stadt=np.where(Z > 10, "東京", "大阪"))
     path = written(tmp_path / "b.csv", cities.to_csv(index=False), "shift_jis")
     same(prepare(read(path, "y", "shift_jis"), "y"), prepare(cities, "y"))
     plain = written(tmp_path / "c.csv", text)
     for encoding, message in (
-        (
-            "klingon",
-            "encoding must be one of Python's, such as utf-8; it is 'klingon'.",
-        ),
+        ("klingon", "encoding must be one of Python's, such as utf-8; it is 'klingon'."),
         ("base64", "encoding must be one of Python's"),
         (
             "ascii",
@@ -297,9 +292,7 @@ def test_a_number_becomes_its_standardised_self() -> None:
     made = prepare(frame, "y", test=frame)
     for k, values in ((1, X), (2, Z)):
         np.testing.assert_allclose(
-            made.X[:, k],
-            (values - values.mean()) / values.std(),
-            rtol=1e-12,
+            made.X[:, k], (values - values.mean()) / values.std(), rtol=1e-12
         )
 
 
@@ -308,7 +301,7 @@ def test_the_decimal_comma_is_found_in_any_row(tmp_path: Path) -> None:
     rows = [f"{commas[k]};{k % 2};{int(Y[k] > 0)}" for k in range(N)]
     found = prepare(read(written(tmp_path / "d.csv", "x;z;t\n" + "\n".join(rows)), "t"), "t")
     truth = pd.DataFrame(
-        {"x": np.where(np.arange(N) < 30, 1, X), "z": np.arange(N) % 2, "t": (Y > 0) * 1},
+        {"x": np.where(np.arange(N) < 30, 1, X), "z": np.arange(N) % 2, "t": (Y > 0) * 1}
     )
     same(found, prepare(truth, "t"))
     assert read(tmp_path / "d.csv", "t")["x"].dtype == float
@@ -333,8 +326,7 @@ def test_what_1_200_means_is_told_by_the_other_columns(tmp_path: Path) -> None:
     assert first(quoted[["a", "y"]].assign(y=range(N)).to_csv(index=False, sep=";")) == 1.2
     both = FRAME.assign(a=apart, b=[f"{k},5" for k in range(N)], c=[f"{k}.25" for k in range(N)])
     with pytest.raises(
-        ValueError,
-        match=r"column 'a' holds '1\.200', which may be 1\.2 or 1200, and other columns",
+        ValueError, match=r"column 'a' holds '1\.200', which may be 1\.2 or 1200, and other columns"
     ):
         prepare(both.astype(str), "y")
 
@@ -376,12 +368,11 @@ def test_limits_are_taken_and_said() -> None:
 
 def test_empty_texts_are_missing(tmp_path: Path) -> None:
     frame = pd.DataFrame(
-        {"zip": ["12345", "23456", ""] * 50, "t": ["", "a", "b"] * 50, "y": RNG.normal(size=150)},
+        {"zip": ["12345", "23456", ""] * 50, "t": ["", "a", "b"] * 50, "y": RNG.normal(size=150)}
     )
     found = prepare(frame, "y")
     same(
-        found,
-        prepare(frame.assign(zip=[12345, 23456, np.nan] * 50, t=[None, "a", "b"] * 50), "y"),
+        found, prepare(frame.assign(zip=[12345, 23456, np.nan] * 50, t=[None, "a", "b"] * 50), "y")
     )
     assert "Numbers written as text were read as numbers in 'zip'." in found.notes
     frame.to_parquet(tmp_path / "d.parquet")
@@ -439,10 +430,7 @@ def test_columns_of_any_type() -> None:
 @pytest.mark.parametrize(
     ("cell", "message"),
     [
-        (
-            [1],
-            "column 'a' holds a list in row 1, and no number, text or date.",
-        ),
+        ([1], "column 'a' holds a list in row 1, and no number, text or date."),
         ({"b": 1}, "column 'a' holds a dict in row 1"),
         (10**400, "column 'a' holds a whole number that no float can hold"),
         (1 + 2j, "column 'a' holds complex numbers"),
@@ -550,8 +538,7 @@ def test_dates_that_cannot_be_read() -> None:
         prepare(FRAME.assign(day=wrong), "y")
     for days in (wrong[4:], pd.date_range("2024-01-01", periods=N - 4)):
         with pytest.raises(
-            ValueError,
-            match="the target 'y' holds dates; a forecast predicts numbers or classes",
+            ValueError, match="the target 'y' holds dates; a forecast predicts numbers or classes"
         ):
             prepare(FRAME.iloc[4:].assign(y=days), "y")
 
@@ -641,9 +628,7 @@ def test_identifiers_are_left_out_by_their_name(tmp_path: Path) -> None:
     same(made, prepare(FRAME, "y"))
     assert "Column 1 has no name in the header and is called 'Unnamed: 0'." in made.notes
     years = prepare(
-        FRAME.assign(year=np.arange(N) + 1900, time=np.arange(N) + 0.0),
-        "y",
-        exclude="x",
+        FRAME.assign(year=np.arange(N) + 1900, time=np.arange(N) + 0.0), "y", exclude="x"
     )
     assert years.features == ("z", "year", "time")  # a count in decimals is a measurement
     codes = prepare(FRAME.assign(code=[f"A{k}" for k in range(N)]).iloc[:15], "y")
@@ -657,7 +642,7 @@ def test_codes_for_missing_values_are_doubted_and_taken_out_if_told(code: float)
     frame.loc[:89, "y"] = code
     made = prepare(frame, "y")
     assert f"90 cells of the target 'y' hold {code:g}, far from all others" in " ".join(
-        made.cautions,
+        made.cautions
     )
     for na in (code, str(code), [code], ["?", f"{code:.1f}"]):
         told = prepare(frame, "y", na=na)
@@ -753,8 +738,7 @@ def test_columns_are_excluded() -> None:
             prepare(FRAME, "y", exclude=exclude)
     for na in (None, [True], [[1]]):
         with pytest.raises(
-            ValueError,
-            match="na must be a number or text that stands for a missing value",
+            ValueError, match="na must be a number or text that stands for a missing value"
         ):
             prepare(FRAME, "y", na=na)
 
@@ -799,9 +783,7 @@ def test_a_test_set_that_does_not_fit(change: dict[str, Any], message: str) -> N
 @pytest.mark.parametrize("write", ["{:.2f} kg", "{:.2f}"])
 @pytest.mark.parametrize("holed", ["table", "test"])
 def test_codes_for_missing_values_in_one_of_two_files(
-    write: str,
-    holed: str,
-    tmp_path: Path,
+    write: str, holed: str, tmp_path: Path
 ) -> None:
     frame, parts, clean = FRAME.assign(a=[write.format(7.25 * k) for k in range(N)]), {}, {}
     frame["a"] = [text.replace(".", ",") for text in frame["a"]]
@@ -828,8 +810,7 @@ def test_levels_that_only_the_test_set_has_are_said() -> None:
 
 
 def test_the_command_passes_on_what_it_is_told(
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     frame = FRAME.assign(bad="?", place=["Köln", "Ulm"] * 60)
     frame.loc[:9, "y"] = -999
@@ -868,7 +849,7 @@ def test_the_command_passes_on_what_it_is_told(
     assert "b.csv" in (tmp_path / "out" / "report.html").read_text()
     assert main(["forecast", str(data), "--target", "y", "--exclude", "nothing", *fast]) == 2
     assert capsys.readouterr().err.endswith(
-        "collapse: the table has no column 'nothing' to exclude.\n",
+        "collapse: the table has no column 'nothing' to exclude.\n"
     )
 
 

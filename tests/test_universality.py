@@ -23,7 +23,12 @@ DETECTED = 0.6
 MEDIAN = 0.25
 
 
-PLANS = [workflows.discard(20), workflows.augment(20), workflows.subsample(20), workflows.fixed_real_share(20, 1 / 4)]
+PLANS = [
+    workflows.discard(20),
+    workflows.augment(20),
+    workflows.subsample(20),
+    workflows.fixed_real_share(20, 1 / 4),
+]
 
 
 def named(*names: str) -> list[Example]:
@@ -42,12 +47,15 @@ def test_every_registered_model_is_a_row_and_every_covered_one_obeys(everything:
     assert everything.workflows[:3] == ("discard", "augment", "subsample")
     assert len(everything.cells) == len(models.examples()) * len(everything.workflows)
     strangers = [
-        f"{cell.example.name}, {cell.workflow}: {cell.ratio[-1]:.4g} +- {cell.stderr[-1]:.2g}, law {cell.law[-1]:.4g}, "
-        f"allowance {cell.allowance}, distance {cell.distance:.2f}"
+        f"{cell.example.name}, {cell.workflow}: {cell.ratio[-1]:.4g} +- {cell.stderr[-1]:.2g}, law"
+        f" {cell.law[-1]:.4g}, allowance {cell.allowance}, distance {cell.distance:.2f}"
         for cell in everything.cells.values()
         if cell.example.covered and everything.stands_out(cell)
     ]
-    assert not strangers, f"beyond {everything.alarm:.2f} standard errors (family-wise false-alarm rate {FALSE_ALARM}): {strangers}"
+    assert not strangers, (
+        f"beyond {everything.alarm:.2f} standard errors (family-wise false-alarm rate"
+        f" {FALSE_ALARM}): {strangers}"
+    )
 
 
 def test_the_matrix_could_tell(everything: Matrix) -> None:
@@ -57,20 +65,34 @@ def test_the_matrix_could_tell(everything: Matrix) -> None:
         if cell.example.covered
     }
     worst = max(seen, key=lambda name: seen[name])
-    assert seen[worst] <= DETECTED, f"{worst} shows an error of {seen[worst]:.0%} only: more replications, or a smaller allowance"
+    assert seen[worst] <= DETECTED, (
+        f"{worst} shows an error of {seen[worst]:.0%} only: more replications, or a smaller"
+        " allowance"
+    )
     assert np.median(list(seen.values())) <= MEDIAN
 
 
 def test_an_allowance_is_for_finite_n() -> None:
     """With four times the rows half of it is enough: what it allows for falls like n^(-1/2) at least, mostly like 1/n."""
-    larger = [replace(e.larger(4), allowance=e.allowance / 2) for e in models.examples() if e.covered and e.allowance]
+    larger = [
+        replace(e.larger(4), allowance=e.allowance / 2)
+        for e in models.examples()
+        if e.covered and e.allowance
+    ]
     assert len(larger) > 20
     # least squares needs none but for subsamples
     squares = [example for example in larger if example.name == "Least squares"]
     others = [example for example in larger if example not in squares]
-    tables = [matrix(rows, [plan], replications=4000, rng=20261123, workers=2) for rows, plan in ((others, PLANS[0]), (squares, PLANS[2]))]
+    tables = [
+        matrix(rows, [plan], replications=4000, rng=20261123, workers=2)
+        for rows, plan in ((others, PLANS[0]), (squares, PLANS[2]))
+    ]
     cells = {cell: table.alarm for table in tables for cell in table.cells.values()}
-    assert not [f"{cell.example.name}: {cell.distance:.2f}" for cell, alarm in cells.items() if not abs(cell.distance) <= alarm]
+    assert not [
+        f"{cell.example.name}: {cell.distance:.2f}"
+        for cell, alarm in cells.items()
+        if not abs(cell.distance) <= alarm
+    ]
     # what would be seen: a deviation of this size, the half allowance included
     assert np.median([cell.seen(alarm, MISSED) for cell, alarm in cells.items()]) <= 0.5
 
@@ -82,7 +104,9 @@ def test_the_maximum_of_a_uniform_law_stands_out_everywhere(everything: Matrix) 
 
 def test_every_page_that_a_row_links_to_exists() -> None:
     book = Path(__file__).parents[1] / "book"
-    assert not [example.name for example in models.examples() if not (book / f"{example.page}.md").is_file()]
+    assert not [
+        example.name for example in models.examples() if not (book / f"{example.page}.md").is_file()
+    ]
 
 
 @dataclass(frozen=True)
@@ -102,16 +126,22 @@ class Passed(MeanFamily):
 
 @pytest.mark.parametrize(("slope", "seen"), [(1.0, False), (0.97, True), (1.03, True)])
 def test_a_planted_stranger_is_seen(slope: float, seen: bool) -> None:
-    example = Example("stranger", lambda: Passed(slope), 100, "test", True, "planted", "universality", 0.0)
+    example = Example(
+        "stranger", lambda: Passed(slope), 100, "test", True, "planted", "universality", 0.0
+    )
     table = matrix([example])
     assert any(table.stands_out(cell) for cell in table.row(example)) == seen
 
 
 def test_a_cell_is_compared_with_the_exact_value_where_it_is_known() -> None:
     table = matrix(named("Bernoulli", "Least squares", "Uniform maximum"), replications=50)
-    bernoulli, squares, maximum = (table.row(named(name)[0]) for name in ("Bernoulli", "Least squares", "Uniform maximum"))
+    bernoulli, squares, maximum = (
+        table.row(named(name)[0]) for name in ("Bernoulli", "Least squares", "Uniform maximum")
+    )
     for cell, plan in zip(bernoulli, PLANS, strict=True):
-        np.testing.assert_array_equal(cell.law, derive(plan, model=cell.example.make(), n=cell.example.n).ratio)
+        np.testing.assert_array_equal(
+            cell.law, derive(plan, model=cell.example.make(), n=cell.example.n).ratio
+        )
         assert cell.exact
         assert cell.allowance == 0
     # a subsample's Gram matrix is random: the limit, and what the example allows
@@ -128,7 +158,9 @@ def test_numbers_depend_on_seed_and_names_alone() -> None:
     among = matrix(named("Normal", "Poisson"), replications=300, rng=5, workers=2)
     other = matrix(named("Poisson"), replications=300, rng=6)
     for workflow in alone.workflows:
-        cell, same, different = (table.cells["Poisson", workflow] for table in (alone, among, other))
+        cell, same, different = (
+            table.cells["Poisson", workflow] for table in (alone, among, other)
+        )
         np.testing.assert_array_equal(cell.ratio, same.ratio)
         assert cell.ratio[-1] != different.ratio[-1]
     normal = among.cells["Normal", "discard"]
@@ -138,7 +170,11 @@ def test_numbers_depend_on_seed_and_names_alone() -> None:
 def test_dear_cells_get_fewer_replications() -> None:
     (median,) = named("Median")
     dear = replace(median, name="dear", effort=10.0)
-    table = matrix([*named("Normal"), median, dear], [workflows.discard(20), workflows.augment(20)], replications=4000)
+    table = matrix(
+        [*named("Normal"), median, dear],
+        [workflows.discard(20), workflows.augment(20)],
+        replications=4000,
+    )
     count = {key: cell.replications for key, cell in table.cells.items()}
     assert count["Normal", "discard"] == count["Normal", "augment"] == 4000
     assert count["Median", "augment"] < count["Normal", "augment"]
@@ -149,7 +185,13 @@ def test_a_cell_is_the_simulation_that_it_says() -> None:
     table = matrix(named("Median"), [workflows.augment(4)], replications=2000, rng=1)
     (cell,) = table.cells.values()
     (example,) = table.examples
-    again = simulate(workflows.augment(4), model=example.make(), n=example.n, replications=cell.replications, rng=2)
+    again = simulate(
+        workflows.augment(4),
+        model=example.make(),
+        n=example.n,
+        replications=cell.replications,
+        rng=2,
+    )
     np.testing.assert_allclose(cell.ratio, again.ratio, rtol=0.25)
     np.testing.assert_allclose(cell.stderr, again.stderr, rtol=0.3)
 
@@ -161,7 +203,9 @@ def test_distance() -> None:
     assert replace(cell, **given, allowance=0.0).distance == pytest.approx(5)
     assert replace(cell, **given, allowance=0.1).distance == pytest.approx(3)
     assert replace(cell, **given, allowance=0.5).distance == 0
-    assert replace(cell, **(given | {"ratio": np.array([1, 1.5])}), allowance=0.1).distance == pytest.approx(-3)
+    assert replace(
+        cell, **(given | {"ratio": np.array([1, 1.5])}), allowance=0.1
+    ).distance == pytest.approx(-3)
     assert replace(cell, **(given | {"stderr": np.zeros(2)}), allowance=0.0).distance == np.inf
     lost = replace(cell, **(given | {"ratio": np.array([1, np.nan])}))
     assert np.isnan(lost.distance)
@@ -170,7 +214,11 @@ def test_distance() -> None:
 
 def test_progress_frame_and_picture() -> None:
     told: list[tuple[int, int]] = []
-    table = matrix(named("Normal", "Uniform maximum"), replications=200, progress=lambda *done: told.append(done))
+    table = matrix(
+        named("Normal", "Uniform maximum"),
+        replications=200,
+        progress=lambda *done: told.append(done),
+    )
     assert told == [(k, 8) for k in range(1, 9)]
     frame = table.to_frame()
     assert len(frame) == 8
@@ -194,7 +242,9 @@ def test_refusals() -> None:
         matrix([])
     with pytest.raises(ValueError, match=r"rng must be .* or a seed"):
         matrix([normal], rng=-1)
-    with pytest.raises(ValueError, match=r"replications .* must be a whole number, at least 1; it is 0"):
+    with pytest.raises(
+        ValueError, match=r"replications .* must be a whole number, at least 1; it is 0"
+    ):
         matrix([normal], replications=0)
 
 
@@ -233,9 +283,17 @@ def test_a_reservoir_is_a_workflow_like_any_other():
     np.testing.assert_allclose(cell.law, exact.ratio, rtol=1e-12)
     assert not table.stands_out(cell)
     for plan in (None, "augment", [1]):
-        with pytest.raises(ValueError, match=r"plans must hold workflows, such as collapse\.workflows\.augment"):
+        with pytest.raises(
+            ValueError, match=r"plans must hold workflows, such as collapse\.workflows\.augment"
+        ):
             matrix(normal, [plan])
-    with pytest.raises(ValueError, match=r"plan must be a collapse\.Plan.*In a reservoir's memory real and synthetic rows are mixed"):
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"plan must be a collapse\.Plan.*In a reservoir's memory real and synthetic rows are"
+            r" mixed"
+        ),
+    ):
         misspecified(workflows.reservoir(4), 2.0)
 
 

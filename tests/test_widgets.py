@@ -85,7 +85,11 @@ STATES: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    program = (
+        shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
     if program is None:
         pytest.fail("no chromium on this machine: apt-get install chromium")
     with sync_playwright() as playwright:
@@ -107,9 +111,10 @@ def document(*views: Any, theme: str = "light") -> str:
     """A bare page, as narrow as a telephone's text column leaves it."""
     body = "\n".join(map(html, views))
     return (
-        f'<!doctype html><html lang="en" data-theme="{theme}"><head><meta charset="utf-8"><title>Explorers</title>'
-        '<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,"></head>'
-        f'<body style="margin: 0 16px">{body}</body></html>'
+        f'<!doctype html><html lang="en" data-theme="{theme}"><head><meta'
+        ' charset="utf-8"><title>Explorers</title><meta name="viewport"'
+        ' content="width=device-width"><link rel="icon" href="data:,"></head><body style="margin:'
+        f' 0 16px">{body}</body></html>'
     )
 
 
@@ -136,7 +141,9 @@ class Visit:
 
 def numbers(view: Any) -> dict[str, float]:
     """The numbers of one explorer's summary, at full precision; `view` is its element in the browser."""
-    found = view.locator(".summary data").evaluate_all("(all) => all.map((data) => [data.dataset.name, Number(data.value)])")
+    found = view.locator(".summary data").evaluate_all(
+        "(all) => all.map((data) => [data.dataset.name, Number(data.value)])"
+    )
     return {str(name): float(value) for name, value in found}
 
 
@@ -155,18 +162,29 @@ def random_plan(rng: np.random.Generator) -> collapse.Plan:
     """Any plan at all: batches from any fit, several real ones, private ones, unread ones, uneven sizes, draws of both kinds."""
     G = int(rng.integers(1, 25))
     source = np.sort(np.concatenate([[0], rng.integers(0, G, int(rng.integers(0, 2 * G + 1)))]))
-    weight = rng.exponential(size=(G, len(source))) * (rng.random((G, len(source))) < rng.uniform(0.2, 1))
+    weight = rng.exponential(size=(G, len(source))) * (
+        rng.random((G, len(source))) < rng.uniform(0.2, 1)
+    )
     weight[:, 0] += 0.05
     weight *= source[None, :] <= np.arange(G)[:, None]
     kept = np.where(rng.random(weight.shape) < 0.5, 1.0, rng.uniform(0.01, 1, weight.shape))
     size = rng.uniform(0.1, 4, len(source))
-    return collapse.Plan(source, size, weight / weight.sum(axis=1, keepdims=True), kept, replace=bool(rng.random() < 0.3))
+    return collapse.Plan(
+        source,
+        size,
+        weight / weight.sum(axis=1, keepdims=True),
+        kept,
+        replace=bool(rng.random() < 0.3),
+    )
 
 
 def random_named(rng: np.random.Generator, name: str, kept: bool) -> dict[str, Any]:
     """Parameters of a named workflow, ends of their ranges included; `kept` among them or not."""
     given: dict[str, Any] = {}
-    for control in (*widgets.parameters(name)[1:], *(control for control in (widgets.KEPT,) if kept and name in control.workflows)):
+    for control in (
+        *widgets.parameters(name)[1:],
+        *(control for control in (widgets.KEPT,) if kept and name in control.workflows),
+    ):
         if control.kind == "switch":
             given[control.name] = bool(rng.integers(2))
         elif isinstance(control.default, int):
@@ -177,9 +195,18 @@ def random_named(rng: np.random.Generator, name: str, kept: bool) -> dict[str, A
     return given
 
 
-def named(rng: np.random.Generator, each: int, kept: bool = True) -> list[tuple[str, int, dict[str, Any]]]:
-    drawn = [(name, int(rng.integers(1, 40)), random_named(rng, name, kept)) for name in collapse.workflows.NAMED for _ in range(each)]
-    return [(name, 1 + generations % 12 if name in ("mixture", "all_to_all") else generations, given) for name, generations, given in drawn]
+def named(
+    rng: np.random.Generator, each: int, kept: bool = True
+) -> list[tuple[str, int, dict[str, Any]]]:
+    drawn = [
+        (name, int(rng.integers(1, 40)), random_named(rng, name, kept))
+        for name in collapse.workflows.NAMED
+        for _ in range(each)
+    ]
+    return [
+        (name, 1 + generations % 12 if name in ("mixture", "all_to_all") else generations, given)
+        for name, generations, given in drawn
+    ]
 
 
 def plan_of(name: str, generations: int, given: dict[str, Any]) -> Any:
@@ -200,8 +227,8 @@ def evaluate(browser: Browser, module: str, expression: str, argument: Any) -> A
     page = browser.new_page()
     try:
         return page.evaluate(
-            "async ([text, x]) => { const m = await import(URL.createObjectURL(new Blob([text], {type: 'text/javascript'})));"
-            f"return {expression}; }}",
+            "async ([text, x]) => { const m = await import(URL.createObjectURL(new Blob([text],"
+            f" {{type: 'text/javascript'}})));return {expression}; }}",
             [module, argument],
         )
     finally:
@@ -211,7 +238,12 @@ def evaluate(browser: Browser, module: str, expression: str, argument: Any) -> A
 def relative(found: Any, expected: Any) -> float:
     expected = np.asarray(expected)
     assert np.shape(found) == expected.shape
-    return float(np.max(np.abs(np.asarray(found) - expected) / np.where(expected == 0, 1, np.abs(expected)), initial=0))
+    return float(
+        np.max(
+            np.abs(np.asarray(found) - expected) / np.where(expected == 0, 1, np.abs(expected)),
+            initial=0,
+        )
+    )
 
 
 def worst_on_random_plans(browser: Browser, module: str, count: int) -> float:
@@ -223,7 +255,10 @@ def worst_on_random_plans(browser: Browser, module: str, count: int) -> float:
     answers = evaluate(browser, module, expression, [tables(plan) for plan in plans])
     risks = [collapse.derive(plan) for plan in plans]
     pairs = zip(risks, answers, strict=True)
-    return max(max(relative(ratio, risk.ratio), relative(table, risk.contributions)) for risk, (ratio, table) in pairs)
+    return max(
+        max(relative(ratio, risk.ratio), relative(table, risk.contributions))
+        for risk, (ratio, table) in pairs
+    )
 
 
 def worst_on_named(browser: Browser, module: str, each: int) -> float:
@@ -236,7 +271,9 @@ def worst_on_named(browser: Browser, module: str, each: int) -> float:
     })"""
     answers = evaluate(browser, module, expression, asked)
     worst = 0.0
-    for (expected, expected_curve, origins), (ratio, curve, *parts) in zip(package_on_named(each), answers, strict=True):
+    for (expected, expected_curve, origins), (ratio, curve, *parts) in zip(
+        package_on_named(each), answers, strict=True
+    ):
         worst = max(worst, relative(ratio, expected), relative(curve, expected_curve))
         # relative to the whole: a part may be the difference of nearly equal numbers
         worst = max(worst, float(np.abs([sum(part) for part in parts] - origins).max() / curve[-1]))
@@ -261,7 +298,9 @@ def test_module_agrees_with_derive_on_random_plans(browser: Browser) -> None:
 
 def test_module_agrees_with_derive_on_named_workflows(browser: Browser) -> None:
     assert worst_on_named(browser, module(), 15) < 1e-12
-    assert evaluate(browser, module(), "Object.keys(m.WORKFLOWS)", None) == list(collapse.workflows.NAMED)
+    assert evaluate(browser, module(), "Object.keys(m.WORKFLOWS)", None) == list(
+        collapse.workflows.NAMED
+    )
 
 
 @pytest.mark.parametrize(
@@ -291,7 +330,10 @@ def test_a_wrong_formula_is_caught(browser: Browser, right: str, wrong: str) -> 
         ("size.push(1 / g)", "size.push(1)"),
         ("memory ** (g - b)", "memory ** (g - b + 1) + 1"),
         ("(i + M - 1) % M", "i"),
-        ("const key = published ? j : `${j} for ${i}`", "const key = published ? `${j} for ${i}` : j"),
+        (
+            "const key = published ? j : `${j} for ${i}`",
+            "const key = published ? `${j} for ${i}` : j",
+        ),
         ("share * (2 - share))", "share)"),
         ("draws[g] = share * (1 - share);", "draws[g] = share;"),
         ("(g === 0 ? row :", "(g < 0 ? row :"),
@@ -307,12 +349,19 @@ def test_a_wrong_workflow_is_caught(browser: Browser, right: str, wrong: str) ->
 def worst_fate(browser: Browser, module: str) -> float:
     asked = named(np.random.default_rng(20260103), 12, kept=False)
     found = evaluate(
-        browser, module, "x.map(([name, _, given]) => { const f = m.fate(name, given); return [f.limit, f.growth, f.logarithmic]; })", asked
+        browser,
+        module,
+        "x.map(([name, _, given]) => { const f = m.fate(name, given); return [f.limit, f.growth,"
+        " f.logarithmic]; })",
+        asked,
     )
     worst = 0.0
     for one, (limit, growth, logarithmic) in zip(asked, found, strict=True):
         plan = plan_of(*one)
-        forms = [collapse.closed_form(plan, role=role) for role in (("hub", "leaf") if one[0] == "star" else (None,))]
+        forms = [
+            collapse.closed_form(plan, role=role)
+            for role in (("hub", "leaf") if one[0] == "star" else (None,))
+        ]
         assert all(forms)
         if forms[0].growth is None:
             worst = max(worst, relative(limit, max(float(form.limit) for form in forms)), growth)
@@ -329,7 +378,10 @@ def worst_fate(browser: Browser, module: str) -> float:
 def test_what_the_ratio_does_in_the_end(browser: Browser) -> None:
     assert worst_fate(browser, module()) < 1e-12
     x = np.linspace(0.05, 30, 40)
-    assert relative(evaluate(browser, module(), "x.map(m.trigamma)", x.tolist()), polygamma(1, x)) < 1e-14
+    assert (
+        relative(evaluate(browser, module(), "x.map(m.trigamma)", x.tolist()), polygamma(1, x))
+        < 1e-14
+    )
 
 
 @pytest.mark.parametrize(
@@ -362,13 +414,23 @@ def far_with_draws(each: int) -> list[tuple[str, dict[str, Any], float | None, f
                 continue
             # the pools approach their limit in powers of 1 / rows, which a polynomial through four points continues; the others are there
             g = np.array([100, 200, 400, 800])
-            found.append((name, given, float(np.polyfit(1 / (g - 1 + 1 / given.get("size", 1)), ratio[g - 1], 3)[-1]), None))
+            found.append(
+                (
+                    name,
+                    given,
+                    float(np.polyfit(1 / (g - 1 + 1 / given.get("size", 1)), ratio[g - 1], 3)[-1]),
+                    None,
+                )
+            )
     return found
 
 
 def worst_fate_with_draws(browser: Browser, module: str) -> float:
     cases = far_with_draws(6)
-    expression = "x.map(([name, given]) => { const f = m.fate(name, given); return [f.limit, f.growth, f.logarithmic]; })"
+    expression = (
+        "x.map(([name, given]) => { const f = m.fate(name, given); return [f.limit, f.growth,"
+        " f.logarithmic]; })"
+    )
     answers = evaluate(browser, module, expression, [case[:2] for case in cases])
     worst = 0.0
     for (_, _, level, rate), (limit, growth, logarithmic) in zip(cases, answers, strict=True):
@@ -396,7 +458,9 @@ def test_what_the_ratio_does_in_the_end_where_rows_are_drawn(browser: Browser) -
         ("collapsing(1 / kept)", "collapsing(1)"),
     ],
 )
-def test_a_wrong_limit_where_rows_are_drawn_is_caught(browser: Browser, right: str, wrong: str) -> None:
+def test_a_wrong_limit_where_rows_are_drawn_is_caught(
+    browser: Browser, right: str, wrong: str
+) -> None:
     assert module().count(right) == 1
     assert worst_fate_with_draws(browser, module().replace(right, wrong)) > 1e-3
 
@@ -404,7 +468,9 @@ def test_a_wrong_limit_where_rows_are_drawn_is_caught(browser: Browser, right: s
 def test_families_are_those_of_the_figures(browser: Browser) -> None:
     text = module() + (STATIC / "parts.js").read_text() + "export { familyOf };"
     names = list(collapse.workflows.NAMED)
-    assert evaluate(browser, text, "x.map(m.familyOf)", names) == [plot.family_of(name) for name in names]
+    assert evaluate(browser, text, "x.map(m.familyOf)", names) == [
+        plot.family_of(name) for name in names
+    ]
 
 
 # --- the static page -------------------------------------------------------------------------------------------------
@@ -425,7 +491,9 @@ def page_of_all(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_values_in_the_page_are_those_of_python(browser: Browser, page_of_all: Path) -> None:
     visit = Visit(browser, page_of_all.as_uri())
     for index, (name, state) in enumerate(STATES):
-        assert_shows(visit.page.locator(".collapse-explorer").nth(index), widgets.explorer(name, **state))
+        assert_shows(
+            visit.page.locator(".collapse-explorer").nth(index), widgets.explorer(name, **state)
+        )
     assert visit.page.evaluate("window.collapseModules.size") == len({name for name, _ in STATES})
     visit.close()
 
@@ -434,18 +502,34 @@ def test_values_in_the_page_are_those_of_python(browser: Browser, page_of_all: P
 @pytest.mark.parametrize(
     ("name", "right", "wrong"),
     [
-        ("workflow", "const last = values[generations - 1];", "const last = values[generations - 2];"),
+        (
+            "workflow",
+            "const last = values[generations - 1];",
+            "const last = values[generations - 2];",
+        ),
         ("squares", "now - drawn, plain", "now, plain"),
-        ("squares", "parts.real[generation - 1] + parts.synthetic[generation - 1]", "parts.synthetic[generation - 1] / 2"),
-        ("dial", "(1 - share) ** 2 / size / (share * (2 - share))", "(1 - share) ** 2 / (share * (2 - share))"),
+        (
+            "squares",
+            "parts.real[generation - 1] + parts.synthetic[generation - 1]",
+            "parts.synthetic[generation - 1] / 2",
+        ),
+        (
+            "dial",
+            "(1 - share) ** 2 / size / (share * (2 - share))",
+            "(1 - share) ** 2 / (share * (2 - share))",
+        ),
         ("dial", "trigamma(1 + 1 / size)", "trigamma(1 / size)"),
         ("dial", "Math.log(20)", "Math.log(10)"),
         ("bill", "(2 * n)", "n"),
         ("bill", "8 / extra", "4 / extra"),
     ],
 )
-def test_a_wrong_number_in_the_page_is_caught(browser: Browser, tmp_path: Path, name: str, right: str, wrong: str) -> None:
-    view = widgets.explorer(name, **({"size": 2.0} if name == "dial" else {"workflow": "subsample"}))
+def test_a_wrong_number_in_the_page_is_caught(
+    browser: Browser, tmp_path: Path, name: str, right: str, wrong: str
+) -> None:
+    view = widgets.explorer(
+        name, **({"size": 2.0} if name == "dial" else {"workflow": "subsample"})
+    )
     text = document(view)
     assert right in text
     path = tmp_path / "page.html"
@@ -464,9 +548,13 @@ def test_the_dial_is_right_in_the_long_run() -> None:
         assert far[-1] == pytest.approx(view.limit, rel=1e-12)
         assert far[view.wait - 1] - 1 >= 0.95 * (view.limit - 1) > far[view.wait - 2] - 1
         at = widgets.explorer("dial", share=view.threshold, size=size)
-        assert at.limit == pytest.approx(float(collapse.closed_form("augment", size=size).limit), rel=1e-12)
+        assert at.limit == pytest.approx(
+            float(collapse.closed_form("augment", size=size).limit), rel=1e-12
+        )
     np.testing.assert_allclose(
-        widgets.explorer("dial", share=0.3).risk.ratio, collapse.derive(collapse.workflows.fixed_real_share(40, 0.3)).ratio, rtol=1e-12
+        widgets.explorer("dial", share=0.3).risk.ratio,
+        collapse.derive(collapse.workflows.fixed_real_share(40, 0.3)).ratio,
+        rtol=1e-12,
     )
 
 
@@ -498,7 +586,9 @@ def test_keyboard_mouse_and_buttons_move_everything(browser: Browser, tmp_path: 
         view = widgets.explorer(**state)
         assert_shows(first, view)
         assert f"After {view.generations} generations of " in first.locator(".summary").inner_text()
-        assert len((first.locator(".curve").get_attribute("points") or "").split()) == view.generations
+        assert (
+            len((first.locator(".curve").get_attribute("points") or "").split()) == view.generations
+        )
 
     # keyboard: the workflow's select, then each slider, reached by tabulator and named by their labels
     page.keyboard.press("Tab")
@@ -555,7 +645,10 @@ def test_keyboard_mouse_and_buttons_move_everything(browser: Browser, tmp_path: 
     follows(workflow="subsample", generations=counts[2])
 
     # controls that belong to some workflows stand there only with them; a slider of given values stops at each of them
-    share, window = first.get_by_label("Weight of real data", exact=True), first.get_by_label("Batches in the window", exact=True)
+    share, window = (
+        first.get_by_label("Weight of real data", exact=True),
+        first.get_by_label("Batches in the window", exact=True),
+    )
     expect(share).to_be_hidden()
     first.get_by_label("Workflow", exact=True).select_option("fixed_real_share")
     expect(share).to_be_visible()
@@ -570,12 +663,19 @@ def test_keyboard_mouse_and_buttons_move_everything(browser: Browser, tmp_path: 
     follows(workflow="augment", generations=counts[2], size=2.0)
     kept.fill("0.5")
     follows(workflow="augment", generations=counts[2], size=2.0, kept=0.5)
-    for name, there in [*((name, True) for name in policies.SUBSAMPLED), ("mixture", False), ("reservoir", False), ("star", False)]:
+    for name, there in [
+        *((name, True) for name in policies.SUBSAMPLED),
+        ("mixture", False),
+        ("reservoir", False),
+        ("star", False),
+    ]:
         first.get_by_label("Workflow", exact=True).select_option(name)
         expect(kept).to_be_visible(visible=there)
 
     # the outcome is told to those who hear it, once the controls stand still
-    expect(first.get_by_role("status")).to_have_text(first.locator(".summary").inner_text(), timeout=60_000)
+    expect(first.get_by_role("status")).to_have_text(
+        first.locator(".summary").inner_text(), timeout=60_000
+    )
     assert numbers(page.locator(".collapse-explorer").nth(1)) == untouched
     visit.close()
 
@@ -610,8 +710,12 @@ def test_the_address_carries_the_state(browser: Browser, tmp_path: Path) -> None
     assert_shows(second.page.locator("#explorer-dial"), widgets.explorer("dial", share=0.5))
     for nonsense in ("share=7", "share=", "share=nan", "size=1e9"):
         second.page.evaluate(f"location.hash = 'explorer-dial?{nonsense}'")
-    second.page.evaluate("location.hash = 'explorer-workflow?workflow=toString&k=2.5&replace=maybe&generations=30'")
-    expect(second.page.locator("#explorer-workflow .summary")).to_contain_text("After 30 generations")
+    second.page.evaluate(
+        "location.hash = 'explorer-workflow?workflow=toString&k=2.5&replace=maybe&generations=30'"
+    )
+    expect(second.page.locator("#explorer-workflow .summary")).to_contain_text(
+        "After 30 generations"
+    )
     assert_shows(second.page.locator("#explorer-dial"), widgets.explorer("dial", share=0.5))
     assert_shows(second.page.locator("#explorer-workflow"), widgets.explorer(generations=30))
     second.close()
@@ -620,7 +724,11 @@ def test_the_address_carries_the_state(browser: Browser, tmp_path: Path) -> None
 
 @pytest.mark.usefixtures("static")
 def test_a_redraw_touches_few_elements_once(browser: Browser, tmp_path: Path) -> None:
-    heavy = {"workflow": {"workflow": "mixture", "generations": 90}, "squares": {"workflow": "mixture"}, "bill": {"workflow": "augment"}}
+    heavy = {
+        "workflow": {"workflow": "mixture", "generations": 90},
+        "squares": {"workflow": "mixture"},
+        "bill": {"workflow": "augment"},
+    }
     views = [widgets.explorer(name, **heavy.get(name, {})) for name in widgets.EXPLORERS]
     path = tmp_path / "page.html"
     path.write_text(document(*views))
@@ -663,8 +771,7 @@ def test_fits_the_screen(browser: Browser, page_of_all: Path, theme: str, width:
     visit = Visit(browser, path.as_uri(), width=width)
     assert visit.page.evaluate("document.documentElement.scrollWidth") == width
     # nothing of a drawing is cut off or pushed out of its frame, and no two labels of one drawing overlap
-    troubles = visit.page.evaluate(
-        """() => Array.from(document.querySelectorAll("svg"), (svg) => {
+    troubles = visit.page.evaluate("""() => Array.from(document.querySelectorAll("svg"), (svg) => {
             const frame = svg.getBoundingClientRect();
             const drawn = Array.from(svg.querySelectorAll("text, rect, polyline, circle"), (e) => [e, e.getBoundingClientRect()]);
             const out = drawn.filter(([, r]) =>
@@ -675,8 +782,7 @@ def test_fits_the_screen(browser: Browser, page_of_all: Path, theme: str, width:
                 .map(([b]) => `${a.textContent} over ${b.textContent}`));
             const which = svg.closest("[data-explorer]").id;
             return [...out.map(([e]) => `${which}: ${e.outerHTML.slice(0, 80)} outside`), ...pairs.map((pair) => `${which}: ${pair}`)];
-        }).flat()"""
-    )
+        }).flat()""")
     assert troubles == []
     # controls are at least 24 px, in both directions
     sizes = visit.page.evaluate(
@@ -699,27 +805,40 @@ def test_fits_the_screen(browser: Browser, page_of_all: Path, theme: str, width:
         ("", 'data-jp-theme-light="true"', "dark", False),
     ],
 )
-def test_follows_the_theme(browser: Browser, tmp_path: Path, root: str, body: str, scheme: str, dark: bool) -> None:
+def test_follows_the_theme(
+    browser: Browser, tmp_path: Path, root: str, body: str, scheme: str, dark: bool
+) -> None:
     path = tmp_path / "page.html"
-    path.write_text(document(widgets.explorer()).replace('data-theme="light"', root).replace("<body", f"<body {body}"))
+    path.write_text(
+        document(widgets.explorer())
+        .replace('data-theme="light"', root)
+        .replace("<body", f"<body {body}")
+    )
     visit = Visit(browser, path.as_uri(), color_scheme=scheme)
     visit.page.get_by_label("Workflow", exact=True).select_option("discard")
     stroke = visit.page.locator(".curve").evaluate("(e) => getComputedStyle(e).stroke")
     assert stroke == ("rgb(255, 112, 67)" if dark else "rgb(200, 16, 46)")
     # paper is white
     visit.page.emulate_media(media="print")
-    assert visit.page.locator(".curve").evaluate("(e) => getComputedStyle(e).stroke") == "rgb(200, 16, 46)"
+    assert (
+        visit.page.locator(".curve").evaluate("(e) => getComputedStyle(e).stroke")
+        == "rgb(200, 16, 46)"
+    )
     assert not visit.page.locator(".controls").is_visible()
     visit.close()
 
 
 @pytest.mark.usefixtures("static")
 @pytest.mark.parametrize("name", widgets.EXPLORERS)
-def test_without_javascript_a_sentence_and_a_picture(browser: Browser, tmp_path: Path, name: str) -> None:
+def test_without_javascript_a_sentence_and_a_picture(
+    browser: Browser, tmp_path: Path, name: str
+) -> None:
     view = widgets.explorer(name)
     path = tmp_path / "page.html"
     path.write_text(document(view))
-    page = browser.new_context(java_script_enabled=False, viewport={"width": 360, "height": 800}).new_page()
+    page = browser.new_context(
+        java_script_enabled=False, viewport={"width": 360, "height": 800}
+    ).new_page()
     page.goto(path.as_uri())
     text = page.locator("body").inner_text()
     picture = page.locator("img").bounding_box()
@@ -740,7 +859,9 @@ def test_sources_can_stand_inside_a_page() -> None:
         text = path.read_text()
         assert "</" not in text, f"{path.name} would end the element that it stands in"
         assert "<!--" not in text
-        assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text), f"{path.name} names another host"
+        assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text), (
+            f"{path.name} names another host"
+        )
 
 
 # --- Python's side ---------------------------------------------------------------------------------------------------
@@ -752,8 +873,16 @@ def test_sources_can_stand_inside_a_page() -> None:
     [
         ("fans", {}, "there is no explorer called 'fans'; there are workflow, squares"),
         ("dial", {"k": 3}, "the explorer 'dial' has no control 'k'; it has share, size"),
-        ("workflow", {"workflow": "augmented"}, r"workflow must be one of 'discard', 'augment', .*; it is 'augmented'"),
-        ("workflow", {"generations": 0}, "generations must be a whole number from 2 to 100, as the slider; it is 0"),
+        (
+            "workflow",
+            {"workflow": "augmented"},
+            r"workflow must be one of 'discard', 'augment', .*; it is 'augmented'",
+        ),
+        (
+            "workflow",
+            {"generations": 0},
+            "generations must be a whole number from 2 to 100, as the slider; it is 0",
+        ),
         ("workflow", {"generations": 101}, "from 2 to 100"),
         ("workflow", {"generations": 10.5}, "whole number"),
         ("workflow", {"generations": True}, "whole number"),
@@ -764,7 +893,13 @@ def test_sources_can_stand_inside_a_page() -> None:
         ("dial", {"share": "all"}, "it is 'all'"),
     ],
 )
-def test_bad_arguments(monkeypatch: pytest.MonkeyPatch, environment: str, name: str, arguments: dict[str, Any], message: str) -> None:
+def test_bad_arguments(
+    monkeypatch: pytest.MonkeyPatch,
+    environment: str,
+    name: str,
+    arguments: dict[str, Any],
+    message: str,
+) -> None:
     monkeypatch.setenv("COLLAPSE_STATIC", environment)
     with pytest.raises(ValueError, match=message):
         widgets.explorer(name, **arguments)
@@ -777,7 +912,10 @@ def test_live_widgets_hold_the_same(monkeypatch: pytest.MonkeyPatch, name: str) 
     view = widgets.explorer(name)
     state = view.get_state()
     assert {control.name: state[control.name] for control in kind.controls} == kind.check({})
-    assert state["explorer"] == json.loads(json.dumps(kind.to_json())) or state["explorer"] == kind.to_json()
+    assert (
+        state["explorer"] == json.loads(json.dumps(kind.to_json()))
+        or state["explorer"] == kind.to_json()
+    )
     assert "export default explorer(" in state["_esm"]
     assert "export function ratio" in state["_esm"]
     assert ".collapse-explorer" in state["_css"]
@@ -805,7 +943,9 @@ def test_live_widget_follows(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("static")
 def test_what_kept_stands_for() -> None:
     for name in policies.SUBSAMPLED:
-        whole, half = (widgets.explorer(workflow=name, kept=kept, generations=6).plan for kept in (1.0, 0.5))
+        whole, half = (
+            widgets.explorer(workflow=name, kept=kept, generations=6).plan for kept in (1.0, 0.5)
+        )
         assert whole.recipe is not None  # the named workflow itself
         assert half.name == f"{whole.name}, 50 % kept"
         np.testing.assert_array_equal(half.weight, whole.weight)
@@ -813,8 +953,17 @@ def test_what_kept_stands_for() -> None:
         np.testing.assert_array_equal(half.kept[0], whole.kept[0])
         np.testing.assert_array_equal(half.kept[1:][read[1:]], 0.5 * whole.kept[1:][read[1:]])
     # by hand: each generation of discard reads half a batch, so its noise is 1 / 0.5
-    assert widgets.explorer(workflow="discard", kept=0.5, generations=5).risk.ratio.tolist() == [1, 3, 5, 7, 9]
-    assert widgets.explorer(workflow="ring", kept=0.5).plan.name == widgets.explorer(workflow="ring").plan.name
+    assert widgets.explorer(workflow="discard", kept=0.5, generations=5).risk.ratio.tolist() == [
+        1,
+        3,
+        5,
+        7,
+        9,
+    ]
+    assert (
+        widgets.explorer(workflow="ring", kept=0.5).plan.name
+        == widgets.explorer(workflow="ring").plan.name
+    )
 
 
 @pytest.mark.usefixtures("static")
@@ -862,10 +1011,28 @@ def lab(tmp_path: Path) -> Iterator[tuple[str, Path]]:
         port = probe.getsockname()[1]
     folder = tmp_path / "notebooks"
     folder.mkdir()
-    private = {name: str(tmp_path / name.lower()) for name in ("HOME", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")}
-    environment = {name: value for name, value in os.environ.items() if name != "COLLAPSE_STATIC"} | private
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}"]
-    command += ["--ServerApp.port_retries=0", "--IdentityProvider.token=", f"--ServerApp.root_dir={folder}", "--LabApp.news_url=None"]
+    private = {
+        name: str(tmp_path / name.lower())
+        for name in ("HOME", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
+    }
+    environment = {
+        name: value for name, value in os.environ.items() if name != "COLLAPSE_STATIC"
+    } | private
+    command = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        "--no-browser",
+        "--allow-root",
+        "--ServerApp.ip=127.0.0.1",
+        f"--ServerApp.port={port}",
+    ]
+    command += [
+        "--ServerApp.port_retries=0",
+        "--IdentityProvider.token=",
+        f"--ServerApp.root_dir={folder}",
+        "--LabApp.news_url=None",
+    ]
     command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
     with (tmp_path / "lab.log").open("w") as log:
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
@@ -887,17 +1054,25 @@ def lab(tmp_path: Path) -> Iterator[tuple[str, Path]]:
 def test_live_in_jupyterlab(browser: Browser, lab: tuple[str, Path]) -> None:
     address, folder = lab
     record = (
-        "import json\nfrom pathlib import Path\nfrom collapse import widgets\nview = widgets.explorer(workflow='discard', generations=30)\n"
-        "def record(change):\n    Path('seen.json').write_text(json.dumps([view.workflow, view.generations, view.risk.ratio[-1]]))\n"
-        "view.observe(record)\nview"
+        "import json\nfrom pathlib import Path\nfrom collapse import widgets\nview ="
+        " widgets.explorer(workflow='discard', generations=30)\ndef record(change):\n   "
+        " Path('seen.json').write_text(json.dumps([view.workflow, view.generations,"
+        " view.risk.ratio[-1]]))\nview.observe(record)\nview"
     )
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(record), nbformat.v4.new_code_cell("view.workflow = 'augment'")])
+    notebook = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_code_cell(record),
+            nbformat.v4.new_code_cell("view.workflow = 'augment'"),
+        ]
+    )
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3 (ipykernel)"}
     nbformat.write(notebook, folder / "tiny.ipynb")
 
     def seen(expected: list[Any]) -> None:
         for _ in range(1000):
-            if (folder / "seen.json").is_file() and json.loads((folder / "seen.json").read_text() or "null") == expected:
+            if (folder / "seen.json").is_file() and json.loads(
+                (folder / "seen.json").read_text() or "null"
+            ) == expected:
                 return
             time.sleep(0.1)
         pytest.fail(f"Python saw {(folder / 'seen.json').read_text()} and not {expected}")
@@ -912,7 +1087,9 @@ def test_live_in_jupyterlab(browser: Browser, lab: tuple[str, Path]) -> None:
     view = page.locator(".collapse-explorer")
     expect(view).to_be_visible(timeout=300_000)
     # the second cell changed the trait, and the picture followed
-    expect(view.locator("data[data-name=ratio]")).to_have_attribute("value", re.compile(r"^1\.61"), timeout=300_000)
+    expect(view.locator("data[data-name=ratio]")).to_have_attribute(
+        "value", re.compile(r"^1\.61"), timeout=300_000
+    )
     slider = view.get_by_label("Generations", exact=True)
     slider.focus()
     page.keyboard.press("ArrowRight")
@@ -926,7 +1103,14 @@ def test_live_in_jupyterlab(browser: Browser, lab: tuple[str, Path]) -> None:
     page.close()
 
 
-@pytest.mark.parametrize("state", [{"workflow": "bootstrap"}, {"workflow": "subsample", "replace": True}, {"workflow": "window", "k": 4}])
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"workflow": "bootstrap"},
+        {"workflow": "subsample", "replace": True},
+        {"workflow": "window", "k": 4},
+    ],
+)
 def test_worth_is_that_of_the_diagnosis(state):
     view = widgets.explorer("workflow", generations=40, **state)
     assert view.worth == pytest.approx(collapse.diagnose(view.plan).worth, rel=1e-12)

@@ -27,7 +27,10 @@ EMPTY_HEADER = re.compile(r"<th[^>]*>\s*(?:<p>\s*</p>)?\s*</th>")  # the corner 
 DOWNLOADS = ("png", "pdf", "svg", "csv", "json")
 HEAVY = 150_000  # bytes
 NARROW_SCREEN = 600  # px; below it the 3.3 inch variant is shown
-FORMULA = re.compile(r'(\(?)(<span class="math notranslate nohighlight">[^<]*</span>)((?:[,.;:?!)\u201d]|-th|\u2019s)*)')
+FORMULA = re.compile(
+    r'(\(?)(<span class="math notranslate'
+    r' nohighlight">[^<]*</span>)((?:[,.;:?!)\u201d]|-th|\u2019s)*)'
+)
 SHARED = re.compile(r'<(style|script)[^>]* data-collapse="(\w+)">.*?</\1>\n?', re.DOTALL)
 
 
@@ -49,17 +52,25 @@ class Bundle(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         label = self.arguments[0]
         if not self.options.get("alt"):
-            raise self.error(f"the figure {label!r} has no :alt: text; say what is to be seen for those who cannot see it")
+            raise self.error(
+                f"the figure {label!r} has no :alt: text; say what is to be seen for those who"
+                " cannot see it"
+            )
         if not self.content:
-            raise self.error(f"the figure {label!r} has no caption; give the finding first, then n, replications, seed")
+            raise self.error(
+                f"the figure {label!r} has no caption; give the finding first, then n,"
+                " replications, seed"
+            )
         record_path = Path(self.config.bundle_folder, f"{label}.json")
         if not record_path.is_file():
             LOGGER.warning(
-                "no figure bundle %r for chapter %s: no cell of it calls collapse.publishing.figures.write(%r, ...); available: %s",
+                "no figure bundle %r for chapter %s: no cell of it calls"
+                " collapse.publishing.figures.write(%r, ...); available: %s",
                 label,
                 self.env.docname,
                 label,
-                ", ".join(sorted(path.stem for path in record_path.parent.glob("*.json"))) or "none",
+                ", ".join(sorted(path.stem for path in record_path.parent.glob("*.json")))
+                or "none",
                 location=self.get_location(),
             )
             return []
@@ -97,17 +108,18 @@ def visit_image_html(self: Any, node: bundle_image) -> None:
             [round(96 * inches) for inches in node["inches"][kind]] for kind in ("wide", "narrow")
         )
         self.body.append(
-            f'<picture class="bundle-{theme}">'
-            f'<source media="(max-width: {NARROW_SCREEN}px)" srcset="{address}/{label}-narrow{suffix}.png" '
-            f'width="{narrow_width}" height="{narrow_height}">'
-            f'<img class="dark-light" src="{address}/{label}{suffix}.png" alt="{alt}" width="{width}" height="{height}" loading="lazy">'
-            "</picture>\n"
+            f'<picture class="bundle-{theme}"><source media="(max-width: {NARROW_SCREEN}px)"'
+            f' srcset="{address}/{label}-narrow{suffix}.png" width="{narrow_width}"'
+            f' height="{narrow_height}"><img class="dark-light" src="{address}/{label}{suffix}.png"'
+            f' alt="{alt}" width="{width}" height="{height}" loading="lazy"></picture>\n'
         )
 
 
 def visit_downloads_html(self: Any, node: bundle_downloads) -> None:
     address, label = _site_root(self), node["label"]
-    links = " ".join(f'<a href="{address}/{label}.{kind}" download>{kind.upper()}</a>' for kind in DOWNLOADS)
+    links = " ".join(
+        f'<a href="{address}/{label}.{kind}" download>{kind.upper()}</a>' for kind in DOWNLOADS
+    )
     self.body.append(f'<p class="bundle-downloads">Download {links}</p>\n')
 
 
@@ -132,29 +144,50 @@ def refuse_unexecuted(app: Sphinx, docname: str, source: list[str]) -> None:
     if is_myst_markdown_notebook(source[0]):
         path = app.env.doc2path(docname)
         try:
-            get_cache(app.config.nb_execution_cache_path).match_cache_notebook(read_myst_markdown_notebook(source[0], path=path))
+            get_cache(app.config.nb_execution_cache_path).match_cache_notebook(
+                read_myst_markdown_notebook(source[0], path=path)
+            )
         except KeyError:
-            raise ExtensionError(f"{docname} has not been executed as it stands; run `python book/build.py`") from None
+            raise ExtensionError(
+                f"{docname} has not been executed as it stands; run `python book/build.py`"
+            ) from None
 
 
-def mend(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
+def mend(
+    app: Sphinx,
+    pagename: str,
+    templatename: str,
+    context: dict[str, Any],
+    doctree: nodes.document | None,
+) -> None:
     """Put right what other extensions write: names that hide the text they stand for, roles that are no longer in use, one id many times."""
     body = EMPTY_HEADER.sub("<td></td>", context.get("body", ""))
     for wrong, right in (
         (' aria-label="Toggle hidden content"', ""),
         ('role="doc-biblioentry"', 'role="listitem"'),
         (' id="proof-content"', ""),
-        ('<div class="proof admonition" id="proof">\n<p>Proof. ', '<div class="proof admonition argument">\n<p><strong>Proof.</strong> '),
+        (
+            '<div class="proof admonition" id="proof">\n<p>Proof. ',
+            '<div class="proof admonition argument">\n<p><strong>Proof.</strong> ',
+        ),
     ):
         body = body.replace(wrong, right)
     # what several explorers of a page share stands there once
     seen: set[str] = set()
     body = SHARED.sub(lambda m: "" if m[2] in seen else seen.add(m[2]) or m[0], body)
     # to a browser a formula is a box, and it may break the line between the box and the comma behind it
-    context["body"] = FORMULA.sub(lambda m: f'<span class="tied">{m[0]}</span>' if m[1] or m[3] else m[0], body)
+    context["body"] = FORMULA.sub(
+        lambda m: f'<span class="tied">{m[0]}</span>' if m[1] or m[3] else m[0], body
+    )
 
 
-def add_projector_button(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
+def add_projector_button(
+    app: Sphinx,
+    pagename: str,
+    templatename: str,
+    context: dict[str, Any],
+    doctree: nodes.document | None,
+) -> None:
     """At the top of each page, a switch to larger type without side bars."""
     context["header_buttons"].append(
         {
@@ -176,9 +209,9 @@ def copy_file(source: Path, target: Path) -> None:
     """Copy a figure's file; a heavy picture with a palette of 256 colours, close to its own, at a third of the weight."""
     if source.suffix == ".png" and source.stat().st_size > HEAVY:
         with Image.open(source) as picture:
-            picture.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
-                target, optimize=True, dpi=picture.info["dpi"]
-            )
+            picture.convert("RGB").quantize(
+                256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
+            ).save(target, optimize=True, dpi=picture.info["dpi"])
     else:
         shutil.copyfile(source, target)
 
@@ -192,10 +225,15 @@ def copy_bundles(app: Sphinx, exception: Exception | None) -> None:
         for node in app.env.get_doctree(docname).findall(bundle_image):
             if shown.setdefault(node["label"], docname) != docname:
                 LOGGER.warning(
-                    "the figure bundle %r is shown by %s and by %s; refer to it with {numref}", node["label"], shown[node["label"]], docname
+                    "the figure bundle %r is shown by %s and by %s; refer to it with {numref}",
+                    node["label"],
+                    shown[node["label"]],
+                    docname,
                 )
     source = Path(app.config.bundle_folder)
-    records = {label: record for label, record in figures.manifest(source).items() if label in shown}
+    records = {
+        label: record for label, record in figures.manifest(source).items() if label in shown
+    }
     if app.builder.format == "latex":
         for label in shown:
             shutil.copyfile(source / f"{label}.pdf", Path(app.outdir) / f"{label}.pdf")
@@ -207,7 +245,9 @@ def copy_bundles(app: Sphinx, exception: Exception | None) -> None:
         for name in (*record["files"], f"{label}.json"):
             copy_file(source / name, target / name)
         record["page"] = app.builder.get_target_uri(shown[label])
-    (target / "manifest.json").write_text(json.dumps(records, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (target / "manifest.json").write_text(
+        json.dumps(records, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -234,4 +274,9 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("html-page-context", mend)
     app.connect("html-page-context", add_projector_button, priority=900)  # after the theme's own
     app.connect("build-finished", copy_bundles)
-    return {"version": "1", "env_version": 1, "parallel_read_safe": True, "parallel_write_safe": True}
+    return {
+        "version": "1",
+        "env_version": 1,
+        "parallel_read_safe": True,
+        "parallel_write_safe": True,
+    }

@@ -15,7 +15,14 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
 # Of MathJax what the formulas need. Not its menu: it is as heavy as all the rest, and makes every formula a stop of the Tab key.
-MATHJAX = ("startup.js", "core.js", "input/tex.js", "output/chtml.js", "output/chtml/fonts", "a11y/assistive-mml.js")
+MATHJAX = (
+    "startup.js",
+    "core.js",
+    "input/tex.js",
+    "output/chtml.js",
+    "output/chtml/fonts",
+    "a11y/assistive-mml.js",
+)
 
 # What the theme's templates write around each page
 FRAME = (
@@ -27,7 +34,10 @@ FRAME = (
     # the reader's theme before the first picture is fetched: else in the dark those of the light come too
     (
         re.compile(r'localStorage\.getItem\("theme"\) \|\| "auto"'),
-        'localStorage.getItem("theme") || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")',
+        (
+            'localStorage.getItem("theme") || (matchMedia("(prefers-color-scheme: dark)").matches ?'
+            ' "dark" : "light")'
+        ),
     ),
     # a landmark, so that the title in it is in one
     (re.compile(r'(<div id="pst-primary-sidebar")'), r'\1 role="navigation" aria-label="Book"'),
@@ -39,8 +49,9 @@ ICON = re.compile(r"\bfa-[a-z0-9-]+")
 ICON_RULE = re.compile(r'(?:\.fa-[a-z0-9-]+:before,?)+\{content:"\\([0-9a-f]+)"\}')
 FONT_FACE = re.compile(r"@font-face\{[^}]*webfonts/[^}]*\}")
 SOLID = (
-    "@font-face{font-display:block;font-family:Font Awesome\\ 6 Free;font-style:normal;font-weight:900;"
-    'src:url(../vendor/fontawesome/webfonts/fa-solid-900.woff) format("woff")}'
+    "@font-face{font-display:block;font-family:Font Awesome\\ 6"
+    " Free;font-style:normal;font-weight:900;src:url(../vendor/fontawesome/webfonts/fa-solid-900.woff)"
+    ' format("woff")}'
 )
 
 
@@ -48,7 +59,10 @@ def copy_mathjax(app: Sphinx) -> None:
     """Put a part of MathJax where `mathjax_path` looks for it."""
     specification = importlib.util.find_spec("sphinx-mathjax-offline")
     if specification is None or specification.origin is None:
-        raise ExtensionError("sphinx-mathjax-offline, which carries MathJax, is not installed; install requirements.lock")
+        raise ExtensionError(
+            "sphinx-mathjax-offline, which carries MathJax, is not installed; install"
+            " requirements.lock"
+        )
     source = Path(specification.origin).parent / "static" / "mathjax"
     target = Path(app.outdir) / "_static" / "mathjax"
     for path in source.rglob("*"):
@@ -76,7 +90,9 @@ def subset_icons(app: Sphinx) -> None:
     (static / name).write_text(style, encoding="utf-8")
     # and those that styles show without a class
     for path in static.rglob("*.css"):
-        glyphs.update(re.findall(r'content:"\\([ef][0-9a-f]{3})"', path.read_text(encoding="utf-8")))
+        glyphs.update(
+            re.findall(r'content:"\\([ef][0-9a-f]{3})"', path.read_text(encoding="utf-8"))
+        )
 
     fonts = static / "vendor" / "fontawesome" / "webfonts"
     shutil.rmtree(fonts, ignore_errors=True)
@@ -87,7 +103,10 @@ def subset_icons(app: Sphinx) -> None:
     with TTFont(theme / "vendor" / "fontawesome" / "webfonts" / "fa-solid-900.ttf") as font:
         missing = {glyph for glyph in glyphs if int(glyph, 16) not in font.getBestCmap()}
         if missing:
-            raise ExtensionError(f"pages use icons that are not among the solid ones of Font Awesome: {', '.join(sorted(missing))}")
+            raise ExtensionError(
+                "pages use icons that are not among the solid ones of Font Awesome:"
+                f" {', '.join(sorted(missing))}"
+            )
         subsetter.subset(font)
         subset.save_font(font, str(fonts / "fa-solid-900.woff"), options)
     for path in static.rglob("fontawesome.js*"):

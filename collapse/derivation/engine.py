@@ -26,7 +26,9 @@ FRONTIER = 512
 """Batches to be remembered at once, from which dense tables are faster."""
 
 
-def derive(plan: Plan | Reservoir, *, model: Any = None, n: int | None = None, exact: bool = False) -> Risk:
+def derive(
+    plan: Plan | Reservoir, *, model: Any = None, n: int | None = None, exact: bool = False
+) -> Risk:
     """Derive the risk of every generation of a plan.
 
     Parameters
@@ -72,18 +74,25 @@ def derive(plan: Plan | Reservoir, *, model: Any = None, n: int | None = None, e
     array([0.0016   , 0.003184 , 0.0047522])
     """
     if not isinstance(plan, (Plan, Reservoir)):
-        raise ValueError(f"plan must be a collapse.Plan, such as collapse.workflows.augment(50); it is {type(plan).__name__}.")
+        raise ValueError(
+            "plan must be a collapse.Plan, such as collapse.workflows.augment(50); it is"
+            f" {type(plan).__name__}."
+        )
     exact = flag(exact, "exact")
     if model is None:
         if n is not None:
-            raise ValueError("n was given without a model; the Gaussian limit has no n. Give model=..., or leave n out.")
+            raise ValueError(
+                "n was given without a model; the Gaussian limit has no n. Give model=..., or leave"
+                " n out."
+            )
         return _reservoir(plan, exact) if isinstance(plan, Reservoir) else _limit(plan, exact)
     n = rows_of(model, n)
     form = exact_form(model)
     if isinstance(plan, Reservoir) and form != "quadratic variance":
         raise ValueError(
-            f"no exact form at finite n is known for {model!r} under {plan.name}, whose rows persist; use derive(workflow) for the limit, "
-            "or simulate(workflow, model=..., n=..., replications=...)."
+            f"no exact form at finite n is known for {model!r} under {plan.name}, whose rows"
+            " persist; use derive(workflow) for the limit, or simulate(workflow, model=..., n=...,"
+            " replications=...)."
         )
     if form == "quadratic variance":
         return _quadratic_variance(plan, model, n, exact)
@@ -111,7 +120,9 @@ def rows_of(model: Any, n: int | None) -> int:
         Where the model is a class, n is missing, no positive whole number, or not the number of rows of the design.
     """
     if isinstance(model, type):
-        raise ValueError(f"model is the class {model.__name__}; give an instance of it, with its parameters.")
+        raise ValueError(
+            f"model is the class {model.__name__}; give an instance of it, with its parameters."
+        )
     design = design_of(model)
     if n is None:
         if design is None:
@@ -119,12 +130,18 @@ def rows_of(model: Any, n: int | None) -> int:
         return design
     n = whole(n, "n", "rows of real data")
     if design is not None and n != design:
-        raise ValueError(f"n = {n}, but the design X has {design} rows and is reused whole; leave n out, or give X with n rows.")
+        raise ValueError(
+            f"n = {n}, but the design X has {design} rows and is reused whole; leave n out, or give"
+            " X with n rows."
+        )
     return n
 
 
 def _limit(plan: Plan, exact: bool) -> Risk:
-    tables = {"covariance": partial(_limit_covariance, plan, exact), "contributions": partial(_contributions, plan, exact)}
+    tables = {
+        "covariance": partial(_limit_covariance, plan, exact),
+        "contributions": partial(_contributions, plan, exact),
+    }
     if plan.recursion and plan.recursion.chain:
         risk = _chain(plan, exact)
     elif plan.recursion and (exact or plan.live <= FRONTIER):
@@ -145,11 +162,15 @@ def _reservoir(plan: Reservoir, exact: bool) -> Risk:
 def _finite_reservoir(plan: Reservoir, model: Any, n: int, exact: bool, V: Any, v2: Any) -> Risk:
     """Follow the variance of a row of the memory, the covariance of two, and the variance of their mean, which is the fit."""
     row, pair, out = V, 0 * V, [V / n]
-    for share in (plan.turnover.fractions("turnover") if exact else plan.turnover.floats()).tolist()[1:]:
+    for share in (
+        plan.turnover.fractions("turnover") if exact else plan.turnover.floats()
+    ).tolist()[1:]:
         mean = out[-1]
         low = int(share * n + TOLERANCE)
         part = share * n - low  # the chance that one more row is replaced
-        stay = sum(chance * (n - k) * (n - k - 1) for k, chance in ((low, 1 - part), (low + 1, part)))
+        stay = sum(
+            chance * (n - k) * (n - k - 1) for k, chance in ((low, 1 - part), (low + 1, part))
+        )
         row = (1 - share) * row + share * (mean + V + v2 * mean)
         # a new row has the covariance of the mean with every other
         pair = mean + (stay / (n * (n - 1)) * (pair - mean) if n > 1 else 0)
@@ -157,7 +178,9 @@ def _finite_reservoir(plan: Reservoir, model: Any, n: int, exact: bool, V: Any, 
     return _martingale(np.array(out, dtype=object if exact else np.float64), plan, repr(model), n)
 
 
-def _martingale(risk: NDArray[Any], plan: Reservoir, model: str | None = None, n: int | None = None) -> Risk:
+def _martingale(
+    risk: NDArray[Any], plan: Reservoir, model: str | None = None, n: int | None = None
+) -> Risk:
     def covariance() -> NDArray[Any]:
         return np.asarray(risk[np.minimum.outer(np.arange(len(risk)), np.arange(len(risk)))])
 
@@ -187,7 +210,11 @@ def _chain(plan: Plan, exact: bool) -> NDArray[Any]:
 
 def _sums(steps: NDArray[Any]) -> NDArray[Any]:
     """Running sums; those of doubles rounded once, where the machine has longer ones."""
-    return np.cumsum(steps) if steps.dtype == object else np.cumsum(steps, dtype=np.longdouble).astype(np.float64)
+    return (
+        np.cumsum(steps)
+        if steps.dtype == object
+        else np.cumsum(steps, dtype=np.longdouble).astype(np.float64)
+    )
 
 
 def _inverse(plan: Plan) -> Array:
@@ -196,16 +223,19 @@ def _inverse(plan: Plan) -> Array:
 
     if plan.generations * max(plan.generations, plan.batches) > LARGEST_TABLE:
         raise ValueError(
-            f"{plan.name} with {plan.generations} fits of {plan.batches} batches needs dense tables of "
-            f"{8e-9 * plan.generations * max(plan.generations, plan.batches):.1f} GB; derive goes up to {LARGEST_TABLE:,} entries "
-            f"({isqrt(LARGEST_TABLE):,} fits with one batch each). Take fewer generations, or a workflow that looks fewer batches up."
+            f"{plan.name} with {plan.generations} fits of {plan.batches} batches needs dense tables"
+            f" of {8e-9 * plan.generations * max(plan.generations, plan.batches):.1f} GB; derive"
+            f" goes up to {LARGEST_TABLE:,} entries ({isqrt(LARGEST_TABLE):,} fits with one batch"
+            " each). Take fewer generations, or a workflow that looks fewer batches up."
         )
     lower = -plan.feedback()
     np.fill_diagonal(lower, 1.0)
     # the transpose of a C-ordered lower triangle is a Fortran-ordered upper one: LAPACK then works in place
     inverse, info = dtrtri(lower.T, lower=0, unitdiag=1, overwrite_c=1)
     if info:
-        raise RuntimeError(f"dtrtri failed with info = {info}; the plan's feedback is not unit triangular.")
+        raise RuntimeError(
+            f"dtrtri failed with info = {info}; the plan's feedback is not unit triangular."
+        )
     return np.asarray(inverse.T)
 
 
@@ -255,7 +285,9 @@ def _limit_noise(plan: Plan, exact: bool) -> tuple[NDArray[Any], NDArray[Any], A
     return 1 / size, (1 / kept if plan.replace else 1 / kept - 1) / size, 1, 0
 
 
-def _forward(plan: Plan, exact: bool, batch_noise: NDArray[Any], draw_noise: NDArray[Any], V: Any, v2: Any) -> NDArray[Any]:
+def _forward(
+    plan: Plan, exact: bool, batch_noise: NDArray[Any], draw_noise: NDArray[Any], V: Any, v2: Any
+) -> NDArray[Any]:
     """Covariance (G, G) of the fits, fit by fit, where the noise of a batch from fit s has variance (V + v2 Var mu_s) * batch_noise.
 
     Works on the covariance D of the batch means x_b = mu_s + Z_b and their covariance F with the fits: fit g is
@@ -294,13 +326,18 @@ def _frontier(plan: Plan, exact: bool, batch_noise: NDArray[Any], V: Any, v2: An
     rows = plan.recursion
     assert rows is not None
     drawing, carries = plan.subsampling_noise(exact), bool(np.any(rows.share.numerator))
-    decay, share = ((part.fractions("weight") if exact else part.floats()).tolist() for part in (rows.decay, rows.share))
+    decay, share = (
+        (part.fractions("weight") if exact else part.floats()).tolist()
+        for part in (rows.decay, rows.share)
+    )
     newest, (_, last) = rows.newest.tolist(), plan.reading
     batch: list[list[int]] = [[] for _ in decay]
     weight: list[list[Any]] = [[] for _ in decay]
     if rows.entries:
         values = rows.entries.weight.fractions("weight") if exact else rows.entries.weight.floats()
-        for g, b, w in zip(rows.entries.fit.tolist(), rows.entries.batch.tolist(), values.tolist(), strict=True):
+        for g, b, w in zip(
+            rows.entries.fit.tolist(), rows.entries.batch.tolist(), values.tolist(), strict=True
+        ):
             batch[g].append(b)
             weight[g].append(w)
     S = np.full((plan.live + 1, plan.live + 1), Fraction(0) if exact else 0.0)
@@ -342,13 +379,20 @@ def _quadratic_variance(plan: Plan | Reservoir, model: Any, n: int, exact: bool)
     mean = model.mean if isinstance(model.mean, tuple) else (model.mean,)
     if not (isinstance(model.variance_function, tuple) and len(model.variance_function) == 3):
         given = model.variance_function
-        raise ValueError(f"variance_function of {model!r} must be a tuple (v0, v1, v2), not {given!r}.")
+        raise ValueError(
+            f"variance_function of {model!r} must be a tuple (v0, v1, v2), not {given!r}."
+        )
     v0, v1, v2 = model.variance_function
     if not all(is_number(value) for value in (*mean, v0, v1, v2)):
         given = model.mean, (v0, v1, v2)
-        raise ValueError(f"mean and variance_function of {model!r} must hold numbers, not {given!r}.")
+        raise ValueError(
+            f"mean and variance_function of {model!r} must hold numbers, not {given!r}."
+        )
     if exact and not all(isinstance(v, Rational) for v in (*mean, v0, v1, v2)):
-        raise ValueError(f"exact=True needs rational parameters, and {model!r} holds floats: give int or fractions.Fraction.")
+        raise ValueError(
+            f"exact=True needs rational parameters, and {model!r} holds floats: give int or"
+            " fractions.Fraction."
+        )
     exactly = [plain(m) for m in mean]
     V = v0 + v1 * sum(exactly) + v2 * sum(m * m for m in exactly)
     if exact:
@@ -360,7 +404,12 @@ def _quadratic_variance(plan: Plan | Reservoir, model: Any, n: int, exact: bool)
         return _finite_reservoir(plan, model, n, exact, V, v2)
     rows = plan.rows(n)
     tables: dict[str, Any] = {"contributions": partial(_contributions, plan, exact)}
-    if plan.recursion and plan.reads_whole_batches and not plan.recursion.chain and plan.live <= FRONTIER:
+    if (
+        plan.recursion
+        and plan.reads_whole_batches
+        and not plan.recursion.chain
+        and plan.live <= FRONTIER
+    ):
         noise = np.array([Fraction(1, int(m)) for m in rows], dtype=object) if exact else 1.0 / rows
         out = _frontier(plan, exact, noise, V, v2)
         tables["covariance"] = partial(_finite_covariance, plan, n, exact, V, v2)
@@ -386,15 +435,20 @@ def _finite_covariance(plan: Plan, n: int, exact: bool, V: Any, v2: Any) -> NDAr
 
 def _fixed_design(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
     if exact:
-        raise ValueError("exact=True needs rational arithmetic, and a regression's design is floats; derive without it.")
+        raise ValueError(
+            "exact=True needs rational arithmetic, and a regression's design is floats; derive"
+            " without it."
+        )
     if not plan.reads_whole_batches:
         raise ValueError(
-            f"{plan.name} reads part of a batch, which makes the Gram matrix random: no exact form is known for least squares there. "
-            "Use derive(plan) for the limit, or simulate(plan, model=...)."
+            f"{plan.name} reads part of a batch, which makes the Gram matrix random: no exact form"
+            " is known for least squares there. Use derive(plan) for the limit, or simulate(plan,"
+            " model=...)."
         )
     if np.any(plan.rows(n) % n):
         raise ValueError(
-            "a batch labels part of the design, and no exact form is known then; use sizes that are whole numbers, or simulate."
+            "a batch labels part of the design, and no exact form is known then; use sizes that are"
+            " whole numbers, or simulate."
         )
     check_number(model.first_risk, f"first_risk of {model!r}", 0)
     limit = _limit(plan, False)
@@ -416,13 +470,17 @@ def _maximum(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
     check_number(model.endpoint, f"endpoint of {model!r}", 0)
     if not plan.reads_whole_batches:
         raise ValueError(
-            f"{plan.name} reads part of a batch; no exact form is known for a maximum then. Use simulate(plan, model=..., n=...)."
+            f"{plan.name} reads part of a batch; no exact form is known for a maximum then. Use"
+            " simulate(plan, model=..., n=...)."
         )
     if exact and not (plan.rational and isinstance(model.endpoint, Rational)):
         raise ValueError(
-            f"exact=True needs a rational plan and endpoint, and they hold floats ({model!r}): give int or fractions.Fraction."
+            f"exact=True needs a rational plan and endpoint, and they hold floats ({model!r}): give"
+            " int or fractions.Fraction."
         )
-    line: list[tuple[int, ...]] = []  # for each fit, the batches whose variates multiply to its maximum
+    line: list[
+        tuple[int, ...]
+    ] = []  # for each fit, the batches whose variates multiply to its maximum
     below: list[tuple[int, ...]] = []  # the same for each batch
     for b in range(plan.batches):
         below.append((b,) if plan.source[b] == 0 else ())
@@ -431,7 +489,8 @@ def _maximum(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
         best = [b for b in read if all(below[b] == below[c][: len(below[b])] for c in read)]
         if not best:
             raise ValueError(
-                f"which batch holds the maximum of fit {g + 1} is random; no exact form is known. Use simulate(plan, model=..., n=...)."
+                f"which batch holds the maximum of fit {g + 1} is random; no exact form is known."
+                " Use simulate(plan, model=..., n=...)."
             )
         line.append(below[best[0]])
         for b in np.flatnonzero(plan.source == g + 1).tolist():
@@ -454,7 +513,14 @@ def _maximum(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
         risk = np.array([end**2 * exactly(m) for m in lines], dtype=object)
     else:
         risk = np.array([float(model.endpoint) ** 2 * closely(m) for m in lines])
-    return Risk(risk, risk / risk[0], plan, model=repr(model), n=n, tables={"contributions": partial(_contributions, plan, exact)})
+    return Risk(
+        risk,
+        risk / risk[0],
+        plan,
+        model=repr(model),
+        n=n,
+        tables={"contributions": partial(_contributions, plan, exact)},
+    )
 
 
 def _linear_response(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
@@ -466,9 +532,10 @@ def _linear_response(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
     response: Any = model.response
     if response is None:
         raise ValueError(
-            f"no exact form is known for {model!r}: the mean of a selected row is not known to be linear in the fit. "
-            "Use simulate(plan, model=..., n=..., replications=...), or put its values at the truth into collapse.models.LinearResponse "
-            "for a linearisation. derive(plan) alone leaves selection out."
+            f"no exact form is known for {model!r}: the mean of a selected row is not known to be"
+            " linear in the fit. Use simulate(plan, model=..., n=..., replications=...), or put"
+            " its values at the truth into collapse.models.LinearResponse for a linearisation."
+            " derive(plan) alone leaves selection out."
         )
     if not isinstance(response, LinearResponse):
         kind = "a collapse.models.LinearResponse, or None"
@@ -477,9 +544,12 @@ def _linear_response(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
     numbers += [*response.selected_mean, *response.selected_variance]
     if exact and not all(isinstance(v, Rational) for v in numbers):
         raise ValueError(
-            f"exact=True needs a rational response, and that of {model!r} holds floats: leave exact out, or give int or fractions.Fraction."
+            f"exact=True needs a rational response, and that of {model!r} holds floats: leave exact"
+            " out, or give int or fractions.Fraction."
         )
-    mean, V, m0, slope, v0, v1, v2 = (Fraction(int(v.numerator), int(v.denominator)) if exact else float(v) for v in numbers)
+    mean, V, m0, slope, v0, v1, v2 = (
+        Fraction(int(v.numerator), int(v.denominator)) if exact else float(v) for v in numbers
+    )
     shift = m0 + slope * mean - mean
     rows = [Fraction(int(m)) if exact else float(m) for m in plan.rows(n)]
 
@@ -490,7 +560,10 @@ def _linear_response(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
     dense = partial(_response_tables, plan, n, exact, slope, shift, V, variance)
     tables: dict[str, Any] = {"covariance": lambda: dense()[0], "contributions": lambda: dense()[1]}
     if plan.recursion and plan.recursion.chain and plan.reads_whole_batches:
-        decays, shares = (t.fractions("weight") if exact else t.floats() for t in (plan.recursion.decay, plan.recursion.share))
+        decays, shares = (
+            t.fractions("weight") if exact else t.floats()
+            for t in (plan.recursion.decay, plan.recursion.share)
+        )
         bias, spread, risk = 0 * V, 0 * V, []
         for g, (d, w, m) in enumerate(zip(decays.tolist(), shares.tolist(), rows, strict=True)):
             level = variance(bias, bias * bias + spread) if g else V
@@ -505,13 +578,17 @@ def _linear_response(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
     return Risk(out, out / out[0], plan, model=repr(model), n=n, tables=tables)
 
 
-def _response_tables(plan: Plan, n: int, exact: bool, slope: Any, shift: Any, V: Any, variance: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+def _response_tables(
+    plan: Plan, n: int, exact: bool, slope: Any, shift: Any, V: Any, variance: Any
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Second moments (G, G) of the errors, and contributions (G, B): how much of each batch's noise stands in each fit."""
     G, B = plan.generations, plan.batches
     if G * (B + G) > LARGEST_TABLE:
         raise ValueError(
-            f"{plan.name} with {G} fits of {B} batches needs dense tables of {8e-9 * G * (B + G):.1f} GB where rows are selected; derive goes "
-            f"up to {LARGEST_TABLE:,} entries, and further for discard and augment alone. Take fewer generations."
+            f"{plan.name} with {G} fits of {B} batches needs dense tables of"
+            f" {8e-9 * G * (B + G):.1f} GB where rows are selected; derive goes up to"
+            f" {LARGEST_TABLE:,} entries, and further for discard and augment alone. Take fewer"
+            " generations."
         )
     A, W, draw = plan.feedback(exact), plan.exact_weight(exact), draw_noise(plan, n, exact)
     rows = plan.rows(n)

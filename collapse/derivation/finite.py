@@ -33,11 +33,7 @@ count."""
 
 
 def least_share(
-    n: int | None = None,
-    v2: Scalar = 0,
-    *,
-    below: float = 2,
-    size: Scalar = 1,
+    n: int | None = None, v2: Scalar = 0, *, below: float = 2, size: Scalar = 1
 ) -> float:
     """Least weight of real rows, beside the latest synthetic batch, that keeps every ratio below a bound.
 
@@ -88,11 +84,17 @@ def least_share(
     check_number(v2, "v2")
     check_number(size, "size", 0)
     if v2 < -1:
-        raise ValueError(f"v2 must be at least -1, the Bernoulli law's, as no family has less; it is {brief(v2)}.")
+        raise ValueError(
+            "v2 must be at least -1, the Bernoulli law's, as no family has less; it is"
+            f" {brief(v2)}."
+        )
     v, m = float(v2), float(size)
     r = 0.0 if n is None else 1 / whole(n, "n", "rows of real data")
     if r and abs(m / r - round(m / r)) > TOLERANCE * m / r:
-        raise ValueError(f"a batch would have {m / r:g} rows (size {m:g} times n = {n}); choose n so that it is whole.")
+        raise ValueError(
+            f"a batch would have {m / r:g} rows (size {m:g} times n = {n}); choose n so that it is"
+            " whole."
+        )
     # 1 - (1 - a)^2 = gap / (gap + rest): all in units of n rows
     if bound == inf:
         gap, rest = v * r, m
@@ -108,7 +110,9 @@ def read_below(below: object, *, infinite: bool = False) -> float:
     unless `infinite`."""
     if is_number(below) and float(below) > 1 and (infinite or isfinite(float(below))):  # type: ignore[arg-type]
         return float(below)  # type: ignore[arg-type]
-    raise ValueError(f"below (a bound on the ratio) must be a number greater than 1; it is {brief(below)}.")
+    raise ValueError(
+        f"below (a bound on the ratio) must be a number greater than 1; it is {brief(below)}."
+    )
 
 
 def at_most(value: float, digits: int) -> str:
@@ -166,7 +170,10 @@ def augment_supremum(n: int | None = None, v2: Scalar = 0, *, size: Scalar = 1) 
     check_number(v2, "v2")
     check_number(size, "size", 0)
     if v2 < -1:
-        raise ValueError(f"v2 must be at least -1, the Bernoulli law's, as no family has less; it is {brief(v2)}.")
+        raise ValueError(
+            "v2 must be at least -1, the Bernoulli law's, as no family has less; it is"
+            f" {brief(v2)}."
+        )
     m, y = float(size), 1 / float(size)
     v = 0.0 if n is None else float(v2) / whole(n, "n", "rows of real data")
     if v == 0:
@@ -220,7 +227,11 @@ class Anchored:
 def anchored(plan: Plan | Reservoir, n: int, v2: float) -> Anchored | None:
     """Read a plan as an anchored one at n; None where it is none."""
     G = plan.generations
-    if not isinstance(plan, Plan) or plan.batches != G or not np.array_equal(plan.source, np.arange(G)):
+    if (
+        not isinstance(plan, Plan)
+        or plan.batches != G
+        or not np.array_equal(plan.source, np.arange(G))
+    ):
         return None
     # a name tells how a plan goes on, three fits of a typed one may be the first of many
     least = 2 if plan.recipe else 3
@@ -278,7 +289,13 @@ def responding(plan: Plan | Reservoir, response: Any, n: int) -> tuple[float, fl
     if not isinstance(plan, Plan) or form is None or not plan.reads_whole_batches:
         return None
     mean, V, m0, m1, v0, v1, v2 = (
-        float(v) for v in (response.mean, response.variance, *response.selected_mean, *response.selected_variance)
+        float(v)
+        for v in (
+            response.mean,
+            response.variance,
+            *response.selected_mean,
+            *response.selected_variance,
+        )
     )
     w, k = 1 - form.share, int(plan.rows(n)[1])
     slope, rho = w * m1, w * w * (m1 * m1 + v2 / k)
@@ -331,7 +348,8 @@ def losses(plan: Plan | Reservoir, model: Any, n: int, squared: float) -> Loss:
         return Loss(
             None,
             None,
-            "A fit never exceeds the largest real row read: what lies above it is lost from the first fit on.",
+            "A fit never exceeds the largest real row read: what lies above it is lost from the"
+            " first fit on.",
         )
     form = exact_form(model)
     if form != "quadratic variance":
@@ -340,7 +358,9 @@ def losses(plan: Plan | Reservoir, model: Any, n: int, squared: float) -> Loss:
     v2 = float(model.variance_function[2])
     left = max(1 + v2 * squared, 0.0)
     G = int(plan.generation[-1])
-    told = f"A row of generation {G:,} has on average {left:.3g} times a real one's variance (exact)."
+    told = (
+        f"A row of generation {G:,} has on average {left:.3g} times a real one's variance (exact)."
+    )
     told *= v2 != 0 and isfinite(left)
     if isinstance(model, Gamma) and (later := _latest_alone(plan, n)):
         from scipy.special import digamma
@@ -383,13 +403,17 @@ def _absorbed(plan: Plan | Reservoir, model: Any, n: int, G: int) -> tuple[float
     if _keeps_real(plan, int(real[0])):
         alike, missing = _alike(model, m)
         lost = (
-            f" Of {len(model.p)} classes {missing:.3g} are missing there on average, and none comes back."
+            f" Of {len(model.p)} classes {missing:.3g} are missing there on average, and none comes"
+            " back."
             if isinstance(model, Multinomial)
             else ""
         )
-        return alike, (
-            "Nothing is absorbed after the first fit, since every fit reads the real batch; that "
-            f"all its rows are alike has chance {alike:.2g}.{lost}"
+        return (
+            alike,
+            (
+                "Nothing is absorbed after the first fit, since every fit reads the real batch;"
+                f" that all its rows are alike has chance {alike:.2g}.{lost}"
+            ),
         )
     later = _latest_alone(plan, n)
     if later is None or isinstance(model, NegativeBinomial):
@@ -398,7 +422,10 @@ def _absorbed(plan: Plan | Reservoir, model: Any, n: int, G: int) -> tuple[float
         chance = _extinct(float(model.rate) * m, later / m, G)
         return (
             chance,
-            f"By generation {G:,} the chain is extinct, at 0 for ever, with chance {chance:.3g} (exact).",
+            (
+                f"By generation {G:,} the chain is extinct, at 0 for ever, with chance {chance:.3g}"
+                " (exact)."
+            ),
         )
     shares = [float(p) for p in (model.p if isinstance(model, Multinomial) else (model.p,))]
     trials = int(model.trials) if isinstance(model, Binomial) else 1
@@ -412,7 +439,10 @@ def _absorbed(plan: Plan | Reservoir, model: Any, n: int, G: int) -> tuple[float
         if not laws:
             return None, f"The chain is absorbed at {where} {about}."
         chance = laws[0][0] + laws[0][1]
-        told = f"By generation {G:,} the chain is absorbed at {where} with chance {chance:.3g} (exact); "
+        told = (
+            f"By generation {G:,} the chain is absorbed at {where} with chance {chance:.3g}"
+            " (exact); "
+        )
         return chance, f"{told}{about}."
     if not laws:
         told = f"the chance by generation {G:,} is not computed for so many rows"
@@ -439,7 +469,10 @@ def _keeps_real(plan: Plan, b: int) -> bool:
     rows = plan.recursion
     if not rows:
         return bool(np.all(plan.weight[:, b] > 0))
-    if rows.entries and len(np.unique(rows.entries.fit[rows.entries.batch == b])) == plan.generations:
+    if (
+        rows.entries
+        and len(np.unique(rows.entries.fit[rows.entries.batch == b])) == plan.generations
+    ):
         return True
     return rows.chain and bool(np.all(rows.decay.floats()[1:] > 0))
 

@@ -44,7 +44,9 @@ def frozen(seed: int) -> np.random.RandomState:
 # --- the fan -----------------------------------------------------------------------------------------------------------
 
 
-def fan(x: ArrayLike, y: ArrayLike, sigma: float, lines: int, generations: int, seed: int) -> dict[str, Array]:
+def fan(
+    x: ArrayLike, y: ArrayLike, sigma: float, lines: int, generations: int, seed: int
+) -> dict[str, Array]:
     """Refit a least-squares line, generation after generation, under discard and under augment with the same noise.
 
     Parameters
@@ -105,13 +107,18 @@ def fan_answer(state: State) -> dict[str, Any]:
     ratio = {name: derive(make(GENERATIONS)).ratio for name, make in SHOWN.items()}
     made = fan(state["x"], state["y"], state["sigma"], state["lines"], GENERATIONS, state["seed"])
     X = with_intercept(np.asarray(state["x"]))
-    apart = {name: ((path[:, g] - path[:, 0]) @ X.T / state["sigma"]) ** 2 for name, path in made.items()}
+    apart = {
+        name: ((path[:, g] - path[:, 0]) @ X.T / state["sigma"]) ** 2 for name, path in made.items()
+    }
     return {
         "fits": {name: path[:, g] for name, path in made.items()},
         "discard": float(ratio["discard"][g]),
         "augment": float(ratio["augment"][g]),
         "paid": float((ratio["augment"][g] - 1) / (plot.LIMIT - 1)),
-        **{f"own-{name}": 1 + float(square.sum(axis=1).mean()) / 2 for name, square in apart.items()},
+        **{
+            f"own-{name}": 1 + float(square.sum(axis=1).mean()) / 2
+            for name, square in apart.items()
+        },
     }
 
 
@@ -119,8 +126,9 @@ def fan_sentence(state: State) -> str:
     """The same in a sentence."""
     answer = fan_answer(state)
     return (
-        f"{state['lines']} lines, each fitted to points that the line before it made: in generation {state['generation']} discard's risk is "
-        f"{answer['discard']:.4g} times that of the real data alone, augment's {answer['augment']:.4g} times"
+        f"{state['lines']} lines, each fitted to points that the line before it made: in generation"
+        f" {state['generation']} discard's risk is {answer['discard']:.4g} times that of the real"
+        f" data alone, augment's {answer['augment']:.4g} times"
     )
 
 
@@ -130,12 +138,22 @@ def fan_draw(figure: Figure, state: State) -> None:
     x, y = np.asarray(state["x"]), np.asarray(state["y"])
     ends = np.array([x.min(), x.max()]) + 0.05 * np.ptp(x) * np.array([-1, 1])
     for ax, (name, fits) in zip((left, right), fan_answer(state)["fits"].items(), strict=True):
-        ax.plot(ends, fits[:, :1].T + ends[:, None] * fits[:, 1], color=plot.colour(name), linewidth=0.7, alpha=0.5)
+        ax.plot(
+            ends,
+            fits[:, :1].T + ends[:, None] * fits[:, 1],
+            color=plot.colour(name),
+            linewidth=0.7,
+            alpha=0.5,
+        )
         ax.plot(x, y, "o", color=plot.colour("real"), markeredgecolor=plot.ground(), markersize=4)
         ax.set_ylim(y.mean() - 6 * state["sigma"], y.mean() + 6 * state["sigma"])
-        ax.set_title(f"{name.capitalize()}, generation {state['generation']}", color=plot.colour(name))
+        ax.set_title(
+            f"{name.capitalize()}, generation {state['generation']}", color=plot.colour(name)
+        )
     for name, make in SHOWN.items():
-        plot.plot_derived(below, np.arange(1, GENERATIONS + 1), derive(make(GENERATIONS)).ratio, family=name)
+        plot.plot_derived(
+            below, np.arange(1, GENERATIONS + 1), derive(make(GENERATIONS)).ratio, family=name
+        )
     below.set_yscale("log")
     below.set_yticks([1, 2, 5, 10, 20, 50], ["1", "2", "5", "10", "20", "50"])
     below.minorticks_off()
@@ -176,10 +194,14 @@ def curves(table: Matrix) -> dict[str, Any]:
     """
     if missing := [name for name in SHOWN if name not in table.workflows]:
         raise ValueError(
-            f"the morph shows discard and augment, and the matrix has no column {missing[0]!r}; it has {', '.join(table.workflows)}."
+            f"the morph shows discard and augment, and the matrix has no column {missing[0]!r}; it"
+            f" has {', '.join(table.workflows)}."
         )
     covered = [example for example in table.examples if example.covered]
-    risks = {example.name: {name: table.cells[example.name, name].risk for name in SHOWN} for example in covered}
+    risks = {
+        example.name: {name: table.cells[example.name, name].risk for name in SHOWN}
+        for example in covered
+    }
     return _morph(risks, {example.name: example.make() for example in covered})
 
 
@@ -191,16 +213,28 @@ def exact_curves() -> dict[str, Any]:
         model = example.make()
         if isinstance(model, MeanFamily):
             known[example.name] = model
-            risks[example.name] = {name: derive(make(20), model=model, n=example.n).risk for name, make in SHOWN.items()}
+            risks[example.name] = {
+                name: derive(make(20), model=model, n=example.n).risk
+                for name, make in SHOWN.items()
+            }
     return _morph(risks, known)
 
 
 def _morph(risks: Mapping[str, Mapping[str, Array]], known: Mapping[str, Any]) -> dict[str, Any]:
-    exact: dict[str, Any] = {name: model for name, model in known.items() if isinstance(model, MeanFamily)}
+    exact: dict[str, Any] = {
+        name: model for name, model in known.items() if isinstance(model, MeanFamily)
+    }
     return {
-        "curves": [{"name": name} | {key: [float(f"{v:.4g}") for v in risk] for key, risk in both.items()} for name, both in risks.items()],
+        "curves": [
+            {"name": name} | {key: [float(f"{v:.4g}") for v in risk] for key, risk in both.items()}
+            for name, both in risks.items()
+        ],
         "families": [
-            {"name": name, "mean": float(model.truth[0]), "variance": [float(v) for v in model.variance_function]}
+            {
+                "name": name,
+                "mean": float(model.truth[0]),
+                "variance": [float(v) for v in model.variance_function],
+            }
             for name, model in exact.items()
         ],
         "rows": list(ROWS),
@@ -223,7 +257,9 @@ class _Quadratic(MeanFamily):
 def morph_answer(state: State) -> dict[str, Any]:
     """What the explorer's state stands for: largest curve over smallest, and the outermost of the exact ratios."""
     generations = len(state["curves"][0]["discard"])
-    last = [curve["discard"][-1] / curve["discard"][0] ** state["share"] for curve in state["curves"]]
+    last = [
+        curve["discard"][-1] / curve["discard"][0] ** state["share"] for curve in state["curves"]
+    ]
     exact = [_exact(family, "discard", state["n"], generations) for family in state["families"]]
     ratio = [float(risk[-1] / risk[0]) for risk in exact]
     return {"spread": max(last) / min(last), "highest": max(ratio), "lowest": min(ratio)}
@@ -234,19 +270,26 @@ def morph_sentence(state: State) -> str:
     G, count = len(state["curves"][0]["discard"]), len(state["curves"])
     spread = [morph_answer({**state, "share": share})["spread"] for share in (0, 1)]
     return (
-        f"at generation {G} of discard the largest risk of {count} models is {spread[0]:.3g} times the smallest; "
-        f"divided by their first values it is {spread[1]:.3g} times the smallest"
+        f"at generation {G} of discard the largest risk of {count} models is {spread[0]:.3g} times"
+        f" the smallest; divided by their first values it is {spread[1]:.3g} times the smallest"
     )
 
 
 def morph_draw(figure: Figure, state: State) -> None:
     """Before and after the division, for print."""
-    for ax, share, title in zip(plot.panels(figure, 2), (0, 1), ("Risk, each in its own units", "Divided by generation 1"), strict=True):
+    for ax, share, title in zip(
+        plot.panels(figure, 2),
+        (0, 1),
+        ("Risk, each in its own units", "Divided by generation 1"),
+        strict=True,
+    ):
         for name in SHOWN:
             for curve in state["curves"]:
                 risk = np.asarray(curve[name])
                 g = np.arange(1, len(risk) + 1)
-                ax.plot(g, risk / risk[0] ** share, color=plot.colour(name), linewidth=0.7, alpha=0.7)
+                ax.plot(
+                    g, risk / risk[0] ** share, color=plot.colour(name), linewidth=0.7, alpha=0.7
+                )
         ax.set_yscale("log")
         ax.set_title(title)
         ax.set_xlabel("generation")
@@ -259,7 +302,11 @@ SAMPLES = {"n": 1201, "replications": 600}
 _SHRINKAGE = 0.5
 INFORMATION = 1 / 3
 """Fisher information of the logistic law's location."""
-ESTIMATORS = {"median": (4.0, 1.0), "mean": (np.pi**2 / 3, 1.0), "Hodges' estimator": (_SHRINKAGE**2 * np.pi**2 / 3, _SHRINKAGE)}
+ESTIMATORS = {
+    "median": (4.0, 1.0),
+    "mean": (np.pi**2 / 3, 1.0),
+    "Hodges' estimator": (_SHRINKAGE**2 * np.pi**2 / 3, _SHRINKAGE),
+}
 """By name: in the limit the variance of the scaled error, and how far it moves where the law moves by h = 1."""
 
 
@@ -329,8 +376,9 @@ def tilt_sentence(state: State) -> str:
     """The same in a sentence."""
     answer = tilt_answer(state)
     return (
-        f"samples of {state['n']:,} rows, weighted by the likelihood ratio of a law moved by {state['h']:g} standard units: "
-        f"the scaled error of the {state['estimator']} moves by {answer['moved']:.2g}, and Le Cam's third lemma says {answer['law']:.2g}"
+        f"samples of {state['n']:,} rows, weighted by the likelihood ratio of a law moved by"
+        f" {state['h']:g} standard units: the scaled error of the {state['estimator']} moves by"
+        f" {answer['moved']:.2g}, and Le Cam's third lemma says {answer['law']:.2g}"
     )
 
 
@@ -339,13 +387,33 @@ def tilt_draw(figure: Figure, state: State) -> None:
     answer, h = tilt_answer(state), state["h"]
     variance, passed = ESTIMATORS[state["estimator"]]
     (ax,) = plot.panels(figure, 1)
-    ax.scatter(answer["error"], answer["log_ratio"], s=3 * np.exp(answer["log_ratio"]), color=plot.muted(), alpha=0.5, linewidths=0)
+    ax.scatter(
+        answer["error"],
+        answer["log_ratio"],
+        s=3 * np.exp(answer["log_ratio"]),
+        color=plot.muted(),
+        alpha=0.5,
+        linewidths=0,
+    )
     circle = np.linspace(0, 2 * np.pi, 181)
     half = h**2 * INFORMATION / 2
-    scale = np.array([[np.sqrt(variance), 0], [passed * h / np.sqrt(variance), np.sqrt(max(0.0, 2 * half - (passed * h) ** 2 / variance))]])
+    scale = np.array(
+        [
+            [np.sqrt(variance), 0],
+            [
+                passed * h / np.sqrt(variance),
+                np.sqrt(max(0.0, 2 * half - (passed * h) ** 2 / variance)),
+            ],
+        ]
+    )
     ring = 2 * scale @ np.array([np.cos(circle), np.sin(circle)])
-    for centre, dash, colour in (((0, -half), (0, (3, 2)), plot.muted()), ((passed * h, half), "-", plot.ink())):
-        ax.plot(ring[0] + centre[0], ring[1] + centre[1], color=colour, linewidth=1.2, linestyle=dash)
+    for centre, dash, colour in (
+        ((0, -half), (0, (3, 2)), plot.muted()),
+        ((passed * h, half), "-", plot.ink()),
+    ):
+        ax.plot(
+            ring[0] + centre[0], ring[1] + centre[1], color=colour, linewidth=1.2, linestyle=dash
+        )
     ax.axvline(h, color=plot.muted(), linewidth=0.8)
     ax.set_xlim(-7, 7)
     ax.set_ylim(-4.2, 4.2)

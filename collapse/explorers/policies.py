@@ -30,7 +30,9 @@ SUBSAMPLED = ("discard", "augment", "subsample", "window", "fixed_real_share")
 
 def settable(name: str) -> tuple[str, ...]:
     """Names of the parameters of a named workflow on which its ratio depends."""
-    names = tuple(inspect.signature(workflows.NAMED[choice(name, "name", tuple(workflows.NAMED))]).parameters)
+    names = tuple(
+        inspect.signature(workflows.NAMED[choice(name, "name", tuple(workflows.NAMED))]).parameters
+    )
     return () if name == "bootstrap" else names[1:]
 
 
@@ -45,12 +47,21 @@ def plan_of(state: State, generations: int) -> Any:
         return plan
     kept = plan.kept.copy()
     kept[1:] *= share  # fit 1 is the reference
-    return Plan(plan.source, plan.size, plan.weight, kept, replace=plan.replace, name=f"{plan.name}, {100 * share:.3g} % kept")
+    return Plan(
+        plan.source,
+        plan.size,
+        plan.weight,
+        kept,
+        replace=plan.replace,
+        name=f"{plan.name}, {100 * share:.3g} % kept",
+    )
 
 
 def curve_of(plan: Any) -> Any:
     """Ratio of each generation: of the worst of its fits."""
-    return np.maximum.reduceat(derive(plan).ratio, np.flatnonzero(np.diff(plan.generation, prepend=0)))
+    return np.maximum.reduceat(
+        derive(plan).ratio, np.flatnonzero(np.diff(plan.generation, prepend=0))
+    )
 
 
 # --- the workflow explorer ---------------------------------------------------------------------------------------------
@@ -60,7 +71,12 @@ def workflow_answer(state: State) -> dict[str, Any]:
     plan = plan_of(state, state["generations"])
     ratio = float(curve_of(plan)[-1])
     # where the first fit reads the real data through draws, ratios are not to the real data
-    return {"plan": plan, "risk": derive(plan), "ratio": ratio, "worth": 1000 / (plan.reference() * ratio)}
+    return {
+        "plan": plan,
+        "risk": derive(plan),
+        "ratio": ratio,
+        "worth": 1000 / (plan.reference() * ratio),
+    }
 
 
 def workflow_sentence(state: State) -> str:
@@ -139,7 +155,10 @@ def squares_draw(figure: Figure, state: State) -> None:
     ax.set_ylim(0, 1.6)
     ax.set_aspect("equal", "box", anchor="W")
     ax.set_axis_off()
-    ax.set_title(f"{plan.name}, generation {state['generation']}: the squares have a total area of {answer['ratio']:.4g}")
+    ax.set_title(
+        f"{plan.name}, generation {state['generation']}: the squares have a total area of"
+        f" {answer['ratio']:.4g}"
+    )
 
 
 def _patch(x: float, side: float, colour: str) -> Any:
@@ -160,7 +179,12 @@ def anchored(state: State, generations: int) -> Plan:
     weight = np.zeros((generations, generations))
     weight[0, 0], weight[1:, 0] = 1, share
     np.fill_diagonal(weight[1:, 1:], 1 - share)
-    return Plan(np.arange(generations), [1, *[state["size"]] * later], weight, name=f"{100 * share:.3g} % real")
+    return Plan(
+        np.arange(generations),
+        [1, *[state["size"]] * later],
+        weight,
+        name=f"{100 * share:.3g} % real",
+    )
 
 
 def dial_answer(state: State) -> dict[str, Any]:
@@ -171,12 +195,21 @@ def dial_answer(state: State) -> dict[str, Any]:
 
     # augment's extra risk in the long run, in units of 1 / size, and the share at which the dial has the same
     extra = float(polygamma(1, 1 + 1 / size))
-    answer = {"plan": plan, "risk": risk, "stored": 1 + size, "threshold": 1 - sqrt(extra / (1 + extra))}
+    answer = {
+        "plan": plan,
+        "risk": risk,
+        "stored": 1 + size,
+        "threshold": 1 - sqrt(extra / (1 + extra)),
+    }
     limit = limit_at(share, size)
     if share == 0:
         return answer | {"limit": limit, "worth": 0.0, "wait": inf, "growth": 1 / size}
     # as far as the share of the extra risk that is there, 1 - (1 - share)^(2 (g - 1)), takes to pass 95 %
-    curve = derive(anchored(state, 2 + ceil(log(20) / (-2 * log(1 - share))))).ratio if share < 1 else np.ones(1)
+    curve = (
+        derive(anchored(state, 2 + ceil(log(20) / (-2 * log(1 - share))))).ratio
+        if share < 1
+        else np.ones(1)
+    )
     wait = int(np.argmax(curve - 1 >= 0.95 * (limit - 1))) + 1
     return answer | {"limit": limit, "worth": 1000 / limit, "wait": wait, "growth": 0.0}
 
@@ -184,8 +217,9 @@ def dial_answer(state: State) -> dict[str, Any]:
 def dial_sentence(state: State) -> str:
     answer = dial_answer(state)
     return (
-        f"with {100 * state['share']:.3g} % of the weight on the real data the risk ratio, for many rows, tends to {answer['limit']:.4g}; above "
-        f"{100 * answer['threshold']:.3g} % it ends below augment's"
+        f"with {100 * state['share']:.3g} % of the weight on the real data the risk ratio, for many"
+        f" rows, tends to {answer['limit']:.4g}; above {100 * answer['threshold']:.3g} % it ends"
+        " below augment's"
     )
 
 
@@ -194,7 +228,13 @@ def dial_draw(figure: Figure, state: State) -> None:
     shares = np.linspace(0.03, 1, 98)
     limits = [limit_at(float(share), state["size"]) for share in shares]
     plot.plot_derived(left, shares, limits, family="fixed real share")
-    left.plot([state["share"]], [limit_at(state["share"], state["size"])], "o", color=plot.colour("fixed real share"), clip_on=False)
+    left.plot(
+        [state["share"]],
+        [limit_at(state["share"], state["size"])],
+        "o",
+        color=plot.colour("fixed real share"),
+        clip_on=False,
+    )
     left.set_yscale("log")
     left.set_ylim(0.9, 12)
     left.set_yticks([1, 2, 3, 5, 10], ["1", "2", "3", "5", "10"])
@@ -203,7 +243,13 @@ def dial_draw(figure: Figure, state: State) -> None:
     left.set_ylabel("limit of the risk ratio")
     g = np.arange(1, COURSE + 1)
     plot.plot_derived(right, g, dial_answer(state)["risk"].ratio, family="fixed real share")
-    plot.plot_derived(right, g, derive(workflows.augment(COURSE, state["size"])).ratio, family="augment", dash=(0, (5, 2)))
+    plot.plot_derived(
+        right,
+        g,
+        derive(workflows.augment(COURSE, state["size"])).ratio,
+        family="augment",
+        dash=(0, (5, 2)),
+    )
     right.set_xlabel("generation")
     right.set_ylabel("risk ratio (dashed: augment)")
 
@@ -237,8 +283,10 @@ def bill_answer(state: State) -> dict[str, Any]:
 def bill_sentence(state: State) -> str:
     answer = bill_answer(state)
     return (
-        f"after {state['generations']} generations of {answer['plan'].name} the log-loss of a model with {state['p']} parameters, fitted to "
-        f"{state['n']:,} rows, is higher by {answer['extra']:.2g} nats to first order; it takes {answer['needed']:.2g} test rows to see it"
+        f"after {state['generations']} generations of {answer['plan'].name} the log-loss of a model"
+        f" with {state['p']} parameters, fitted to {state['n']:,} rows, is higher by"
+        f" {answer['extra']:.2g} nats to first order; it takes {answer['needed']:.2g} test rows to"
+        " see it"
     )
 
 
@@ -247,9 +295,17 @@ def bill_draw(figure: Figure, state: State) -> None:
     (ax,) = plot.panels(figure, 1)
     extra = (answer["risk"].ratio[1:] - 1) * state["p"] / (2 * state["n"])
     least = 8 / state["test_rows"]
-    plot.plot_derived(ax, np.arange(2, len(extra) + 2), extra, family=plot.family_of(answer["plan"].name))
+    plot.plot_derived(
+        ax, np.arange(2, len(extra) + 2), extra, family=plot.family_of(answer["plan"].name)
+    )
     ax.axhline(least, color=plot.muted(), linestyle=(0, (5, 3)), linewidth=0.9)
-    ax.annotate(f"{state['test_rows']:,} test rows show this", (len(extra), least), xytext=(0, 3), textcoords="offset points", ha="right")
+    ax.annotate(
+        f"{state['test_rows']:,} test rows show this",
+        (len(extra), least),
+        xytext=(0, 3),
+        textcoords="offset points",
+        ha="right",
+    )
     ax.set_yscale("log")
     ax.set_xlabel("generation")
     ax.set_ylabel("extra log-loss, nats")

@@ -86,7 +86,10 @@ class Control:
         """
         if self.kind == "choice":
             if value not in self.choices:
-                raise ValueError(f"{self.name} must be one of {', '.join(map(repr, self.choices))}; it is {value!r}.")
+                raise ValueError(
+                    f"{self.name} must be one of {', '.join(map(repr, self.choices))}; it is"
+                    f" {value!r}."
+                )
             return str(value)
         if self.kind == "switch":
             if not isinstance(value, (bool, np.bool_)):
@@ -94,14 +97,24 @@ class Control:
             return bool(value)
         whole = isinstance(self.default, int)
         kinds = (int, np.integer) if whole else (int, float, np.integer, np.floating)
-        if isinstance(value, bool) or not isinstance(value, kinds) or not self.low <= value <= self.high:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, kinds)
+            or not self.low <= value <= self.high
+        ):
             what = "a whole number" if whole else "a number"
-            raise ValueError(f"{self.name} must be {what} from {self.low:g} to {self.high:g}, as the slider; it is {value!r}.")
+            raise ValueError(
+                f"{self.name} must be {what} from {self.low:g} to {self.high:g}, as the slider; it"
+                f" is {value!r}."
+            )
         return int(value) if whole else float(value)
 
     def to_json(self) -> dict[str, Any]:
         """Return what JavaScript needs to know of it."""
-        return asdict(self) | {"kind": self.kind, "whole": self.kind in ("slider", "seed") and isinstance(self.default, int)}
+        return asdict(self) | {
+            "kind": self.kind,
+            "whole": self.kind in ("slider", "seed") and isinstance(self.default, int),
+        }
 
 
 @dataclass(frozen=True)
@@ -140,14 +153,22 @@ class Explorer:
         """Return the whole state, checked: what is given, and defaults."""
         known = {control.name: control for control in self.controls}
         if unknown := [name for name in given if name not in known]:
-            raise ValueError(f"the explorer {self.name!r} has no control {unknown[0]!r}; it has {', '.join(known)}.")
-        return {name: control.check(given.get(name, control.default)) for name, control in known.items()}
+            raise ValueError(
+                f"the explorer {self.name!r} has no control {unknown[0]!r}; it has"
+                f" {', '.join(known)}."
+            )
+        return {
+            name: control.check(given.get(name, control.default)) for name, control in known.items()
+        }
 
     def told(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return all data: what is given, and defaults."""
         known = dict(self.data())
         if unknown := [name for name in given if name not in known]:
-            raise ValueError(f"the explorer {self.name!r} shows no data called {unknown[0]!r}; it shows {', '.join(known) or 'none'}.")
+            raise ValueError(
+                f"the explorer {self.name!r} shows no data called {unknown[0]!r}; it shows"
+                f" {', '.join(known) or 'none'}."
+            )
         return known | dict(given)
 
     def to_json(self) -> dict[str, Any]:
@@ -155,7 +176,9 @@ class Explorer:
         return {"title": self.title, "controls": [control.to_json() for control in self.controls]}
 
 
-def explorer(name: str = "workflow", /, *, data: Mapping[str, Any] | None = None, **state: Any) -> Any:
+def explorer(
+    name: str = "workflow", /, *, data: Mapping[str, Any] | None = None, **state: Any
+) -> Any:
     """Show an explorer: a picture with controls, redrawn while they are moved.
 
     Parameters
@@ -212,7 +235,11 @@ def explorer(name: str = "workflow", /, *, data: Mapping[str, Any] | None = None
         raise ValueError(f"there is no explorer called {name!r}; there are {', '.join(EXPLORERS)}.")
     kind = EXPLORERS[name]
     checked, told = kind.check(state), kind.told(data or {})
-    return StaticView(kind, checked, told) if os.environ.get("COLLAPSE_STATIC") == "1" else _live(name)(data=told, **checked)
+    return (
+        StaticView(kind, checked, told)
+        if os.environ.get("COLLAPSE_STATIC") == "1"
+        else _live(name)(data=told, **checked)
+    )
 
 
 # --- what the explorers share ------------------------------------------------------------------------------------------
@@ -220,7 +247,10 @@ def explorer(name: str = "workflow", /, *, data: Mapping[str, Any] | None = None
 
 def parameters(*names: str) -> tuple[Control, ...]:
     """Return the controls for these workflows: which of them, and every parameter that one of them has."""
-    found = ((control, tuple(name for name in names if control.name in policies.settable(name))) for control in _PARAMETERS)
+    found = (
+        (control, tuple(name for name in names if control.name in policies.settable(name)))
+        for control in _PARAMETERS
+    )
     kinds = (Control(**{**vars(control), "workflows": which}) for control, which in found if which)
     return Control("workflow", "Workflow", names[0], choices=names), *kinds
 
@@ -233,7 +263,9 @@ _PARAMETERS = (
     Control("size", "Rows of a batch, in n", 1.0, 0.1, 10, values=RATIOS),
     Control("kappa", "Synthetic rows per fresh one", 1.0, 0.1, 10, values=RATIOS),
     Control("memory", "Weight of a batch, by age", 0.8, 0, 0.99),
-    Control("turnover", "Share of the memory replaced", 0.0, unit="percent", zero="1/g, a fair sample"),
+    Control(
+        "turnover", "Share of the memory replaced", 0.0, unit="percent", zero="1/g, a fair sample"
+    ),
     Control("replace", "Draw with replacement", False),
     Control("published", "One batch published for all", True),
 )
@@ -248,7 +280,10 @@ def _without(controls: tuple[Control, ...], *names: str) -> tuple[Control, ...]:
 
 
 def _decades(first: int, last: int) -> tuple[float, ...]:
-    return (*(float(digit * 10**power) for power in range(first, last) for digit in (1, 2, 5)), float(10**last))
+    return (
+        *(float(digit * 10**power) for power in range(first, last) for digit in (1, 2, 5)),
+        float(10**last),
+    )
 
 
 KEPT = Control("kept", "Share kept", 1.0, 0.01, unit="percent", workflows=policies.SUBSAMPLED)
@@ -281,7 +316,10 @@ EXPLORERS: dict[str, Explorer] = {
         Explorer(
             "squares",
             "risk as an area",
-            (*_without(parameters(*ONE_MODEL), "size", "replace"), Control("generation", "Generation", 10, 1, policies.SQUARED, 1)),
+            (
+                *_without(parameters(*ONE_MODEL), "size", "replace"),
+                Control("generation", "Generation", 10, 1, policies.SQUARED, 1),
+            ),
             policies.squares_answer,
             policies.squares_sentence,
             policies.squares_draw,
@@ -305,7 +343,9 @@ EXPLORERS: dict[str, Explorer] = {
                 GENERATIONS,
                 Control("n", "Real rows, n", 2000, 100, 10**7, values=_decades(2, 7), unit="rows"),
                 Control("p", "Parameters, p", 5, 1, 10**4, values=_decades(0, 4), unit="rows"),
-                Control("test_rows", "Test rows", 10**4, 100, 10**7, values=_decades(2, 7), unit="rows"),
+                Control(
+                    "test_rows", "Test rows", 10**4, 100, 10**7, values=_decades(2, 7), unit="rows"
+                ),
             ),
             policies.bill_answer,
             policies.bill_sentence,
@@ -315,7 +355,9 @@ EXPLORERS: dict[str, Explorer] = {
             "fan",
             "refitted lines, discard beside augment",
             (
-                Control("generation", "Generation", pictures.GENERATIONS, 1, pictures.GENERATIONS, 1),
+                Control(
+                    "generation", "Generation", pictures.GENERATIONS, 1, pictures.GENERATIONS, 1
+                ),
                 Control("seed", "Draw new noise", 11, 0, 999, 1, seed=True),
             ),
             pictures.fan_answer,
@@ -328,7 +370,15 @@ EXPLORERS: dict[str, Explorer] = {
             "the risk curves of all models, divided by generation 1",
             (
                 Control("share", "Divided by generation 1", 0.0, unit="percent"),
-                Control("n", "Rows n of the exact curves", 1000, pictures.ROWS[0], pictures.ROWS[-1], values=pictures.ROWS, unit="rows"),
+                Control(
+                    "n",
+                    "Rows n of the exact curves",
+                    1000,
+                    pictures.ROWS[0],
+                    pictures.ROWS[-1],
+                    values=pictures.ROWS,
+                    unit="rows",
+                ),
             ),
             pictures.morph_answer,
             pictures.morph_sentence,
@@ -379,7 +429,9 @@ class StaticView:
         return _answered(self.__dict__["_kind"], self._everything(), name)
 
     def _state(self) -> dict[str, Any]:
-        return {control.name: self.__dict__[control.name] for control in self.__dict__["_kind"].controls}
+        return {
+            control.name: self.__dict__[control.name] for control in self.__dict__["_kind"].controls
+        }
 
     def _everything(self) -> dict[str, Any]:
         return {**self.__dict__["_data"], **self._state()}
@@ -414,19 +466,33 @@ def _still(kind: Explorer, state: State) -> bytes:
     with plot.style():
         figure = Figure((plot.WIDE, 2.6), layout="constrained")
         kind.draw(figure, state)
-        figure.savefig(stream, format="png", dpi=120, metadata={"Software": None}, pil_kwargs={"optimize": True})
+        figure.savefig(
+            stream,
+            format="png",
+            dpi=120,
+            metadata={"Software": None},
+            pil_kwargs={"optimize": True},
+        )
     return stream.getvalue()
 
 
 def _page(kind: Explorer, state: State, told: Mapping[str, Any], picture: bytes) -> str:
     """An explorer as self-contained html; the book keeps one copy of what several explorers of a page share."""
     data = {"name": kind.name, "explorer": kind.to_json(), "data": told, "state": state}
-    sentence = f"This explorer, {kind.title}, needs JavaScript. What it shows at first: {kind.sentence({**told, **state})}."
+    sentence = (
+        f"This explorer, {kind.title}, needs JavaScript. What it shows at first:"
+        f" {kind.sentence({**told, **state})}."
+    )
     still = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
-    scripts = "\n".join(f'<script type="text/plain" data-collapse="{name}">\n{_source(f"{name}.js")}</script>' for name in _files(kind))
+    scripts = "\n".join(
+        f'<script type="text/plain" data-collapse="{name}">\n{_source(f"{name}.js")}</script>'
+        for name in _files(kind)
+    )
     return (
-        f'<div class="collapse-explorer-host" data-explorer="{escape(json.dumps(data), quote=True)}">\n'
-        f'<noscript><p>{escape(sentence)}</p><img class="collapse-still" src="{still}" alt="{escape(sentence, quote=True)}"></noscript>\n'
+        '<div class="collapse-explorer-host"'
+        f' data-explorer="{escape(json.dumps(data), quote=True)}">\n'
+        f'<noscript><p>{escape(sentence)}</p><img class="collapse-still" src="{still}"'
+        f' alt="{escape(sentence, quote=True)}"></noscript>\n'
         f'<style data-collapse="style">\n{_source("explorer.css")}</style>\n'
         f"{scripts}\n"
         f"<script>\n{_source('shim.js')}</script>\n"
@@ -444,10 +510,17 @@ def _live(name: str) -> Any:
         import anywidget
         import traitlets
     except ImportError as error:
-        raise ImportError("a live explorer needs anywidget: pip install 'collapse-companion[widgets]'.") from error
+        raise ImportError(
+            "a live explorer needs anywidget: pip install 'collapse-companion[widgets]'."
+        ) from error
 
     kind = EXPLORERS[name]
-    types = {str: traitlets.Unicode, bool: traitlets.Bool, int: traitlets.Int, float: traitlets.Float}
+    types = {
+        str: traitlets.Unicode,
+        bool: traitlets.Bool,
+        int: traitlets.Int,
+        float: traitlets.Float,
+    }
     names = [control.name for control in kind.controls]
 
     def state(self: Any) -> dict[str, Any]:
@@ -455,7 +528,9 @@ def _live(name: str) -> Any:
 
     @traitlets.validate(*names)
     def checked(self: Any, proposal: Any) -> Any:
-        return next(control for control in kind.controls if control.name == proposal.trait.name).check(proposal.value)
+        return next(
+            control for control in kind.controls if control.name == proposal.trait.name
+        ).check(proposal.value)
 
     body = {
         "__doc__": f"A live explorer: {kind.title}.",
@@ -466,7 +541,10 @@ def _live(name: str) -> Any:
         "_css": _source("explorer.css"),
         "data": traitlets.Dict().tag(sync=True),
         "explorer": traitlets.Dict(kind.to_json()).tag(sync=True),
-        **{control.name: types[type(control.default)](control.default).tag(sync=True) for control in kind.controls},
+        **{
+            control.name: types[type(control.default)](control.default).tag(sync=True)
+            for control in kind.controls
+        },
     }
     return type(f"{name.title()}Explorer", (anywidget.AnyWidget,), body)
 

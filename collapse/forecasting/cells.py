@@ -36,7 +36,7 @@ MISSING = frozenset(
             "1.#QNAN",
         ),
         *("<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"),
-    ),
+    )
 )
 """Cells that are empty, in the words that pandas knows."""
 CURRENCY = "[$€£¥₹₽₩₺₪]|US[$]|R[$]|USD|EUR|GBP|CHF|JPY"
@@ -44,12 +44,12 @@ NUMBER = re.compile(
     r"(?P<bound>[<>≤≥]=?)?\s*(?P<bracket>\()?(?P<sign>[+-]?)\s*"
     rf"(?P<before>{CURRENCY})?\s*(?P<late>[+-]?)"
     r"(?P<digits>[.,]?\d(?:[\d.,' ]*\d)?[.,]?)(?P<exponent>[eE][+-]?\d+)?"
-    rf"\s*(?P<after>[%‰]|{CURRENCY}|°?[^\W\d_][^\W_]{{0,11}}(?:/[^\W_]{{1,6}})?)?(?P<close>\))?",
+    rf"\s*(?P<after>[%‰]|{CURRENCY}|°?[^\W\d_][^\W_]{{0,11}}(?:/[^\W_]{{1,6}})?)?(?P<close>\))?"
 )
 """A number with what people write around it: <0.006, (1,234.50), $ 12, 12 %, 5 kg, 80 km/h."""
 PLAIN = {
     mark: re.compile(
-        rf"(?:[1-9]\d{{0,2}}(?P<gap>[{gaps}' ])\d{{3}}(?:(?P=gap)\d{{3}})*|\d*)(?:[{mark}]\d*)?",
+        rf"(?:[1-9]\d{{0,2}}(?P<gap>[{gaps}' ])\d{{3}}(?:(?P=gap)\d{{3}})*|\d*)(?:[{mark}]\d*)?"
     )
     for mark, gaps in ((".", ","), (",", "."))
 }
@@ -70,7 +70,7 @@ CLOCK = re.compile(r"\d{1,3}(?::\d{2}){1,2}(?:\.\d+)?")
 """A time of day or a span of hours: 08:15, 08:15:30."""
 HOUR = re.compile(
     r"(?P<gap>[T ])\d{1,2}:\d{2}(?P<second>:\d{2}(?P<part>\.\d+)?)?"
-    r"(?P<half> ?[AaPp][Mm])?(?P<zone>Z|[+-]\d{2}:?\d{2})?$",
+    r"(?P<half> ?[AaPp][Mm])?(?P<zone>Z|[+-]\d{2}:?\d{2})?$"
 )
 NO_COMPLEX = "{} holds complex numbers; make columns of their real and imaginary parts."
 NO_DATE = "{} holds dates; a forecast predicts numbers or classes. Make a number of it first."
@@ -273,10 +273,7 @@ def _what(name: str, target: str) -> str:
 
 
 def _typed(
-    column: pd.Series[Any],
-    what: str,
-    place: Callable[[int], str],
-    out: Cells,
+    column: pd.Series[Any], what: str, place: Callable[[int], str], out: Cells
 ) -> tuple[str, Any]:
     """Kind of a column ("number", "whole", "date" or "text") and its values, floats or texts."""
     types = pandas().api.types
@@ -287,15 +284,12 @@ def _typed(
         raise ValueError(NO_COMPLEX.format(what))
     if types.is_numeric_dtype(kind):
         return ("whole" if types.is_integer_dtype(kind) else "number"), column.to_numpy(
-            np.float64,
-            na_value=np.nan,
+            np.float64, na_value=np.nan
         )
     if types.is_datetime64_any_dtype(kind):
         return _dated(column, what)
     if types.is_timedelta64_dtype(kind):
-        out.notes.append(
-            f"{_start(what)} holds spans of time; they were made numbers, in days.",
-        )
+        out.notes.append(f"{_start(what)} holds spans of time; they were made numbers, in days.")
         return "number", _days(column)
     if isinstance(kind, pandas().PeriodDtype):
         return _dated(column.dt.to_timestamp(), what)
@@ -305,10 +299,7 @@ def _typed(
 
 
 def _of_objects(
-    column: pd.Series[Any],
-    what: str,
-    place: Callable[[int], str],
-    out: Cells,
+    column: pd.Series[Any], what: str, place: Callable[[int], str], out: Cells
 ) -> tuple[str, Any]:
     pd = pandas()
     present = column[column.notna()]
@@ -317,7 +308,7 @@ def _of_objects(
         if issubclass(kind, CONTAINERS):
             row = next(k for k, value in present.items() if type(value) is kind)
             raise ValueError(
-                f"{what} holds a {kind.__name__} in {place(row)}, and no number, text or date.",
+                f"{what} holds a {kind.__name__} in {place(row)}, and no number, text or date."
             )
         if issubclass(kind, (complex, np.complexfloating)):
             raise ValueError(NO_COMPLEX.format(what))
@@ -327,7 +318,7 @@ def _of_objects(
         return "text", _as_text(column, str)
     if bytes in kinds:
         out.notes.append(
-            f"{_start(what)} holds bytes, which were read as text in UTF-8 or Latin-1.",
+            f"{_start(what)} holds bytes, which were read as text in UTF-8 or Latin-1."
         )
     if all(issubclass(kind, (Real, Decimal, np.number)) and kind is not bool for kind in kinds):
         try:
@@ -398,9 +389,7 @@ def _texts(name: str, values: Objects, absent: dict[str, int], rows: int | None 
 
 
 def _numbers(
-    texts: list[_Texts],
-    decimal: str,
-    out: Cells,
+    texts: list[_Texts], decimal: str, out: Cells
 ) -> tuple[dict[str, Array], dict[str, str], str]:
     """Numbers of the columns that hold nothing else, odd examples, and the decimal mark of all.
 
@@ -436,7 +425,7 @@ def _numbers(
         if column.limits:
             limits = f"{column.limits:,} {'cells' if column.limits > 1 else 'cell'} of"
             out.cautions.append(
-                f"{limits} {column.name!r} with < or > hold a limit, which was taken as the value.",
+                f"{limits} {column.name!r} with < or > hold a limit, which was taken as the value."
             )
     if odd:
         out.notes.append(f"Numbers were read from their text in {listed(list(odd.values()))}.")
@@ -559,7 +548,7 @@ def _of_texts(column: _Texts, is_target: bool, place: Callable[[int], str], out:
     if dates is not None and np.isnan(dates).any():
         out.notes.append(
             f"Column {column.name!r} has dates that may be read with the month or the day first, "
-            "and was left out; write them as 2026-01-31.",
+            "and was left out; write them as 2026-01-31."
         )
         return None
     if dates is not None:
@@ -582,7 +571,7 @@ def _of_texts(column: _Texts, is_target: bool, place: Callable[[int], str], out:
         what = "Classes of the target" if is_target else "Levels of"
         out.notes.append(
             f"{what} {column.name!r} that differ in capitals or blanks are one"
-            + (f": {listed(folded)}." if len(group) <= NAMED else f", in {len(folded):,} cases."),
+            + (f": {listed(folded)}." if len(group) <= NAMED else f", in {len(folded):,} cases.")
         )
     return name[column.code]
 
@@ -613,7 +602,7 @@ def _dates(column: _Texts, place: Callable[[int], str]) -> Array | None:
         raise ValueError(
             f"column {column.name!r} holds dates and text: {place(row)} holds "
             f"{column.unique[column.code[row]]!r:.60}. Leave the cell empty where a date is "
-            "missing (or name what stands there by na), write dates alike, or exclude the column.",
+            "missing (or name what stands there by na), write dates alike, or exclude the column."
         )
     whole = [_days(values) for values in found.values() if values.notna().all()]
     if all(np.array_equal(values, whole[0]) for values in whole):

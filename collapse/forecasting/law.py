@@ -64,12 +64,21 @@ def misspecified(plan: Plan, dispersion: float) -> Plan:
     check_number(dispersion, "dispersion", 0)
     if not isinstance(plan, Plan):
         raise ValueError(
-            f"plan must be a collapse.Plan, whose real rows stand in batches of their own; it is {brief(plan)}. "
-            "In a reservoir's memory real and synthetic rows are mixed: use another workflow."
+            "plan must be a collapse.Plan, whose real rows stand in batches of their own; it is"
+            f" {brief(plan)}. In a reservoir's memory real and synthetic rows are mixed: use"
+            " another workflow."
         )
     size = np.where(plan.source == 0, plan.size / float(dispersion), plan.size)
     weight, kept = (plan.recursion, None) if plan.recursion else (plan.weight, plan.kept)
-    return Plan(plan.source, size, weight, kept, replace=plan.replace, name=plan.name, generation=plan.generation)
+    return Plan(
+        plan.source,
+        size,
+        weight,
+        kept,
+        replace=plan.replace,
+        name=plan.name,
+        generation=plan.generation,
+    )
 
 
 class Family:
@@ -209,13 +218,17 @@ class Law:
         z *= z
         bent = 0.5 * z @ self.spread + self.drift
         size = np.sqrt(np.maximum(C - 1, 0) / self.n)
-        return np.asarray(self.loss + np.quantile(size[:, None] * (linear + size[:, None] * bent), levels, axis=1))
+        return np.asarray(
+            self.loss + np.quantile(size[:, None] * (linear + size[:, None] * bent), levels, axis=1)
+        )
 
 
 def law_of(family: Family, theta: Array, X: Array, X_test: Array, y_test: Array) -> Law:
     d, q = theta.size, family.outputs
     coefficients = theta.reshape(q, -1)
-    information = sum(_gram(X[block], family.curvature(X[block] @ coefficients.T)) for block in _blocks(len(X))) / len(X)
+    information = sum(
+        _gram(X[block], family.curvature(X[block] @ coefficients.T)) for block in _blocks(len(X))
+    ) / len(X)
     inverse = np.linalg.inv(information)
     by_output = inverse.reshape(q, d // q, q, d // q)
     skew, unsure = np.zeros((q, d // q)), 0.0
@@ -329,7 +342,9 @@ def newton(family: Family, X: Array, y: Array, start: Array) -> Array | None:
             if flat > PATIENCE:
                 return None
             try:
-                step = np.asarray(np.linalg.solve(hessian + RIDGE * np.eye(q * p), gradient), np.float64)
+                step = np.asarray(
+                    np.linalg.solve(hessian + RIDGE * np.eye(q * p), gradient), np.float64
+                )
             except np.linalg.LinAlgError:
                 return None
             if not flat and reach(step) < SHORT:

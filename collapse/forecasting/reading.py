@@ -84,7 +84,7 @@ def read(path: str | Path, target: str, encoding: str | None = None) -> pd.DataF
         raise
     except OSError as error:  # no right to read it, or a table in place of its path
         raise ValueError(
-            f"the file {brief(str(path))} cannot be read: {error.strerror}.",
+            f"the file {brief(str(path))} cannot be read: {error.strerror}."
         ) from error
     raw = _unpacked(packed, str(path), path.suffix)
     notes: list[str] = []
@@ -98,14 +98,14 @@ def read(path: str | Path, target: str, encoding: str | None = None) -> pd.DataF
         frame = _of_parquet(raw, str(path))
     elif raw[:8] == b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1":
         raise ValueError(
-            f"{path} is an old Excel file (.xls) or encrypted; save it as .xlsx or CSV.",
+            f"{path} is an old Excel file (.xls) or encrypted; save it as .xlsx or CSV."
         )
     else:
         try:
             frame, separator = _of_text(_decoded(raw, str(path), encoding, notes), str(path))
         except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error) as error:
             raise ValueError(
-                f"{path} is no table in CSV (one line for each row): {first_line(error)}",
+                f"{path} is no table in CSV (one line for each row): {first_line(error)}"
             ) from error
     blank = [k for k, name in enumerate(frame.columns) if not name]
     frame.columns = [name or f"Unnamed: {k}" for k, name in enumerate(frame.columns)]
@@ -129,7 +129,7 @@ def check_columns(frame: pd.DataFrame, target: str, name: str) -> None:
         if numbers := [column for column in names if is_number(column)]:
             raise ValueError(
                 f"{name} seems to have no header, since its first line holds the number "
-                f"{numbers[0]}; write the names of the columns there in a line of their own.",
+                f"{numbers[0]}; write the names of the columns there in a line of their own."
             )
         known = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
         hint = "" if len(names) > 1 else " alone (separate columns by a comma, semicolon or tab)"
@@ -140,9 +140,7 @@ def check_columns(frame: pd.DataFrame, target: str, name: str) -> None:
     if not len(frame):
         raise ValueError(f"{name} has a header and no rows.")
     if len(names) < 2:
-        raise ValueError(
-            f"{name} has no column beside the target {target!r} to predict it from.",
-        )
+        raise ValueError(f"{name} has no column beside the target {target!r} to predict it from.")
 
 
 def _refuse_headless(frame: pd.DataFrame, target: str, name: str) -> None:
@@ -162,7 +160,7 @@ def _refuse_headless(frame: pd.DataFrame, target: str, name: str) -> None:
     if alike and all(map(is_number, numeric)) and not counted.issuperset([*alike, target]):
         raise ValueError(
             f"{name} seems to have no header, since its first line holds {alike[0]!r} and "
-            f"{target!r}, which look like cells of the columns below; write their names there.",
+            f"{target!r}, which look like cells of the columns below; write their names there."
         )
 
 
@@ -178,7 +176,7 @@ def _unpacked(raw: bytes, name: str, suffix: str) -> bytes:
         if raw[:2] != b"PK":
             if suffix.lower() in (".gz", ".zip", ".xlsx"):
                 raise ValueError(
-                    f"{name} is no {suffix.lower()[1:]} file; name it after what it holds.",
+                    f"{name} is no {suffix.lower()[1:]} file; name it after what it holds."
                 )
             return raw
         with zipfile.ZipFile(io.BytesIO(raw)) as packed:
@@ -189,7 +187,7 @@ def _unpacked(raw: bytes, name: str, suffix: str) -> bytes:
             if len(members) != 1:
                 said = ", ".join(members[:5]) + (", ..." if len(members) > 5 else "")
                 raise ValueError(
-                    f"{name} holds {len(members)} files ({said}); put one table into it.",
+                    f"{name} holds {len(members)} files ({said}); put one table into it."
                 )
             return _unpacked(packed.read(members[0]), f"{members[0]} in {name}", "")
     except (
@@ -210,11 +208,11 @@ def _decoded(raw: bytes, name: str, encoding: str | None, notes: list[str]) -> s
     head = raw[:4096]
     if encoding is not None and not isinstance(encoding, str):
         raise ValueError(
-            f"encoding must be the name of one, such as utf-8 or cp1252; it is {brief(encoding)}.",
+            f"encoding must be the name of one, such as utf-8 or cp1252; it is {brief(encoding)}."
         )
     if encoding is not None:
         codes = [
-            "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding,
+            "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
         ]
     elif found:
         codes = [found]
@@ -227,7 +225,7 @@ def _decoded(raw: bytes, name: str, encoding: str | None, notes: list[str]) -> s
             text = raw.decode(code)
         except (LookupError, TypeError) as error:
             raise ValueError(
-                f"encoding must be one of Python's, such as utf-8; it is {brief(encoding)}.",
+                f"encoding must be one of Python's, such as utf-8; it is {brief(encoding)}."
             ) from error
         except ValueError:
             continue
@@ -237,13 +235,13 @@ def _decoded(raw: bytes, name: str, encoding: str | None, notes: list[str]) -> s
             latin = "Latin-1 (Windows-1252), since it is not UTF-8"
             said = latin if code == FALLBACK else code.upper()
             notes.append(
-                f"The file was read as {said}; where letters look wrong, give its encoding.",
+                f"The file was read as {said}; where letters look wrong, give its encoding."
             )
         return text
     tried = "UTF-8, UTF-16 or Latin-1" if encoding is None else f"the encoding {encoding}"
     raise ValueError(
         f"{name} is no table in CSV: its bytes are no text in {tried}; give its encoding, or save "
-        "it as UTF-8 (in a spreadsheet: 'CSV UTF-8').",
+        "it as UTF-8 (in a spreadsheet: 'CSV UTF-8')."
     )
 
 
@@ -277,7 +275,7 @@ def _of_text(text: str, name: str) -> tuple[pd.DataFrame, str]:
         except pd.errors.ParserWarning as error:
             many = f"its rows have more cells than its header, {len(header)}"
             raise ValueError(
-                f"{name} is no table in CSV: {many}; name every column there.",
+                f"{name} is no table in CSV: {many}; name every column there."
             ) from error
     texts = [k for k, kind in enumerate(frame.dtypes) if is_text(kind)]
     if any(
@@ -286,9 +284,7 @@ def _of_text(text: str, name: str) -> tuple[pd.DataFrame, str]:
         for cell in frame.iloc[:, k].unique()
     ):
         frame = pd.read_csv(
-            io.StringIO(text),
-            dtype=str,
-            **options,
+            io.StringIO(text), dtype=str, **options
         )  # what 1.200 means is told by the other cells
     frame.columns = header
     return frame, separator
@@ -314,9 +310,7 @@ def _of_parquet(raw: bytes, name: str) -> pd.DataFrame:
     try:
         from pyarrow import ArrowException  # type: ignore[import-untyped,unused-ignore]
     except ImportError as error:
-        raise ImportError(
-            NEEDS.format(name, "pyarrow", "parquet"),
-        ) from error
+        raise ImportError(NEEDS.format(name, "pyarrow", "parquet")) from error
     try:
         frame = pandas().read_parquet(io.BytesIO(raw))
     except (OSError, ValueError, ArrowException) as error:
@@ -330,29 +324,22 @@ def _of_excel(raw: bytes, name: str, notes: list[str]) -> pd.DataFrame:
     try:
         import openpyxl  # type: ignore[import-untyped,unused-ignore]  # noqa: F401
     except ImportError as error:
-        raise ImportError(
-            NEEDS.format(name, "openpyxl", "excel"),
-        ) from error
+        raise ImportError(NEEDS.format(name, "openpyxl", "excel")) from error
     try:
         with warnings.catch_warnings(), pd.ExcelFile(io.BytesIO(raw), engine="openpyxl") as book:
             warnings.simplefilter(
-                "ignore",
-                UserWarning,
+                "ignore", UserWarning
             )  # of styles and rules that a table does not need
             sheets = list(book.sheet_names)
             cells = pd.read_excel(
-                book,
-                header=None,
-                dtype=object,
-                keep_default_na=False,
-                na_values=[""],
+                book, header=None, dtype=object, keep_default_na=False, na_values=[""]
             )
     except Exception as error:  # of a broken file: whatever its parsers of zip and XML raise
         raise ValueError(f"{name} is no Excel file (.xlsx): {first_line(error)}") from error
     cells = cells.dropna(how="all")
     if not len(cells):
         raise ValueError(
-            f"the first sheet of {name}, {sheets[0]!r}, is empty; put the table there.",
+            f"the first sheet of {name}, {sheets[0]!r}, is empty; put the table there."
         )
     if len(sheets) > 1:
         notes.append(f"The first of {len(sheets)} sheets, {sheets[0]!r}, was read.")

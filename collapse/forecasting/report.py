@@ -47,13 +47,16 @@ class Drawing:
     alt: str
     caption: str
 
-    def write(self, label: str, document: dict[str, Any], folder: str | Path | None = None) -> figures.Bundle:
+    def write(
+        self, label: str, document: dict[str, Any], folder: str | Path | None = None
+    ) -> figures.Bundle:
         """Write the figure as a bundle; `label` names its files."""
         return figures.write(
             label,
             self.draw,
             numbers=self.numbers,
-            parameters={key: document[key] for key in ("task", "settings", "simulation")} | {"target": document["data"]["target"]},
+            parameters={key: document[key] for key in ("task", "settings", "simulation")}
+            | {"target": document["data"]["target"]},
             seed=document["seed"],
             height=self.height,
             narrow_height=self.narrow_height,
@@ -81,7 +84,9 @@ def drawings(document: dict[str, Any]) -> dict[str, Drawing]:
     >>> list(drawings(collapse.forecast(table, "y", "discard", 3, against=[]).document))
     ['loss', 'ratio', 'workflows']
     """
-    known = [row["derived"] is not None or row["simulated"] is not None for row in document["workflows"]]
+    known = [
+        row["derived"] is not None or row["simulated"] is not None for row in document["workflows"]
+    ]
     out = {"loss": _loss(document)} if known[0] else {}
     if document["ratio"]["derived"] is not None:
         out["ratio"] = _ratio(document)
@@ -92,7 +97,11 @@ def drawings(document: dict[str, Any]) -> dict[str, Drawing]:
 
 def _floats(values: Any, length: int) -> Array:
     """Numbers, NaN where there are none."""
-    return np.full(length, np.nan) if values is None else np.array([np.nan if v is None else v for v in values], np.float64)
+    return (
+        np.full(length, np.nan)
+        if values is None
+        else np.array([np.nan if v is None else v for v in values], np.float64)
+    )
 
 
 def _blank(values: Array) -> list[Any]:
@@ -101,11 +110,25 @@ def _blank(values: Array) -> list[Any]:
 
 
 def _loss(document: dict[str, Any]) -> Drawing:
-    row, first, worse = document["workflows"][0], document["first"]["loss"], document["settings"]["worse"]
+    row, first, worse = (
+        document["workflows"][0],
+        document["first"]["loss"],
+        document["settings"]["worse"],
+    )
     G = document["settings"]["generations"]
     g = np.arange(1, G + 1)
-    keys = ("derived", "derived_low", "derived_high", "simulated", "stderr", "simulated_low", "simulated_high")
-    derived, derived_low, derived_high, simulated, stderr, low, high = (_floats(row[key], G) for key in keys)
+    keys = (
+        "derived",
+        "derived_low",
+        "derived_high",
+        "simulated",
+        "stderr",
+        "simulated_low",
+        "simulated_high",
+    )
+    derived, derived_low, derived_high, simulated, stderr, low, high = (
+        _floats(row[key], G) for key in keys
+    )
     exact = row["simulated_low"] is not None
     bottom, top = (low, high) if exact else (derived_low, derived_high)
     level = first * (1 + worse)
@@ -121,7 +144,14 @@ def _loss(document: dict[str, Any]) -> Drawing:
         colour = plot.colour(hue)
         ax.set_ylim(seen.min() - 0.06 * span, ceiling + 0.14 * span)
         if np.isfinite(bottom).any():
-            ax.fill_between(g, bottom, np.where(np.isnan(top) & np.isfinite(bottom), 1e300, top), color=colour, alpha=0.2, linewidth=0)
+            ax.fill_between(
+                g,
+                bottom,
+                np.where(np.isnan(top) & np.isfinite(bottom), 1e300, top),
+                color=colour,
+                alpha=0.2,
+                linewidth=0,
+            )
         if np.isfinite(derived).any():
             plot.plot_derived(ax, g, derived, family=hue)
         if np.isfinite(simulated).any():
@@ -153,8 +183,10 @@ def _loss(document: dict[str, Any]) -> Drawing:
         },
         3.2,
         2.9,
-        f"Test loss against generation under {row['name']}, with a band for single runs; a dotted line marks the first loss.",
-        f"Test loss under {row['name']}. {how} Band: where 90 % of single runs lie, given your real rows.",
+        f"Test loss against generation under {row['name']}, with a band for single runs; a dotted"
+        " line marks the first loss.",
+        f"Test loss under {row['name']}. {how} Band: where 90 % of single runs lie, given your real"
+        " rows.",
     )
 
 
@@ -163,7 +195,16 @@ def _ratio(document: dict[str, Any]) -> Drawing:
     G = document["settings"]["generations"]
     g = np.arange(1, G + 1)
     derived, low, high, simulated, stderr, bottom, top = (
-        _floats(ratio[key], G) for key in ("derived", "low", "high", "simulated", "stderr", "simulated_low", "simulated_high")
+        _floats(ratio[key], G)
+        for key in (
+            "derived",
+            "low",
+            "high",
+            "simulated",
+            "stderr",
+            "simulated_low",
+            "simulated_high",
+        )
     )
     if np.isfinite(bottom).all() and np.isfinite(top).all():
         low, high = bottom, top
@@ -178,7 +219,9 @@ def _ratio(document: dict[str, Any]) -> Drawing:
         if high.max() < 30:
             plot.mark_limit(ax)
         ax.axhline(1, color=plot.muted(), linewidth=0.9, linestyle=(0, (1.5, 2)), zorder=1.5)
-        _note(ax, 1, "real rows alone", va="bottom" if high.max() > 8 else "top", right=high.max() > 8)
+        _note(
+            ax, 1, "real rows alone", va="bottom" if high.max() > 8 else "top", right=high.max() > 8
+        )
         ax.set_ylim(0, 1.08 * high.max())
         ax.set_xlim(1 - 0.02 * G, G + 0.02 * G + 0.1)
         _whole_ticks(ax, G)
@@ -187,8 +230,9 @@ def _ratio(document: dict[str, Any]) -> Drawing:
 
     simulation = document["simulation"]
     dots = (
-        f" Dots: {simulation['replications']:,} simulated runs of {simulation['rows']:,} rows with fresh real labels, from a world in which "
-        "the first fit is the truth, with bars of two standard errors."
+        f" Dots: {simulation['replications']:,} simulated runs of {simulation['rows']:,} rows with"
+        " fresh real labels, from a world in which the first fit is the truth, with bars of two"
+        " standard errors."
         if np.isfinite(simulated).any()
         else ""
     )
@@ -205,13 +249,18 @@ def _ratio(document: dict[str, Any]) -> Drawing:
         3.0,
         2.8,
         f"Risk ratio against generation under {row['name']}: a line with a wide band.",
-        f"Under {row['name']} your 1,000 rows are worth {row['worth'][-1]:,.0f} after {G} generations, for many rows. Line: excess risk as a multiple "
-        f"of the first fit's, derived for many rows.{dots} Band: where 90 % of single runs lie.",
+        f"Under {row['name']} your 1,000 rows are worth {row['worth'][-1]:,.0f} after {G}"
+        " generations, for many rows. Line: excess risk as a multiple of the first fit's, derived"
+        f" for many rows.{dots} Band: where 90 % of single runs lie.",
     )
 
 
 def _workflows(document: dict[str, Any]) -> Drawing:
-    rows, first, worse = document["workflows"], document["first"]["loss"], document["settings"]["worse"]
+    rows, first, worse = (
+        document["workflows"],
+        document["first"]["loss"],
+        document["settings"]["worse"],
+    )
     G = document["settings"]["generations"]
 
     def last(row: dict[str, Any], key: str) -> float:
@@ -220,9 +269,19 @@ def _workflows(document: dict[str, Any]) -> Drawing:
     order = sorted(rows, key=lambda row: (-last(row, "ratio") if row["ratio"] else 0, row["name"]))
     if not rows[0]["ratio"]:
         order = sorted(rows, key=lambda row: -np.nan_to_num(last(row, "simulated"), nan=np.inf))
-    derived, simulated, stderr = (np.array([last(row, key) for row in order]) for key in ("derived", "simulated", "stderr"))
+    derived, simulated, stderr = (
+        np.array([last(row, key) for row in order]) for key in ("derived", "simulated", "stderr")
+    )
     low, high = (
-        np.array([last(row, f"simulated_{end}" if row["simulated_low"] is not None else f"derived_{end}") for row in order])
+        np.array(
+            [
+                last(
+                    row,
+                    f"simulated_{end}" if row["simulated_low"] is not None else f"derived_{end}",
+                )
+                for row in order
+            ]
+        )
         for end in ("low", "high")
     )
     level = first * (1 + worse)
@@ -236,7 +295,9 @@ def _workflows(document: dict[str, Any]) -> Drawing:
         (ax,) = plot.panels(figure, 1)
         ax.set_xlim(seen.min() - 0.05 * span, ceiling + 0.08 * span)
         right = ax.get_xlim()[1]
-        for at, row, line, dot, error, left, end in zip(y, order, derived, simulated, stderr, low, high, strict=True):
+        for at, row, line, dot, error, left, end in zip(
+            y, order, derived, simulated, stderr, low, high, strict=True
+        ):
             colour = plot.colour(row["family"])
             if np.isfinite(left):
                 ax.plot(
@@ -289,10 +350,12 @@ def _workflows(document: dict[str, Any]) -> Drawing:
         },
         height,
         height + 0.2,
-        f"Test loss at generation {G} for each workflow, with a bar for single runs; a dotted line marks the loss of the first fit.",
-        f"Test loss after {G} generations. Upright strokes: derived for many rows. Dots: simulated. Bars: where 90 % of single runs lie. Dotted: the first "
-        f"fit's loss, which training on the real rows alone keeps; dashed, where it is in the picture: {100 * worse:g} % worse. An arrow points to a "
-        "loss outside the picture.",
+        f"Test loss at generation {G} for each workflow, with a bar for single runs; a dotted line"
+        " marks the loss of the first fit.",
+        f"Test loss after {G} generations. Upright strokes: derived for many rows. Dots: simulated."
+        " Bars: where 90 % of single runs lie. Dotted: the first fit's loss, which training on the"
+        f" real rows alone keeps; dashed, where it is in the picture: {100 * worse:g} % worse. An"
+        " arrow points to a loss outside the picture.",
     )
 
 
@@ -308,7 +371,10 @@ def _how(document: dict[str, Any]) -> str:
         said.append("Line: derived for many rows.")
     if simulation["replications"]:
         where = f", on {simulation['rows']:,} of the rows" if simulation["subsample"] else ""
-        said.append(f"Dots: mean of {simulation['replications']:,} simulated runs{where}, with bars of two standard errors.")
+        said.append(
+            f"Dots: mean of {simulation['replications']:,} simulated runs{where}, with bars of two"
+            " standard errors."
+        )
     return " ".join(said)
 
 
@@ -371,41 +437,63 @@ def html(document: dict[str, Any]) -> str:
     out = [
         f"<h1>{_safe(title)}</h1>",
         (
-            f'<p class="small">Target: {_safe(data["target"])}. {settings["generations"]:,} generations, {data["real_rows"]:,} real rows to fit, '
-            f"{data['test_rows']:,} to test on. The model is fitted to the real rows; then its own labels, generation after generation, "
+            f'<p class="small">Target: {_safe(data["target"])}. {settings["generations"]:,}'
+            f" generations, {data['real_rows']:,} real rows to fit, "
+            f"{data['test_rows']:,} to test on. The model is fitted to the real rows; then its own"
+            " labels, generation after generation, "
             "take part in the training set as the workflow says.</p>"
         ),
         "<h2>In short</h2>",
         _bullets(document["answers"]),
     ]
     if document["warnings"]:
-        out += ['<div class="warning"><h2 style="margin-top:0.2rem">What cannot be trusted</h2>', _bullets(document["warnings"]), "</div>"]
+        out += [
+            '<div class="warning"><h2 style="margin-top:0.2rem">What cannot be trusted</h2>',
+            _bullets(document["warnings"]),
+            "</div>",
+        ]
     with tempfile.TemporaryDirectory() as folder:
         for name, drawing in drawings(document).items():
-            heading = {"loss": "The loss on the test set", "ratio": "What your rows are worth", "workflows": "Keeping more, or less"}[name]
+            heading = {
+                "loss": "The loss on the test set",
+                "ratio": "What your rows are worth",
+                "workflows": "Keeping more, or less",
+            }[name]
             bundle = drawing.write(name, document, folder)
             out += [f"<h2>{heading}</h2>", _figure(bundle, drawing)]
     out += [_table(document), "<h2>Your data, and what was done to them</h2>", _data(document)]
     out += [
         "<h2>How to read this</h2>",
         (
-            "<p>A <em>ratio</em> compares excess risks, the part of the loss that more real rows would remove, and not losses: the loss itself rises by "
-            "much less. A ratio of 2 means that 1,000 rows are worth 500. Derived curves are for many rows and take the labels of your real rows as "
-            "they are; the loss rises by (ratio - 1) κ / n, with κ computed at the first fit. Simulated runs refit the model itself. In both the "
-            "covariates of your real rows are used again in every generation, and only labels are synthetic.</p>"
+            "<p>A <em>ratio</em> compares excess risks, the part of the loss that more real rows"
+            " would remove, and not losses: the loss itself rises by much less. A ratio of 2 means"
+            " that 1,000 rows are worth 500. Derived curves are for many rows and take the labels"
+            " of your real rows as they are; the loss rises by (ratio - 1) κ / n, with κ computed"
+            " at the first fit. Simulated runs refit the model itself. In both the covariates of"
+            " your real rows are used again in every generation, and only labels are synthetic.</p>"
         ),
         "<h2>To get the same numbers again</h2>",
         "<dl>"
         + _item("seed", str(document["seed"]))
         + _item("workflow", settings["workflow"])
         + _item("test set", settings.get("test_file") or f"a share of {settings['test_share']:g}")
-        + _item("budget", f"{settings['budget']:g} nominal seconds: {simulation['replications']:,} runs of {simulation['rows']:,} rows")
-        + _item("versions", ", ".join(f"{name} {version}" for name, version in document["versions"].items()))
+        + _item(
+            "budget",
+            f"{settings['budget']:g} nominal seconds: {simulation['replications']:,} runs of"
+            f" {simulation['rows']:,} rows",
+        )
+        + _item(
+            "versions",
+            ", ".join(f"{name} {version}" for name, version in document["versions"].items()),
+        )
         + "</dl>",
     ]
     return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{_safe(title)}</title><style>{STYLE}</style></head>\n<body><main>\n" + "\n".join(out) + "\n</main></body></html>\n"
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport"'
+        ' content="width=device-width, initial-scale=1">'
+        f"<title>{_safe(title)}</title><style>{STYLE}</style></head>\n<body><main>\n"
+        + "\n".join(out)
+        + "\n</main></body></html>\n"
     )
 
 
@@ -420,7 +508,8 @@ def _figure(bundle: figures.Bundle, drawing: Drawing) -> str:
         f'<source media="{dark} and {narrow}" srcset="{address("-narrow-dark")}">'
         f'<source media="{narrow}" srcset="{address("-narrow")}">'
         f'<source media="{dark}" srcset="{address("-dark")}">'
-        f'<img src="{address("")}" alt="{_safe(drawing.alt)}"></picture><figcaption>{_safe(drawing.caption)}</figcaption></figure>'
+        f'<img src="{address("")}"'
+        f' alt="{_safe(drawing.alt)}"></picture><figcaption>{_safe(drawing.caption)}</figcaption></figure>'
     )
 
 
@@ -438,7 +527,9 @@ def _table(document: dict[str, Any]) -> str:
     ]
     body, reasons = [], {}
     for row in document["workflows"]:
-        kind = "simulated" if row["simulated_low"] is not None or row["derived"] is None else "derived"
+        kind = (
+            "simulated" if row["simulated_low"] is not None or row["derived"] is None else "derived"
+        )
         value = None if row[kind] is None else row[kind][-1]
         worse, why = row["worse"], row["worse_why"]
         at = worse["simulated"] if worse["simulated"] is not None else worse["derived"]
@@ -446,7 +537,9 @@ def _table(document: dict[str, Any]) -> str:
         if at is not None and beyond and at <= G:
             at = None  # the simulation, which has the last word, does not reach it
         if at is None:
-            reasons[row["name"]] = (why["derived"] if row["derived"] is not None else None) or why[kind]
+            reasons[row["name"]] = (why["derived"] if row["derived"] is not None else None) or why[
+                kind
+            ]
         cells = [
             row["name"],
             "—" if row["worth"] is None else f"{row['worth'][-1]:,.0f}",
@@ -459,7 +552,10 @@ def _table(document: dict[str, Any]) -> str:
         line = "".join(f"<td>{_safe(cell)}</td>" for cell in cells)
         body.append(f"<tr{' class=asked' if row['asked'] else ''}>{line}</tr>")
     dash = "; ".join(f"{name}: {why}" for name, why in reasons.items() if why)
-    note = f"After {G:,} generations. What rows are worth is for many rows. Rows that the last fit reads, and rows carried over to it from earlier generations."
+    note = (
+        f"After {G:,} generations. What rows are worth is for many rows. Rows that the last fit"
+        " reads, and rows carried over to it from earlier generations."
+    )
     if dash:
         note += f" A dash under “worse”: {dash}."
     return (
@@ -473,18 +569,42 @@ def _table(document: dict[str, Any]) -> str:
 
 def _data(document: dict[str, Any]) -> str:
     data, task, model = document["data"], document["task"], document["model"]
-    words = {"binary": "two classes", "multiclass": "classes", "counts": "counts", "continuous": "a continuous number"}[task["name"]]
-    classes = f": {', '.join(data['classes'][:12])}{', …' if len(data['classes']) > 12 else ''}" if data["classes"] else ""
-    guess = " (guessed; say otherwise with <code>--task</code>)" if task["guessed"] else " (as you said)"
+    words = {
+        "binary": "two classes",
+        "multiclass": "classes",
+        "counts": "counts",
+        "continuous": "a continuous number",
+    }[task["name"]]
+    classes = (
+        f": {', '.join(data['classes'][:12])}{', …' if len(data['classes']) > 12 else ''}"
+        if data["classes"]
+        else ""
+    )
+    guess = (
+        " (guessed; say otherwise with <code>--task</code>)"
+        if task["guessed"]
+        else " (as you said)"
+    )
     items = [
-        _item("table", f"{data['source']}, {data['rows']:,} rows, {len(data['features'])} columns used"),
+        _item(
+            "table",
+            f"{data['source']}, {data['rows']:,} rows, {len(data['features'])} columns used",
+        ),
         f"<dt>target</dt><dd>{_safe(data['target'])}, {words}{_safe(classes)}{guess}</dd>",
-        _item("model", f"{model['name']}, {model['coefficients']:,} coefficients, by {model['estimator']}"),
+        _item(
+            "model",
+            f"{model['name']}, {model['coefficients']:,} coefficients, by {model['estimator']}",
+        ),
         _item("loss", model["loss"]),
-        _item("first fit", f"test loss {document['first']['loss']:.4g}" + _plus_minus(document["first"]["stderr"])),
+        _item(
+            "first fit",
+            f"test loss {document['first']['loss']:.4g}" + _plus_minus(document["first"]["stderr"]),
+        ),
         *_against_constant(document["first"]),
     ]
-    notes = _bullets(data["notes"]) if data["notes"] else "<p>Nothing was left out or filled in.</p>"
+    notes = (
+        _bullets(data["notes"]) if data["notes"] else "<p>Nothing was left out or filled in.</p>"
+    )
     return "<dl>" + "".join(items) + "</dl>" + notes
 
 
@@ -496,7 +616,9 @@ def _against_constant(first: dict[str, Any]) -> list[str]:
 
 
 def _plus_minus(error: float | None) -> str:
-    return "" if error is None else f" ± {error:.2g} (one standard error, for the choice of test rows)"
+    return (
+        "" if error is None else f" ± {error:.2g} (one standard error, for the choice of test rows)"
+    )
 
 
 def _item(name: str, value: str) -> str:

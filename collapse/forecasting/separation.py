@@ -87,7 +87,9 @@ def separation(X: Array, y: Array, classes: int) -> Separation | None:
         if programme is None:
             return None
         direction = programme
-    size = np.abs(direction - direction.mean(axis=0)).max(axis=0) if classes else np.abs(direction[0])
+    size = (
+        np.abs(direction - direction.mean(axis=0)).max(axis=0) if classes else np.abs(direction[0])
+    )
     size *= labels.scale
     needed = np.flatnonzero(size[1:] > NONE * size.max()) + 1
     return Separation(direction, needed, alone, labels.told(direction))
@@ -147,7 +149,9 @@ class _Classes(_Labels):
         return np.empty((0, self.outputs * self.X.shape[1]))
 
     def widen(self, coefficients: Array) -> Array:
-        return np.concatenate([np.zeros((1, self.X.shape[1])), coefficients.reshape(self.outputs, -1)])
+        return np.concatenate(
+            [np.zeros((1, self.X.shape[1])), coefficients.reshape(self.outputs, -1)]
+        )
 
     def by_one_column(self) -> Array:
         """Return the sum of all directions that tell one class from the rest by one column."""
@@ -156,7 +160,10 @@ class _Classes(_Labels):
         low, high = (np.array([end(inside[k], axis=0) for k in there]) for end in (np.min, np.max))
         out = np.zeros((self.classes, self.X.shape[1]))
         for at, k in enumerate(there):
-            rest_low, rest_high = (end(np.delete(table, at, axis=0), axis=0) for end, table in ((np.min, low), (np.max, high)))
+            rest_low, rest_high = (
+                end(np.delete(table, at, axis=0), axis=0)
+                for end, table in ((np.min, low), (np.max, high))
+            )
             for sign, mine, rest in ((1, low[at], rest_high), (-1, high[at], rest_low)):
                 varies = (low.min(axis=0) < high.max(axis=0)) & (sign * mine >= sign * rest)
                 out[k, varies] += sign
@@ -164,7 +171,10 @@ class _Classes(_Labels):
         return out
 
     def told(self, direction: Array) -> tuple[int, ...]:
-        same = np.abs(direction[:, None] - direction[None]).max(axis=2) <= NONE * np.abs(direction).max()
+        same = (
+            np.abs(direction[:, None] - direction[None]).max(axis=2)
+            <= NONE * np.abs(direction).max()
+        )
         if self.classes == 2:
             return (0, 1)
         others = same[np.argmax(same.sum(axis=1))]

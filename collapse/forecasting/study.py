@@ -36,7 +36,14 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Plans = dict[str, Plan | Reservoir]
 
-COMPARED = ("discard", "window(k=5)", "fixed_real_share(share=1/10)", "subsample", "augment", "fixed_real_share(share=1/2)")
+COMPARED = (
+    "discard",
+    "window(k=5)",
+    "fixed_real_share(share=1/10)",
+    "subsample",
+    "augment",
+    "fixed_real_share(share=1/2)",
+)
 """Workflows that every forecast compares."""
 
 FORMAT = 2
@@ -70,7 +77,12 @@ a factor of e^20."""
 GENERATIONS = 20
 """Number of fits where nothing is said."""
 
-COST = {"binary": (10e-9, 0.6e-9), "multiclass": (40e-9, 1e-9), "counts": (20e-9, 0.8e-9), "continuous": (1e-9, 0.0)}
+COST = {
+    "binary": (10e-9, 0.6e-9),
+    "multiclass": (40e-9, 1e-9),
+    "counts": (20e-9, 0.8e-9),
+    "continuous": (1e-9, 0.0),
+}
 """Nominal seconds of one fit, for each row and column and for each row and pair of columns."""
 FIT_COST = 50e-6
 """Nominal seconds of any fit."""
@@ -134,19 +146,29 @@ class Forecast:
         if asked[kind] is None:
             why = "nothing was derived or simulated"
         elif asked[kind][-1] is None:
-            why = f"its mean does not exist: {_percent(asked['failed'][-1])} of the simulated runs have no estimate"
+            why = (
+                f"its mean does not exist: {_percent(asked['failed'][-1])} of the simulated runs"
+                " have no estimate"
+            )
         elif first <= SMALL:
-            why = f"the first test loss is {_number(first)}, and no share of it tells how much the loss may rise"
+            why = (
+                f"the first test loss is {_number(first)}, and no share of it tells how much the"
+                " loss may rise"
+            )
         else:
             rise = asked[kind][-1] / first - 1
             if rise <= limit:
                 return None
             how = "derived for many rows" if kind == "derived" else "simulated"
             return (
-                f"the test loss {after} is {_percent(rise)} above the first ({how}): "
-                f"{_number(asked[kind][-1])} after {_number(first)}; the limit is {_percent(limit)}."
+                f"the test loss {after} is {_percent(rise)} above the first ({how}):"
+                f" {_number(asked[kind][-1])} after {_number(first)}; the limit is"
+                f" {_percent(limit)}."
             )
-        return f"whether the test loss {after} is within {_percent(limit)} of the first cannot be told: {why}."
+        return (
+            f"whether the test loss {after} is within {_percent(limit)} of the first cannot be"
+            f" told: {why}."
+        )
 
     def save(self, path: str | Path) -> Path:
         """Write the document as JSON; returns the path.
@@ -203,7 +225,10 @@ class Forecast:
 
     def __repr__(self) -> str:
         data, settings = self.document["data"], self.document["settings"]
-        return f"<Forecast of {data['target']} in {data['source']}: {settings['workflow']}, {settings['generations']} generations>"
+        return (
+            f"<Forecast of {data['target']} in {data['source']}: {settings['workflow']},"
+            f" {settings['generations']} generations>"
+        )
 
 
 def forecast(
@@ -415,7 +440,9 @@ def _plans(workflow: object, against: object, generations: int | None) -> Plans:
         except ValueError as error:
             raise ValueError(f"{where}{error}") from error
         if plan.name in plans and plan.to_json() != plans[plan.name].to_json():
-            raise ValueError(f"two different workflows are called {plan.name!r}; give one of them another name.")
+            raise ValueError(
+                f"two different workflows are called {plan.name!r}; give one of them another name."
+            )
         plans.setdefault(plan.name, plan)
     return plans
 
@@ -424,16 +451,21 @@ def _plan(given: str | Plan | Reservoir, generations: int) -> Plan | Reservoir:
     plan = workflows.named(given, generations) if isinstance(given, str) else given
     labels = len(np.unique(plan.generation))
     if labels != generations:
-        raise ValueError(f"{plan.name} has {labels} generations, and {generations} are asked for; make all workflows equally long.")
-    if isinstance(plan, Plan) and (np.count_nonzero(plan.source == 0) > 1 or plan.generations != generations):
         raise ValueError(
-            f"{plan.name} needs several tables of real data, or several models, and there is one of each; "
-            "collapse.derive tells its ratio, which does not depend on the data."
+            f"{plan.name} has {labels} generations, and {generations} are asked for; make all"
+            " workflows equally long."
+        )
+    if isinstance(plan, Plan) and (
+        np.count_nonzero(plan.source == 0) > 1 or plan.generations != generations
+    ):
+        raise ValueError(
+            f"{plan.name} needs several tables of real data, or several models, and there is one of"
+            " each; collapse.derive tells its ratio, which does not depend on the data."
         )
     if isinstance(plan, Plan) and plan.size[plan.source == 0] != 1:
         raise ValueError(
-            f"{plan.name} has a real batch of {float(plan.size[plan.source == 0][0]):g} times the real rows, and there are just these; "
-            "make its size 1."
+            f"{plan.name} has a real batch of {float(plan.size[plan.source == 0][0]):g} times the"
+            " real rows, and there are just these; make its size 1."
         )
     return plan
 
@@ -487,14 +519,20 @@ class _Study:
     def of(cls, table: Table, plans: Plans, budget: float, seed: int) -> _Study:
         n, p = table.X.shape
         if p >= n:
-            why = f"the design has {p:,} columns for {n:,} rows, so that maximum likelihood has no single answer"
+            why = (
+                f"the design has {p:,} columns for {n:,} rows, so that maximum likelihood has no"
+                " single answer"
+            )
             return cls._by_ridge(table, plans, budget, why)
         family: Family = Classes(len(table.classes) - 1) if table.classes else Counts()
         if table.task == "continuous":
             theta = np.asarray(np.linalg.lstsq(table.X, table.y)[0], np.float64)
             family = Normal(float(((table.y - table.X @ theta) ** 2).sum() / (n - p)))
             if family.variance <= 1e-20 * float(table.y.var()):
-                why = "the columns predict the target without error, so that there is no noise to draw labels with"
+                why = (
+                    "the columns predict the target without error, so that there is no noise to"
+                    " draw labels with"
+                )
                 return cls._by_ridge(table, plans, budget, why)
             return cls._by_likelihood(table, plans, budget, seed, family, theta, None)
         start = np.zeros(p * family.outputs)
@@ -506,9 +544,9 @@ class _Study:
         law = law_of(family, fitted, table.X, table.X_test, table.y_test)
         if law.unsure > UNKNOWN:
             why = (
-                f"the labels hardly determine the maximum-likelihood estimate: the {_margin(table)} of some "
-                f"real rows has a standard error of {_number(law.unsure)}, as where classes can all but be "
-                "told apart without error, or counts are all but zero"
+                f"the labels hardly determine the maximum-likelihood estimate: the {_margin(table)}"
+                f" of some real rows has a standard error of {_number(law.unsure)}, as where"
+                " classes can all but be told apart without error, or counts are all but zero"
             )
             return cls._by_ridge(table, plans, budget, why)
         return cls._by_likelihood(table, plans, budget, seed, family, fitted, law)
@@ -540,9 +578,15 @@ class _Study:
             observed = make(part.X, y=part.y, test=(part.X_test, part.y_test), **more, **noise)
         if observed is None or not np.isfinite(observed.truth).all():
             if rows == n:
-                why = "the real classes are separated but for rounding, so that no run would have an estimate for long"
+                why = (
+                    "the real classes are separated but for rounding, so that no run would have an"
+                    " estimate for long"
+                )
             else:
-                why = f"{why}; the part of {rows:,} rows that it has room for has no maximum-likelihood estimate of its own"
+                why = (
+                    f"{why}; the part of {rows:,} rows that it has room for has no"
+                    " maximum-likelihood estimate of its own"
+                )
             return cls(
                 table,
                 name,
@@ -593,10 +637,15 @@ class _Study:
 
         estimator = LogisticRegression(C=1.0, max_iter=5000) if table.classes else Ridge(alpha=1.0)
         name = "ridge regression" if not table.classes else "ridge logistic regression"
-        name += f" ({type(estimator).__name__}({'C' if table.classes else 'alpha'}=1.0) of scikit-learn on standardised columns)"
+        name += (
+            f" ({type(estimator).__name__}({'C' if table.classes else 'alpha'}=1.0) of scikit-learn"
+            " on standardised columns)"
+        )
         if table.task == "counts":
             name += " with normal labels in place of counts"
-        model = models.from_estimator(estimator, table.X[:, 1:], table.y, test=(table.X_test[:, 1:], table.y_test))
+        model = models.from_estimator(
+            estimator, table.X[:, 1:], table.y, test=(table.X_test[:, 1:], table.y_test)
+        )
         each = _losses_of(model, bool(table.classes))
         loss = LOSSES["continuous" if table.task == "counts" else table.task]
         n = len(table.y)
@@ -621,11 +670,7 @@ class _Study:
         return self.rows < len(self.table.y)
 
     def simulations(
-        self,
-        plans: Plans,
-        seed: int,
-        folder: Path | None,
-        tell: _Teller,
+        self, plans: Plans, seed: int, folder: Path | None, tell: _Teller
     ) -> dict[str | None, Risk | str]:
         """Test losses under each workflow, and under None excess risks under the first one; or why
         there are none.
@@ -641,7 +686,9 @@ class _Study:
         tasks = [(name, plan, self.observed) for name, plan in plans.items() if name in only]
         if self.world is not None:
             tasks.insert(0, (None, tasks[0][1], self.world))
-        out: dict[str | None, Risk | str] = {name: str(self.why) for name in plans if name not in only}
+        out: dict[str | None, Risk | str] = {
+            name: str(self.why) for name in plans if name not in only
+        }
         total = len(tasks) * self.replications
         for k, (name, plan, model) in enumerate(tasks):
             step = f"simulating {plan.name} ({k + 1} of {len(tasks)})"
@@ -692,12 +739,16 @@ def _no_estimate(table: Table) -> tuple[str, tuple[str, ...]]:
     found = separation(table.X, table.y, len(table.classes))
     if found is None:
         what = (
-            "some classes can be told apart without error, or all but, by a linear rule (separation)"
+            "some classes can be told apart without error, or all but, by a linear rule"
+            " (separation)"
             if table.classes
             else "the counts of some rows are all zero, or all but"
         )
         return (
-            f"Newton's method finds no maximum-likelihood estimate that double precision determines: {what}",
+            (
+                "Newton's method finds no maximum-likelihood estimate that double precision"
+                f" determines: {what}"
+            ),
             (),
         )
     names = tuple(table.columns[j] for j in found.columns)
@@ -706,18 +757,25 @@ def _no_estimate(table: Table) -> tuple[str, tuple[str, ...]]:
     if len(names) > 6:
         quoted[5:] = [f"{len(names) - 5} more"]
     listed = " and ".join(filter(None, [", ".join(quoted[:-1]), quoted[-1]]))
-    which = f"column {listed}" if one else f"columns {listed}{', each by itself,' if found.alone else ' together'}"
+    which = (
+        f"column {listed}"
+        if one
+        else f"columns {listed}{', each by itself,' if found.alone else ' together'}"
+    )
     if not table.classes:
         marks = "marks" if one else "mark"
         return (
-            f"no maximum-likelihood estimate exists: {which} {marks} rows whose counts are all zero (separation)",
+            (
+                f"no maximum-likelihood estimate exists: {which} {marks} rows whose counts are all"
+                " zero (separation)"
+            ),
             names,
         )
     told = " and ".join(repr(table.classes[k]) for k in found.told)
     apart = f"classes {told}" if len(table.classes) == 2 else f"class {told} from the others"
     return (
-        f"no maximum-likelihood estimate exists: {which} {'separates' if one else 'separate'} {apart}, which can be "
-        + "told apart without error, ties aside (separation)",
+        f"no maximum-likelihood estimate exists: {which} {'separates' if one else 'separate'}"
+        f" {apart}, which can be " + "told apart without error, ties aside (separation)",
         names,
     )
 
@@ -730,7 +788,9 @@ def _losses_of(model: Any, classified: bool) -> Array:
     """Loss of the first fit of an estimator on each row of the test set."""
     y, predicted = model.test_y, model._predicted(model.truth)
     if classified:
-        return np.asarray(-np.log(np.maximum(predicted[np.arange(len(y)), model.test_code], 1e-300)))
+        return np.asarray(
+            -np.log(np.maximum(predicted[np.arange(len(y)), model.test_code], 1e-300))
+        )
     return np.asarray((y - predicted) ** 2)
 
 
@@ -747,10 +807,7 @@ def _constant(table: Table, ridge: bool) -> Array:
 
 
 def _affordable(
-    table: Table,
-    plans: Plans,
-    budget: float,
-    ridge: bool = False,
+    table: Table, plans: Plans, budget: float, ridge: bool = False
 ) -> tuple[int, int, str | None]:
     """Rows and replications to simulate by the table of costs, and why not all rows.
 
@@ -769,14 +826,22 @@ def _affordable(
                 seconds += plan.generations * RIDGE_COST[0] + RIDGE_COST[1] * read * p * q
             else:
                 linear, square = COST[table.task]
-                by_rows = 0.0 if isinstance(plan, Plan) and plan.reads_whole_batches else ROW_COST * (plan.generations * rows + read)
+                by_rows = (
+                    0.0
+                    if isinstance(plan, Plan) and plan.reads_whole_batches
+                    else ROW_COST * (plan.generations * rows + read)
+                )
                 # the workflow asked for is simulated twice
-                seconds += (2 if k == 0 else 1) * (plan.generations * (FIT_COST + rows * q * p * (linear + square * p)) + by_rows)
+                seconds += (2 if k == 0 else 1) * (
+                    plan.generations * (FIT_COST + rows * q * p * (linear + square * p)) + by_rows
+                )
         return seconds
 
     rows = n
     least = min(n, max(LEAST_ROWS, 0 if ridge else 5 * p * q))
-    while rows > least and (fewest * cost(rows) > budget or (not ridge and rows * p * (p + 1) / 2 > PRODUCTS)):
+    while rows > least and (
+        fewest * cost(rows) > budget or (not ridge and rows * p * (p + 1) / 2 > PRODUCTS)
+    ):
         rows = max(rows * 3 // 4, least)
     why = None
     if rows < n and fewest * cost(n) > budget:
@@ -785,7 +850,9 @@ def _affordable(
             f"{fewest * cost(n):,.3g} nominal seconds, and the budget is {budget:g}"
         )
     elif rows < n:
-        why = f"all {n:,} real rows with the products of {p:,} columns take more than 1 GB of memory"
+        why = (
+            f"all {n:,} real rows with the products of {p:,} columns take more than 1 GB of memory"
+        )
     return rows, int(np.clip(budget / cost(rows), fewest, most)), why
 
 
@@ -799,7 +866,13 @@ def _part_of(table: Table, rows: int, seed: int) -> Table:
         order = order[np.argsort(table.y[order], kind="stable")]
     chosen = np.sort(order[(np.arange(rows) * len(order)) // rows])
     test = np.sort(rng.permutation(len(table.y_test))[:rows])
-    return replace(table, X=table.X[chosen], y=table.y[chosen], X_test=table.X_test[test], y_test=table.y_test[test])
+    return replace(
+        table,
+        X=table.X[chosen],
+        y=table.y[chosen],
+        X_test=table.X_test[test],
+        y_test=table.y_test[test],
+    )
 
 
 def _read(plan: Plan | Reservoir) -> float:
@@ -817,7 +890,9 @@ class _Store:
         folder.mkdir(parents=True, exist_ok=True)
 
     def _path(self, label: str) -> Path:
-        return self.folder / f"{hashlib.sha256(f'{self.key} {label}'.encode()).hexdigest()[:24]}.json"
+        return (
+            self.folder / f"{hashlib.sha256(f'{self.key} {label}'.encode()).hexdigest()[:24]}.json"
+        )
 
     def get(self, label: str) -> Risk | None:
         path = self._path(label)
@@ -859,7 +934,10 @@ def _document(
         "gain": float(gain.mean()),
         "gain_stderr": float(gain.std(ddof=1) / np.sqrt(m)) if m > 1 else None,
     }
-    rows = [_row(name, plan, study, outcomes[name], first["loss"], settings, seed, k == 0) for k, (name, plan) in enumerate(plans.items())]
+    rows = [
+        _row(name, plan, study, outcomes[name], first["loss"], settings, seed, k == 0)
+        for k, (name, plan) in enumerate(plans.items())
+    ]
     document = {
         "collapse": "forecast",
         "format": FORMAT,
@@ -875,7 +953,10 @@ def _document(
             "features": list(table.features),
             "columns": list(table.columns),
             "classes": list(table.classes),
-            "rare": [{"column": column, "level": level, "rows": count} for column, level, count in table.rare],
+            "rare": [
+                {"column": column, "level": level, "rows": count}
+                for column, level, count in table.rare
+            ],
             "notes": list(table.notes),
         },
         "task": {"name": table.task, "guessed": table.guessed},
@@ -895,7 +976,9 @@ def _document(
             "why": study.why or "; ".join(dict.fromkeys(unknown.values())) or None,
         },
         "first": first,
-        "ratio": _ratio(next(iter(plans.values())), study, worlds if isinstance(worlds, Risk) else None),
+        "ratio": _ratio(
+            next(iter(plans.values())), study, worlds if isinstance(worlds, Risk) else None
+        ),
         "workflows": rows,
     }
     document["warnings"] = _warnings(document, study, plans, simulated, unknown)
@@ -906,7 +989,9 @@ def _document(
 
 
 def _ratio(plan: Plan | Reservoir, study: _Study, simulated: Risk | None) -> dict[str, Any]:
-    out: dict[str, Any] = dict.fromkeys(("derived", "low", "high", "simulated", "stderr", "simulated_low", "simulated_high"))
+    out: dict[str, Any] = dict.fromkeys(
+        ("derived", "low", "high", "simulated", "stderr", "simulated_low", "simulated_high")
+    )
     if study.law is None:
         return out
     from scipy.special import gammaincinv
@@ -917,20 +1002,39 @@ def _ratio(plan: Plan | Reservoir, study: _Study, simulated: Risk | None) -> dic
     out |= {"derived": derived, "low": low, "high": high}
     if simulated is not None:
         bottom, _, top = simulated.quantiles / simulated.risk[0]
-        out |= {"simulated": simulated.ratio, "stderr": simulated.stderr, "simulated_low": bottom, "simulated_high": top}
+        out |= {
+            "simulated": simulated.ratio,
+            "stderr": simulated.stderr,
+            "simulated_low": bottom,
+            "simulated_high": top,
+        }
     return out
 
 
 def _row(
-    name: str, plan: Plan | Reservoir, study: _Study, outcome: Risk | str, first: float, settings: dict[str, Any], seed: int, asked: bool
+    name: str,
+    plan: Plan | Reservoir,
+    study: _Study,
+    outcome: Risk | str,
+    first: float,
+    settings: dict[str, Any],
+    seed: int,
+    asked: bool,
 ) -> dict[str, Any]:
     law, part, G = study.law, study.part, plan.generations
     costs = compare(plan)
     n, bad = len(study.table.y), (1 + settings["worse"]) * first
     limit = derive(plan)
     row: dict[str, Any] = {"name": name, "family": plot.family_of(name), "asked": asked}
-    row |= {"ratio": limit.ratio, "worth": 1000 / limit.risk} if law else {"ratio": None, "worth": None}
-    row |= {"rows_read": round(float(costs.read[0]) * n), "rows_stored": round(float(costs.stored[0]) * n)}
+    row |= (
+        {"ratio": limit.ratio, "worth": 1000 / limit.risk}
+        if law
+        else {"ratio": None, "worth": None}
+    )
+    row |= {
+        "rows_read": round(float(costs.read[0]) * n),
+        "rows_stored": round(float(costs.stored[0]) * n),
+    }
     row |= dict.fromkeys(("derived", "derived_low", "derived_high", "simulated", "stderr"))
     row |= dict.fromkeys(("simulated_low", "simulated_median", "simulated_high", "failed"))
     worse: dict[str, int | None] = dict.fromkeys(WORSE)
@@ -941,7 +1045,11 @@ def _row(
         row |= {"derived": law.mean(C), "derived_low": low, "derived_high": high}
         far, named = _far(plan)
         low, high = law.band(far, BAND, seed)
-        worse |= {"derived": _reached(law.mean(far), bad), "derived_earliest": _reached(high, bad), "derived_latest": _reached(low, bad)}
+        worse |= {
+            "derived": _reached(law.mean(far), bad),
+            "derived_earliest": _reached(high, bad),
+            "derived_latest": _reached(low, bad),
+        }
         within = f"not within {len(far):,} generations, for many rows"
         why |= dict.fromkeys(WORSE[:3], within)
         if worse["derived"] is None:
@@ -974,7 +1082,10 @@ def _row(
         why |= dict.fromkeys(WORSE[3:], within)
         if simulated.failed.any():
             lost = int(np.argmax(simulated.failed > 0)) + 1
-            why["simulated"] = f"{within} as far as there is a mean: from generation {lost} on some runs have no estimate"
+            why["simulated"] = (
+                f"{within} as far as there is a mean: from generation {lost} on some runs have no"
+                " estimate"
+            )
     row["worse"] = worse
     row["worse_why"] = {key: None if worse[key] else why[key] for key in WORSE}
     return row
@@ -1043,31 +1154,38 @@ def _warnings(
     out = list(study.table.cautions)
     if data["rows"] < 50:
         out.append(
-            f"{data['rows']} rows are very few: the fit, the test loss on {_count(m, 'row')} and with them every number here may be far off; "
-            "take the direction of the answers, not their size."
+            f"{data['rows']} rows are very few: the fit, the test loss on {_count(m, 'row')} and"
+            " with them every number here may be far off; take the direction of the answers, not"
+            " their size."
         )
     if study.fallback:
         leave = (
-            " Where such columns are known only after the target is, leave them out; otherwise these are the answers."
+            " Where such columns are known only after the target is, leave them out; otherwise"
+            " these are the answers."
             if study.separating
             else ""
         )
         out.append(
-            f"The model is {study.name}, not maximum likelihood: {study.fallback}. "
-            "The derived ratios hold for maximum likelihood only, so none is given; shrinkage adds a bias that later generations inherit."
-            + leave
+            f"The model is {study.name}, not maximum likelihood: {study.fallback}. The derived"
+            " ratios hold for maximum likelihood only, so none is given; shrinkage adds a bias"
+            " that later generations inherit." + leave
         )
     elif n < FEW * d:
         out.append(
-            f"There are {n / d:.1f} rows for each of the {d:,} coefficients; the derived curves are for many (about {FEW} or more). "
-            "Where simulated and derived values differ, believe the simulated ones."
+            f"There are {n / d:.1f} rows for each of the {d:,} coefficients; the derived curves are"
+            f" for many (about {FEW} or more). Where simulated and derived values differ, believe"
+            " the simulated ones."
         )
     if data["rare"]:
-        named = [f"{one['level']!r} of {one['column']!r} ({_count(one['rows'], 'row')})" for one in data["rare"]]
+        named = [
+            f"{one['level']!r} of {one['column']!r} ({_count(one['rows'], 'row')})"
+            for one in data["rare"]
+        ]
         listed = ", ".join(named[:5]) + (f" and {len(named) - 5} more" if len(named) > 5 else "")
         out.append(
-            f"Few real rows have the {'level' if len(named) == 1 else 'levels'} {listed}: what the model "
-            "knows of such rows rests on these alone, and what is said of them cannot be trusted."
+            f"Few real rows have the {'level' if len(named) == 1 else 'levels'} {listed}: what the"
+            " model knows of such rows rests on these alone, and what is said of them cannot be"
+            " trusted."
         )
     out += _unsure(study, plans, simulated)
     gain, noise = first["gain"], first["gain_stderr"]
@@ -1075,39 +1193,54 @@ def _warnings(
         what = "the classes' shares among" if data["classes"] else "the mean of"
         error = "" if noise is None else f" ± {_number(noise)}"
         out.append(
-            f"The model does not beat the constant, {what} the real rows, beyond noise: on the {_count(m, 'test row')} its loss is "
-            f"{_number(first['loss'])}, the constant's {_number(first['constant'])}; the gain is {_number(gain)}{error} (one standard error). "
-            "What retraining adds to such a loss says little; look for columns that tell more."
+            f"The model does not beat the constant, {what} the real rows, beyond noise: on the"
+            f" {_count(m, 'test row')} its loss is {_number(first['loss'])}, the constant's"
+            f" {_number(first['constant'])}; the gain is {_number(gain)}{error} (one standard"
+            " error). What retraining adds to such a loss says little; look for columns that tell"
+            " more."
         )
     if first["stderr"] is None or first["stderr"] > 0.5 * settings["worse"] * abs(first["loss"]):
-        error = "is unknown" if first["stderr"] is None else f"has a standard error of {_number(first['stderr'])}"
+        error = (
+            "is unknown"
+            if first["stderr"] is None
+            else f"has a standard error of {_number(first['stderr'])}"
+        )
         out.append(
-            f"The first test loss, {_number(first['loss'])} on {_count(m, 'row')}, {error}: {_percent(settings['worse'])} worse "
-            "cannot be told from another choice of test rows."
+            f"The first test loss, {_number(first['loss'])} on {_count(m, 'row')}, {error}:"
+            f" {_percent(settings['worse'])} worse cannot be told from another choice of test rows."
         )
     if study.dispersion is not None and (study.dispersion > 1.5 or study.dispersion < 0.67):
         out.append(
-            f"The counts vary {study.dispersion:.1f} times as much as a Poisson law allows: labels drawn by the model are "
-            f"{'less' if study.dispersion > 1 else 'more'} noisy than yours. The rise of the loss holds for the model's labels."
+            f"The counts vary {study.dispersion:.1f} times as much as a Poisson law allows: labels"
+            f" drawn by the model are {'less' if study.dispersion > 1 else 'more'} noisy than"
+            " yours. The rise of the loss holds for the model's labels."
         )
     small = [name for k, name in enumerate(data["classes"]) if int((study.table.y == k).sum()) < 5]
     if small:
         out.append(
-            f"Fewer than 5 real rows have the class {', '.join(map(repr, small[:5]))}; what is said of rare classes cannot be trusted."
+            f"Fewer than 5 real rows have the class {', '.join(map(repr, small[:5]))}; what is said"
+            " of rare classes cannot be trusted."
         )
     why = document["simulation"]["why"]
     if not simulated:
         out.append(f"Nothing was simulated: {why}.{_remedy(study)}")
     elif study.subsample:
         out.append(
-            f"Simulated on a random part of {study.rows:,} of the {n:,} real rows, rescaled to all rows: {why}. "
-            "The first loss and the derived values are of all rows, and are the answers."
+            f"Simulated on a random part of {study.rows:,} of the {n:,} real rows, rescaled to all"
+            f" rows: {why}. The first loss and the derived values are of all rows, and are the"
+            " answers."
         )
     if simulated and unknown:
-        names = {why: [name for name in unknown if unknown[name] == why] for why in unknown.values()}
+        names = {
+            why: [name for name in unknown if unknown[name] == why] for why in unknown.values()
+        }
         said = "; ".join(f"{', '.join(names[why])}: {why}" for why in names)
         out.append(f"Not simulated, so that only what is derived is known of it: {said}.")
-    lost = [(row["name"], float(row["failed"][-1])) for row in document["workflows"] if row["failed"] is not None and row["failed"][-1] > 0]
+    lost = [
+        (row["name"], float(row["failed"][-1]))
+        for row in document["workflows"]
+        if row["failed"] is not None and row["failed"][-1] > 0
+    ]
     if lost:
         said = ", ".join(f"{_percent(share)} under {name}" for name, share in lost)
         out.append(
@@ -1116,17 +1249,25 @@ def _warnings(
         )
     elif document["workflows"][0]["simulated"] is not None and study.law is not None:
         row = document["workflows"][0]
-        rise, theory = float(row["simulated"][-1]) - first["loss"], float(row["derived"][-1]) - first["loss"]
+        rise, theory = (
+            float(row["simulated"][-1]) - first["loss"],
+            float(row["derived"][-1]) - first["loss"],
+        )
         if theory and abs(rise - theory) > 0.25 * abs(theory) + 4 * float(row["stderr"][-1]):
             out.append(
-                f"The simulated rise of the loss is {rise / theory:.2g} times the derived one: {n:,} rows are not many for this table. "
-                "Beyond the simulated generations the derived curve is a guess."
+                f"The simulated rise of the loss is {rise / theory:.2g} times the derived one:"
+                f" {n:,} rows are not many for this table. Beyond the simulated generations the"
+                " derived curve is a guess."
             )
     return out
 
 
 def _remedy(study: _Study) -> str:
-    return " A larger budget simulates them." if study.rows < len(study.table.y) or study.law is None else ""
+    return (
+        " A larger budget simulates them."
+        if study.rows < len(study.table.y) or study.law is None
+        else ""
+    )
 
 
 def _unsure(study: _Study, plans: Plans, simulated: dict[str, Risk]) -> list[str]:
@@ -1135,7 +1276,10 @@ def _unsure(study: _Study, plans: Plans, simulated: dict[str, Risk]) -> list[str
     law = study.law
     if law is None or study.table.task == "continuous":  # for least squares the law is exact
         return []
-    moved = {name: law.unsure * np.sqrt(max(float(derive(plan).risk[-1]) - 1, 0)) for name, plan in plans.items()}
+    moved = {
+        name: law.unsure * np.sqrt(max(float(derive(plan).risk[-1]) - 1, 0))
+        for name, plan in plans.items()
+    }
     doubtful = [name for name in plans if moved[name] > UNSURE]
     beside = [name for name in doubtful if name in simulated and not study.subsample]
     out = []
@@ -1146,7 +1290,7 @@ def _unsure(study: _Study, plans: Plans, simulated: dict[str, Risk]) -> list[str
         out.append(
             f"The derived curve and band under {', '.join(names)} cannot be trusted: the "
             f"{_margin(study.table)} of some real rows has a standard error of {law.unsure:.2g} in "
-            f"the first fit, since few rows are like them, and later generations move it by "
+            "the first fit, since few rows are like them, and later generations move it by "
             f"{most:.2g}. Formulas for many rows need less than about {UNSURE:g}."
             + (" Believe the simulated ones." if names is beside else _remedy(study))
         )
@@ -1154,7 +1298,12 @@ def _unsure(study: _Study, plans: Plans, simulated: dict[str, Risk]) -> list[str
 
 
 def _answers(document: dict[str, Any]) -> list[str]:
-    settings, first, ratio, rows = document["settings"], document["first"], document["ratio"], document["workflows"]
+    settings, first, ratio, rows = (
+        document["settings"],
+        document["first"],
+        document["ratio"],
+        document["workflows"],
+    )
     asked, G, n = rows[0], settings["generations"], document["data"]["real_rows"]
     name = asked["name"]
     out = []
@@ -1162,30 +1311,45 @@ def _answers(document: dict[str, Any]) -> list[str]:
     if ratio["derived"] is not None:
         value = float(ratio["derived"][-1])
         said = (
-            f"After {G} generations of {name} the excess risk is {value:.2f} times that of the first fit, for many rows "
-            f"(90 % of single runs between {ratio['low'][-1]:.2f} and {ratio['high'][-1]:.2f}): 1,000 of your rows are then worth {asked['worth'][-1]:,.0f}."
+            f"After {G} generations of {name} the excess risk is {value:.2f} times that of the"
+            f" first fit, for many rows (90 % of single runs between {ratio['low'][-1]:.2f} and"
+            f" {ratio['high'][-1]:.2f}): 1,000 of your rows are then worth"
+            f" {asked['worth'][-1]:,.0f}."
         )
         if ratio["simulated"] is not None and np.isfinite(ratio["simulated"][-1]):
-            said += f" Simulated with {simulation['rows']:,} rows: {ratio['simulated'][-1]:.2f} ± {ratio['stderr'][-1]:.2f}."
+            said += (
+                f" Simulated with {simulation['rows']:,} rows: {ratio['simulated'][-1]:.2f} ±"
+                f" {ratio['stderr'][-1]:.2f}."
+            )
         elif ratio["simulated"] is not None:
-            said += f" Simulated with {simulation['rows']:,} rows its mean does not exist: some runs have no estimate."
+            said += (
+                f" Simulated with {simulation['rows']:,} rows its mean does not exist: some runs"
+                " have no estimate."
+            )
         out.append(said)
     loss, low, high, how = _ending(asked)
     if loss is not None:
-        between = f"; 90 % of single runs end between {_number(low)} and {_number(high)}" if low is not None and high is not None else ""
+        between = (
+            f"; 90 % of single runs end between {_number(low)} and {_number(high)}"
+            if low is not None and high is not None
+            else ""
+        )
         out.append(
-            f"The loss on the test set, {document['model']['loss']}, starts at {_number(first['loss'])} and is {_number(loss)} after {G} generations "
-            f"of {name} ({_signed(loss, first['loss'])}, {how}{between})."
+            f"The loss on the test set, {document['model']['loss']}, starts at"
+            f" {_number(first['loss'])} and is {_number(loss)} after {G} generations of {name}"
+            f" ({_signed(loss, first['loss'])}, {how}{between})."
         )
     elif asked["failed"] is not None:
         out.append(
-            f"The loss on the test set starts at {_number(first['loss'])}. After {G} generations of {name} its mean does not exist: "
-            f"{_percent(float(asked['failed'][-1]))} of the runs have no estimate."
+            f"The loss on the test set starts at {_number(first['loss'])}. After {G} generations of"
+            f" {name} its mean does not exist: {_percent(float(asked['failed'][-1]))} of the runs"
+            " have no estimate."
         )
     else:
         out.append(
-            f"The loss on the test set, {document['model']['loss']}, starts at {_number(first['loss'])}. What it is after {G} generations "
-            f"of {name} is not known: nothing can be derived for this model, and nothing was simulated."
+            f"The loss on the test set, {document['model']['loss']}, starts at"
+            f" {_number(first['loss'])}. What it is after {G} generations of {name} is not known:"
+            " nothing can be derived for this model, and nothing was simulated."
         )
         return out
     out.append(_worse_sentence(document))
@@ -1195,24 +1359,34 @@ def _answers(document: dict[str, Any]) -> list[str]:
         if ends is not None and (loss is None or ends < loss):
             better.append((ends, other))
     if better:
-        cheapest = min(better, key=lambda pair: (pair[1]["rows_stored"], pair[1]["rows_read"], pair[0]))
+        cheapest = min(
+            better, key=lambda pair: (pair[1]["rows_stored"], pair[1]["rows_read"], pair[0])
+        )
         best = min(better, key=lambda pair: pair[0])
-        picks = [("The cheapest and the best", best)] if best is cheapest else [("The cheapest", cheapest), ("The best", best)]
+        picks = (
+            [("The cheapest and the best", best)]
+            if best is cheapest
+            else [("The cheapest", cheapest), ("The best", best)]
+        )
         for which, (value, other) in picks:
             out.append(
-                f"{which} of the workflows compared that does better is {other['name']}: its loss after {G} generations is {_number(value)} "
-                f"({_signed(value, first['loss'])}). It carries {other['rows_stored']:,} rows over to the last fit "
-                f"({_times(other['rows_stored'] / n)} your real ones), which reads {other['rows_read']:,}; {name} carries "
-                f"{asked['rows_stored']:,} over and reads {asked['rows_read']:,}."
+                f"{which} of the workflows compared that does better is {other['name']}: its loss"
+                f" after {G} generations is {_number(value)} ({_signed(value, first['loss'])}). It"
+                f" carries {other['rows_stored']:,} rows over to the last fit"
+                f" ({_times(other['rows_stored'] / n)} your real ones), which reads"
+                f" {other['rows_read']:,}; {name} carries {asked['rows_stored']:,} over and reads"
+                f" {asked['rows_read']:,}."
             )
     elif len(rows) > 1:
         unknown = any(_ending(other)[0] is None for other in rows[1:])
         out.append(
-            f"None of the workflows compared {'whose loss is known ' if unknown else ''}does better than {name}, "
-            f"which carries {asked['rows_stored']:,} rows over to the last fit and reads {asked['rows_read']:,}."
+            f"None of the workflows compared {'whose loss is known ' if unknown else ''}does better"
+            f" than {name}, which carries {asked['rows_stored']:,} rows over to the last fit and"
+            f" reads {asked['rows_read']:,}."
         )
     out.append(
-        "Training on the real rows alone keeps the first loss for ever; a workflow matters where synthetic rows cannot be told apart or are wanted."
+        "Training on the real rows alone keeps the first loss for ever; a workflow matters where"
+        " synthetic rows cannot be told apart or are wanted."
     )
     return out
 
@@ -1228,7 +1402,9 @@ def _worse_sentence(document: dict[str, Any]) -> str:
         how += ", beyond what was simulated" if exact else ""
     else:
         reasons = [why["simulated"]] if exact else []
-        reasons += [why["derived"]] if asked["derived"] is not None and worse["derived"] is None else []
+        reasons += (
+            [why["derived"]] if asked["derived"] is not None and worse["derived"] is None else []
+        )
         text = "; ".join(reasons)
         text = text[3:] if text.startswith("not ") else f": {text}"
         return f"It does not become {share} worse on average{text}."
@@ -1242,7 +1418,9 @@ def _worse_sentence(document: dict[str, Any]) -> str:
 def _ending(row: dict[str, Any]) -> tuple[float | None, float | None, float | None, str]:
     """Loss at the last generation, its band, and how it is known: simulated where all rows were, otherwise derived."""
     if row["simulated_low"] is not None:
-        loss, low, high = (float(row[key][-1]) for key in ("simulated", "simulated_low", "simulated_high"))
+        loss, low, high = (
+            float(row[key][-1]) for key in ("simulated", "simulated_low", "simulated_high")
+        )
         return (
             (loss if np.isfinite(loss) else None),
             (low if np.isfinite(low) else None),
@@ -1310,7 +1488,9 @@ def _teller(progress: object) -> _Teller:
         elif not text:
             return
         elif sys.stderr.isatty():
-            print(f"\r\x1b[K{text}", end="\n" if text == "done" else "", file=sys.stderr, flush=True)
+            print(
+                f"\r\x1b[K{text}", end="\n" if text == "done" else "", file=sys.stderr, flush=True
+            )
         elif text.split(":")[0] != last[0]:
             last[0] = text.split(":")[0]
             print(last[0], file=sys.stderr, flush=True)

@@ -15,12 +15,12 @@ Array = NDArray[np.float64]
 
 NAMES_OF_ROWS = re.compile(
     r"(?i)unnamed: ?\d+|(row|obs|case|record)[ _.-]?(names?|id|nr|no|num|number|index)?"
-    r"|index|idx|nr|no|#",
+    r"|index|idx|nr|no|#"
 )
 """Names of columns that number the rows."""
 IDENTIFIER = re.compile(
     r"(?i:(.*[^a-z])?((id|ids|uuid|guid|identifier|serial)([^a-z].*)?|(key|nr|no)[^a-z]*))"
-    r"|.*[a-z](ID|Id|Key|Nr|No)",
+    r"|.*[a-z](ID|Id|Key|Nr|No)"
 )
 """Names of columns whose different numbers are identifiers; no_of_rooms counts something, and so
 does a column "... no" beside "... yes"."""
@@ -66,7 +66,7 @@ CODES = {
         -999.9,
         999.99,
         9999.9,
-    ),
+    )
 }
 """Numbers that often stand for a missing value."""
 LEAST = 30

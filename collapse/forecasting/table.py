@@ -166,9 +166,7 @@ def prepare(
     if unlabelled == len(frame):
         raise ValueError(f"the target {target!r} has no values at all.")
     if lost := int(missing.sum()):
-        notes.append(
-            f"{_rows(lost)} without a value of {target!r} {_were(lost)} left out.",
-        )
+        notes.append(f"{_rows(lost)} without a value of {target!r} {_were(lost)} left out.")
     table = table.loc[~missing]
     labelled = len(frame) - unlabelled
     if labelled < 4:
@@ -179,12 +177,12 @@ def prepare(
         codes_of = f"numbers {classes[0]} to {classes[-1]} of the target {target!r}"
         notes.append(
             f"The whole {codes_of} were taken for classes; where they count or measure something, "
-            "say so by task='counts' or 'continuous' (--task counts).",
+            "say so by task='counts' or 'continuous' (--task counts)."
         )
     elif guessed and kind == "counts":
         notes.append(
             f"The target {target!r} was taken for counts; where it measures something or names "
-            "classes, say so by task='continuous' or 'multiclass' (--task continuous).",
+            "classes, say so by task='continuous' or 'multiclass' (--task continuous)."
         )
     features = table.drop(columns=target)
     if test is None:
@@ -195,7 +193,7 @@ def prepare(
         _check_test(y, train, tested, classes, table.index, target, place)
     if classes and len(np.unique(y[train])) < 2:
         raise ValueError(
-            f"the target {target!r} has a single value in the real part; a classifier needs two.",
+            f"the target {target!r} has a single value in the real part; a classifier needs two."
         )
     for name in table.columns:
         if table[name].dtype == object or name in cells.dates or (name == target and classes):
@@ -223,7 +221,7 @@ def prepare(
             notes.append(
                 f"{count} redundant {_plural(count, 'column')} of the design, {_list(redundant)}, "
                 f"{follow} from the others and {_were(count)} left out; "
-                "predictions by maximum likelihood do not change.",
+                "predictions by maximum likelihood do not change."
             )
             X, X_test, columns = (
                 np.ascontiguousarray(X[:, keep]),
@@ -260,25 +258,21 @@ def _joined(
     if target in exclude:
         raise ValueError(f"the target {target!r} cannot be excluded; leave out another column.")
     if absent := [name for name in exclude if name not in table.columns]:
-        raise ValueError(
-            f"the table has no {_columns(absent, 'column')} to exclude.",
-        )
+        raise ValueError(f"the table has no {_columns(absent, 'column')} to exclude.")
     table = table.drop(columns=list(exclude))
     if len(table.columns) < 2:
         raise ValueError(
-            "every column beside the target is excluded; leave at least one to predict it from.",
+            "every column beside the target is excluded; leave at least one to predict it from."
         )
     notes, cautions = list(told.get("notes", [])), list(told.get("cautions", []))
     if exclude:
-        notes.append(
-            f"{_columns(exclude)} {_were(len(exclude))} excluded.",
-        )
+        notes.append(f"{_columns(exclude)} {_were(len(exclude))} excluded.")
     if test is None:
         return table, lambda row: f"row {row + 1}", notes, cautions, told.get("decimal", ".")
     below, more = _part(test, "the test set", target)
     if absent := [name for name in table.columns if name not in below.columns]:
         raise ValueError(
-            f"the test set has no {_columns(absent, 'column')}; it needs those of the table.",
+            f"the test set has no {_columns(absent, 'column')}; it needs those of the table."
         )
     notes += [f"Test set: {note}" for note in more.get("notes", [])]
     cautions += [f"Test set: {caution}" for caution in more.get("cautions", [])]
@@ -317,9 +311,7 @@ def _part(frame: pd.DataFrame, what: str, target: str) -> tuple[pd.DataFrame, di
 
 
 def _labels(
-    values: pd.Series[Any],
-    task: str | None,
-    place: Callable[[int], str],
+    values: pd.Series[Any], task: str | None, place: Callable[[int], str]
 ) -> tuple[str, bool, Array, tuple[str, ...]]:
     """Task, whether it was guessed, labels as floats, and names of the classes."""
     what = f"the target {str(values.name)!r}"
@@ -327,12 +319,12 @@ def _labels(
     if number is not None and not np.isfinite(number).all():
         row = _first(values, ~np.isfinite(number))
         raise ValueError(
-            f"{what} is infinite in {place(row)}; leave the cell empty, or correct it.",
+            f"{what} is infinite in {place(row)}; leave the cell empty, or correct it."
         )
     distinct = values.nunique()
     if distinct == 1:
         raise ValueError(
-            f"{what} has the one value {_name(values.iloc[0])}; there is nothing to predict.",
+            f"{what} has the one value {_name(values.iloc[0])}; there is nothing to predict."
         )
     guess = task is None
     if task is None:
@@ -351,7 +343,7 @@ def _labels(
         if task == "continuous" and not (largest < 2.0**EXTREME and spread > 2.0**-EXTREME):
             raise ValueError(
                 f"{what} has numbers of the order {largest:.0e}, whose squares no float holds; "
-                "give it in a unit that makes them neither huge nor tiny.",
+                "give it in a unit that makes them neither huge nor tiny."
             )
         return task, guess, number, ()
     code, levels = pandas().factorize(values, sort=True)
@@ -359,7 +351,7 @@ def _labels(
     if task == "binary" and len(classes) != 2:
         raise ValueError(
             f"{what} has {len(classes)} values, and the task binary needs 2; leave task out, or "
-            "use multiclass, which takes any number up to fifty.",
+            "use multiclass, which takes any number up to fifty."
         )
     if len(classes) > LARGEST_CLASSES:
         text = "it is text where numbers should be, or an identifier"
@@ -410,14 +402,12 @@ def _check_test(
         name = classes[int(y[at])]
         hint = "; if it is a count, use the task counts" if name.isdecimal() else ""
         raise ValueError(
-            f"{place(int(rows[at]))} has the class {name!r}, which the table has not{hint}.",
+            f"{place(int(rows[at]))} has the class {name!r}, which the table has not{hint}."
         )
 
 
 def _with_all_levels(
-    frame: pd.DataFrame,
-    train: Any,
-    tested: Any,
+    frame: pd.DataFrame, train: Any, tested: Any
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Move test rows to the real part until it has each level of every column with few levels."""
     for name in frame.columns:
@@ -432,10 +422,7 @@ def _with_all_levels(
 
 
 def _split(
-    y: Array,
-    classified: bool,
-    share: float,
-    seed: int,
+    y: Array, classified: bool, share: float, seed: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Real and test rows, at random; classes keep their shares, and each has a real row."""
     order = np.random.default_rng([seed, 0]).permutation(len(y))
@@ -452,16 +439,13 @@ def _split(
         test[-1] = True
     if test.all() or (~test).sum() < 2:
         raise ValueError(
-            f"a test share of {share} leaves fewer than 2 of {len(y)} rows to fit; reduce it.",
+            f"a test share of {share} leaves fewer than 2 of {len(y)} rows to fit; reduce it."
         )
     return np.sort(order[~test]), np.sort(order[test])
 
 
 def _designs(
-    frame: pd.DataFrame,
-    train: Any,
-    test: Any,
-    place: Callable[[int], str],
+    frame: pd.DataFrame, train: Any, test: Any, place: Callable[[int], str]
 ) -> tuple[Array, Array, list[str], list[str], list[tuple[str, str, int]], list[str]]:
     """Designs of the real part and the test set, columns used and made, rare levels, and notes."""
     try:
@@ -512,7 +496,7 @@ def _designs(
         values = _plural(holes, "value")
         notes.append(
             f"{holes:,} missing {values} in {_list(where)} {_were(holes)} filled in: "
-            "a number by its column's median, a text as a level of its own.",
+            "a number by its column's median, a text as a level of its own."
         )
     frame = frame[numbers + texts].copy()
     notes += _scale(frame, numbers, train)
@@ -523,7 +507,7 @@ def _designs(
     if len(frame) * width > ENTRIES:
         raise ValueError(
             f"the design would have {len(frame):,} rows and {width:,} columns, more numbers than "
-            f"the {ENTRIES:,} that are supported; exclude columns, or take fewer rows.",
+            f"the {ENTRIES:,} that are supported; exclude columns, or take fewer rows."
         )
     number = make_pipeline(SimpleImputer(strategy="median"), StandardScaler(copy=False))
     text = OneHotEncoder(
@@ -533,14 +517,11 @@ def _designs(
         sparse_output=False,
     )
     columns = ColumnTransformer(
-        [("number", number, numbers), ("text", text, texts)],
-        verbose_feature_names_out=False,
+        [("number", number, numbers), ("text", text, texts)], verbose_feature_names_out=False
     )
     with warnings.catch_warnings():
         warnings.filterwarnings(
-            "ignore",
-            message="Found unknown categories",
-            category=UserWarning,
+            "ignore", message="Found unknown categories", category=UserWarning
         )  # it is said by a note
         X = columns.fit_transform(frame.iloc[train])
         X_test = columns.transform(frame.iloc[test])
@@ -549,7 +530,7 @@ def _designs(
     if (far := ~np.isfinite(X_test).all(axis=0)).any():
         raise ValueError(
             f"column {labels[1 + int(np.argmax(far))]!r} has numbers in the test set that are too "
-            "far from those of the real rows; correct them, or exclude the column.",
+            "far from those of the real rows; correct them, or exclude the column."
         )
     return _with_ones(X), _with_ones(X_test), numbers + texts, labels, rare, notes
 
@@ -570,11 +551,7 @@ def _scale(frame: pd.DataFrame, numbers: list[str], train: Any) -> list[str]:
 
 
 def _rare(
-    frame: pd.DataFrame,
-    numbers: list[str],
-    texts: list[str],
-    train: Any,
-    test: Any,
+    frame: pd.DataFrame, numbers: list[str], texts: list[str], train: Any, test: Any
 ) -> tuple[list[tuple[str, str, int]], list[str]]:
     """Levels with few rows in the real part, and what is said of levels."""
     rare, notes = [], []
@@ -585,7 +562,7 @@ def _rare(
             together = int(count.iloc[LEVELS - 1 :].sum())
             notes.append(
                 f"Column {name!r} has {len(count):,} levels; all but the {LEVELS - 1} most "
-                f"frequent were put together ({_rows(together)} of the real ones).",
+                f"frequent were put together ({_rows(together)} of the real ones)."
             )
             others = pandas().Series({"(others)": together})
             count = pandas().concat([count.iloc[: LEVELS - 1], others])

@@ -6,10 +6,26 @@ from collapse.models.conformance import check
 from collapse.models.families.dependent import AR1
 from collapse.models.families.latent import NormalMixture, PrincipalComponents
 from collapse.models.families.location import HodgesLehmann, Huber, Median, MedianMAD, TrimmedMean
-from collapse.models.families.morris import Bernoulli, Binomial, Exponential, Gamma, HyperbolicSecant, NegativeBinomial, Normal, Poisson
+from collapse.models.families.morris import (
+    Bernoulli,
+    Binomial,
+    Exponential,
+    Gamma,
+    HyperbolicSecant,
+    NegativeBinomial,
+    Normal,
+    Poisson,
+)
 from collapse.models.families.nonregular import Hodges, Uniform
 from collapse.models.families.survival import CensoredExponential, CensoredWeibull
-from collapse.models.families.two_parameter import Beta, ExponentialRate, GammaMoments, GammaShapeRate, InverseGaussian, NormalMeanVariance
+from collapse.models.families.two_parameter import (
+    Beta,
+    ExponentialRate,
+    GammaMoments,
+    GammaShapeRate,
+    InverseGaussian,
+    NormalMeanVariance,
+)
 from collapse.models.families.vector import Multinomial, MultivariateNormal
 from collapse.models.protocols import Model, WithStatistic
 from collapse.models.registry import Example, examples, register

@@ -49,7 +49,9 @@ class _Trial:
         if not kept:
             raise ValueError(f"{self.model!r}: expected {what}; {remedy}.")
 
-    def expect_close(self, got: Array, expected: Array, tolerance: float, what: str, remedy: str) -> None:
+    def expect_close(
+        self, got: Array, expected: Array, tolerance: float, what: str, remedy: str
+    ) -> None:
         if not np.allclose(got, expected, rtol=tolerance, atol=tolerance * 1e-3, equal_nan=True):
             off = np.nanmax(np.abs(np.asarray(got) - expected))
             self.expect(False, f"{what}, and they differ by {off:.3g}", remedy)
@@ -96,26 +98,44 @@ def check(model: Any, rows: int | None = None) -> tuple[str, ...]:
     exact form
     """
     if not isinstance(model, Model):
-        missing = [name for name in ("truth", "draw", "draw_real", "fit", "risk") if not hasattr(model, name)]
-        raise ValueError(f"a model needs truth, draw, draw_real, fit and risk; {type(model).__name__} lacks {', '.join(missing)}.")
+        missing = [
+            name
+            for name in ("truth", "draw", "draw_real", "fit", "risk")
+            if not hasattr(model, name)
+        ]
+        raise ValueError(
+            f"a model needs truth, draw, draw_real, fit and risk; {type(model).__name__} lacks"
+            f" {', '.join(missing)}."
+        )
     truth = np.asarray(model.truth)
     if truth.ndim != 1 or truth.dtype != np.float64 or not np.all(np.isfinite(truth)):
-        raise ValueError(f"{model!r}: truth must be a finite float64 array of shape (d,); it is {model.truth!r}.")
-    rows = whole(design_of(model) or 30 if rows is None else rows, "rows", "rows of the batches to try the model on", most=10**6)
+        raise ValueError(
+            f"{model!r}: truth must be a finite float64 array of shape (d,); it is {model.truth!r}."
+        )
+    rows = whole(
+        design_of(model) or 30 if rows is None else rows,
+        "rows",
+        "rows of the batches to try the model on",
+        most=10**6,
+    )
     # parameters that the model itself would meet: fits to real data, or to synthetic data where the real ones are always the same
     real = model.draw(np.repeat(truth[None], REPLICATIONS, axis=0), rows, np.random.default_rng(2))
     if real.shape[:2] != (REPLICATIONS, rows):
         raise ValueError(
-            f"{model!r}: expected draw to return (R, rows, ...), here ({REPLICATIONS}, {rows}), not {real.shape}; add the axis."
+            f"{model!r}: expected draw to return (R, rows, ...), here ({REPLICATIONS}, {rows}), not"
+            f" {real.shape}; add the axis."
         )
     theta = np.asarray(model.fit(real, np.ones((REPLICATIONS, rows)), None))
     if theta.shape != (REPLICATIONS, len(truth)):
         raise ValueError(
-            f"{model!r}: fit must return one parameter for each replication, ({REPLICATIONS}, {len(truth)}); it has {theta.shape}."
+            f"{model!r}: fit must return one parameter for each replication, ({REPLICATIONS},"
+            f" {len(truth)}); it has {theta.shape}."
         )
     theta = np.where(np.isfinite(theta).all(axis=1, keepdims=True), theta, truth)
     batch = model.draw(theta, rows, np.random.default_rng(3))
-    trial = _Trial(model, rows, theta, batch, np.random.default_rng(4).uniform(0.1, 1, (REPLICATIONS, rows)))
+    trial = _Trial(
+        model, rows, theta, batch, np.random.default_rng(4).uniform(0.1, 1, (REPLICATIONS, rows))
+    )
     declared = {
         "influence function": isinstance(model, WithInfluence),
         "exact form": _has_exact_form(model),
@@ -132,7 +152,9 @@ def _shapes(trial: _Trial) -> None:
     model, R = trial.model, REPLICATIONS
     real = model.draw_real(R, trial.rows, np.random.default_rng(0))
     for name, got in (("draw", trial.batch), ("draw_real", real)):
-        trial.expect(np.isfinite(got).all(), f"finite rows from {name}", "draw NaN only where theta is NaN")
+        trial.expect(
+            np.isfinite(got).all(), f"finite rows from {name}", "draw NaN only where theta is NaN"
+        )
     trial.expect(
         trial.batch.shape == real.shape,
         f"real and synthetic rows of one shape, not {real.shape} and {trial.batch.shape}",
@@ -145,7 +167,9 @@ def _shapes(trial: _Trial) -> None:
         "return one row a replication",
     )
     risk = model.risk(theta)
-    trial.expect(risk.shape == (R,), f"risk to return ({R},), not {risk.shape}", "sum over coordinates")
+    trial.expect(
+        risk.shape == (R,), f"risk to return ({R},), not {risk.shape}", "sum over coordinates"
+    )
     trial.expect(
         theta.dtype == risk.dtype == np.float64,
         f"float64 fits and risks, not {theta.dtype} and {risk.dtype}",
@@ -168,7 +192,11 @@ def _shapes(trial: _Trial) -> None:
     none = trial.theta[:0]
     empty = model.draw(none, trial.rows, np.random.default_rng(0))
     fits = model.fit(empty, np.ones((0, trial.rows)), none)
-    kept = empty.shape[:2] == (0, trial.rows) and fits.shape == none.shape and model.risk(none).shape == (0,)
+    kept = (
+        empty.shape[:2] == (0, trial.rows)
+        and fits.shape == none.shape
+        and model.risk(none).shape == (0,)
+    )
     trial.expect(
         kept,
         "no replications in, none out",
@@ -188,7 +216,9 @@ def _shapes(trial: _Trial) -> None:
             f"fit_statistic to return {trial.theta.shape}, not {got}",
             "return one row a replication",
         )
-        lone = model.fit_statistic(model.draw_statistic(none, trial.rows, np.random.default_rng(0)), none)
+        lone = model.fit_statistic(
+            model.draw_statistic(none, trial.rows, np.random.default_rng(0)), none
+        )
         trial.expect(
             lone.shape == none.shape,
             "no statistics in, no fits out",
@@ -218,7 +248,10 @@ def _loop(trial: _Trial) -> None:
     model = trial.model
     remedy = "reduce over the rows' axis only"
     fit = model.fit(trial.batch, trial.weight, None)
-    each = [model.fit(trial.batch[r : r + 1], trial.weight[r : r + 1], None)[0] for r in range(REPLICATIONS)]
+    each = [
+        model.fit(trial.batch[r : r + 1], trial.weight[r : r + 1], None)[0]
+        for r in range(REPLICATIONS)
+    ]
     trial.expect_close(
         fit,
         np.array(each),
@@ -269,7 +302,9 @@ def _weights(trial: _Trial) -> None:
     )
     order = np.random.default_rng(5).permutation(trial.rows)
     shuffled = model.fit(trial.batch[:, order], trial.weight[:, order], None)
-    trial.expect_close(shuffled, fit, 1e-9, "the order of rows to change nothing", "reduce symmetrically")
+    trial.expect_close(
+        shuffled, fit, 1e-9, "the order of rows to change nothing", "reduce symmetrically"
+    )
 
 
 def _start(trial: _Trial) -> None:
@@ -288,7 +323,10 @@ def _seeds(trial: _Trial) -> None:
     model, theta = trial.model, trial.theta
     before = theta.copy(), trial.batch.copy(), trial.weight.copy()
     for name in ["draw", "draw_statistic"] if isinstance(model, WithStatistic) else ["draw"]:
-        one, two, other = (getattr(model, name)(theta, trial.rows, np.random.default_rng(seed)) for seed in (9, 9, 10))
+        one, two, other = (
+            getattr(model, name)(theta, trial.rows, np.random.default_rng(seed))
+            for seed in (9, 9, 10)
+        )
         trial.expect(
             np.array_equal(one, two),
             f"equal numbers from {name} with one seed",
@@ -300,13 +338,18 @@ def _seeds(trial: _Trial) -> None:
             "draw from the generator that is given",
         )
     model.risk(model.fit(trial.batch, trial.weight, theta))
-    same = all(np.array_equal(was, now) for was, now in zip(before, (theta, trial.batch, trial.weight), strict=True))
+    same = all(
+        np.array_equal(was, now)
+        for was, now in zip(before, (theta, trial.batch, trial.weight), strict=True)
+    )
     trial.expect(same, "arguments to be left as they were", "copy before writing into them")
 
 
 def _risk(trial: _Trial) -> None:
     risk = trial.model.risk(np.vstack([trial.model.truth, trial.theta]))
-    trial.expect(not np.isnan(risk).any(), "a risk that is a number", "NaN belongs to fits that do not exist")
+    trial.expect(
+        not np.isnan(risk).any(), "a risk that is a number", "NaN belongs to fits that do not exist"
+    )
     if observed_labels(trial.model) is None:
         trial.expect(
             abs(risk[0]) < 1e-12,
@@ -338,7 +381,9 @@ def _copies(trial: _Trial) -> None:
         again.fit(trial.batch, trial.weight, None),
         trial.model.fit(trial.batch, trial.weight, None),
     )
-    trial.expect(np.array_equal(*fits, equal_nan=True), "a pickled copy to fit alike", "keep no state")
+    trial.expect(
+        np.array_equal(*fits, equal_nan=True), "a pickled copy to fit alike", "keep no state"
+    )
 
 
 def _influence(trial: _Trial) -> None:
@@ -358,7 +403,8 @@ def _influence(trial: _Trial) -> None:
     declared = model.influence_function(rows, fits[-1:])
     trial.expect(
         declared.shape == (1, N, len(model.truth)),
-        f"influence_function to return (R, N, d), here (1, {N}, {len(model.truth)}), not {declared.shape}",
+        f"influence_function to return (R, N, d), here (1, {N}, {len(model.truth)}), not"
+        f" {declared.shape}",
         "give one vector for each row",
     )
     declared = declared[0, probes]

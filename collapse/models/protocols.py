@@ -195,5 +195,7 @@ class DrawsFromTruth:
     def draw_real(self: Model, replications: int, rows: int, rng: np.random.Generator) -> Array:
         return self.draw(replicate(self.truth, replications), rows, rng)
 
-    def draw_real_statistic(self: WithStatistic, replications: int, rows: int, rng: np.random.Generator) -> Array:
+    def draw_real_statistic(
+        self: WithStatistic, replications: int, rows: int, rng: np.random.Generator
+    ) -> Array:
         return self.draw_statistic(replicate(self.truth, replications), rows, rng)

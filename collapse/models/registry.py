@@ -60,7 +60,11 @@ class Example:
     def larger(self, times: int) -> Example:
         """The same example with so many times the rows: there what the allowance is for is smaller."""
         n = times * self.n
-        return replace(self, n=n, make=partial(self.make, n) if "rows" in signature(self.make).parameters else self.make)
+        return replace(
+            self,
+            n=n,
+            make=partial(self.make, n) if "rows" in signature(self.make).parameters else self.make,
+        )
 
 
 GROUPS = (
@@ -120,7 +124,11 @@ def register(
 
     def keep(make: Callable[..., Any]) -> Callable[..., Any]:
         taken = _EXAMPLES.get(name)
-        if taken and taken.make.__qualname__ + taken.make.__module__ != make.__qualname__ + make.__module__:
+        if (
+            taken
+            and taken.make.__qualname__ + taken.make.__module__
+            != make.__qualname__ + make.__module__
+        ):
             raise ValueError(f"a model called {name!r} is registered already; give another name.")
         law = covered, why, page, allowance
         _EXAMPLES[name] = Example(name, make, n, group, *law, effort, conditional)

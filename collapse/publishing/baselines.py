@@ -23,7 +23,9 @@ FLOOR = 1e-12
 """The same for numbers near zero, as a share of the largest in their column."""
 TOLERANCES = "tolerances.toml"
 ERROR = "standard error"
-ESTIMATES = re.compile(r"simulated|ratio( of means)?$|mean error|(test |log )?loss$|bootstrap|Poisson")
+ESTIMATES = re.compile(
+    r"simulated|ratio( of means)?$|mean error|(test |log )?loss$|bootstrap|Poisson"
+)
 """How the names begin of columns that a column `standard error` without a name speaks of."""
 
 
@@ -92,7 +94,9 @@ def moved(figures: str | Path, baselines: str | Path) -> list[Moved]:
     """
     now, then = _tables(figures), _tables(baselines)
     if not now:
-        raise FileNotFoundError(f"there are no CSV files in {figures}; write the figures first, such as by make book.")
+        raise FileNotFoundError(
+            f"there are no CSV files in {figures}; write the figures first, such as by make book."
+        )
     tolerances = _tolerances(Path(baselines), then)
     found = []
     for label in sorted(now.keys() | then.keys()):
@@ -111,7 +115,9 @@ def accept(figures: str | Path, baselines: str | Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     paths = sorted(Path(figures).glob("*.csv"))
     if not paths:
-        raise FileNotFoundError(f"there are no CSV files in {figures}; write the figures first, such as by make book.")
+        raise FileNotFoundError(
+            f"there are no CSV files in {figures}; write the figures first, such as by make book."
+        )
     for old in target.glob("*.csv"):
         old.unlink()
     for path in paths:
@@ -138,32 +144,56 @@ def _tolerances(folder: Path, then: Mapping[str, Table]) -> dict[str, dict[str, 
     known = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     for label, columns in known.items():
         if label not in then:
-            raise ValueError(f"{path} names the figure {label!r}, which has no baseline; correct or remove it.")
+            raise ValueError(
+                f"{path} names the figure {label!r}, which has no baseline; correct or remove it."
+            )
         for column, tolerance in columns.items():
             if column not in then[label]:
-                raise ValueError(f"{path} names the column {column!r} of {label!r}; it has {', '.join(then[label])}.")
+                raise ValueError(
+                    f"{path} names the column {column!r} of {label!r}; it has"
+                    f" {', '.join(then[label])}."
+                )
             if not isinstance(tolerance, (int, float)) or not tolerance >= 0:
-                raise ValueError(f"{path}: a tolerance is a number, at least 0; that of {column!r} of {label!r} is {tolerance!r}.")
+                raise ValueError(
+                    f"{path}: a tolerance is a number, at least 0; that of {column!r} of {label!r}"
+                    f" is {tolerance!r}."
+                )
     return known
 
 
-def _compared(label: str, then: Table, now: Table, tolerances: Mapping[str, float]) -> Iterator[Moved]:
+def _compared(
+    label: str, then: Table, now: Table, tolerances: Mapping[str, float]
+) -> Iterator[Moved]:
     if list(then) != list(now):
         gone, new = ([c for c in a if c not in b] for a, b in ((then, now), (now, then)))
-        yield Moved(label, "", 0, 0, f"columns gone: {', '.join(gone) or 'none'}", f"new: {', '.join(new) or 'none, in another order'}")
+        yield Moved(
+            label,
+            "",
+            0,
+            0,
+            f"columns gone: {', '.join(gone) or 'none'}",
+            f"new: {', '.join(new) or 'none, in another order'}",
+        )
     for column in then:
         if column not in now:
             continue
         before, after = then[column], now[column]
         if len(before) != len(after):
-            yield Moved(label, "", 0, 0, f"{len(before)} rows are now {len(after)}", "compare no further")
+            yield Moved(
+                label, "", 0, 0, f"{len(before)} rows are now {len(after)}", "compare no further"
+            )
             return
         spread = _errors(column, then, now)
         yield from _column(label, column, before, after, spread, tolerances.get(column, DEFAULT))
 
 
 def _column(
-    label: str, column: str, before: Sequence[str], after: Sequence[str], spread: Sequence[float], tolerance: float
+    label: str,
+    column: str,
+    before: Sequence[str],
+    after: Sequence[str],
+    spread: Sequence[float],
+    tolerance: float,
 ) -> Iterator[Moved]:
     numbers = [abs(_number(text)) for text in (*before, *after)]
     top = max(filter(math.isfinite, numbers), default=0.0)
@@ -191,7 +221,10 @@ def _errors(column: str, then: Table, now: Table) -> list[float]:
     if beside is None or beside not in now:
         return []
     pairs = zip(then[beside], now[beside], strict=False)
-    return [math.hypot(*(value if math.isfinite(value) else 0.0 for value in map(_number, pair))) for pair in pairs]
+    return [
+        math.hypot(*(value if math.isfinite(value) else 0.0 for value in map(_number, pair)))
+        for pair in pairs
+    ]
 
 
 def error_column(column: str, columns: Sequence[str]) -> str | None:
@@ -243,7 +276,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (FileNotFoundError, ValueError) as error:
         print(f"baselines: {error}", file=sys.stderr)
         return 2
-    print(f"{len(found)} differences in {len(_tables(options.figures))} figures{', accepted' if options.accept else ''}.")
+    print(
+        f"{len(found)} differences in {len(_tables(options.figures))}"
+        f" figures{', accepted' if options.accept else ''}."
+    )
     return int(bool(found) and not options.accept)
 
 

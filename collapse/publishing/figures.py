@@ -51,7 +51,9 @@ class Bundle:
     files: tuple[str, ...]
 
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
-        return (self.folder / f"{self.label}.png").read_bytes(), {"width": round(plot.WIDE * DPI / 2)}
+        return (self.folder / f"{self.label}.png").read_bytes(), {
+            "width": round(plot.WIDE * DPI / 2)
+        }
 
     def _ipython_display_(self) -> None:
         # the page shows the bundle itself, with its caption, under the cell
@@ -136,7 +138,10 @@ def write(
     target = checks.path(folder, "folder").absolute()
     files = {f"{label}.csv": table.encode()}
     for theme in ("light", "dark"):
-        for width, inches, suffix in ((plot.WIDE, height, ""), (plot.NARROW, narrow_height, "-narrow")):
+        for width, inches, suffix in (
+            (plot.WIDE, height, ""),
+            (plot.NARROW, narrow_height, "-narrow"),
+        ):
             stem = label + suffix + ("-dark" if theme == "dark" else "")
             formats = ("png", "pdf", "svg") if stem == label else ("png",)
             for extension, data in _drawn(draw, (width, inches), theme, formats).items():
@@ -298,7 +303,12 @@ def parameter(name: str, value: object, least: float, most: float) -> None:
         raise ValueError(f"parameter {name} must be {needed}; it is {brief(value)}.")
 
 
-def _drawn(draw: Callable[[Figure], object], inches: tuple[float, float], theme: plot.Theme, formats: Sequence[str]) -> dict[str, bytes]:
+def _drawn(
+    draw: Callable[[Figure], object],
+    inches: tuple[float, float],
+    theme: plot.Theme,
+    formats: Sequence[str],
+) -> dict[str, bytes]:
     from matplotlib.figure import Figure
 
     # a date, or the name of the program that wrote it, would make two writes differ
@@ -338,7 +348,12 @@ def _csv(numbers: Mapping[str, Sequence[Any] | np.ndarray[Any, Any]]) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(map(_harmless, columns))
-    writer.writerows(zip(*([_cell(name, value) for value in values] for name, values in columns.items()), strict=True))
+    writer.writerows(
+        zip(
+            *([_cell(name, value) for value in values] for name, values in columns.items()),
+            strict=True,
+        )
+    )
     return stream.getvalue()
 
 
@@ -359,7 +374,11 @@ def _cell(column: str, value: Any) -> str:
 def _harmless(text: str) -> str:
     """Put an apostrophe before text that a spreadsheet would compute as a formula."""
     number = re.fullmatch(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?(/[0-9]+)?", text)
-    return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@", "|", "%")) and not number else text
+    return (
+        f"'{text}"
+        if text.lstrip().startswith(("=", "+", "-", "@", "|", "%")) and not number
+        else text
+    )
 
 
 def _described(parameters: Mapping[str, Any]) -> Any:
@@ -383,7 +402,9 @@ def _plain(value: Any) -> Any:
 
 def _git(folder: Path, *words: str) -> str | None:
     try:
-        answer = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=False)
+        answer = subprocess.run(
+            ["git", "-C", str(folder), *words], capture_output=True, text=True, check=False
+        )
     except FileNotFoundError:
         return None
     return answer.stdout.strip() if answer.returncode == 0 else None

@@ -92,7 +92,9 @@ def style(theme: Theme = "light") -> Iterator[None]:
     '#3D8BFD'
     """
     if not isinstance(theme, str) or theme not in _GROUND:  # type: ignore[redundant-expr]
-        raise ValueError(f"expected theme 'light' or 'dark', got {brief(theme)}; choose one of the two.")
+        raise ValueError(
+            f"expected theme 'light' or 'dark', got {brief(theme)}; choose one of the two."
+        )
     import matplotlib as mpl
     from cycler import cycler
 
@@ -175,7 +177,10 @@ def colour(family: str) -> str:
     '#C8102E'
     """
     if not isinstance(family, str) or family not in HUES:  # type: ignore[redundant-expr]
-        raise ValueError(f"expected a family among {', '.join(HUES)}, got {brief(family)}; use the family that the workflow belongs to.")
+        raise ValueError(
+            f"expected a family among {', '.join(HUES)}, got {brief(family)}; use the family that"
+            " the workflow belongs to."
+        )
     return HUES[family][_theme.get() == "dark"]
 
 
@@ -239,7 +244,10 @@ def panels(figure: Figure, count: int, **options: Any) -> list[Axes]:
     count = whole(count, "count", "number of axes", most=MOST_AXES)
     shape = (1, count) if is_wide(figure) else (count, 1)
     if shape[0] > 1:
-        options = {{"width_ratios": "height_ratios"}.get(name, name): value for name, value in options.items()}
+        options = {
+            {"width_ratios": "height_ratios"}.get(name, name): value
+            for name, value in options.items()
+        }
     return list(figure.subplots(*shape, squeeze=False, **options).flat)
 
 
@@ -424,13 +432,31 @@ def plot_matrix(
     for (i, j), value in np.ndenumerate(values):
         out = not abs(distance[i, j]) <= alarm
         shade = 1.0 if out else 0.35 * abs(distance[i, j]) / alarm
-        ax.add_patch(Rectangle((j + 0.01, i + 0.03), 0.98, 0.94, facecolor=ink() if out else muted(), alpha=shade, linewidth=0))
+        ax.add_patch(
+            Rectangle(
+                (j + 0.01, i + 0.03),
+                0.98,
+                0.94,
+                facecolor=ink() if out else muted(),
+                alpha=shade,
+                linewidth=0,
+            )
+        )
         text, digits = "\N{EN DASH}", 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
         if np.isfinite(value):
             text = f"{value:.{digits}f}"
             if margins is not None and margins[i, j] > 0:
                 text += f" \N{PLUS-MINUS SIGN} {max(margins[i, j], 10.0**-digits):.{digits}f}"
-        ax.text(j + 0.5, i + 0.53, text, ha="center", va="center", fontsize=8, color=ground() if out else ink(), zorder=4)
+        ax.text(
+            j + 0.5,
+            i + 0.53,
+            text,
+            ha="center",
+            va="center",
+            fontsize=8,
+            color=ground() if out else ink(),
+            zorder=4,
+        )
     ax.set_xlim(0, len(columns))
     ax.set_ylim(len(rows), 0)
     ax.set_yticks(np.arange(len(rows)) + 0.5, rows)
@@ -446,11 +472,20 @@ def plot_matrix(
 
 
 def plot_derived(
-    ax: Axes, x: ArrayLike, y: ArrayLike, *, family: str = "real", dash: Any = "-", label: str | None = None, **options: Any
+    ax: Axes,
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    family: str = "real",
+    dash: Any = "-",
+    label: str | None = None,
+    **options: Any,
 ) -> Line2D:
     """Draw derived values: a line in the family's hue."""
     x, y = _points(x, y)
-    (line,) = _on(ax).plot(x, y, color=colour(family), linestyle=_dash(dash), label=_label(label), zorder=2, **options)
+    (line,) = _on(ax).plot(
+        x, y, color=colour(family), linestyle=_dash(dash), label=_label(label), zorder=2, **options
+    )
     return line
 
 
@@ -489,7 +524,14 @@ def plot_simulated(
 
 
 def plot_published(
-    ax: Axes, x: ArrayLike, y: ArrayLike, *, family: str = "real", label: str | None = None, dots: int = 20, **options: Any
+    ax: Axes,
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    family: str = "real",
+    label: str | None = None,
+    dots: int = 20,
+    **options: Any,
 ) -> Line2D:
     """Draw published values: hollow squares, at most `dots` of them."""
     x, y = _points(x, y)
@@ -544,7 +586,10 @@ def plot_front(
     names = _names(names, "names")
     x, y = _table(cost, "cost", (len(names),)), _table(ratio, "ratio", (len(names),))
     if not isinstance(front, (Sequence, np.ndarray)) or np.shape(x) != (checks.length(front),):
-        raise ValueError(f"front must hold True or False for each of the {len(names)} names; it is {brief(front)}.")
+        raise ValueError(
+            f"front must hold True or False for each of the {len(names)} names; it is"
+            f" {brief(front)}."
+        )
     best = np.array([checks.flag(value, "front") for value in front])
     if offsets is not None and not isinstance(offsets, Mapping):
         raise ValueError(f"offsets must map names to pairs of points; it is {brief(offsets)}.")
@@ -564,7 +609,10 @@ def plot_front(
         face = colour(family) if best[i] else ground()
         ax.plot(x[i], y[i], "o", color=colour(family), markerfacecolor=face, markersize=5, zorder=3)
         dx, dy = aside.get(name, (4, 3))
-        side, level = "left" if dx > 0 else "center" if dx == 0 else "right", "bottom" if dy > 0 else "center" if dy == 0 else "top"
+        side, level = (
+            "left" if dx > 0 else "center" if dx == 0 else "right",
+            "bottom" if dy > 0 else "center" if dy == 0 else "top",
+        )
         text = label_curve(ax, x[i], y[i], name, family=family, offset=(dx, dy), ha=side, va=level)
         text.set_fontweight("bold" if best[i] else "normal")
     ax.set_yscale("log")
@@ -600,10 +648,14 @@ def _points(x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np
     """Read as many x as y, shape (N,)."""
     at = floats(x, "x", "one number for each point, shape (N,)")
     if at.ndim != 1 or not at.size:
-        raise ValueError(f"x must hold one number for each point, shape (N,); it has shape {at.shape}.")
+        raise ValueError(
+            f"x must hold one number for each point, shape (N,); it has shape {at.shape}."
+        )
     values = floats(y, "y", "one number for each point, shape (N,)")
     if values.shape != at.shape:
-        raise ValueError(f"x and y must have one shape, (N,); they have {at.shape} and {values.shape}.")
+        raise ValueError(
+            f"x and y must have one shape, (N,); they have {at.shape} and {values.shape}."
+        )
     return at, values
 
 
@@ -644,5 +696,8 @@ def _dash(dash: Any) -> Any:
     try:
         Line2D([], [], linestyle=dash)
     except (TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"dash must be a matplotlib line style, such as '--' or (0, (4, 2)); it is {brief(dash)}.") from error
+        raise ValueError(
+            "dash must be a matplotlib line style, such as '--' or (0, (4, 2)); it is"
+            f" {brief(dash)}."
+        ) from error
     return dash

@@ -74,7 +74,10 @@ def chapters(book: str | Path = "book") -> dict[str, Path]:
     """
     folder = checks.path(book, "book", "the path of a folder of chapters")
     if not folder.is_dir():
-        raise FileNotFoundError(f"there is no folder {folder}; run this at the top of the project, or name the folder with --book.")
+        raise FileNotFoundError(
+            f"there is no folder {folder}; run this at the top of the project, or name the folder"
+            " with --book."
+        )
     # what is hidden is an editor's, such as the broken link that locks a file
     files = [path for path in folder.iterdir() if path.is_file() and path.name[0] != "."]
     notebooks = {path.stem: path for path in files if path.suffix == ".ipynb"}
@@ -160,7 +163,9 @@ def rerun(
         folder = Path("runs") / f"{label}-{disk.digest(request)[:8]}"
     folder = checks.path(folder, "folder", "the path of a folder").resolve()
     if folder == Path(book).resolve():  # a notebook would take the place of its own source
-        raise ValueError(f"folder {folder} holds the chapters themselves; name another with --folder.")
+        raise ValueError(
+            f"folder {folder} holds the chapters themselves; name another with --folder."
+        )
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     with _locked(folder) as lock:
         # a kernel whose process was killed may write on for a while: not into a later run's part
@@ -193,7 +198,9 @@ class _Run:
             return None
         return Outcome(name, self.folder / f"{name}.ipynb", None, 0.0)
 
-    def execute(self, names: Sequence[str], outcomes: dict[str, Outcome], workers: int, progress: bool) -> list[Outcome]:
+    def execute(
+        self, names: Sequence[str], outcomes: dict[str, Outcome], workers: int, progress: bool
+    ) -> list[Outcome]:
         """Execute what is not in `outcomes`; each is recorded as it ends."""
         remaining = [name for name in names if name not in outcomes]
         notes = {name: self.invalidate(name) for name in remaining}
@@ -328,7 +335,8 @@ def _locked(folder: Path) -> Iterator[int]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ValueError(
-                f"another run is writing into {folder}; wait until it has ended, or give this one another folder with --folder."
+                f"another run is writing into {folder}; wait until it has ended, or give this one"
+                " another folder with --folder."
             ) from None
         yield lock.fileno()
 
@@ -345,7 +353,10 @@ def _read_record(path: Path) -> dict[str, Any] | None:
     if not isinstance(files, dict) or mine not in files:
         return None
     others = [file.split("/") for file in files if file != mine]
-    inside = all(parts[0] == "figures" and len(parts) > 1 and not {"", ".", ".."} & {*parts} for parts in others)
+    inside = all(
+        parts[0] == "figures" and len(parts) > 1 and not {"", ".", ".."} & {*parts}
+        for parts in others
+    )
     return record if inside else None
 
 
@@ -440,7 +451,9 @@ def _end_with_parent() -> None:
 
 
 def _is_executable(page: Path) -> bool:
-    return "kernelspec:" in page.read_text(encoding="utf-8", errors="replace")[:1000] or _has_cells(page)
+    return "kernelspec:" in page.read_text(encoding="utf-8", errors="replace")[:1000] or _has_cells(
+        page
+    )
 
 
 def _has_cells(chapter: Path) -> bool:
@@ -458,13 +471,20 @@ def _read(chapter: Path) -> Any:
         # a page's code cells tell its format, whether a header names it or not
         notebook = jupytext.read(chapter, fmt="md:myst" if _has_cells(chapter) else None)
     except Exception as error:
-        raise ValueError(f"{chapter} cannot be read as a notebook: {brief(str(error))}; save it again from Jupyter.") from error
+        raise ValueError(
+            f"{chapter} cannot be read as a notebook: {brief(str(error))}; save it again from"
+            " Jupyter."
+        ) from error
     spec = notebook.metadata.get("kernelspec", {})
     told = notebook.metadata.get("language_info", {}).get("name")
     language = spec.get("language") or told or "python"
     if not re.fullmatch("i?python3?", language, re.IGNORECASE):
         raise ValueError(f"{chapter} is in {language}; only chapters in Python can be run again.")
-    notebook.metadata["kernelspec"] = {"display_name": "Python 3", "name": "python3", "language": "python"}
+    notebook.metadata["kernelspec"] = {
+        "display_name": "Python 3",
+        "name": "python3",
+        "language": "python",
+    }
     return notebook
 
 
@@ -487,14 +507,20 @@ def _plain(name: str, value: Any) -> Any:
     try:
         json.dumps(plain)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"parameter {name!r} must be a number, a truth value, text, or a list of these; it is {brief(value)}.") from error
+        raise ValueError(
+            f"parameter {name!r} must be a number, a truth value, text, or a list of these; it is"
+            f" {brief(value)}."
+        ) from error
     return plain
 
 
 def _check_values(chapter: str, values: dict[str, Any], defined: dict[str, Any]) -> None:
     for name, value in values.items():
         if name not in defined:
-            raise ValueError(f"chapter {chapter!r} has no parameter {name!r}; it has: {', '.join(defined) or 'none'}.")
+            raise ValueError(
+                f"chapter {chapter!r} has no parameter {name!r}; it has:"
+                f" {', '.join(defined) or 'none'}."
+            )
         written = defined[name]["default"]
         try:
             default = ast.literal_eval(written)
@@ -503,7 +529,8 @@ def _check_values(chapter: str, values: dict[str, Any], defined: dict[str, Any])
         if default is None or _kind(value) == _kind(default):
             continue
         raise ValueError(
-            f"parameter {name!r} of chapter {chapter!r} must be {_kind(default)}, like its default {written}; it is {brief(value)}."
+            f"parameter {name!r} of chapter {chapter!r} must be {_kind(default)}, like its default"
+            f" {written}; it is {brief(value)}."
         )
 
 

@@ -13,7 +13,8 @@ import pytest
 PATIENCE = 300_000  # ms until the browser is given up: a busy machine is no failure
 SITE = Path(__file__).resolve().parents[2] / "_build" / "html"
 CHROMIUM_FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+    " --disable-component-update --disable-sync"
 )
 
 
@@ -38,7 +39,10 @@ class Host(SimpleHTTPRequestHandler):
 
     def send_head(self):
         path = Path(self.translate_path(self.path))
-        if path.suffix not in (".html", ".css", ".js", ".json", ".svg", ".csv") or not path.is_file():
+        if (
+            path.suffix not in (".html", ".css", ".js", ".json", ".svg", ".csv")
+            or not path.is_file()
+        ):
             return super().send_head()
         body = compressed(path)
         self.send_response(200)
@@ -68,7 +72,11 @@ def browser():
     from playwright.sync_api import expect, sync_playwright
 
     expect.set_options(timeout=PATIENCE)
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    program = (
+        shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
     if program is None:
         pytest.fail("no chromium on this machine: apt-get install chromium")
     with sync_playwright() as playwright:
@@ -82,16 +90,24 @@ class Visit:
 
     def __init__(self, browser, home, page, theme="light", width=1280):
         self.width, self.troubles, self.weights = width, [], {}
-        self.context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
+        self.context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=theme
+        )
         self.context.set_default_timeout(PATIENCE)
         self.tab = self.context.new_page()
         allowed = (f"{home}/", "data:", "blob:")
         for event, hear in {
-            "console": lambda message: self.trouble(message.text) if message.type in ("error", "warning") else None,
+            "console": lambda message: (
+                self.trouble(message.text) if message.type in ("error", "warning") else None
+            ),
             "pageerror": lambda error: self.trouble(str(error)),
             "requestfailed": lambda request: self.trouble(f"failed: {request.url}"),
-            "request": lambda request: None if request.url.startswith(allowed) else self.trouble(f"asked: {request.url}"),
-            "response": lambda response: self.weights.update({response.url: int(response.headers.get("content-length", 0))}),
+            "request": lambda request: (
+                None if request.url.startswith(allowed) else self.trouble(f"asked: {request.url}")
+            ),
+            "response": lambda response: self.weights.update(
+                {response.url: int(response.headers.get("content-length", 0))}
+            ),
         }.items():
             self.tab.on(event, hear)
         self.address = f"{home}/{page}"
@@ -102,35 +118,35 @@ class Visit:
     def open(self):
         """Load the page; return when its formulas are set, and its pictures in view are there."""
         self.tab.goto(self.address)
-        self.tab.evaluate(
-            """async () => {
+        self.tab.evaluate("""async () => {
               if (window.MathJax?.startup) await MathJax.startup.promise;
               await document.fonts.ready;
               const inView = image => image.offsetParent && image.getBoundingClientRect().top < innerHeight;
               await Promise.all([...document.images].filter(inView).map(image => image.decode()));
-            }"""
-        )
+            }""")
         return self
 
     def unfold(self):
         """Open all that is folded and fetch all pictures; return when nothing moves any more."""
-        self.tab.evaluate(
-            """async () => {
+        self.tab.evaluate("""async () => {
               for (const folded of document.querySelectorAll('details')) folded.open = true;
               for (const image of document.images) image.loading = 'eager';
               await Promise.all([...document.images].filter(image => image.offsetParent).map(image => image.decode()));
               for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
-            }"""
-        )
+            }""")
         self.settle()
 
     def settle(self):
-        self.tab.wait_for_function("document.getAnimations().every(animation => animation.playState !== 'running')")
+        self.tab.wait_for_function(
+            "document.getAnimations().every(animation => animation.playState !== 'running')"
+        )
 
     def turn(self, theme):
         """Change the reader's system to the other theme."""
         self.tab.emulate_media(color_scheme=theme)
-        self.tab.wait_for_function("theme => document.documentElement.dataset.theme === theme", arg=theme)
+        self.tab.wait_for_function(
+            "theme => document.documentElement.dataset.theme === theme", arg=theme
+        )
         self.unfold()
 
 

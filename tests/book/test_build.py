@@ -48,13 +48,21 @@ def build():
 @pytest.fixture
 def project(tmp_path):
     """A checkout with a book of two chapters, each with a figure."""
-    shutil.copytree(ROOT / "collapse", tmp_path / "collapse", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(ROOT / "book" / "_ext", tmp_path / "book" / "_ext", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        ROOT / "collapse", tmp_path / "collapse", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    shutil.copytree(
+        ROOT / "book" / "_ext",
+        tmp_path / "book" / "_ext",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
     shutil.copyfile(ROOT / "book" / "build.py", tmp_path / "book" / "build.py")
     (tmp_path / "requirements.lock").write_text("numpy==2\n")
     (tmp_path / "pyproject.toml").write_text("")
     (tmp_path / "_config.yml").write_text(CONFIGURATION)
-    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: book/first\nchapters:\n  - file: book/second\n")
+    (tmp_path / "_toc.yml").write_text(
+        "format: jb-book\nroot: book/first\nchapters:\n  - file: book/second\n"
+    )
     write(tmp_path, "first", figure("one"))
     write(tmp_path, "second", figure("two"))
     return tmp_path
@@ -72,7 +80,9 @@ def write(project, name, *cells, prose=""):
 
 def run(project):
     """The build as a reader starts it: exit status, what it said, what it complained of."""
-    done = subprocess.run([sys.executable, "book/build.py"], cwd=project, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "book/build.py"], cwd=project, capture_output=True, text=True, check=False
+    )
     return done.returncode, done.stdout, done.stderr
 
 
@@ -80,7 +90,9 @@ def test_a_failing_cell_is_named_and_the_other_chapters_are_kept(project):
     write(project, "second", "x = 1", "# first a comment\nx / 0\nx")
     status, out, err = run(project)
     assert status == 1
-    assert "book/second.md, code cell 2 (line 19: x / 0): ZeroDivisionError: division by zero" in err
+    assert (
+        "book/second.md, code cell 2 (line 19: x / 0): ZeroDivisionError: division by zero" in err
+    )
     assert "1 of 2 chapters failed: book/second." in err
     assert not (project / "_build" / "html").exists()
     # nothing hides the failure the second time, and the chapter that succeeded is not run again
@@ -124,12 +136,21 @@ def test_two_chapters_do_not_write_one_figure(project):
     write(project, "second", figure("one"), "x = 1")
     status, _, err = run(project)
     assert status == 1
-    assert "book/first and book/second both write the figure file one-dark.png; labels must differ across the book" in err
+    assert (
+        "book/first and book/second both write the figure file one-dark.png; labels must differ"
+        " across the book" in err
+    )
 
 
 def test_an_interrupted_build_keeps_what_is_finished(project):
     write(project, "second", "import time\ntime.sleep(600)")
-    started = subprocess.Popen([sys.executable, "book/build.py"], cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    started = subprocess.Popen(
+        [sys.executable, "book/build.py"],
+        cwd=project,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     while "[1/2] book/first" not in started.stdout.readline():
         assert started.poll() is None
     started.send_signal(signal.SIGINT)
@@ -153,7 +174,16 @@ def test_another_package_empties_the_cache(build, project):
     assert not kept.exists()
 
 
-@pytest.mark.parametrize("name", ["collapse/__init__.py", "collapse/data/new.csv", "requirements.lock", "pyproject.toml", "book/helper.py"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "collapse/__init__.py",
+        "collapse/data/new.csv",
+        "requirements.lock",
+        "pyproject.toml",
+        "book/helper.py",
+    ],
+)
 def test_the_key_sees(build, project, name):
     before = build.environment_key(project)
     path = project / name
@@ -163,7 +193,13 @@ def test_the_key_sees(build, project, name):
 
 def test_the_key_does_not_see_pages_and_machinery(build, project):
     before = build.environment_key(project)
-    for name in ("book/first.md", "book/build.py", "book/references.bib", "book/_static/companion.css", "collapse/__pycache__/x.pyc"):
+    for name in (
+        "book/first.md",
+        "book/build.py",
+        "book/references.bib",
+        "book/_static/companion.css",
+        "collapse/__pycache__/x.pyc",
+    ):
         path = project / name
         path.parent.mkdir(exist_ok=True)
         path.write_text("changed")

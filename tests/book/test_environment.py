@@ -24,13 +24,17 @@ def hashed(name):
 def test_binder_has_the_versions_of_the_book():
     binder = pins("requirements-binder.lock")
     assert len(binder) > 50
-    assert {pin.split(" ;")[0] for pin in binder} <= {pin.split(" ;")[0] for pin in pins("requirements.lock")}
+    assert {pin.split(" ;")[0] for pin in binder} <= {
+        pin.split(" ;")[0] for pin in pins("requirements.lock")
+    }
 
 
 def test_locks_have_hashes_and_name_no_index():
     for name in ("requirements.lock", "requirements-binder.lock"):
         assert hashed(name)
-        assert not re.search(r"https?://|--(extra-)?index-url|--find-links", (ROOT / name).read_text())
+        assert not re.search(
+            r"https?://|--(extra-)?index-url|--find-links", (ROOT / name).read_text()
+        )
 
 
 def test_binder_installs_the_lock_and_opens_chapters_as_notebooks():
@@ -41,10 +45,23 @@ def test_binder_installs_the_lock_and_opens_chapters_as_notebooks():
 
 
 def test_the_wheel_has_the_packages_version_data_and_types(tmp_path):
-    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
+    command = [
+        sys.executable,
+        "-m",
+        "hatchling",
+        "build",
+        "--target",
+        "wheel",
+        "--directory",
+        str(tmp_path),
+    ]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     (wheel,) = tmp_path.iterdir()
     assert wheel.name.startswith(f"collapse_companion-{collapse.__version__}-")
     names = zipfile.ZipFile(wheel).namelist()
-    for path in ("py.typed", "explorers/collapse.js", *(f"data/{name}" for name in collapse.datasets.SHA256)):
+    for path in (
+        "py.typed",
+        "explorers/collapse.js",
+        *(f"data/{name}" for name in collapse.datasets.SHA256),
+    ):
         assert f"collapse/{path}" in names

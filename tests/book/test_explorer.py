@@ -10,7 +10,11 @@ from collapse.explorers import widgets
 from .conftest import SITE
 
 HOST = re.compile(r'class="collapse-explorer-host"')
-PAGES = sorted(path.relative_to(SITE).as_posix() for path in SITE.rglob("*.html") if HOST.search(path.read_text(encoding="utf-8")))
+PAGES = sorted(
+    path.relative_to(SITE).as_posix()
+    for path in SITE.rglob("*.html")
+    if HOST.search(path.read_text(encoding="utf-8"))
+)
 EXPECTED = {
     "workflow": "book/zoo.html",
     "squares": "book/origin.html",
@@ -45,7 +49,11 @@ def test_a_page_holds_each_file_once(site, page):
     parts = re.findall(r'data-collapse="(\w+)"', text)
     names = set(re.findall(r"data-explorer=\"\{&quot;name&quot;: &quot;(\w+)", text))
     assert sorted(parts) == sorted({"style", "collapse", "parts", *names})
-    assert len(HOST.findall(text)) == text.count("<noscript><p>This explorer") == text.count('class="collapse-still"')
+    assert (
+        len(HOST.findall(text))
+        == text.count("<noscript><p>This explorer")
+        == text.count('class="collapse-still"')
+    )
 
 
 def state_of(view, kind):
@@ -67,13 +75,17 @@ def state_of(view, kind):
 
 
 def numbers(view):
-    found = view.locator(".summary data").evaluate_all("(all) => all.map((data) => [data.dataset.name, Number(data.value)])")
+    found = view.locator(".summary data").evaluate_all(
+        "(all) => all.map((data) => [data.dataset.name, Number(data.value)])"
+    )
     return {name: float(value) for name, value in found}
 
 
 def assert_right(view, kind):
     """The numbers shown are those that the package derives for the state that the controls show."""
-    told = json.loads(view.locator("xpath=ancestor::*[@data-explorer]").get_attribute("data-explorer"))["data"]
+    told = json.loads(
+        view.locator("xpath=ancestor::*[@data-explorer]").get_attribute("data-explorer")
+    )["data"]
     answer, shown = kind.answer({**told, **state_of(view, kind)}), numbers(view)
     precision = PRECISION.get(kind.name, 1e-12)
     assert shown
@@ -91,7 +103,12 @@ def test_answers_in_the_page(site, address, browser, page, width, theme, over):
     # the network is blocked: whatever is not of the site gets no answer
     tab.route(re.compile(f"^(?!{re.escape(root)}|blob:|data:)"), lambda route: route.abort())
     tab.on("request", lambda request: asked.append(request.url))
-    tab.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
+    tab.on(
+        "console",
+        lambda message: (
+            complaints.append(message.text) if message.type in ("error", "warning") else None
+        ),
+    )
     tab.on("pageerror", lambda error: complaints.append(str(error)))
     tab.goto(f"{root}/{page}")
     hosts = tab.locator(".collapse-explorer-host")
@@ -126,7 +143,9 @@ def test_answers_in_the_page(site, address, browser, page, width, theme, over):
         assert assert_right(view, kind) != before
 
         # the sentence flows: no class of the theme turns a number in it into a block
-        assert all(number.bounding_box()["width"] < 120 for number in view.locator(".summary data").all())
+        assert all(
+            number.bounding_box()["width"] < 120 for number in view.locator(".summary data").all()
+        )
         # the book's own style leaves the controls as they are, and the pictures inside the column
         column = tab.locator("article").bounding_box()
         pictures = [svg.bounding_box() for svg in view.locator("svg").all()]
@@ -135,9 +154,14 @@ def test_answers_in_the_page(site, address, browser, page, width, theme, over):
             assert frame["x"] >= column["x"] - 1
             assert frame["x"] + frame["width"] <= min(column["x"] + column["width"], width) + 1
         assert view.evaluate("(view) => view.scrollWidth <= view.clientWidth")
-        handles = [handle.bounding_box() for handle in view.locator("select:visible, input:visible, button:visible").all()]
+        handles = [
+            handle.bounding_box()
+            for handle in view.locator("select:visible, input:visible, button:visible").all()
+        ]
         assert min(min(box["width"], box["height"]) for box in handles) >= 24
-        hue = view.locator(".controls").evaluate("(panel) => getComputedStyle(panel).getPropertyValue('color')")
+        hue = view.locator(".controls").evaluate(
+            "(panel) => getComputedStyle(panel).getPropertyValue('color')"
+        )
         assert hue == {"light": "rgb(26, 26, 26)", "dark": "rgb(240, 240, 240)"}[theme]
 
     assert [url for url in asked if not url.startswith((root, "blob:", "data:"))] == []
@@ -174,5 +198,7 @@ def test_a_link_opens_a_view(address, browser):
     kind = widgets.EXPLORERS["squares"]
     assert state_of(view, kind) == kind.check(state)
     assert_right(view, kind)
-    tab.wait_for_function("document.getElementById('explorer-squares').getBoundingClientRect().top < innerHeight / 2")
+    tab.wait_for_function(
+        "document.getElementById('explorer-squares').getBoundingClientRect().top < innerHeight / 2"
+    )
     tab.close()

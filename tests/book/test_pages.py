@@ -11,14 +11,26 @@ from bs4 import BeautifulSoup
 
 from .conftest import SITE
 
-PAGES = sorted(path.relative_to(SITE).as_posix() for path in SITE.rglob("*.html") if "_static" not in path.parts)
-GENERATED = {"index.html", "search.html", "genindex.html", "py-modindex.html", "prf-prf.html"}  # Sphinx's own
+PAGES = sorted(
+    path.relative_to(SITE).as_posix()
+    for path in SITE.rglob("*.html")
+    if "_static" not in path.parts
+)
+GENERATED = {
+    "index.html",
+    "search.html",
+    "genindex.html",
+    "py-modindex.html",
+    "prf-prf.html",
+}  # Sphinx's own
 CHAPTERS = [page for page in PAGES if page not in GENERATED]
 
 FIRST_VISIT = 700_000  # bytes, compressed
 
 each_page = pytest.mark.parametrize("page", PAGES)
-each_visited = pytest.mark.parametrize("page", [page for page in PAGES if page != "index.html"])  # which sends readers on
+each_visited = pytest.mark.parametrize(
+    "page", [page for page in PAGES if page != "index.html"]
+)  # which sends readers on
 each_chapter = pytest.mark.parametrize("page", CHAPTERS)
 
 
@@ -31,8 +43,13 @@ def soup(page):
 @functools.cache
 def identifiers(page):
     # an explorer's anchor is set as it starts; what follows it in an address is its state
-    explorers = [json.loads(tag["data-explorer"])["name"] for tag in soup(page).find_all(attrs={"data-explorer": True})]
-    return {tag["id"] for tag in soup(page).find_all(id=True)} | {f"explorer-{name}" for name in explorers}
+    explorers = [
+        json.loads(tag["data-explorer"])["name"]
+        for tag in soup(page).find_all(attrs={"data-explorer": True})
+    ]
+    return {tag["id"] for tag in soup(page).find_all(id=True)} | {
+        f"explorer-{name}" for name in explorers
+    }
 
 
 def test_there_are_pages(site):
@@ -44,7 +61,9 @@ def test_one_heading_and_what_it_must_not_show(site, page):
     article = soup(page).find("article")
     assert len(article.find_all("h1")) == 1
     text = "".join(
-        piece for piece in article.find_all(string=True) if piece.find_parent(class_="output") or not piece.find_parent(["pre", "code"])
+        piece
+        for piece in article.find_all(string=True)
+        if piece.find_parent(class_="output") or not piece.find_parent(["pre", "code"])
     )
     for unwanted in (
         "Traceback (most recent call last)",
@@ -70,20 +89,32 @@ def test_images_say_what_they_show(site, page):
 @each_page
 def test_links_and_files_exist(site, page):
     document = soup(page)
-    addresses = [(tag.name, tag.get(name)) for name in ("href", "src") for tag in document.find_all(attrs={name: True})]
+    addresses = [
+        (tag.name, tag.get(name))
+        for name in ("href", "src")
+        for tag in document.find_all(attrs={name: True})
+    ]
     addresses += [("source", source["srcset"]) for source in document.find_all("source")]
     for kind, address in addresses:
         parts = urlsplit(address)
         if parts.scheme or parts.netloc:
             # a reader may follow a link to another host; the page itself may not load anything from there
-            assert kind == "a" or parts.scheme == "data" or (kind, parts.netloc) == ("link", ""), address
+            assert kind == "a" or parts.scheme == "data" or (kind, parts.netloc) == ("link", ""), (
+                address
+            )
             continue
         target = (SITE / page).parent / unquote(parts.path) if parts.path else SITE / page
         if target.is_dir():
             target /= "index.html"
         assert target.is_file(), address
-        if parts.fragment and target.suffix == ".html" and not parts.fragment.startswith("searchbox"):
-            assert unquote(parts.fragment).split("?")[0] in identifiers(target.resolve().relative_to(SITE).as_posix()), address
+        if (
+            parts.fragment
+            and target.suffix == ".html"
+            and not parts.fragment.startswith("searchbox")
+        ):
+            assert unquote(parts.fragment).split("?")[0] in identifiers(
+                target.resolve().relative_to(SITE).as_posix()
+            ), address
 
 
 def test_figures_are_complete(site):
@@ -95,7 +126,13 @@ def test_figures_are_complete(site):
             assert (site / "figures" / name).stat().st_size > 0
         shown = soup(record["page"]).find(id=f"fig-{label}")
         assert shown.find("figcaption").get_text(strip=True)
-        assert [a["href"].rsplit(".", 1)[1] for a in shown.select(".bundle-downloads a")] == ["png", "pdf", "svg", "csv", "json"]
+        assert [a["href"].rsplit(".", 1)[1] for a in shown.select(".bundle-downloads a")] == [
+            "png",
+            "pdf",
+            "svg",
+            "csv",
+            "json",
+        ]
     assert {path.name for path in (site / "figures").iterdir()} == {"manifest.json"}.union(
         *(set(record["files"]) | {f"{label}.json"} for label, record in records.items())
     )
@@ -156,21 +193,17 @@ def assert_reads_well(visit, theme):
 
 def assert_accessible(visit):
     # what is seen of a formula is a box of nameless boxes, hidden from readers of the screen: a quarter of the time goes there in vain
-    visit.tab.evaluate(
-        """() => {
+    visit.tab.evaluate("""() => {
           const seen = [...document.querySelectorAll('mjx-math[aria-hidden=true]')];
           const sizes = seen.map(formula => formula.getBoundingClientRect());
           seen.forEach((formula, i) => {
             formula.replaceChildren();
             formula.style.cssText += `display:inline-block;width:${sizes[i].width}px;height:${sizes[i].height}px`;
           });
-        }"""
-    )
-    found = visit.tab.evaluate(
-        f"""() => {{ {AXE_SCRIPT}
+        }""")
+    found = visit.tab.evaluate(f"""() => {{ {AXE_SCRIPT}
           return axe.run({{preload: false, resultTypes: ['violations'], rules: {{'target-size': {{enabled: true}}, 'label-content-name-mismatch': {{enabled: true}}}}}});
-        }}"""
-    )["violations"]
+        }}""")["violations"]
     assert [(rule["id"], node["html"][:120]) for rule in found for node in rule["nodes"]] == []
 
 
@@ -203,4 +236,6 @@ def test_every_page_of_code_tells_how_it_was_made(site):
     for page in CHAPTERS:
         document = soup(page)
         if document.select("article .cell"):
-            assert re.search(r"seed|no seed", document.select_one("article .colophon").get_text()), page
+            assert re.search(
+                r"seed|no seed", document.select_one("article .colophon").get_text()
+            ), page

@@ -31,13 +31,18 @@ def test_an_explorer_answers_before_much_has_come(address, visit, page):
     seen = visit(address, page)
     # pictures and type that come meanwhile are not waited for, and how many do depends on the line
     late = ("image", "font")
-    seen.tab.route("**/*", lambda route: route.abort() if route.request.resource_type in late else route.continue_())
+    seen.tab.route(
+        "**/*",
+        lambda route: route.abort() if route.request.resource_type in late else route.continue_(),
+    )
     seen.tab.goto(seen.address, wait_until="commit")
     handle = seen.tab.locator(".collapse-explorer input[type=range]:visible").first
     handle.wait_for()
     before = seen.tab.locator(".collapse-explorer").first.inner_text()
     handle.press("Home" if handle.evaluate("handle => handle.value === handle.max") else "End")
-    seen.tab.wait_for_function("before => document.querySelector('.collapse-explorer').innerText !== before", arg=before)
+    seen.tab.wait_for_function(
+        "before => document.querySelector('.collapse-explorer').innerText !== before", arg=before
+    )
     assert sum(seen.weights.values()) <= ALIVE
 
 
@@ -95,7 +100,8 @@ def test_the_projector_view_has_larger_type_and_no_side_bars(address, visit):
 def test_icons_have_glyphs(site, address, visit):
     reader = visit(address, "book/origin.html").open()
     shown = reader.tab.evaluate(
-        "[...document.querySelectorAll('[class*=\"fa-\"]')].map(icon => getComputedStyle(icon, '::before').content)"
+        "[...document.querySelectorAll('[class*=\"fa-\"]')].map(icon => getComputedStyle(icon,"
+        " '::before').content)"
     )
     assert len(shown) > 10
     with TTFont(next((site / "_static" / "vendor").rglob("*.woff"))) as font:
@@ -105,7 +111,11 @@ def test_icons_have_glyphs(site, address, visit):
 
 def test_nothing_is_left_of_what_pages_do_not_use(site):
     names = {path.relative_to(site).as_posix() for path in (site / "_static").rglob("*")}
-    assert not [name for name in names if re.search(r"thebe|hypothesis|fontawesome\.js|mathjax/(tex-|mml-|sre|ui)", name)]
+    assert not [
+        name
+        for name in names
+        if re.search(r"thebe|hypothesis|fontawesome\.js|mathjax/(tex-|mml-|sre|ui)", name)
+    ]
     for page in CHAPTERS:
         text = (site / page).read_text(encoding="utf-8")
         assert not re.search(r"fontawesome\.js|thebe|ethical-ad|readthedocs", text), page
@@ -133,10 +143,16 @@ def test_figures_have_stable_addresses(site):
         for shown in soup(page).select("figure.bundle"):
             label = shown["id"].removeprefix("fig-")
             assert records[label]["page"] == page
-            addresses = {a["href"] for a in shown.select(".bundle-downloads a")} | {image["src"] for image in shown.select("img")}
-            plain = {f"{label}.{kind}" for kind in ("png", "pdf", "svg", "csv", "json")} | {f"{label}-dark.png"}
+            addresses = {a["href"] for a in shown.select(".bundle-downloads a")} | {
+                image["src"] for image in shown.select("img")
+            }
+            plain = {f"{label}.{kind}" for kind in ("png", "pdf", "svg", "csv", "json")} | {
+                f"{label}-dark.png"
+            }
             assert {address.rpartition("/")[2] for address in addresses} == plain
-            assert {(SITE / page).parent.joinpath(address).resolve().parent for address in addresses} == {site / "figures"}
+            assert {
+                (SITE / page).parent.joinpath(address).resolve().parent for address in addresses
+            } == {site / "figures"}
 
 
 def number_or_word(text):
@@ -150,9 +166,19 @@ def number_or_word(text):
 
 def test_links_that_set_an_explorer_make_sense(site, monkeypatch):
     monkeypatch.setenv("COLLAPSE_STATIC", "1")
-    fragments = [unquote(urlsplit(a["href"]).fragment) for page in CHAPTERS for a in soup(page).select("article a[href*='#explorer-']")]
+    fragments = [
+        unquote(urlsplit(a["href"]).fragment)
+        for page in CHAPTERS
+        for a in soup(page).select("article a[href*='#explorer-']")
+    ]
     assert len(fragments) >= 6
     for fragment in fragments:
         name, _, state = fragment.removeprefix("explorer-").partition("?")
         # a value that the explorer does not know is an error here; in the page it would be passed over without a word
-        widgets.explorer(name, **{control: number_or_word(text) for control, text in parse_qsl(state, strict_parsing=True)})
+        widgets.explorer(
+            name,
+            **{
+                control: number_or_word(text)
+                for control, text in parse_qsl(state, strict_parsing=True)
+            },
+        )

@@ -26,4 +26,6 @@ def split(name: str) -> tuple[Array, Array, Array, Array]:
 def observed(name: str, copies: int = 1, *, test: bool = True) -> LogisticRegression:
     """The model on the real rows, each of them `copies` times."""
     X, y, X_test, y_test = split(name)
-    return LogisticRegression(np.tile(X, (copies, 1)), y=np.tile(y, copies), test=(X_test, y_test) if test else None)
+    return LogisticRegression(
+        np.tile(X, (copies, 1)), y=np.tile(y, copies), test=(X_test, y_test) if test else None
+    )

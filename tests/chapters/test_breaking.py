@@ -29,9 +29,15 @@ def test_the_maximum_under_discard(n: int) -> None:
 
 def test_the_limits_of_the_ratio_under_discard() -> None:
     g = np.arange(1, 21)
-    np.testing.assert_allclose(derive(workflows.discard(20), model=models.Uniform(1), n=10**6).ratio, g * (g + 1) / 2, rtol=1e-4)
+    np.testing.assert_allclose(
+        derive(workflows.discard(20), model=models.Uniform(1), n=10**6).ratio,
+        g * (g + 1) / 2,
+        rtol=1e-4,
+    )
     n = 9
-    assert derive(workflows.discard(400), model=models.Uniform(1), n=n).ratio[-1] == pytest.approx((n + 1) * (n + 2) / 2)
+    assert derive(workflows.discard(400), model=models.Uniform(1), n=n).ratio[-1] == pytest.approx(
+        (n + 1) * (n + 2) / 2
+    )
 
 
 def test_the_maximum_simulated_under_discard() -> None:
@@ -43,7 +49,11 @@ def test_the_maximum_simulated_under_discard() -> None:
 
 
 def test_with_the_real_batch_in_every_fit_the_maximum_never_moves() -> None:
-    anchored = Plan(range(4), [1, 3, 2, 1], [[1, 0, 0, 0], [0.1, 0.9, 0, 0], [0.3, 0, 0.7, 0], [0.2, 0.3, 0.1, 0.4]])
+    anchored = Plan(
+        range(4),
+        [1, 3, 2, 1],
+        [[1, 0, 0, 0], [0.1, 0.9, 0, 0], [0.3, 0, 0.7, 0], [0.2, 0.3, 0.1, 0.4]],
+    )
     for plan in (workflows.augment(15), anchored):
         assert np.all(derive(plan, model=models.Uniform(2), n=30, exact=False).ratio == 1)
         risk = simulate(plan, model=models.Uniform(2), n=30, replications=200, rng=2)
@@ -85,7 +95,9 @@ def test_the_maximum_under_subsample_in_the_limit() -> None:
     # by hand: D_2 is D_1 or, with probability one half, an exponential further on
     assert exact[:2] == [1, 2]
     assert exact[2:4] == [F(41, 16), F(71, 24)]
-    risk = simulate(workflows.subsample(6), model=models.Uniform(1), n=720, replications=8000, rng=3)
+    risk = simulate(
+        workflows.subsample(6), model=models.Uniform(1), n=720, replications=8000, rng=3
+    )
     assert_agree(risk.ratio, risk.stderr, np.array(exact, float), detects=0.4, allowance=0.02)
 
 
@@ -128,7 +140,9 @@ def test_the_corrected_maximum_under_discard() -> None:
     n, G = 20, 8
     step = 1 / (n * (n + 2))
     risk = simulate(workflows.discard(G), model=CorrectedMaximum(), n=n, replications=60_000, rng=5)
-    assert_agree(risk.risk, risk.risk_stderr, [(1 + step) ** g - 1 for g in range(1, G + 1)], detects=0.3)
+    assert_agree(
+        risk.risk, risk.risk_stderr, [(1 + step) ** g - 1 for g in range(1, G + 1)], detects=0.3
+    )
 
 
 def test_the_corrected_maximum_under_augment() -> None:
@@ -139,9 +153,14 @@ def test_the_corrected_maximum_under_augment() -> None:
         expected.append((bias + 1 / g) ** 2 + variance)
         mean = 1 / g - 1 + np.exp(-1 / g)
         bias, variance = bias + mean, variance + 1 / g**2 - 2 / g + 2 - 2 * np.exp(-1 / g) - mean**2
-    risk = simulate(workflows.augment(G), model=CorrectedMaximum(), n=500, replications=20_000, rng=6)
+    risk = simulate(
+        workflows.augment(G), model=CorrectedMaximum(), n=500, replications=20_000, rng=6
+    )
     assert_agree(risk.ratio, risk.stderr, expected, detects=0.15, allowance=0.01)
-    assert all(1 <= a < b for a, b in zip(expected[1:], derive(workflows.augment(G)).ratio[1:], strict=True))
+    assert all(
+        1 <= a < b
+        for a, b in zip(expected[1:], derive(workflows.augment(G)).ratio[1:], strict=True)
+    )
 
 
 @dataclass(frozen=True)
@@ -176,10 +195,14 @@ def test_shrinkage_compounds(name: str) -> None:
         if name == "discard":
             centre, spread = q**g, sum(q ** (2 * k) for k in range(1, g + 1))
         else:
-            decay = [np.prod([1 - shrinkage / j for j in range(k + 1, g + 1)]) for k in range(1, g + 1)]
+            decay = [
+                np.prod([1 - shrinkage / j for j in range(k + 1, g + 1)]) for k in range(1, g + 1)
+            ]
             centre, spread = q * decay[0], q**2 * sum(d**2 / k**2 for k, d in enumerate(decay, 1))
         expected.append(mean**2 * (1 - centre) ** 2 + spread / n)
-    risk = simulate(getattr(workflows, name)(G), model=Shrunk(mean, shrinkage), n=n, replications=30_000, rng=7)
+    risk = simulate(
+        getattr(workflows, name)(G), model=Shrunk(mean, shrinkage), n=n, replications=30_000, rng=7
+    )
     assert_agree(risk.risk, risk.risk_stderr, expected, detects=0.12)
 
 
@@ -213,7 +236,11 @@ def test_bias_adds_up_straight() -> None:
     assert total(workflows.augment(12)) == harmonic
     assert total(workflows.subsample(12)) == harmonic
     half = F(1, 2)
-    plan = Plan(range(4), [1] * 4, [[1, 0, 0, 0], [half, half, 0, 0], [half, 0, half, 0], [half, 0, 0, half]])
+    plan = Plan(
+        range(4),
+        [1] * 4,
+        [[1, 0, 0, 0], [half, half, 0, 0], [half, 0, half, 0], [half, 0, 0, half]],
+    )
     assert total(plan) == [1, F(3, 2), F(7, 4), F(15, 8)]
 
 
@@ -222,10 +249,20 @@ def test_separation_ends_every_chain_of_discard_and_none_of_augment() -> None:
     x = np.linspace(-1, 1, 6)
     X = np.column_stack([np.ones(6), x])
     R, G = 300, 60
-    lost = simulate(workflows.discard(G), model=models.LogisticRegression(X, np.array([0.0, 0.5])), replications=R, rng=8).failed
+    lost = simulate(
+        workflows.discard(G),
+        model=models.LogisticRegression(X, np.array([0.0, 0.5])),
+        replications=R,
+        rng=8,
+    ).failed
     assert np.all(np.diff(lost) >= 0)
     assert lost[-1] >= 1 - (1 - 2.0**-6) ** G - np.sqrt(np.log(1e6) / (2 * R))
-    lost = simulate(workflows.augment(20), model=models.LogisticRegression(X, np.array([0.0, 0.5])), replications=R, rng=8).failed
+    lost = simulate(
+        workflows.augment(20),
+        model=models.LogisticRegression(X, np.array([0.0, 0.5])),
+        replications=R,
+        rng=8,
+    ).failed
     assert 0 < lost[0] < 1
     assert np.all(lost == lost[0])
 
@@ -255,6 +292,8 @@ def test_a_moving_start_exercise(a: float) -> None:
     """At five rows: g(g + 1)/2 without a correction, least with a = 1."""
     n, g = 5, np.arange(1, 9)
     expected = (g + g**2 * (a - 1) ** 2) / (1 + (a - 1) ** 2)
-    risk = simulate(workflows.discard(8), model=ShiftedExponential(a), n=n, replications=40_000, rng=9)
+    risk = simulate(
+        workflows.discard(8), model=ShiftedExponential(a), n=n, replications=40_000, rng=9
+    )
     assert_agree(risk.ratio, risk.stderr, expected, detects=0.2)
     assert np.all(expected >= g)

@@ -50,7 +50,9 @@ def test_without_own_data_rings_and_published_batches(M: int) -> None:
 def test_private_batches(M: int) -> None:
     private = by_generation(derive(all_to_all(20, M, published=False), exact=True), M)
     assert private == [[1] * M, *([F(2, M) + F(g - 2, M * M)] * M for g in range(2, 21))]
-    same_rows = by_generation(derive(with_size(all_to_all(12, M, published=False), M, F(1, M)), exact=True), M)
+    same_rows = by_generation(
+        derive(with_size(all_to_all(12, M, published=False), M, F(1, M)), exact=True), M
+    )
     assert same_rows == [[1] * M, *([1 + F(g - 1, M)] * M for g in range(2, 13))]
     for t in (2, 3, 6):
         C = block(all_to_all(6, M, published=False), M, t)
@@ -67,16 +69,26 @@ def test_published_batches_and_own_data(M: int, a: F) -> None:
     ]
     for t in (2, 4):
         shared = (own(a, t) - a * a) / M
-        assert block(all_to_all(4, M, share=a), M, t) == [[shared + a * a * (i == j) for j in range(M)] for i in range(M)]
+        assert block(all_to_all(4, M, share=a), M, t) == [
+            [shared + a * a * (i == j) for j in range(M)] for i in range(M)
+        ]
 
 
 @pytest.mark.parametrize(("M", "a"), [(2, HALF), (3, F(1, 5))])
 def test_private_batches_and_own_data(M: int, a: F) -> None:
     b = 1 - a
     for size in (F(1), F(1, M)):
-        ratios = by_generation(derive(with_size(all_to_all(20, M, share=a, published=False), M, size), exact=True), M)
+        ratios = by_generation(
+            derive(with_size(all_to_all(20, M, share=a, published=False), M, size), exact=True), M
+        )
         assert ratios[1:] == [
-            [F(1, M) + (own(a, t) - 1) / (size * M * M) + (1 - F(1, M)) * (a * a + b * b / (M * size))] * M for t in range(2, 21)
+            [
+                F(1, M)
+                + (own(a, t) - 1) / (size * M * M)
+                + (1 - F(1, M)) * (a * a + b * b / (M * size))
+            ]
+            * M
+            for t in range(2, 21)
         ]
 
 
@@ -92,26 +104,36 @@ def coefficients(M: int, a: F, t: int) -> list[F]:
 @pytest.mark.parametrize(("M", "a"), list(product([2, 3, 5], [HALF, F(1, 5)])))
 def test_a_ring_and_own_data(M: int, a: F) -> None:
     ratios = by_generation(derive(ring(G, M, share=a), exact=True), M)
-    assert ratios == [[sum(c * c for c in coefficients(M, a, t)) + own(a, t) - 1] * M for t in range(1, G + 1)]
+    assert ratios == [
+        [sum(c * c for c in coefficients(M, a, t)) + own(a, t) - 1] * M for t in range(1, G + 1)
+    ]
     b = float(1 - a)
     wave = b * np.exp(2j * np.pi * np.arange(M) / M)
     for t in range(1, G + 1):
         passed = float(a) * (1 - wave ** (t - 1)) / (1 - wave) + wave ** (t - 1)
         noise = b**2 * (1 - b ** (2 * (t - 1))) / (1 - b**2)
-        np.testing.assert_allclose(float(ratios[t - 1][0]), np.mean(abs(passed) ** 2) + noise, rtol=1e-12)
+        np.testing.assert_allclose(
+            float(ratios[t - 1][0]), np.mean(abs(passed) ** 2) + noise, rtol=1e-12
+        )
     a = float(a)
     limit = a * (1 + b**M) / ((2 - a) * (1 - b**M)) + b**2 / (a * (2 - a))
     np.testing.assert_allclose(float(ratios[-1][0]), limit, rtol=1e-5)
     last = derive(ring(100, M, share=a)).covariance[-M:, -M:]
     lag = abs(np.subtract.outer(range(M), range(M)))
-    np.testing.assert_allclose(last - (b**2 / (a * (2 - a))) * np.eye(M), a * (b**lag + b ** (M - lag)) / ((2 - a) * (1 - b**M)), rtol=1e-8)
+    np.testing.assert_allclose(
+        last - (b**2 / (a * (2 - a))) * np.eye(M),
+        a * (b**lag + b ** (M - lag)) / ((2 - a) * (1 - b**M)),
+        rtol=1e-8,
+    )
 
 
 def test_a_long_ring_is_fresh_real_data() -> None:
     a = F(2, 5)
     alone = derive(fresh_real(20, share=a), exact=True).ratio.tolist()
     assert derive(ring(20, 20, share=a), exact=True).ratio[::20].tolist() == alone
-    assert derive(fixed_real_share(20, a), exact=True).ratio.tolist() == [own(a, t) for t in range(1, 21)]
+    assert derive(fixed_real_share(20, a), exact=True).ratio.tolist() == [
+        own(a, t) for t in range(1, 21)
+    ]
 
 
 def star_ratio(M: int, a: F, t: int, published: bool) -> tuple[F, F]:
@@ -128,7 +150,9 @@ def star_ratio(M: int, a: F, t: int, published: bool) -> tuple[F, F]:
     return hub, side**2 / L + (1 - side) ** 2 + a * a * (1 - F(1, L)) + to_leaf + apart
 
 
-@pytest.mark.parametrize(("M", "a", "published"), list(product([2, 3, 6], [F(0), F(1, 4)], [True, False])))
+@pytest.mark.parametrize(
+    ("M", "a", "published"), list(product([2, 3, 6], [F(0), F(1, 4)], [True, False]))
+)
 def test_a_star(M: int, a: F, published: bool) -> None:
     fits = by_generation(derive(star(G, M, share=a, published=published), exact=True), M)
     for t, row in enumerate(fits, 1):
@@ -154,9 +178,15 @@ def test_the_limits_of_a_star(M: int, a: float) -> None:
     L, b = M - 1, 1 - a
     for published, v in ((True, 1.0), (False, 1 / (M - 1))):
         hub = (1 + b**2 / L) / (1 + b) ** 2 + (b**2 / L + v * b**4) / (1 - b**4)
-        leaf = (b**2 + 1 / L) / (1 + b) ** 2 + a**2 * (1 - 1 / L) + (v * b**2 + b**4 / L) / (1 - b**4)
+        leaf = (
+            (b**2 + 1 / L) / (1 + b) ** 2 + a**2 * (1 - 1 / L) + (v * b**2 + b**4 / L) / (1 - b**4)
+        )
         leaf += 0 if published else b**2 * (1 - 1 / L)
-        np.testing.assert_allclose(derive(star(120, M, share=a, published=published)).ratio[[-M, -1]], [hub, leaf], rtol=1e-12)
+        np.testing.assert_allclose(
+            derive(star(120, M, share=a, published=published)).ratio[[-M, -1]],
+            [hub, leaf],
+            rtol=1e-12,
+        )
 
 
 def network(G: int, W: np.ndarray) -> Plan:
@@ -173,7 +203,10 @@ def network(G: int, W: np.ndarray) -> Plan:
 def random_weights(M: int, seed: int, *, doubly: bool) -> np.ndarray:
     rng = np.random.default_rng(seed)
     if doubly:
-        return sum((F(1, 3) * np.eye(M, dtype=int)[rng.permutation(M)] for _ in range(3)), np.zeros((M, M), object))
+        return sum(
+            (F(1, 3) * np.eye(M, dtype=int)[rng.permutation(M)] for _ in range(3)),
+            np.zeros((M, M), object),
+        )
     raw = rng.integers(0, 4, (M, M)) + np.eye(M, dtype=int)
     return np.array([[F(int(x), int(row.sum())) for x in row] for row in raw], object)
 
@@ -206,12 +239,26 @@ def published_limit(a: float, M: float) -> float:
 
 def test_the_best_share_where_all_publish() -> None:
     for M in (2, 10, 1000):
-        best = minimize_scalar(lambda a, M=M: published_limit(a, M), bounds=(1e-4, 1), method="bounded", options={"xatol": 1e-12})
+        best = minimize_scalar(
+            lambda a, M=M: published_limit(a, M),
+            bounds=(1e-4, 1),
+            method="bounded",
+            options={"xatol": 1e-12},
+        )
         np.testing.assert_allclose(best.x**3 * (2 - best.x) ** 2 * (M - 1), 1 - best.x, rtol=1e-4)
     M = 1e9
-    best = minimize_scalar(lambda a: published_limit(a, M), bounds=(1e-5, 1e-2), method="bounded", options={"xatol": 1e-12})
-    np.testing.assert_allclose([best.x, best.fun], [(4 * M) ** (-1 / 3), 3 * (4 * M) ** (-2 / 3)], rtol=2e-3)
-    np.testing.assert_allclose(derive(all_to_all(400, 4, share=0.2)).ratio[-1], published_limit(0.2, 4), rtol=1e-12)
+    best = minimize_scalar(
+        lambda a: published_limit(a, M),
+        bounds=(1e-5, 1e-2),
+        method="bounded",
+        options={"xatol": 1e-12},
+    )
+    np.testing.assert_allclose(
+        [best.x, best.fun], [(4 * M) ** (-1 / 3), 3 * (4 * M) ** (-2 / 3)], rtol=2e-3
+    )
+    np.testing.assert_allclose(
+        derive(all_to_all(400, 4, share=0.2)).ratio[-1], published_limit(0.2, 4), rtol=1e-12
+    )
 
 
 def ring_limit(a: float, M: float) -> float:
@@ -220,7 +267,10 @@ def ring_limit(a: float, M: float) -> float:
 
 
 def test_the_best_share_of_a_ring() -> None:
-    best = [minimize_scalar(lambda a, M=M: ring_limit(a, M), bounds=(0.05, 1), method="bounded") for M in (2, 3, 5, 200)]
+    best = [
+        minimize_scalar(lambda a, M=M: ring_limit(a, M), bounds=(0.05, 1), method="bounded")
+        for M in (2, 3, 5, 200)
+    ]
     assert np.all(np.diff([found.fun for found in best]) < 0)
     np.testing.assert_allclose([best[-1].x, best[-1].fun], (5**0.5 - 1) / 2, atol=1e-5)
     for M in (2, 3, 10):
@@ -254,14 +304,18 @@ def test_simulated_models_agree_as_much_as_derived() -> None:
     M, t = 4, 8
     for name in ("all to all", "all to all, private", "ring, share"):
         at = slice((t - 1) * M, t * M)
-        C = simulate(PLANS[name], model=models.Poisson(4), n=50, replications=30_000, rng=4, covariance=True).covariance[at, at]
+        C = simulate(
+            PLANS[name], model=models.Poisson(4), n=50, replications=30_000, rng=4, covariance=True
+        ).covariance[at, at]
         expected = derive(PLANS[name], model=models.Poisson(4), n=50).covariance[at, at]
         # a product of correlated Gaussian errors has variance C_ii C_jj + C_ij^2
         error = np.sqrt((np.outer(np.diag(expected), np.diag(expected)) + expected**2) / 30_000)
         assert_agree(C, error, expected, detects=1.2)
 
 
-@pytest.mark.parametrize(("make", "a"), [(ring, F(1, 3)), (ring, F(0)), (all_to_all, F(1, 3)), (star, F(1, 4))])
+@pytest.mark.parametrize(
+    ("make", "a"), [(ring, F(1, 3)), (ring, F(0)), (all_to_all, F(1, 3)), (star, F(1, 4))]
+)
 @pytest.mark.parametrize("rho", [F(1, 4), F(1)])
 def test_overlapping_real_data(make, a: F, rho: F) -> None:
     M, G = 3, 5
@@ -273,7 +327,9 @@ def test_overlapping_real_data(make, a: F, rho: F) -> None:
     sizes = [rho] if rho == 1 else [rho] + [1 - rho] * M
     sources = [0] * len(sizes) + plan.source[M:].tolist()
     weight = np.concatenate([*parts, table[:, M:]], axis=1)
-    overlapping = Plan(sources, sizes + [F(1)] * (plan.batches - M), weight, generation=plan.generation)
+    overlapping = Plan(
+        sources, sizes + [F(1)] * (plan.batches - M), weight, generation=plan.generation
+    )
     c = derive(plan, exact=True).contributions[:, :M]
     real = c @ c.T
     expected = derive(plan, exact=True).covariance + rho * (1 - real)
@@ -283,7 +339,9 @@ def test_overlapping_real_data(make, a: F, rho: F) -> None:
     if rho == 1 and make is ring:
         assert got.ratio.reshape(-1, M)[:, 0].tolist() == [own(a, t) for t in range(1, G + 1)]
     if rho == 1 and make is all_to_all:
-        assert got.ratio.reshape(-1, M)[1:, 0].tolist() == [1 + (own(a, t) - 1) / M for t in range(2, G + 1)]
+        assert got.ratio.reshape(-1, M)[1:, 0].tolist() == [
+            1 + (own(a, t) - 1) / M for t in range(2, G + 1)
+        ]
 
 
 def test_what_disagreement_measures() -> None:
@@ -313,7 +371,9 @@ def test_the_price_of_privacy() -> None:
     rich = by_generation(derive(private, exact=True), M)
     for t in range(2, G + 1):
         assert fair[t - 1][0] - published[t - 1][0] == b * b * (1 - F(1, M))
-        assert published[t - 1][0] - rich[t - 1][0] == F(1, M) * (1 - F(1, M)) * (own(a, t) - 1 - b * b)
+        assert published[t - 1][0] - rich[t - 1][0] == F(1, M) * (1 - F(1, M)) * (
+            own(a, t) - 1 - b * b
+        )
 
 
 def test_private_limits_with_many_models() -> None:
@@ -324,7 +384,11 @@ def test_private_limits_with_many_models() -> None:
     assert [limit(M ** (-2 / 3), M, 1) * M for M in (1e9, 1e12)] == pytest.approx([2, 2], rel=1e-2)
     for M in (2, 10, 1e6):
         assert min(limit(a, M, 1 / M) for a in np.linspace(1e-3, 1, 999)) >= 0.5 * (1 - 1 / M)
-    np.testing.assert_allclose(derive(all_to_all(150, 3, share=0.2, published=False)).ratio[-1], limit(0.2, 3, 1), rtol=1e-12)
+    np.testing.assert_allclose(
+        derive(all_to_all(150, 3, share=0.2, published=False)).ratio[-1],
+        limit(0.2, 3, 1),
+        rtol=1e-12,
+    )
 
 
 def test_the_exercises() -> None:
@@ -335,7 +399,9 @@ def test_the_exercises() -> None:
     for b in range(M, plan.batches):
         if (plan.source[b] - 1) % M == 0:
             sizes[b] = F(L)
-    rich = by_generation(derive(Plan(plan.source, sizes, plan.recursion, generation=plan.generation), exact=True), M)
+    rich = by_generation(
+        derive(Plan(plan.source, sizes, plan.recursion, generation=plan.generation), exact=True), M
+    )
     private = by_generation(derive(star(21, M, published=False), exact=True), M)
     assert [row[0] for row in rich] == [row[0] for row in private]
     assert rich[1][1] == 1 + F(1, L)
@@ -357,7 +423,11 @@ def test_the_exercises() -> None:
 def test_everything_published_and_kept_is_augment() -> None:
     M, G = 3, 8
     weight = [[F(i == b) for b in range(G * M)] for i in range(M)]
-    weight += [[F(1, g * M) if b < g * M else F(0) for b in range(G * M)] for g in range(2, G + 1) for _ in range(M)]
+    weight += [
+        [F(1, g * M) if b < g * M else F(0) for b in range(G * M)]
+        for g in range(2, G + 1)
+        for _ in range(M)
+    ]
     plan = Plan([0] * M + list(range(1, (G - 1) * M + 1)), [1] * (G * M), weight)
     h = [sum((F(1, k * k) for k in range(1, g + 1)), F(0)) for g in range(1, G + 1)]
     assert by_generation(derive(plan, exact=True), M)[1:] == [[x / M] * M for x in h[1:]]

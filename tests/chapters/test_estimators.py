@@ -44,20 +44,33 @@ def test_levels_of_location_in_closed_form():
     assert models.Median("laplace").limit_risk == pytest.approx(1)
     # clip(x, -k, k) under exp(-|x|) / 2: E min(|x|, k)^2 = 2 - 2 (1 + k) exp(-k)
     k = 1.345
-    assert models.Huber("laplace").limit_risk == pytest.approx((2 - 2 * (1 + k) * np.exp(-k)) / (1 - np.exp(-k)) ** 2)
+    assert models.Huber("laplace").limit_risk == pytest.approx(
+        (2 - 2 * (1 + k) * np.exp(-k)) / (1 - np.exp(-k)) ** 2
+    )
     # the quantile at 1 - trim is -log(2 trim)
     q = -np.log(0.2)
-    assert models.TrimmedMean("laplace").limit_risk == pytest.approx((2 - 2 * (1 + q) * np.exp(-q)) / 0.64)
+    assert models.TrimmedMean("laplace").limit_risk == pytest.approx(
+        (2 - 2 * (1 + q) * np.exp(-q)) / 0.64
+    )
 
 
-@pytest.mark.parametrize("model", [models.Huber("student"), models.HodgesLehmann("laplace"), models.TrimmedMean("normal")], ids=repr)
+@pytest.mark.parametrize(
+    "model",
+    [models.Huber("student"), models.HodgesLehmann("laplace"), models.TrimmedMean("normal")],
+    ids=repr,
+)
 def test_discard_with_known_scale_has_ratio_g_at_ten_rows(model):
     risk = simulate(discard(5), model=model, n=10, replications=30_000, rng=2)
     assert_agree(risk.ratio, risk.stderr, [1, 2, 3, 4, 5], detects=0.2)
 
 
 def test_level_of_maximum_likelihood_is_half_the_parameters():
-    for model in (models.NormalMeanVariance(3, 2), models.InverseGaussian(2, 5), models.GammaShapeRate(3, 4), models.Beta(0.7, 2)):
+    for model in (
+        models.NormalMeanVariance(3, 2),
+        models.InverseGaussian(2, 5),
+        models.GammaShapeRate(3, 4),
+        models.Beta(0.7, 2),
+    ):
         assert model.limit_risk == pytest.approx(1)
 
 
@@ -68,7 +81,9 @@ def test_normal_under_discard(n):
     for g in range(1, G + 1):
         narrowing = g * (psi((n - 1) / 2) - np.log(n / 2))
         expected.append((r**g - 1 + narrowing + sum(r**j for j in range(1, g + 1)) / n) / 2)
-    risk = simulate(discard(G), model=models.NormalMeanVariance(-1, 3), n=n, replications=300_000, rng=3)
+    risk = simulate(
+        discard(G), model=models.NormalMeanVariance(-1, 3), n=n, replications=300_000, rng=3
+    )
     assert_agree(risk.risk, risk.risk_stderr, expected, detects=0.08)
 
 
@@ -94,10 +109,26 @@ class SignedRate(models.ExponentialRate):
 def test_bias_follows_the_ratio():
     """n = 200: the next term is of relative order ratio / n, two per cent."""
     n = 200
-    for workflow, ratio in ((discard, [1, 2, 3]), (augment, [1, 5 / 4, 49 / 36]), (subsample, [1, 7 / 4, 25 / 12])):
-        risk = simulate(workflow(3), model=SignedRate(2), n=n, replications=200_000 if workflow is not subsample else 30_000, rng=4)
+    for workflow, ratio in (
+        (discard, [1, 2, 3]),
+        (augment, [1, 5 / 4, 49 / 36]),
+        (subsample, [1, 7 / 4, 25 / 12]),
+    ):
+        risk = simulate(
+            workflow(3),
+            model=SignedRate(2),
+            n=n,
+            replications=200_000 if workflow is not subsample else 30_000,
+            rng=4,
+        )
         bias = np.array(ratio) * 2 / n
-        assert_agree(risk.risk, risk.risk_stderr, bias, detects=0.4 if workflow is not subsample else 0.99, allowance=0.03)
+        assert_agree(
+            risk.risk,
+            risk.risk_stderr,
+            bias,
+            detects=0.4 if workflow is not subsample else 0.99,
+            allowance=0.03,
+        )
 
 
 def test_rate_exactly():

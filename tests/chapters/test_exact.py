@@ -40,10 +40,15 @@ def test_closed_forms_in_fractions(model, V, v2):
         else:
             v2 = Fraction(v2)
             assert flat[g - 1] == V / v2 * ((1 + v2 / n) ** g - 1)
-            assert pooled[g - 1] == V / v2 * (prod(1 + v2 / (n * k * k) for k in range(1, g + 1)) - 1)
+            assert pooled[g - 1] == V / v2 * (
+                prod(1 + v2 / (n * k * k) for k in range(1, g + 1)) - 1
+            )
 
 
-@pytest.mark.parametrize(("v2", "model"), [(1.0, models.Exponential(1)), (-1.0, models.Bernoulli(0.3)), (0.5, models.Gamma(2, 1))])
+@pytest.mark.parametrize(
+    ("v2", "model"),
+    [(1.0, models.Exponential(1)), (-1.0, models.Bernoulli(0.3)), (0.5, models.Gamma(2, 1))],
+)
 def test_limit_of_augment(v2, model):
     n, G = 20, 4000
     x = pi * sqrt(abs(v2) / n)
@@ -59,8 +64,13 @@ def enumerate_counts(p, n, weights):
     G = len(weights)
     total = np.full((G, G), Fraction(0))
     for counts in product(range(n + 1), repeat=G):
-        mean = [sum(w * Fraction(k, n) for w, k in zip(row, counts, strict=True)) for row in weights]
-        chance = prod(comb(n, k) * q**k * (1 - q) ** (n - k) for k, q in zip(counts, [p, *mean[:-1]], strict=True))
+        mean = [
+            sum(w * Fraction(k, n) for w, k in zip(row, counts, strict=True)) for row in weights
+        ]
+        chance = prod(
+            comb(n, k) * q**k * (1 - q) ** (n - k)
+            for k, q in zip(counts, [p, *mean[:-1]], strict=True)
+        )
         total += chance * np.outer([m - p for m in mean], [m - p for m in mean])
     return total
 
@@ -68,9 +78,15 @@ def enumerate_counts(p, n, weights):
 def test_enumeration_of_whole_batches():
     p, n, model = Fraction(1, 5), 3, models.Bernoulli(Fraction(1, 5))
     third = Fraction(1, 3)
-    tables = {discard: [[1, 0, 0], [0, 1, 0], [0, 0, 1]], augment: [[1, 0, 0], [HALF, HALF, 0], [third, third, third]]}
+    tables = {
+        discard: [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+        augment: [[1, 0, 0], [HALF, HALF, 0], [third, third, third]],
+    }
     for workflow, weights in tables.items():
-        assert (derive(workflow(3), model=model, n=n, exact=True).covariance == enumerate_counts(p, n, weights)).all()
+        assert (
+            derive(workflow(3), model=model, n=n, exact=True).covariance
+            == enumerate_counts(p, n, weights)
+        ).all()
 
 
 def test_enumeration_of_a_subsample():
@@ -81,11 +97,19 @@ def test_enumeration_of_a_subsample():
     for real in product((0, 1), repeat=n):
         first = Fraction(sum(real), n)
         for synthetic in product((0, 1), repeat=n):
-            chance = prod(p if y else 1 - p for y in real) * prod(first if y else 1 - first for y in synthetic)
+            chance = prod(p if y else 1 - p for y in real) * prod(
+                first if y else 1 - first for y in synthetic
+            )
             for a, b in product(pairs, repeat=2):
                 second = Fraction(real[a[0]] + real[a[1]] + synthetic[b[0]] + synthetic[b[1]], 4)
-                total += chance / len(pairs) ** 2 * np.outer([first - p, second - p], [first - p, second - p])
-    assert (derive(subsample(2), model=models.Bernoulli(p), n=n, exact=True).covariance == total).all()
+                total += (
+                    chance
+                    / len(pairs) ** 2
+                    * np.outer([first - p, second - p], [first - p, second - p])
+                )
+    assert (
+        derive(subsample(2), model=models.Bernoulli(p), n=n, exact=True).covariance == total
+    ).all()
 
 
 @pytest.mark.parametrize(
@@ -127,7 +151,9 @@ def test_multinomial_exercise():
     for _ in range(4):
         theta = rng.multinomial(n, theta) / n
     error = ((theta - p) ** 2).sum(axis=1)
-    assert_agree(error.mean(), error.std() / np.sqrt(R), (1 - p @ p) * (1 - (1 - 1 / n) ** 4), detects=0.1)
+    assert_agree(
+        error.mean(), error.std() / np.sqrt(R), (1 - p @ p) * (1 - (1 - 1 / n) ** 4), detects=0.1
+    )
 
 
 def test_hyperbolic_secant_by_its_log_ratio():
@@ -149,7 +175,13 @@ def test_median(law):
     assert_agree(flat.ratio, flat.stderr, [1, 2, 3, 4], detects=0.2)
     # 5/4 - 1/sqrt(2 pi n), with 1/(2 n) for the next term; 5/4 itself is refused
     pooled = simulate(augment(2), model=model, n=n, replications=120_000, rng=11)
-    assert_agree(pooled.ratio[1], pooled.stderr[1], 1.25 - 1 / sqrt(2 * pi * n), detects=0.03, allowance=0.5 / n / 1.25)
+    assert_agree(
+        pooled.ratio[1],
+        pooled.stderr[1],
+        1.25 - 1 / sqrt(2 * pi * n),
+        detects=0.03,
+        allowance=0.5 / n / 1.25,
+    )
     assert 1.25 - pooled.ratio[1] > 4.75 * pooled.stderr[1]
 
 
@@ -195,11 +227,7 @@ def test_a_few_chains_decide_a_mean_square_exercise():
 
 @pytest.mark.parametrize(
     ("v2", "model"),
-    [
-        (1, models.Exponential(1)),
-        (-1, models.Bernoulli(0.3)),
-        (0, models.Poisson(2)),
-    ],
+    [(1, models.Exponential(1)), (-1, models.Bernoulli(0.3)), (0, models.Poisson(2))],
 )
 def test_augment_passes_pi_squared_over_six_at_n_exactly_where_noise_feeds_itself(v2, model):
     ratio = derive(augment(4000), model=model, n=10).ratio

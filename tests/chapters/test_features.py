@@ -22,7 +22,12 @@ def doubling(generations):
 def relabelling(generations):
     weight = [[Fraction(b == 0) for b in range(generations)]]
     for g in range(2, generations + 1):
-        weight.append([Fraction(1, g) if b == 0 else Fraction(g - 1, g) if b == g - 1 else Fraction(0) for b in range(generations)])
+        weight.append(
+            [
+                Fraction(1, g) if b == 0 else Fraction(g - 1, g) if b == g - 1 else Fraction(0)
+                for b in range(generations)
+            ]
+        )
     return collapse.Plan(range(generations), [max(b, 1) for b in range(generations)], weight)
 
 
@@ -39,8 +44,12 @@ def own(tops):
 
 def test_doubling_and_relabelling_have_the_limit_three_halves():
     for g in range(1, 13):
-        assert collapse.derive(doubling(g), exact=True).ratio[-1] == Fraction(3, 2) - Fraction(1, 2**g)
-        assert collapse.derive(relabelling(g), exact=True).ratio[-1] == Fraction(3, 2) - Fraction(1, 2 * g)
+        assert collapse.derive(doubling(g), exact=True).ratio[-1] == Fraction(3, 2) - Fraction(
+            1, 2**g
+        )
+        assert collapse.derive(relabelling(g), exact=True).ratio[-1] == Fraction(3, 2) - Fraction(
+            1, 2 * g
+        )
 
 
 @pytest.mark.parametrize("r", [2, 3, 5])
@@ -78,13 +87,20 @@ def test_the_rise_on_the_real_labels_is_the_derived_one(own, plan, ratio):
     # 5 % for the next order in 1/n
     risk = collapse.simulate(plan, model=own, replications=500, rng=3)
     expected = (ratio - 1) * own.truth.size / (2 * own.design_rows)
-    assert_agree(risk.risk[-1] - risk.risk[0], risk.risk_stderr[-1], expected, detects=0.4, allowance=0.05)
+    assert_agree(
+        risk.risk[-1] - risk.risk[0], risk.risk_stderr[-1], expected, detects=0.4, allowance=0.05
+    )
 
 
 def test_published_orderings():
-    pairs = [[datasets.published_features(m, w) for w in ("discard", "augment")] for m in datasets.PUBLISHED_ENCODERS]
+    pairs = [
+        [datasets.published_features(m, w) for w in ("discard", "augment")]
+        for m in datasets.PUBLISHED_ENCODERS
+    ]
     assert all(discard["test_loss"][-1] > augment["test_loss"][-1] for discard, augment in pairs)
-    assert all(discard["test_accuracy"][-1] < augment["test_accuracy"][-1] for discard, augment in pairs)
+    assert all(
+        discard["test_accuracy"][-1] < augment["test_accuracy"][-1] for discard, augment in pairs
+    )
     rises = [augment["test_loss"][-1] - augment["test_loss"][0] for _, augment in pairs]
     assert sum(rise < 0 for rise in rises) == 1
 
@@ -94,9 +110,17 @@ class Steps:
 
     def __init__(self, model, precondition, steps):
         self.model, self.precondition, self.steps = model, precondition, steps
-        self.truth, self.observed, self.design_rows, self.risk = model.truth, model.observed, model.design_rows, model.risk
+        self.truth, self.observed, self.design_rows, self.risk = (
+            model.truth,
+            model.observed,
+            model.design_rows,
+            model.risk,
+        )
         self.draw, self.draw_real, self.fit = model.draw, model.draw_real, model.fit
-        self.draw_statistic, self.draw_real_statistic = model.draw_statistic, model.draw_real_statistic
+        self.draw_statistic, self.draw_real_statistic = (
+            model.draw_statistic,
+            model.draw_real_statistic,
+        )
         self.statistic_size = model.statistic_size
 
     def fit_statistic(self, statistic, start):
@@ -117,12 +141,17 @@ def test_a_fit_that_stops_early_is_a_smoothed_plan_in_each_direction(workflow):
     # three classes, two columns; a preconditioner that makes some directions slow and some fast
     rng = np.random.default_rng(4)
     X = np.column_stack([np.ones(1200), rng.normal(size=1200)])
-    label = (rng.random((1200, 1)) > np.array([0.3, 0.7]) + 0.05 * X[:, 1:]).sum(axis=1).astype(float)
+    label = (
+        (rng.random((1200, 1)) > np.array([0.3, 0.7]) + 0.05 * X[:, 1:]).sum(axis=1).astype(float)
+    )
     model = MultinomialRegression(X, y=label)
     theta = model.truth.reshape(2, 2)
     odds = np.exp(X @ theta.T)
     q = odds / (1 + odds.sum(axis=1, keepdims=True))
-    information = sum(np.kron(np.diag(s) - np.outer(s, s), np.outer(x, x)) for s, x in zip(q, X, strict=True)) / 1200
+    information = (
+        sum(np.kron(np.diag(s) - np.outer(s, s), np.outer(x, x)) for s, x in zip(q, X, strict=True))
+        / 1200
+    )
     P = np.diag([0.1, 0.4, 1.0, 2.0])
     steps, plan = 6, getattr(workflows, workflow)(6)
     rates = (1 - np.linalg.eigvals(P @ information).real) ** steps
@@ -133,22 +162,27 @@ def test_a_fit_that_stops_early_is_a_smoothed_plan_in_each_direction(workflow):
         # u_g = a u_{g-1} + (1 - a) (weighted mean of batches), in exact linear algebra over the batches' noises
         noise = np.zeros((6, 6))  # contributions of the noise of batch b to fit g
         for g in range(6):
-            batches = [noise[s - 1] + np.eye(6)[b] if s else np.eye(6)[b] for b, s in enumerate(plan.source)]
+            batches = [
+                noise[s - 1] + np.eye(6)[b] if s else np.eye(6)[b]
+                for b, s in enumerate(plan.source)
+            ]
             mean = sum(plan.weight[g, b] * batches[b] for b in range(g + 1))
             noise[g] = mean if g == 0 else a * noise[g - 1] + (1 - a) * mean
         rise += (noise[-1, 1:] ** 2).sum() / (2 * 1200)  # the real batch is what it is
     risk = collapse.simulate(plan, model=Steps(model, P, steps), replications=2000, rng=5)
     finished = (collapse.derive(plan).ratio[-1] - 1) * 4 / (2 * 1200)
     # 5 % for the next order in 1/n; the law of finished fits would be found out
-    assert_agree(risk.risk[-1] - risk.risk[0], risk.risk_stderr[-1], rise, detects=0.9 * (finished / rise - 1), allowance=0.05)
+    assert_agree(
+        risk.risk[-1] - risk.risk[0],
+        risk.risk_stderr[-1],
+        rise,
+        detects=0.9 * (finished / rise - 1),
+        allowance=0.05,
+    )
 
 
 @pytest.mark.parametrize(
-    ("make", "share", "value"),
-    [
-        (relabelling, 83, 0.083),
-        (doubling, 88, 0.092),
-    ],
+    ("make", "share", "value"), [(relabelling, 83, 0.083), (doubling, 88, 0.092)]
 )
 def test_what_the_published_runs_should_have_risen_by(make, share, value):
     """The share of ten generations' rise done by the fourth, and the rise at 50,000 rows."""

@@ -30,7 +30,9 @@ def wine() -> pd.DataFrame:
 
 @cache
 def alcohol() -> Forecast:
-    return collapse.forecast(wine(), "alcohol", "augment", 12, against=["discard"], budget=10, seed=20261123)
+    return collapse.forecast(
+        wine(), "alcohol", "augment", 12, against=["discard"], budget=10, seed=20261123
+    )
 
 
 class World:
@@ -38,7 +40,10 @@ class World:
 
     def __init__(self) -> None:
         rng = np.random.default_rng(3)
-        self.X, self.X_test = (np.column_stack([np.ones(k), rng.standard_normal((k, 3)) @ np.diag([1, 2, 0.5])]) for k in (40, 25))
+        self.X, self.X_test = (
+            np.column_stack([np.ones(k), rng.standard_normal((k, 3)) @ np.diag([1, 2, 0.5])])
+            for k in (40, 25)
+        )
         self.y = self.X @ [1, 0.5, -1, 2] + 1.5 * rng.standard_normal(40)
         self.y_test = self.X_test @ [1.3, 0.5, -1, 2] + 1.5 * rng.standard_normal(25)
         self.theta, residual, *_ = np.linalg.lstsq(self.X, self.y)
@@ -53,7 +58,11 @@ class World:
         root = vectors @ np.diag(values**-0.5) @ vectors.T
         t = np.sqrt(self.sigma2 * (ratio - 1) / 40)
         move = z @ root
-        return np.asarray(self.first + t * move @ self.gradient + t * t * np.einsum("ri,ij,rj->r", move, self.S_test, move))
+        return np.asarray(
+            self.first
+            + t * move @ self.gradient
+            + t * t * np.einsum("ri,ij,rj->r", move, self.S_test, move)
+        )
 
 
 PLANS = {
@@ -82,7 +91,9 @@ def test_the_law_of_one_run_is_exact_for_least_squares(name: str) -> None:
     # without the linear term the law would be another
     bent = (
         world.losses(ratio[4], z)
-        - np.sqrt(world.sigma2 * (ratio[4] - 1) / 40) * (z @ np.linalg.cholesky(np.linalg.inv(world.S)).T) @ world.gradient
+        - np.sqrt(world.sigma2 * (ratio[4] - 1) / 40)
+        * (z @ np.linalg.cholesky(np.linalg.inv(world.S)).T)
+        @ world.gradient
     )
     assert abs((bent <= risk.quantiles[0, 4]).mean() - 0.05) > 0.01
 
@@ -90,14 +101,25 @@ def test_the_law_of_one_run_is_exact_for_least_squares(name: str) -> None:
 def test_on_the_real_labels_kappa_counts_columns_and_no_run_gets_better() -> None:
     world = World()
     model = LinearRegression(world.X, y=world.y)
-    risk = simulate(workflows.discard(4), model=model, replications=20_000, rng=7, quantiles=(0.001,))
-    assert_agree((risk.risk - risk.risk[0])[1:], risk.risk_stderr[1:], np.arange(1, 4) * world.sigma2 * 4 / 40, detects=0.08)
+    risk = simulate(
+        workflows.discard(4), model=model, replications=20_000, rng=7, quantiles=(0.001,)
+    )
+    assert_agree(
+        (risk.risk - risk.risk[0])[1:],
+        risk.risk_stderr[1:],
+        np.arange(1, 4) * world.sigma2 * 4 / 40,
+        detects=0.08,
+    )
     assert np.all(risk.quantiles[0, 1:] > risk.risk[0])
 
 
 def test_when_the_loss_is_worse() -> None:
     document = alcohol().document
-    first, kappa, n = document["first"]["loss"], document["first"]["kappa"], document["data"]["real_rows"]
+    first, kappa, n = (
+        document["first"]["loss"],
+        document["first"]["kappa"],
+        document["data"]["real_rows"],
+    )
     needed = 1 + 0.1 * n * first / kappa
     augment, discard = document["workflows"]
     assert discard["worse"]["derived"] == np.ceil(needed)
@@ -110,7 +132,9 @@ def test_when_the_loss_is_worse() -> None:
 def test_the_chapter_s_forecast_by_its_formula() -> None:
     document = alcohol().document
     assert document["task"] == {"name": "continuous", "guessed": True}
-    assert document["model"]["coefficients"] == 15  # intercept, twelve measurements, two of three cultivars
+    assert (
+        document["model"]["coefficients"] == 15
+    )  # intercept, twelve measurements, two of three cultivars
     row, n = document["workflows"][0], document["data"]["real_rows"]
     ratio = np.cumsum(1 / np.arange(1, 13) ** 2)
     derived = document["first"]["loss"] + (ratio - 1) * document["first"]["kappa"] / n
@@ -118,11 +142,18 @@ def test_the_chapter_s_forecast_by_its_formula() -> None:
     assert_agree(row["simulated"][1:], row["stderr"][1:], derived[1:], detects=0.06)
     # single runs end below the first loss, and differ by more than the rise
     assert row["simulated_low"][-1] < document["first"]["loss"] < row["simulated"][-1]
-    assert row["simulated_high"][-1] - row["simulated_low"][-1] > row["simulated"][-1] - document["first"]["loss"]
+    assert (
+        row["simulated_high"][-1] - row["simulated_low"][-1]
+        > row["simulated"][-1] - document["first"]["loss"]
+    )
 
 
 def test_the_first_cultivar_is_separable() -> None:
-    frame = wine().assign(first=lambda table: np.where(table["cultivar"] == "first", "yes", "no")).drop(columns="cultivar")
+    frame = (
+        wine()
+        .assign(first=lambda table: np.where(table["cultivar"] == "first", "yes", "no"))
+        .drop(columns="cultivar")
+    )
     answer = collapse.forecast(frame, "first", "augment", 2, against=[], budget=0.5, seed=20261123)
     assert "can be told apart without error" in answer.document["model"]["fallback"]
     # the columns that are named separate the real rows, and no fewer of them do
@@ -135,5 +166,7 @@ def test_the_first_cultivar_is_separable() -> None:
 
 def test_least_loss_among_those_that_carry_no_more_than_the_real_rows() -> None:
     document = collapse.forecast(wine(), "color_intensity", "window(k=3)", 20, budget=5).document
-    small = [row for row in document["workflows"] if row["rows_stored"] <= document["data"]["real_rows"]]
+    small = [
+        row for row in document["workflows"] if row["rows_stored"] <= document["data"]["real_rows"]
+    ]
     assert min(small, key=lambda row: row["simulated"][-1])["name"] == "fixed_real_share(share=1/2)"

@@ -28,18 +28,28 @@ def with_slope(plan: Plan, slope: F) -> list[F]:
         for s in range(g):
             for h in range(s + 1):
                 loads[g][h] += slope * A[g][s] * loads[s][h]
-    variance = [sum(loads[g][i] * K[i][j] * loads[g][j] for i in range(G) for j in range(G)) for g in range(G)]
+    variance = [
+        sum(loads[g][i] * K[i][j] * loads[g][j] for i in range(G) for j in range(G))
+        for g in range(G)
+    ]
     return [v / variance[0] for v in variance]
 
 
 def test_slope_one_is_the_law() -> None:
-    for plan in (workflows.discard(6), workflows.augment(6), workflows.subsample(6), workflows.window(6, 2)):
+    for plan in (
+        workflows.discard(6),
+        workflows.augment(6),
+        workflows.subsample(6),
+        workflows.window(6, 2),
+    ):
         assert with_slope(plan, F(1)) == derive(plan, exact=True).ratio.tolist()
 
 
 def test_hodges_under_discard_by_its_closed_form() -> None:
     a = F(1, 2)
-    assert with_slope(workflows.discard(8), a) == [(1 - a ** (2 * g)) / (1 - a**2) for g in range(1, 9)]
+    assert with_slope(workflows.discard(8), a) == [
+        (1 - a ** (2 * g)) / (1 - a**2) for g in range(1, 9)
+    ]
 
 
 @pytest.mark.parametrize("name", ["discard", "augment"])
@@ -47,7 +57,13 @@ def test_hodges_at_zero_is_not_regular(name: str) -> None:
     """n = 2500: the mean leaves the window with probability below 1e-3, the allowance is for that."""
     plan = getattr(workflows, name)(6)
     risk = simulate(plan, model=models.Hodges(0.0, 0.5), n=2500, replications=2500, rng=1)
-    assert_agree(risk.ratio, risk.stderr, np.array(with_slope(plan, F(1, 2)), float), detects=0.5, allowance=0.01)
+    assert_agree(
+        risk.ratio,
+        risk.stderr,
+        np.array(with_slope(plan, F(1, 2)), float),
+        detects=0.5,
+        allowance=0.01,
+    )
     assert abs(risk.ratio[-1] - derive(plan).ratio[-1]) > 6 * risk.stderr[-1]
 
 
@@ -66,7 +82,9 @@ def test_hodges_window_is_by_effective_rows() -> None:
     rows[0, :4], rows[1, :4] = 0.70, 0.71
     weight = np.zeros((2, 10))
     weight[:, :4] = 3.0
-    np.testing.assert_allclose(models.Hodges(0.0, 0.5).fit(rows, weight, None).ravel(), [0.35, 0.71])
+    np.testing.assert_allclose(
+        models.Hodges(0.0, 0.5).fit(rows, weight, None).ravel(), [0.35, 0.71]
+    )
     for shrinkage in (0.0, 1.0):
         with pytest.raises(ValueError, match=r"shrinkage must be a number, between 0 and 1"):
             models.Hodges(0.0, shrinkage)
@@ -108,7 +126,12 @@ def test_the_logistic_laws_constants() -> None:
     assert models.Median("logistic").limit_risk == pytest.approx(4)
 
 
-QUANTILES = np.array([brentq(lambda x, p=p: norm.cdf(x - 1) + norm.cdf(x + 1) - 2 * p, -9, 9) for p in (np.arange(300) + 0.5) / 300])
+QUANTILES = np.array(
+    [
+        brentq(lambda x, p=p: norm.cdf(x - 1) + norm.cdf(x + 1) - 2 * p, -9, 9)
+        for p in (np.arange(300) + 0.5) / 300
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -127,7 +150,9 @@ class NaiveBayes:
         return self.draw(np.ones((replications, 1)), rows, rng)
 
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
-        return np.asarray((weight * rows).sum(axis=1, keepdims=True) / weight.sum(axis=1, keepdims=True))
+        return np.asarray(
+            (weight * rows).sum(axis=1, keepdims=True) / weight.sum(axis=1, keepdims=True)
+        )
 
     def risk(self, theta: Array) -> Array:
         return np.asarray((theta[:, 0] - 1) ** 2)
@@ -152,7 +177,9 @@ def test_naive_bayes_on_a_reused_design_obeys_another_law(name: str) -> None:
     J = F(float(np.mean(QUANTILES**2 / np.cosh(QUANTILES) ** 2))).limit_denominator(10**6)
     expected = np.array(with_slope(plan, J), float)
     if name == "discard":
-        np.testing.assert_allclose(expected, [(1 - float(J) ** (2 * g)) / (1 - float(J) ** 2) for g in range(1, 9)])
+        np.testing.assert_allclose(
+            expected, [(1 - float(J) ** (2 * g)) / (1 - float(J) ** 2) for g in range(1, 9)]
+        )
     risk = simulate(plan, model=NaiveBayes(), replications=12_000, rng=4)
     assert_agree(risk.ratio, risk.stderr, expected, detects=0.25, allowance=0.02)
 
@@ -163,7 +190,9 @@ def test_naive_bayes_over_random_designs() -> None:
     load, labels = F(0), F(0)
     for g in range(1, 10):
         load, labels = 1 + J * load, J**2 * labels + J
-        assert load**2 * (1 - J) + labels == (1 - J**g) ** 2 / (1 - J) + J * (1 - J ** (2 * g)) / (1 - J**2)
+        assert load**2 * (1 - J) + labels == (1 - J**g) ** 2 / (1 - J) + J * (1 - J ** (2 * g)) / (
+            1 - J**2
+        )
 
 
 @pytest.mark.parametrize(("cut", "value"), [(1, 1.62), (4, 2.94), (25, 8.09)])

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from collapse import derive, simulate
-from collapse.models import GammaRegression, HuberRegression, NegativeBinomialRegression, PoissonRegression, ProbitRegression
+from collapse.models import (
+    GammaRegression,
+    HuberRegression,
+    NegativeBinomialRegression,
+    PoissonRegression,
+    ProbitRegression,
+)
 from collapse.workflows import augment, discard, window
 from tests.statistics import assert_agree
 
@@ -43,13 +49,17 @@ def test_covariance_of_the_coefficients():
     second = model.fit_statistic((real + model.draw_statistic(first, n, rng)) / 2, first)
     expected = 1.25 * np.diag(np.linalg.inv(a * X.T @ X / n))
     square = n * (second - model.truth) ** 2
-    assert_agree(square.mean(axis=0), square.std(axis=0) / np.sqrt(R), expected, detects=0.2, allowance=0.02)
+    assert_agree(
+        square.mean(axis=0), square.std(axis=0) / np.sqrt(R), expected, detects=0.2, allowance=0.02
+    )
 
 
 def test_huber_constant():
     k, z = 1.345, np.random.default_rng(4).standard_normal(4_000_000)
     B = np.mean(np.clip(z, -k, k) ** 2) / np.mean(np.abs(z) <= k) ** 2
-    assert HuberRegression(design(50, 3), [0, 0, 0], sigma=2).limit_risk == pytest.approx(4 * 3 * B, rel=0.01)
+    assert HuberRegression(design(50, 3), [0, 0, 0], sigma=2).limit_risk == pytest.approx(
+        4 * 3 * B, rel=0.01
+    )
 
 
 def extinction(m, G):
@@ -61,11 +71,18 @@ def extinction(m, G):
 
 def test_counts_die_like_family_names():
     n, G, R = 12, 25, 20_000
-    risk = simulate(discard(G), model=PoissonRegression(np.ones((n, 1)), [np.log(0.8)]), replications=R, rng=5)
+    risk = simulate(
+        discard(G), model=PoissonRegression(np.ones((n, 1)), [np.log(0.8)]), replications=R, rng=5
+    )
     expected = extinction(0.8 * n, G)
     # from the generation on where one chain in twenty is gone
     late = expected > 0.05
-    assert_agree(risk.failed[late], np.sqrt(expected * (1 - expected) / R)[late], expected[late], detects=0.35)
+    assert_agree(
+        risk.failed[late],
+        np.sqrt(expected * (1 - expected) / R)[late],
+        expected[late],
+        detects=0.35,
+    )
     k = np.arange(400)
     rest = 1 + np.log(extinction(1.0, 400))
     assert np.all(1 - rest >= 1 / (k + 1) - 1e-12)
@@ -74,7 +91,10 @@ def test_counts_die_like_family_names():
 
 def test_keep_the_real_data_and_you_keep_the_estimate():
     model = PoissonRegression(design(8, 2), [-0.7, 0.5])
-    kept, lost = (simulate(plan(15), model=model, replications=3000, rng=6).failed for plan in (augment, discard))
+    kept, lost = (
+        simulate(plan(15), model=model, replications=3000, rng=6).failed
+        for plan in (augment, discard)
+    )
     assert 0 < kept[0] == kept[-1]
     assert np.all(np.diff(lost) >= 0)
     assert lost[-1] > 0.5
@@ -82,7 +102,10 @@ def test_keep_the_real_data_and_you_keep_the_estimate():
 
 def test_a_window_dies_more_slowly():
     model = PoissonRegression(np.ones((6, 1)), [0.0])
-    short, wide = (simulate(plan, model=model, replications=3000, rng=7).failed for plan in (discard(60), window(60, 3)))
+    short, wide = (
+        simulate(plan, model=model, replications=3000, rng=7).failed
+        for plan in (discard(60), window(60, 3))
+    )
     assert 0.05 < wide[-1] < 0.9 * short[-1]
     assert np.all(np.diff(wide) >= 0)
 

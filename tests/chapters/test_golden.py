@@ -41,8 +41,12 @@ def test_the_golden_weight(kappa):
 @pytest.mark.parametrize("kappa", [F(1, 4), F(1), F(6)])
 def test_rows_that_cannot_be_told_apart(kappa):
     plan = fresh_real(120, 1 / (1 + kappa), kappa)
-    assert float(derive(plan, exact=True).ratio[-1]) == pytest.approx(float((1 + kappa) / (1 + 2 * kappa)), rel=1e-9)
-    assert optimal_weights(plan, origin="round").plan.weight == pytest.approx(plan.weight, rel=1e-12)
+    assert float(derive(plan, exact=True).ratio[-1]) == pytest.approx(
+        float((1 + kappa) / (1 + 2 * kappa)), rel=1e-9
+    )
+    assert optimal_weights(plan, origin="round").plan.weight == pytest.approx(
+        plan.weight, rel=1e-12
+    )
 
 
 def test_fibonacci_exactly():
@@ -97,8 +101,12 @@ def test_the_running_mean_attains_the_bound_exactly(s):
             mean[g] = (1 - s) / P[g]
         weight.append([1 - s] + [s * m for m in mean[2:]])
     plan = Plan(range(G), [1] * G, weight)
-    assert derive(plan, exact=True).ratio.tolist() == [1] + [1 + s**2 / P[g] for g in range(2, G + 1)]
-    assert optimal_weights(augment(G), synthetic=s, greedy=True).plan.weight == pytest.approx(plan.weight, abs=1e-12)
+    assert derive(plan, exact=True).ratio.tolist() == [1] + [
+        1 + s**2 / P[g] for g in range(2, G + 1)
+    ]
+    assert optimal_weights(augment(G), synthetic=s, greedy=True).plan.weight == pytest.approx(
+        plan.weight, abs=1e-12
+    )
 
 
 def test_exercise_on_nine_tenths():
@@ -127,7 +135,9 @@ def test_greedy_windows(k):
     assert limit == pytest.approx(4 * sin(pi / (4 * k + 2)) ** 2)
     assert risk[-1] - risk[-2] == pytest.approx(limit, rel=1e-7)
     weight = plan.weight[-1, -k:]
-    assert weight[:-1] - weight[1:] == pytest.approx(np.diff(risk)[-k:-1] * np.cumsum(weight)[:-1], rel=1e-6)
+    assert weight[:-1] - weight[1:] == pytest.approx(
+        np.diff(risk)[-k:-1] * np.cumsum(weight)[:-1], rel=1e-6
+    )
 
 
 def test_a_window_of_two_in_fibonacci_fractions():
@@ -143,7 +153,13 @@ def test_a_window_of_two_in_fibonacci_fractions():
 @pytest.mark.parametrize(("k", "s"), [(1, F(1, 2)), (3, F(1, 2)), (4, F(1, 5)), (5, F(7, 10))])
 def test_anchored_windows(k, s):
     G = 30 * k
-    even = [[1] + [0] * (G - 1), *([1 - s] + [s / min(g, k) if g - k < b <= g else 0 for b in range(1, G)] for g in range(1, G))]
+    even = [
+        [1] + [0] * (G - 1),
+        *(
+            [1 - s] + [s / min(g, k) if g - k < b <= g else 0 for b in range(1, G)]
+            for g in range(1, G)
+        ),
+    ]
     limit = 1 + s**2 / ((1 - s) * (k + s))
     assert derive(Plan(range(G), [1] * G, even)).ratio[-1] == pytest.approx(float(limit), rel=1e-6)
     found = optimal_weights(real_and_window(G, k), synthetic=s, greedy=True)
@@ -157,7 +173,9 @@ def test_anchored_chains():
     for g in range(1, G - 1):
         weight.append([1 - s] + [s if b == max(g - k + 1, 1) else 0 for b in range(1, G)])
     weight.append([1 - s] + [s / k if b >= G - k else 0 for b in range(1, G)])
-    assert derive(Plan(range(G), [1] * G, weight)).ratio[-1] == pytest.approx(float(1 + s**2 / (k * (1 - s**2))), rel=1e-6)
+    assert derive(Plan(range(G), [1] * G, weight)).ratio[-1] == pytest.approx(
+        float(1 + s**2 / (k * (1 - s**2))), rel=1e-6
+    )
 
 
 def test_two_rounds_of_real_rows():
@@ -178,13 +196,20 @@ def test_the_gaussian_process_and_poisson(greedy):
     derived = derive(plan)
     assert_risks_agree(simulate(plan, replications=60_000, rng=1), derived, detects=0.1)
     n = 50
-    assert_risks_agree(simulate(plan, model=models.Poisson(3), n=n, replications=60_000, rng=2), derived, detects=0.1, unit=3 / n)
+    assert_risks_agree(
+        simulate(plan, model=models.Poisson(3), n=n, replications=60_000, rng=2),
+        derived,
+        detects=0.1,
+        unit=3 / n,
+    )
 
 
 def test_logistic_regression():
     n = 400
     X = np.column_stack([np.ones(n), np.linspace(-1, 1, n)])
-    risk = simulate(fresh_real(6), model=models.LogisticRegression(X, beta=[0.5, 1.0]), replications=8000, rng=3)
+    risk = simulate(
+        fresh_real(6), model=models.LogisticRegression(X, beta=[0.5, 1.0]), replications=8000, rng=3
+    )
     # the limit is approached at rate p/n
     assert_agree(risk.ratio, risk.stderr, derive(fresh_real(6)).ratio, detects=0.25, allowance=0.02)
 
@@ -192,9 +217,18 @@ def test_logistic_regression():
 def test_the_front_of_memory():
     anchored = optimal_weights(real_and_window(50, 4), synthetic=F(1, 2), greedy=True).plan
     table = compare(
-        workflows.discard(50), augment(50), window(50, 5), workflows.fixed_real_share(50, F(1, 2)), anchored, workflows.mixture(50)
+        workflows.discard(50),
+        augment(50),
+        window(50, 5),
+        workflows.fixed_real_share(50, F(1, 2)),
+        anchored,
+        workflows.mixture(50),
     )
-    assert [w.name for w in table.front("stored")] == ["fixed_real_share(share=1/2)", anchored.name, "mixture"]
+    assert [w.name for w in table.front("stored")] == [
+        "fixed_real_share(share=1/2)",
+        anchored.name,
+        "mixture",
+    ]
 
 
 def test_many_and_few_synthetic_rows():

@@ -14,7 +14,9 @@ def counted(plan, p):
     """A synthetic row counts as 1 / p rows, in size and in weight."""
     count = np.where(plan.source == 0, 1.0, 1 / p)
     weight = plan.weight * count
-    return Plan(plan.source, plan.size * count, weight / weight.sum(axis=1, keepdims=True), plan.kept)
+    return Plan(
+        plan.source, plan.size * count, weight / weight.sum(axis=1, keepdims=True), plan.kept
+    )
 
 
 @pytest.mark.parametrize("p", [0.2, 0.5, 1.0, 3.0])
@@ -24,7 +26,9 @@ def test_augment_and_discard_with_rows_that_tell_more_or_less(p):
     np.testing.assert_allclose(derive(counted(discard(G), p)).ratio, 1 + p * (g - 1), rtol=1e-12)
     steps = np.concatenate([[0], np.cumsum(p / (np.arange(1, G) + p) ** 2)])
     np.testing.assert_allclose(derive(counted(augment(G), p)).ratio, 1 + steps, rtol=1e-12)
-    np.testing.assert_allclose(1 + steps, 1 + p * (polygamma(1, 1 + p) - polygamma(1, g + p)), rtol=1e-10)
+    np.testing.assert_allclose(
+        1 + steps, 1 + p * (polygamma(1, 1 + p) - polygamma(1, g + p)), rtol=1e-10
+    )
 
 
 def test_the_constant_runs_from_one_to_two():
@@ -32,7 +36,10 @@ def test_the_constant_runs_from_one_to_two():
     limit = 1 + p * polygamma(1, 1 + p)
     assert np.all(np.diff(limit) > 0)
     np.testing.assert_allclose(limit[[0, -1]], [1, 2], atol=1e-5)
-    by_integral = [1 + quad(lambda t, q=q: q * t * np.exp(-q * t) / np.expm1(t), 0, 100)[0] for q in (0.3, 1, 4)]
+    by_integral = [
+        1 + quad(lambda t, q=q: q * t * np.exp(-q * t) / np.expm1(t), 0, 100)[0]
+        for q in (0.3, 1, 4)
+    ]
     np.testing.assert_allclose(by_integral, [1 + q * polygamma(1, 1 + q) for q in (0.3, 1, 4)])
     assert 1 + polygamma(1, 2) == pytest.approx(np.pi**2 / 6)
     assert 1 + 0.5 * polygamma(1, 1.5) == pytest.approx(np.pi**2 / 4 - 1)
@@ -92,13 +99,24 @@ def test_one_em_step_under_augment():
     for g in range(1, 4):
         weight[g] = a * weight[g - 1] + (1 - a) * weight[g]
     risk = simulate(plan, model=model, n=400, replications=4_000, rng=2)
-    assert_agree(risk.ratio, risk.stderr, derive(Plan(plan.source, plan.size, weight, np.ones((4, 4)))).ratio, detects=0.3, allowance=0.02)
+    assert_agree(
+        risk.ratio,
+        risk.stderr,
+        derive(Plan(plan.source, plan.size, weight, np.ones((4, 4)))).ratio,
+        detects=0.3,
+        allowance=0.02,
+    )
 
 
 def test_the_second_moment_at_a_unit_root():
     """The formula of the chapter against sums over random walks, whose step is small."""
     moment = quad(
-        lambda k: k**3 / 2 / np.sqrt(np.cosh(k)) * ((np.tanh(k) / k - 1) ** 2 / 4 + (np.tanh(k) / k) ** 2 / 2),
+        lambda k: (
+            k**3
+            / 2
+            / np.sqrt(np.cosh(k))
+            * ((np.tanh(k) / k - 1) ** 2 / 4 + (np.tanh(k) / k) ** 2 / 2)
+        ),
         1e-9,
         200,
     )[0]
@@ -115,8 +133,17 @@ def test_the_second_moment_at_a_unit_root():
 
 def test_what_a_unit_root_does_depends_on_the_scaled_distance_alone():
     plan = discard(5)
-    runs = [simulate(plan, model=models.AR1(1 - 3 / n), n=n, replications=20_000, rng=n) for n in (100, 200)]
-    assert_agree(runs[0].ratio[-1], np.hypot(runs[0].stderr[-1], runs[1].stderr[-1]), runs[1].ratio[-1], detects=0.6, allowance=0.05)
+    runs = [
+        simulate(plan, model=models.AR1(1 - 3 / n), n=n, replications=20_000, rng=n)
+        for n in (100, 200)
+    ]
+    assert_agree(
+        runs[0].ratio[-1],
+        np.hypot(runs[0].stderr[-1], runs[1].stderr[-1]),
+        runs[1].ratio[-1],
+        detects=0.6,
+        allowance=0.05,
+    )
     assert runs[0].ratio[-1] - 6 * runs[0].stderr[-1] > 5.5
 
 
@@ -135,7 +162,10 @@ class Guessed(models.NormalMixture):
 def test_a_first_fit_that_stops_on_the_way_from_a_guess_keeps_a_bias():
     """Exercise 3."""
     model = Guessed(0.5, 2, steps=1)
-    scaled = [n * simulate(augment(5), model=model, n=n, replications=1_000, rng=5).risk[0] for n in (400, 1600)]
+    scaled = [
+        n * simulate(augment(5), model=model, n=n, replications=1_000, rng=5).risk[0]
+        for n in (400, 1600)
+    ]
     assert scaled[1] / scaled[0] == pytest.approx(4, abs=0.5)
     late = simulate(augment(5), model=model, n=1600, replications=1_000, rng=5)
     assert late.ratio[-1] < 1

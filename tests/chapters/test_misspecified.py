@@ -17,7 +17,12 @@ from sklearn.datasets import load_diabetes
 from collapse import Plan, datasets, derive, simulate, workflows
 from collapse.datasets import with_intercept
 from collapse.forecasting.law import Classes, law_of, misspecified
-from collapse.models import LogisticRegression, MultinomialRegression, PoissonRegression, ProbitRegression
+from collapse.models import (
+    LogisticRegression,
+    MultinomialRegression,
+    PoissonRegression,
+    ProbitRegression,
+)
 from collapse.models.regression.glm import log_loss
 from tests.chapters.observed import Array, observed, split
 from tests.statistics import assert_agree
@@ -44,9 +49,19 @@ def constant(X: Array, y: Array, X_loss: Array, y_loss: Array) -> float:
     # b = -1/2 I^-1 times the second derivative of mu, summed against I^-1: mean change of the gradient along the columns of a root of I^-1
     root = np.linalg.cholesky((inverse + inverse.T) / 2)
     zero, h = np.zeros(len(X)), 1e-3
-    curved = sum(gradient(theta + h * c, X, zero) + gradient(theta - h * c, X, zero) - 2 * gradient(theta, X, zero) for c in root.T) / h**2
+    curved = (
+        sum(
+            gradient(theta + h * c, X, zero)
+            + gradient(theta - h * c, X, zero)
+            - 2 * gradient(theta, X, zero)
+            for c in root.T
+        )
+        / h**2
+    )
     bias = -0.5 * inverse @ curved
-    return float(0.5 * np.trace(hessian(theta, X_loss) @ inverse) + gradient(theta, X_loss, y_loss) @ bias)
+    return float(
+        0.5 * np.trace(hessian(theta, X_loss) @ inverse) + gradient(theta, X_loss, y_loss) @ bias
+    )
 
 
 @pytest.mark.parametrize("name", ["titanic", "diabetes", "heart"])
@@ -58,15 +73,28 @@ def test_constant_on_the_real_labels_is_half_the_columns(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "copies", "replications", "allowance", "detects"),
     # the remainder is of order 1 / n: a tenth on heart's 189 rows, a few hundredths once the table is stacked eight times
-    [("titanic", 1, 2000, 0.06, 0.25), ("diabetes", 1, 2000, 0.06, 0.2), ("heart", 1, 2000, 0.15, 0.3), ("heart", 8, 2000, 0.03, 0.2)],
+    [
+        ("titanic", 1, 2000, 0.06, 0.25),
+        ("diabetes", 1, 2000, 0.06, 0.2),
+        ("heart", 1, 2000, 0.15, 0.3),
+        ("heart", 8, 2000, 0.03, 0.2),
+    ],
 )
-def test_rise_of_the_loss_on_the_real_labels(name: str, copies: int, replications: int, allowance: float, detects: float) -> None:
+def test_rise_of_the_loss_on_the_real_labels(
+    name: str, copies: int, replications: int, allowance: float, detects: float
+) -> None:
     model = observed(name, copies, test=False)
     plan = workflows.augment(6)
     risk = simulate(plan, model=model, replications=replications, rng=13)
     rows, columns = model.X.shape
     theory = (derive(plan).ratio - 1) * columns / (2 * rows)
-    assert_agree((risk.risk - risk.risk[0])[1:], risk.risk_stderr[1:], theory[1:], detects=detects, allowance=allowance)
+    assert_agree(
+        (risk.risk - risk.risk[0])[1:],
+        risk.risk_stderr[1:],
+        theory[1:],
+        detects=detects,
+        allowance=allowance,
+    )
 
 
 def test_rise_of_the_test_loss_holds_the_drift() -> None:
@@ -76,7 +104,13 @@ def test_rise_of_the_test_loss_holds_the_drift() -> None:
     kappa = constant(X, y, X_test, y_test)
     # half the columns, or the spread alone, miss by more than 40 %
     theory = (derive(plan).ratio - 1) * kappa / (copies * len(y))
-    assert_agree((risk.risk - risk.risk[0])[1:], risk.risk_stderr[1:], theory[1:], detects=0.4, allowance=0.08)
+    assert_agree(
+        (risk.risk - risk.risk[0])[1:],
+        risk.risk_stderr[1:],
+        theory[1:],
+        detects=0.4,
+        allowance=0.08,
+    )
 
 
 @pytest.mark.parametrize("name", ["titanic", "diabetes", "heart"])
@@ -93,7 +127,9 @@ def two_noises(plan: Plan, dispersion: float) -> Array:
     total = np.zeros(plan.generations)
     for b, (source, size) in enumerate(zip(plan.source, plan.size, strict=True)):
         own = np.outer(W[:, b], W[:, b]) / size
-        own[np.diag_indices(plan.generations)] += W[:, b] ** 2 * (1 / np.where(kept[:, b] > 0, kept[:, b], 1.0) - 1) / size
+        own[np.diag_indices(plan.generations)] += (
+            W[:, b] ** 2 * (1 / np.where(kept[:, b] > 0, kept[:, b], 1.0) - 1) / size
+        )
         total += np.diag(spread @ own @ spread.T) * (dispersion if source == 0 else 1.0)
     return np.asarray(total)
 
@@ -115,7 +151,9 @@ def test_a_misspecified_plan_has_two_kinds_of_noise(plan: Plan, dispersion: floa
     changed = misspecified(plan, dispersion)
     np.testing.assert_allclose(derive(changed).risk, two_noises(plan, dispersion), rtol=1e-12)
     if plan.reads_whole_batches and np.count_nonzero(plan.source == 0) == 1:
-        np.testing.assert_allclose(derive(changed).ratio, 1 + (derive(plan).ratio - 1) / dispersion, rtol=1e-12)
+        np.testing.assert_allclose(
+            derive(changed).ratio, 1 + (derive(plan).ratio - 1) / dispersion, rtol=1e-12
+        )
     process = simulate(changed, replications=20_000, rng=1)
     assert_agree(process.ratio[1:], process.stderr[1:], derive(changed).ratio[1:], detects=0.2)
 
@@ -186,12 +224,19 @@ def test_a_world_that_the_model_does_not_hold() -> None:
     np.testing.assert_allclose(X_STRIPES.T @ (STRIPES - share), 0, atol=1e-8)
     assert np.abs(share - 0.5).max() < 0.08
     noise = np.sqrt(STRIPES * (1 - STRIPES))
-    assert model.dispersion == pytest.approx(sandwich(X_STRIPES, noise, share * (1 - share)), rel=1e-10)
+    assert model.dispersion == pytest.approx(
+        sandwich(X_STRIPES, noise, share * (1 - share)), rel=1e-10
+    )
     # both ways of drawing the real batch have the mean and the variance of the world
     rows = model.draw_real(2000, N, np.random.default_rng(2))[:, :, 1] @ X_STRIPES / N
     statistic = model.draw_real_statistic(2000, N, np.random.default_rng(3))
     for drawn in (rows, statistic):
-        assert_agree(drawn.mean(axis=0)[0], drawn.std(axis=0)[0] / np.sqrt(2000), STRIPES.mean(), detects=0.02)
+        assert_agree(
+            drawn.mean(axis=0)[0],
+            drawn.std(axis=0)[0] / np.sqrt(2000),
+            STRIPES.mean(),
+            detects=0.02,
+        )
         assert drawn.var(axis=0)[0] == pytest.approx((STRIPES * (1 - STRIPES)).mean() / N, rel=0.2)
     assert model.draw_real_statistic(5, 3 * N, np.random.default_rng(4)).shape == (5, 2)
     with pytest.raises(ValueError, match="mean must hold the probabilities"):
@@ -214,7 +259,9 @@ def test_labels_anew_on_one_design(make: Any) -> None:
 def test_subsample_on_one_design_feels_two_dispersions() -> None:
     model, plan = LogisticRegression(X_STRIPES, mean=STRIPES), workflows.subsample(3)
     share = 1 / (1 + np.exp(-X_STRIPES @ model.truth))
-    of_rows = sandwich(X_STRIPES, np.sqrt(STRIPES * (1 - STRIPES) + (STRIPES - share) ** 2), share * (1 - share))
+    of_rows = sandwich(
+        X_STRIPES, np.sqrt(STRIPES * (1 - STRIPES) + (STRIPES - share) ** 2), share * (1 - share)
+    )
     theory = (two_noises(plan, of_rows) - of_rows + model.dispersion) / model.dispersion
     assert theory[1] == pytest.approx(3.05, abs=0.005)
     risk = simulate(plan, model=model, replications=8000, rng=6)
@@ -223,14 +270,18 @@ def test_subsample_on_one_design_feels_two_dispersions() -> None:
 
 def rows_anew(rng: np.random.Generator, rows: int) -> tuple[Array, Array]:
     at = rng.uniform(-1, 1, rows)
-    return with_intercept(at[:, None]), (rng.random(rows) < 0.5 + 0.4 * np.sign(np.sin(15 * at))).astype(float)
+    return with_intercept(at[:, None]), (
+        rng.random(rows) < 0.5 + 0.4 * np.sign(np.sin(15 * at))
+    ).astype(float)
 
 
 def test_rows_anew_and_the_sandwich() -> None:
     """The same world: where rows are drawn, dispersion is 0.99, and one large sample tells it."""
     world = LogisticRegression(X_STRIPES, mean=STRIPES)
     share = 1 / (1 + np.exp(-X_STRIPES @ world.truth))
-    of_rows = sandwich(X_STRIPES, np.sqrt(STRIPES * (1 - STRIPES) + (STRIPES - share) ** 2), share * (1 - share))
+    of_rows = sandwich(
+        X_STRIPES, np.sqrt(STRIPES * (1 - STRIPES) + (STRIPES - share) ** 2), share * (1 - share)
+    )
     rng = np.random.default_rng(7)
     X, y = rows_anew(rng, 100_000)
     # a squared residual here varies by less than half: standard error below 0.003
@@ -238,16 +289,32 @@ def test_rows_anew_and_the_sandwich() -> None:
     risks = []
     for _ in range(600):
         X, y = rows_anew(rng, 500)
-        fits = simulate(workflows.discard(3), model=LogisticRegression(X, y=y), replications=1, rng=rng, fits=True).fits[0]
-        risks.append(log_loss(fits, X_STRIPES, STRIPES) - log_loss(world.truth[None], X_STRIPES, STRIPES))
+        fits = simulate(
+            workflows.discard(3),
+            model=LogisticRegression(X, y=y),
+            replications=1,
+            rng=rng,
+            fits=True,
+        ).fits[0]
+        risks.append(
+            log_loss(fits, X_STRIPES, STRIPES) - log_loss(world.truth[None], X_STRIPES, STRIPES)
+        )
     mean = np.mean(risks, axis=0)
-    error = np.std(risks - mean / mean[0] * np.array(risks)[:, :1], axis=0) / mean[0] / np.sqrt(len(risks))
+    error = (
+        np.std(risks - mean / mean[0] * np.array(risks)[:, :1], axis=0)
+        / mean[0]
+        / np.sqrt(len(risks))
+    )
     theory = 1 + np.arange(3) / of_rows
     assert_agree((mean / mean[0])[1:], error[1:], theory[1:], detects=0.75, allowance=0.03)
 
 
-@pytest.mark.parametrize(("name", "first", "allowance"), [("titanic", 0.2, 0.08), ("progression", 0.25, 0.05)])
-def test_theory_conditioning_and_resampling_agree(name: str, first: float, allowance: float) -> None:
+@pytest.mark.parametrize(
+    ("name", "first", "allowance"), [("titanic", 0.2, 0.08), ("progression", 0.25, 0.05)]
+)
+def test_theory_conditioning_and_resampling_agree(
+    name: str, first: float, allowance: float
+) -> None:
     """Three ways to augment's plateau on a real table: derived with the sandwich, around the one real fit, and on resampled rows."""
     G, B = 10, 300
     X, y = progression() if name == "progression" else split("titanic")[:2]
@@ -257,12 +324,22 @@ def test_theory_conditioning_and_resampling_agree(name: str, first: float, allow
     # around the one fit: what synthetic batches add, in units of what the sandwich says of the first fit
     around = simulate(plan, model=model, replications=2000, rng=8)
     unit = model.dispersion * p / (2 * n)
-    assert_agree(1 + (around.risk - around.risk[0])[1:] / unit, around.risk_stderr[1:] / unit, derived[1:], detects=0.25, allowance=0.03)
+    assert_agree(
+        1 + (around.risk - around.risk[0])[1:] / unit,
+        around.risk_stderr[1:] / unit,
+        derived[1:],
+        detects=0.25,
+        allowance=0.03,
+    )
     # resampled rows, judged on the table against its own fit
     rng, risks = np.random.default_rng(9), []
     for _ in range(B):
         rows = rng.integers(0, n, n)
-        risks.append(simulate(plan, model=make(X[rows], y=y[rows], test=(X, y)), replications=1, rng=rng).risk)
+        risks.append(
+            simulate(
+                plan, model=make(X[rows], y=y[rows], test=(X, y)), replications=1, rng=rng
+            ).risk
+        )
     excess = np.array(risks) - model.risk(model.truth[None])
     mean = excess.mean(axis=0)
     error = np.std(excess - mean / mean[0] * excess[:, :1], axis=0) / mean[0] / np.sqrt(B)
@@ -279,7 +356,13 @@ def test_subsample_on_the_real_labels_feels_the_sandwich() -> None:
     risk = simulate(plan, model=model, replications=1000, rng=10)
     part = derive(misspecified(plan, model.dispersion)).risk
     theory = (part - part[0]) * 11 / (2 * len(y))
-    assert_agree((risk.risk - risk.risk[0])[1:], risk.risk_stderr[1:], theory[1:], detects=0.5, allowance=0.15)
+    assert_agree(
+        (risk.risk - risk.risk[0])[1:],
+        risk.risk_stderr[1:],
+        theory[1:],
+        detects=0.5,
+        allowance=0.15,
+    )
     # with the model's own noise it would be less than a third of that
     plain = (derive(plan).risk - 1) * 11 / (2 * len(y))
     assert np.all(plain[1:] < 0.3 * theory[1:])

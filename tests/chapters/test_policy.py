@@ -22,12 +22,16 @@ def design(n, p, seed=1):
     return np.column_stack([np.ones(n), np.random.default_rng(seed).standard_normal((n, p - 1))])
 
 
-@pytest.mark.parametrize("share", [Fraction(1, 100), Fraction(1, 10), Fraction(3, 8), HALF, Fraction(9, 10)])
+@pytest.mark.parametrize(
+    "share", [Fraction(1, 100), Fraction(1, 10), Fraction(3, 8), HALF, Fraction(9, 10)]
+)
 def test_dial(share):
     """1 + b^2 + b^4 + ... exactly; the limit 1 / (a (2 - a)); 95 % of the extra risk after 1 + ceil(ln 20 / (2 ln 1/b)) generations."""
     b = 1 - share
     ratio = derive(workflows.fixed_real_share(60, share), exact=True).ratio
-    assert ratio.tolist() == [sum((b ** (2 * k) for k in range(g)), Fraction(0)) for g in range(1, 61)]
+    assert ratio.tolist() == [
+        sum((b ** (2 * k) for k in range(g)), Fraction(0)) for g in range(1, 61)
+    ]
     limit = 1 / (share * (2 - share))
     wait = 1 + ceil(log(20) / (2 * log(1 / b)))
     late = derive(workflows.fixed_real_share(wait, share), exact=True).ratio
@@ -40,11 +44,16 @@ def test_real_data_alone_has_ratio_one():
     assert derive(workflows.fixed_real_share(30, 1), exact=True).ratio.tolist() == [1] * 30
 
 
-@pytest.mark.parametrize("share", [0.02, 0.1, 0.2, 0.3, 0.37, THRESHOLD, 0.38, 0.4, 0.45, 0.49, 0.5, 0.51, 0.6, 0.8, 0.99])
+@pytest.mark.parametrize(
+    "share",
+    [0.02, 0.1, 0.2, 0.3, 0.37, THRESHOLD, 0.38, 0.4, 0.45, 0.49, 0.5, 0.51, 0.6, 0.8, 0.99],
+)
 def test_dial_against_augment(share):
     """From one half on never above, up to the threshold always above, in between a single change of sign."""
     G = 3000
-    gap = (derive(workflows.fixed_real_share(G, share)).ratio - derive(workflows.augment(G)).ratio)[1:]
+    gap = (derive(workflows.fixed_real_share(G, share)).ratio - derive(workflows.augment(G)).ratio)[
+        1:
+    ]
     if share >= 0.5:
         assert np.all(gap <= 0)
         assert np.all(gap[1:] < 0)
@@ -58,7 +67,12 @@ def test_dial_against_augment(share):
 def test_dial_simulated():
     for share in (0.1, THRESHOLD, 0.7):
         risk = simulate(workflows.fixed_real_share(40, share), replications=40_000, rng=1)
-        assert_agree(risk.ratio[-1], risk.stderr[-1], (1 - (1 - share) ** 80) / (share * (2 - share)), detects=0.1)
+        assert_agree(
+            risk.ratio[-1],
+            risk.stderr[-1],
+            (1 - (1 - share) ** 80) / (share * (2 - share)),
+            detects=0.1,
+        )
 
 
 @pytest.mark.parametrize(
@@ -98,7 +112,9 @@ def test_unmarked_exercise(share):
 @pytest.mark.parametrize("share", [Fraction(1, 4), HALF])
 def test_rows_in_place_of_weights_exercise(share):
     G = 120
-    weight = [[1] + [0] * (G - 1)] + [[share if b == 0 else (1 - share) * (b == g) for b in range(G)] for g in range(1, G)]
+    weight = [[1] + [0] * (G - 1)] + [
+        [share if b == 0 else (1 - share) * (b == g) for b in range(G)] for g in range(1, G)
+    ]
     kept = [[1] * G] + [[share if b == 0 else 1 - share for b in range(G)]] * (G - 1)
     ratio = derive(Plan(range(G), [1] * G, weight, kept)).ratio[-1]
     np.testing.assert_allclose(ratio, float(1 + (1 - share**2) / (share * (2 - share))), rtol=1e-9)
@@ -125,7 +141,9 @@ def test_every_fit_has_covariance_one_with_the_first(plan):
     assert set(risk.contributions[:, 0].tolist()) == {1}
 
 
-@pytest.mark.parametrize("workflow", [workflows.augment, workflows.discard], ids=["augment", "discard"])
+@pytest.mark.parametrize(
+    "workflow", [workflows.augment, workflows.discard], ids=["augment", "discard"]
+)
 def test_bill_and_what_a_test_row_sees(workflow):
     """The extra loss D = (ratio - 1) p / (2 n) of logistic regression, and the variance 2 D of a test row's difference to fit 1.
 
@@ -145,7 +163,13 @@ def test_bill_and_what_a_test_row_sees(workflow):
     ratio = G if workflow is workflows.discard else float(harmonic(G)[-1])
     bill = (ratio - 1) * len(beta) / (2 * n)
     extra = model.risk(theta) - model.risk(first)
-    assert_agree(extra.mean(), extra.std() / sqrt(R), bill, detects=0.8 if workflow is workflows.augment else 0.5, allowance=0.03)
+    assert_agree(
+        extra.mean(),
+        extra.std() / sqrt(R),
+        bill,
+        detects=0.8 if workflow is workflows.augment else 0.5,
+        allowance=0.03,
+    )
     # a row's loss is log(1 + exp(margin)) - y margin
     old, new = first @ X.T, theta @ X.T
     chance = 1 / (1 + np.exp(-X @ beta))
@@ -161,7 +185,12 @@ def test_bill_exercise():
     np.testing.assert_allclose(1 / ((1 - 1 / sqrt(2)) * (1 + 1 / sqrt(2))), 2)
 
 
-FAMILIES = {-1: models.Bernoulli(0.3), 0: models.Poisson(2), 1: models.Exponential(1), 2: models.Gamma(HALF, 1)}
+FAMILIES = {
+    -1: models.Bernoulli(0.3),
+    0: models.Poisson(2),
+    1: models.Exponential(1),
+    2: models.Gamma(HALF, 1),
+}
 
 
 @pytest.mark.parametrize("v2", FAMILIES)
@@ -184,7 +213,9 @@ def test_least_share_simulated():
     exact = derive(workflows.fixed_real_share(G, share), model=FAMILIES[1], n=20).ratio
     rho = (1 - share) ** 2 * (1 + 1 / 20)
     np.testing.assert_allclose(exact, (1 - rho ** np.arange(1, G + 1)) / (1 - rho), rtol=1e-12)
-    risk = simulate(workflows.fixed_real_share(G, share), model=FAMILIES[1], n=20, replications=60_000, rng=3)
+    risk = simulate(
+        workflows.fixed_real_share(G, share), model=FAMILIES[1], n=20, replications=60_000, rng=3
+    )
     assert_agree(risk.ratio[[1, 4, -1]], risk.stderr[[1, 4, -1]], exact[[1, 4, -1]], detects=0.15)
 
 

@@ -35,17 +35,30 @@ def test_information_is_the_laplacian():
     strength = np.array([0.0, 0.7, -0.2, 0.4])
     model = BradleyTerry(strength, pairs=PAIRS, times=5)
     share = 1 / (1 + np.exp(-model.X @ model.truth))
-    np.testing.assert_allclose((model.X * (share * (1 - share))[:, None]).T @ model.X, laplacian(strength, PAIRS, 5)[1:, 1:], atol=1e-12)
+    np.testing.assert_allclose(
+        (model.X * (share * (1 - share))[:, None]).T @ model.X,
+        laplacian(strength, PAIRS, 5)[1:, 1:],
+        atol=1e-12,
+    )
 
 
-@pytest.mark.parametrize(("workflow", "R"), [(discard, 1500), (augment, 1500), (subsample, 300)], ids=["discard", "augment", "subsample"])
+@pytest.mark.parametrize(
+    ("workflow", "R"),
+    [(discard, 1500), (augment, 1500), (subsample, 300)],
+    ids=["discard", "augment", "subsample"],
+)
 def test_ratios(workflow, R):
     """n = 1,200 votes: 4 % allowed."""
     g = np.arange(1, 7)
     h = np.cumsum(1 / g**2)
     ratio = {"discard": g, "augment": h, "subsample": 3 * h - 2}[workflow.__name__]
     np.testing.assert_allclose(derive(workflow(6)).ratio, ratio, rtol=1e-12)
-    risk = simulate(workflow(6), model=BradleyTerry([0, 0.2, 0.4, 0.6], pairs=PAIRS, times=200), replications=R, rng=1)
+    risk = simulate(
+        workflow(6),
+        model=BradleyTerry([0, 0.2, 0.4, 0.6], pairs=PAIRS, times=200),
+        replications=R,
+        rng=1,
+    )
     assert_agree(risk.ratio, risk.stderr, ratio, detects=0.6, allowance=0.04)
 
 
@@ -61,7 +74,9 @@ def test_chance_of_a_wrong_order(workflow):
     strength, G, R = np.array([0.3, 0.2, 0.0, -0.3]), 6, 8000
     first = resistance(laplacian(strength, PAIRS, 200), 0, 1)
     expected = ndtr(-0.1 / np.sqrt(derive(workflow(G)).ratio * first))
-    risk = simulate(workflow(G), model=Swapped(strength, pairs=PAIRS, times=200), replications=R, rng=2)
+    risk = simulate(
+        workflow(G), model=Swapped(strength, pairs=PAIRS, times=200), replications=R, rng=2
+    )
     assert_agree(risk.risk, risk.risk_stderr, expected, detects=0.35, allowance=0.05)
 
 
@@ -79,7 +94,13 @@ def test_the_best_of_four_is_not_first():
     risk = simulate(discard(5), model=model, replications=R, rng=4)
     for g in range(5):
         expected = ((model.truth + np.sqrt(g + 1) * noise).max(axis=1) > 0).mean()
-        assert_agree(risk.risk[g], np.hypot(risk.risk_stderr[g], 0.5 / np.sqrt(200_000)), expected, detects=0.35, allowance=0.05)
+        assert_agree(
+            risk.risk[g],
+            np.hypot(risk.risk_stderr[g], 0.5 / np.sqrt(200_000)),
+            expected,
+            detects=0.35,
+            allowance=0.05,
+        )
 
 
 def test_resistances_exercise():
@@ -100,7 +121,9 @@ def test_fords_condition():
             (j, i) for (i, j), w in zip(pairs, wins, strict=True) if w < 2
         }
         groups = [set(group) for size in (1, 2) for group in combinations(range(3), size)]
-        undefeated = any(not any(i not in group and j in group for i, j in beaten) for group in groups)
+        undefeated = any(
+            not any(i not in group and j in group for i, j in beaten) for group in groups
+        )
         assert np.isnan(BradleyTerry(pairs=pairs, times=2, wins=wins).truth).any() == undefeated
         seen.add(undefeated)
     assert seen == {True, False}
@@ -113,10 +136,23 @@ def test_two_items_are_a_wright_fisher_chain_exercise():
     # item 0 is the reference: the coefficient is the strength of the loser less that of the winner
     np.testing.assert_allclose(observed.truth, [np.log(12 / 18)])
     p = 1 / (1 + np.exp(-0.4))
-    expected, law = [], np.array([np.prod([(n - i) / (i + 1) for i in range(k)]) * p**k * (1 - p) ** (n - k) for k in range(n + 1)])
+    expected, law = (
+        [],
+        np.array(
+            [
+                np.prod([(n - i) / (i + 1) for i in range(k)]) * p**k * (1 - p) ** (n - k)
+                for k in range(n + 1)
+            ]
+        ),
+    )
     step = np.array(
         [
-            [np.prod([(n - i) / (i + 1) for i in range(k)]) * (j / n) ** k * (1 - j / n) ** (n - k) for k in range(n + 1)]
+            [
+                np.prod([(n - i) / (i + 1) for i in range(k)])
+                * (j / n) ** k
+                * (1 - j / n) ** (n - k)
+                for k in range(n + 1)
+            ]
             for j in range(n + 1)
         ]
     )
@@ -132,6 +168,9 @@ def test_two_items_are_a_wright_fisher_chain_exercise():
 
 def test_keep_the_votes_and_you_keep_the_table():
     model = BradleyTerry([0.3, 0.1, -0.1, -0.3], pairs=[(0, 1), (1, 2), (2, 3), (3, 0)], times=6)
-    kept, lost = (simulate(plan(20), model=model, replications=1500, rng=6).failed for plan in (augment, discard))
+    kept, lost = (
+        simulate(plan(20), model=model, replications=1500, rng=6).failed
+        for plan in (augment, discard)
+    )
     assert 0 < kept[0] == kept[-1]
     assert lost[-1] > 0.9

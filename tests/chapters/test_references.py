@@ -106,7 +106,9 @@ def test_what_counts_as_a_claim_of_novelty(sentence, found):
 def test_theorems_that_the_package_names_are_in_the_book():
     label = re.compile(r"^:label: (\S+)$", re.MULTILINE)
     labels = {found for text in PAGES.values() for found in label.findall(text)}
-    sources = [path.read_text(encoding="utf-8") for path in (BOOK.parent / "collapse").rglob("*.py")]
+    sources = [
+        path.read_text(encoding="utf-8") for path in (BOOK.parent / "collapse").rglob("*.py")
+    ]
     named = {found for text in sources for found in re.findall(r"\bthm(?:-[a-z]+)+", text)}
     assert len(named) > 20
     assert not named - labels

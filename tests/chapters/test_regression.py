@@ -24,8 +24,12 @@ def test_least_squares_is_exact():
     n, p, G = 12, 4, 10
     model = LinearRegression(design(n, p), beta=BETA, sigma=1.5)
     first = 1.5**2 * p / n
-    np.testing.assert_allclose(derive(discard(G), model=model).risk, first * np.arange(1, G + 1), rtol=1e-12)
-    np.testing.assert_allclose(derive(augment(G), model=model).risk, first * harmonic(G), rtol=1e-12)
+    np.testing.assert_allclose(
+        derive(discard(G), model=model).risk, first * np.arange(1, G + 1), rtol=1e-12
+    )
+    np.testing.assert_allclose(
+        derive(augment(G), model=model).risk, first * harmonic(G), rtol=1e-12
+    )
     for plan, ratio in ((discard(G), np.arange(1, G + 1)), (augment(G), harmonic(G))):
         risk = simulate(plan, model=model, replications=40_000, rng=2)
         assert_agree(risk.risk, risk.risk_stderr, first * ratio, detects=0.06)
@@ -89,7 +93,9 @@ def test_doubled_batches_exercise():
 def test_logistic_limit(workflow, ratio):
     """Mean excess p ratio / (2 n) up to a relative error of order 1/n, 4 % allowed at n = 1,000."""
     n, R = 1000, 400 if workflow is subsample else 1500
-    risk = simulate(workflow(8), model=LogisticRegression(design(n, 4), BETA), replications=R, rng=8)
+    risk = simulate(
+        workflow(8), model=LogisticRegression(design(n, 4), BETA), replications=R, rng=8
+    )
     assert_agree(n * risk.risk, n * risk.risk_stderr, ratio * 4 / 2, detects=0.45, allowance=0.04)
 
 
@@ -105,7 +111,9 @@ def test_finite_n_exceeds_the_limit_and_the_mean_breaks_off():
 
 def test_separation_is_absorbing_under_discard_and_constant_under_augment():
     model = LogisticRegression(design(16, 4), BETA)
-    flat, pooled = (simulate(plan(25), model=model, replications=1500, rng=10) for plan in (discard, augment))
+    flat, pooled = (
+        simulate(plan(25), model=model, replications=1500, rng=10) for plan in (discard, augment)
+    )
     assert np.all(np.diff(flat.failed) >= 0)
     assert flat.failed[-1] > 0.99
     assert 0 < pooled.failed[0] == pooled.failed[-1]
@@ -123,7 +131,9 @@ def test_observed_labels(right):
         risk = simulate(plan, model=model, replications=800, rng=12)
         assert np.isclose(risk.risk_stderr[0], 0, atol=1e-12)
         excess = n * (risk.risk - risk.risk[0])[1:]
-        assert_agree(excess, n * risk.risk_stderr[1:], (ratio[1:] - 1) * 4 / 2, detects=0.4, allowance=0.03)
+        assert_agree(
+            excess, n * risk.risk_stderr[1:], (ratio[1:] - 1) * 4 / 2, detects=0.4, allowance=0.03
+        )
 
 
 def test_observed_labels_least_squares():

@@ -30,10 +30,16 @@ def curve(name: str, g: int, delta: F, rho: F, nu: F, share: F) -> tuple[F, F]:
     """Bias and variance (in units of V / n) of fit g, by the chapter's sums; fractions with a vanishing denominator as sums."""
     w = 1 - share
     if name == "discard":
-        return delta * sum(rho**j for j in range(g - 1)), rho ** (2 * (g - 1)) + nu * sum(rho ** (2 * j) for j in range(g - 1))
+        return delta * sum(rho**j for j in range(g - 1)), rho ** (2 * (g - 1)) + nu * sum(
+            rho ** (2 * j) for j in range(g - 1)
+        )
     if name == "augment":
         P = [product_of(rho, k) for k in range(1, g + 1)]
-        bias = delta * (1 - P[-1]) / (1 - rho) if rho != 1 else delta * sum(F(1, k) for k in range(2, g + 1))
+        bias = (
+            delta * (1 - P[-1]) / (1 - rho)
+            if rho != 1
+            else delta * sum(F(1, k) for k in range(2, g + 1))
+        )
         return bias, P[-1] ** 2 + nu * sum((P[-1] / P[k - 1] / k) ** 2 for k in range(2, g + 1))
     steps = sum((w * rho) ** j for j in range(g - 1))
     first = (w * rho) ** (g - 1) + share * steps
@@ -43,15 +49,25 @@ def curve(name: str, g: int, delta: F, rho: F, nu: F, share: F) -> tuple[F, F]:
 @pytest.mark.parametrize("name", ["discard", "augment", "fixed real share"])
 @pytest.mark.parametrize(
     ("delta", "rho", "nu"),
-    [(F(0), F(1), F(1)), (F(1, 3), F(1), F(2, 3)), (F(0), F(1, 2), F(1, 2)), (F(-1, 5), F(4, 5), F(1, 3)), (F(1, 7), F(2), F(3, 2))],
+    [
+        (F(0), F(1), F(1)),
+        (F(1, 3), F(1), F(2, 3)),
+        (F(0), F(1, 2), F(1, 2)),
+        (F(-1, 5), F(4, 5), F(1, 3)),
+        (F(1, 7), F(2), F(3, 2)),
+    ],
 )
 def test_three_workflows_in_closed_form(name: str, delta: F, rho: F, nu: F) -> None:
     """In fractions, n = 6, V = 4, share 1/2 (so that w rho = 1 occurs)."""
     G, n, V, mean = 14, 6, F(4), F(3)
-    plan = {"discard": DISCARD(G), "augment": AUGMENT(G)}.get(name) or workflows.fixed_real_share(G, F(1, 2))
+    plan = {"discard": DISCARD(G), "augment": AUGMENT(G)}.get(name) or workflows.fixed_real_share(
+        G, F(1, 2)
+    )
     model = models.LinearResponse(mean, V, (mean + delta - rho * mean, rho), (nu * V, 0, 0))
     pairs = [curve(name, g, delta, rho, nu, F(1, 2)) for g in range(1, G + 1)]
-    assert derive(plan, model=model, n=n, exact=True).risk.tolist() == [bias**2 + variance * V / n for bias, variance in pairs]
+    assert derive(plan, model=model, n=n, exact=True).risk.tolist() == [
+        bias**2 + variance * V / n for bias, variance in pairs
+    ]
 
 
 def test_closed_sums_of_the_geometric_kind() -> None:
@@ -65,7 +81,8 @@ def test_closed_sums_of_the_geometric_kind() -> None:
         x = (w * rho) ** (g - 1)
         assert curve("share", g, delta, rho, nu, 1 - w) == (
             delta * w * (1 - x) / (1 - w * rho),
-            (x + (1 - w) * (1 - x) / (1 - w * rho)) ** 2 + nu * w**2 * (1 - x**2) / (1 - w**2 * rho**2),
+            (x + (1 - w) * (1 - x) / (1 - w * rho)) ** 2
+            + nu * w**2 * (1 - x**2) / (1 - w**2 * rho**2),
         )
         log_product = gammaln(g + float(rho)) - gammaln(1 + float(rho)) - gammaln(g + 1)
         assert float(product_of(rho, g)) == pytest.approx(np.exp(log_product), rel=1e-12)
@@ -103,7 +120,9 @@ def moments(accept: object, mu: float, law: str) -> tuple[float, float]:
         density = stats.norm(mu).pdf if law == "normal" else stats.expon(scale=mu).pdf
         ends = (mu - 12, mu + 12) if law == "normal" else (0, 40 * mu)
         mass, first, second = (
-            integrate.quad(lambda x, j=j: x**j * density(x) * accept(x), *ends, points=[-1, 1], limit=400)[0]  # type: ignore[operator]
+            integrate.quad(
+                lambda x, j=j: x**j * density(x) * accept(x), *ends, points=[-1, 1], limit=400
+            )[0]  # type: ignore[operator]
             for j in range(3)
         )
     return first / mass, second / mass - (first / mass) ** 2
@@ -126,8 +145,13 @@ def threshold(x: Array) -> Array:
 
 
 @pytest.mark.parametrize("accept", [bell, edges, window, threshold])
-@pytest.mark.parametrize(("law", "variance"), [("normal", lambda mu: 1.0), ("exponential", lambda mu: mu**2), ("poisson", lambda mu: mu)])
-def test_the_slope_of_a_fixed_filter_is_its_noise_ratio(accept: object, law: str, variance: object) -> None:
+@pytest.mark.parametrize(
+    ("law", "variance"),
+    [("normal", lambda mu: 1.0), ("exponential", lambda mu: mu**2), ("poisson", lambda mu: mu)],
+)
+def test_the_slope_of_a_fixed_filter_is_its_noise_ratio(
+    accept: object, law: str, variance: object
+) -> None:
     mu, step = 1.2, 1e-3
     slope = (moments(accept, mu + step, law)[0] - moments(accept, mu - step, law)[0]) / (2 * step)
     ratio = moments(accept, mu, law)[1] / variance(mu)  # type: ignore[operator]
@@ -142,18 +166,22 @@ def test_a_filter_that_moves_along_breaks_that_identity() -> None:
     response = models.Truncated(models.Normal(0, 1), -1, 1, about_fit=True).response
     assert response is not None
     assert response.selected_mean[1] == 1
-    assert response.selected_variance[0] == pytest.approx(moments(window, 0.0, "normal")[1], rel=1e-9)
+    assert response.selected_variance[0] == pytest.approx(
+        moments(window, 0.0, "normal")[1], rel=1e-9
+    )
     assert response.selected_variance[0] < 0.3
 
 
 @pytest.mark.parametrize("width", [F(1, 2), 1, F(3, 2), 2, 3])
 def test_the_verifier_under_discard(width: F) -> None:
     rho = F(width) ** 2 / (F(width) ** 2 + 1)
-    risk = derive(DISCARD(40), model=models.Verified(models.Normal(5, 1), 5, width), n=7, exact=True).ratio
+    risk = derive(
+        DISCARD(40), model=models.Verified(models.Normal(5, 1), 5, width), n=7, exact=True
+    ).ratio
     assert all(later == rho**2 * ratio + rho for ratio, later in pairwise(risk))
-    assert float(derive(DISCARD(400), model=models.Verified(models.Normal(5, 1), 5, width), n=7).ratio[-1]) == pytest.approx(
-        float(rho / (1 - rho**2)), rel=1e-9
-    )
+    assert float(
+        derive(DISCARD(400), model=models.Verified(models.Normal(5, 1), 5, width), n=7).ratio[-1]
+    ) == pytest.approx(float(rho / (1 - rho**2)), rel=1e-9)
     assert (rho / (1 - rho**2) < 1) == (float(rho) < (np.sqrt(5) - 1) / 2)
 
 
@@ -168,7 +196,9 @@ def test_the_rates_of_augment() -> None:
     G = 100_000
 
     def ratio(rho: float) -> Array:
-        return np.asarray(derive(AUGMENT(G), model=models.LinearResponse(0, 1, (0, rho), (rho, 0, 0)), n=10).ratio)
+        return np.asarray(
+            derive(AUGMENT(G), model=models.LinearResponse(0, 1, (0, rho), (rho, 0, 0)), n=10).ratio
+        )
 
     g = np.arange(1, G + 1)
     assert ratio(0.25)[-1] * G == pytest.approx(0.25 / (1 - 0.5), rel=0.01)
@@ -186,12 +216,19 @@ def test_in_the_end_the_verifier_s_own_rows() -> None:
     for N in (4, 64):
         off = F(1, int(np.sqrt(N)))
         for name, plan in (("discard", DISCARD(G)), ("augment", AUGMENT(G))):
-            pair = [derive(plan, model=models.Verified(models.Normal(0, 1), c, 1), n=n, exact=True).ratio for c in (off, -off)]
+            pair = [
+                derive(
+                    plan, model=models.Verified(models.Normal(0, 1), c, 1), n=n, exact=True
+                ).ratio
+                for c in (off, -off)
+            ]
             for g in range(1, G + 1):
                 forgotten = rho ** (g - 1) if name == "discard" else product_of(rho, g)
                 expected = F(n, N) * (1 - forgotten) ** 2 + curve(name, g, F(0), rho, rho, F(0))[1]
                 assert (pair[0][g - 1] + pair[1][g - 1]) / 2 == expected
-    last = derive(AUGMENT(10**5), model=models.Verified(models.Normal(0, 1), 0.5, 1), n=16).ratio[-1]
+    last = derive(AUGMENT(10**5), model=models.Verified(models.Normal(0, 1), 0.5, 1), n=16).ratio[
+        -1
+    ]
     assert last == pytest.approx(16 / 4, rel=0.02)
 
 
@@ -209,9 +246,20 @@ def test_equivariant_selection() -> None:
         np.testing.assert_allclose(derive(plan, model=model, n=n).ratio, expected[name], rtol=1e-9)
         risk = simulate(plan, model=model, n=n, replications=4000, rng=1)
         assert_agree(risk.ratio, risk.stderr, expected[name], detects=0.25)
-        with pytest.raises(AssertionError, match="estimates differ"):  # the mutant: a push that is diluted like noise
-            assert_agree(risk.ratio[1:], risk.stderr[1:], (n * delta**2 / 4 * (h - 1) ** 2 + 1 + nu * (h - 1))[1:], detects=100)
-    settled = derive(workflows.fixed_real_share(60, F(1, 4)), model=models.LinearResponse(0, 1, (delta, 1), (nu, 0, 0)), n=10**12).risk[-1]
+        with pytest.raises(
+            AssertionError, match="estimates differ"
+        ):  # the mutant: a push that is diluted like noise
+            assert_agree(
+                risk.ratio[1:],
+                risk.stderr[1:],
+                (n * delta**2 / 4 * (h - 1) ** 2 + 1 + nu * (h - 1))[1:],
+                detects=100,
+            )
+    settled = derive(
+        workflows.fixed_real_share(60, F(1, 4)),
+        model=models.LinearResponse(0, 1, (delta, 1), (nu, 0, 0)),
+        n=10**12,
+    ).risk[-1]
     assert np.sqrt(settled) == pytest.approx(3 * delta, rel=1e-5)
 
 
@@ -220,7 +268,9 @@ def test_scale_families_multiply() -> None:
     for k in (2, 3, 5):
         harmonic = sum(F(1, j) for j in range(1, k + 1))
         risk = derive(DISCARD(6), model=models.BestOf(models.Exponential(1), k), n=10**9)
-        np.testing.assert_allclose(np.sqrt(risk.risk[1:]), [float(harmonic) ** g - 1 for g in range(1, 6)], rtol=1e-6)
+        np.testing.assert_allclose(
+            np.sqrt(risk.risk[1:]), [float(harmonic) ** g - 1 for g in range(1, 6)], rtol=1e-6
+        )
 
 
 @pytest.mark.parametrize("width", [1, 2])
@@ -243,7 +293,11 @@ def test_the_linearisation(kind: str) -> None:
     accept = {"window": window, "edges": edges}[kind]
     slope = moments(accept, 0.0, "normal")[1]
     normal = models.Normal(0, 1)
-    model = models.Truncated(normal, -1, 1) if kind == "window" else models.Accepted(normal, accept_edges)
+    model = (
+        models.Truncated(normal, -1, 1)
+        if kind == "window"
+        else models.Accepted(normal, accept_edges)
+    )
     line = models.LinearResponse(0, 1, (0, slope), (slope, 0, 0))
     for plan in (DISCARD(3), AUGMENT(3), workflows.fixed_real_share(3, F(1, 2))):
         risk: Risk = simulate(plan, model=model, n=1000, replications=1200, rng=3)
@@ -284,7 +338,9 @@ def test_poisson_rows_accepted_by_a_power() -> None:
     declared = models.LinearResponse(mean, mean, (0, c), (0, c, 0))
     model = models.Accepted(models.Poisson(mean), power)
     assert_risks_agree(
-        simulate(AUGMENT(4), model=model, n=20, replications=10_000, rng=5), derive(AUGMENT(4), model=declared, n=20), detects=0.3
+        simulate(AUGMENT(4), model=model, n=20, replications=10_000, rng=5),
+        derive(AUGMENT(4), model=declared, n=20),
+        detects=0.3,
     )
 
 
@@ -294,7 +350,11 @@ def power(rows: Array) -> Array:
 
 def test_exponential_rows_with_a_real_share() -> None:
     """Exercise 4: the mean settles at twice the truth."""
-    risk = derive(workflows.fixed_real_share(60, F(1, 2)), model=models.BestOf(models.Exponential(1), 2), n=10**12)
+    risk = derive(
+        workflows.fixed_real_share(60, F(1, 2)),
+        model=models.BestOf(models.Exponential(1), 2),
+        n=10**12,
+    )
     assert np.sqrt(risk.risk[-1]) == pytest.approx(1, rel=1e-5)
 
 

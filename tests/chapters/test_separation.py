@@ -18,7 +18,12 @@ from scipy.stats import chi2
 
 from collapse import datasets, derive, simulate, workflows
 from collapse.datasets import with_intercept
-from collapse.models import FirthLogisticRegression, LinearResponse, LogisticRegression, RidgeLogisticRegression
+from collapse.models import (
+    FirthLogisticRegression,
+    LinearResponse,
+    LogisticRegression,
+    RidgeLogisticRegression,
+)
 from collapse.models.regression.glm import probability
 from tests.chapters.observed import Array, observed, split
 from tests.statistics import assert_agree
@@ -27,12 +32,17 @@ from tests.statistics import assert_agree
 def programme(X: Array, y: Array) -> bool:
     """Whether some direction classifies every row, not all of them with margin zero."""
     signed = (2 * y - 1)[:, None] * X / np.abs(X).max(axis=0)
-    best = linprog(-signed.sum(axis=0), A_ub=-signed, b_ub=np.zeros(len(y)), bounds=[(-1, 1)] * X.shape[1])
+    best = linprog(
+        -signed.sum(axis=0), A_ub=-signed, b_ub=np.zeros(len(y)), bounds=[(-1, 1)] * X.shape[1]
+    )
     assert best.status == 0
     return bool(-best.fun > 1e-7)
 
 
-@pytest.mark.parametrize(("name", "separated"), [("titanic", False), ("diabetes", False), ("heart", False), ("breast_cancer", True)])
+@pytest.mark.parametrize(
+    ("name", "separated"),
+    [("titanic", False), ("diabetes", False), ("heart", False), ("breast_cancer", True)],
+)
 def test_certificate_and_programme_agree_on_the_tables(name: str, separated: bool) -> None:
     X, y, _, _ = split(name)
     assert programme(X, y) == np.isnan(observed(name).truth).any() == separated
@@ -57,11 +67,17 @@ def test_certificate_and_programme_agree_on_quasi_complete_labels(seed: int) -> 
 
 
 @pytest.mark.parametrize(("name", "generation", "least"), [("diabetes", 22, 5), ("heart", 6, 15)])
-def test_certificate_and_programme_agree_on_the_brink(name: str, generation: int, least: int) -> None:
+def test_certificate_and_programme_agree_on_the_brink(
+    name: str, generation: int, least: int
+) -> None:
     model = observed(name)
-    fits = simulate(workflows.discard(generation), model=model, replications=200, rng=1, fits=True).fits[:, -1]
+    fits = simulate(
+        workflows.discard(generation), model=model, replications=200, rng=1, fits=True
+    ).fits[:, -1]
     fits = fits[np.isfinite(fits).all(axis=1)]
-    labels = (np.random.default_rng(2).random((len(fits), len(model.X))) < probability(fits, model.X)).astype(float)
+    labels = (
+        np.random.default_rng(2).random((len(fits), len(model.X))) < probability(fits, model.X)
+    ).astype(float)
     lost = np.isnan(model.fit_statistic(labels @ model.X / len(model.X), None)).any(axis=1)
     assert lost.tolist() == [programme(model.X, y) for y in labels]
     assert least <= lost.sum() <= len(lost) - least
@@ -69,7 +85,13 @@ def test_certificate_and_programme_agree_on_the_brink(name: str, generation: int
 
 def test_breast_cancer_is_separable() -> None:
     X, y, _, _ = split("breast_cancer")
-    risk = simulate(workflows.augment(3), model=observed("breast_cancer"), replications=10, rng=0, quantiles=(0.05,))
+    risk = simulate(
+        workflows.augment(3),
+        model=observed("breast_cancer"),
+        replications=10,
+        rng=0,
+        quantiles=(0.05,),
+    )
     assert np.all(risk.failed == 1)
     assert np.all(np.isnan(risk.risk))
     assert np.all(np.isinf(risk.quantiles))
@@ -86,11 +108,15 @@ def test_breast_cancer_is_separable() -> None:
 
 
 @pytest.mark.parametrize(("name", "wrong"), [("breast_cancer", 7), ("wisconsin", 5)])
-def test_published_losses_on_separated_labels_are_a_count_times_a_cut_off(name: str, wrong: int) -> None:
+def test_published_losses_on_separated_labels_are_a_count_times_a_cut_off(
+    name: str, wrong: int
+) -> None:
     run = datasets.published(name, "discard")
     rows = len(split("breast_cancer")[3])
     assert round((1 - run["test_accuracy"][-1]) * rows, 6) == wrong
-    assert run["test_loss"][-1] == pytest.approx(wrong * -np.log(np.finfo(float).eps) / rows, rel=1e-5)
+    assert run["test_loss"][-1] == pytest.approx(
+        wrong * -np.log(np.finfo(float).eps) / rows, rel=1e-5
+    )
 
 
 def hitting_time(X: Array, y: Array, rng: np.random.Generator, longest: int) -> int:
@@ -104,11 +130,16 @@ def hitting_time(X: Array, y: Array, rng: np.random.Generator, longest: int) -> 
             if (signed @ theta).min() > 0:
                 return generation
             gradient = wrong @ signed
-            step = np.linalg.solve((signed * (wrong * (1 - wrong))[:, None]).T @ signed + 1e-12 * np.eye(len(theta)), gradient)
+            step = np.linalg.solve(
+                (signed * (wrong * (1 - wrong))[:, None]).T @ signed + 1e-12 * np.eye(len(theta)),
+                gradient,
+            )
             if gradient @ step < 1e-14:
                 break
             length = 1.0
-            while (moved := np.logaddexp(0, -signed @ (theta + length * step)).sum()) > loss and length > 1e-6:
+            while (
+                moved := np.logaddexp(0, -signed @ (theta + length * step)).sum()
+            ) > loss and length > 1e-6:
                 length /= 2
             theta, loss = theta + length * step, moved
         y = (rng.random(len(y)) < 0.5 * (1 + np.tanh(X @ theta / 2))).astype(float)
@@ -124,7 +155,9 @@ def test_diabetes_under_discard_separates_half_way() -> None:
     assert 22 <= median <= 26
     # distance of two distribution functions, by the inequality of Dvoretzky, Kiefer, Wolfowitz and Massart: false alarm 1e-6
     own = np.array([(times <= g).mean() for g in risk.generations])
-    assert np.abs(own - risk.failed).max() < sum(np.sqrt(np.log(4e6) / 2 / count) for count in (60, 1000))
+    assert np.abs(own - risk.failed).max() < sum(
+        np.sqrt(np.log(4e6) / 2 / count) for count in (60, 1000)
+    )
     assert 19 <= np.median(times) <= 29
 
 
@@ -140,7 +173,10 @@ def test_penalties_give_an_estimate_for_all_labels(name: str) -> None:
     X = with_intercept((X[:, 1:] - X[:, 1:].mean(axis=0)) / X[:, 1:].std(axis=0))
     separable = (X[:, 1] > 0).astype(float)
     assert np.isnan(LogisticRegression(X, y=separable).truth).all()
-    for model in (RidgeLogisticRegression(X, y=separable, penalty=1), FirthLogisticRegression(X, y=separable)):
+    for model in (
+        RidgeLogisticRegression(X, y=separable, penalty=1),
+        FirthLogisticRegression(X, y=separable),
+    ):
         assert np.isfinite(model.truth).all()
         assert ((probability(model.truth[None], X)[0] > 0.5) == (separable == 1)).mean() > 0.95
         assert simulate(workflows.discard(3), model=model, replications=5, rng=1).failed[-1] == 0
@@ -153,7 +189,12 @@ def accumulated(plan: Any) -> list[Fraction]:
     for g in range(plan.generations):
         rows = sum(kept[g, b] * size[b] for b in range(plan.batches) if weight[g, b] > 0)
         s.append(
-            1 / Fraction(rows) + sum(weight[g, b] * s[plan.source[b] - 1] for b in range(plan.batches) if weight[g, b] > 0 < plan.source[b])
+            1 / Fraction(rows)
+            + sum(
+                weight[g, b] * s[plan.source[b] - 1]
+                for b in range(plan.batches)
+                if weight[g, b] > 0 < plan.source[b]
+            )
         )
     return s
 
@@ -162,8 +203,12 @@ def test_accumulated_shares() -> None:
     G = 12
     assert accumulated(workflows.discard(G)) == list(range(1, G + 1))
     assert accumulated(workflows.augment(G)) == [1] * G
-    assert accumulated(workflows.subsample(G)) == [sum(Fraction(1, k) for k in range(1, g + 1)) for g in range(1, G + 1)]
-    assert float(accumulated(workflows.fixed_real_share(200, Fraction(1, 10)))[-1]) == pytest.approx(5, rel=1e-6)
+    assert accumulated(workflows.subsample(G)) == [
+        sum(Fraction(1, k) for k in range(1, g + 1)) for g in range(1, G + 1)
+    ]
+    assert float(
+        accumulated(workflows.fixed_real_share(200, Fraction(1, 10)))[-1]
+    ) == pytest.approx(5, rel=1e-6)
     window = accumulated(workflows.window(300, 4))
     assert float(window[-1] - window[-2]) == pytest.approx(2 / (4 * 5), rel=1e-6)
 
@@ -206,22 +251,33 @@ def chains(method: str, plan: Any, replications: int) -> tuple[Array, Array]:
     spread = np.linalg.inv(np.eye(G) - plan.feedback())
     rows = n * ((plan.weight > 0) * plan.size).sum(axis=1)
     pushes = np.stack([push(method, fits[:, k]) for k in range(G)], axis=1) / rows[:, None]
-    mean = np.stack([(probability(fits[:, k], X) - probability(beta[None], X)) @ X / n for k in range(G)], axis=1)
+    mean = np.stack(
+        [(probability(fits[:, k], X) - probability(beta[None], X)) @ X / n for k in range(G)],
+        axis=1,
+    )
     return fits - beta, mean - np.einsum("gk,rkp->rgp", spread, pushes)
 
 
-@pytest.mark.parametrize("make", [workflows.discard, workflows.augment], ids=lambda make: make.__name__)
+@pytest.mark.parametrize(
+    "make", [workflows.discard, workflows.augment], ids=lambda make: make.__name__
+)
 @pytest.mark.parametrize("method", ["ridge", "firth"])
 def test_the_mean_drifts_by_the_pushes_exactly(method: str, make: Any) -> None:
     G, R = 4, 400
     _, rest = chains(method, make(G), R)
     # Hotelling's statistic at each generation; false alarm 1e-6 over all of them
     for g in range(G):
-        z = np.linalg.solve(np.cov(rest[:, g].T), rest[:, g].mean(axis=0)) @ rest[:, g].mean(axis=0) * R
+        z = (
+            np.linalg.solve(np.cov(rest[:, g].T), rest[:, g].mean(axis=0))
+            @ rest[:, g].mean(axis=0)
+            * R
+        )
         assert z < chi2.isf(1e-6 / G, rest.shape[2]) * 1.1
 
 
-@pytest.mark.parametrize("make", [workflows.discard, workflows.augment], ids=lambda make: make.__name__)
+@pytest.mark.parametrize(
+    "make", [workflows.discard, workflows.augment], ids=lambda make: make.__name__
+)
 @pytest.mark.parametrize("method", ["ml", "ridge", "firth"])
 def test_biases_add_up_as_derived(method: str, make: Any) -> None:
     """To first order; the next one may be a tenth of the largest entry."""
@@ -255,7 +311,11 @@ def test_a_strong_ridge_on_a_mean_is_a_linear_response() -> None:
     c, n, G = 0.1, 100, 8
     model = LinearResponse(1.0, 1.0, (0.0, 1 / (1 + c)), (1.0, 0.0, 0.0))
     f = (1 + c) ** -np.arange(G)
-    np.testing.assert_allclose(derive(workflows.discard(G), model=model, n=n).risk, (1 - f) ** 2 + np.cumsum(f**2) / n, rtol=1e-12)
+    np.testing.assert_allclose(
+        derive(workflows.discard(G), model=model, n=n).risk,
+        (1 - f) ** 2 + np.cumsum(f**2) / n,
+        rtol=1e-12,
+    )
     rng, R = np.random.default_rng(31), 20_000
     for make, pooled in ((workflows.discard, False), (workflows.augment, True)):
         batches = [1 + rng.standard_normal(R) / np.sqrt(n)]
@@ -265,7 +325,12 @@ def test_a_strong_ridge_on_a_mean_is_a_linear_response() -> None:
             squares.append((mean - 1) ** 2)
             batches.append(mean / (1 + c) + rng.standard_normal(R) / np.sqrt(n))
         risk = np.array(squares)
-        assert_agree(risk.mean(axis=1), risk.std(axis=1) / np.sqrt(R), derive(make(G), model=model, n=n).risk, detects=0.12)
+        assert_agree(
+            risk.mean(axis=1),
+            risk.std(axis=1) / np.sqrt(R),
+            derive(make(G), model=model, n=n).risk,
+            detects=0.12,
+        )
 
 
 def test_a_strong_ridge_under_augment_saturates_at_minus_the_mean() -> None:

@@ -35,19 +35,26 @@ def pool(sizes: list[F]) -> list[F]:
 @schedules
 def test_discard_adds_the_inverse_of_every_size(name: str) -> None:
     sizes = GROWTH[name]
-    assert derive(discard(G, size=sizes), exact=True).ratio.tolist() == [1 + sum((1 / s for s in sizes[:g]), F(0)) for g in range(G)]
+    assert derive(discard(G, size=sizes), exact=True).ratio.tolist() == [
+        1 + sum((1 / s for s in sizes[:g]), F(0)) for g in range(G)
+    ]
 
 
 @schedules
 def test_augment_is_the_area_of_rectangles_under_one_over_x_squared(name: str) -> None:
     sizes, S = GROWTH[name], pool(GROWTH[name])
     ratio = derive(augment(G, size=sizes), exact=True).ratio.tolist()
-    assert ratio == [1 + sum((s / x**2 for s, x in zip(sizes[:g], S[1:], strict=False)), F(0)) for g in range(G)]
+    assert ratio == [
+        1 + sum((s / x**2 for s, x in zip(sizes[:g], S[1:], strict=False)), F(0)) for g in range(G)
+    ]
     steps = [S[g - 1] / S[g] * (1 / S[g - 1] - 1 / S[g]) for g in range(1, G)]
     assert ratio[-1] == 1 + sum(steps)
     other = derive(discard(G, size=sizes), exact=True).ratio
     for g in range(1, G):
-        slowest, fastest = min(S[k] / S[k - 1] for k in range(1, g + 1)), max(S[k] / S[k - 1] for k in range(1, g + 1))
+        slowest, fastest = (
+            min(S[k] / S[k - 1] for k in range(1, g + 1)),
+            max(S[k] / S[k - 1] for k in range(1, g + 1)),
+        )
         assert ratio[g] < 2 - 1 / S[g]
         assert 1 + (1 - 1 / S[g]) / fastest <= ratio[g] <= 1 + (1 - 1 / S[g]) / slowest
         assert ratio[g] < other[g]
@@ -57,11 +64,18 @@ def test_augment_is_the_area_of_rectangles_under_one_over_x_squared(name: str) -
 def test_constant_batches_have_the_trigamma_curve(kappa: F) -> None:
     g = np.arange(1, G + 1)
     exact = derive(augment(G, size=kappa), exact=True).ratio
-    assert exact.tolist() == [1 + sum((1 / kappa / (j + 1 / kappa) ** 2 for j in range(1, k)), F(0)) for k in range(1, G + 1)]
+    assert exact.tolist() == [
+        1 + sum((1 / kappa / (j + 1 / kappa) ** 2 for j in range(1, k)), F(0))
+        for k in range(1, G + 1)
+    ]
     y = 1 / float(kappa)
-    np.testing.assert_allclose(exact.astype(float), 1 + y * (polygamma(1, 1 + y) - polygamma(1, g + y)), rtol=1e-13)
+    np.testing.assert_allclose(
+        exact.astype(float), 1 + y * (polygamma(1, 1 + y) - polygamma(1, g + y)), rtol=1e-13
+    )
     integral = quad(lambda v: v * np.exp(-v) * float(kappa) / np.expm1(float(kappa) * v), 0, 25)[0]
-    np.testing.assert_allclose(integral, y * polygamma(1, 1 + y), rtol=1e-7)  # from 25 on: less than 4e-10 of it
+    np.testing.assert_allclose(
+        integral, y * polygamma(1, 1 + y), rtol=1e-7
+    )  # from 25 on: less than 4e-10 of it
 
 
 def limit(kappa: float) -> float:
@@ -69,7 +83,9 @@ def limit(kappa: float) -> float:
 
 
 def test_limits_of_constant_batches() -> None:
-    np.testing.assert_allclose([limit(1), limit(2), limit(0.5)], [pi**2 / 6, pi**2 / 4 - 1, pi**2 / 3 - 1.5], rtol=1e-12)
+    np.testing.assert_allclose(
+        [limit(1), limit(2), limit(0.5)], [pi**2 / 6, pi**2 / 4 - 1, pi**2 / 3 - 1.5], rtol=1e-12
+    )
     kappa = np.logspace(-4, 4, 200)
     assert np.all(np.diff([limit(k) for k in kappa]) < 0)
     np.testing.assert_allclose(limit(1e-3), 2 - 0.5e-3 + 1e-6 / 6, rtol=1e-9)
@@ -83,9 +99,13 @@ def test_limits_of_constant_batches() -> None:
 @pytest.mark.parametrize("x", [F(11, 10), F(2), F(5)])
 def test_a_pool_that_grows_by_a_factor(x: F) -> None:
     sizes = [x ** (g - 1) - x ** (g - 2) for g in range(2, G + 1)]
-    assert derive(augment(G, size=sizes), exact=True).ratio.tolist() == [1 + (1 - x ** (1 - g)) / x for g in range(1, G + 1)]
+    assert derive(augment(G, size=sizes), exact=True).ratio.tolist() == [
+        1 + (1 - x ** (1 - g)) / x for g in range(1, G + 1)
+    ]
     sizes = [x ** (g - 1) for g in range(2, G + 1)]
-    assert derive(discard(G, size=sizes), exact=True).ratio.tolist() == [1 + (1 - x ** (1 - g)) / (x - 1) for g in range(1, G + 1)]
+    assert derive(discard(G, size=sizes), exact=True).ratio.tolist() == [
+        1 + (1 - x ** (1 - g)) / (x - 1) for g in range(1, G + 1)
+    ]
 
 
 @pytest.mark.parametrize("total", [F(1, 2), F(1), F(10)])
@@ -97,15 +117,22 @@ def test_the_same_rows_in_more_batches_cost_more(total: F) -> None:
     assert kept[-1] < 2 - 1 / (1 + total)
     many = derive(augment(20_001, size=float(total) / 20_000)).ratio[-1]
     np.testing.assert_allclose(many, 2 - 1 / (1 + float(total)), rtol=1e-3)
-    assert [derive(discard(k + 1, size=total / k), exact=True).ratio[-1] for k in often] == [1 + k * k / total for k in often]
+    assert [derive(discard(k + 1, size=total / k), exact=True).ratio[-1] for k in often] == [
+        1 + k * k / total for k in often
+    ]
 
 
 def test_large_batches_first() -> None:
     sizes = [F(1, 3), F(1), F(2), F(5), F(8)]
-    last = {order: derive(augment(6, size=order), exact=True).ratio[-1] for order in permutations(sizes)}
+    last = {
+        order: derive(augment(6, size=order), exact=True).ratio[-1] for order in permutations(sizes)
+    }
     assert min(last, key=last.__getitem__) == tuple(sizes[::-1])
     assert max(last, key=last.__getitem__) == tuple(sizes)
-    assert len({derive(discard(6, size=order), exact=True).ratio[-1] for order in permutations(sizes)}) == 1
+    assert (
+        len({derive(discard(6, size=order), exact=True).ratio[-1] for order in permutations(sizes)})
+        == 1
+    )
 
 
 def worst(k: int) -> tuple[list[F], F]:
@@ -128,7 +155,9 @@ def test_the_costliest_schedule(k: int) -> None:
     def saved(logs: np.ndarray) -> float:
         return -float(derive(augment(k + 1, size=np.exp(logs).tolist())).ratio[-1])
 
-    found = min(minimize(saved, start, method="BFGS").fun for start in (np.zeros(k), np.linspace(-1, 2, k)))
+    found = min(
+        minimize(saved, start, method="BFGS").fun for start in (np.zeros(k), np.linspace(-1, 2, k))
+    )
     np.testing.assert_allclose(-found, 1 + float(added), rtol=1e-6)
     assert 1 + added < 2
 
@@ -160,20 +189,32 @@ def test_the_costliest_schedule_with_a_given_total(last: float, k: int) -> None:
 
 @pytest.mark.parametrize(("n", "p"), [(5, F(1, 5)), (40, F(2, 3))])
 def test_one_row_at_a_time_is_the_urn(n: int, p: F) -> None:
-    ratio = derive(augment(G, size=F(1, n)), model=models.Bernoulli(p), n=n, exact=True).ratio.tolist()
+    ratio = derive(
+        augment(G, size=F(1, n)), model=models.Bernoulli(p), n=n, exact=True
+    ).ratio.tolist()
     assert ratio == [n * (1 - F(n - 1, n + 1) * F(n + k + 1, n + k)) for k in range(G)]
     assert ratio[-1] < F(2 * n, n + 1)
-    assert prod((1 - F(1, (n + j) ** 2) for j in range(1, 40)), start=F(1)) == F(n, n + 1) * F(n + 40, n + 39)
+    assert prod((1 - F(1, (n + j) ** 2) for j in range(1, 40)), start=F(1)) == F(n, n + 1) * F(
+        n + 40, n + 39
+    )
 
 
 def test_powers_of_the_generation_under_discard() -> None:
     g = 20_000
     b = np.arange(2, g + 1)
     for p, expected in ((2.0, pi**2 / 6), (1.5, 2.612375)):
-        np.testing.assert_allclose(derive(discard(g, size=(b**p).tolist())).ratio[-1], expected, rtol=6e-3)
-    np.testing.assert_allclose(derive(discard(g, size=b.tolist())).ratio[-1], np.log(g) + np.euler_gamma, rtol=1e-4)
-    np.testing.assert_allclose(derive(discard(g, size=(b**0.5).tolist())).ratio[-1], 2 * g**0.5, rtol=1e-2)
-    np.testing.assert_allclose(derive(discard(200, size=[F(1, k) for k in range(2, 201)])).ratio[-1], 200 * 201 / 2)
+        np.testing.assert_allclose(
+            derive(discard(g, size=(b**p).tolist())).ratio[-1], expected, rtol=6e-3
+        )
+    np.testing.assert_allclose(
+        derive(discard(g, size=b.tolist())).ratio[-1], np.log(g) + np.euler_gamma, rtol=1e-4
+    )
+    np.testing.assert_allclose(
+        derive(discard(g, size=(b**0.5).tolist())).ratio[-1], 2 * g**0.5, rtol=1e-2
+    )
+    np.testing.assert_allclose(
+        derive(discard(200, size=[F(1, k) for k in range(2, 201)])).ratio[-1], 200 * 201 / 2
+    )
 
 
 def test_shrinking_batches_stay_under_their_total() -> None:
@@ -188,7 +229,9 @@ def test_shrinking_batches_stay_under_their_total() -> None:
 
 
 @pytest.mark.parametrize("workflow", [discard, augment])
-@pytest.mark.parametrize("sizes", [[3] * 9, [2**b for b in range(9)], [1 + b % 3 for b in range(9)]])
+@pytest.mark.parametrize(
+    "sizes", [[3] * 9, [2**b for b in range(9)], [1 + b % 3 for b in range(9)]]
+)
 def test_the_process_and_poisson_chains_follow(workflow, sizes: list[int]) -> None:
     plan = workflow(10, size=sizes)
     risk = simulate(plan, replications=30_000, rng=1)
@@ -199,13 +242,18 @@ def test_the_process_and_poisson_chains_follow(workflow, sizes: list[int]) -> No
 
 def test_an_urn_of_bernoulli_rows_simulated() -> None:
     n = 10
-    real = simulate(augment(100, size=F(1, n)), model=models.Bernoulli(0.3), n=n, replications=40_000, rng=3)
+    real = simulate(
+        augment(100, size=F(1, n)), model=models.Bernoulli(0.3), n=n, replications=40_000, rng=3
+    )
     expected = [n * (1 - (n - 1) / (n + 1) * (n + k + 1) / (n + k)) for k in range(100)]
     assert_agree(real.ratio, real.stderr, expected, detects=0.12)
 
 
 def test_the_exercises() -> None:
-    ratio = {size: derive(augment(10, size=[size] + [1.0] * 8)).ratio[-1] for size in np.logspace(-2, 3, 101).tolist()}
+    ratio = {
+        size: derive(augment(10, size=[size] + [1.0] * 8)).ratio[-1]
+        for size in np.logspace(-2, 3, 101).tolist()
+    }
     assert 0.25 < max(ratio, key=ratio.__getitem__) < 0.5
     assert min(ratio, key=ratio.__getitem__) == 1000
     assert ratio[0.01] < max(ratio.values()) - 0.05
@@ -214,7 +262,12 @@ def test_the_exercises() -> None:
     assert derive(discard(31, size=doubled)).ratio[-1] == pytest.approx(3)
 
 
-ROWS = {-1: models.Bernoulli(0.3), 0: models.Poisson(4), 1: models.Exponential(1), 2: models.Gamma(0.5, 1)}
+ROWS = {
+    -1: models.Bernoulli(0.3),
+    0: models.Poisson(4),
+    1: models.Exponential(1),
+    2: models.Gamma(0.5, 1),
+}
 
 
 @pytest.mark.parametrize("v2", ROWS)
@@ -227,7 +280,9 @@ def test_any_schedule_at_n(v2):
             sizes = rng.integers(1, 4 * n, 40) / n
             pool = 1 + np.concatenate([[0], np.cumsum(sizes)])
             steps = np.concatenate([[1.0], sizes / pool[1:] ** 2])
-            expected = np.cumsum(steps) if v2 == 0 else (np.cumprod(1 + v2 / n * steps) - 1) * n / v2
+            expected = (
+                np.cumsum(steps) if v2 == 0 else (np.cumprod(1 + v2 / n * steps) - 1) * n / v2
+            )
             ratio = derive(augment(41, size=sizes), model=ROWS[v2], n=n).ratio
             np.testing.assert_allclose(ratio, expected, rtol=1e-9)
             assert ratio.max() < most
@@ -237,7 +292,9 @@ def test_any_schedule_at_n(v2):
             assert most < n / v2 * ((1 + v2 / n) * np.exp(v2 / n) - 1)
         far = derive(augment(4001, size=F(1, n)), model=ROWS[v2], n=n).ratio[-1]
         assert 0 < most - far < 3 * most**2 / 4000 * n
-    assert augment_supremum(1000, v2, size=1 / 1000) == pytest.approx(2 + (3 * v2 - 1) / 2000, abs=1e-5)
+    assert augment_supremum(1000, v2, size=1 / 1000) == pytest.approx(
+        2 + (3 * v2 - 1) / 2000, abs=1e-5
+    )
 
 
 def test_cutting_a_batch_in_two_costs_more_at_n_too():

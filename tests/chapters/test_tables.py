@@ -58,18 +58,22 @@ def test_the_gaussian_process_has_them_too(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "n", "replications"), [("half real", 1000, 20_000), ("doubled and thinned", 50, 5000), ("half fresh", 1000, 20_000)]
+    ("name", "n", "replications"),
+    [("half real", 1000, 20_000), ("doubled and thinned", 50, 5000), ("half fresh", 1000, 20_000)],
 )
 def test_a_poisson_chain_has_them_at_every_n(name: str, n: int, replications: int) -> None:
     plan, ratio = CLOSED[name]
     model = models.Poisson(5)
-    np.testing.assert_allclose(derive(plan, model=model, n=n).ratio, np.array(ratio, float), rtol=1e-12)
+    np.testing.assert_allclose(
+        derive(plan, model=model, n=n).ratio, np.array(ratio, float), rtol=1e-12
+    )
     risk = simulate(plan, model=model, n=n, replications=replications, rng=2)
     assert_agree(risk.ratio, risk.stderr, np.array(ratio, float), detects=0.25)
 
 
 @pytest.mark.parametrize(
-    ("w", "m", "real", "latest"), list(product([F(1, 4), F(5, 7)], [F(1, 3), F(4)], [F(1), F(2, 5)], [F(1), F(1, 10)]))
+    ("w", "m", "real", "latest"),
+    list(product([F(1, 4), F(5, 7)], [F(1, 3), F(4)], [F(1), F(2, 5)], [F(1), F(1, 10)])),
 )
 def test_the_anchored_ratio(w: F, m: F, real: F, latest: F) -> None:
     step = w**2 / m + (1 - w) ** 2 * (1 / real - 1) + w**2 / m * (1 / latest - 1)
@@ -80,7 +84,11 @@ def test_the_anchored_ratio(w: F, m: F, real: F, latest: F) -> None:
 def test_the_three_fits_done_by_hand() -> None:
     plan = anchored(3, F(2, 3), F(2), F(1, 2), F(1, 2))
     assert plan.feedback(exact=True).tolist() == [[0, 0, 0], [F(2, 3), 0, 0], [0, F(2, 3), 0]]
-    assert plan.noise(exact=True).tolist() == [[1, F(1, 3), F(1, 3)], [F(1, 3), F(2, 3), F(1, 9)], [F(1, 3), F(1, 9), F(2, 3)]]
+    assert plan.noise(exact=True).tolist() == [
+        [1, F(1, 3), F(1, 3)],
+        [F(1, 3), F(2, 3), F(1, 9)],
+        [F(1, 3), F(1, 9), F(2, 3)],
+    ]
     assert np.diag(derive(plan, exact=True).covariance).tolist() == [1, F(14, 9), F(146, 81)]
 
 
@@ -109,9 +117,16 @@ def enumerated(p: F, n: int, G: int) -> list[F]:
                         * (1 - q) ** (n - new)
                         * F(comb(total, drawn) * comb(g * n - total, n - drawn), comb(g * n, n))
                     )
-                    following[total, drawn] = following.get((total, drawn), F(0)) + probability * chance
+                    following[total, drawn] = (
+                        following.get((total, drawn), F(0)) + probability * chance
+                    )
         law = following
-        variances.append(sum(probability * (F(sample or 0, n) - p) ** 2 for (_, sample), probability in law.items()))
+        variances.append(
+            sum(
+                probability * (F(sample or 0, n) - p) ** 2
+                for (_, sample), probability in law.items()
+            )
+        )
     return variances
 
 
@@ -137,7 +152,9 @@ def test_both_meanings_of_subsample_have_one_limit() -> None:
     fits = union(p * (1 - p), F(-1), n, G)
     limit = derive(workflows.subsample(G)).ratio
     np.testing.assert_allclose([float(v / fits[0]) for v in fits], limit, rtol=1e-3)
-    np.testing.assert_allclose(derive(workflows.subsample(G), model=models.Bernoulli(p), n=n).ratio, limit, rtol=1e-3)
+    np.testing.assert_allclose(
+        derive(workflows.subsample(G), model=models.Bernoulli(p), n=n).ratio, limit, rtol=1e-3
+    )
 
 
 def test_the_exercises() -> None:
@@ -145,8 +162,12 @@ def test_the_exercises() -> None:
     two[0, 0] = 1
     for g in range(1, 40):
         two[g, [g - 1, g]] = 0.5
-    np.testing.assert_allclose(np.diff(derive(Plan(range(40), [1] * 40, two)).ratio)[-3:], 4 / 9, rtol=1e-6)
-    swap = Plan([0, 0] + [g - 1 if g % 2 else g - 3 for g in range(3, 9)], [1] * 8, np.eye(8, dtype=int))
+    np.testing.assert_allclose(
+        np.diff(derive(Plan(range(40), [1] * 40, two)).ratio)[-3:], 4 / 9, rtol=1e-6
+    )
+    swap = Plan(
+        [0, 0] + [g - 1 if g % 2 else g - 3 for g in range(3, 9)], [1] * 8, np.eye(8, dtype=int)
+    )
     assert derive(swap, exact=True).ratio.tolist() == [1, 1, 2, 2, 3, 3, 4, 4]
     w = np.linspace(0.3, 0.5, 20_001)
     golden = (1 - 2 * w + 2 * w**2) / (1 - w**2)
@@ -154,11 +175,18 @@ def test_the_exercises() -> None:
     assert abs(golden.min() - (5**0.5 - 1) / 2) < 1e-8
 
 
-MEANS = {F(-1): models.Bernoulli(F(3, 10)), F(0): models.Poisson(2), F(1): models.Exponential(1), F(2): models.Gamma(F(1, 2), 1)}
+MEANS = {
+    F(-1): models.Bernoulli(F(3, 10)),
+    F(0): models.Poisson(2),
+    F(1): models.Exponential(1),
+    F(2): models.Gamma(F(1, 2), 1),
+}
 
 
 @pytest.mark.parametrize("v2", MEANS)
-@pytest.mark.parametrize(("n", "size", "latest"), [(4, F(1), F(1)), (6, F(3), F(1)), (6, F(1), F(1, 2))])
+@pytest.mark.parametrize(
+    ("n", "size", "latest"), [(4, F(1), F(1)), (6, F(3), F(1)), (6, F(1), F(1, 2))]
+)
 def test_a_fixed_share_at_n(v2: F, n: int, size: F, latest: F) -> None:
     """E_g = rho E_(g-1) + w^2 (n + v2) / k with rho = w^2 (1 + v2 / k): exactly, in fractions."""
     w, k = F(4, 5), n * size * latest

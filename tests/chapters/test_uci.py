@@ -18,7 +18,9 @@ from collapse.models import LogisticRegression
 from tests.chapters.observed import Array, observed, split
 
 
-@pytest.mark.parametrize(("name", "loss"), [("titanic", 0.4630763), ("diabetes", 0.4284598), ("heart", 0.5193270)])
+@pytest.mark.parametrize(
+    ("name", "loss"), [("titanic", 0.4630763), ("diabetes", 0.4284598), ("heart", 0.5193270)]
+)
 def test_lbfgs_reproduces_the_published_first_generation(name: str, loss: float) -> None:
     X, y, X_test, y_test = split(name)
     fit = linear_model.LogisticRegression(C=np.inf, max_iter=10_000).fit(X[:, 1:], y)
@@ -41,7 +43,13 @@ def test_maximum_likelihood_does_not_depend_on_scaling(name: str) -> None:
 @pytest.mark.parametrize("workflow", ["discard", "augment"])
 def test_published_titanic_run_lies_where_simulated_runs_do(workflow: str) -> None:
     # At three generations, between the 0.2 % and the 99.8 % quantile: a run of the same law would fall outside with probability 0.012 at most.
-    risk = simulate(getattr(workflows, workflow)(30), model=observed("titanic"), replications=1000, rng=3, quantiles=(0.002, 0.998))
+    risk = simulate(
+        getattr(workflows, workflow)(30),
+        model=observed("titanic"),
+        replications=1000,
+        rng=3,
+        quantiles=(0.002, 0.998),
+    )
     published = datasets.published("titanic", workflow)["test_loss"]
     for g in (5, 15, 30):
         low, high = risk.quantiles[:, g - 1]
@@ -52,7 +60,9 @@ def test_published_titanic_run_lies_where_simulated_runs_do(workflow: str) -> No
 
 
 @pytest.mark.parametrize(
-    "make", [workflows.discard, workflows.window, workflows.fixed_real_share, workflows.augment], ids=lambda make: make.__name__
+    "make",
+    [workflows.discard, workflows.window, workflows.fixed_real_share, workflows.augment],
+    ids=lambda make: make.__name__,
 )
 def test_excess_risk_against_the_exact_fit_is_chi_squared(make: Any) -> None:
     """On titanic's real labels, at generation 4: 6,000 replications within a distance of 0.05 of the derived law, whose error is of order 1 / n."""
@@ -61,7 +71,9 @@ def test_excess_risk_against_the_exact_fit_is_chi_squared(make: Any) -> None:
     fits = simulate(plan, model=model, replications=6000, rng=19, fits=True).fits
     least = model.risk(model.truth[None])
     for g in (1, 2, 3):
-        excess = np.sort(2 * len(model.X) * (model.risk(fits[:, g]) - least) / (derive(plan).ratio[g] - 1))
+        excess = np.sort(
+            2 * len(model.X) * (model.risk(fits[:, g]) - least) / (derive(plan).ratio[g] - 1)
+        )
         law = chi2.cdf(excess, model.X.shape[1])
         distance = np.abs(law - np.arange(1, 6001) / 6000).max()
         # Dvoretzky, Kiefer, Wolfowitz, Massart: false alarm 1e-6 each; 0.015 is left to n
@@ -73,7 +85,9 @@ def test_excess_risk_is_a_divergence() -> None:
     theta = model.truth + 0.1 * np.random.default_rng(0).standard_normal((5, 14))
     p, q = (1 / (1 + np.exp(-at @ model.X.T)) for at in (model.truth, theta))
     divergence = (p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))).mean(axis=1)
-    np.testing.assert_allclose(model.risk(theta) - model.risk(model.truth[None]), divergence, rtol=1e-8)
+    np.testing.assert_allclose(
+        model.risk(theta) - model.risk(model.truth[None]), divergence, rtol=1e-8
+    )
 
 
 class Stopped(LogisticRegression):
@@ -85,7 +99,11 @@ class Stopped(LogisticRegression):
             ones = np.bincount(row[:, 0].astype(int), row[:, 1], minlength=n)
             number = np.bincount(row[:, 0].astype(int), minlength=n)
             fit = linear_model.LogisticRegression(C=np.inf, max_iter=10_000)
-            fit.fit(np.vstack([self.X[:, 1:]] * 2), np.repeat([1, 0], n), sample_weight=np.concatenate([ones, number - ones]))
+            fit.fit(
+                np.vstack([self.X[:, 1:]] * 2),
+                np.repeat([1, 0], n),
+                sample_weight=np.concatenate([ones, number - ones]),
+            )
             fits.append(np.concatenate([fit.intercept_, fit.coef_[0]]))
         return np.array(fits)
 
@@ -93,10 +111,15 @@ class Stopped(LogisticRegression):
 def stopped_by_scipy(X: Array, mean: Array) -> Array:
     def loss(theta: Array) -> tuple[float, Array]:
         margin = X @ theta
-        return np.logaddexp(0, margin).mean() - mean @ theta, X.T @ (0.5 + 0.5 * np.tanh(margin / 2)) / len(X) - mean
+        return (
+            np.logaddexp(0, margin).mean() - mean @ theta,
+            X.T @ (0.5 + 0.5 * np.tanh(margin / 2)) / len(X) - mean,
+        )
 
     options = {"gtol": 1e-4, "ftol": 64 * np.finfo(float).eps, "maxiter": 10_000, "maxls": 50}
-    return np.asarray(minimize(loss, np.zeros(X.shape[1]), jac=True, method="L-BFGS-B", options=options).x)
+    return np.asarray(
+        minimize(loss, np.zeros(X.shape[1]), jac=True, method="L-BFGS-B", options=options).x
+    )
 
 
 @pytest.mark.parametrize("name", ["titanic", "diabetes", "heart"])
@@ -110,7 +133,10 @@ def test_stopping_where_scikit_learn_stops(name: str) -> None:
     ):
         mean = (rows[0, :, 1] @ model.X[rows[0, :, 0].astype(int)]) / rows.shape[1]
         np.testing.assert_allclose(
-            stopped.fit(rows, np.ones(rows.shape[:2]), None)[0], stopped_by_scipy(model.X, mean), rtol=1e-4, atol=1e-5
+            stopped.fit(rows, np.ones(rows.shape[:2]), None)[0],
+            stopped_by_scipy(model.X, mean),
+            rtol=1e-4,
+            atol=1e-5,
         )
 
 
@@ -126,7 +152,9 @@ def test_published_runs_lie_among_runs_that_stop_where_theirs_did(name: str, wor
     G, R = 12, 39
     X, y, X_test, y_test = split(name)
     model = Chain(X, y=y, test=(X_test, y_test))
-    fits = simulate(getattr(workflows, workflow)(G), model=model, replications=R, rng=23, fits=True).fits
+    fits = simulate(
+        getattr(workflows, workflow)(G), model=model, replications=R, rng=23, fits=True
+    ).fits
     eps = np.finfo(float).eps
     share = np.clip(1 / (1 + np.exp(-np.clip(fits @ X_test.T, -700, 700))), eps, 1 - eps)
     losses = -np.where(y_test == 1, np.log(share), np.log1p(-share)).mean(axis=2)
@@ -142,7 +170,13 @@ def test_accuracy_of_published_runs_lies_in_the_band() -> None:
     """Titanic, at three generations between the 0.2 % and the 99.8 % quantile, as for the loss: false alarm 0.012 at most for each workflow."""
     _, _, X_test, y_test = split("titanic")
     for workflow in ("discard", "augment"):
-        fits = simulate(getattr(workflows, workflow)(30), model=observed("titanic"), replications=1000, rng=29, fits=True).fits
+        fits = simulate(
+            getattr(workflows, workflow)(30),
+            model=observed("titanic"),
+            replications=1000,
+            rng=29,
+            fits=True,
+        ).fits
         run = datasets.published("titanic", workflow)["test_accuracy"]
         for g in (5, 15, 30):
             right = ((fits[:, g - 1] @ X_test.T > 0) == (y_test == 1)).mean(axis=1)
@@ -195,7 +229,9 @@ def test_discard_wanders_off_its_derived_curve_even_on_the_largest_table() -> No
 
 
 @pytest.mark.parametrize(("name", "generations"), [("diabetes", 30), ("heart", 12)])
-def test_discard_loses_exact_fits_where_the_published_run_goes_on(name: str, generations: int) -> None:
+def test_discard_loses_exact_fits_where_the_published_run_goes_on(
+    name: str, generations: int
+) -> None:
     plan = workflows.discard(generations)
     risk = simulate(plan, model=observed(name), replications=100, rng=22)
     # at most half would be seen 73 times in 100 with probability 1e-6

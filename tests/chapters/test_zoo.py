@@ -34,7 +34,9 @@ def windowed(k: int, N: int) -> np.ndarray:
     return c
 
 
-@pytest.mark.parametrize(("k", "more"), [(1, 0), (2, 0), (3, 0), (8, 0), (1, 1), (2, 1), (5, 1), (30, 1)])
+@pytest.mark.parametrize(
+    ("k", "more"), [(1, 0), (2, 0), (3, 0), (8, 0), (1, 1), (2, 1), (5, 1), (30, 1)]
+)
 def test_contributions_are_renewal_probabilities(k: int, more: int) -> None:
     plan = workflows.real_and_window(G, k) if more else workflows.window(G, k)
     c = windowed(k, k + more)
@@ -44,14 +46,21 @@ def test_contributions_are_renewal_probabilities(k: int, more: int) -> None:
 
 @pytest.mark.parametrize("k", range(2, 9))
 def test_windows_collapse_along_a_straight_line(k: int) -> None:
-    beta = sum((1 / b + (b - 1) / (k * (k + 1))) ** 2 for b in range(1, k)) - 5 * (k - 1) / (k + 1) ** 2
+    beta = (
+        sum((1 / b + (b - 1) / (k * (k + 1))) ** 2 for b in range(1, k))
+        - 5 * (k - 1) / (k + 1) ** 2
+    )
     for far, slack in ((100, 1e-3), (400, 1e-10)):
-        assert abs(derive(workflows.window(far, k)).ratio[-1] - 4 * far / (k + 1) ** 2 - beta) < slack
+        assert (
+            abs(derive(workflows.window(far, k)).ratio[-1] - 4 * far / (k + 1) ** 2 - beta) < slack
+        )
 
 
 def test_two_batches() -> None:
     u = [F(2, 3) + F(1, 3) * F(-1, 2) ** j for j in range(G)]
-    assert derive(workflows.window(G, 2), exact=True).ratio.tolist() == [1 + sum(x * x for x in u[1:g]) for g in range(1, G + 1)]
+    assert derive(workflows.window(G, 2), exact=True).ratio.tolist() == [
+        1 + sum(x * x for x in u[1:g]) for g in range(1, G + 1)
+    ]
 
 
 def test_any_weights_by_age() -> None:
@@ -107,13 +116,21 @@ def test_real_data_and_a_window(k: int) -> None:
 
 
 def test_one_batch_beside_the_real_data() -> None:
-    assert derive(workflows.real_and_window(G, 1), exact=True).ratio.tolist() == [F(4, 3) - F(1, 3) / 4 ** (g - 1) for g in range(1, G + 1)]
+    assert derive(workflows.real_and_window(G, 1), exact=True).ratio.tolist() == [
+        F(4, 3) - F(1, 3) / 4 ** (g - 1) for g in range(1, G + 1)
+    ]
 
 
 @pytest.mark.parametrize("a", [F(1, 5), F(1, 2), F(3, 4)])
 def test_real_data_and_the_average(a: F) -> None:
     def W(m: int) -> F:
-        return sum((F(1, k * k) * prod((1 - a / j) ** 2 for j in range(k + 1, m + 1)) for k in range(1, m + 1)), F(0))
+        return sum(
+            (
+                F(1, k * k) * prod((1 - a / j) ** 2 for j in range(k + 1, m + 1))
+                for k in range(1, m + 1)
+            ),
+            F(0),
+        )
 
     derived = derive(workflows.real_and_average(G, a), exact=True).ratio
     assert derived.tolist() == [1 + (1 - a) ** 2 * W(g - 1) for g in range(1, G + 1)]
@@ -128,16 +145,30 @@ def test_real_data_and_the_average(a: F) -> None:
 
 def test_draws_with_replacement() -> None:
     h = np.cumsum([F(1, j * j) for j in range(1, G + 1)])
-    assert derive(workflows.subsample(G, replace=True), exact=True).risk.tolist() == (2 * h).tolist()
-    assert derive(workflows.bootstrap(G, F(1, 4)), exact=True).risk.tolist() == [5 * g for g in range(1, G + 1)]
+    assert (
+        derive(workflows.subsample(G, replace=True), exact=True).risk.tolist() == (2 * h).tolist()
+    )
+    assert derive(workflows.bootstrap(G, F(1, 4)), exact=True).risk.tolist() == [
+        5 * g for g in range(1, G + 1)
+    ]
     assert derive(workflows.mixture(G), exact=True).ratio.tolist() == [1, *(1 + h[:-1]).tolist()]
 
 
 def test_the_reservoir() -> None:
     ratio = derive(workflows.reservoir(G), exact=True).ratio
-    assert ratio.tolist() == [sum(2 * F(1, j) - F(1, j * j) for j in range(1, g + 1)) for g in range(1, G + 1)]
+    assert ratio.tolist() == [
+        sum(2 * F(1, j) - F(1, j * j) for j in range(1, g + 1)) for g in range(1, G + 1)
+    ]
     far = 100_000
-    assert abs(derive(workflows.reservoir(far)).ratio[-1] - 2 * np.log(far) - 2 * np.euler_gamma + np.pi**2 / 6) < 3 / far
+    assert (
+        abs(
+            derive(workflows.reservoir(far)).ratio[-1]
+            - 2 * np.log(far)
+            - 2 * np.euler_gamma
+            + np.pi**2 / 6
+        )
+        < 3 / far
+    )
 
 
 @pytest.mark.parametrize("turnover", [None, F(1, 3), F(1)])
@@ -189,7 +220,9 @@ def test_the_star(L: int, a: F, published: bool) -> None:
 
     derived = derive(workflows.star(12, L + 1, a, published), exact=True).ratio.reshape(12, L + 1)
     assert derived[:, 0].tolist() == [hub(g) for g in range(1, 13)]
-    leaf = [a**2 + b**2 * (hub(g - 1) + 1) + 2 * a * b * (1 - weight(g - 1)) / L for g in range(2, 13)]
+    leaf = [
+        a**2 + b**2 * (hub(g - 1) + 1) + 2 * a * b * (1 - weight(g - 1)) / L for g in range(2, 13)
+    ]
     assert derived[1:, -1].tolist() == leaf
 
 
@@ -207,7 +240,9 @@ NAMED = {
 def test_a_poisson_chain_has_the_ratios_at_every_n(name: str) -> None:
     plan = NAMED[name]
     derived = derive(plan)
-    np.testing.assert_allclose(derive(plan, model=models.Poisson(5), n=60).ratio, derived.ratio, rtol=1e-12)
+    np.testing.assert_allclose(
+        derive(plan, model=models.Poisson(5), n=60).ratio, derived.ratio, rtol=1e-12
+    )
     risk = simulate(plan, model=models.Poisson(5), n=60, replications=20_000, rng=1)
     assert_agree(risk.ratio, risk.stderr, derived.ratio, detects=0.25)
 

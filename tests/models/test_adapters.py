@@ -46,8 +46,12 @@ def brier(y, share):
 
 
 ESTIMATORS = {
-    "logistic": lambda: from_estimator(linear_model.LogisticRegression(C=np.inf, tol=1e-8), X, BINARY, test=(X_TEST, BINARY_TEST)),
-    "boosting": lambda: from_estimator(ensemble.GradientBoostingClassifier(n_estimators=5), X, BINARY, test=(X_TEST, BINARY_TEST)),
+    "logistic": lambda: from_estimator(
+        linear_model.LogisticRegression(C=np.inf, tol=1e-8), X, BINARY, test=(X_TEST, BINARY_TEST)
+    ),
+    "boosting": lambda: from_estimator(
+        ensemble.GradientBoostingClassifier(n_estimators=5), X, BINARY, test=(X_TEST, BINARY_TEST)
+    ),
     "naive Bayes": lambda: from_estimator(naive_bayes.GaussianNB(), X, WORDS),
     "ridge": lambda: from_estimator(linear_model.Ridge(), X, NUMBERS, test=(X_TEST, NUMBERS_TEST)),
     "pipeline": lambda: from_estimator(
@@ -80,7 +84,9 @@ def test_every_estimator_runs_under_every_workflow(name, plan):
 
 @pytest.mark.parametrize("name", WEIGHED)
 def test_unequal_weights(name):
-    risk = simulate(workflows.fixed_real_share(3, 0.75), model=ESTIMATORS[name](), replications=3, rng=1)
+    risk = simulate(
+        workflows.fixed_real_share(3, 0.75), model=ESTIMATORS[name](), replications=3, rng=1
+    )
     assert np.isfinite(risk.risk).all()
 
 
@@ -98,7 +104,9 @@ def same_mean(first, second, *, detects):
 
 def test_unpenalised_logistic_regression_is_the_model_of_the_package():
     design = collapse.datasets.with_intercept(X)
-    own = models.LogisticRegression(design, y=BINARY, test=(collapse.datasets.with_intercept(X_TEST), BINARY_TEST))
+    own = models.LogisticRegression(
+        design, y=BINARY, test=(collapse.datasets.with_intercept(X_TEST), BINARY_TEST)
+    )
     plan = workflows.augment(4)
     same_mean(
         simulate(plan, model=ESTIMATORS["logistic"](), replications=300, rng=2),
@@ -132,7 +140,9 @@ def test_ridge_without_penalty_is_least_squares():
 
 
 def test_a_probability_of_zero_is_an_infinite_loss_and_no_crash():
-    model = from_estimator(ensemble.RandomForestClassifier(3), X, BINARY, test=(X_TEST, BINARY_TEST))
+    model = from_estimator(
+        ensemble.RandomForestClassifier(3), X, BINARY, test=(X_TEST, BINARY_TEST)
+    )
     risk = simulate(workflows.discard(3), model=model, replications=3, rng=0, quantiles=(0.5,))
     assert np.isinf(risk.risk).all()
     assert np.isnan(risk.risk_stderr).all()
@@ -142,9 +152,13 @@ def test_another_loss():
     def error_rate(y, share):
         return float((share.argmax(axis=1) != y).mean())
 
-    model = from_estimator(naive_bayes.GaussianNB(), X, BINARY, test=(X_TEST, BINARY_TEST), loss=error_rate)
+    model = from_estimator(
+        naive_bayes.GaussianNB(), X, BINARY, test=(X_TEST, BINARY_TEST), loss=error_rate
+    )
     expected = (naive_bayes.GaussianNB().fit(X, BINARY).predict(X_TEST) != BINARY_TEST).mean()
-    assert simulate(workflows.discard(2), model=model, replications=2, rng=0).risk[0] == pytest.approx(expected)
+    assert simulate(workflows.discard(2), model=model, replications=2, rng=0).risk[
+        0
+    ] == pytest.approx(expected)
 
 
 def test_probabilities_that_are_known_once_it_is_fitted():
@@ -238,7 +252,9 @@ def test_unequal_weights_need_an_estimator_that_takes_them():
         match=r"KNeighborsClassifier takes no sample_weight; use a workflow of equal weights",
     ):
         simulate(workflows.fixed_real_share(3, 0.75), model=model, replications=2, rng=0)
-    with pytest.raises(ValueError, match="fresh_real reads 3 real batches, and observed labels make one"):
+    with pytest.raises(
+        ValueError, match="fresh_real reads 3 real batches, and observed labels make one"
+    ):
         simulate(workflows.fresh_real(3), model=model, replications=2, rng=0)
 
 
@@ -278,7 +294,9 @@ VARIANCES = {
         var_weights=PRECISION,
         family=sm.families.Gamma(sm.families.links.Log()),
     ),
-    "trials": lambda: sm.GLM(np.column_stack([OFTEN + 1, 5 - OFTEN]), DESIGN, family=sm.families.Binomial()),
+    "trials": lambda: sm.GLM(
+        np.column_stack([OFTEN + 1, 5 - OFTEN]), DESIGN, family=sm.families.Binomial()
+    ),
 }
 
 
@@ -291,7 +309,9 @@ def test_refits_to_labels_of_ones_own_have_the_covariance_that_statsmodels_gives
     risk = simulate(workflows.discard(3), model=ours, replications=400, rng=1, fits=True)
     for g in (1, 2):
         spread = risk.fits[:, g, :-1].var(axis=0) / np.diag(fit.cov_params())
-        assert_agree(spread, spread * np.sqrt(2 / 400), np.full(3, float(g)), detects=1, allowance=0.1)
+        assert_agree(
+            spread, spread * np.sqrt(2 / 400), np.full(3, float(g)), detects=1, allowance=0.1
+        )
 
 
 LIKE = {
@@ -474,8 +494,12 @@ def test_few_rows_need_a_noise():
 
 def test_a_frame_goes_to_the_estimator_as_it_is():
     pandas = pytest.importorskip("pandas")
-    frame = pandas.DataFrame({"a": X[:, 0], "kind": np.array(["u", "v"])[rng.integers(0, 2, 60)]}, index=range(100, 160))
-    coded = compose.make_column_transformer((preprocessing.OneHotEncoder(), ["kind"]), remainder="passthrough")
+    frame = pandas.DataFrame(
+        {"a": X[:, 0], "kind": np.array(["u", "v"])[rng.integers(0, 2, 60)]}, index=range(100, 160)
+    )
+    coded = compose.make_column_transformer(
+        (preprocessing.OneHotEncoder(), ["kind"]), remainder="passthrough"
+    )
     estimator = pipeline.make_pipeline(coded, linear_model.Ridge())
     model = from_estimator(estimator, frame, NUMBERS, test=(frame[:20], NUMBERS[:20]))
     risk = simulate(workflows.subsample(3), model=model, replications=2, rng=0)
@@ -490,12 +514,16 @@ def test_a_frame_goes_to_the_estimator_as_it_is():
 
 
 OTHERS = {
-    "search": lambda: from_estimator(model_selection.GridSearchCV(linear_model.Ridge(), {"alpha": [0.1, 1]}, cv=3), X, NUMBERS),
+    "search": lambda: from_estimator(
+        model_selection.GridSearchCV(linear_model.Ridge(), {"alpha": [0.1, 1]}, cv=3), X, NUMBERS
+    ),
     "support vectors": lambda: from_estimator(svm.SVR(), X, NUMBERS),
     "constant": lambda: from_estimator(dummy.DummyClassifier(), X, WORDS),
     "truth values": lambda: from_estimator(linear_model.LogisticRegression(), X, BINARY > 0),
     "transformed": lambda: from_estimator(
-        compose.TransformedTargetRegressor(linear_model.Ridge(), transformer=preprocessing.StandardScaler()),
+        compose.TransformedTargetRegressor(
+            linear_model.Ridge(), transformer=preprocessing.StandardScaler()
+        ),
         X,
         NUMBERS,
     ),
@@ -511,7 +539,9 @@ def test_other_estimators(name):
 @pytest.mark.filterwarnings("ignore:The least populated class")
 def test_synthetic_labels_that_an_estimator_refuses_have_no_estimate():
     """A search stratifies its folds, and one label of a class is too few."""
-    search = model_selection.GridSearchCV(linear_model.LogisticRegression(), {"C": [1.0]}, cv=3, error_score="raise")
+    search = model_selection.GridSearchCV(
+        linear_model.LogisticRegression(), {"C": [1.0]}, cv=3, error_score="raise"
+    )
     y = np.repeat(["a", "b"], [54, 6])
     model = from_estimator(search, X, y)
     rows = np.stack([np.arange(60), (np.arange(60) == 0)], axis=1)[None].astype(float)
@@ -554,11 +584,15 @@ SENTENCES = {
         "noise goes with a regressor",
     ),
     "missing class": (
-        lambda: from_estimator(naive_bayes.GaussianNB(), X, np.where(np.arange(60) > 5, WORDS, None)),
+        lambda: from_estimator(
+            naive_bayes.GaussianNB(), X, np.where(np.arange(60) > 5, WORDS, None)
+        ),
         "y must be finite; drop rows with missing labels",
     ),
     "mixed classes": (
-        lambda: from_estimator(naive_bayes.GaussianNB(), X, np.where(np.arange(60) > 5, WORDS.astype(object), 3)),
+        lambda: from_estimator(
+            naive_bayes.GaussianNB(), X, np.where(np.arange(60) > 5, WORDS.astype(object), 3)
+        ),
         "y holds classes of several kinds",
     ),
     "test": (

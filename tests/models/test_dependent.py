@@ -34,7 +34,9 @@ def test_sums_are_those_of_the_transitions(coefficient):
     model, theta = models.AR1(coefficient), np.full((20, 1), 0.8)
     rows = model.draw(theta, 60, np.random.default_rng(2))
     statistic = model.draw_statistic(theta, 60, np.random.default_rng(2))
-    expected = np.stack([(rows[..., 0] * rows[..., 1]).mean(axis=1), (rows[..., 0] ** 2).mean(axis=1)], axis=1)
+    expected = np.stack(
+        [(rows[..., 0] * rows[..., 1]).mean(axis=1), (rows[..., 0] ** 2).mean(axis=1)], axis=1
+    )
     np.testing.assert_allclose(statistic, expected, rtol=1e-12)
 
 
@@ -42,24 +44,34 @@ def test_two_transitions_err_by_a_cauchy_variate():
     """x_1 = e_1, x_2 = coefficient e_1 + e_2, and the first transition starts at 0: the error is e_2 / e_1."""
     model, R = models.AR1(0.7), 40_000
     fit = model.fit_statistic(model.draw_real_statistic(R, 2, np.random.default_rng(3)), None)
-    assert_same_law(np.arctan(fit[:, 0] - 0.7), np.random.default_rng(4).uniform(-np.pi / 2, np.pi / 2, R), detects=0.06)
+    assert_same_law(
+        np.arctan(fit[:, 0] - 0.7),
+        np.random.default_rng(4).uniform(-np.pi / 2, np.pi / 2, R),
+        detects=0.06,
+    )
 
 
 def test_a_series_without_a_start_has_no_estimate():
     model = models.AR1(0.7)
-    assert np.isnan(model.fit(model.draw_real(3, 1, np.random.default_rng(0)), np.ones((3, 1)), None)).all()
+    assert np.isnan(
+        model.fit(model.draw_real(3, 1, np.random.default_rng(0)), np.ones((3, 1)), None)
+    ).all()
 
 
 def test_a_series_that_overflows_has_no_estimate_and_gives_no_warning():
     model, theta = models.AR1(0.5), np.array([[3.0]])
-    assert np.isnan(model.fit_statistic(model.draw_statistic(theta, 1000, np.random.default_rng(0)), None)).all()
+    assert np.isnan(
+        model.fit_statistic(model.draw_statistic(theta, 1000, np.random.default_rng(0)), None)
+    ).all()
 
 
 @pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.name)
 @pytest.mark.parametrize("coefficient", [0.5, -0.5])
 def test_inside_the_unit_circle_the_law_holds(plan, coefficient):
     model, n = models.AR1(coefficient), 400
-    risk = simulate(plan, model=model, n=n, replications=8_000 if plan.reads_whole_batches else 4_000, rng=5)
+    risk = simulate(
+        plan, model=model, n=n, replications=8_000 if plan.reads_whole_batches else 4_000, rng=5
+    )
     assert_risks_agree(risk, derive(plan), detects=0.45, allowance=0.03, unit=model.limit_risk / n)
 
 
@@ -68,7 +80,9 @@ def test_the_distance_from_the_limit_shrinks_with_n():
     plan, model = workflows.discard(20), models.AR1(0.3)
     runs = [simulate(plan, model=model, n=n, replications=30_000, rng=6) for n in (100, 200)]
     scaled = [(run.ratio[-1] / 20 - 1) * run.n for run in runs]
-    assert_agree(scaled, [run.stderr[-1] / 20 * run.n for run in runs], [-30, -30], detects=1, allowance=0.25)
+    assert_agree(
+        scaled, [run.stderr[-1] / 20 * run.n for run in runs], [-30, -30], detects=1, allowance=0.25
+    )
 
 
 def unit_root_moment():
@@ -103,5 +117,8 @@ def test_at_a_unit_root_the_law_does_not_hold():
 
 @pytest.mark.parametrize("coefficient", [1.5, -1.01, np.nan, "0", None, True])
 def test_coefficients_outside_are_refused(coefficient):
-    with pytest.raises(ValueError, match=r"coefficient \(-1 and 1 themselves are allowed\) must be a number, between -1 and 1"):
+    with pytest.raises(
+        ValueError,
+        match=r"coefficient \(-1 and 1 themselves are allowed\) must be a number, between -1 and 1",
+    ):
         models.AR1(coefficient)

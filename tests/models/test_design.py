@@ -12,12 +12,21 @@ from tests.statistics import assert_agree
 @pytest.mark.parametrize(
     ("X", "message"),
     [
-        ([1.0, 2.0], r"X must be the whole design, a table of shape \(n, p\) .* it has shape \(2,\)"),
+        (
+            [1.0, 2.0],
+            r"X must be the whole design, a table of shape \(n, p\) .* it has shape \(2,\)",
+        ),
         (np.ones((3, 0)), r"it has shape \(3, 0\)"),
         (np.ones((2, 2, 2)), r"it has shape \(2, 2, 2\)"),
-        ([[1.0, np.nan], [1.0, 2.0]], "X must be finite; row 1, column 2 is nan. Drop or impute missing values first"),
+        (
+            [[1.0, np.nan], [1.0, 2.0]],
+            "X must be finite; row 1, column 2 is nan. Drop or impute missing values first",
+        ),
         ([[1.0, 2.0], [-np.inf, 3.0]], "X must be finite; row 2, column 1 is -inf"),
-        ([[1.0, 2.0], [2.0, 4.0], [3.0, 6.0]], "X must have full column rank; its 2 columns have rank 1 with 3 rows. Drop"),
+        (
+            [[1.0, 2.0], [2.0, 4.0], [3.0, 6.0]],
+            "X must have full column rank; its 2 columns have rank 1 with 3 rows. Drop",
+        ),
         ([[1.0, 0.0], [2.0, 0.0]], "its 2 columns have rank 1"),
         ([[1.0, 2.0]], "its 2 columns have rank 1 with 1 rows"),
     ],
@@ -41,7 +50,9 @@ def test_a_design_is_copied_and_frozen():
 
 
 def test_a_vector_has_its_length():
-    with pytest.raises(ValueError, match=r"beta must have shape \(3,\) to match X; it has shape \(2,\)"):
+    with pytest.raises(
+        ValueError, match=r"beta must have shape \(3,\) to match X; it has shape \(2,\)"
+    ):
         check_vector([1, 2], 3, "beta")
     with pytest.raises(ValueError, match="beta must be finite; entry 1 is inf"):
         check_vector([np.inf, 2], 2, "beta")

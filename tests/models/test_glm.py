@@ -49,7 +49,9 @@ def reference(X: Array, weight: Array, y: Array) -> Array:
     return theta.astype(float)
 
 
-def eliminate(matrix: NDArray[np.longdouble], right: NDArray[np.longdouble]) -> NDArray[np.longdouble]:
+def eliminate(
+    matrix: NDArray[np.longdouble], right: NDArray[np.longdouble]
+) -> NDArray[np.longdouble]:
     a = np.column_stack([matrix, right])
     for k in range(len(right)):
         pivot = k + int(np.abs(a[k:, k]).argmax())
@@ -63,7 +65,12 @@ def eliminate(matrix: NDArray[np.longdouble], right: NDArray[np.longdouble]) -> 
 def separated(X: Array, weight: Array, y: Array) -> bool:
     """Whether some direction classifies every row with weight, not all of them with margin zero."""
     signed = (2 * y - 1)[:, None] * X * (weight > 0)[:, None]
-    return -linprog(-signed.sum(axis=0), A_ub=-signed, b_ub=np.zeros(len(y)), bounds=[(-1, 1)] * X.shape[1]).fun > 1e-7
+    return (
+        -linprog(
+            -signed.sum(axis=0), A_ub=-signed, b_ub=np.zeros(len(y)), bounds=[(-1, 1)] * X.shape[1]
+        ).fun
+        > 1e-7
+    )
 
 
 def as_rows(y: Array) -> Array:
@@ -88,7 +95,10 @@ class TestFit:
     def test_agrees_with_statsmodels(self) -> None:
         sm = pytest.importorskip("statsmodels.api")
         X = design(1, n=300, columns=6)
-        y = (np.random.default_rng(2).random((20, 300)) < probability(np.array([[0.3, 1, -1, 0.5, 0, 0]]), X)).astype(float)
+        y = (
+            np.random.default_rng(2).random((20, 300))
+            < probability(np.array([[0.3, 1, -1, 0.5, 0, 0]]), X)
+        ).astype(float)
         fitted = fit_labels(X, y)
         for row, labels in zip(fitted, y, strict=True):
             other = sm.Logit(labels, X).fit(disp=False, method="newton", maxiter=100, tol=1e-14)
@@ -105,7 +115,9 @@ class TestFit:
         fitted = model.fit(rows, weight, None)
         for r in range(10):
             index, label = rows[r, :, 0].astype(int), rows[r, :, 1]
-            other = sm.GLM(label, X[index], family=sm.families.Binomial(), freq_weights=weight[r]).fit(tol=1e-14, maxiter=100)
+            other = sm.GLM(
+                label, X[index], family=sm.families.Binomial(), freq_weights=weight[r]
+            ).fit(tol=1e-14, maxiter=100)
             np.testing.assert_allclose(fitted[r], other.params, atol=1e-9)
             np.testing.assert_allclose(fitted[r], reference(X[index], weight[r], label), atol=1e-10)
 
@@ -130,10 +142,16 @@ class TestFit:
         loop = np.concatenate([model.fit_statistic(row[None], None) for row in statistic])
         np.testing.assert_allclose(batch, loop, rtol=1e-10, atol=1e-11)
         monkeypatch.setattr(newton, "CELLS", 400)
-        np.testing.assert_allclose(batch, model.fit_statistic(statistic, None), rtol=1e-10, atol=1e-11)
-        np.testing.assert_array_equal(statistic, model.draw_real_statistic(50, 60, np.random.default_rng(10)))
+        np.testing.assert_allclose(
+            batch, model.fit_statistic(statistic, None), rtol=1e-10, atol=1e-11
+        )
+        np.testing.assert_array_equal(
+            statistic, model.draw_real_statistic(50, 60, np.random.default_rng(10))
+        )
         monkeypatch.setattr(newton, "MANY", 1)
-        np.testing.assert_allclose(batch, model.fit_statistic(statistic, None), rtol=1e-10, atol=1e-11)
+        np.testing.assert_allclose(
+            batch, model.fit_statistic(statistic, None), rtol=1e-10, atol=1e-11
+        )
 
     @settings(max_examples=25, deadline=None)
     @given(seed=st.integers(0, 10**6), spread=st.floats(0, 30))
@@ -149,7 +167,9 @@ class TestFit:
         model = LogisticRegression(design(12), beta=[0, 1, 0, 0])
         statistic = model.draw_real_statistic(3, 60, np.random.default_rng(0))
         start = np.array([[np.nan] * 4, [0.1] * 4, [np.nan] * 4])
-        np.testing.assert_allclose(model.fit_statistic(statistic, start), model.fit_statistic(statistic, None), atol=1e-10)
+        np.testing.assert_allclose(
+            model.fit_statistic(statistic, start), model.fit_statistic(statistic, None), atol=1e-10
+        )
 
     def test_missing_statistic_is_a_missing_fit(self) -> None:
         model = LogisticRegression(design(12), beta=[0, 1, 0, 0])
@@ -165,7 +185,12 @@ class TestFit:
         rows = model.draw_real(30, 120, np.random.default_rng(14))
         statistic = np.einsum("rk,rkp->rp", rows[:, :, 1], X[rows[:, :, 0].astype(int)]) / 120
         weight = np.full((30, 120), 0.7)
-        np.testing.assert_allclose(model.fit(rows, weight, None), model.fit_statistic(statistic, None), rtol=1e-10, atol=1e-10)
+        np.testing.assert_allclose(
+            model.fit(rows, weight, None),
+            model.fit_statistic(statistic, None),
+            rtol=1e-10,
+            atol=1e-10,
+        )
 
     def test_padding_is_not_read(self) -> None:
         X = design(15)
@@ -174,7 +199,11 @@ class TestFit:
         weight = np.ones((5, 90))
         expected = model.fit(rows, weight, None)
         padding = np.full((5, 7, 2), np.nan)
-        padded = model.fit(np.concatenate([rows, padding], axis=1), np.concatenate([weight, np.zeros((5, 7))], axis=1), None)
+        padded = model.fit(
+            np.concatenate([rows, padding], axis=1),
+            np.concatenate([weight, np.zeros((5, 7))], axis=1),
+            None,
+        )
         np.testing.assert_array_equal(padded, expected)
 
     def test_rows_that_do_not_span_have_no_fit(self) -> None:
@@ -206,10 +235,16 @@ class TestSafeguard:
         np.testing.assert_allclose(fit_labels(X, y[None])[0], exact, rtol=1e-8, atol=1e-9)
 
     @pytest.mark.parametrize("seed", SEEDS)
-    def test_mutant_without_safeguard_diverges(self, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_mutant_without_safeguard_diverges(
+        self, seed: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         calls = []
         search = newton.Logistic._search
-        monkeypatch.setattr(newton.Logistic, "_search", lambda self, *given: calls.append(seed) or search(self, *given))
+        monkeypatch.setattr(
+            newton.Logistic,
+            "_search",
+            lambda self, *given: calls.append(seed) or search(self, *given),
+        )
         X, y = self.hard(seed)
         fit_labels(X, y[None])
         assert calls == []
@@ -218,7 +253,9 @@ class TestSafeguard:
         assert calls == [seed]
 
     @pytest.mark.parametrize("seed", SEEDS)
-    def test_search_finds_what_the_iteration_finds(self, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_search_finds_what_the_iteration_finds(
+        self, seed: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         X, y = self.hard(seed)
         expected = fit_labels(X, y[None])
         monkeypatch.setattr(newton, "PATIENCE", 3)
@@ -235,7 +272,12 @@ class TestSafeguard:
         model = LogisticRegression(design(17), beta=[0, 1, 0, 0])
         statistic = model.draw_real_statistic(4, 60, np.random.default_rng(18))
         far = np.array([[0, 40.0, 0, 0], [0, -40.0, 0, 0], [1e3, 0, 0, 0], [0, 3e3, -1e3, 5e3]])
-        np.testing.assert_allclose(model.fit_statistic(statistic, far), model.fit_statistic(statistic, None), rtol=1e-10, atol=1e-10)
+        np.testing.assert_allclose(
+            model.fit_statistic(statistic, far),
+            model.fit_statistic(statistic, None),
+            rtol=1e-10,
+            atol=1e-10,
+        )
 
 
 class TestSeparation:
@@ -295,7 +337,9 @@ class TestSeparation:
         x = np.r_[np.linspace(-1, 1, 40), -1.0, 1.0]
         X = np.column_stack([np.ones(42), x, np.r_[np.zeros(40), 1.0, 1.0]])
         label = probability(np.array([[0.0, 40.0, 0.0]]), X)
-        fitted = LogisticRegression(X, beta=np.zeros(3)).fit_statistic(label @ X / 42, np.array([[0.0, 39.0, 3.0]]))
+        fitted = LogisticRegression(X, beta=np.zeros(3)).fit_statistic(
+            label @ X / 42, np.array([[0.0, 39.0, 3.0]])
+        )
         assert np.isnan(fitted).all()
 
     def test_linear_programme_decides_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -318,7 +362,9 @@ class TestSeparation:
         assert likelihood._proved_separated(weighted, weight).tolist() == [True, True]
         assert np.isnan(fit_labels(X, y)).all()
 
-    def test_quasi_complete_separation_needs_no_linear_programme(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_quasi_complete_separation_needs_no_linear_programme(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(newton.Logistic, "_proved_separated", None)
         rng = np.random.default_rng(49)
         X = np.column_stack([np.ones(80), rng.standard_normal(80), np.arange(80) < 5])
@@ -326,7 +372,11 @@ class TestSeparation:
         y[:, :5] = 1
         calls = []
         shown = newton.Logistic._runaway
-        monkeypatch.setattr(newton.Logistic, "_runaway", lambda self, step: calls.append(len(step)) or shown(self, step))
+        monkeypatch.setattr(
+            newton.Logistic,
+            "_runaway",
+            lambda self, step: calls.append(len(step)) or shown(self, step),
+        )
         assert np.isnan(fit_labels(X, y)).all()
         assert calls == [10]
 
@@ -364,7 +414,9 @@ class TestSeparation:
         clean = (X[:, 1] > 0).astype(float)
         label = clean * (1 - share) + (1 - clean) * share
         fitted = model.fit_statistic((label @ X / 40)[None], None)[0]
-        exact = reference(np.tile(X, (2, 1)), np.r_[label, 1 - label], np.r_[np.ones(40), np.zeros(40)])
+        exact = reference(
+            np.tile(X, (2, 1)), np.r_[label, 1 - label], np.r_[np.ones(40), np.zeros(40)]
+        )
         np.testing.assert_allclose(fitted, exact, rtol=1e-6, atol=1e-6)
 
     @settings(max_examples=60, deadline=None)
@@ -417,10 +469,14 @@ class TestDraw:
 
         def worst(statistic: Array) -> float:
             variance = (share * (1 - share)) @ X**2 / (copies * 60**2 * replications)
-            return float(np.abs((statistic.mean(axis=0) - share @ X / 60) / np.sqrt(variance)).max())
+            return float(
+                np.abs((statistic.mean(axis=0) - share @ X / 60) / np.sqrt(variance)).max()
+            )
 
         rng = np.random.default_rng(27)
-        assert worst(model.draw_statistic(np.tile(theta, (replications, 1)), 60 * copies, rng)) < 5.16
+        assert (
+            worst(model.draw_statistic(np.tile(theta, (replications, 1)), 60 * copies, rng)) < 5.16
+        )
         assert worst(model.draw_real_statistic(replications, 60 * copies, rng)) > 50
 
     def test_row_labels_come_from_theta_and_not_from_the_truth(self) -> None:
@@ -436,7 +492,9 @@ class TestDraw:
             index = batch[:, :, 0].astype(int).ravel()
             draws, count = np.bincount(index), np.bincount(index, batch[:, :, 1].ravel())
             share = probability(theta[None], X)[0]
-            worst = float(np.abs((count - draws * share) / np.sqrt(draws * share * (1 - share))).max())
+            worst = float(
+                np.abs((count - draws * share) / np.sqrt(draws * share * (1 - share))).max()
+            )
             assert low < worst < high
 
     def test_statistic_has_the_variance_of_independent_labels(self) -> None:
@@ -445,7 +503,9 @@ class TestDraw:
         model = LogisticRegression(X, beta=[0.5, 1.0, 0.3, 0.4])
         share = probability(model.truth[None], X)[0]
         for copies in (1, 4):
-            drawn = model.draw_real_statistic(20_000, 60 * copies, np.random.default_rng(31)).var(axis=0)
+            drawn = model.draw_real_statistic(20_000, 60 * copies, np.random.default_rng(31)).var(
+                axis=0
+            )
             exact = (share * (1 - share)) @ X**2 / (copies * 60**2)
             np.testing.assert_allclose(drawn / exact, 1, atol=5.2 * 0.0101)
 
@@ -472,7 +532,9 @@ class TestDraw:
         np.testing.assert_allclose(statistic, np.tile(y @ X / 60, (3, 1)), rtol=1e-15)
         np.testing.assert_allclose(model.fit_statistic(statistic, None)[1], model.truth, atol=1e-12)
         np.testing.assert_allclose(model.truth, reference(X, np.ones(60), y), atol=1e-10)
-        np.testing.assert_allclose(model.fit(rows, np.ones((3, 60)), None)[0], model.truth, atol=1e-10)
+        np.testing.assert_allclose(
+            model.fit(rows, np.ones((3, 60)), None)[0], model.truth, atol=1e-10
+        )
 
 
 class TestRisk:
@@ -499,7 +561,9 @@ class TestRisk:
         # 1e-6.
         X = design(40, n=4000)
         model = LogisticRegression(X, beta=[0.3, 0.5, -0.5, 0])
-        fitted = model.fit_statistic(model.draw_real_statistic(4000, 4000, np.random.default_rng(41)), None)
+        fitted = model.fit_statistic(
+            model.draw_real_statistic(4000, 4000, np.random.default_rng(41)), None
+        )
         risk = 4000 * model.risk(fitted)
         assert abs(risk.mean() - model.limit_risk) < Z_1E6 * np.sqrt(model.limit_risk / 4000) + 0.02
 
@@ -510,8 +574,14 @@ class TestRisk:
         theta = rng.standard_normal((3, 4))
         here, there = LogisticRegression(X, y=y), LogisticRegression(X, y=y, test=(X_test, y_test))
         for r in range(3):
-            np.testing.assert_allclose(here.risk(theta)[r], metrics.log_loss(y, probability(theta, X)[r]), rtol=1e-12)
-            np.testing.assert_allclose(there.risk(theta)[r], metrics.log_loss(y_test, probability(theta, X_test)[r]), rtol=1e-12)
+            np.testing.assert_allclose(
+                here.risk(theta)[r], metrics.log_loss(y, probability(theta, X)[r]), rtol=1e-12
+            )
+            np.testing.assert_allclose(
+                there.risk(theta)[r],
+                metrics.log_loss(y_test, probability(theta, X_test)[r]),
+                rtol=1e-12,
+            )
 
     def test_huge_margins_neither_warn_nor_overflow(self) -> None:
         X = design(45)
@@ -529,7 +599,9 @@ class TestRisk:
         assert ((share >= 0) & (share <= 1)).all()
         assert np.isnan(model.risk(np.full((1, 4), np.nan))).all()
         # A right margin of 1,000 costs nothing, a wrong one itself.
-        np.testing.assert_allclose(log_loss(np.array([[1e3]]), np.ones((2, 1)), np.array([1.0, 0.0])), [500.0])
+        np.testing.assert_allclose(
+            log_loss(np.array([[1e3]]), np.ones((2, 1)), np.array([1.0, 0.0])), [500.0]
+        )
 
 
 class TestMessages:
@@ -538,16 +610,34 @@ class TestMessages:
     @pytest.mark.parametrize(
         ("build", "message"),
         [
-            (lambda X: LogisticRegression(X), r"give either beta \(true coefficients\) or y \(observed labels\), and not both"),
-            (lambda X: LogisticRegression(X, beta=np.zeros(3), y=np.zeros(10)), "give either beta .* and not both"),
-            (lambda X: LogisticRegression(X, beta=np.zeros(3), test=(X, np.zeros(10))), "test goes with observed labels y"),
-            (lambda X: LogisticRegression(X, beta=np.zeros(4)), r"beta must have shape \(3,\) to match X; it has shape \(4,\)"),
-            (lambda X: LogisticRegression(X, beta=[0, np.nan, 0]), "beta must be finite; entry 2 is nan"),
+            (
+                lambda X: LogisticRegression(X),
+                r"give either beta \(true coefficients\) or y \(observed labels\), and not both",
+            ),
+            (
+                lambda X: LogisticRegression(X, beta=np.zeros(3), y=np.zeros(10)),
+                "give either beta .* and not both",
+            ),
+            (
+                lambda X: LogisticRegression(X, beta=np.zeros(3), test=(X, np.zeros(10))),
+                "test goes with observed labels y",
+            ),
+            (
+                lambda X: LogisticRegression(X, beta=np.zeros(4)),
+                r"beta must have shape \(3,\) to match X; it has shape \(4,\)",
+            ),
+            (
+                lambda X: LogisticRegression(X, beta=[0, np.nan, 0]),
+                "beta must be finite; entry 2 is nan",
+            ),
             (
                 lambda X: LogisticRegression(X[:, 0], beta=[0]),
                 r"X must be the whole design, a table of shape \(n, p\).* it has shape \(10,\)",
             ),
-            (lambda X: LogisticRegression(X[:2], beta=np.zeros(3)), "full column rank; its 3 columns have rank 2 with 2 rows"),
+            (
+                lambda X: LogisticRegression(X[:2], beta=np.zeros(3)),
+                "full column rank; its 3 columns have rank 2 with 2 rows",
+            ),
             (
                 lambda X: LogisticRegression(X + np.array([0, np.nan, 0]), beta=np.zeros(3)),
                 "X must be finite; row 1, column 2 is nan. Drop or impute",
@@ -556,21 +646,53 @@ class TestMessages:
                 lambda X: LogisticRegression(np.c_[X, X[:, 1] - 1], beta=np.zeros(4)),
                 "4 columns have rank 3 with 10 rows. Drop constant or redundant",
             ),
-            (lambda X: LogisticRegression(np.c_[X, np.zeros(10)], beta=np.zeros(4)), "4 columns have rank 3"),
-            (lambda X: LogisticRegression(X, y=np.zeros(9)), r"y must have shape \(10,\) to match X; it has shape \(9,\)"),
-            (lambda X: LogisticRegression(X, y=np.arange(10) - 1), "y must hold labels 0 and 1; it holds -1 too. Recode"),
-            (lambda X: LogisticRegression(X, y=np.full(10, np.nan)), "y must be finite; entry 1 is nan"),
-            (lambda X: LogisticRegression(X, y=X[:, 1] > 0, test=(X[:, :2], np.zeros(10))), r"test X must have shape \(m, 3\).*\(10, 2\)"),
-            (lambda X: LogisticRegression(X, y=X[:, 1] > 0, test=(X, np.zeros(9))), r"the test y must have shape \(10,\).*\(9,\)"),
-            (lambda X: LogisticRegression(X, y=X[:, 1] > 0, test=(X, np.full(10, 2))), "the test y must hold labels 0 and 1; it holds 2"),
-            (lambda X: LogisticRegression(X, y=X[:, 1] > 0, test=(X * np.nan, np.zeros(10))), "test X must be finite"),
+            (
+                lambda X: LogisticRegression(np.c_[X, np.zeros(10)], beta=np.zeros(4)),
+                "4 columns have rank 3",
+            ),
+            (
+                lambda X: LogisticRegression(X, y=np.zeros(9)),
+                r"y must have shape \(10,\) to match X; it has shape \(9,\)",
+            ),
+            (
+                lambda X: LogisticRegression(X, y=np.arange(10) - 1),
+                "y must hold labels 0 and 1; it holds -1 too. Recode",
+            ),
+            (
+                lambda X: LogisticRegression(X, y=np.full(10, np.nan)),
+                "y must be finite; entry 1 is nan",
+            ),
+            (
+                lambda X: LogisticRegression(X, y=X[:, 1] > 0, test=(X[:, :2], np.zeros(10))),
+                r"test X must have shape \(m, 3\).*\(10, 2\)",
+            ),
+            (
+                lambda X: LogisticRegression(X, y=X[:, 1] > 0, test=(X, np.zeros(9))),
+                r"the test y must have shape \(10,\).*\(9,\)",
+            ),
+            (
+                lambda X: LogisticRegression(X, y=X[:, 1] > 0, test=(X, np.full(10, 2))),
+                "the test y must hold labels 0 and 1; it holds 2",
+            ),
+            (
+                lambda X: LogisticRegression(X, y=X[:, 1] > 0, test=(X * np.nan, np.zeros(10))),
+                "test X must be finite",
+            ),
             (lambda X: LogisticRegression(X, y=X[:, 1] > 0, test=X), "a tuple of two arrays"),
             (
-                lambda X: LogisticRegression(X, beta=np.zeros(3)).draw_statistic(np.zeros((1, 3)), 15, None),
+                lambda X: LogisticRegression(X, beta=np.zeros(3)).draw_statistic(
+                    np.zeros((1, 3)), 15, None
+                ),
                 "a multiple of 10, not 15; use draw",
             ),
-            (lambda X: LogisticRegression(X, y=X[:, 1] > 0).draw_real(1, 20, None), "one real batch of 10 rows, and the plan asks for 20"),
-            (lambda X: LogisticRegression(X, y=X[:, 1] > 0).draw_real_statistic(1, 20, None), "one real batch of 10 rows, and the plan"),
+            (
+                lambda X: LogisticRegression(X, y=X[:, 1] > 0).draw_real(1, 20, None),
+                "one real batch of 10 rows, and the plan asks for 20",
+            ),
+            (
+                lambda X: LogisticRegression(X, y=X[:, 1] > 0).draw_real_statistic(1, 20, None),
+                "one real batch of 10 rows, and the plan",
+            ),
         ],
     )
     def test_says_what_was_expected(self, build: object, message: str) -> None:
@@ -582,7 +704,9 @@ class TestMessages:
         monkeypatch.setattr(newton, "DECREMENT", 0.0)
         monkeypatch.setattr(newton, "ITERATIONS", 2)
         model = LogisticRegression(self.X, beta=[0, 1, 0])
-        statistic = 0.9 * model.draw_real_statistic(3, 10, np.random.default_rng(0)) + 0.1 * 0.5 * self.X.mean(axis=0)
+        statistic = 0.9 * model.draw_real_statistic(
+            3, 10, np.random.default_rng(0)
+        ) + 0.1 * 0.5 * self.X.mean(axis=0)
         assert np.isnan(model.fit_statistic(statistic, None)).all()
 
     def test_arrays_are_the_models_own(self) -> None:

@@ -62,7 +62,11 @@ def oracle(name: str, X: Array, label: Array, weight: Array) -> Array:
         "gamma": lambda: sm.families.Gamma(sm.families.links.Log()),
         "negative binomial": lambda: sm.families.NegativeBinomial(alpha=1 / 1.5),
     }[name]()
-    return np.asarray(sm.GLM(label, X, family=family, freq_weights=weight).fit(method="newton", tol=1e-14, maxiter=200, disp=False).params)
+    return np.asarray(
+        sm.GLM(label, X, family=family, freq_weights=weight)
+        .fit(method="newton", tol=1e-14, maxiter=200, disp=False)
+        .params
+    )
 
 
 class TestFit:
@@ -74,7 +78,9 @@ class TestFit:
         fitted = model.fit(rows, weight, None)
         for r in range(6):
             index, label = rows[r, :, 0].astype(int), rows[r, :, 1]
-            np.testing.assert_allclose(fitted[r], oracle(name, X[index], label, weight[r]), rtol=1e-7, atol=1e-7)
+            np.testing.assert_allclose(
+                fitted[r], oracle(name, X[index], label, weight[r]), rtol=1e-7, atol=1e-7
+            )
 
     def test_multinomial_agrees_with_statsmodels(self) -> None:
         sm = pytest.importorskip("statsmodels.api")
@@ -82,14 +88,18 @@ class TestFit:
         rows = MultinomialRegression(X, TABLE).draw_real(4, 200, np.random.default_rng(4))
         fitted = MultinomialRegression(X, TABLE).fit(rows, np.ones((4, 200)), None)
         for row, labels in zip(fitted, rows[:, :, 1], strict=True):
-            other = sm.MNLogit(labels.astype(int), X).fit(disp=False, method="newton", maxiter=100, tol=1e-14)
+            other = sm.MNLogit(labels.astype(int), X).fit(
+                disp=False, method="newton", maxiter=100, tol=1e-14
+            )
             np.testing.assert_allclose(row, other.params.T.ravel(), atol=1e-10)
 
     def test_multinomial_with_two_classes_is_logistic(self) -> None:
         X, rng = design(5), np.random.default_rng(6)
         model, other = MultinomialRegression(X, [BETA]), LogisticRegression(X, BETA)
         rows, weight = other.draw_real(20, 90, rng), rng.uniform(0, 2, (20, 90))
-        np.testing.assert_allclose(model.fit(rows, weight, None), other.fit(rows, weight, None), rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(
+            model.fit(rows, weight, None), other.fit(rows, weight, None), rtol=1e-9, atol=1e-9
+        )
         theta = rng.standard_normal((5, 4))
         np.testing.assert_allclose(model.risk(theta), other.risk(theta), rtol=1e-10)
 
@@ -108,13 +118,18 @@ class TestFit:
             statistic = label.mean(axis=1) @ X / 60 if name == "Poisson" else label.mean(axis=1)
         assert statistic.shape[1] == model.statistic_size
         fitted = model.fit_statistic(statistic, None)
-        np.testing.assert_allclose(model.fit(rows, np.full((10, 120), 0.3), None), fitted, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(
+            model.fit(rows, np.full((10, 120), 0.3), None), fitted, rtol=1e-9, atol=1e-9
+        )
 
     @each_family
     def test_padding_is_not_read(self, name: str) -> None:
         model = BUILD[name](design(9))
         rows, weight = model.draw_real(3, 90, np.random.default_rng(10)), np.ones((3, 90))
-        padded = np.concatenate([rows, np.full((3, 7, 2), np.nan)], axis=1), np.concatenate([weight, np.zeros((3, 7))], axis=1)
+        padded = (
+            np.concatenate([rows, np.full((3, 7, 2), np.nan)], axis=1),
+            np.concatenate([weight, np.zeros((3, 7))], axis=1),
+        )
         np.testing.assert_array_equal(model.fit(*padded, None), model.fit(rows, weight, None))
 
     @each_family
@@ -123,18 +138,28 @@ class TestFit:
         theta = np.array([model.truth, np.full(len(model.truth), np.nan)])
         for count in (60, 120):
             statistic = model.draw_statistic(theta, count, np.random.default_rng(0))
-            assert np.isnan(model.fit_statistic(statistic, None)).any(axis=1).tolist() == [False, True]
+            assert np.isnan(model.fit_statistic(statistic, None)).any(axis=1).tolist() == [
+                False,
+                True,
+            ]
         rows = model.draw(theta, 70, np.random.default_rng(0))
-        assert np.isnan(model.fit(rows, np.ones((2, 70)), None)).any(axis=1).tolist() == [False, True]
+        assert np.isnan(model.fit(rows, np.ones((2, 70)), None)).any(axis=1).tolist() == [
+            False,
+            True,
+        ]
         assert np.isnan(model.risk(theta)).tolist() == [False, True]
 
     @each_family
     def test_rows_that_do_not_span_have_no_fit(self, name: str) -> None:
-        X = np.column_stack([np.ones(40), np.arange(40) < 5, np.linspace(-1, 1, 40), np.linspace(-1, 1, 40) ** 2])
+        X = np.column_stack(
+            [np.ones(40), np.arange(40) < 5, np.linspace(-1, 1, 40), np.linspace(-1, 1, 40) ** 2]
+        )
         model = BUILD[name](X)
         rows, weight = model.draw_real(2, 40, np.random.default_rng(11)), np.ones((2, 40))
         weight[1, :5] = 0
-        rows[0, :5, 1] = {"gamma": [0.1, 1, 1, 2, 2], "multinomial": [0, 1, 2, 1, 0]}.get(name, [0, 1, 0, 1, 0])
+        rows[0, :5, 1] = {"gamma": [0.1, 1, 1, 2, 2], "multinomial": [0, 1, 2, 1, 0]}.get(
+            name, [0, 1, 0, 1, 0]
+        )
         rows[1] = rows[0]
         assert np.isnan(model.fit(rows, weight, None)).any(axis=1).tolist() == [False, True]
 
@@ -154,7 +179,9 @@ class TestFit:
         statistic = model.draw_real_statistic(30, 60, np.random.default_rng(14))
         batch = model.fit_statistic(statistic, None)
         monkeypatch.setattr(newton, "CELLS", 400)
-        np.testing.assert_allclose(model.fit_statistic(statistic, None), batch, rtol=1e-9, atol=1e-10)
+        np.testing.assert_allclose(
+            model.fit_statistic(statistic, None), batch, rtol=1e-9, atol=1e-10
+        )
 
     def test_large_counts(self) -> None:
         """Means of a million, from no start at all and from a bad one."""
@@ -162,7 +189,9 @@ class TestFit:
         statistic = model.draw_real_statistic(5, 60, np.random.default_rng(0))
         cold = model.fit_statistic(statistic, None)
         np.testing.assert_allclose(cold, np.tile(model.truth, (5, 1)), atol=1e-3)
-        np.testing.assert_allclose(model.fit_statistic(statistic, np.zeros((5, 4))), cold, rtol=1e-10)
+        np.testing.assert_allclose(
+            model.fit_statistic(statistic, np.zeros((5, 4))), cold, rtol=1e-10
+        )
 
     def test_multinomial_with_ten_classes(self) -> None:
         """270 coefficients; the score at the fit is zero to rounding."""
@@ -171,9 +200,13 @@ class TestFit:
         statistic = model.draw_real_statistic(3, 1000, rng)
         for start in (None, np.tile(model.truth, (3, 1))):
             fitted = model.fit_statistic(statistic, start)
-            share = np.exp(np.concatenate([np.zeros((3, 1, 1000)), fitted.reshape(3, 9, 30) @ X.T], axis=1))
+            share = np.exp(
+                np.concatenate([np.zeros((3, 1, 1000)), fitted.reshape(3, 9, 30) @ X.T], axis=1)
+            )
             share /= share.sum(axis=1, keepdims=True)
-            np.testing.assert_allclose((share[:, 1:] @ X).reshape(3, -1) / 1000, statistic, atol=1e-9)
+            np.testing.assert_allclose(
+                (share[:, 1:] @ X).reshape(3, -1) / 1000, statistic, atol=1e-9
+            )
 
     def test_conjugate_gradients_solve_the_system(self) -> None:
         X, rng = design(18, n=50), np.random.default_rng(19)
@@ -198,9 +231,20 @@ class TestNoEstimate:
             return False
         fixed = {"A_eq": still, "b_eq": np.zeros(len(still))} if len(still) else {}
         bounds = [(-1, 1)] * forbidden.shape[1]
-        return linprog(forbidden.sum(axis=0), A_ub=forbidden, b_ub=np.zeros(len(forbidden)), bounds=bounds, **fixed).fun < -1e-8
+        return (
+            linprog(
+                forbidden.sum(axis=0),
+                A_ub=forbidden,
+                b_ub=np.zeros(len(forbidden)),
+                bounds=bounds,
+                **fixed,
+            ).fun
+            < -1e-8
+        )
 
-    @pytest.mark.parametrize("quick", [True, False], ids=["shown by a step", "shown by the Hessian"])
+    @pytest.mark.parametrize(
+        "quick", [True, False], ids=["shown by a step", "shown by the Hessian"]
+    )
     @pytest.mark.parametrize("name", ["Poisson", "negative binomial"])
     def test_counts(self, name: str, quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
         if not quick:
@@ -210,7 +254,10 @@ class TestNoEstimate:
             X = design(seed, 12)
             X[:, 3] = np.arange(12) < 3
             model = BUILD[name](X)
-            rows, rng = model.draw(np.tile([-0.5, 1, 0, -0.5], (10, 1)), 12, np.random.default_rng(seed)), np.random.default_rng(seed)
+            rows, rng = (
+                model.draw(np.tile([-0.5, 1, 0, -0.5], (10, 1)), 12, np.random.default_rng(seed)),
+                np.random.default_rng(seed),
+            )
             weight = rng.uniform(0.5, 2, (10, 12)) * (rng.random((10, 12)) < 0.9)
             spans = [np.linalg.matrix_rank(X[w > 0]) == 4 for w in weight]
             lost = np.isnan(model.fit(rows, weight, None)).any(axis=1)
@@ -224,8 +271,12 @@ class TestNoEstimate:
         found = []
         for seed in range(8):
             X = design(seed, 16, 3)
-            rows = ProbitRegression(X, [0.2, 1.2, -0.8]).draw_real(10, 16, np.random.default_rng(seed))
-            lost = np.isnan(ProbitRegression(X, np.zeros(3)).fit(rows, np.ones((10, 16)), None)).any(axis=1)
+            rows = ProbitRegression(X, [0.2, 1.2, -0.8]).draw_real(
+                10, 16, np.random.default_rng(seed)
+            )
+            lost = np.isnan(
+                ProbitRegression(X, np.zeros(3)).fit(rows, np.ones((10, 16)), None)
+            ).any(axis=1)
             expected = [self.rises((1 - 2 * y)[:, None] * X, X[:0]) for y in rows[:, :, 1]]
             assert lost.tolist() == expected
             found += expected
@@ -235,10 +286,19 @@ class TestNoEstimate:
         found = []
         for seed in range(8):
             X = design(seed, 20, 3)
-            rows = MultinomialRegression(X, [[0.3, 2, 1], [0, -2, 2]]).draw_real(10, 20, np.random.default_rng(seed))
-            lost = np.isnan(MultinomialRegression(X, np.zeros((2, 3))).fit(rows, np.ones((10, 20)), None)).any(axis=1)
+            rows = MultinomialRegression(X, [[0.3, 2, 1], [0, -2, 2]]).draw_real(
+                10, 20, np.random.default_rng(seed)
+            )
+            lost = np.isnan(
+                MultinomialRegression(X, np.zeros((2, 3))).fit(rows, np.ones((10, 20)), None)
+            ).any(axis=1)
             for y, lacks in zip(rows[:, :, 1], lost, strict=True):
-                gaps = [np.kron(np.eye(3)[k] - np.eye(3)[int(y[i])], X[i])[3:] for i in range(20) for k in range(3) if k != y[i]]
+                gaps = [
+                    np.kron(np.eye(3)[k] - np.eye(3)[int(y[i])], X[i])[3:]
+                    for i in range(20)
+                    for k in range(3)
+                    if k != y[i]
+                ]
                 assert lacks == self.rises(np.array(gaps), np.zeros((0, 6)))
                 found.append(lacks)
         assert 0.1 < np.mean(found) < 0.9
@@ -256,7 +316,10 @@ class TestNoEstimate:
         assert np.isfinite(MultinomialRegression(X, y=np.arange(60) % 2).truth).all()
 
     def test_only_zeros(self) -> None:
-        for model in (PoissonRegression(design(20), y=np.zeros(60)), NegativeBinomialRegression(design(20), y=np.zeros(60), size=2)):
+        for model in (
+            PoissonRegression(design(20), y=np.zeros(60)),
+            NegativeBinomialRegression(design(20), y=np.zeros(60), size=2),
+        ):
             assert np.isnan(model.truth).all()
 
 
@@ -322,9 +385,15 @@ class TestDraws:
         rows = model.draw_real(3, 60, np.random.default_rng(0))
         np.testing.assert_array_equal(rows[1], np.column_stack([np.arange(60.0), y]))
         statistic = model.draw_real_statistic(3, 60, np.random.default_rng(0))
-        np.testing.assert_allclose(model.fit_statistic(statistic, None)[2], model.truth, rtol=1e-9, atol=1e-10)
-        np.testing.assert_allclose(model.fit(rows, np.ones((3, 60)), None)[0], model.truth, rtol=1e-9, atol=1e-10)
-        with pytest.raises(ValueError, match="one real batch of 60 rows, and the plan asks for 120"):
+        np.testing.assert_allclose(
+            model.fit_statistic(statistic, None)[2], model.truth, rtol=1e-9, atol=1e-10
+        )
+        np.testing.assert_allclose(
+            model.fit(rows, np.ones((3, 60)), None)[0], model.truth, rtol=1e-9, atol=1e-10
+        )
+        with pytest.raises(
+            ValueError, match="one real batch of 60 rows, and the plan asks for 120"
+        ):
             model.draw_real_statistic(1, 120, np.random.default_rng(0))
 
 
@@ -336,22 +405,40 @@ class TestRisk:
         counts, grid = np.arange(400), np.linspace(1e-9, 80, 400_001)
 
         def divergence(law, values, sums) -> float:
-            each = [sums(np.exp(law(values, a)) * (law(values, a) - law(values, b))) for a, b in zip(X @ true, X @ other, strict=True)]
+            each = [
+                sums(np.exp(law(values, a)) * (law(values, a) - law(values, b)))
+                for a, b in zip(X @ true, X @ other, strict=True)
+            ]
             return float(np.mean(each))
 
         cases = [
-            (PoissonRegression(X, true), divergence(lambda y, m: stats.poisson.logpmf(y, np.exp(m)), counts, np.sum)),
+            (
+                PoissonRegression(X, true),
+                divergence(lambda y, m: stats.poisson.logpmf(y, np.exp(m)), counts, np.sum),
+            ),
             (
                 NegativeBinomialRegression(X, true, size=1.5),
-                divergence(lambda y, m: stats.nbinom.logpmf(y, 1.5, 1.5 / (1.5 + np.exp(m))), counts, np.sum),
+                divergence(
+                    lambda y, m: stats.nbinom.logpmf(y, 1.5, 1.5 / (1.5 + np.exp(m))),
+                    counts,
+                    np.sum,
+                ),
             ),
             (
                 GammaRegression(X, true, shape=2),
-                divergence(lambda y, m: stats.gamma.logpdf(y, 2, scale=np.exp(m) / 2), grid, lambda v: np.trapezoid(v, grid)),
+                divergence(
+                    lambda y, m: stats.gamma.logpdf(y, 2, scale=np.exp(m) / 2),
+                    grid,
+                    lambda v: np.trapezoid(v, grid),
+                ),
             ),
             (
                 ProbitRegression(X, true),
-                divergence(lambda y, m: np.where(y, stats.norm.logcdf(m), stats.norm.logcdf(-m)), np.arange(2), np.sum),
+                divergence(
+                    lambda y, m: np.where(y, stats.norm.logcdf(m), stats.norm.logcdf(-m)),
+                    np.arange(2),
+                    np.sum,
+                ),
             ),
         ]
         for model, expected in cases:
@@ -361,7 +448,9 @@ class TestRisk:
         p, q = (np.exp(np.vstack([np.zeros(5), t @ X.T])) for t in (table, fitted))
         p, q = p / p.sum(axis=0), q / q.sum(axis=0)
         model = MultinomialRegression(X, table)
-        np.testing.assert_allclose(model.risk(fitted.reshape(1, 4)), [(p * np.log(p / q)).sum(axis=0).mean()], rtol=1e-10)
+        np.testing.assert_allclose(
+            model.risk(fitted.reshape(1, 4)), [(p * np.log(p / q)).sum(axis=0).mean()], rtol=1e-10
+        )
 
     @one_margin
     def test_second_order_is_the_information_of_link_and_variance(self, name: str) -> None:
@@ -369,7 +458,9 @@ class TestRisk:
         model = BUILD[name](X)
         margin = X @ model.truth
         slope = (model.family.mean(margin + 1e-5) - model.family.mean(margin - 1e-5)) / 2e-5
-        information = (X * (slope**2 / model.family.variance(model.family.mean(margin)))[:, None]).T @ X / 60
+        information = (
+            (X * (slope**2 / model.family.variance(model.family.mean(margin)))[:, None]).T @ X / 60
+        )
         shift = 1e-4 * np.random.default_rng(34).standard_normal((20, 4))
         quadratic = 0.5 * np.einsum("ri,ij,rj->r", shift, information, shift)
         np.testing.assert_allclose(model.risk(model.truth + shift), quadratic, rtol=0.01)
@@ -377,9 +468,15 @@ class TestRisk:
     @each_family
     def test_first_fit_has_the_limit_risk(self, name: str) -> None:
         model = BUILD[name](design(35, n=1500))
-        risk = 1500 * model.risk(model.fit_statistic(model.draw_real_statistic(1000, 1500, np.random.default_rng(36)), None))
+        risk = 1500 * model.risk(
+            model.fit_statistic(
+                model.draw_real_statistic(1000, 1500, np.random.default_rng(36)), None
+            )
+        )
         assert model.limit_risk == len(model.truth) / 2
-        assert_agree(risk.mean(), risk.std() / np.sqrt(1000), model.limit_risk, detects=0.3, allowance=0.02)
+        assert_agree(
+            risk.mean(), risk.std() / np.sqrt(1000), model.limit_risk, detects=0.3, allowance=0.02
+        )
 
     def test_observed_labels_have_half_the_deviance(self) -> None:
         sm = pytest.importorskip("statsmodels.api")
@@ -390,12 +487,22 @@ class TestRisk:
         mean = np.exp(X_test @ theta[0])
         for build, family, y in (
             (PoissonRegression, sm.families.Poisson(), count),
-            (lambda X, **k: NegativeBinomialRegression(X, size=1.5, **k), sm.families.NegativeBinomial(alpha=1 / 1.5), count),
-            (lambda X, **k: GammaRegression(X, shape=2.0, **k), sm.families.Gamma(sm.families.links.Log()), positive),
+            (
+                lambda X, **k: NegativeBinomialRegression(X, size=1.5, **k),
+                sm.families.NegativeBinomial(alpha=1 / 1.5),
+                count,
+            ),
+            (
+                lambda X, **k: GammaRegression(X, shape=2.0, **k),
+                sm.families.Gamma(sm.families.links.Log()),
+                positive,
+            ),
         ):
             model = build(X, y=np.arange(60) % 3 + 1.0, test=(X_test, y))
             factor = 2.0 if y is positive else 1.0
-            np.testing.assert_allclose(model.risk(theta), factor * family.deviance(y, mean) / 50, rtol=1e-10)
+            np.testing.assert_allclose(
+                model.risk(theta), factor * family.deviance(y, mean) / 50, rtol=1e-10
+            )
         label = rng.integers(0, 3, 25)
         table = rng.standard_normal((2, 4))
         model = MultinomialRegression(X, y=np.arange(60) % 3, test=(X_test, label))
@@ -403,7 +510,11 @@ class TestRisk:
         expected = metrics.log_loss(label, (share / share.sum(axis=0)).T, labels=[0, 1, 2])
         np.testing.assert_allclose(model.risk(table.reshape(1, 8)), [expected], rtol=1e-10)
         model = ProbitRegression(X, y=np.arange(60) % 2, test=(X_test, label == 1))
-        np.testing.assert_allclose(model.risk(theta), [metrics.log_loss(label == 1, stats.norm.cdf(X_test @ theta[0]))], rtol=1e-10)
+        np.testing.assert_allclose(
+            model.risk(theta),
+            [metrics.log_loss(label == 1, stats.norm.cdf(X_test @ theta[0]))],
+            rtol=1e-10,
+        )
 
     @pytest.mark.parametrize(
         "model",
@@ -419,7 +530,10 @@ class TestRisk:
     def test_extreme_margins_neither_warn_nor_overflow(self, model) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            for theta in (np.tile(model.truth, (3, 1)), 20 * np.random.default_rng(0).standard_normal((3, len(model.truth)))):
+            for theta in (
+                np.tile(model.truth, (3, 1)),
+                20 * np.random.default_rng(0).standard_normal((3, len(model.truth))),
+            ):
                 assert np.isfinite(model.risk(theta)).all()
                 assert np.isfinite(model.draw(theta, 70, np.random.default_rng(1))).all()
                 for copies in (1, 2):
@@ -434,7 +548,9 @@ def test_influence_function_is_the_derivative_in_a_rows_weight(name: str) -> Non
     X = design(41, n=40)
     others = {
         "logistic": lambda X: LogisticRegression(X, BETA),
-        "Bradley-Terry": lambda X: BradleyTerry([0, 0.4, -0.5, 0.2], pairs=[(0, 1), (1, 2), (2, 3), (3, 0)], times=10),
+        "Bradley-Terry": lambda X: BradleyTerry(
+            [0, 0.4, -0.5, 0.2], pairs=[(0, 1), (1, 2), (2, 3), (3, 0)], times=10
+        ),
         "Huber": lambda X: models.HuberRegression(X, BETA, sigma=0.5),
     }
     model = (BUILD | others)[name](X)
@@ -469,7 +585,9 @@ class TestBradleyTerry:
         margin = model.X @ model.truth
         expected = np.repeat([0.2 - 0.5, 0.2 + 0.4, 0.5 + 0.4, -0.4 - 0.0], [3, 4, 5, 6])
         np.testing.assert_allclose(margin, expected)
-        np.testing.assert_allclose(model.strength(model.truth[None])[0], np.array([0.2, 0.5, -0.4, 0.0]) - 0.075)
+        np.testing.assert_allclose(
+            model.strength(model.truth[None])[0], np.array([0.2, 0.5, -0.4, 0.0]) - 0.075
+        )
         assert repr(model) == "BradleyTerry(X 18 x 3, beta)"
 
     def test_observed_wins_have_the_estimate_of_fords_iteration(self) -> None:
@@ -499,24 +617,48 @@ class TestBradleyTerry:
                 beat[i, j] |= w > 0
                 beat[j, i] |= w < k
             strong.append(np.linalg.matrix_power(beat.astype(int), 4).astype(bool).all())
-        lost = [np.isnan(BradleyTerry(pairs=self.PAIRS, times=times, wins=wins).truth).any() for wins in results]
+        lost = [
+            np.isnan(BradleyTerry(pairs=self.PAIRS, times=times, wins=wins).truth).any()
+            for wins in results
+        ]
         assert lost == [not s for s in strong]
         assert 0 < sum(strong) < len(strong)
 
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ({"strength": [0, 1, 2, 3], "pairs": [(0, 1), (2, 3)]}, r"groups of items that never meet, \[0, 1\] and \[2, 3\]"),
-            ({"strength": [0, 1, 2], "pairs": [(0, 1)]}, r"never meet, \[0, 1\] and \[2\].* Add pairs"),
-            ({"strength": [0, 1], "pairs": [(0, 1), (1, 2)]}, "strength must have 3 entries, as pairs name items 0 to 2; it has 2"),
+            (
+                {"strength": [0, 1, 2, 3], "pairs": [(0, 1), (2, 3)]},
+                r"groups of items that never meet, \[0, 1\] and \[2, 3\]",
+            ),
+            (
+                {"strength": [0, 1, 2], "pairs": [(0, 1)]},
+                r"never meet, \[0, 1\] and \[2\].* Add pairs",
+            ),
+            (
+                {"strength": [0, 1], "pairs": [(0, 1), (1, 2)]},
+                "strength must have 3 entries, as pairs name items 0 to 2; it has 2",
+            ),
             ({"strength": [0, 1], "pairs": [(0, 0), (0, 1)]}, "item 0 is compared with itself"),
             ({"strength": [0, 1], "pairs": [(0, 1, 1)]}, r"a table of shape \(k, 2\)"),
             ({"strength": [0, 1], "pairs": [(0, -1)]}, "items' numbers 0, 1, 2"),
-            ({"strength": [0, 1], "pairs": [(0, 1)], "times": 0}, "times must be a whole number, at least 1"),
-            ({"strength": [0, 1], "pairs": [(0, 1)], "times": [1, 2]}, "one for each of the 1 pairs"),
-            ({"pairs": [(0, 1)], "times": 3, "wins": [4]}, "wins must be whole numbers between 0 and times"),
+            (
+                {"strength": [0, 1], "pairs": [(0, 1)], "times": 0},
+                "times must be a whole number, at least 1",
+            ),
+            (
+                {"strength": [0, 1], "pairs": [(0, 1)], "times": [1, 2]},
+                "one for each of the 1 pairs",
+            ),
+            (
+                {"pairs": [(0, 1)], "times": 3, "wins": [4]},
+                "wins must be whole numbers between 0 and times",
+            ),
             ({"pairs": [(0, 1)], "times": 3}, "give either strength .* or wins .*, and not both"),
-            ({"strength": [0, 1], "pairs": [(0, 1)], "times": 3, "wins": [1]}, "give either strength .* and not both"),
+            (
+                {"strength": [0, 1], "pairs": [(0, 1)], "times": 3, "wins": [1]},
+                "give either strength .* and not both",
+            ),
         ],
     )
     def test_messages(self, arguments: dict[str, object], message: str) -> None:
@@ -530,13 +672,34 @@ class TestMessages:
     @pytest.mark.parametrize(
         ("build", "message"),
         [
-            (lambda X: PoissonRegression(X, y=np.arange(10) - 1), "y must hold counts 0, 1, 2, ...; it holds -1 too"),
-            (lambda X: NegativeBinomialRegression(X, y=np.arange(10) + 0.5), "y must hold counts 0, 1, 2, ...; it holds 0.5 too"),
-            (lambda X: GammaRegression(X, y=np.arange(10)), "y must hold positive numbers; it holds 0 too"),
-            (lambda X: ProbitRegression(X, y=np.arange(10)), "y must hold labels 0 and 1; it holds 2 too. Recode"),
-            (lambda X: MultinomialRegression(X, y=np.arange(10), classes=3), "y must hold labels 0, 1, ..., 2; it holds 3 too. Recode"),
-            (lambda X: MultinomialRegression(X, beta=[0, 0, 0]), "at least two classes; give beta as a table"),
-            (lambda X: MultinomialRegression(X, beta=np.zeros((2, 4))), r"beta must have shape \(2, 3\).* it has shape \(2, 4\)"),
+            (
+                lambda X: PoissonRegression(X, y=np.arange(10) - 1),
+                "y must hold counts 0, 1, 2, ...; it holds -1 too",
+            ),
+            (
+                lambda X: NegativeBinomialRegression(X, y=np.arange(10) + 0.5),
+                "y must hold counts 0, 1, 2, ...; it holds 0.5 too",
+            ),
+            (
+                lambda X: GammaRegression(X, y=np.arange(10)),
+                "y must hold positive numbers; it holds 0 too",
+            ),
+            (
+                lambda X: ProbitRegression(X, y=np.arange(10)),
+                "y must hold labels 0 and 1; it holds 2 too. Recode",
+            ),
+            (
+                lambda X: MultinomialRegression(X, y=np.arange(10), classes=3),
+                "y must hold labels 0, 1, ..., 2; it holds 3 too. Recode",
+            ),
+            (
+                lambda X: MultinomialRegression(X, beta=[0, 0, 0]),
+                "at least two classes; give beta as a table",
+            ),
+            (
+                lambda X: MultinomialRegression(X, beta=np.zeros((2, 4))),
+                r"beta must have shape \(2, 3\).* it has shape \(2, 4\)",
+            ),
             (lambda X: MultinomialRegression(X, y=np.zeros(10)), "at least two classes"),
             (lambda X: GammaRegression(X, np.zeros(3), shape=0), "shape"),
             (lambda X: NegativeBinomialRegression(X, np.zeros(3), size=-1), "size"),

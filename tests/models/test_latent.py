@@ -33,11 +33,18 @@ def test_influence_functions_have_mean_zero_and_covariance_V(model):
     unit = np.sqrt(np.diag(V))
     count = R * N
     flat = psi.reshape(count, -1)
-    assert_agree(1 + flat.mean(axis=0) / unit, flat.std(axis=0) / unit / np.sqrt(count), np.ones(len(unit)), detects=0.03)
+    assert_agree(
+        1 + flat.mean(axis=0) / unit,
+        flat.std(axis=0) / unit / np.sqrt(count),
+        np.ones(len(unit)),
+        detects=0.03,
+    )
     product = flat[:, :, None] * flat[:, None, :] / np.outer(unit, unit)
     # rows of a series depend on one another: its start from zero is worth a few of its rows, the dependence a factor of the error
     error = product.std(axis=0) / np.sqrt(count) * (2 if R > 1 else 1)
-    assert_agree(2 + product.mean(axis=0), error, 2 + V / np.outer(unit, unit), detects=0.06, allowance=0.002)
+    assert_agree(
+        2 + product.mean(axis=0), error, 2 + V / np.outer(unit, unit), detects=0.06, allowance=0.002
+    )
 
 
 @each_new
@@ -52,12 +59,18 @@ def test_influence_functions_are_derivatives_of_the_fit_in_a_row_s_weight(model)
         more[0, i] += step
         less[0, i] -= step
         slope = N * (model.fit(rows, more, theta) - model.fit(rows, less, theta))[0] / (2 * step)
-        np.testing.assert_allclose(slope, psi[i], atol=0.05 * np.linalg.norm(psi, axis=1).mean() + 0.05 * np.linalg.norm(psi[i]))
+        np.testing.assert_allclose(
+            slope,
+            psi[i],
+            atol=0.05 * np.linalg.norm(psi, axis=1).mean() + 0.05 * np.linalg.norm(psi[i]),
+        )
 
 
 @each_new
 def test_limit_risk_is_half_the_trace_of_hessian_times_V(model):
-    assert model.limit_risk == pytest.approx(np.trace(model.risk_hessian @ model.influence_covariance) / 2, rel=1e-9)
+    assert model.limit_risk == pytest.approx(
+        np.trace(model.risk_hessian @ model.influence_covariance) / 2, rel=1e-9
+    )
 
 
 @each_new
@@ -65,7 +78,15 @@ def test_the_hessian_is_that_of_the_risk(model):
     step = 1e-4
     basis = step * np.eye(len(model.truth))
     numeric = [
-        [sum(s * t * model.risk((model.truth + s * a + t * b)[None])[0] for s in (1, -1) for t in (1, -1)) / (4 * step**2) for a in basis]
+        [
+            sum(
+                s * t * model.risk((model.truth + s * a + t * b)[None])[0]
+                for s in (1, -1)
+                for t in (1, -1)
+            )
+            / (4 * step**2)
+            for a in basis
+        ]
         for b in basis
     ]
     np.testing.assert_allclose(model.risk_hessian, numeric, rtol=1e-4, atol=1e-4)
@@ -80,13 +101,18 @@ def test_the_converged_weight_maximises_the_likelihood(seed):
     rng = np.random.default_rng(seed)
     rows, weight = MIXTURE.draw_real(1, 30, rng), rng.integers(0, 3, (1, 30)).astype(float)
     best = minimize_scalar(
-        lambda w: -(weight[0] * log_likelihood(rows[0], w)).sum(), bounds=(0, 1), method="bounded", options={"xatol": 1e-9}
+        lambda w: -(weight[0] * log_likelihood(rows[0], w)).sum(),
+        bounds=(0, 1),
+        method="bounded",
+        options={"xatol": 1e-9},
     ).x
     fit = MIXTURE.fit(rows, weight, None)[0, 0]
     assert fit == pytest.approx(best, abs=1e-5)
     em = fit
     for _ in range(3):
-        em = (weight[0] * em * norm.pdf(rows[0], 2) / np.exp(log_likelihood(rows[0], em))).sum() / weight.sum()
+        em = (
+            weight[0] * em * norm.pdf(rows[0], 2) / np.exp(log_likelihood(rows[0], em))
+        ).sum() / weight.sum()
     assert em == pytest.approx(fit, abs=1e-9)
 
 
@@ -95,8 +121,12 @@ def test_the_weight_may_be_at_an_end():
     fit = MIXTURE.fit(rows, np.ones((3, 3)), None)[:, 0]
     np.testing.assert_array_equal(fit[:2], [0, 1])
     np.testing.assert_allclose(fit[2], 0.5)
-    np.testing.assert_array_equal(MIXTURE.draw(np.array([[0.0]]), 5, np.random.default_rng(0)).shape, (1, 5))
-    np.testing.assert_allclose(MIXTURE.fit(rows, np.ones((3, 3)), np.array([[0.0], [1.0], [0.0]]))[:, 0], fit, atol=1e-12)
+    np.testing.assert_array_equal(
+        MIXTURE.draw(np.array([[0.0]]), 5, np.random.default_rng(0)).shape, (1, 5)
+    )
+    np.testing.assert_allclose(
+        MIXTURE.fit(rows, np.ones((3, 3)), np.array([[0.0], [1.0], [0.0]]))[:, 0], fit, atol=1e-12
+    )
 
 
 def test_rows_at_infinity_are_labelled():
@@ -113,29 +143,45 @@ def test_a_stopped_fit_makes_its_number_of_em_steps():
         expected = start
         for _ in range(steps):
             posterior = expected * norm.pdf(rows, 2) / np.exp(log_likelihood(rows, expected))
-            expected = (weight * posterior).sum(axis=1, keepdims=True) / weight.sum(axis=1, keepdims=True)
+            expected = (weight * posterior).sum(axis=1, keepdims=True) / weight.sum(
+                axis=1, keepdims=True
+            )
         np.testing.assert_allclose(model.fit(rows, weight, start), expected, rtol=1e-12)
-        np.testing.assert_array_equal(model.fit(rows, weight, None), MIXTURE.fit(rows, weight, None))
+        np.testing.assert_array_equal(
+            model.fit(rows, weight, None), MIXTURE.fit(rows, weight, None)
+        )
 
 
 def test_information_and_missing_information():
-    information = quad(lambda x: (norm.pdf(x, 2) - norm.pdf(x)) ** 2 / (0.4 * norm.pdf(x, 2) + 0.6 * norm.pdf(x)), -12, 14)[0]
+    information = quad(
+        lambda x: (norm.pdf(x, 2) - norm.pdf(x)) ** 2 / (0.4 * norm.pdf(x, 2) + 0.6 * norm.pdf(x)),
+        -12,
+        14,
+    )[0]
     assert pytest.approx(1 / information, rel=1e-8) == MIXTURE.limit_risk
     assert MIXTURE.missing_information == pytest.approx(1 - 0.24 * information)
     # the rate of EM: the derivative of its step at the fixed point of a large sample
     rows = MIXTURE.draw_real(1, 400_000, np.random.default_rng(3))
     fit = MIXTURE.fit(rows, np.ones_like(rows), None)
     once = models.NormalMixture(0.4, 2, steps=1)
-    slope = (once.fit(rows, np.ones_like(rows), fit + 1e-4) - once.fit(rows, np.ones_like(rows), fit - 1e-4)) / 2e-4
+    slope = (
+        once.fit(rows, np.ones_like(rows), fit + 1e-4)
+        - once.fit(rows, np.ones_like(rows), fit - 1e-4)
+    ) / 2e-4
     assert slope[0, 0] == pytest.approx(MIXTURE.missing_information, abs=0.01)
 
 
 @pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.name)
 def test_converged_fits_obey_the_law(plan):
     """Finite n takes off a few per cent; the ends of [0, 1] are far."""
-    for model, n, R, allowance in ((models.NormalMixture(0.5, 3), 400, 3_000, 0.03), (COMPONENTS, 400, 3_000, 0.05)):
+    for model, n, R, allowance in (
+        (models.NormalMixture(0.5, 3), 400, 3_000, 0.03),
+        (COMPONENTS, 400, 3_000, 0.05),
+    ):
         risk = simulate(plan, model=model, n=n, replications=R, rng=4)
-        assert_risks_agree(risk, derive(plan), detects=0.5, allowance=allowance, unit=model.limit_risk / n)
+        assert_risks_agree(
+            risk, derive(plan), detects=0.5, allowance=allowance, unit=model.limit_risk / n
+        )
 
 
 def smoothed(plan, keep):
@@ -168,9 +214,13 @@ def test_principal_components_maximise_the_likelihood():
         covariance = np.outer(parameter[:3], parameter[:3]) + np.exp(parameter[3]) * np.eye(3)
         return -multivariate_normal(cov=covariance).logpdf(rows[0]).mean()
 
-    best = min((minimize(loss, rng.standard_normal(4)) for _ in range(5)), key=lambda result: result.fun)
+    best = min(
+        (minimize(loss, rng.standard_normal(4)) for _ in range(5)), key=lambda result: result.fun
+    )
     fitted = model.covariance(theta)[0]
-    assert -multivariate_normal(cov=fitted).logpdf(rows[0]).mean() == pytest.approx(best.fun, abs=1e-8)
+    assert -multivariate_normal(cov=fitted).logpdf(rows[0]).mean() == pytest.approx(
+        best.fun, abs=1e-8
+    )
     covariance = np.outer(best.x[:3], best.x[:3]) + np.exp(best.x[3]) * np.eye(3)
     np.testing.assert_allclose(fitted, covariance, atol=1e-4)
 
@@ -186,8 +236,15 @@ def test_second_moments_are_drawn_in_their_law(rows):
     theta = np.repeat(COMPONENTS.truth[None], 40_000, axis=0)
     drawn = COMPONENTS.draw(theta, rows, np.random.default_rng(7))
     by_rows = COMPONENTS.covariance(COMPONENTS._moments(drawn).mean(axis=1))
-    by_statistic = COMPONENTS.covariance(COMPONENTS.draw_statistic(theta, rows, np.random.default_rng(8)))
-    for read in (lambda S: S[:, 0, 1], lambda S: S[:, 3, 3], lambda S: np.linalg.eigvalsh(S)[:, -1], lambda S: np.linalg.eigvalsh(S)[:, 1]):
+    by_statistic = COMPONENTS.covariance(
+        COMPONENTS.draw_statistic(theta, rows, np.random.default_rng(8))
+    )
+    for read in (
+        lambda S: S[:, 0, 1],
+        lambda S: S[:, 3, 3],
+        lambda S: np.linalg.eigvalsh(S)[:, -1],
+        lambda S: np.linalg.eigvalsh(S)[:, 1],
+    ):
         assert_same_law(read(by_rows), read(by_statistic), detects=0.06)
 
 
@@ -196,7 +253,10 @@ def test_moments_of_the_wishart_are_exact():
     S = COMPONENTS.draw_real_statistic(R, n, np.random.default_rng(9))
     covariance = COMPONENTS.covariance(COMPONENTS.truth[None])[0]
     i, j = np.triu_indices(4)
-    spread = covariance[np.ix_(i, i)] * covariance[np.ix_(j, j)] + covariance[np.ix_(i, j)] * covariance[np.ix_(j, i)]
+    spread = (
+        covariance[np.ix_(i, i)] * covariance[np.ix_(j, j)]
+        + covariance[np.ix_(i, j)] * covariance[np.ix_(j, i)]
+    )
     unit = np.sqrt(np.diag(spread))
     away = np.sqrt(n) * (S - COMPONENTS.truth) / unit
     assert_agree(1 + away.mean(axis=0), away.std(axis=0) / np.sqrt(R), np.ones(10), detects=0.03)
@@ -208,7 +268,9 @@ def test_moments_of_the_wishart_are_exact():
 def test_risk_is_the_divergence_of_normal_laws():
     true, fitted = COMPONENTS.covariance(np.stack([COMPONENTS.truth, COMPONENTS.truth * 1.3 + 0.1]))
     inverse = np.linalg.inv(fitted)
-    expected = (np.trace(inverse @ true) - 4 + np.linalg.slogdet(fitted)[1] - np.linalg.slogdet(true)[1]) / 2
+    expected = (
+        np.trace(inverse @ true) - 4 + np.linalg.slogdet(fitted)[1] - np.linalg.slogdet(true)[1]
+    ) / 2
     np.testing.assert_allclose(COMPONENTS.risk(fitted[np.triu_indices(4)][None]), [expected])
 
 
@@ -222,7 +284,9 @@ def test_limit_risk_counts_the_free_parameters(p, q, free):
 def test_too_few_rows_leave_no_noise_and_no_estimate():
     rows = COMPONENTS.draw_real(3, 2, np.random.default_rng(0))
     assert np.isnan(COMPONENTS.fit(rows, np.ones((3, 2)), None)).all()
-    assert np.isfinite(COMPONENTS.fit(COMPONENTS.draw_real(3, 3, np.random.default_rng(0)), np.ones((3, 3)), None)).all()
+    assert np.isfinite(
+        COMPONENTS.fit(COMPONENTS.draw_real(3, 3, np.random.default_rng(0)), np.ones((3, 3)), None)
+    ).all()
 
 
 def test_without_a_signal_the_ratio_is_another():
@@ -236,13 +300,34 @@ def test_without_a_signal_the_ratio_is_another():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: models.NormalMixture(0, 2), "weight must be a number, between 0 and 1, both excluded; it is 0"),
-        (lambda: models.NormalMixture(0.5, 0), "separation must be a number, finite and greater than 0; it is 0"),
-        (lambda: models.NormalMixture(0.5, 2, steps=0), "steps .* must be a whole number, at least 1; it is 0"),
-        (lambda: models.PrincipalComponents([1, 2], 1), r"loadings must be a finite matrix .* it has shape \(2,\)"),
-        (lambda: models.PrincipalComponents(np.eye(2), 1), r"more rows than columns.* it has shape \(2, 2\)"),
-        (lambda: models.PrincipalComponents([[np.nan], [1]], 1), "loadings must be a finite matrix"),
-        (lambda: models.PrincipalComponents([[1], [1]], 0), "noise must be a number, finite and greater than 0; it is 0"),
+        (
+            lambda: models.NormalMixture(0, 2),
+            "weight must be a number, between 0 and 1, both excluded; it is 0",
+        ),
+        (
+            lambda: models.NormalMixture(0.5, 0),
+            "separation must be a number, finite and greater than 0; it is 0",
+        ),
+        (
+            lambda: models.NormalMixture(0.5, 2, steps=0),
+            "steps .* must be a whole number, at least 1; it is 0",
+        ),
+        (
+            lambda: models.PrincipalComponents([1, 2], 1),
+            r"loadings must be a finite matrix .* it has shape \(2,\)",
+        ),
+        (
+            lambda: models.PrincipalComponents(np.eye(2), 1),
+            r"more rows than columns.* it has shape \(2, 2\)",
+        ),
+        (
+            lambda: models.PrincipalComponents([[np.nan], [1]], 1),
+            "loadings must be a finite matrix",
+        ),
+        (
+            lambda: models.PrincipalComponents([[1], [1]], 0),
+            "noise must be a number, finite and greater than 0; it is 0",
+        ),
     ],
 )
 def test_bad_parameters_are_refused_by_name(make, message):

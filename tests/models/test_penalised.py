@@ -27,7 +27,9 @@ def drawn(model: object, seed: int, rows: int) -> tuple[Array, Array]:
 
 
 def by_scikit_learn(X: Array, y: Array, weight: Array, penalty: float) -> Array:
-    fit = linear_model.LogisticRegression(C=1 / penalty, solver="newton-cholesky", tol=1e-12, max_iter=1000)
+    fit = linear_model.LogisticRegression(
+        C=1 / penalty, solver="newton-cholesky", tol=1e-12, max_iter=1000
+    )
     fit.fit(X[:, 1:], y, sample_weight=weight)
     return np.concatenate([fit.intercept_, fit.coef_[0]])
 
@@ -39,15 +41,30 @@ def firth_score(theta: Array, X: Array, y: Array, weight: Array) -> tuple[float,
         margin = X @ at
         share = 1 / (1 + np.exp(-margin))
         information = (X * (weight * share * (1 - share))[:, None]).T @ X
-        return float(weight @ (np.logaddexp(0, margin) - y * margin) - 0.5 * np.linalg.slogdet(information)[1])
+        return float(
+            weight @ (np.logaddexp(0, margin) - y * margin)
+            - 0.5 * np.linalg.slogdet(information)[1]
+        )
 
     steps = 1e-5 / np.abs(X).max(axis=0)
-    slope = [(value(theta + h * e) - value(theta - h * e)) / (2 * h) for h, e in zip(steps, np.eye(len(theta)), strict=True)]
+    slope = [
+        (value(theta + h * e) - value(theta - h * e)) / (2 * h)
+        for h, e in zip(steps, np.eye(len(theta)), strict=True)
+    ]
     return value(theta), np.array(slope)
 
 
 def by_direct_maximisation(X: Array, y: Array, weight: Array) -> Array:
-    return np.asarray(minimize(firth_score, np.zeros(X.shape[1]), (X, y, weight), jac=True, method="BFGS", options={"gtol": 1e-9}).x)
+    return np.asarray(
+        minimize(
+            firth_score,
+            np.zeros(X.shape[1]),
+            (X, y, weight),
+            jac=True,
+            method="BFGS",
+            options={"gtol": 1e-9},
+        ).x
+    )
 
 
 @pytest.mark.parametrize("penalty", [0.1, 1.0, 30.0])
@@ -57,7 +74,9 @@ def test_ridge_agrees_with_scikit_learn(penalty: float) -> None:
     rows, weight = drawn(model, 1, 150)
     fitted = model.fit(rows, 5 * weight, None)
     for r in range(len(rows)):
-        other = by_scikit_learn(X[rows[r, :, 0].astype(int)], rows[r, :, 1], weight[r] / weight[r].mean(), penalty)
+        other = by_scikit_learn(
+            X[rows[r, :, 0].astype(int)], rows[r, :, 1], weight[r] / weight[r].mean(), penalty
+        )
         np.testing.assert_allclose(fitted[r], other, atol=1e-7)
 
 
@@ -67,20 +86,28 @@ def test_ridge_agrees_with_scikit_learn_on_tables(name: str) -> None:
     X, y, _, _ = table.split()
     X = (X - X.mean(axis=0)) / X.std(axis=0)
     model = RidgeLogisticRegression(with_intercept(X), y=y, penalty=1)
-    np.testing.assert_allclose(model.truth, by_scikit_learn(with_intercept(X), y, np.ones(len(y)), 1), atol=1e-7)
+    np.testing.assert_allclose(
+        model.truth, by_scikit_learn(with_intercept(X), y, np.ones(len(y)), 1), atol=1e-7
+    )
 
 
 def test_ridge_penalises_without_an_intercept_and_shrinks_to_nothing() -> None:
     X = design(2)[:, 1:]
     y = (np.random.default_rng(3).random(60) < 0.5).astype(float)
-    fit = linear_model.LogisticRegression(C=0.5, fit_intercept=False, solver="newton-cholesky", tol=1e-12).fit(X, y)
-    np.testing.assert_allclose(RidgeLogisticRegression(X, y=y, penalty=2).truth, fit.coef_[0], atol=1e-8)
+    fit = linear_model.LogisticRegression(
+        C=0.5, fit_intercept=False, solver="newton-cholesky", tol=1e-12
+    ).fit(X, y)
+    np.testing.assert_allclose(
+        RidgeLogisticRegression(X, y=y, penalty=2).truth, fit.coef_[0], atol=1e-8
+    )
     assert np.abs(RidgeLogisticRegression(X, y=np.ones(60), penalty=1e9).truth).max() < 1e-6
 
 
 def test_ridge_has_no_estimate_where_all_labels_are_equal_and_the_intercept_is_free() -> None:
     for label in (0.0, 1.0):
-        assert np.isnan(RidgeLogisticRegression(design(4), y=np.full(60, label), penalty=1).truth).all()
+        assert np.isnan(
+            RidgeLogisticRegression(design(4), y=np.full(60, label), penalty=1).truth
+        ).all()
 
 
 @pytest.mark.parametrize("rows", [60, 97])
@@ -90,7 +117,9 @@ def test_firth_agrees_with_a_direct_maximisation(rows: int) -> None:
     batch, weight = drawn(model, 6, rows)
     fitted = model.fit(batch, 3 * weight, None)
     for r in range(len(batch)):
-        other = by_direct_maximisation(X[batch[r, :, 0].astype(int)], batch[r, :, 1], weight[r] / weight[r].mean())
+        other = by_direct_maximisation(
+            X[batch[r, :, 0].astype(int)], batch[r, :, 1], weight[r] / weight[r].mean()
+        )
         np.testing.assert_allclose(fitted[r], other, atol=2e-6)
 
 
@@ -105,7 +134,9 @@ def test_firth_has_an_estimate_for_separated_labels(labels: str) -> None:
         y = (side > 0).astype(float) if labels == "complete" else np.ones(40)
     assert np.isnan(LogisticRegression(X, y=y).truth).all()
     fitted = FirthLogisticRegression(X, y=y).truth
-    np.testing.assert_allclose(fitted, by_direct_maximisation(X, y, np.ones(40)), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        fitted, by_direct_maximisation(X, y, np.ones(40)), rtol=1e-5, atol=1e-5
+    )
 
 
 def test_firth_on_breast_cancer_maximises_what_it_should() -> None:
@@ -115,7 +146,10 @@ def test_firth_on_breast_cancer_maximises_what_it_should() -> None:
     value, slope = firth_score(model.truth, X, y, np.ones(len(y)))
     assert np.abs(slope).max() < 1e-5
     rng = np.random.default_rng(8)
-    assert all(firth_score(model.truth + 0.05 * rng.standard_normal(31), X, y, np.ones(len(y)))[0] > value for _ in range(20))
+    assert all(
+        firth_score(model.truth + 0.05 * rng.standard_normal(31), X, y, np.ones(len(y)))[0] > value
+        for _ in range(20)
+    )
 
 
 def test_firth_takes_the_bias_out_of_maximum_likelihood() -> None:
@@ -123,12 +157,17 @@ def test_firth_takes_the_bias_out_of_maximum_likelihood() -> None:
     plain, firth = LogisticRegression(X, beta), FirthLogisticRegression(X, beta)
     rows = plain.draw_real(R, 80, np.random.default_rng(10))
     weight = np.ones((R, 80))
-    error = {name: model.fit(rows, weight, None) - beta for name, model in (("plain", plain), ("firth", firth))}
+    error = {
+        name: model.fit(rows, weight, None) - beta
+        for name, model in (("plain", plain), ("firth", firth))
+    }
     assert np.isfinite(error["plain"]).all()
     z = {name: e.mean(axis=0) / (e.std(axis=0) / np.sqrt(R)) for name, e in error.items()}
     # maximum likelihood is off by dozens of standard errors; what is left of order 1 / n^2 may be a few
     assert np.abs(z["plain"]).max() > 12
-    assert np.abs(error["firth"].mean(axis=0)).max() < 0.2 * np.abs(error["plain"].mean(axis=0)).max()
+    assert (
+        np.abs(error["firth"].mean(axis=0)).max() < 0.2 * np.abs(error["plain"].mean(axis=0)).max()
+    )
 
 
 def test_pools_count_their_rows() -> None:
@@ -138,7 +177,9 @@ def test_pools_count_their_rows() -> None:
     rows = np.column_stack([np.arange(60.0), y])
     pool, ones = np.tile(rows, (4, 1))[None], np.ones((1, 240))
     ridge = RidgeLogisticRegression(X, y=y, penalty=4)
-    np.testing.assert_allclose(ridge.fit(pool, ones, None)[0], RidgeLogisticRegression(X, y=y, penalty=1).truth, atol=1e-9)
+    np.testing.assert_allclose(
+        ridge.fit(pool, ones, None)[0], RidgeLogisticRegression(X, y=y, penalty=1).truth, atol=1e-9
+    )
     firth = FirthLogisticRegression(X, y=y)
     four = FirthLogisticRegression(np.tile(X, (4, 1)), y=np.tile(y, 4))
     np.testing.assert_allclose(firth.fit(pool, ones, None)[0], four.truth, atol=1e-9)
@@ -148,8 +189,16 @@ def test_pools_count_their_rows() -> None:
 def test_a_vanishing_penalty_is_maximum_likelihood() -> None:
     """Simulated with the same seed: same labels, fits equal up to the penalty."""
     X, plan = design(13, n=200), workflows.subsample(5)
-    plain = simulate(plan, model=LogisticRegression(X, [0.1, 0.5, -0.5, 0.2]), replications=50, rng=1, fits=True)
-    ridge = simulate(plan, model=RidgeLogisticRegression(X, [0.1, 0.5, -0.5, 0.2], penalty=1e-9), replications=50, rng=1, fits=True)
+    plain = simulate(
+        plan, model=LogisticRegression(X, [0.1, 0.5, -0.5, 0.2]), replications=50, rng=1, fits=True
+    )
+    ridge = simulate(
+        plan,
+        model=RidgeLogisticRegression(X, [0.1, 0.5, -0.5, 0.2], penalty=1e-9),
+        replications=50,
+        rng=1,
+        fits=True,
+    )
     np.testing.assert_allclose(ridge.fits, plain.fits, atol=1e-6)
 
 

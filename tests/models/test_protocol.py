@@ -104,7 +104,9 @@ MODELS = {
         models.MultinomialRegression(X, [[0.3, 0.4, -0.2], [0.1, -0.5, 0.3]]),
         models.MultinomialRegression(X, y=COUNTS % 3),
     ],
-    "Median": [models.Median(law, 1, 2) for law in ("normal", "laplace", "logistic", "student", "cauchy")],
+    "Median": [
+        models.Median(law, 1, 2) for law in ("normal", "laplace", "logistic", "student", "cauchy")
+    ],
     "NegativeBinomial": [models.NegativeBinomial(3, 2)],
     "NegativeBinomialRegression": [
         models.NegativeBinomialRegression(X, [1, 0.5, -0.5], size=3),
@@ -127,9 +129,15 @@ MODELS = {
     "Uniform": [models.Uniform(2)],
     "Verified": [models.Verified(models.Gamma(2.5, 3), 3, 1)],
 }
-EACH = [pytest.param(model, id=f"{name} {i}") for name, instances in MODELS.items() for i, model in enumerate(instances)]
+EACH = [
+    pytest.param(model, id=f"{name} {i}")
+    for name, instances in MODELS.items()
+    for i, model in enumerate(instances)
+]
 each_model = pytest.mark.parametrize("model", EACH)
-each_statistic = pytest.mark.parametrize("model", [p for p in EACH if isinstance(p.values[0], WithStatistic)])
+each_statistic = pytest.mark.parametrize(
+    "model", [p for p in EACH if isinstance(p.values[0], WithStatistic)]
+)
 
 
 def test_every_exported_model_is_here():
@@ -150,7 +158,9 @@ def test_keeps_every_promise(model):
     kept = models.check(model, 30)
     assert ("influence function" in kept) == hasattr(model, "influence_function")
     assert len(kept) >= 7
-    assert ("exact form" in kept) == (exact_form(model) is not None and getattr(model, "response", True) is not None)
+    assert ("exact form" in kept) == (
+        exact_form(model) is not None and getattr(model, "response", True) is not None
+    )
 
 
 @each_statistic
@@ -158,8 +168,14 @@ def test_statistics_give_the_risk_of_rows(model):
     """One generation after the truth, drawn both ways."""
     replications = 20_000
     theta = np.repeat(model.truth[None], replications, axis=0)
-    by_rows = model.risk(model.fit(model.draw(theta, 30, np.random.default_rng(6)), np.ones((replications, 30)), None))
-    by_statistic = model.risk(model.fit_statistic(model.draw_statistic(theta, 30, np.random.default_rng(7)), None))
+    by_rows = model.risk(
+        model.fit(
+            model.draw(theta, 30, np.random.default_rng(6)), np.ones((replications, 30)), None
+        )
+    )
+    by_statistic = model.risk(
+        model.fit_statistic(model.draw_statistic(theta, 30, np.random.default_rng(7)), None)
+    )
     both = ~np.isnan(by_rows), ~np.isnan(by_statistic)
     assert_agree(both[0].mean(), 0.01, both[1].mean(), detects=0.1)
     # the logarithm tames the tail of a logistic fit close to separation
@@ -173,7 +189,9 @@ def test_statistics_give_the_risk_of_rows(model):
 
 
 @each_model
-@pytest.mark.parametrize("plan", [workflows.augment(3), workflows.subsample(3)], ids=lambda plan: plan.name)
+@pytest.mark.parametrize(
+    "plan", [workflows.augment(3), workflows.subsample(3)], ids=lambda plan: plan.name
+)
 def test_every_model_runs_under_every_workflow(model, plan):
     risk = simulate(plan, model=model, n=30, replications=50, rng=0, quantiles=(0.5,))
     assert risk.risk.shape == (3,)
@@ -228,7 +246,9 @@ UNFINISHED = [
 ]
 
 
-@pytest.mark.parametrize(("module", "limits", "model"), UNFINISHED, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    ("module", "limits", "model"), UNFINISHED, ids=lambda value: type(value).__name__
+)
 def test_a_fit_that_has_not_converged_is_no_estimate(module, limits, model, monkeypatch):
     """And a simulation counts it as lost."""
     rows = model.draw_real(20, 30, np.random.default_rng(0))
@@ -259,7 +279,9 @@ def test_a_fit_that_has_not_converged_is_no_estimate(module, limits, model, monk
         ),
     ],
 )
-def test_real_data_that_have_an_estimate_but_were_left_without_are_refused(limits, make, said, monkeypatch):
+def test_real_data_that_have_an_estimate_but_were_left_without_are_refused(
+    limits, make, said, monkeypatch
+):
     make()
     for module in (newton, glm, penalised):
         monkeypatch.setattr(module, "ITERATIONS", 1)
@@ -270,7 +292,9 @@ def test_real_data_that_have_an_estimate_but_were_left_without_are_refused(limit
 
 
 def test_means_that_no_coefficients_come_closest_to_are_refused():
-    with pytest.raises(ValueError, match="no coefficients come closest to mean: a direction of X separates it"):
+    with pytest.raises(
+        ValueError, match="no coefficients come closest to mean: a direction of X separates it"
+    ):
         models.LogisticRegression(X, mean=(X[:, 1] > 0).astype(float))
 
 
@@ -443,21 +467,27 @@ class Reversed(Influenced):
         (Deviant, r"squares of the deviation to sum to the risk"),
         (
             WrongVariance,
-            r"exact form 'quadratic variance': risk 0.1667 after 1 fits under discard, and it is 0.1.*; mend what goes with",
+            (
+                r"exact form 'quadratic variance': risk 0.1667 after 1 fits under discard, and it"
+                r" is 0.1.*; mend what goes with"
+            ),
         ),
         (WrongMean, r"expected mean to be the truth, \[1.5\]; it is 1"),
         (
             MedianOfRows,
-            r"exact form 'quadratic variance': risk 0.1333 after 1 fits under discard, and it is 0.2",
+            (
+                r"exact form 'quadratic variance': risk 0.1333 after 1 fits under discard, and it"
+                r" is 0.2"
+            ),
         ),
         (
             NoSuchForm,
-            r"exact_form of .* must be one of quadratic variance, linear response, fixed design, sample maximum",
+            (
+                r"exact_form of .* must be one of quadratic variance, linear response, fixed"
+                r" design, sample maximum"
+            ),
         ),
-        (
-            Incomplete,
-            r"declares the exact form 'sample maximum' and lacks endpoint",
-        ),
+        (Incomplete, r"declares the exact form 'sample maximum' and lacks endpoint"),
         (Endless, r"exact form 'sample maximum': risk"),
         (FixedDesign, r"exact form 'fixed design': risk 0.16 after 1 fits"),
         (Answering, r"exact form 'linear response': risk .* after 2 fits"),
@@ -527,7 +557,9 @@ ODD = {
 }
 
 
-@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in ODD.items() for value in values], ids=kind)
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in ODD.items() for value in values], ids=kind
+)
 def test_an_attribute_that_happens_to_have_a_name_of_the_package_changes_nothing(name, value):
     odd = Plain.having(**{name: value})
     models.check(odd)
@@ -537,7 +569,9 @@ def test_an_attribute_that_happens_to_have_a_name_of_the_package_changes_nothing
     ):
         derive(workflows.discard(4), model=odd, n=100)
     for plan in (workflows.discard(3), workflows.subsample(3), workflows.fresh_real(3)):
-        seen, plain = (simulate(plan, model=model, n=20, replications=50, rng=0) for model in (odd, Plain()))
+        seen, plain = (
+            simulate(plan, model=model, n=20, replications=50, rng=0) for model in (odd, Plain())
+        )
         np.testing.assert_array_equal(seen.risk, plain.risk)
 
 
@@ -551,20 +585,27 @@ def test_a_design_that_is_no_number_of_rows_is_refused(value):
     ):
         with pytest.raises(
             ValueError,
-            match=r"design_rows \(rows of the design of .*\) must be a whole number, at least 1; it is",
+            match=(
+                r"design_rows \(rows of the design of .*\) must be a whole number, at least 1;"
+                r" it is"
+            ),
         ):
             ask()
 
 
 def test_observed_labels_are_one_for_each_row_of_the_design():
     odd = Plain.having(design_rows=20, observed=np.zeros(3))
-    with pytest.raises(ValueError, match=r"observed must hold the 20 labels of the design of .*, or be None"):
+    with pytest.raises(
+        ValueError, match=r"observed must hold the 20 labels of the design of .*, or be None"
+    ):
         simulate(workflows.discard(2), model=odd, replications=10)
 
 
 def test_the_covariance_is_that_of_squares_that_sum_to_the_risk():
     right = Plain.having(deviation=np.negative)
-    assert simulate(workflows.discard(2), model=right, n=10, replications=10, rng=0, covariance=True).covariance.shape == (2, 2)
+    assert simulate(
+        workflows.discard(2), model=right, n=10, replications=10, rng=0, covariance=True
+    ).covariance.shape == (2, 2)
 
 
 @pytest.mark.parametrize("deviation", [0.5, None, np.exp, np.zeros_like], ids=kind)
@@ -578,10 +619,16 @@ def test_what_is_no_deviation_has_no_covariance(deviation):
 
 
 def test_a_model_of_ones_own_declares_what_it_is():
-    normal = Plain.having(exact_form="quadratic variance", mean=0, variance_function=(1, 0, 0), endpoint=3.0)
+    normal = Plain.having(
+        exact_form="quadratic variance", mean=0, variance_function=(1, 0, 0), endpoint=3.0
+    )
     assert "exact form" in models.check(normal)
-    np.testing.assert_allclose(derive(workflows.discard(4), model=normal, n=100).ratio, [1, 2, 3, 4])
-    selected = Halved.having(exact_form="linear response", response=models.LinearResponse(0, 1, (0, 0.5), (0.25, 0, 0)))
+    np.testing.assert_allclose(
+        derive(workflows.discard(4), model=normal, n=100).ratio, [1, 2, 3, 4]
+    )
+    selected = Halved.having(
+        exact_form="linear response", response=models.LinearResponse(0, 1, (0, 0.5), (0.25, 0, 0))
+    )
     assert "exact form" in models.check(selected)
     assert derive(workflows.discard(2), model=selected, n=100).risk[1] == pytest.approx(0.005)
 
@@ -629,7 +676,11 @@ def test_a_declaration_that_is_not_complete_is_refused_by_what_it_lacks(members,
 def test_engines_ask_for_protocols_alone(module):
     """No attribute of a model is looked for by its name."""
     tree = ast.parse((Path(collapse.__file__).parent / f"{module}.py").read_text())
-    asked = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("hasattr", "getattr")]
+    asked = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("hasattr", "getattr")
+    ]
     assert not asked
 
 
@@ -665,7 +716,9 @@ def example():
 '''
 
 
-def test_a_model_in_a_fresh_file_of_thirty_lines_conforms_and_appears_in_the_matrix(tmp_path, monkeypatch):
+def test_a_model_in_a_fresh_file_of_thirty_lines_conforms_and_appears_in_the_matrix(
+    tmp_path, monkeypatch
+):
     """The mean square is exponential: the matrix's deviation under discard is the exact one, (1.01^20 - 1) / 0.01 against 20."""
     assert len(TOY.strip().splitlines()) <= 30
     (tmp_path / "toy_rayleigh.py").write_text(TOY)

@@ -75,7 +75,9 @@ def with_second(good, value):
 
 
 ODD = {
-    "masked": lambda good: np.ma.array(good, mask=np.arange(np.size(good)).reshape(np.shape(good)) == 1),
+    "masked": lambda good: np.ma.array(
+        good, mask=np.arange(np.size(good)).reshape(np.shape(good)) == 1
+    ),
     "masked, nothing hidden": lambda good: np.ma.array(good),
     "complex": lambda good: np.asarray(good) + 1j,
     "texts": lambda good: np.asarray(good).astype(str),
@@ -126,7 +128,9 @@ def test_a_test_set_is_a_pair(odd):
         lambda: models.LogisticRegression(X, y=LABELS, test=odd),
         lambda: models.from_estimator(Ridge(), X, NUMBERS, test=odd),
     ):
-        with pytest.raises(ValueError, match=r"test must be a tuple of two arrays, covariates and labels; it is"):
+        with pytest.raises(
+            ValueError, match=r"test must be a tuple of two arrays, covariates and labels; it is"
+        ):
             make()
 
 
@@ -179,7 +183,9 @@ SCALARS = {
     "PoissonRegression, beta": lambda v: models.PoissonRegression(X, [0, 0, v]),
     "GammaRegression, beta": lambda v: models.GammaRegression(X, [0, 0, v]),
     "GammaRegression, shape": lambda v: models.GammaRegression(X, BETA, shape=v),
-    "NegativeBinomialRegression, size": lambda v: models.NegativeBinomialRegression(X, BETA, size=v),
+    "NegativeBinomialRegression, size": lambda v: models.NegativeBinomialRegression(
+        X, BETA, size=v
+    ),
     "RidgeLogisticRegression": lambda v: models.RidgeLogisticRegression(X, BETA, penalty=v),
     "HuberRegression, sigma": lambda v: models.HuberRegression(X, BETA, v),
     "HuberRegression, k": lambda v: models.HuberRegression(X, BETA, 1, v),
@@ -211,7 +217,10 @@ def test_a_size_is_refused_at_once_or_works_in_every_engine(name):
                 assert "accepts almost nothing" in str(error)  # noqa: PT017
                 break
             assert risk.quantiles.shape == (1, plan.generations)
-            if models.base.exact_form(model) in ("quadratic variance", "fixed design") and plan.reads_whole_batches:
+            if (
+                models.base.exact_form(model) in ("quadratic variance", "fixed design")
+                and plan.reads_whole_batches
+            ):
                 assert (derive(plan, model=model, n=n).ratio >= 1).all()
     assert refused > 0
 
@@ -224,12 +233,16 @@ def test_sums_of_counts_that_cannot_be_drawn_are_refused_in_words():
     ):
         with pytest.raises(
             ValueError,
-            match=r"sums of counts with a mean of .* cannot be drawn, 9e\+18 at most; take fewer rows",
+            match=(
+                r"sums of counts with a mean of .* cannot be drawn, 9e\+18 at most; take fewer rows"
+            ),
         ):
             simulate(workflows.discard(2), model=model, n=10**5, replications=2, rng=0)
 
 
 def test_columns_that_are_too_large_or_too_small_are_named():
     for scale in (1e200, 1e-300):
-        with pytest.raises(ValueError, match=r"X must hold numbers .* column 3.* Take another unit"):
+        with pytest.raises(
+            ValueError, match=r"X must hold numbers .* column 3.* Take another unit"
+        ):
             models.LogisticRegression(X * [1, 1, scale], BETA)

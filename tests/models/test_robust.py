@@ -13,7 +13,9 @@ from tests.statistics import assert_agree
 
 
 def design(seed, n=50, columns=3):
-    return np.column_stack([np.ones(n), np.random.default_rng(seed).standard_normal((n, columns - 1))])
+    return np.column_stack(
+        [np.ones(n), np.random.default_rng(seed).standard_normal((n, columns - 1))]
+    )
 
 
 def test_agrees_with_scipy_on_weighted_rows_with_outliers():
@@ -22,7 +24,9 @@ def test_agrees_with_scipy_on_weighted_rows_with_outliers():
     rows, weight = model.draw_real(8, 90, rng), rng.uniform(0.1, 2, (8, 90))
     rows[:, ::7, 1] += 20 * rng.standard_cauchy((8, 13))
     fitted = model.fit(rows, weight, None)
-    np.testing.assert_allclose(model.fit(rows, weight, 30 * rng.standard_normal((8, 3))), fitted, rtol=1e-9, atol=1e-10)
+    np.testing.assert_allclose(
+        model.fit(rows, weight, 30 * rng.standard_normal((8, 3))), fitted, rtol=1e-9, atol=1e-10
+    )
     for r in range(8):
         index, y, w = rows[r, :, 0].astype(int), rows[r, :, 1], np.sqrt(weight[r])
 
@@ -42,7 +46,13 @@ def test_ends_where_newton_alone_goes_round_in_circles():
     """Few rows inside at the start: the safeguard is used, and the score is zero at the end."""
     X = design(3, n=12)
     model = HuberRegression(X, [0, 0, 0], sigma=1, k=0.05)
-    rows = np.stack([np.tile(np.arange(12.0), (200, 1)), 5 * np.random.default_rng(4).standard_cauchy((200, 12))], axis=2)
+    rows = np.stack(
+        [
+            np.tile(np.arange(12.0), (200, 1)),
+            5 * np.random.default_rng(4).standard_cauchy((200, 12)),
+        ],
+        axis=2,
+    )
     fitted = model.fit(rows, np.ones((200, 12)), None)
     score = np.clip(rows[:, :, 1] - fitted @ X.T, -0.05, 0.05) @ X
     np.testing.assert_allclose(score, 0, atol=1e-9)
@@ -59,9 +69,13 @@ def test_large_k_is_least_squares():
 
 def test_constants_by_quadrature():
     for k in (0.5, 1.345, 3):
-        square = quad(lambda z: np.clip(z, -k, k) ** 2 * stats.norm.pdf(z), -np.inf, np.inf, points=None)[0]  # noqa: B023
+        square = quad(
+            lambda z: np.clip(z, -k, k) ** 2 * stats.norm.pdf(z), -np.inf, np.inf, points=None
+        )[0]  # noqa: B023
         slope = stats.norm.cdf(k) - stats.norm.cdf(-k)
-        assert HuberRegression(design(7), [0, 0, 0], sigma=2, k=k).limit_risk == pytest.approx(4 * 3 * square / slope**2, rel=1e-7)
+        assert HuberRegression(design(7), [0, 0, 0], sigma=2, k=k).limit_risk == pytest.approx(
+            4 * 3 * square / slope**2, rel=1e-7
+        )
 
 
 def test_rows_that_do_not_span_have_no_fit():
@@ -79,7 +93,9 @@ def test_obeys_the_law():
     for plan in (workflows.discard(6), workflows.augment(6)):
         risk = simulate(plan, model=model, replications=2500, rng=10)
         assert_agree(risk.ratio, risk.stderr, derive(plan).ratio, detects=0.3, allowance=0.04)
-    assert_agree(150 * risk.risk[0], 150 * risk.risk_stderr[0], model.limit_risk, detects=0.2, allowance=0.04)
+    assert_agree(
+        150 * risk.risk[0], 150 * risk.risk_stderr[0], model.limit_risk, detects=0.2, allowance=0.04
+    )
 
 
 def test_messages(monkeypatch):
@@ -92,4 +108,6 @@ def test_messages(monkeypatch):
         HuberRegression(X, [0, 0], sigma=1)
     monkeypatch.setattr(robust, "ITERATIONS", 1)
     model = HuberRegression(X, [0, 0, 0], sigma=1)
-    assert np.isnan(model.fit(model.draw_real(2, 50, np.random.default_rng(0)), np.ones((2, 50)), None)).all()
+    assert np.isnan(
+        model.fit(model.draw_real(2, 50, np.random.default_rng(0)), np.ones((2, 50)), None)
+    ).all()

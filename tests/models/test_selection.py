@@ -50,7 +50,12 @@ def test_no_selection_is_the_family_itself(plan):
         assert one.contributions.tolist() == other.contributions.tolist()
 
 
-TWO_COINS = Plan([0, 1, 2, 1], [1, 1, 1, F(1, 2)], [[1, 0, 0, 0], [F(1, 2), F(1, 2), 0, 0], [0, F(1, 3), F(1, 3), F(1, 3)]], name="coins")
+TWO_COINS = Plan(
+    [0, 1, 2, 1],
+    [1, 1, 1, F(1, 2)],
+    [[1, 0, 0, 0], [F(1, 2), F(1, 2), 0, 0], [0, F(1, 3), F(1, 3), F(1, 3)]],
+    name="coins",
+)
 
 
 def enumerate_coins(plan, n, p, a, b):
@@ -70,12 +75,16 @@ def enumerate_coins(plan, n, p, a, b):
     return total
 
 
-@pytest.mark.parametrize("plan", [workflows.discard(3), workflows.augment(3), TWO_COINS], ids=lambda plan: plan.name)
+@pytest.mark.parametrize(
+    "plan", [workflows.discard(3), workflows.augment(3), TWO_COINS], ids=lambda plan: plan.name
+)
 def test_every_outcome_of_a_small_chain(plan):
     """Labels turned over at random: the mean responds linearly, the variance as a square."""
     p, a, b = F(1, 3), F(1, 10), F(3, 5)
     model = models.LinearResponse(p, p * (1 - p), (a, b), (a * (1 - a), b - 2 * a * b, -b * b))
-    assert derive(plan, model=model, n=2, exact=True).risk.tolist() == enumerate_coins(plan, 2, p, a, b)
+    assert derive(plan, model=model, n=2, exact=True).risk.tolist() == enumerate_coins(
+        plan, 2, p, a, b
+    )
 
 
 @pytest.mark.parametrize("name", list(NAMED))
@@ -89,7 +98,9 @@ def test_recursion_dense_tables_and_floats_agree(name):
         close = derive(tables, model=model, n=420)
         np.testing.assert_allclose(close.risk, exact.risk.astype(float), rtol=1e-12)
         np.testing.assert_allclose(close.covariance, exact.covariance.astype(float), rtol=1e-12)
-        np.testing.assert_allclose(close.contributions, exact.contributions.astype(float), atol=1e-14)
+        np.testing.assert_allclose(
+            close.contributions, exact.contributions.astype(float), atol=1e-14
+        )
 
 
 LINEAR = [
@@ -104,9 +115,15 @@ MIXED = typed(partly=True)
 
 
 @pytest.mark.parametrize("model", LINEAR, ids=repr)
-@pytest.mark.parametrize("plan", [workflows.discard(4), workflows.augment(4), MIXED], ids=lambda plan: plan.name)
+@pytest.mark.parametrize(
+    "plan", [workflows.discard(4), workflows.augment(4), MIXED], ids=lambda plan: plan.name
+)
 def test_simulated_risk_is_the_derived_risk(model, plan):
-    assert_risks_agree(simulate(plan, model=model, n=36, replications=12_000, rng=1), derive(plan, model=model, n=36), detects=0.3)
+    assert_risks_agree(
+        simulate(plan, model=model, n=36, replications=12_000, rng=1),
+        derive(plan, model=model, n=36),
+        detects=0.3,
+    )
 
 
 @pytest.mark.parametrize("model", LINEAR[:5], ids=repr)
@@ -117,7 +134,9 @@ def test_the_response_is_what_the_rows_do(model):
         rows = model.draw(np.array([[mu]]), 200_000, np.random.default_rng(2))[0]
         centred = (rows - rows.mean()) ** 2
         assert_agree(rows.mean(), rows.std() / len(rows) ** 0.5, m0 + m1 * mu, detects=0.1)
-        assert_agree(centred.mean(), centred.std() / len(rows) ** 0.5, v0 + v1 * mu + v2 * mu**2, detects=0.1)
+        assert_agree(
+            centred.mean(), centred.std() / len(rows) ** 0.5, v0 + v1 * mu + v2 * mu**2, detects=0.1
+        )
 
 
 def test_the_largest_of_two_is_known_by_hand():
@@ -125,12 +144,18 @@ def test_the_largest_of_two_is_known_by_hand():
     normal = models.BestOf(models.Normal(0, 1), 2).response
     np.testing.assert_allclose(normal.selected_mean, (np.pi**-0.5, 1), rtol=1e-10)
     np.testing.assert_allclose(normal.selected_variance, (1 - 1 / np.pi, 0, 0), rtol=1e-10)
-    assert models.BestOf(models.Exponential(3), 2).response == models.LinearResponse(3, 9, (0, F(3, 2)), (0, 0, F(5, 4)))
+    assert models.BestOf(models.Exponential(3), 2).response == models.LinearResponse(
+        3, 9, (0, F(3, 2)), (0, 0, F(5, 4))
+    )
     nearly = models.BestOf(models.Gamma(1 + 1e-9, 3), 2).response
-    np.testing.assert_allclose((*nearly.selected_mean, *nearly.selected_variance), (0, 1.5, 0, 0, 1.25), rtol=1e-7)
+    np.testing.assert_allclose(
+        (*nearly.selected_mean, *nearly.selected_variance), (0, 1.5, 0, 0, 1.25), rtol=1e-7
+    )
     for family in (models.Normal(0, 2), models.Gamma(2, 3)):
         one = derive(workflows.discard(4), model=models.BestOf(family, 1), n=10)
-        np.testing.assert_allclose(one.risk, derive(workflows.discard(4), model=family, n=10).risk, rtol=1e-9)
+        np.testing.assert_allclose(
+            one.risk, derive(workflows.discard(4), model=family, n=10).risk, rtol=1e-9
+        )
 
 
 # ---- the law of the rows
@@ -168,17 +193,23 @@ def test_rows_have_the_law_of_rows_accepted_one_by_one(model, accept):
 
 
 def test_best_of_has_the_law_of_the_largest():
-    rows = models.BestOf(models.Normal(1, 2), 4).draw(np.ones((4000, 1)), 2, np.random.default_rng(5))
+    rows = models.BestOf(models.Normal(1, 2), 4).draw(
+        np.ones((4000, 1)), 2, np.random.default_rng(5)
+    )
     largest = np.random.default_rng(6).normal(1, 2, (8000, 4)).max(axis=1)
     for place in range(2):
         assert_same_law(rows[:, place], largest, detects=0.15)
-    by_score = models.BestOf(models.Normal(1, 2), 4, np.negative).draw(np.ones((4000, 1)), 2, np.random.default_rng(5))
+    by_score = models.BestOf(models.Normal(1, 2), 4, np.negative).draw(
+        np.ones((4000, 1)), 2, np.random.default_rng(5)
+    )
     assert_same_law(2 - by_score[:, 0], largest, detects=0.15)
 
 
 def test_each_replication_is_selected_at_its_own_fit():
     theta = np.repeat([[0.0], [50.0]], 500, axis=0)
-    rows = models.Truncated(models.Normal(0, 1), 0, 1, about_fit=True).draw(theta, 20, np.random.default_rng(0))
+    rows = models.Truncated(models.Normal(0, 1), 0, 1, about_fit=True).draw(
+        theta, 20, np.random.default_rng(0)
+    )
     assert np.all((rows >= theta) & (rows <= theta + 1))
     uniform = stats.truncnorm(0, 1).cdf(rows - theta)
     assert_same_law(uniform[:500].ravel(), uniform[500:].ravel(), detects=0.15)
@@ -190,7 +221,9 @@ def test_real_rows_are_not_selected_and_the_fit_is_the_wrapped_one():
         one, other = (m.draw_real(3, 10, np.random.default_rng(7)) for m in (model, model.model))
         np.testing.assert_array_equal(one, other)
         weight = np.ones((3, 10))
-        np.testing.assert_array_equal(model.fit(one, weight, None), model.model.fit(one, weight, None))
+        np.testing.assert_array_equal(
+            model.fit(one, weight, None), model.model.fit(one, weight, None)
+        )
         assert model.limit_risk == model.model.limit_risk
         assert not isinstance(model, models.WithStatistic)
 
@@ -217,7 +250,13 @@ def test_a_selected_regression_needs_no_n_and_whole_designs():
     risk = simulate(workflows.augment(3), model=model, replications=20, rng=0)
     assert risk.n == 8
     part = Plan([0, 1], [1, F(1, 2)], [[1, 0], [F(1, 2), F(1, 2)]])
-    with pytest.raises(ValueError, match="a batch must label the whole design of 8 rows; it has 4: use sizes that are whole numbers"):
+    with pytest.raises(
+        ValueError,
+        match=(
+            "a batch must label the whole design of 8 rows; it has 4: use sizes that are whole"
+            " numbers"
+        ),
+    ):
         simulate(part, model=model, replications=20, rng=0)
 
 
@@ -225,9 +264,15 @@ def test_workers_and_processes():
     model = models.Accepted(models.Normal(0, 1), edges)
     plan = workflows.discard(3)
     # rows enough for two blocks
-    one, two = (simulate(plan, model=model, n=400, replications=2000, rng=3, workers=w).risk for w in (1, 2))
+    one, two = (
+        simulate(plan, model=model, n=400, replications=2000, rng=3, workers=w).risk for w in (1, 2)
+    )
     np.testing.assert_array_equal(one, two)
-    assert repr(pickle.loads(pickle.dumps(model))) == repr(model) == "Accepted(model=Normal(mean=0, sd=1), probability=edges)"
+    assert (
+        repr(pickle.loads(pickle.dumps(model)))
+        == repr(model)
+        == "Accepted(model=Normal(mean=0, sd=1), probability=edges)"
+    )
 
 
 # ---- mutants: each must be caught by the test of its engine
@@ -258,7 +303,10 @@ class OneTooFew(models.BestOf):
 def test_mutants_are_caught():
     with pytest.raises(AssertionError, match="the laws differ"):
         check_law(KeepsTheLastRefused(models.Normal(1, 2), edges), edges)
-    for mutant in (SelectsRealRows(models.Normal(0.3, 1.5), 0.5, 1.2), OneTooFew(models.Normal(1, 2), 3)):
+    for mutant in (
+        SelectsRealRows(models.Normal(0.3, 1.5), 0.5, 1.2),
+        OneTooFew(models.Normal(1, 2), 3),
+    ):
         with pytest.raises(AssertionError, match="estimates differ"):
             test_simulated_risk_is_the_derived_risk(mutant, workflows.discard(4))
     wrong = models.LinearResponse(0.3, 2.25, LINEAR[0].response.selected_mean, (2.25, 0, 0))
@@ -286,25 +334,40 @@ def test_mutants_are_caught():
 )
 def test_a_response_that_is_not_linear_has_no_exact_answer(model):
     with pytest.raises(
-        ValueError, match=r"no exact form is known for .*simulate\(plan.*LinearResponse .*linearisation.*leaves selection out"
+        ValueError,
+        match=(
+            r"no exact form is known for .*simulate\(plan.*LinearResponse .*linearisation.*leaves"
+            r" selection out"
+        ),
     ):
         derive(workflows.discard(3), model=model, n=10)
 
 
 def test_exact_answers_refuse_floats():
-    for model in (models.BestOf(models.Normal(0, 1), 2), models.Verified(models.Normal(0, 1), 0.5, 1)):
-        with pytest.raises(ValueError, match=r"exact=True needs a rational response, .*fractions\.Fraction"):
+    for model in (
+        models.BestOf(models.Normal(0, 1), 2),
+        models.Verified(models.Normal(0, 1), 0.5, 1),
+    ):
+        with pytest.raises(
+            ValueError, match=r"exact=True needs a rational response, .*fractions\.Fraction"
+        ):
             derive(workflows.discard(2), model=model, n=10, exact=True)
 
 
 def test_almost_nothing_accepted():
     far = models.Truncated(models.Normal(0, 1), 8, 9)
     with pytest.raises(
-        ValueError, match=r"Truncated\(.*\) accepts almost nothing: a row drawn from the fit .* was refused 10,000 times\. Accept more"
+        ValueError,
+        match=(
+            r"Truncated\(.*\) accepts almost nothing: a row drawn from the fit .* was refused"
+            r" 10,000 times\. Accept more"
+        ),
     ):
         simulate(workflows.discard(2), model=far, n=5, replications=10, rng=0)
     with pytest.raises(ValueError, match="accepts almost nothing"):
-        models.Accepted(LINE, lambda rows: 0 * label(rows)).draw(LINE.truth[None], 8, np.random.default_rng(0))
+        models.Accepted(LINE, lambda rows: 0 * label(rows)).draw(
+            LINE.truth[None], 8, np.random.default_rng(0)
+        )
 
 
 N = models.Normal(0, 1)
@@ -313,25 +376,64 @@ N = models.Normal(0, 1)
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: models.Accepted(models.Normal, edges), "model must be an instance of a model, such as"),
-        (lambda: models.BestOf("normal", 2), "model must be an instance of a model.*it is 'normal'"),
-        (lambda: models.Accepted(N, 0.5), "probability must be a function of an array of rows, such as .*; it is 0.5"),
+        (
+            lambda: models.Accepted(models.Normal, edges),
+            "model must be an instance of a model, such as",
+        ),
+        (
+            lambda: models.BestOf("normal", 2),
+            "model must be an instance of a model.*it is 'normal'",
+        ),
+        (
+            lambda: models.Accepted(N, 0.5),
+            "probability must be a function of an array of rows, such as .*; it is 0.5",
+        ),
         (lambda: models.BestOf(N, 0), r"k \(rows drawn for each that is kept\) must be .*it is 0"),
         (lambda: models.BestOf(N, 1.5), r"k \(.*\) must be .*it is 1.5"),
-        (lambda: models.BestOf(N, 2, score=3), "score must be a function of an array of rows, such as np.abs, or None; it is 3"),
-        (lambda: models.BestOf(LINE, 2), "is more than one number; give a score that says which rows are kept"),
-        (lambda: models.Verified(LINE, 0, 1), "is more than one number; give Accepted that says which rows are kept"),
+        (
+            lambda: models.BestOf(N, 2, score=3),
+            "score must be a function of an array of rows, such as np.abs, or None; it is 3",
+        ),
+        (
+            lambda: models.BestOf(LINE, 2),
+            "is more than one number; give a score that says which rows are kept",
+        ),
+        (
+            lambda: models.Verified(LINE, 0, 1),
+            "is more than one number; give Accepted that says which rows are kept",
+        ),
         (lambda: models.Verified(N, np.nan, 1), "centre must be a number, finite; it is nan"),
-        (lambda: models.Verified(N, 0, 0), "width must be a number, finite and greater than 0; it is 0"),
+        (
+            lambda: models.Verified(N, 0, 0),
+            "width must be a number, finite and greater than 0; it is 0",
+        ),
         (lambda: models.Truncated(LINE, 0, 1), "is more than one number; give Accepted"),
-        (lambda: models.Truncated(N, 1, 1), r"low < high \(-inf and inf are allowed\); they are 1 and 1"),
+        (
+            lambda: models.Truncated(N, 1, 1),
+            r"low < high \(-inf and inf are allowed\); they are 1 and 1",
+        ),
         (lambda: models.Truncated(N, np.nan, 1), "they are nan and 1"),
         (lambda: models.Truncated(N, "0", 1), "they are '0' and 1"),
-        (lambda: models.Truncated(N, 0, 1, about_fit=1), "about_fit must be True or False; it is 1"),
-        (lambda: models.LinearResponse(0, 0, (0, 1), (1, 0, 0)), "variance must be a number, finite and greater than 0; it is 0"),
-        (lambda: models.LinearResponse(0, 1, (0, 1, 2), (1, 0, 0)), "selected_mean must be a tuple of 2 numbers, constant term first"),
-        (lambda: models.LinearResponse(0, 1, (0, 1), 1), "selected_variance must be a tuple of 3 numbers"),
-        (lambda: models.LinearResponse(0, 1, (0, np.inf), (1, 0, 0)), "selected_mean must be a number, finite; it is inf"),
+        (
+            lambda: models.Truncated(N, 0, 1, about_fit=1),
+            "about_fit must be True or False; it is 1",
+        ),
+        (
+            lambda: models.LinearResponse(0, 0, (0, 1), (1, 0, 0)),
+            "variance must be a number, finite and greater than 0; it is 0",
+        ),
+        (
+            lambda: models.LinearResponse(0, 1, (0, 1, 2), (1, 0, 0)),
+            "selected_mean must be a tuple of 2 numbers, constant term first",
+        ),
+        (
+            lambda: models.LinearResponse(0, 1, (0, 1), 1),
+            "selected_variance must be a tuple of 3 numbers",
+        ),
+        (
+            lambda: models.LinearResponse(0, 1, (0, np.inf), (1, 0, 0)),
+            "selected_mean must be a number, finite; it is inf",
+        ),
         (
             lambda: models.LinearResponse(2, 1, (0, 1), (1, -1, 0)),
             "selected_variance must be positive at the truth, mu = 2; there it is -1",
@@ -346,10 +448,22 @@ def test_nonsense_is_refused(make, message):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (models.Accepted(N, lambda rows: 2 + 0 * rows), r"one number in \[0, 1\] for each row, .*it gave values from 2 to 2"),
-        (models.Accepted(N, lambda rows: np.full(rows.shape, np.nan)), "it gave values from nan to nan"),
-        (models.Accepted(N, lambda rows: 0.5), r"shape \(3, 4\) for rows of shape \(3, 4\); it gave shape \(\)"),
-        (models.BestOf(N, 2, lambda rows: rows[0]), r"score must give one number for each row, shape \(3, 4\).*it gave shape \(4,\)"),
+        (
+            models.Accepted(N, lambda rows: 2 + 0 * rows),
+            r"one number in \[0, 1\] for each row, .*it gave values from 2 to 2",
+        ),
+        (
+            models.Accepted(N, lambda rows: np.full(rows.shape, np.nan)),
+            "it gave values from nan to nan",
+        ),
+        (
+            models.Accepted(N, lambda rows: 0.5),
+            r"shape \(3, 4\) for rows of shape \(3, 4\); it gave shape \(\)",
+        ),
+        (
+            models.BestOf(N, 2, lambda rows: rows[0]),
+            r"score must give one number for each row, shape \(3, 4\).*it gave shape \(4,\)",
+        ),
         (models.BestOf(N, 2, lambda rows: rows * np.nan), "it gave NaN"),
     ],
 )
@@ -360,7 +474,12 @@ def test_rules_that_give_nonsense(model, message):
 
 def test_tables_that_are_too_large_are_refused_before_they_are_made():
     model = models.LinearResponse(0, 1, (0, 0.5), (0.5, 0, 0))
-    with pytest.raises(ValueError, match=r"window.*needs dense tables of .* GB where rows are selected.*Take fewer generations"):
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"window.*needs dense tables of .* GB where rows are selected.*Take fewer generations"
+        ),
+    ):
         derive(workflows.window(20_000, 3), model=model, n=10)
     assert derive(workflows.augment(20_000), model=model, n=10).ratio[-1] < 1e-3
 

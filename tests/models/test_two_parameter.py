@@ -150,11 +150,15 @@ def test_expectation_and_jacobian_of_the_moments(model):
     for j, value in enumerate(theta):
         step = np.zeros(len(theta))
         step[j] = 1e-5 * value
-        slope[:, j] = (model.expectation((theta + step)[None])[0] - model.expectation((theta - step)[None])[0]) / (2 * step[j])
+        slope[:, j] = (
+            model.expectation((theta + step)[None])[0] - model.expectation((theta - step)[None])[0]
+        ) / (2 * step[j])
     np.testing.assert_allclose(model.jacobian(theta[None])[0], slope, rtol=1e-6, atol=1e-8)
     assert distribution.mean() == pytest.approx(tau[0])
     for k in range(len(tau) - 1):
-        seen = expected(lambda x, k=k: model.divergence(np.array([[x]]), tau[None, :1])[0, 0, k], distribution)
+        seen = expected(
+            lambda x, k=k: model.divergence(np.array([[x]]), tau[None, :1])[0, 0, k], distribution
+        )
         assert seen == pytest.approx(tau[k + 1], abs=1e-6)
 
 
@@ -183,7 +187,9 @@ def test_estimators_are_regular(model):
         for j in range(d):
             seen = expected(
                 lambda x, j=j, k=k, step=step, up=up, down=down: (
-                    model.influence_function(np.array([[x]]), model.truth[None])[0, 0, j] * (up.logpdf(x) - down.logpdf(x)) / (2 * step[k])
+                    model.influence_function(np.array([[x]]), model.truth[None])[0, 0, j]
+                    * (up.logpdf(x) - down.logpdf(x))
+                    / (2 * step[k])
                 ),
                 distribution,
             )
@@ -200,7 +206,9 @@ def test_influence_function_is_the_effect_of_a_rows_weight(model):
         step = np.zeros((1, 20))
         step[0, i] = 1e-6
         # weights are relative: adding e to one row moves the mean statistic by e / (1 + e) of the difference
-        effect = (model.fit(rows, weight + step, None) - model.fit(rows, weight - step, None))[0] / 2e-6
+        effect = (model.fit(rows, weight + step, None) - model.fit(rows, weight - step, None))[
+            0
+        ] / 2e-6
         np.testing.assert_allclose(effect, influence[i], rtol=1e-4, atol=1e-6)
 
 
@@ -208,7 +216,9 @@ def test_influence_function_is_the_effect_of_a_rows_weight(model):
 def test_risk_is_the_divergence_from_the_truth(model):
     for factor in ([0.8, 1.3], [1.2, 0.9]):
         theta = model.truth * factor
-        divergence = expected(lambda x, theta=theta: law(model).logpdf(x) - law(model, theta).logpdf(x), law(model))
+        divergence = expected(
+            lambda x, theta=theta: law(model).logpdf(x) - law(model, theta).logpdf(x), law(model)
+        )
         assert model.risk(theta[None])[0] == pytest.approx(divergence, rel=1e-6)
     step = 1e-4 * model.truth * np.array([[1, 0], [0, 1], [1, 1.0]])
     aa, bb, both = model.risk(model.truth + step)
@@ -229,7 +239,9 @@ def test_level_of_maximum_likelihood_is_half_the_number_of_parameters_and_of_mom
 @each_family
 def test_statistics_drawn_directly_have_the_law_of_rows(model):
     theta = np.repeat(0.9 * model.truth[None], 40_000, axis=0)
-    by_rows = model.moments(model.draw(theta, 6, np.random.default_rng(5)), np.ones((len(theta), 6)))
+    by_rows = model.moments(
+        model.draw(theta, 6, np.random.default_rng(5)), np.ones((len(theta), 6))
+    )
     direct = model.draw_statistic(theta, 6, np.random.default_rng(6))
     for k in range(direct.shape[1]):
         assert_same_law(by_rows[:, k], direct[:, k], detects=0.05)
@@ -238,11 +250,18 @@ def test_statistics_drawn_directly_have_the_law_of_rows(model):
     assert_same_law((by_rows / combine).sum(axis=1), (direct / combine).sum(axis=1), detects=0.05)
 
 
-@pytest.mark.parametrize("model", [models.NormalMeanVariance(0, 1), models.InverseGaussian(1, 1)], ids=repr)
+@pytest.mark.parametrize(
+    "model", [models.NormalMeanVariance(0, 1), models.InverseGaussian(1, 1)], ids=repr
+)
 def test_one_row_has_no_spread(model):
-    statistic = model.draw_statistic(np.repeat(model.truth[None], 5, axis=0), 1, np.random.default_rng(0))
+    statistic = model.draw_statistic(
+        np.repeat(model.truth[None], 5, axis=0), 1, np.random.default_rng(0)
+    )
     assert statistic.shape == (5, 2)
-    assert np.isnan(model.fit_statistic(statistic, None)[:, 1]).all() or (model.fit_statistic(statistic, None)[:, 1] > 1e12).any()
+    assert (
+        np.isnan(model.fit_statistic(statistic, None)[:, 1]).all()
+        or (model.fit_statistic(statistic, None)[:, 1] > 1e12).any()
+    )
 
 
 def normal_discard(n, G):
@@ -282,14 +301,18 @@ def test_the_ratio_is_the_limit(model, plan):
     """At n rows ratios are off by up to 5 / n for each generation, relatively: 0.04 here."""
     n = 600
     simulated = simulate(plan, model=model, n=n, replications=8_000, rng=9)
-    assert_risks_agree(simulated, derive(plan), detects=0.3, allowance=0.04, unit=model.limit_risk / n)
+    assert_risks_agree(
+        simulated, derive(plan), detects=0.3, allowance=0.04, unit=model.limit_risk / n
+    )
 
 
 @pytest.mark.parametrize("model", [FAMILIES[0], FAMILIES[4]], ids=repr)
 def test_the_ratio_is_the_limit_where_rows_are_read(model):
     n, plan = 200, workflows.subsample(4)
     simulated = simulate(plan, model=model, n=n, replications=10_000, rng=10)
-    assert_risks_agree(simulated, derive(plan), detects=0.3, allowance=0.06, unit=model.limit_risk / n)
+    assert_risks_agree(
+        simulated, derive(plan), detects=0.3, allowance=0.06, unit=model.limit_risk / n
+    )
 
 
 @pytest.mark.parametrize(
@@ -336,7 +359,9 @@ def test_bad_parameters_are_refused_by_name(make, message, value):
 def test_a_small_variance_beside_a_large_mean_keeps_its_digits():
     model = models.NormalMeanVariance(1e9, 1e-2)
     rows = 1e9 + np.array([[-0.125, 0.0, 0.25]])
-    assert model.fit(rows, np.ones((1, 3)), None)[0, 1] == pytest.approx(np.var([-0.125, 0, 0.25]), rel=1e-12)
+    assert model.fit(rows, np.ones((1, 3)), None)[0, 1] == pytest.approx(
+        np.var([-0.125, 0, 0.25]), rel=1e-12
+    )
 
 
 # Rows that lie close together
@@ -347,7 +372,9 @@ def test_batches_are_pooled_as_their_rows(model):
     """Weighted batches two by two, in any order, against all rows at once."""
     rows = model.draw(np.repeat(model.truth[None], 4, axis=0), 30, np.random.default_rng(11))
     batches, share = np.split(rows, [5, 17], axis=1), [0.2, 0.3, 0.5]
-    weight = np.concatenate([np.full(b.shape, w / b.shape[1]) for b, w in zip(batches, share, strict=True)], axis=1)
+    weight = np.concatenate(
+        [np.full(b.shape, w / b.shape[1]) for b, w in zip(batches, share, strict=True)], axis=1
+    )
     one, two, three = (model.moments(batch, np.ones(batch.shape)) for batch in batches)
     for pooled in (
         model.pool(model.pool(one, two, 0.6), three, 0.5),
@@ -407,7 +434,9 @@ def test_no_family_loses_a_chain_whose_rows_have_drawn_together(model):
     """After 200 generations of discard the spread is 1e-9 of the mean, and its square far below the last digit of the mean's."""
     risk = simulate(workflows.discard(200), model=model, n=10, replications=200, rng=0, fits=True)
     lost = risk.failed[-1] * 200
-    assert lost <= (1 if isinstance(model, models.Beta) else 0)  # a beta row may be 0 or 1 by rounding
+    assert lost <= (
+        1 if isinstance(model, models.Beta) else 0
+    )  # a beta row may be 0 or 1 by rounding
     spread = model.expectation(risk.fits[:, -1])[:, 1] / model.expectation(model.truth[None])[0, 1]
     assert np.nanmedian(spread) < 1e-15
 
@@ -419,10 +448,14 @@ def test_rows_draw_together_as_their_statistics_do():
     half = Plan([0, *range(1, G)], np.ones(G), latest, np.where(latest > 0, 0.5, 1))
     for model in (models.NormalMeanVariance(0, 1), models.InverseGaussian(1, 2)):
         by_rows = simulate(half, model=model, n=20, replications=1000, rng=0, fits=True)
-        whole = simulate(workflows.discard(G), model=model, n=10, replications=1000, rng=1, fits=True)
+        whole = simulate(
+            workflows.discard(G), model=model, n=10, replications=1000, rng=1, fits=True
+        )
         assert by_rows.failed[-1] == whole.failed[-1] == 0
         one, two = (np.log(risk.fits[:, -1, 1]) for risk in (by_rows, whole))
-        assert_agree(abs(one.mean()), np.sqrt((one.var() + two.var()) / 1000), abs(two.mean()), detects=0.1)
+        assert_agree(
+            abs(one.mean()), np.sqrt((one.var() + two.var()) / 1000), abs(two.mean()), detects=0.1
+        )
 
 
 def test_pooled_batches_keep_what_lies_between_their_means():

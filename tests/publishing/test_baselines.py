@@ -41,7 +41,9 @@ def test_the_last_digit_may_differ(folders: tuple[Path, Path]) -> None:
     assert moved(*folders) == []
 
 
-def test_a_simulated_number_moves_by_so_many_standard_errors(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_simulated_number_moves_by_so_many_standard_errors(
+    folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     change(folders[0], "1.249,0.01", "1.269,0.01")
     (only,) = moved(*folders)
     assert (only.column, only.rows, only.row, only.before, only.after) == (
@@ -134,11 +136,17 @@ def test_no_figures_are_no_agreement(tmp_path: Path) -> None:
             ["standard error", "simulated n times risk", "standard error of n times risk"],
             "standard error of n times risk",
         ),
-        ("augment, Poisson", ["augment, Poisson", "augment, standard error"], "augment, standard error"),
+        (
+            "augment, Poisson",
+            ["augment, Poisson", "augment, standard error"],
+            "augment, standard error",
+        ),
         ("standard error", ["ratio", "standard error"], None),
     ],
 )
-def test_estimates_find_their_standard_errors(column: str, columns: list[str], expected: str | None) -> None:
+def test_estimates_find_their_standard_errors(
+    column: str, columns: list[str], expected: str | None
+) -> None:
     assert error_column(column, columns) == expected
 
 

@@ -108,7 +108,10 @@ def from_estimator(
     True
     """
     if isinstance(estimator, type):
-        raise ValueError(f"estimator is the class {estimator.__name__}; give an instance of it, with its parameters.")
+        raise ValueError(
+            f"estimator is the class {estimator.__name__}; give an instance of it, with its"
+            " parameters."
+        )
     if loss is not None and not callable(loss):
         raise ValueError(f"loss must be a function of y and predictions; it is {brief(loss)}.")
     if type(estimator).__module__.startswith("statsmodels."):
@@ -120,10 +123,14 @@ def from_estimator(
         return _GLM(estimator, test, loss)
     if not hasattr(estimator, "fit") or not hasattr(estimator, "get_params"):
         raise ValueError(
-            f"estimator must be a scikit-learn classifier or regressor, or a statsmodels GLM; it is {type(estimator).__name__}."
+            "estimator must be a scikit-learn classifier or regressor, or a statsmodels GLM; it is"
+            f" {type(estimator).__name__}."
         )
     if X is None or y is None:
-        raise ValueError("X and y (covariates and labels of the real data) are needed with a scikit-learn estimator.")
+        raise ValueError(
+            "X and y (covariates and labels of the real data) are needed with a scikit-learn"
+            " estimator."
+        )
     from sklearn.base import is_classifier, is_regressor
 
     try:
@@ -136,7 +143,10 @@ def from_estimator(
         return _Classifier(estimator, X, y, test, loss)
     if regressor:
         return _Regressor(estimator, X, y, test, loss, noise)
-    raise ValueError(f"{type(estimator).__name__} is neither a classifier nor a regressor: it has no labels to draw.")
+    raise ValueError(
+        f"{type(estimator).__name__} is neither a classifier nor a regressor: it has no labels to"
+        " draw."
+    )
 
 
 class _OnDesign:
@@ -175,7 +185,8 @@ class _OnDesign:
     def draw_real(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
         if rows != self.design_rows:
             raise ValueError(
-                f"the observed labels make one real batch of {self.design_rows} rows, and the plan asks for {rows}; use a real batch of size 1."
+                f"the observed labels make one real batch of {self.design_rows} rows, and the plan"
+                f" asks for {rows}; use a real batch of size 1."
             )
         real = np.column_stack([np.arange(rows, dtype=np.float64), self.observed])
         return np.array(np.broadcast_to(real, (replications, *real.shape)))
@@ -232,7 +243,11 @@ class _Sklearn(_OnDesign):
             self.estimator = clone(estimator)
         except (TypeError, RuntimeError) as error:
             raise ValueError(f"{type(estimator).__name__} cannot be cloned: {error}") from error
-        unset = {name: 0 for name, value in self.estimator.get_params().items() if name.split("__")[-1] == "random_state" and value is None}
+        unset = {
+            name: 0
+            for name, value in self.estimator.get_params().items()
+            if name.split("__")[-1] == "random_state" and value is None
+        }
         self.estimator.set_params(**unset)
         self.weighs = _weight_of(self.estimator)
 
@@ -248,9 +263,9 @@ class _Sklearn(_OnDesign):
         equal = all(np.allclose(share[share > 0], share.max()) for share in weight)
         if not (self.weighs or equal):
             raise ValueError(
-                "this workflow weighs rows unequally, "
-                f"and the fit of {self._name()} takes no sample_weight; "
-                "use a workflow of equal weights (discard, augment, subsample) or another estimator."
+                f"this workflow weighs rows unequally, and the fit of {self._name()} takes no"
+                " sample_weight; use a workflow of equal weights (discard, augment, subsample) or"
+                " another estimator."
             )
         return super().fit(rows, weight, start)
 
@@ -265,7 +280,9 @@ class _Sklearn(_OnDesign):
 class _Classifier(_Sklearn):
     """theta: probabilities (n + m, K) on X and on the test set, flattened."""
 
-    def __init__(self, estimator: Any, X: ArrayLike, y: ArrayLike, test: Any, loss: Loss | None) -> None:
+    def __init__(
+        self, estimator: Any, X: ArrayLike, y: ArrayLike, test: Any, loss: Loss | None
+    ) -> None:
         super().__init__(estimator, X, y, test)
         self.loss = loss or self._log_loss
         try:
@@ -273,7 +290,9 @@ class _Classifier(_Sklearn):
         except TypeError:
             raise ValueError("y holds classes of several kinds; name them all by text.") from None
         if len(self.classes) < 2:
-            raise ValueError(f"y has the one class {self.classes[0]!r}; a classifier needs two or more.")
+            raise ValueError(
+                f"y has the one class {self.classes[0]!r}; a classifier needs two or more."
+            )
         if unknown := set(self.test_y.tolist()) - set(self.classes.tolist()):
             raise ValueError(f"the test y has the class {min(map(str, unknown))}, which y has not.")
         self.observed = code.astype(np.float64)
@@ -437,7 +456,9 @@ class _GLM(_OnDesign):
             raise ValueError(f"{law}; {known} have one.")
         shifts = (getattr(model, what, None) for what in ("offset", "exposure"))
         if model.endog.ndim != 1 or any(shift is not None for shift in shifts):
-            raise ValueError(f"a {name} with offset, exposure or several responses is not supported.")
+            raise ValueError(
+                f"a {name} with offset, exposure or several responses is not supported."
+            )
         n = len(model.endog)
         often = _weights(getattr(model, "freq_weights", None), n, "freq_weights")
         if (often != np.floor(often)).any() or not 0 < often.sum() <= MOST_ROWS:
@@ -472,7 +493,9 @@ class _GLM(_OnDesign):
         single = self.law == "Binomial" and bool((trials == 1).all())
         binary = single and bool(np.isin(self.observed, (0, 1)).all())
         if single and not binary:
-            raise ValueError("a Binomial response must hold 0 and 1, or two columns, of successes and failures")
+            raise ValueError(
+                "a Binomial response must hold 0 and 1, or two columns, of successes and failures"
+            )
         self.loss = loss or (_bernoulli_loss if binary else _squared_error)
         # what can show that there is no estimate
         self.certificate: Likelihood | None = None
@@ -607,7 +630,9 @@ def _covariates(X: Any, name: str, like: Any = None) -> Any:
             infinite = values.dtype.kind == "f" and not np.isfinite(values).all()
             if infinite or X[column].isna().any():
                 what = f"column {column!r} is not"
-                raise ValueError(f"{name} must be finite; {what}. Drop or impute missing values first.")
+                raise ValueError(
+                    f"{name} must be finite; {what}. Drop or impute missing values first."
+                )
         return X.reset_index(drop=True)
     table = numbers(X, name, "a table of shape (n, p)")
     if table.ndim != 2 or 0 in table.shape:
@@ -615,7 +640,9 @@ def _covariates(X: Any, name: str, like: Any = None) -> Any:
     if not np.isfinite(table).all():
         raise ValueError(f"{name} must be finite; drop or impute missing values first.")
     if like is not None and table.shape[1] != like.shape[1]:
-        raise ValueError(f"test must be (X, y), X with {like.shape[1]} columns, not {table.shape[1]}.")
+        raise ValueError(
+            f"test must be (X, y), X with {like.shape[1]} columns, not {table.shape[1]}."
+        )
     return table
 
 

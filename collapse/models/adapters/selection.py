@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 
 from collapse.checks import LARGE, brief, check_place, check_size, is_number, whole
 from collapse.models.families.morris import Gamma, MeanFamily, Normal, plain
-from collapse.models.protocols import Array, Model, WithDeviation, design_of, observed_labels, replicate
+from collapse.models.protocols import (
+    Array,
+    Model,
+    WithDeviation,
+    design_of,
+    observed_labels,
+    replicate,
+)
 from collapse.plan import Scalar
 
 TRIES = 10_000
@@ -67,13 +74,19 @@ class LinearResponse(MeanFamily):
         for name, length in (("selected_mean", 2), ("selected_variance", 3)):
             value = getattr(self, name)
             if not isinstance(value, tuple) or len(value) != length:
-                raise ValueError(f"{name} must be a tuple of {length} numbers, constant term first; it is {brief(value)}.")
+                raise ValueError(
+                    f"{name} must be a tuple of {length} numbers, constant term first; it is"
+                    f" {brief(value)}."
+                )
             for number in value:
                 check_place(number, name)
         v0, v1, v2 = self.selected_variance
         at_truth = v0 + v1 * self.mean + v2 * self.mean * self.mean
         if not at_truth > 0:
-            raise ValueError(f"selected_variance must be positive at the truth, mu = {self.mean}; there it is {at_truth}.")
+            raise ValueError(
+                f"selected_variance must be positive at the truth, mu = {self.mean}; there it is"
+                f" {at_truth}."
+            )
 
     @property
     def response(self) -> LinearResponse:
@@ -85,7 +98,9 @@ class LinearResponse(MeanFamily):
         return float(self.variance)
 
     def _law(self, theta: Array) -> tuple[Array, Array]:
-        (m0, m1), (v0, v1, v2) = (tuple(map(float, part)) for part in (self.selected_mean, self.selected_variance))
+        (m0, m1), (v0, v1, v2) = (
+            tuple(map(float, part)) for part in (self.selected_mean, self.selected_variance)
+        )
         return m0 + m1 * theta, np.sqrt(np.maximum(v0 + v1 * theta + v2 * theta * theta, 0.0))
 
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
@@ -93,14 +108,20 @@ class LinearResponse(MeanFamily):
         return np.asarray(mean + sd * rng.standard_normal((len(theta), rows)))
 
     def draw_real(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
-        return np.asarray(float(self.mean) + np.sqrt(float(self.variance)) * rng.standard_normal((replications, rows)))
+        return np.asarray(
+            float(self.mean)
+            + np.sqrt(float(self.variance)) * rng.standard_normal((replications, rows))
+        )
 
     def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         mean, sd = self._law(theta)
         return np.asarray(mean + sd / np.sqrt(rows) * rng.standard_normal(theta.shape))
 
     def draw_real_statistic(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
-        return np.asarray(float(self.mean) + np.sqrt(float(self.variance) / rows) * rng.standard_normal((replications, 1)))
+        return np.asarray(
+            float(self.mean)
+            + np.sqrt(float(self.variance) / rows) * rng.standard_normal((replications, 1))
+        )
 
 
 class _Selection:
@@ -113,7 +134,10 @@ class _Selection:
 
     def _check_model(self) -> None:
         if isinstance(self.model, type) or not isinstance(self.model, Model):
-            raise ValueError(f"model must be an instance of a model, such as collapse.models.Normal(0, 1); it is {brief(self.model)}.")
+            raise ValueError(
+                "model must be an instance of a model, such as collapse.models.Normal(0, 1); it is"
+                f" {brief(self.model)}."
+            )
         # only some models have one; statistics and exact forms are changed by selection
         if isinstance(self.model, WithDeviation):
             object.__setattr__(self, "deviation", self.model.deviation)
@@ -146,15 +170,17 @@ class _Selection:
     def __repr__(self) -> str:
         # a function by its name: its address would differ from run to run
         parts = ((f.name, getattr(self, f.name)) for f in fields(self))  # type: ignore[arg-type]
-        shown = ", ".join(f"{name}={getattr(value, '__qualname__', None) or repr(value)}" for name, value in parts)
+        shown = ", ".join(
+            f"{name}={getattr(value, '__qualname__', None) or repr(value)}" for name, value in parts
+        )
         return f"{type(self).__name__}({shown})"
 
     def _whole_designs(self, rows: int) -> None:
         design = self.design_rows
         if design is not None and rows % design:
             raise ValueError(
-                f"selection draws labels again at the same x, so a batch must label the whole design of {design} rows; "
-                f"it has {rows}: use sizes that are whole numbers."
+                "selection draws labels again at the same x, so a batch must label the whole"
+                f" design of {design} rows; it has {rows}: use sizes that are whole numbers."
             )
 
 
@@ -172,8 +198,9 @@ class _Filter(_Selection):
         while len(place):
             if tried >= TRIES:
                 raise ValueError(
-                    f"{self!r} accepts almost nothing: a row drawn from the fit {theta[replication[0]]} was refused {tried:,} times. "
-                    "Accept more, select closer to where the fits are, or stop at an earlier generation."
+                    f"{self!r} accepts almost nothing: a row drawn from the fit"
+                    f" {theta[replication[0]]} was refused {tried:,} times. Accept more, select"
+                    " closer to where the fits are, or stop at an earlier generation."
                 )
             # several at a time when few are left
             candidates = int(np.clip(2**20 // len(place), 1, min(2 * candidates, TRIES - tried)))
@@ -189,7 +216,13 @@ class _Filter(_Selection):
         return np.asarray(rng.random(rows.shape[:2]) < self._acceptance(rows, theta))
 
     def _again(
-        self, theta: Array, replication: NDArray[np.int64], place: NDArray[np.int64], rows: int, candidates: int, rng: np.random.Generator
+        self,
+        theta: Array,
+        replication: NDArray[np.int64],
+        place: NDArray[np.int64],
+        rows: int,
+        candidates: int,
+        rng: np.random.Generator,
     ) -> Array:
         """Candidates for each refused row: (P, candidates, ...)."""
         if self.design_rows is None:
@@ -236,15 +269,21 @@ class Accepted(_Filter):
         self._check_model()
         if not callable(self.probability):
             raise ValueError(
-                f"probability must be a function of an array of rows, such as lambda rows: np.exp(-rows**2); it is {brief(self.probability)}."
+                "probability must be a function of an array of rows, such as lambda rows:"
+                f" np.exp(-rows**2); it is {brief(self.probability)}."
             )
 
     def _acceptance(self, rows: Array, theta: Array) -> Array:
         chance = np.asarray(self.probability(rows), np.float64)
         if chance.shape != rows.shape[:2] or not np.all((chance >= 0) & (chance <= 1)):
-            what = f"shape {chance.shape}" if chance.shape != rows.shape[:2] else f"values from {chance.min():.4g} to {chance.max():.4g}"
+            what = (
+                f"shape {chance.shape}"
+                if chance.shape != rows.shape[:2]
+                else f"values from {chance.min():.4g} to {chance.max():.4g}"
+            )
             raise ValueError(
-                f"probability must give one number in [0, 1] for each row, shape {rows.shape[:2]} for rows of shape {rows.shape}; it gave {what}."
+                f"probability must give one number in [0, 1] for each row, shape {rows.shape[:2]}"
+                f" for rows of shape {rows.shape}; it gave {what}."
             )
         return chance
 
@@ -296,8 +335,14 @@ class Verified(_Filter):
         sd, width = plain(self.model.sd), plain(self.width)
         inner, outer = sd * sd, width * width
         total = inner + outer
-        slope = Fraction(outer) / Fraction(total) if isinstance(outer, Rational) and isinstance(total, Rational) else outer / total
-        return LinearResponse(self.model.mean, inner, ((1 - slope) * self.centre, slope), (slope * inner, 0, 0))
+        slope = (
+            Fraction(outer) / Fraction(total)
+            if isinstance(outer, Rational) and isinstance(total, Rational)
+            else outer / total
+        )
+        return LinearResponse(
+            self.model.mean, inner, ((1 - slope) * self.centre, slope), (slope * inner, 0, 0)
+        )
 
 
 @dataclass(frozen=True, repr=False)
@@ -358,8 +403,15 @@ class Truncated(_Filter):
         from scipy.stats import truncnorm
 
         sd = float(self.model.sd)
-        shift, variance = (float(v) for v in truncnorm.stats(self.low / sd, self.high / sd, moments="mv"))
-        return LinearResponse(self.model.mean, self.model.sd * self.model.sd, (sd * shift, 1), (sd * sd * variance, 0, 0))
+        shift, variance = (
+            float(v) for v in truncnorm.stats(self.low / sd, self.high / sd, moments="mv")
+        )
+        return LinearResponse(
+            self.model.mean,
+            self.model.sd * self.model.sd,
+            (sd * shift, 1),
+            (sd * sd * variance, 0, 0),
+        )
 
 
 @dataclass(frozen=True, repr=False)
@@ -402,7 +454,10 @@ class BestOf(_Selection):
         if self.score is None:
             _check_single(self, "a score")
         elif not callable(self.score):
-            raise ValueError(f"score must be a function of an array of rows, such as np.abs, or None; it is {brief(self.score)}.")
+            raise ValueError(
+                "score must be a function of an array of rows, such as np.abs, or None; it is"
+                f" {brief(self.score)}."
+            )
 
     def _scores(self, rows: Array) -> Array:
         if self.score is None:
@@ -410,8 +465,9 @@ class BestOf(_Selection):
         score = np.asarray(self.score(rows), np.float64)
         if score.shape != rows.shape[:2] or np.isnan(score).any():
             raise ValueError(
-                f"score must give one number for each row, shape {rows.shape[:2]} for rows of shape {rows.shape}; "
-                f"it gave {'NaN' if score.shape == rows.shape[:2] else f'shape {score.shape}'}."
+                f"score must give one number for each row, shape {rows.shape[:2]} for rows of shape"
+                f" {rows.shape}; it gave"
+                f" {'NaN' if score.shape == rows.shape[:2] else f'shape {score.shape}'}."
             )
         return score
 
@@ -435,21 +491,48 @@ class BestOf(_Selection):
 
         k = int(self.k)
         if isinstance(self.model, Normal):
-            first, second = (quad(lambda x, j=j: x**j * k * stats.norm.pdf(x) * stats.norm.cdf(x) ** (k - 1), -12, 12)[0] for j in (1, 2))
+            first, second = (
+                quad(
+                    lambda x, j=j: x**j * k * stats.norm.pdf(x) * stats.norm.cdf(x) ** (k - 1),
+                    -12,
+                    12,
+                )[0]
+                for j in (1, 2)
+            )
             sd = float(self.model.sd)
-            return LinearResponse(self.model.mean, self.model.sd * self.model.sd, (sd * first, 1), (sd * sd * (second - first**2), 0, 0))
+            return LinearResponse(
+                self.model.mean,
+                self.model.sd * self.model.sd,
+                (sd * first, 1),
+                (sd * sd * (second - first**2), 0, 0),
+            )
         mean, shape = self.model.mean, self.model.shape
         largest: Scalar
         spread: Scalar
         if shape == 1:
             # the largest of k exponentials is a sum of independent ones, of means 1/k, ..., 1/2, 1
-            largest, spread = sum(Fraction(1, j) for j in range(1, k + 1)), sum(Fraction(1, j * j) for j in range(1, k + 1))
+            largest, spread = (
+                sum(Fraction(1, j) for j in range(1, k + 1)),
+                sum(Fraction(1, j * j) for j in range(1, k + 1)),
+            )
         else:
             law = stats.gamma(float(shape), scale=1 / float(shape))
             end = float(law.isf(1e-15 / k))
-            first, second = (quad(lambda x, j=j: j * x ** (j - 1) * -np.expm1(k * law.logcdf(x)), 0, end, limit=200)[0] for j in (1, 2))
+            first, second = (
+                quad(
+                    lambda x, j=j: j * x ** (j - 1) * -np.expm1(k * law.logcdf(x)),
+                    0,
+                    end,
+                    limit=200,
+                )[0]
+                for j in (1, 2)
+            )
             largest, spread = first, second - first**2
-        variance = mean * mean / shape if not isinstance(shape, Rational) else mean * mean * Fraction(1, shape)
+        variance = (
+            mean * mean / shape
+            if not isinstance(shape, Rational)
+            else mean * mean * Fraction(1, shape)
+        )
         return LinearResponse(mean, variance, (0, largest), (0, 0, spread))
 
 
@@ -457,6 +540,12 @@ def _check_single(selection: Any, remedy: str) -> None:
     """Raise a ValueError unless a row of the wrapped model is one number."""
     if (
         selection.design_rows is not None
-        or selection.model.draw(replicate(selection.model.truth, 1), 1, np.random.default_rng(0)).ndim != 2
+        or selection.model.draw(
+            replicate(selection.model.truth, 1), 1, np.random.default_rng(0)
+        ).ndim
+        != 2
     ):
-        raise ValueError(f"a row of {selection.model!r} is more than one number; give {remedy} that says which rows are kept.")
+        raise ValueError(
+            f"a row of {selection.model!r} is more than one number; give {remedy} that says which"
+            " rows are kept."
+        )

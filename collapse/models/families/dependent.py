@@ -126,7 +126,10 @@ def _series(theta: Array, rows: int, rng: np.random.Generator) -> Iterator[Array
     "AR(1)",
     n=400,
     group="dependent data",
-    why="inside the unit circle the likelihood of a series is locally asymptotically normal, and scores are martingale differences",
+    why=(
+        "inside the unit circle the likelihood of a series is locally asymptotically normal, and"
+        " scores are martingale differences"
+    ),
     page="latent",
     allowance=0.05,
 )

@@ -99,13 +99,18 @@ class NormalMixture(DrawsFromTruth):
         """Fisher information of a row at weights (R, 1): (R, 1, 1)."""
         # the trapezoidal rule is exact to rounding for an integrand with normal tails
         x, step = np.linspace(-10, float(self.separation) + 10, 1001, retstep=True)
-        first, second = (np.exp(-((x - mean) ** 2) / 2) / np.sqrt(2 * np.pi) for mean in (0, float(self.separation)))
+        first, second = (
+            np.exp(-((x - mean) ** 2) / 2) / np.sqrt(2 * np.pi)
+            for mean in (0, float(self.separation))
+        )
         density = first + theta * (second - first)
         return np.asarray((step * (second - first) ** 2 / density).sum(axis=1))[:, None, None]
 
     def influence_function(self, rows: Array, theta: Array) -> Array:
         """Rows (R, N) at weights (R, 1): the first-order effect of each on the converged fit, (R, N, 1)."""
-        return np.asarray(_score(self._contrast(rows), theta[:, 0])[..., None] / self.information(theta))
+        return np.asarray(
+            _score(self._contrast(rows), theta[:, 0])[..., None] / self.information(theta)
+        )
 
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         shape = (len(theta), rows)
@@ -118,10 +123,14 @@ class NormalMixture(DrawsFromTruth):
             theta = np.full(len(share), 0.5) if start is None else start[part, 0]
             contrast = self._contrast(rows[part])
             if start is None or self.steps is None:
-                answer[part, 0] = _converged(contrast, share, np.where((theta > 0) & (theta < 1), theta, 0.5))
+                answer[part, 0] = _converged(
+                    contrast, share, np.where((theta > 0) & (theta < 1), theta, 0.5)
+                )
                 continue
             for _ in range(self.steps):
-                theta = theta + theta * (1 - theta) * np.einsum("rn,rn->r", share, _score(contrast, theta))
+                theta = theta + theta * (1 - theta) * np.einsum(
+                    "rn,rn->r", share, _score(contrast, theta)
+                )
             answer[part, 0] = theta
         return answer
 
@@ -154,7 +163,9 @@ def _converged(contrast: Array, share: Array, weight: Array) -> Array:
         mean = np.einsum("rn,rn->r", share, score)
         low, high = np.where(mean > 0, weight, low), np.where(mean < 0, weight, high)
         with np.errstate(invalid="ignore"):
-            new: Array = np.clip(weight + mean / np.einsum("rn,rn,rn->r", share, score, score), 0, 1)
+            new: Array = np.clip(
+                weight + mean / np.einsum("rn,rn,rn->r", share, score, score), 0, 1
+            )
         moving = ~(abs(new - weight) <= SHORTEST)
         within = (new > low) & (new < high)
         weight = np.where(within | ~moving, new, (np.maximum(low, 0) + np.minimum(high, 1)) / 2)
@@ -203,9 +214,14 @@ class PrincipalComponents(DrawsFromTruth):
 
     def __init__(self, loadings: ArrayLike, noise: float) -> None:
         self.loadings = floats(loadings, "loadings", "a matrix of shape (p, q)")
-        if self.loadings.ndim != 2 or not 0 < self.loadings.shape[1] < self.loadings.shape[0] or not np.isfinite(self.loadings).all():
+        if (
+            self.loadings.ndim != 2
+            or not 0 < self.loadings.shape[1] < self.loadings.shape[0]
+            or not np.isfinite(self.loadings).all()
+        ):
             raise ValueError(
-                f"loadings must be a finite matrix (p, q) with more rows than columns, and at least one column; it has shape {self.loadings.shape}."
+                "loadings must be a finite matrix (p, q) with more rows than columns, and at least"
+                f" one column; it has shape {self.loadings.shape}."
             )
         if np.abs(self.loadings).max() > LARGE:
             raise ValueError(f"loadings must be at most {LARGE:g} in size; take another unit.")
@@ -226,7 +242,10 @@ class PrincipalComponents(DrawsFromTruth):
         self._inverse = np.linalg.inv(np.linalg.cholesky(covariance))
 
     def __repr__(self) -> str:
-        return f"PrincipalComponents(loadings {self.dimension} x {self.components}, noise={self.noise!r})"
+        return (
+            f"PrincipalComponents(loadings {self.dimension} x {self.components},"
+            f" noise={self.noise!r})"
+        )
 
     @property
     def limit_risk(self) -> float:
@@ -238,7 +257,10 @@ class PrincipalComponents(DrawsFromTruth):
         """V (d, d), of rank 2 limit_risk: the covariance of a row's second moments, projected on the model's tangent space."""
         covariance = self.covariance(self.truth[None])[0]
         (i, j), tangent = self._upper, self._tangent(covariance)
-        moments = covariance[np.ix_(i, i)] * covariance[np.ix_(j, j)] + covariance[np.ix_(i, j)] * covariance[np.ix_(j, i)]
+        moments = (
+            covariance[np.ix_(i, i)] * covariance[np.ix_(j, j)]
+            + covariance[np.ix_(i, j)] * covariance[np.ix_(j, i)]
+        )
         return np.asarray(tangent @ moments @ tangent.T)
 
     @property
@@ -246,7 +268,9 @@ class PrincipalComponents(DrawsFromTruth):
         """Hessian (d, d) of the risk at the truth: trace(inverse dA inverse dB) / 2 along symmetric directions dA and dB."""
         inverse = np.linalg.inv(self.covariance(self.truth[None])[0])
         directions = self.covariance(np.eye(len(self.truth)))
-        return np.asarray(np.einsum("ij,ajk,kl,bli->ab", inverse, directions, inverse, directions) / 2)
+        return np.asarray(
+            np.einsum("ij,ajk,kl,bli->ab", inverse, directions, inverse, directions) / 2
+        )
 
     def covariance(self, theta: Array) -> Array:
         """Upper triangles (R, d) to symmetric matrices (R, p, p)."""
@@ -258,7 +282,16 @@ class PrincipalComponents(DrawsFromTruth):
     def influence_function(self, rows: Array, theta: Array) -> Array:
         """Rows (R, N, p) at covariances (R, d): the first-order effect of each on the fit, (R, N, d)."""
         moments = self._moments(rows) - theta[:, None]
-        return np.stack([m @ self._tangent(c).T for m, c in zip(moments, self.covariance(theta), strict=True)]) if len(rows) else moments
+        return (
+            np.stack(
+                [
+                    m @ self._tangent(c).T
+                    for m, c in zip(moments, self.covariance(theta), strict=True)
+                ]
+            )
+            if len(rows)
+            else moments
+        )
 
     def _tangent(self, covariance: Array) -> Array:
         """Derivative (d, d) of the fit in the second moments, at a covariance of the model."""
@@ -267,14 +300,18 @@ class PrincipalComponents(DrawsFromTruth):
         noise = vectors @ vectors.T
         within = noise @ E @ noise
         share = np.trace(within, axis1=1, axis2=2) / (self.dimension - self.components)
-        return np.asarray((E - within + share[:, None, None] * noise)[:, self._upper[0], self._upper[1]].T)
+        return np.asarray(
+            (E - within + share[:, None, None] * noise)[:, self._upper[0], self._upper[1]].T
+        )
 
     def _moments(self, rows: Array) -> Array:
         return np.asarray(rows[..., self._upper[0]] * rows[..., self._upper[1]])
 
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         root = np.linalg.cholesky(self.covariance(theta))
-        return np.asarray(rng.standard_normal((len(theta), rows, self.dimension)) @ root.transpose(0, 2, 1))
+        return np.asarray(
+            rng.standard_normal((len(theta), rows, self.dimension)) @ root.transpose(0, 2, 1)
+        )
 
     def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         R, p = len(theta), self.dimension
@@ -282,9 +319,13 @@ class PrincipalComponents(DrawsFromTruth):
         # fewer rows than columns: a trapezium of as many columns as there are rows
         each = np.arange(p)
         triangle[:, :, each >= rows] = 0.0
-        triangle[:, each, each] = np.sqrt(2 * rng.standard_gamma(np.maximum(rows - each, 0) / 2, (R, p)))
+        triangle[:, each, each] = np.sqrt(
+            2 * rng.standard_gamma(np.maximum(rows - each, 0) / 2, (R, p))
+        )
         factor = np.linalg.cholesky(self.covariance(theta)) @ triangle
-        return np.asarray((factor @ factor.transpose(0, 2, 1))[:, self._upper[0], self._upper[1]] / rows)
+        return np.asarray(
+            (factor @ factor.transpose(0, 2, 1))[:, self._upper[0], self._upper[1]] / rows
+        )
 
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
         total = (weight[..., None] * rows).transpose(0, 2, 1) @ rows
@@ -296,7 +337,9 @@ class PrincipalComponents(DrawsFromTruth):
         values, vectors = np.linalg.eigh(self.covariance(statistic))
         noise = values[:, :few].mean(axis=1, keepdims=True)
         signal = (values[:, few:] - noise)[:, None, :] * vectors[:, :, few:]
-        full = signal @ vectors[:, :, few:].transpose(0, 2, 1) + noise[:, :, None] * np.eye(self.dimension)
+        full = signal @ vectors[:, :, few:].transpose(0, 2, 1) + noise[:, :, None] * np.eye(
+            self.dimension
+        )
         full[noise[:, 0] <= NEGLIGIBLE * values[:, -1]] = np.nan
         return np.asarray(full[:, self._upper[0], self._upper[1]])
 
@@ -347,7 +390,10 @@ def example_stopped() -> NormalMixture:
     n=200,
     group="latent structure",
     covered=False,
-    why="without a signal the true covariance is the apex of a cone: the fit has no linear expansion",
+    why=(
+        "without a signal the true covariance is the apex of a cone: the fit has no linear"
+        " expansion"
+    ),
     page="latent",
 )
 def example_apex() -> PrincipalComponents:

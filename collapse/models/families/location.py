@@ -37,11 +37,24 @@ class Law:
 
 
 LAWS = {
-    "normal": Law(lambda rng, shape: rng.standard_normal(shape), 1 / np.sqrt(2 * np.pi), 1 / (2 * np.sqrt(np.pi)), "norm"),
+    "normal": Law(
+        lambda rng, shape: rng.standard_normal(shape),
+        1 / np.sqrt(2 * np.pi),
+        1 / (2 * np.sqrt(np.pi)),
+        "norm",
+    ),
     "laplace": Law(lambda rng, shape: rng.laplace(size=shape), 0.5, 0.25, "laplace"),
     "logistic": Law(lambda rng, shape: rng.logistic(size=shape), 0.25, 1 / 6, "logistic"),
-    "student": Law(lambda rng, shape: rng.standard_t(3, shape), 2 / (np.sqrt(3) * np.pi), 5 / (4 * np.sqrt(3) * np.pi), "t", (3,)),
-    "cauchy": Law(lambda rng, shape: rng.standard_cauchy(shape), 1 / np.pi, 1 / (2 * np.pi), "cauchy"),
+    "student": Law(
+        lambda rng, shape: rng.standard_t(3, shape),
+        2 / (np.sqrt(3) * np.pi),
+        5 / (4 * np.sqrt(3) * np.pi),
+        "t",
+        (3,),
+    ),
+    "cauchy": Law(
+        lambda rng, shape: rng.standard_cauchy(shape), 1 / np.pi, 1 / (2 * np.pi), "cauchy"
+    ),
 }
 
 
@@ -78,7 +91,10 @@ class Location(DrawsFromTruth):
         return np.array([[self.scale**2 * self._unit_variance()]])
 
     def _unit_variance(self) -> float:
-        raise TypeError(f"{type(self).__name__} is no estimator; use Median, TrimmedMean, Huber, HodgesLehmann or MedianMAD.")
+        raise TypeError(
+            f"{type(self).__name__} is no estimator; use Median, TrimmedMean, Huber, HodgesLehmann"
+            " or MedianMAD."
+        )
 
     @property
     def risk_hessian(self) -> Array:
@@ -137,7 +153,9 @@ class Median(Location):
 
     def influence_function(self, rows: Array, theta: Array) -> Array:
         """Rows (R, N) at locations (R, 1): sign of the difference over 2 f, (R, N, 1)."""
-        return np.asarray(np.sign(rows - theta) * self.scale / (2 * LAWS[self.law].density))[:, :, None]
+        return np.asarray(np.sign(rows - theta) * self.scale / (2 * LAWS[self.law].density))[
+            :, :, None
+        ]
 
 
 @dataclass(frozen=True)
@@ -192,7 +210,10 @@ class TrimmedMean(Location):
         upto /= upto[:, -1:]
         upto = np.minimum(np.maximum(upto, self.trim), 1 - self.trim)
         inside = np.diff(upto, axis=1, prepend=self.trim)
-        return np.asarray(np.einsum("rn,rn->r", inside, np.take_along_axis(rows, order, axis=1)) / (1 - 2 * self.trim))[:, None]
+        return np.asarray(
+            np.einsum("rn,rn->r", inside, np.take_along_axis(rows, order, axis=1))
+            / (1 - 2 * self.trim)
+        )[:, None]
 
     def influence_function(self, rows: Array, theta: Array) -> Array:
         """Rows (R, N) at locations (R, 1): the difference, clipped at the quantiles, over 1 - 2 trim, (R, N, 1)."""
@@ -270,10 +291,20 @@ class Huber(Location):
             out[todo[done]] = new[done]
             keep = ~done
             if not keep.all():
-                todo, rows, weight, low, high, new = todo[keep], rows[keep], weight[keep], low[keep], high[keep], new[keep]
+                todo, rows, weight, low, high, new = (
+                    todo[keep],
+                    rows[keep],
+                    weight[keep],
+                    low[keep],
+                    high[keep],
+                    new[keep],
+                )
             m = new
         # where no row is within reach, every point between these two is a root
-        below, above = _greatest(given, used & (given <= out[:, None])), _least(given, used & (given > out[:, None]))
+        below, above = (
+            _greatest(given, used & (given <= out[:, None])),
+            _least(given, used & (given > out[:, None])),
+        )
         reach = clip * (1 - 1e-9)
         with np.errstate(invalid="ignore"):
             middle = (below + above) / 2
@@ -377,7 +408,9 @@ class MedianMAD(Location):
     @cached_property
     def influence_covariance(self) -> Array:
         q, f = self._quartile
-        return self.scale**2 * np.diag([1 / (2 * LAWS[self.law].density) ** 2, 1 / (4 * q * f) ** 2])
+        return self.scale**2 * np.diag(
+            [1 / (2 * LAWS[self.law].density) ** 2, 1 / (4 * q * f) ** 2]
+        )
 
     @property
     def risk_hessian(self) -> Array:
@@ -400,7 +433,10 @@ class MedianMAD(Location):
         """Rows (R, N) at locations and scales (R, 2): their first-order effect on both, (R, N, 2)."""
         q, f = self._quartile
         away = (rows - theta[:, :1]) / theta[:, 1:]
-        both = np.stack([np.sign(away) / (2 * LAWS[self.law].density), np.sign(abs(away) - q) / (4 * q * f)], axis=-1)
+        both = np.stack(
+            [np.sign(away) / (2 * LAWS[self.law].density), np.sign(abs(away) - q) / (4 * q * f)],
+            axis=-1,
+        )
         return np.asarray(both * theta[:, None, 1:])
 
 
@@ -443,7 +479,10 @@ def median_of_pairs(rows: Array, weight: Array) -> Array:
     edge = np.sqrt(0.5) + 1e-9
     low = x[each, np.minimum((upto[:, 1:] < 1 - edge).sum(axis=1), N - 1)]
     high = x[each, np.minimum((upto[:, 1:] < edge).sum(axis=1), N - 1)]
-    left, right = np.full(R, -0.5), np.full(R, 0.5)  # weight up to the ends, less one half; only steers the trial values
+    left, right = (
+        np.full(R, -0.5),
+        np.full(R, 0.5),
+    )  # weight up to the ends, less one half; only steers the trial values
     out = (low + high) / 2
     todo = each
     done = high - low <= 1e-15 * size
@@ -451,19 +490,36 @@ def median_of_pairs(rows: Array, weight: Array) -> Array:
     while True:
         if done.any():
             keep = ~done
-            todo, x, share, upto, padded = todo[keep], x[keep], share[keep], upto[keep], padded[keep]
-            low, high, left, right, size = low[keep], high[keep], left[keep], right[keep], size[keep]
+            todo, x, share, upto, padded = (
+                todo[keep],
+                x[keep],
+                share[keep],
+                upto[keep],
+                padded[keep],
+            )
+            low, high, left, right, size = (
+                low[keep],
+                high[keep],
+                left[keep],
+                right[keep],
+                size[keep],
+            )
         if not len(todo):
             return np.asarray(out)
         trial += 1
-        part = np.clip(left / (left - right), 0.02, 0.98) if trial % 4 < 3 else np.full(len(todo), 0.5)
+        part = (
+            np.clip(left / (left - right), 0.02, 0.98) if trial % 4 < 3 else np.full(len(todo), 0.5)
+        )
         t = low + part * (high - low)
         k = _count(x, 2 * t[:, None] - x)
         beyond = np.einsum("rn,rn->r", share, np.take_along_axis(upto, k, axis=1)) - 0.5
         last = (x + np.take_along_axis(padded, k, axis=1)).max(axis=1) / 2
         first = (x + np.take_along_axis(padded, k + 1, axis=1)).min(axis=1) / 2
         up, even = beyond < 0, abs(beyond) < 1e-12
-        low, high = np.where(up, np.maximum(first, low), low), np.where(up, high, np.minimum(last, high))
+        low, high = (
+            np.where(up, np.maximum(first, low), low),
+            np.where(up, high, np.minimum(last, high)),
+        )
         # the Illinois rule: an end that stays counts half, so that the other end moves as well
         left, right = np.where(up, beyond, left / 2), np.where(up, right / 2, beyond)
         out[todo] = np.where(even, (last + first) / 2, (low + high) / 2)
@@ -473,7 +529,9 @@ def median_of_pairs(rows: Array, weight: Array) -> Array:
 def _count(x: Array, bound: Array) -> NDArray[np.int64]:
     """How many of the ascending x (R, N) are at most bound (R, N): (R, N)."""
     # one search for each replication: a batched merge would sort, and cost five times as much
-    return np.array([np.searchsorted(row, ends, side="right") for row, ends in zip(x, bound, strict=True)])
+    return np.array(
+        [np.searchsorted(row, ends, side="right") for row, ends in zip(x, bound, strict=True)]
+    )
 
 
 def _least(rows: Array, used: NDArray[np.bool_]) -> Array:
@@ -508,17 +566,34 @@ def example_median() -> Median:
 _SMOOTH = "regular and asymptotically linear, its influence function bounded"
 
 
-@register("Trimmed mean", n=100, group="location and scale", why=_SMOOTH, page="estimators", allowance=0.03)
+@register(
+    "Trimmed mean",
+    n=100,
+    group="location and scale",
+    why=_SMOOTH,
+    page="estimators",
+    allowance=0.03,
+)
 def example_trimmed_mean() -> TrimmedMean:
     return TrimmedMean("logistic")
 
 
-@register("Huber", n=100, group="location and scale", why=_SMOOTH, page="estimators", allowance=0.03)
+@register(
+    "Huber", n=100, group="location and scale", why=_SMOOTH, page="estimators", allowance=0.03
+)
 def example_huber() -> Huber:
     return Huber("student")
 
 
-@register("Hodges-Lehmann", n=50, group="location and scale", why=_SMOOTH, page="estimators", allowance=0.05, effort=8)
+@register(
+    "Hodges-Lehmann",
+    n=50,
+    group="location and scale",
+    why=_SMOOTH,
+    page="estimators",
+    allowance=0.05,
+    effort=8,
+)
 def example_hodges_lehmann() -> HodgesLehmann:
     return HodgesLehmann("laplace")
 

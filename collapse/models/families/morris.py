@@ -53,7 +53,10 @@ def counts(mean: Array, rng: np.random.Generator) -> Array:
 
 
 def _beyond(most: float) -> ValueError:
-    return ValueError(f"sums of counts with a mean of {most:.3g} cannot be drawn, {LARGEST_COUNT:.3g} at most; take fewer rows.")
+    return ValueError(
+        f"sums of counts with a mean of {most:.3g} cannot be drawn, {LARGEST_COUNT:.3g} at most;"
+        " take fewer rows."
+    )
 
 
 def _inverse(value: Scalar) -> Scalar:
@@ -189,7 +192,9 @@ class Binomial(MeanFamily):
         return (0, 1, -Fraction(1, self.trials))
 
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        return rng.binomial(self.trials, self._probability(theta), (len(theta), rows)).astype(np.float64)
+        return rng.binomial(self.trials, self._probability(theta), (len(theta), rows)).astype(
+            np.float64
+        )
 
     def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         if self.trials * rows > LARGEST_COUNT:
@@ -285,7 +290,9 @@ class Gamma(MeanFamily):
         return (0, 0, _inverse(self.shape))
 
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        return rng.standard_gamma(float(self.shape), (len(theta), rows)) * (theta / float(self.shape))
+        return rng.standard_gamma(float(self.shape), (len(theta), rows)) * (
+            theta / float(self.shape)
+        )
 
     def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         total = rows * float(self.shape)
@@ -403,7 +410,9 @@ class HyperbolicSecant(MeanFamily):
         # the sum of rows has the same law with another shape, and no quicker sampler: blocks keep the memory small
         mean, step = np.empty(theta.shape), max(1, VALUES // rows)
         for r in range(0, len(theta), step):
-            mean[r : r + step] = self.draw(theta[r : r + step], rows, rng).mean(axis=1, keepdims=True)
+            mean[r : r + step] = self.draw(theta[r : r + step], rows, rng).mean(
+                axis=1, keepdims=True
+            )
         return mean
 
 

@@ -125,7 +125,9 @@ class Hodges(DrawsFromTruth):
         share = weight / weight.sum(axis=1, keepdims=True)
         average = np.einsum("rn,rn->r", share, rows)
         count = 1 / np.einsum("rn,rn->r", share, share)
-        return np.asarray(np.where(np.abs(average) <= count**-0.25, self.shrinkage * average, average))[:, None]
+        return np.asarray(
+            np.where(np.abs(average) <= count**-0.25, self.shrinkage * average, average)
+        )[:, None]
 
     def deviation(self, theta: Array) -> Array:
         return theta - self.truth

@@ -52,14 +52,24 @@ class Censored:
 
     def draw(self: _Lifetimes, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         time = self.lifetimes(theta, rows, rng)
-        return _observe(self, time, rng) if self.censor_synthetic else np.stack([time, np.ones_like(time)], axis=2)
+        return (
+            _observe(self, time, rng)
+            if self.censor_synthetic
+            else np.stack([time, np.ones_like(time)], axis=2)
+        )
 
-    def draw_real(self: _Lifetimes, replications: int, rows: int, rng: np.random.Generator) -> Array:
+    def draw_real(
+        self: _Lifetimes, replications: int, rows: int, rng: np.random.Generator
+    ) -> Array:
         return _observe(self, self.lifetimes(replicate(self.truth, replications), rows, rng), rng)
 
     def influence_function(self: _Lifetimes, rows: Array, theta: Array) -> Array:
         """Censored rows (R, N, 2) at parameters (R, d): the first-order effect of each on the fit, (R, N, d)."""
-        return np.asarray(np.linalg.solve(self.information(theta)[:, None], self.score(rows, theta)[..., None])[..., 0])
+        return np.asarray(
+            np.linalg.solve(self.information(theta)[:, None], self.score(rows, theta)[..., None])[
+                ..., 0
+            ]
+        )
 
     @property
     def risk_hessian(self: _Lifetimes) -> Array:
@@ -87,7 +97,12 @@ def _observe(model: _Lifetimes, time: Array, rng: np.random.Generator) -> Array:
 
 def _check_events(events: Scalar) -> None:
     if not is_number(events) or events != 1:
-        check_number(events, "events (probability that a real lifetime is seen to end; 1 for no censoring)", 0, 1)
+        check_number(
+            events,
+            "events (probability that a real lifetime is seen to end; 1 for no censoring)",
+            0,
+            1,
+        )
 
 
 @dataclass(frozen=True)
@@ -150,12 +165,16 @@ class CensoredExponential(Censored):
         return np.where(event > 0, event, np.nan) / time
 
     def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        return self._statistic(theta, self.censoring if self.censor_synthetic else 0 * self.censoring, rows, rng)
+        return self._statistic(
+            theta, self.censoring if self.censor_synthetic else 0 * self.censoring, rows, rng
+        )
 
     def draw_real_statistic(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
         return self._statistic(replicate(self.truth, replications), self.censoring, rows, rng)
 
-    def _statistic(self, theta: Array, censoring: Array, rows: int, rng: np.random.Generator) -> Array:
+    def _statistic(
+        self, theta: Array, censoring: Array, rows: int, rng: np.random.Generator
+    ) -> Array:
         hazard = theta + censoring
         time = rng.standard_gamma(rows, theta.shape) / hazard
         return np.concatenate([time, rng.binomial(rows, theta / hazard)], axis=1) / rows
@@ -215,10 +234,17 @@ class CensoredWeibull(Censored):
     @property
     def censoring(self) -> Array:
         p = float(self.events)
-        return np.array([self.truth[0] * (p / (1 - p)) ** (1 / self.truth[1]) if p < 1 else np.inf, self.truth[1]])
+        return np.array(
+            [
+                self.truth[0] * (p / (1 - p)) ** (1 / self.truth[1]) if p < 1 else np.inf,
+                self.truth[1],
+            ]
+        )
 
     def lifetimes(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        return np.asarray(theta[:, :1] * rng.standard_exponential((len(theta), rows)) ** (1 / theta[:, 1:]))
+        return np.asarray(
+            theta[:, :1] * rng.standard_exponential((len(theta), rows)) ** (1 / theta[:, 1:])
+        )
 
     def information(self, theta: Array) -> Array:
         # with z the logarithm of the cumulative hazard at the time, -score' holds E[event (1, z, z^2)]; the trapezoidal rule is exact to
@@ -230,7 +256,9 @@ class CensoredWeibull(Censored):
         one, first, second = (density @ z**k for k in range(3))
         cross, corner = -(one + first), one + 2 * first + second
         scale, shape = scale[:, 0], shape[:, 0]
-        entries = np.array([[shape**2 / scale**2 * one, cross / scale], [cross / scale, corner / shape**2]])
+        entries = np.array(
+            [[shape**2 / scale**2 * one, cross / scale], [cross / scale, corner / shape**2]]
+        )
         return np.asarray(np.moveaxis(entries, 2, 0))
 
     def score(self, rows: Array, theta: Array) -> Array:
@@ -243,7 +271,9 @@ class CensoredWeibull(Censored):
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
         answer = np.empty((len(rows), 2))
         for part in parts(*weight.shape):
-            answer[part] = _weibull(rows[part], weight[part], None if start is None else start[part, 1])
+            answer[part] = _weibull(
+                rows[part], weight[part], None if start is None else start[part, 1]
+            )
         return answer
 
     def risk(self, theta: Array) -> Array:
@@ -252,7 +282,9 @@ class CensoredWeibull(Censored):
         scale, shape = self.truth
         p = float(self.events)
         mean_log = np.log(scale) + (np.log(p) + digamma(1)) / shape
-        power = theta[:, 1] * (np.log(scale) + np.log(p) / shape - np.log(theta[:, 0])) + gammaln(1 + theta[:, 1] / shape)
+        power = theta[:, 1] * (np.log(scale) + np.log(p) / shape - np.log(theta[:, 0])) + gammaln(
+            1 + theta[:, 1] / shape
+        )
 
         def log_hazard(scale: Array, shape: Array) -> Array:
             return np.asarray(np.log(shape / scale) + (shape - 1) * (mean_log - np.log(scale)))
@@ -337,7 +369,10 @@ def example_weibull() -> CensoredWeibull:
     n=200,
     group="survival",
     covered=False,
-    why="real and synthetic rows differ in information: the law of a plan with larger synthetic batches",
+    why=(
+        "real and synthetic rows differ in information: the law of a plan with larger synthetic"
+        " batches"
+    ),
     page="latent",
     conditional=True,
 )

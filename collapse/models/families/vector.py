@@ -89,7 +89,9 @@ class Multinomial(MeanVector):
     def __init__(self, p: Sequence[Scalar]) -> None:
         shares = _vector(p, "p")
         if len(shares) < 2:
-            raise ValueError(f"p must hold the shares of at least two classes; it holds {len(shares)}.")
+            raise ValueError(
+                f"p must hold the shares of at least two classes; it holds {len(shares)}."
+            )
         for j, share in enumerate(shares):
             check_number(share, f"p[{j}]", 0, 1)
             check_size(share, f"p[{j}]")
@@ -165,7 +167,8 @@ class MultivariateNormal(MeanVector):
         d = len(centre)
         if not d or len(table) != d or any(len(row) != d for row in table):
             raise ValueError(
-                f"covariance must have shape ({d}, {d}), as mean holds {d} numbers; its rows hold {[len(row) for row in table]} numbers."
+                f"covariance must have shape ({d}, {d}), as mean holds {d} numbers; its rows hold"
+                f" {[len(row) for row in table]} numbers."
             )
         for j, value in enumerate(centre):
             check_place(value, f"mean[{j}]")
@@ -176,7 +179,10 @@ class MultivariateNormal(MeanVector):
         if not np.allclose(values, values.T, rtol=1e-12, atol=0):
             raise ValueError("covariance must be symmetric; give (covariance + covariance.T) / 2.")
         if np.linalg.eigvalsh(values)[0] <= 0:
-            raise ValueError(f"covariance must be positive definite; its least eigenvalue is {np.linalg.eigvalsh(values)[0]:.3g}.")
+            raise ValueError(
+                "covariance must be positive definite; its least eigenvalue is"
+                f" {np.linalg.eigvalsh(values)[0]:.3g}."
+            )
         object.__setattr__(self, "mean", centre)
         object.__setattr__(self, "covariance", table)
 
@@ -235,4 +241,6 @@ def example_multinomial() -> Multinomial:
 
 @register("Multivariate normal mean", n=100, group="exponential families", why=_TRACE, page="exact")
 def example_multivariate_normal() -> MultivariateNormal:
-    return MultivariateNormal((1.0, 2.0, 0.0), ((2.0, 0.5, 0.0), (0.5, 1.0, -0.3), (0.0, -0.3, 0.5)))
+    return MultivariateNormal(
+        (1.0, 2.0, 0.0), ((2.0, 0.5, 0.0), (0.5, 1.0, -0.3), (0.0, -0.3, 0.5))
+    )

@@ -57,11 +57,15 @@ def check_design(X: ArrayLike) -> Array:
     table = numbers(X, "X", "a table of shape (n, p)")
     if table.ndim != 2 or 0 in table.shape:
         raise ValueError(
-            f"X must be the whole design, a table of shape (n, p) with its column of ones if one is wanted; it has shape {table.shape}."
+            "X must be the whole design, a table of shape (n, p) with its column of ones if one is"
+            f" wanted; it has shape {table.shape}."
         )
     if not np.all(np.isfinite(table)):
         i, j = np.argwhere(~np.isfinite(table))[0]
-        raise ValueError(f"X must be finite; row {i + 1}, column {j + 1} is {table[i, j]}. Drop or impute missing values first.")
+        raise ValueError(
+            f"X must be finite; row {i + 1}, column {j + 1} is {table[i, j]}. Drop or impute"
+            " missing values first."
+        )
     n, p = table.shape
     size = np.abs(table).max(axis=0)
     tiny = np.flatnonzero((size < 1 / LARGE) & (size > 0))
@@ -74,7 +78,8 @@ def check_design(X: ArrayLike) -> Array:
     rank = np.linalg.matrix_rank(table / np.where(scale > 0, scale, 1.0))
     if rank < p:
         raise ValueError(
-            f"X must have full column rank; its {p} columns have rank {rank} with {n} rows. Drop constant or redundant columns."
+            f"X must have full column rank; its {p} columns have rank {rank} with {n} rows. Drop"
+            " constant or redundant columns."
         )
     table.flags.writeable = False
     return table
@@ -90,14 +95,21 @@ def check_vector(values: ArrayLike, length: int, name: str) -> Array:
     """
     vector = numbers(values, name, f"a vector of shape ({length},)")
     if vector.shape != (length,):
-        raise ValueError(f"{name} must have shape ({length},) to match X; it has shape {vector.shape}.")
+        raise ValueError(
+            f"{name} must have shape ({length},) to match X; it has shape {vector.shape}."
+        )
     if not np.all(np.isfinite(vector)):
-        raise ValueError(f"{name} must be finite; entry {int(np.argmax(~np.isfinite(vector))) + 1} is {vector[~np.isfinite(vector)][0]}.")
+        raise ValueError(
+            f"{name} must be finite; entry {int(np.argmax(~np.isfinite(vector))) + 1} is"
+            f" {vector[~np.isfinite(vector)][0]}."
+        )
     vector.flags.writeable = False
     return vector
 
 
-def rows_of_design(n: int, replications: int, rows: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def rows_of_design(
+    n: int, replications: int, rows: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
     """Rows of the design that a batch labels, (R, rows): whole copies, then distinct rows drawn without replacement."""
     copies, rest = divmod(rows, n)
     whole = np.broadcast_to(np.tile(np.arange(n), copies), (replications, copies * n))
@@ -111,12 +123,23 @@ def totals(n: int, rows: Array, weight: Array) -> tuple[Array, Array]:
     """Total weight and weighted sum of labels on each row of the design: rows (R, N, 2), weight (R, N) to (R, n), (R, n)."""
     R = len(rows)
     place = (rows[:, :, 0].astype(np.int64) + n * np.arange(R)[:, None]).ravel()
-    total: Array = np.bincount(place, weight.ravel(), minlength=R * n).reshape(R, n).astype(np.float64, copy=False)
-    labels: Array = np.bincount(place, (weight * rows[:, :, 1]).ravel(), minlength=R * n).reshape(R, n).astype(np.float64, copy=False)
+    total: Array = (
+        np.bincount(place, weight.ravel(), minlength=R * n)
+        .reshape(R, n)
+        .astype(np.float64, copy=False)
+    )
+    labels: Array = (
+        np.bincount(place, (weight * rows[:, :, 1]).ravel(), minlength=R * n)
+        .reshape(R, n)
+        .astype(np.float64, copy=False)
+    )
     return total, labels
 
 
 def example_design(n: int, columns: int) -> Array:
     """A fixed design (n, columns) for examples: ones, and cosines of rising frequency, orthogonal and bounded."""
     t = (np.arange(n) + 0.5) / n
-    return np.asarray(np.cos(np.pi * np.arange(columns) * t[:, None]) * np.where(np.arange(columns), np.sqrt(2), 1.0))
+    return np.asarray(
+        np.cos(np.pi * np.arange(columns) * t[:, None])
+        * np.where(np.arange(columns), np.sqrt(2), 1.0)
+    )

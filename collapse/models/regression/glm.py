@@ -238,7 +238,9 @@ class Overdispersed(Counts):
 
     def loss(self, margin: Array, label: Array) -> Array:
         # log(size + exp(m)) less a part free of the margin
-        return np.asarray((label + self.size) * _softplus(margin - np.log(self.size)) - label * margin)
+        return np.asarray(
+            (label + self.size) * _softplus(margin - np.log(self.size)) - label * margin
+        )
 
     def least(self, label: Array) -> Array | float:
         return np.asarray((label + self.size) * np.log1p(label / self.size) - _log_times(label))
@@ -264,7 +266,9 @@ class Positive(Family):
 
     def sample(self, mean: Array, copies: int, rng: np.random.Generator) -> Array:
         # a variate below the smallest number is no zero
-        return np.maximum(rng.gamma(copies * self.shape, mean / (copies * self.shape)), np.finfo(float).tiny)
+        return np.maximum(
+            rng.gamma(copies * self.shape, mean / (copies * self.shape)), np.finfo(float).tiny
+        )
 
     def loss(self, margin: Array, label: Array) -> Array:
         return np.asarray(self.shape * (margin + label * exponential(-margin)))
@@ -373,7 +377,10 @@ class Regression(DrawsFromTruth):
         self._label: Array | None = None
         self._mean: Array | None = None
         if test is not None and y is None:
-            raise ValueError("test goes with observed labels y; with a true beta the risk is known without a test set.")
+            raise ValueError(
+                "test goes with observed labels y; with a true beta the risk is known without a"
+                " test set."
+            )
         if y is not None:
             self._label = _check_labels(family, y, self.design_rows, "y")
             self._statistic = self._summary(self._coded(self._label)[None], self.X)
@@ -381,18 +388,23 @@ class Regression(DrawsFromTruth):
             if not family.separable and np.isnan(self.truth).any():
                 raise ValueError(f"no fit to y was found in {ITERATIONS} iterations: rescale X.")
             self.truth.flags.writeable = False
-            self._risk_X, label = (self.X, self._label) if test is None else _check_test(family, test, columns)
+            self._risk_X, label = (
+                (self.X, self._label) if test is None else _check_test(family, test, columns)
+            )
             self._risk_label = self._coded(label)
             self._least_loss = float(np.mean(family.least(label)))
         elif mean is not None:
             self._mean = check_vector(mean, self.design_rows, "mean")
             if np.any((self._mean < 0) | (self._mean > 1)):
                 raise ValueError(
-                    f"mean must hold the probabilities of label 1, between 0 and 1; it holds {self._mean.min():g} to {self._mean.max():g}."
+                    "mean must hold the probabilities of label 1, between 0 and 1; it holds"
+                    f" {self._mean.min():g} to {self._mean.max():g}."
                 )
             self.truth = self.fit_statistic(self._summary(self._mean[None], self.X), None)[0]
             if np.isnan(self.truth).any():
-                raise ValueError("no coefficients come closest to mean: a direction of X separates it.")
+                raise ValueError(
+                    "no coefficients come closest to mean: a direction of X separates it."
+                )
             self.truth.flags.writeable = False
             self._risk_X, self._risk_label = self.X, self._mean
         else:
@@ -408,7 +420,10 @@ class Regression(DrawsFromTruth):
                     "Take a smaller beta, or rescale X."
                 )
             probabilities = family.mean(margin)[0]
-            self._risk_X, self._risk_label = self.X, probabilities[1:] if family.predictors else probabilities
+            self._risk_X, self._risk_label = (
+                self.X,
+                probabilities[1:] if family.predictors else probabilities,
+            )
         self._risk_statistic = self._summary(self._risk_label[None], self._risk_X)[0]
         if y is None:
             self._least_loss = float(self._loss(self.truth[None])[0])
@@ -439,14 +454,21 @@ class Regression(DrawsFromTruth):
         if self._label is None and self._mean is None:
             return 1.0
         if not self.family.canonical:
-            raise ValueError(f"{self!r} has no canonical link; dispersion is known for logistic, multinomial and Poisson regression.")
+            raise ValueError(
+                f"{self!r} has no canonical link; dispersion is known for logistic, multinomial and"
+                " Poisson regression."
+            )
         n, d = self.design_rows, len(self.truth)
         margin = self._margin(self.truth[None], self.X)
         label = self._risk_label if self._mean is not None else self._coded(np.asarray(self._label))
-        residual, curvature = (np.asarray(part[0]) for part in self._likelihood.derivatives(margin, 1.0, label))
+        residual, curvature = (
+            np.asarray(part[0]) for part in self._likelihood.derivatives(margin, 1.0, label)
+        )
         if not self.family.predictors:
             residual, curvature = residual[None], curvature[None, None]
-        information = np.einsum("abn,ni,nj->aibj", curvature, self.X, self.X, optimize=True).reshape(d, d)
+        information = np.einsum(
+            "abn,ni,nj->aibj", curvature, self.X, self.X, optimize=True
+        ).reshape(d, d)
         if self._mean is not None:
             J = (self.X * self.family.variance(self._mean)[:, None]).T @ self.X
         else:
@@ -457,7 +479,13 @@ class Regression(DrawsFromTruth):
     def __repr__(self) -> str:
         n, p = self.X.shape
         more = "".join(f", {key}={value:g}" for key, value in vars(self.family).items())
-        world = "observed y" if self._label is not None else "mean" if self._mean is not None else "beta"
+        world = (
+            "observed y"
+            if self._label is not None
+            else "mean"
+            if self._mean is not None
+            else "beta"
+        )
         return f"{type(self).__name__}(X {n} x {p}, {world}{more})"
 
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
@@ -482,7 +510,11 @@ class Regression(DrawsFromTruth):
         mean = self.family.mean(self._margin(np.where(lost[:, None], 0.0, theta), self.X))
         at = index[:, None] if self.family.predictors else index
         drawn = self.family.sample(np.take_along_axis(mean, at, axis=-1), 1, rng)
-        label = np.tensordot(np.arange(1.0, drawn.shape[1] + 1), drawn, axes=(0, 1)) if self.family.predictors else drawn
+        label = (
+            np.tensordot(np.arange(1.0, drawn.shape[1] + 1), drawn, axes=(0, 1))
+            if self.family.predictors
+            else drawn
+        )
         return np.stack([index.astype(float), np.where(lost[:, None], np.nan, label)], axis=2)
 
     def draw_real(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
@@ -509,11 +541,15 @@ class Regression(DrawsFromTruth):
         """
         if self._mean is not None:
             index = rows_of_design(self.design_rows, replications, rows, rng)
-            return np.stack([index.astype(float), self.family.sample(self._mean[index], 1, rng)], axis=2)
+            return np.stack(
+                [index.astype(float), self.family.sample(self._mean[index], 1, rng)], axis=2
+            )
         if self._label is None:
             return super().draw_real(replications, rows, rng)
         self._check_observed(rows)
-        return np.tile(np.column_stack([np.arange(rows, dtype=float), self._label]), (replications, 1, 1))
+        return np.tile(
+            np.column_stack([np.arange(rows, dtype=float), self._label]), (replications, 1, 1)
+        )
 
     def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         """Draw the mean statistic of a batch that labels the whole design rows / n times.
@@ -545,7 +581,9 @@ class Regression(DrawsFromTruth):
             missing = np.count_nonzero(lost)
             if missing:
                 margin[lost] = 0.0
-            statistic[block] = self._summary(self.family.sample(self.family.mean(margin), copies, rng), self.X)
+            statistic[block] = self._summary(
+                self.family.sample(self.family.mean(margin), copies, rng), self.X
+            )
             if missing:
                 statistic[block][lost] = np.nan
         return statistic
@@ -623,14 +661,22 @@ class Regression(DrawsFromTruth):
         weight = np.where(read, weight, 0.0)
         rows = np.where(read[:, :, None], rows, 0.0)
         if self.family.predictors:
-            code = [np.where(np.isnan(rows[:, :, 1]), np.nan, rows[:, :, 1] == k + 1.0) for k in range(self.family.predictors)]
-            each = [totals(self.design_rows, np.stack([rows[:, :, 0], one], axis=2), weight) for one in code]
+            code = [
+                np.where(np.isnan(rows[:, :, 1]), np.nan, rows[:, :, 1] == k + 1.0)
+                for k in range(self.family.predictors)
+            ]
+            each = [
+                totals(self.design_rows, np.stack([rows[:, :, 0], one], axis=2), weight)
+                for one in code
+            ]
             total, count = each[0][0], np.stack([sums for _, sums in each], axis=1)
         else:
             total, count = totals(self.design_rows, rows, weight)
         mean = total.mean(axis=1, keepdims=True)
         mean[mean == 0] = np.nan
-        statistic = self._summary(count / (mean[:, None] if self.family.predictors else mean), self.X)
+        statistic = self._summary(
+            count / (mean[:, None] if self.family.predictors else mean), self.X
+        )
         return self._likelihood.maximise(statistic, total / mean, start)
 
     def risk(self, theta: Array) -> Array:
@@ -667,13 +713,20 @@ class Regression(DrawsFromTruth):
         """
         index, label = rows[:, :, 0].astype(np.intp), rows[:, :, 1]
         margin = self._margin(theta, self.X)
-        margin = np.take_along_axis(margin, index[:, None] if self.family.predictors else index, axis=-1)
+        margin = np.take_along_axis(
+            margin, index[:, None] if self.family.predictors else index, axis=-1
+        )
         score, curvature = self._likelihood.derivatives(margin, 1.0, self._coded(label))
         R, N = index.shape
         if not self.family.predictors:
             score, curvature = score[:, None], curvature[:, None, None]
         x = self.X[index]
-        hessian = np.einsum("rabn,rni,rnj->raibj", curvature, x, x, optimize=True).reshape(R, theta.shape[1], -1) / N
+        hessian = (
+            np.einsum("rabn,rni,rnj->raibj", curvature, x, x, optimize=True).reshape(
+                R, theta.shape[1], -1
+            )
+            / N
+        )
         each = np.einsum("ran,rni->rnai", score, x).reshape(R, N, -1)
         return np.asarray(np.swapaxes(np.linalg.solve(hessian, np.swapaxes(each, 1, 2)), 1, 2))
 
@@ -698,7 +751,9 @@ class Regression(DrawsFromTruth):
     def _loss(self, theta: Array) -> Array:
         X, loss = self._risk_X, np.empty(theta.shape[0])
         for block in blocks(theta.shape[0], X.shape[0] * max(self.family.predictors, 1)):
-            loss[block] = np.add.reduce(self.family.loss(self._margin(theta[block], X), self._risk_label), axis=1)
+            loss[block] = np.add.reduce(
+                self.family.loss(self._margin(theta[block], X), self._risk_label), axis=1
+            )
         loss /= X.shape[0]
         if self.family.canonical:
             loss -= theta @ self._risk_statistic
@@ -708,16 +763,16 @@ class Regression(DrawsFromTruth):
         copies, rest = divmod(rows, self.design_rows)
         if rest or copies < 1:
             raise ValueError(
-                f"a mean statistic stands for whole copies of the design: rows must be a multiple of {self.design_rows}, not {rows}; "
-                "use draw for other sizes."
+                "a mean statistic stands for whole copies of the design: rows must be a multiple"
+                f" of {self.design_rows}, not {rows}; use draw for other sizes."
             )
         return int(copies)
 
     def _check_observed(self, rows: int) -> None:
         if rows != self.design_rows:
             raise ValueError(
-                f"observed labels y make one real batch of {self.design_rows} rows, and the plan asks for {rows}; "
-                "use a real batch of size 1."
+                f"observed labels y make one real batch of {self.design_rows} rows, and the plan"
+                f" asks for {rows}; use a real batch of size 1."
             )
 
 
@@ -1009,7 +1064,10 @@ class MultinomialRegression(Regression):
                 most = np.where(np.isnan(label), 0.0, label).max(initial=0.0)
                 classes = 1 + int(np.clip(most, 0, MOST_CLASSES))
         if whole(classes, "classes", "values of the label", most=MOST_CLASSES) < 2:
-            raise ValueError("labels must have at least two classes; give beta as a table (K - 1, p), or y with classes 0, ..., K - 1.")
+            raise ValueError(
+                "labels must have at least two classes; give beta as a table (K - 1, p), or y with"
+                " classes 0, ..., K - 1."
+            )
         super().__init__(Classes(classes), X, beta, y, test)
 
 
@@ -1069,7 +1127,9 @@ class BradleyTerry(Regression):
         wins: ArrayLike | None = None,
     ) -> None:
         if (strength is None) == (wins is None):
-            raise ValueError("give either strength (of the true items) or wins (observed results), and not both.")
+            raise ValueError(
+                "give either strength (of the true items) or wins (observed results), and not both."
+            )
         if strength is not None:
             strength = numbers(strength, "strength", "a number for each item")
         meet, often = _check_schedule(pairs, times, None if strength is None else np.size(strength))
@@ -1081,10 +1141,21 @@ class BradleyTerry(Regression):
         if wins is not None:
             won = check_vector(wins, len(meet), "wins")
             if np.any((won < 0) | (won > often) | (won != np.floor(won))):
-                raise ValueError("wins must be whole numbers between 0 and times: how often the first item of each pair won.")
-            y = np.concatenate([np.arange(k) < w for k, w in zip(often, won, strict=True)]).astype(float)
+                raise ValueError(
+                    "wins must be whole numbers between 0 and times: how often the first item of"
+                    " each pair won."
+                )
+            y = np.concatenate([np.arange(k) < w for k, w in zip(often, won, strict=True)]).astype(
+                float
+            )
         self.pairs, self.times = meet, often
-        super().__init__(Logit(), np.repeat(sign[:, 1:], often, axis=0), None if strength is None else strength[1:] - strength[0], y, None)
+        super().__init__(
+            Logit(),
+            np.repeat(sign[:, 1:], often, axis=0),
+            None if strength is None else strength[1:] - strength[0],
+            y,
+            None,
+        )
 
     def strength(self, theta: Array) -> Array:
         """Return the strengths of all items, with sum zero.
@@ -1103,30 +1174,49 @@ class BradleyTerry(Regression):
         return np.asarray(every - every.mean(axis=1, keepdims=True))
 
 
-def _check_schedule(pairs: ArrayLike, times: ArrayLike, items: int | None) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _check_schedule(
+    pairs: ArrayLike, times: ArrayLike, items: int | None
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     meet = checks.numbers(pairs, "pairs", "a table of shape (k, 2)")
     often = checks.numbers(times, "times", "a whole number, or a vector of shape (k,)")
-    if meet.ndim != 2 or meet.shape[1:] != (2,) or not len(meet) or meet.dtype.kind not in "iu" or meet.min() < 0:
-        raise ValueError("pairs must be a table of shape (k, 2) of items' numbers 0, 1, 2, ...; k is at least 1.")
+    if (
+        meet.ndim != 2
+        or meet.shape[1:] != (2,)
+        or not len(meet)
+        or meet.dtype.kind not in "iu"
+        or meet.min() < 0
+    ):
+        raise ValueError(
+            "pairs must be a table of shape (k, 2) of items' numbers 0, 1, 2, ...; k is at least 1."
+        )
     if np.any(meet[:, 0] == meet[:, 1]):
-        raise ValueError(f"item {meet[meet[:, 0] == meet[:, 1]][0, 0]} is compared with itself; leave such pairs out.")
+        raise ValueError(
+            f"item {meet[meet[:, 0] == meet[:, 1]][0, 0]} is compared with itself; leave such pairs"
+            " out."
+        )
     if often.dtype.kind not in "iu" or often.shape not in ((), (len(meet),)) or np.any(often < 1):
-        raise ValueError(f"times must be a whole number, at least 1, or one for each of the {len(meet)} pairs.")
+        raise ValueError(
+            f"times must be a whole number, at least 1, or one for each of the {len(meet)} pairs."
+        )
     if np.broadcast_to(often, len(meet)).sum(dtype=float) > MOST_COMPARISONS:
         raise ValueError(f"times must add up to {MOST_COMPARISONS:,} comparisons at the most.")
     count = int(meet.max()) + 1
     if items is not None and items > count:
         count = items
     elif items is not None and items < count:
-        raise ValueError(f"strength must have {count} entries, as pairs name items 0 to {count - 1}; it has {items}.")
+        raise ValueError(
+            f"strength must have {count} entries, as pairs name items 0 to {count - 1}; it has"
+            f" {items}."
+        )
     group = np.arange(count)
     for i, j in meet:
         group[group == group[i]] = group[j]
     if np.any(group != group[0]):
         apart = [np.flatnonzero(group == g).tolist() for g in np.unique(group)]
         raise ValueError(
-            f"the comparisons leave groups of items that never meet, {' and '.join(map(str, apart))}: their strengths cannot be compared. "
-            "Add pairs that link them."
+            "the comparisons leave groups of items that never meet,"
+            f" {' and '.join(map(str, apart))}: their strengths cannot be compared. Add pairs that"
+            " link them."
         )
     return meet.astype(np.intp), np.broadcast_to(often, len(meet)).astype(np.intp)
 
@@ -1144,8 +1234,14 @@ def _check_labels(family: Family, y: ArrayLike, rows: int, name: str) -> Array:
     label = check_vector(y, rows, name)
     other = label[family.refuse(label)]
     if other.size:
-        remedy = f"Recode the classes as {family.labels.removeprefix('labels ')}." if "labels" in family.labels else "Check its units."
-        raise ValueError(f"{name} must hold {family.labels}; it holds {other.min():g} too. {remedy}")
+        remedy = (
+            f"Recode the classes as {family.labels.removeprefix('labels ')}."
+            if "labels" in family.labels
+            else "Check its units."
+        )
+        raise ValueError(
+            f"{name} must hold {family.labels}; it holds {other.min():g} too. {remedy}"
+        )
     return label
 
 
@@ -1153,16 +1249,22 @@ def _check_table(beta: ArrayLike | None, classes: int, columns: int) -> Array:
     table = numbers(beta, "beta", f"a table of shape ({classes}, {columns})")
     if table.shape != (classes, columns):
         raise ValueError(
-            f"beta must have shape ({classes}, {columns}), a row for each class but class 0, which is the reference; it has shape {table.shape}."
+            f"beta must have shape ({classes}, {columns}), a row for each class but class 0, which"
+            f" is the reference; it has shape {table.shape}."
         )
     return table
 
 
-def _check_test(family: Family, test: tuple[ArrayLike, ArrayLike], columns: int) -> tuple[Array, Array]:
+def _check_test(
+    family: Family, test: tuple[ArrayLike, ArrayLike], columns: int
+) -> tuple[Array, Array]:
     covariates, label = check_pair(test)
     X = numbers(covariates, "the test X", f"a table of shape (m, {columns})")
     if X.ndim != 2 or X.shape[1] != columns or X.shape[0] == 0:
-        raise ValueError(f"the test X must have shape (m, {columns}), with the columns of X; it has shape {X.shape}.")
+        raise ValueError(
+            f"the test X must have shape (m, {columns}), with the columns of X; it has shape"
+            f" {X.shape}."
+        )
     if not np.isfinite(X).all():
         raise ValueError("the test X must be finite. Drop or impute missing values first.")
     return X, _check_labels(family, label, X.shape[0], "the test y")
@@ -1251,4 +1353,6 @@ def example_multinomial(rows: int = 600) -> MultinomialRegression:
     conditional=True,
 )
 def example_bradley_terry(rows: int = 600) -> BradleyTerry:
-    return BradleyTerry([-0.4, -0.2, 0.2, 0.4], pairs=[(i, j) for i in range(4) for j in range(i)], times=rows // 6)
+    return BradleyTerry(
+        [-0.4, -0.2, 0.2, 0.4], pairs=[(i, j) for i in range(4) for j in range(i)], times=rows // 6
+    )

@@ -75,12 +75,19 @@ class LinearRegression:
         self._lift = np.linalg.inv(self._upper)
         self._metric = self._upper.T / np.sqrt(n)
         if (beta is None) == (y is None):
-            raise ValueError("give either beta (true coefficients) or y (observed labels), and not both.")
+            raise ValueError(
+                "give either beta (true coefficients) or y (observed labels), and not both."
+            )
         if beta is not None:
             if test is not None:
-                raise ValueError("test goes with observed labels y; with a true beta the risk is known without a test set.")
+                raise ValueError(
+                    "test goes with observed labels y; with a true beta the risk is known without a"
+                    " test set."
+                )
             if sigma is None:
-                raise ValueError("sigma (standard deviation of the errors) is needed with a true beta.")
+                raise ValueError(
+                    "sigma (standard deviation of the errors) is needed with a true beta."
+                )
             self.observed = None
             self.truth = check_vector(beta, p, "beta")
         else:
@@ -88,7 +95,10 @@ class LinearRegression:
             self.truth = self._lift @ (self._Q.T @ self.observed)
             if sigma is None:
                 if n == p:
-                    raise ValueError(f"sigma cannot be estimated from n = p = {n} rows; give sigma, or more rows.")
+                    raise ValueError(
+                        f"sigma cannot be estimated from n = p = {n} rows; give sigma, or more"
+                        " rows."
+                    )
                 sigma = float(np.sqrt(((self.observed - self.X @ self.truth) ** 2).sum() / (n - p)))
             if test is None:
                 test = (self.X, self.observed)
@@ -97,8 +107,15 @@ class LinearRegression:
                 numbers(test_X, "the test X", f"a table of shape (m, {p})"),
                 numbers(test_y, "the test y", "a vector of shape (m,)"),
             )
-            if self.test[0].ndim != 2 or self.test[0].shape[1] != p or self.test[1].shape != self.test[0].shape[:1]:
-                raise ValueError(f"test must be (X, y) of shapes (m, {p}) and (m,); it has {self.test[0].shape} and {self.test[1].shape}.")
+            if (
+                self.test[0].ndim != 2
+                or self.test[0].shape[1] != p
+                or self.test[1].shape != self.test[0].shape[:1]
+            ):
+                raise ValueError(
+                    f"test must be (X, y) of shapes (m, {p}) and (m,); it has {self.test[0].shape}"
+                    f" and {self.test[1].shape}."
+                )
             if not (np.all(np.isfinite(self.test[0])) and np.all(np.isfinite(self.test[1]))):
                 raise ValueError("test must be finite; drop or impute missing values first.")
         check_size(sigma, "sigma")
@@ -113,7 +130,9 @@ class LinearRegression:
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         index = rows_of_design(self.design_rows, len(theta), rows, rng)
         mean = np.take_along_axis(theta @ self.X.T, index, axis=1)
-        return np.stack([index.astype(np.float64), mean + self.sigma * rng.standard_normal(mean.shape)], axis=2)
+        return np.stack(
+            [index.astype(np.float64), mean + self.sigma * rng.standard_normal(mean.shape)], axis=2
+        )
 
     def draw_real(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
         if self.observed is None:
@@ -153,7 +172,9 @@ class LinearRegression:
         if self.observed is None:
             error = self._deviation(theta)
             error *= error
-            return np.asarray(error @ np.ones(len(self.truth)))  # faster than a sum along a short axis
+            return np.asarray(
+                error @ np.ones(len(self.truth))
+            )  # faster than a sum along a short axis
         X, y = self.test
         return np.asarray(((theta @ X.T - y) ** 2).mean(axis=1))
 
@@ -164,12 +185,16 @@ class LinearRegression:
     def _check_observed(self, rows: int) -> None:
         if rows != self.design_rows:
             raise ValueError(
-                f"observed labels y make one real batch of {self.design_rows} rows, and the plan asks for {rows}; use a real batch of size 1."
+                f"observed labels y make one real batch of {self.design_rows} rows, and the plan"
+                f" asks for {rows}; use a real batch of size 1."
             )
 
     def __repr__(self) -> str:
         n, p = self.X.shape
-        return f"LinearRegression(X {n} x {p}, {'beta' if self.observed is None else 'observed y'}, sigma={self.sigma:.4g})"
+        return (
+            f"LinearRegression(X {n} x {p}, {'beta' if self.observed is None else 'observed y'},"
+            f" sigma={self.sigma:.4g})"
+        )
 
 
 @register(

@@ -132,7 +132,9 @@ class Likelihood:
         fresh: NDArray[np.bool_] = np.ones(row.size, dtype=bool)
         for iteration in range(PATIENCE + 1):
             for block in blocks(row.size, self.cells):
-                signed, gradient[block] = self._evaluate(theta[block], target[block], take(weight, block))
+                signed, gradient[block] = self._evaluate(
+                    theta[block], target[block], take(weight, block)
+                )
                 long = moved[block] > SURE if iteration else fresh[:0]
                 if np.count_nonzero(long):
                     # The slope at the end of the step is negative: the gradient has turned against it. Halve the step until it turns no
@@ -140,19 +142,26 @@ class Likelihood:
                     # iteration.
                     back = np.flatnonzero(long) + block.start
                     while back.size:
-                        back = back[(np.vecdot(step[back], gradient[back]) < -0.5 * decrement[back]) & (moved[back] > SURE)]
+                        back = back[
+                            (np.vecdot(step[back], gradient[back]) < -0.5 * decrement[back])
+                            & (moved[back] > SURE)
+                        ]
                         step[back] *= 0.5
                         decrement[back] *= 0.5
                         moved[back] *= 0.5
                         theta[back] -= step[back]
                         fresh[back] = True
-                        signed[back - block.start], gradient[back] = self._evaluate(theta[back], target[back], take(weight, back))
+                        signed[back - block.start], gradient[back] = self._evaluate(
+                            theta[back], target[back], take(weight, back)
+                        )
                 new = fresh[block]
                 if np.count_nonzero(new) == new.size:
                     hessian[:, block] = self._hessian(signed, take(weight, block))
                 elif np.count_nonzero(new):
                     inside = np.flatnonzero(new)
-                    hessian[:, inside + block.start] = self._hessian(signed[inside], take(weight, inside + block.start))
+                    hessian[:, inside + block.start] = self._hessian(
+                        signed[inside], take(weight, inside + block.start)
+                    )
             moved[fresh] = self.inexact
             step = self._solve(hessian, gradient)
             decrement = np.vecdot(step, gradient)
@@ -182,20 +191,36 @@ class Likelihood:
             if iteration > 2:
                 stay[stay] = ~self._separates(theta[stay], target[stay], take(weight, stay))
                 if iteration in SUSPICION and np.count_nonzero(stay):
-                    stay[stay] = ~self._separates(self._runaway(step[stay]), target[stay], take(weight, stay))
+                    stay[stay] = ~self._separates(
+                        self._runaway(step[stay]), target[stay], take(weight, stay)
+                    )
                 if iteration == PATIENCE:
                     stay[stay] = ~self._proved_separated(target[stay], take(weight, stay))
                     for hard in np.flatnonzero(stay):
                         one = slice(hard, hard + 1)
                         found, curvature = self._search(target[one], take(weight, one))
-                        answer[row[hard]] = self._determined(found, curvature, np.zeros(1, dtype=np.intp))[0]
+                        answer[row[hard]] = self._determined(
+                            found, curvature, np.zeros(1, dtype=np.intp)
+                        )[0]
                     break
                 left = np.count_nonzero(stay)
                 if not left:
                     break
             if left < row.size:
-                row, theta, target, weight, hessian = row[stay], theta[stay], target[stay], take(weight, stay), hessian[:, stay]
-                gradient, step, decrement, moved, fresh = gradient[stay], step[stay], decrement[stay], moved[stay], fresh[stay]
+                row, theta, target, weight, hessian = (
+                    row[stay],
+                    theta[stay],
+                    target[stay],
+                    take(weight, stay),
+                    hessian[:, stay],
+                )
+                gradient, step, decrement, moved, fresh = (
+                    gradient[stay],
+                    step[stay],
+                    decrement[stay],
+                    moved[stay],
+                    fresh[stay],
+                )
         return self._outward(answer)
 
     def _search(self, target: Array, weight: Array | None) -> tuple[Array, Array]:
@@ -214,7 +239,9 @@ class Likelihood:
                 return theta, hessian
             share, low, high = 1.0, 0.0, np.inf
             for _ in range(BISECTIONS):
-                slope = float(np.vecdot(step, self._evaluate(theta + share * step, target, weight)[1])[0])
+                slope = float(
+                    np.vecdot(step, self._evaluate(theta + share * step, target, weight)[1])[0]
+                )
                 if abs(slope) <= 0.1 * decrement:
                     break
                 low, high = (share, high) if slope > 0 else (low, share)
@@ -241,7 +268,9 @@ class Likelihood:
             theta[np.flatnonzero(look)[self._flat(hessian[:, done[look]])]] = np.nan
         return theta
 
-    def derivatives(self, margin: Array, weight: Array | float, total: Array) -> tuple[Array, Array]:
+    def derivatives(
+        self, margin: Array, weight: Array | float, total: Array
+    ) -> tuple[Array, Array]:
         """Return the derivative of rows' log-likelihood in the margin, and minus the second, up to one factor that rows share.
 
         Rows (R, m) have given weights and weighted sums of labels; with classes margins and sums are (R, K - 1, m), and the second
@@ -313,8 +342,12 @@ class Likelihood:
         for block in blocks(step.shape[0], self.design.size):
             moves = np.abs(step[block] @ self.design.T)
             resting = moves < 0.05 * moves.max(axis=1, keepdims=True)
-            _, size, direction = np.linalg.svd(self.design * resting[:, :, None], full_matrices=False)
-            along = np.einsum("rkp,rp->rk", direction, step[block]) * (size <= 1e-10 * np.sqrt(self.design.shape[0]))
+            _, size, direction = np.linalg.svd(
+                self.design * resting[:, :, None], full_matrices=False
+            )
+            along = np.einsum("rkp,rp->rk", direction, step[block]) * (
+                size <= 1e-10 * np.sqrt(self.design.shape[0])
+            )
             runaway[block] = np.einsum("rk,rkp->rp", along, direction)
         return runaway
 
@@ -347,7 +380,9 @@ class Binary(Likelihood):
             if each is not None:
                 size *= each
             absolute = size.mean(axis=1)
-            separates[block] = 0.5 * absolute - np.vecdot(theta[block], target[block]) < SEPARATED * absolute
+            separates[block] = (
+                0.5 * absolute - np.vecdot(theta[block], target[block]) < SEPARATED * absolute
+            )
         return separates
 
     def _proved_separated(self, target: Array, weight: Array | None) -> NDArray[np.bool_]:
@@ -362,13 +397,20 @@ class Binary(Likelihood):
         proved = np.zeros(target.shape[0], dtype=bool)
         for replication in range(target.shape[0]):
             one = slice(replication, replication + 1)
-            rows = self.half_mean if weight is None else (self.half_mean * weight[replication, :, None])[weight[replication] > 0]
+            rows = (
+                self.half_mean
+                if weight is None
+                else (self.half_mean * weight[replication, :, None])[weight[replication] > 0]
+            )
             result = linprog(
                 np.append(np.zeros(rows.shape[0]), -1.0),
                 A_eq=np.column_stack([rows.T, -target[replication]]),
                 b_eq=np.zeros(target.shape[1]),
                 bounds=[(-1.0, 1.0)] * rows.shape[0] + [(0.0, None)],
-                options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
+                options={
+                    "primal_feasibility_tolerance": 1e-10,
+                    "dual_feasibility_tolerance": 1e-10,
+                },
             )
             if result.status == 0:
                 # by the target as it is here: a subclass's own may be another
@@ -398,7 +440,9 @@ class Logistic(Binary):
 
     def _target(self, statistic: Array, weight: Array | None) -> Array:
         """Return the weighted mean of q (y - 1/2), (R, p), from that of x y."""
-        target: Array = statistic @ self.to_original - (self.half_total if weight is None else weight @ self.half_mean)
+        target: Array = statistic @ self.to_original - (
+            self.half_total if weight is None else weight @ self.half_mean
+        )
         return target
 
     def _evaluate(self, theta: Array, target: Array, weight: Array | None) -> tuple[Array, Array]:
@@ -432,7 +476,9 @@ class Ridge(Logistic):
 
     def _evaluate(self, theta: Array, target: Array, weight: Array | None) -> tuple[Array, Array]:
         signed, gradient = super()._evaluate(theta, target[:, :-1], weight)
-        return np.column_stack([signed, target[:, -1]]), gradient - target[:, -1:] * (theta @ self.penalty)
+        return np.column_stack([signed, target[:, -1]]), gradient - target[:, -1:] * (
+            theta @ self.penalty
+        )
 
     def _hessian(self, signed: Array, weight: Array | None) -> Array:
         return super()._hessian(signed[:, :-1], weight) + self.packed * signed[:, -1]
@@ -483,7 +529,9 @@ class Firth(Logistic):
                 total = rows[at] + p
                 # the design's own leverages sum to p: so many rows are added
                 labels = (rows[at] * mean[at] + 0.5 * leverage @ self.original) / total
-                moved[block] = super().maximise(labels, (rows[at] * weight[at] + n * leverage) / total, theta[block])
+                moved[block] = super().maximise(
+                    labels, (rows[at] * weight[at] + n * leverage) / total, theta[block]
+                )
             change = np.abs((moved - theta) @ self.original.T).max(axis=1)
             theta = moved
             done = change <= FIXED
@@ -517,15 +565,21 @@ class Probit(Binary):
         from scipy.special import erfcx
 
         # the density over the distribution function, without overflow in either tail
-        up, down = (np.sqrt(2 / np.pi) / erfcx(side * np.sqrt(0.5) * margin) for side in (-1.0, 1.0))
+        up, down = (
+            np.sqrt(2 / np.pi) / erfcx(side * np.sqrt(0.5) * margin) for side in (-1.0, 1.0)
+        )
         zeros = weight - ones
-        return ones * up - zeros * down, ones * up * (up + margin) + zeros * down * np.maximum(down - margin, 0.0)
+        return ones * up - zeros * down, ones * up * (up + margin) + zeros * down * np.maximum(
+            down - margin, 0.0
+        )
 
     def _target(self, statistic: Array, weight: Array | None) -> Array:
         return statistic
 
     def _evaluate(self, theta: Array, target: Array, weight: Array | None) -> tuple[Array, Array]:
-        score, curvature = self.derivatives(theta @ self.design.T, 1.0 if weight is None else weight, target)
+        score, curvature = self.derivatives(
+            theta @ self.design.T, 1.0 if weight is None else weight, target
+        )
         return curvature, score @ self.mean_design
 
     def _hessian(self, state: Array, weight: Array | None) -> Array:
@@ -560,10 +614,14 @@ class LogLink(Likelihood):
         self.clear = 0.0 if b else float(-np.log(FLAT))
         super().__init__(X)
 
-    def derivatives(self, margin: Array, weight: Array | float, total: Array) -> tuple[Array, Array]:
+    def derivatives(
+        self, margin: Array, weight: Array | float, total: Array
+    ) -> tuple[Array, Array]:
         mean = exponential(margin)
         spread = self.a + self.b * mean
-        return (total - weight * mean) / spread, mean / spread * ((weight * self.a + self.b * total) / spread)
+        return (total - weight * mean) / spread, mean / spread * (
+            (weight * self.a + self.b * total) / spread
+        )
 
     def _target(self, statistic: Array, weight: Array | None) -> Array:
         return statistic if self.b else np.asarray(statistic @ self.to_original)
@@ -603,7 +661,9 @@ class LogLink(Likelihood):
             change *= weight
         least = SEPARATED * np.abs(change).mean(axis=1)
         total = target @ self.mean_design if self.b else target
-        return np.asarray((least > 0) & (change.max(axis=1) <= least) & (np.vecdot(theta, total) >= -least))
+        return np.asarray(
+            (least > 0) & (change.max(axis=1) <= least) & (np.vecdot(theta, total) >= -least)
+        )
 
 
 class Multinomial(Likelihood):
@@ -629,9 +689,13 @@ class Multinomial(Likelihood):
         state, _ = self._evaluate(self._inward(theta[None]), np.zeros((1, self.size)), None)
         self.anchor = np.linalg.inv(self._dense(state[0]) + RIDGE * np.eye(self.size))
 
-    def derivatives(self, margin: Array, weight: Array | float, total: Array) -> tuple[Array, Array]:
+    def derivatives(
+        self, margin: Array, weight: Array | float, total: Array
+    ) -> tuple[Array, Array]:
         share = shares(margin)[:, 1:]
-        curvature = np.eye(self.others)[:, :, None] * share[:, None] - share[:, None] * share[:, :, None]
+        curvature = (
+            np.eye(self.others)[:, :, None] * share[:, None] - share[:, None] * share[:, :, None]
+        )
         return total - weight * share, weight * curvature
 
     def _each(self, theta: Array) -> Array:
@@ -661,7 +725,9 @@ class Multinomial(Likelihood):
     def _solve(self, hessian: Array, gradient: Array) -> Array:
         step = np.empty(gradient.shape)
         for block in blocks(gradient.shape[0], self.cells):
-            state = np.ascontiguousarray(hessian[:, block].T).reshape(-1, self.others + 1, self.design.shape[0])
+            state = np.ascontiguousarray(hessian[:, block].T).reshape(
+                -1, self.others + 1, self.design.shape[0]
+            )
             step[block] = self._conjugate(state, gradient[block])
         return step
 
@@ -690,7 +756,10 @@ class Multinomial(Likelihood):
             following = np.vecdot(rest, nearer)
             if not np.count_nonzero(going & (following > enough)):
                 break
-            direction = nearer + np.where(going, following / np.where(going, size, 1.0), 0.0)[:, None] * direction
+            direction = (
+                nearer
+                + np.where(going, following / np.where(going, size, 1.0), 0.0)[:, None] * direction
+            )
             size = np.where(going, following, 0.0)
         return step
 
@@ -712,13 +781,22 @@ class Multinomial(Likelihood):
             state = np.ascontiguousarray(hessian[:, r]).reshape(-1, self.design.shape[0])
             # diag(p) - p p' is at least p_0 diag(p) (Cauchy and Schwarz): a bound by a matrix K - 1 times smaller mostly settles it.
             weight = np.maximum(state.sum(axis=0), np.finfo(float).tiny)
-            least = (self.design * (state[0] * state[1:].min(axis=0) / weight)[:, None]).T @ self.mean_design
-            flat[r] = np.linalg.eigvalsh(least)[0] < 4 * FLAT and np.linalg.eigvalsh(self._dense(state))[0] < FLAT
+            least = (
+                self.design * (state[0] * state[1:].min(axis=0) / weight)[:, None]
+            ).T @ self.mean_design
+            flat[r] = (
+                np.linalg.eigvalsh(least)[0] < 4 * FLAT
+                and np.linalg.eigvalsh(self._dense(state))[0] < FLAT
+            )
         return flat
 
     def _span(self, weight: Array) -> NDArray[np.bool_]:
         return np.array(
-            [np.linalg.eigvalsh((self.design * row[:, None]).T @ self.mean_design)[0] > DEPENDENT for row in weight], dtype=bool
+            [
+                np.linalg.eigvalsh((self.design * row[:, None]).T @ self.mean_design)[0] > DEPENDENT
+                for row in weight
+            ],
+            dtype=bool,
         )
 
     def _length(self, theta: Array, step: Array) -> Array:
@@ -737,7 +815,9 @@ class Multinomial(Likelihood):
             each = take(weight, block)
             if each is not None:
                 best, width = best * each, width * each
-            separates[block] = best.mean(axis=1) - np.vecdot(theta[block], target[block]) < SEPARATED * width.mean(axis=1)
+            separates[block] = best.mean(axis=1) - np.vecdot(
+                theta[block], target[block]
+            ) < SEPARATED * width.mean(axis=1)
         return separates
 
 
@@ -765,7 +845,12 @@ def _solve(packed: Array, right: Array, entry: NDArray[np.intp]) -> Array:
         if not indefinite:
             return np.asarray(alone[None], dtype=float)
     if replications < MANY:
-        return np.asarray(np.linalg.solve(packed.take(entry, axis=0).transpose(2, 0, 1), right[:, :, None])[:, :, 0], dtype=float)
+        return np.asarray(
+            np.linalg.solve(packed.take(entry, axis=0).transpose(2, 0, 1), right[:, :, None])[
+                :, :, 0
+            ],
+            dtype=float,
+        )
     # Elimination without pivots, each step over all replications at once: for many small systems faster than one call of LAPACK for each.
     ends = np.arange(columns, 0, -1).cumsum()
     rows = [packed[end - columns + k : end].copy() for k, end in enumerate(ends)]
@@ -790,7 +875,9 @@ def _dposv() -> Any:
 
 def _singular(packed: Array, least: float, entry: NDArray[np.intp]) -> NDArray[np.bool_]:
     # The trace of the inverse is within a factor p of the smallest eigenvalue's inverse, and much cheaper than eigenvalues.
-    singular: NDArray[np.bool_] = np.trace(np.linalg.inv(packed[entry].transpose(2, 0, 1)), axis1=1, axis2=2) > 1.0 / least
+    singular: NDArray[np.bool_] = (
+        np.trace(np.linalg.inv(packed[entry].transpose(2, 0, 1)), axis1=1, axis2=2) > 1.0 / least
+    )
     return singular
 
 

@@ -16,7 +16,12 @@ class _Penalised:
     """What the two share: real world, draws and risk of logistic regression, and fits to rows, whose number the penalty is set against."""
 
     def __init__(
-        self, X: ArrayLike, beta: ArrayLike | None, y: ArrayLike | None, test: tuple[ArrayLike, ArrayLike] | None, name: str
+        self,
+        X: ArrayLike,
+        beta: ArrayLike | None,
+        y: ArrayLike | None,
+        test: tuple[ArrayLike, ArrayLike] | None,
+        name: str,
     ) -> None:
         self._plain = LogisticRegression(X, beta, y=y, test=test)
         self.X, self.design_rows = self._plain.X, self._plain.design_rows
@@ -24,7 +29,11 @@ class _Penalised:
         self._likelihood = self._make()
         self.truth = self._plain.truth
         if y is not None:
-            self.truth = self.fit(self.draw_real(1, self.design_rows, np.random.default_rng(0)), np.ones((1, self.design_rows)), None)[0]
+            self.truth = self.fit(
+                self.draw_real(1, self.design_rows, np.random.default_rng(0)),
+                np.ones((1, self.design_rows)),
+                None,
+            )[0]
             self._expect_truth()
             self.truth.flags.writeable = False
 
@@ -66,10 +75,14 @@ class _Penalised:
         """
         read = weight > 0
         count = read.sum(axis=1)
-        total, ones = totals(self.design_rows, np.where(read[:, :, None], rows, 0.0), np.where(read, weight, 0.0))
+        total, ones = totals(
+            self.design_rows, np.where(read[:, :, None], rows, 0.0), np.where(read, weight, 0.0)
+        )
         mean = total.mean(axis=1, keepdims=True)
         mean[mean == 0] = np.nan
-        statistic = np.column_stack([(ones / mean) @ self.X / self.design_rows, self._strength(np.maximum(count, 1))])
+        statistic = np.column_stack(
+            [(ones / mean) @ self.X / self.design_rows, self._strength(np.maximum(count, 1))]
+        )
         statistic[self._hopeless(total, ones)] = np.nan
         return self._likelihood.maximise(statistic, total / mean, start)
 

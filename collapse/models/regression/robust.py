@@ -10,7 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 from collapse.checks import check_size
 from collapse.models.protocols import Array, DrawsFromTruth
 from collapse.models.registry import register
-from collapse.models.regression.design import check_design, check_vector, example_design, rows_of_design
+from collapse.models.regression.design import (
+    check_design,
+    check_vector,
+    example_design,
+    rows_of_design,
+)
 
 ITERATIONS: Final = 500
 EXACT: Final = 1e-12
@@ -92,7 +97,9 @@ class HuberRegression(DrawsFromTruth):
         """Draw labelled rows of the design, (R, rows, 2): c whole copies, then distinct rows drawn without replacement."""
         index = rows_of_design(self.design_rows, len(theta), rows, rng)
         mean = np.take_along_axis(theta @ self.X.T, index, axis=1)
-        return np.stack([index.astype(np.float64), mean + self.sigma * rng.standard_normal(mean.shape)], axis=2)
+        return np.stack(
+            [index.astype(np.float64), mean + self.sigma * rng.standard_normal(mean.shape)], axis=2
+        )
 
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
         """Return the minimisers; NaN where rows do not span, or `ITERATIONS` do not end.
@@ -114,9 +121,17 @@ class HuberRegression(DrawsFromTruth):
         spans = np.linalg.eigvalsh(gram)[:, 0] > DEPENDENT
         answer = np.full((R, self.X.shape[1]), np.nan)
         at = np.flatnonzero(spans & np.isfinite(label).all(axis=1))
-        theta = np.zeros((R, self.X.shape[1])) if start is None else start @ self._metric / self.sigma
+        theta = (
+            np.zeros((R, self.X.shape[1])) if start is None else start @ self._metric / self.sigma
+        )
         theta[~np.isfinite(theta).all(axis=1)] = 0.0
-        index, label, weight, gram, theta = index[at], label[at], weight[at], TOUCH * gram[at], theta[at]
+        index, label, weight, gram, theta = (
+            index[at],
+            label[at],
+            weight[at],
+            TOUCH * gram[at],
+            theta[at],
+        )
         step, least, before = np.zeros(theta.shape), np.full(len(at), np.inf), theta
         for _ in range(ITERATIONS):
             if not len(at):
@@ -126,14 +141,23 @@ class HuberRegression(DrawsFromTruth):
             high = np.flatnonzero(loss > least + 1e-14 * (1 + least))
             if len(high):
                 some = index[high], label[high], weight[high]
-                theta[high] = before[high] + self._farthest_down(before[high], step[high], *some)[:, None] * step[high]
+                theta[high] = (
+                    before[high]
+                    + self._farthest_down(before[high], step[high], *some)[:, None] * step[high]
+                )
                 loss[high], gradient[high], inside[high] = self._evaluate(theta[high], *some)
             step = np.linalg.solve(self._gram(index, inside) + gram, gradient[:, :, None])[:, :, 0]
             least, before, theta = loss, theta, theta + step
             stay = np.vecdot(step, step) > EXACT**2 * (1 + np.vecdot(theta, theta))
             if not stay.all():
                 answer[at[~stay]] = theta[~stay]
-                at, index, label, weight, gram = at[stay], index[stay], label[stay], weight[stay], gram[stay]
+                at, index, label, weight, gram = (
+                    at[stay],
+                    index[stay],
+                    label[stay],
+                    weight[stay],
+                    gram[stay],
+                )
                 step, least, before, theta = step[stay], least[stay], before[stay], theta[stay]
         return np.asarray(answer @ self._lift * self.sigma)
 
@@ -158,32 +182,44 @@ class HuberRegression(DrawsFromTruth):
         """Sum values (R, N) over the rows of the design, (R, n)."""
         R, n = len(index), self.design_rows
         place = (index + n * np.arange(R)[:, None]).ravel()
-        return np.bincount(place, values.ravel(), minlength=R * n).reshape(R, n).astype(np.float64, copy=False)
+        return (
+            np.bincount(place, values.ravel(), minlength=R * n)
+            .reshape(R, n)
+            .astype(np.float64, copy=False)
+        )
 
     def _gram(self, index: NDArray[np.intp], weight: Array) -> Array:
         """Weighted Gram matrices (R, p, p) of the whitened design."""
         p = self.X.shape[1]
         return np.asarray((self._spread(index, weight) @ self._products).reshape(-1, p, p))
 
-    def _evaluate(self, theta: Array, index: NDArray[np.intp], label: Array, weight: Array) -> tuple[Array, Array, Array]:
+    def _evaluate(
+        self, theta: Array, index: NDArray[np.intp], label: Array, weight: Array
+    ) -> tuple[Array, Array, Array]:
         """Loss (R,), minus its gradient (R, p) and the weight of rows inside (R, N), in units of sigma."""
         rest = label - np.take_along_axis(theta @ self._design.T, index, axis=1)
         pulled = np.clip(rest, -self.k, self.k)
         loss = np.vecdot(weight, pulled * (rest - 0.5 * pulled))
         return loss, self._spread(index, weight * pulled) @ self._design, weight * (pulled == rest)
 
-    def _farthest_down(self, theta: Array, step: Array, index: NDArray[np.intp], label: Array, weight: Array) -> Array:
+    def _farthest_down(
+        self, theta: Array, step: Array, index: NDArray[np.intp], label: Array, weight: Array
+    ) -> Array:
         """Share of each step that minimises the loss along it, exactly: its derivative is linear between rows' going in and out, (R,)."""
         rest = label - np.take_along_axis(theta @ self._design.T, index, axis=1)
         along = np.take_along_axis(step @ self._design.T, index, axis=1)
         slope = np.vecdot(weight * np.clip(rest, -self.k, self.k), along)
         moving = np.where(along == 0, 1.0, along)
-        inward, outward = (np.maximum((rest - side * self.k * np.sign(moving)) / moving, 0.0) for side in (1, -1))
+        inward, outward = (
+            np.maximum((rest - side * self.k * np.sign(moving)) / moving, 0.0) for side in (1, -1)
+        )
         turn = np.concatenate([inward, outward], axis=1)
         order = np.argsort(turn, axis=1)
         turn = np.take_along_axis(turn, order, axis=1)
         bend = weight * along**2
-        bend = np.take_along_axis(np.concatenate([bend, -bend], axis=1), order, axis=1).cumsum(axis=1)
+        bend = np.take_along_axis(np.concatenate([bend, -bend], axis=1), order, axis=1).cumsum(
+            axis=1
+        )
         fallen = np.cumsum(bend[:, :-1] * np.diff(turn, axis=1), axis=1)
         first = np.argmax(fallen >= (slope * (1 - 1e-12))[:, None], axis=1)
         each = np.arange(len(theta))
