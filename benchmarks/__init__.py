@@ -1,1 +1,3 @@
-"""Benchmarks of the package against the plain programs that people write today: `python -m benchmarks`."""
+"""Benchmarks of the package against the plain programs that people write today: `python -m
+benchmarks`.
+"""

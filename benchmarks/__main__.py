@@ -1,4 +1,6 @@
-"""Run the benchmarks: check that both programs of a row agree, time them in turn, print the table, write it as JSON."""
+"""Run the benchmarks: check that both programs of a row agree, time them in turn, print the table,
+write it as JSON.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +88,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run(row: Row, pairs: int) -> dict[str, Any]:
-    """Check a row, warm both programs up by one pair that does not count (unless one pair is enough), and measure."""
+    """Check a row, warm both programs up by one pair that does not count (unless one pair is
+    enough), and measure.
+    """
     print(f"{row.name}: {row.yardstick}", file=sys.stderr, flush=True)
     result: dict[str, Any] = {
         "name": row.name,

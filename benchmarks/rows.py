@@ -1,4 +1,6 @@
-"""The rows of the table: what is timed against what, and the check that both give the same answers."""
+"""The rows of the table: what is timed against what, and the check that both give the same
+answers.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ FAMILY_GENERATIONS = 200
 FAMILY_ROWS = 1000
 
 SURE = 5.5
-"""Standard errors allowed in a statistical check: a false alarm has probability 4e-8 for each number compared."""
+"""Standard errors allowed in a statistical check: a false alarm has probability 4e-8 for each
+number compared.
+"""
 
 
 class CheckError(Exception):
@@ -39,7 +43,9 @@ class CheckError(Exception):
 
 
 class Pair(NamedTuple):
-    """One measurement: seconds per unit of work of the yardstick and of the package, and what the target speaks of."""
+    """One measurement: seconds per unit of work of the yardstick and of the package, and what the
+    target speaks of.
+    """
 
     yardstick: float
     package: float
@@ -50,8 +56,9 @@ class Pair(NamedTuple):
 class Row:
     """A line of the table.
 
-    `check(small)` raises CheckError or says in words what agreed; `pair()` runs both programs in turn. `unit` says what both times are
-    for, `note` what the reader must know, extrapolation included.
+    `check(small)` raises CheckError or says in words what agreed; `pair()` runs both programs in
+    turn. `unit` says what both times are for, `note` what the reader must know, extrapolation
+    included.
     """
 
     name: str
@@ -70,7 +77,9 @@ class Row:
 
 
 def seconds(program: Callable[[], Any], clock: Callable[[], float] = time.process_time) -> float:
-    """Time a program: processor time, which other programs on the machine disturb less, as one thread works without waiting."""
+    """Time a program: processor time, which other programs on the machine disturb less, as one
+    thread works without waiting.
+    """
     start = clock()
     program()
     return clock() - start
@@ -91,7 +100,9 @@ def require_close(first: Array, second: Array, tolerance: float, what: str) -> s
 
 
 def require_same_mean(paths: Array, expected: Array, error: Array | float, what: str) -> str:
-    """Compare the mean of (R, G) squared errors with expected (G,) values of the given standard error."""
+    """Compare the mean of (R, G) squared errors with expected (G,) values of the given standard
+    error.
+    """
     spread = np.sqrt(paths.var(axis=0, ddof=1) / len(paths) + error**2)
     worst = float(np.max(np.abs(paths.mean(axis=0) - expected) / spread))
     if not worst <= SURE:
@@ -102,7 +113,7 @@ def require_same_mean(paths: Array, expected: Array, error: Array | float, what:
     return f"{what} within {SURE} standard errors (worst {worst:.1f}, {len(paths)} replications)"
 
 
-# --- the Gaussian limit ---------------------------------------------------------------------------------------------------------------
+# --- the Gaussian limit ---------------------------------------------------------------------------
 
 NAMED = ("discard", "augment", "subsample")
 
@@ -149,7 +160,9 @@ def pair_named() -> Pair:
 
 
 def dense_plan(G: int, seed: int) -> collapse.Plan:
-    """Make a random plan with one batch to a source, no zero below the diagonal, batches of unequal size."""
+    """Make a random plan with one batch to a source, no zero below the diagonal, batches of unequal
+    size.
+    """
     rng = np.random.default_rng(seed)
     weight = np.tril(rng.random((G, G)))
     return collapse.Plan(
@@ -181,10 +194,12 @@ def pair_general() -> Pair:
     return Pair(inverse, derived, derived / inverse)
 
 
-# --- logistic regression --------------------------------------------------------------------------------------------------------------
+# --- logistic regression --------------------------------------------------------------------------
 
 TIGHT = {"tol": 1e-9}
-"""Options that bring scikit-learn to the maximum; the timed yardsticks stop earlier, the plain one at the default tolerance."""
+"""Options that bring scikit-learn to the maximum; the timed yardsticks stop earlier, the plain one
+at the default tolerance.
+"""
 
 
 class World(NamedTuple):
@@ -197,7 +212,9 @@ class World(NamedTuple):
 
 @cache
 def diabetes() -> World:
-    """The 309 training rows as scikit-learn ships them; the truth is the fit to the observed labels."""
+    """The 309 training rows as scikit-learn ships them; the truth is the fit to the observed
+    labels.
+    """
     X, y, _, _ = collapse.datasets.diabetes().split()
     design = collapse.datasets.with_intercept(X)
     beta = collapse.models.LogisticRegression(design, y=y).truth
@@ -206,7 +223,9 @@ def diabetes() -> World:
 
 
 def distance(first: Array, second: Array) -> Array:
-    """Root mean square over coefficients of the difference of fits (G, p), in standard errors of the first fit."""
+    """Root mean square over coefficients of the difference of fits (G, p), in standard errors of
+    the first fit.
+    """
     world = diabetes()
     information = (world.design * (world.share * (1 - world.share))[:, None]).T @ world.design
     return np.sqrt(
@@ -217,7 +236,9 @@ def distance(first: Array, second: Array) -> Array:
 def check_logistic(
     chain: Callable[..., tuple[Array, Array]], augment: bool, farthest: float, small: bool
 ) -> str:
-    """Compare fits to the labels that scikit-learn's chain drew: the tight fit is the package's, the timed one at most `farthest` away."""
+    """Compare fits to the labels that scikit-learn's chain drew: the tight fit is the package's,
+    the timed one at most `farthest` away.
+    """
     world, G = diabetes(), 3 if small else 12
     said = []
     for options, tolerance in ((TIGHT, 1e-3), ({}, farthest)):
@@ -271,7 +292,7 @@ def pair_logistic(
     return speedup(plain, chains * GENERATIONS, package, repeats * replications * GENERATIONS)
 
 
-# --- families with sufficient statistics ----------------------------------------------------------------------------------------------
+# --- families with sufficient statistics ----------------------------------------------------------
 
 MODELS: dict[str, Any] = {
     "normal": collapse.models.Normal(1, 2),
@@ -389,7 +410,7 @@ def pair_linear() -> Pair:
     )
 
 
-# --- growth with the generations, and processes ---------------------------------------------------------------------------------------
+# --- growth with the generations, and processes ---------------------------------------------------
 
 
 def growing(name: str) -> dict[str, Any]:
@@ -455,7 +476,7 @@ def pair_generations() -> Pair:
     times = {
         G: sum(seconds(lambda: collapse.derive(sparse(name, G)).ratio) for name in SPARSE)
         for G in (5000, 10_000)
-    }  # noqa: B023
+    }
     return Pair(times[5000], times[10_000], times[10_000])
 
 
@@ -502,7 +523,8 @@ def explorers_page() -> Path:
 REDRAW = """async (moves) => {
     const times = [];
     for (const explorer of document.querySelectorAll(".collapse-explorer")) {
-        const slider = [...explorer.querySelectorAll("input[type=range]")].filter((e) => e.checkVisibility()).at(-1);
+        const slider = [...explorer.querySelectorAll("input[type=range]")]
+          .filter((e) => e.checkVisibility()).at(-1);
         const taken = [];
         for (let i = 0; i < moves; i++) {
             slider[i % 2 ? "stepUp" : "stepDown"]();
@@ -580,14 +602,16 @@ def pair_workers() -> Pair:
     return Pair(one, two, one / two)
 
 
-# --- a table of a million rows --------------------------------------------------------------------------------------------------------
+# --- a table of a million rows --------------------------------------------------------------------
 
 LARGEST_MEMORY = 24 * 2**30
 
 
 @cache
 def user_table(rows: int, columns: int) -> Path:
-    """A CSV of numbers with a label 0 or 1; above 20,000 rows the same covariates are labelled again."""
+    """A CSV of numbers with a label 0 or 1; above 20,000 rows the same covariates are labelled
+    again.
+    """
     rng, distinct = np.random.default_rng(11), min(rows, 20_000)
     X = rng.standard_normal((distinct, columns)).round(3)
     share = 1 / (1 + np.exp(-X @ rng.standard_normal(columns) / np.sqrt(columns)))
@@ -636,7 +660,7 @@ def pair_forecast() -> Pair:
     return Pair(one_fit, ours, ours)
 
 
-# --- the table ------------------------------------------------------------------------------------------------------------------------
+# --- the table ------------------------------------------------------------------------------------
 
 PER_FIT = "one replication and generation"
 FEW = "the yardstick runs a few replications; its time for one is taken as the time for each"

@@ -1,4 +1,6 @@
-"""The plain programs: one replication at a time, rows in memory, the library call that everybody knows."""
+"""The plain programs: one replication at a time, rows in memory, the library call that everybody
+knows.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ Generator = np.random.Generator
 
 
 def gaussian_limit(paths: int, G: int, rng: Generator) -> dict[str, Array]:
-    """Risk (G,) of the three workflows in the Gaussian limit: simulate all paths of each, average their squares."""
+    """Risk (G,) of the three workflows in the Gaussian limit: simulate all paths of each, average
+    their squares.
+    """
     risk = {}
     for workflow in ("discard", "augment", "subsample"):
         u = np.zeros((paths, G))
@@ -31,7 +35,9 @@ def gaussian_limit(paths: int, G: int, rng: Generator) -> dict[str, Array]:
 
 
 def triangular_system(source: NDArray[np.int64], size: Array, weight: Array) -> Array:
-    """Risk (G,) in the Gaussian limit from its definition: u = A u + N, Cov N = W diag(1 / size) W'."""
+    """Risk (G,) in the Gaussian limit from its definition: u = A u + N, Cov N = W diag(1 / size)
+    W'.
+    """
     G = len(weight)
     feedback = np.zeros((G, G))
     for b, s in enumerate(source):
@@ -44,7 +50,9 @@ def triangular_system(source: NDArray[np.int64], size: Array, weight: Array) -> 
 def family(
     draw: Callable[[float, int, Generator], Array], mean: float, n: int, G: int, rng: Generator
 ) -> Array:
-    """Means (G,) fitted in one chain under augment: draw n rows, stack all batches, average the stack."""
+    """Means (G,) fitted in one chain under augment: draw n rows, stack all batches, average the
+    stack.
+    """
     means = np.empty(G)
     rows = np.empty(0)
     for g in range(G):
@@ -62,7 +70,9 @@ FAMILIES: dict[str, Callable[[float, int, Generator], Array]] = {
 
 
 def multinomial(p: Array, n: int, G: int, rng: Generator) -> Array:
-    """Shares (G, d) fitted in one chain under augment: draw n labels, stack all batches, count the stack."""
+    """Shares (G, d) fitted in one chain under augment: draw n labels, stack all batches, count the
+    stack.
+    """
     shares = np.empty((G, len(p)))
     labels = np.empty(0, int)
     for g in range(G):
@@ -72,7 +82,9 @@ def multinomial(p: Array, n: int, G: int, rng: Generator) -> Array:
 
 
 def least_squares(X: Array, beta: Array, sigma: float, G: int, rng: Generator) -> Array:
-    """Coefficients (G, p) fitted in one chain under augment: label the design, stack the rows, refit."""
+    """Coefficients (G, p) fitted in one chain under augment: label the design, stack the rows,
+    refit.
+    """
     fits = np.empty((G, X.shape[1]))
     rows, labels = X[:0], np.empty(0)
     for g in range(G):
@@ -85,9 +97,11 @@ def least_squares(X: Array, beta: Array, sigma: float, G: int, rng: Generator) -
 def logistic(
     X: Array, share: Array, G: int, rng: Generator, *, augment: bool, **options: Any
 ) -> tuple[Array, Array]:
-    """Coefficients (G, p) fitted in one chain, and the labels (G, n): label the design, stack the rows or not, refit by scikit-learn.
+    """Coefficients (G, p) fitted in one chain, and the labels (G, n): label the design, stack the
+    rows or not, refit by scikit-learn.
 
-    X holds the covariates without a column of ones, share (n,) the true probabilities of label 1; the intercept comes first.
+    X holds the covariates without a column of ones, share (n,) the true probabilities of label 1;
+    the intercept comes first.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -107,7 +121,8 @@ def logistic(
 def careful_logistic(
     X: Array, share: Array, G: int, rng: Generator, *, tol: float = 1e-6
 ) -> tuple[Array, Array]:
-    """The augment chain of `logistic` by somebody who knows that counts suffice and that the solver stops early.
+    """The augment chain of `logistic` by somebody who knows that counts suffice and that the solver
+    stops early.
 
     2 n weighted rows of standardised covariates, a smaller tolerance, each fit started at the last.
     """
@@ -130,7 +145,9 @@ def careful_logistic(
 
 
 def one_fit(path: Any) -> float:
-    """Read a table, split it, fit scikit-learn's logistic regression once, and return the log loss on the rest."""
+    """Read a table, split it, fit scikit-learn's logistic regression once, and return the log loss
+    on the rest.
+    """
     import pandas as pd
     from sklearn.metrics import log_loss
     from sklearn.model_selection import train_test_split

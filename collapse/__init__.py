@@ -1,4 +1,6 @@
-"""Risk of models retrained on synthetic data: derived and simulated, for any workflow and any model."""
+"""Risk of models retrained on synthetic data: derived and simulated, for any workflow and any
+model.
+"""
 
 from collapse import datasets, models, workflows
 from collapse.closed_forms import ClosedForm, closed_form

@@ -167,7 +167,8 @@ def several(value: object, name: str, meaning: str, *, numbers: bool = False) ->
 
 
 def numbers(values: Any, name: str, shape: str) -> NDArray[Any]:
-    """Return an array of int64, of float64, or of objects that are real numbers (such as Fractions).
+    """Return an array of int64, of float64, or of objects that are real numbers (such as
+    Fractions).
 
     `shape` says in words what is expected. pandas' Series and DataFrames are arrays too.
 
@@ -269,7 +270,8 @@ def _copy(rng: np.random.SeedSequence) -> np.random.SeedSequence:
 
 
 def seed(rng: object, name: str = "rng") -> int:
-    """Return one seed: the one given, one made by a Generator or a SeedSequence, or (None) a fresh one.
+    """Return one seed: the one given, one made by a Generator or a SeedSequence, or (None) a fresh
+    one.
 
     Raises
     ------
@@ -290,7 +292,8 @@ def seed(rng: object, name: str = "rng") -> int:
 
 
 def progress(teller: object, name: str = "progress") -> Progress:
-    """Return a function of (done, total): the one given, one that writes to stderr (True), or a silent one.
+    """Return a function of (done, total): the one given, one that writes to stderr (True), or a
+    silent one.
 
     Raises
     ------
@@ -333,7 +336,8 @@ def brief(value: object) -> str:
 def to_text(value: object) -> str:
     """Write a number as text, a fraction or whole number of any length too.
 
-    Python itself writes and reads no more than 4,300 digits of a whole number; decimals know no such limit.
+    Python itself writes and reads no more than 4,300 digits of a whole number; decimals know no
+    such limit.
 
     Examples
     --------
@@ -373,7 +377,9 @@ def to_fraction(text: object, name: str) -> Fraction:
 
 
 def whole_numbers(values: object, name: str) -> NDArray[np.int64]:
-    """Return a list of whole numbers, as JSON holds it, as an array; raise a ValueError otherwise."""
+    """Return a list of whole numbers, as JSON holds it, as an array; raise a ValueError
+    otherwise.
+    """
     if isinstance(values, list) and all(
         type(value) is int and abs(value) < 2**63 for value in values
     ):
@@ -383,7 +389,9 @@ def whole_numbers(values: object, name: str) -> NDArray[np.int64]:
 
 @contextmanager
 def saved(what: str) -> Iterator[None]:
-    """Read a document that was saved: what does not have its form becomes a ValueError that names `what`."""
+    """Read a document that was saved: what does not have its form becomes a ValueError that names
+    `what`.
+    """
     try:
         yield
     except KeyError as error:
@@ -397,7 +405,9 @@ def saved(what: str) -> Iterator[None]:
 
 
 def named_call(text: str, kind: str, such: str) -> tuple[str, dict[str, Any]]:
-    """Read a name with parameters: numbers, fractions, lists; refuse anything else, saying what kind of thing was expected and how."""
+    """Read a name with parameters: numbers, fractions, lists; refuse anything else, saying what
+    kind of thing was expected and how.
+    """
 
     def value(node: ast.expr) -> Any:
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):

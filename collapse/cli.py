@@ -28,7 +28,8 @@ from collapse.risk import Risk
 from collapse.simulation import simulate
 
 STATUS = """exit status: 0; 1 where a chapter failed or the limit that --fail-over sets is exceeded;
-2 where the arguments are wrong or an answer cannot be written; 130 where it was interrupted; 141 where nobody reads the output"""
+2 where the arguments are wrong or an answer cannot be written; 130 where it was interrupted; 141
+where nobody reads the output"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -364,7 +365,7 @@ def _answer(risk: Risk, options: argparse.Namespace) -> int:
         print("generation ratio" + (" stderr" if simulated else ""))
         for g, ratio, stderr in zip(risk.generations, risk.ratio, risk.stderr, strict=True):
             print(f"{g} {to_text(ratio)}" + (f" {stderr:.3g}" if simulated else ""))
-    else:  # real classes are observed: the loss holds what no fit removes, and its ratio says nothing
+    else:  # real classes are observed: the loss holds what no fit removes, its ratio says nothing
         print("generation test_loss rise stderr separated")
         for g, loss, stderr, lost in zip(
             risk.generations, risk.risk, risk.risk_stderr, risk.failed, strict=True
@@ -412,7 +413,9 @@ def _forecast(options: argparse.Namespace) -> int:
 
 
 def _files(folder: Path, answer: Forecast) -> tuple[Path, Path]:
-    """Where a report and its numbers go: under the workflow's name too, beside another forecast's."""
+    """Where a report and its numbers go: under the workflow's name too, beside another
+    forecast's.
+    """
 
     def about(other: Forecast) -> tuple[str, str, str]:
         data, settings = other.document["data"], other.document["settings"]

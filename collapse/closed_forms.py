@@ -38,7 +38,8 @@ class ClosedForm:
     ratio : sympy.Expr
         Risk ratio of generation g, for every whole g >= 1.
     limit : sympy.Expr or None
-        Its limit as g grows, oo where the workflow collapses; None where that depends on how a schedule goes on.
+        Its limit as g grows, oo where the workflow collapses; None where that depends on how a
+        schedule goes on.
     reference : str
         Label of the theorem in the book.
     growth : sympy.Expr or None
@@ -76,8 +77,9 @@ class ClosedForm:
         Raises
         ------
         ValueError
-            Where generations is no whole number between 1 and 10,000,000 (10,000 where exact), a parameter is a symbol, a schedule is
-            too short, or exact=True meets an irrational parameter.
+            Where generations is no whole number between 1 and 10,000,000 (10,000 where exact), a
+            parameter is a symbol, a schedule is too short, or exact=True meets an irrational
+            parameter.
 
         Examples
         --------
@@ -127,8 +129,9 @@ def closed_form(
     role : {"hub", "leaf"}, optional
         Whose ratio, for `star`; the hub's by default.
     **parameters
-        With a name: the function's parameters without `generations`. Numbers, or sympy symbols: then the formula is that of the inside of
-        the parameter's range, whose ends (a share of 0 or 1) may have formulas of their own. Floats are read as the decimals they print as.
+        With a name: the function's parameters without `generations`. Numbers, or sympy symbols:
+        then the formula is that of the inside of the parameter's range, whose ends (a share of 0 or
+        1) may have formulas of their own. Floats are read as the decimals they print as.
 
     Returns
     -------
@@ -138,14 +141,15 @@ def closed_form(
     Raises
     ------
     ValueError
-        Where there is no such workflow or role, parameters are missing, unknown, or given beside a plan, or the workflow itself would
-        refuse them (a share outside [0, 1], say).
+        Where there is no such workflow or role, parameters are missing, unknown, or given beside a
+        plan, or the workflow itself would refuse them (a share outside [0, 1], say).
     ImportError
         Where sympy is missing: install collapse-companion[symbolic].
 
     Notes
     -----
-    A formula belongs to a name: whether a plan deserves its name is for `collapse.diagnose` to check.
+    A formula belongs to a name: whether a plan deserves its name is for `collapse.diagnose` to
+    check.
 
     Examples
     --------
@@ -221,7 +225,9 @@ def _read(workflow: object, parameters: dict[str, Any]) -> tuple[str, dict[str, 
 
 
 _STANDS_FOR = {"k": 1, "models": 2, "size": 1, "kappa": 1}
-"""Where a parameter is a symbol: a value in its place while the others are checked; one half for all others."""
+"""Where a parameter is a symbol: a value in its place while the others are checked; one half for
+all others.
+"""
 
 
 def _check(name: str, values: Mapping[str, Any]) -> None:
@@ -268,8 +274,8 @@ def _expression(value: Any, name: str) -> Any:
 def renewal() -> Any:
     """Return the sympy function u(j, k, N) of windows.
 
-    u(0) = 1, u(j) = (u(j - 1) + ... + u(j - k)) / N, and 0 for negative j: the probability that a walk with steps uniform on 1, ..., k,
-    each made with probability k/N, hits j.
+    u(0) = 1, u(j) = (u(j - 1) + ... + u(j - k)) / N, and 0 for negative j: the probability that a
+    walk with steps uniform on 1, ..., k, each made with probability k/N, hits j.
     """
     sp = _sympy()
 
@@ -294,7 +300,9 @@ def renewal() -> Any:
 
 
 def _as_sum(m: Any, x: Any) -> Any:
-    """polygamma(1, g + c) from its first value and its differences, which are rational where c is."""
+    """polygamma(1, g + c) from its first value and its differences, which are rational where c
+    is.
+    """
     sp, g = _sympy(), generation()
     if m != 1 or not x.has(g):
         return _trigamma(x) if m == 1 else sp.polygamma(m, x)
@@ -308,7 +316,9 @@ def _trigamma(x: Any) -> Any:
 
 
 class _Evaluator:
-    """Values of an expression at whole arguments, in floats or Fractions; sums are run up once, so that a curve costs little more than its last point."""
+    """Values of an expression at whole arguments, in floats or Fractions; sums are run up once, so
+    that a curve costs little more than its last point.
+    """
 
     def __init__(self, exact: bool, schedule: Sequence[Any]) -> None:
         self.exact = exact
@@ -492,7 +502,9 @@ def _bootstrap(g: Any, share: Any) -> Parts:
 
 
 def _contributions(g: Any, k: Any, N: Any) -> Any:
-    """Sum of squares of the contributions where each fit reads N batches, the last k of them synthetic, and all while they are fewer."""
+    """Sum of squares of the contributions where each fit reads N batches, the last k of them
+    synthetic, and all while they are fewer.
+    """
     sp, u = _sympy(), renewal()
     b, m, j = sp.symbols("b m j", integer=True, positive=True)
     early = u(g - b + 1, k, N) + sp.Sum((N - m) * u(g - m, k, N), (m, b, N - 1)) / (b * N)

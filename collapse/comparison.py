@@ -30,10 +30,11 @@ COSTS = {
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Workflows side by side, at one generation. All costs are in units of n, the rows of the first real batch.
+    """Workflows side by side, at one generation. All costs are in units of n, the rows of the first
+    real batch.
 
-    Where a workflow fits several models in each generation, every column is a mean over models: a batch that several of them share counts
-    once, divided among them.
+    Where a workflow fits several models in each generation, every column is a mean over models: a
+    batch that several of them share counts once, divided among them.
 
     Attributes
     ----------
@@ -42,13 +43,14 @@ class Comparison:
     generation : int
         The generation at which it was compared.
     ratio : ndarray, shape (N,)
-        Risk in the Gaussian limit, in units of the risk of a fit to n real rows: `derive(workflow).ratio` wherever fit 1 is such a fit.
-        (A workflow that bootstraps begins at 2 here, and at 1 there.)
+        Risk in the Gaussian limit, in units of the risk of a fit to n real rows:
+        `derive(workflow).ratio` wherever fit 1 is such a fit. (A workflow that bootstraps begins at
+        2 here, and at 1 there.)
     read : ndarray, shape (N,)
         Rows that the fit reads: compute. Of a batch that is read in part, the part.
     stored : ndarray, shape (N,)
-        Rows carried over from earlier generations to this one: memory. A batch is generated when it is first read, models are kept, and
-        a row is held until it is read for the last time.
+        Rows carried over from earlier generations to this one: memory. A batch is generated when it
+        is first read, models are kept, and a row is held until it is read for the last time.
     peak : ndarray, shape (N,)
         Most rows carried over to any generation so far.
     generated : ndarray, shape (N,)
@@ -67,7 +69,8 @@ class Comparison:
     real: Array
 
     def front(self, *costs: str) -> tuple[Plan | Reservoir, ...]:
-        """Return the workflows that no other one beats: none is as good in the ratio and in all these costs, and better in one.
+        """Return the workflows that no other one beats: none is as good in the ratio and in all
+        these costs, and better in one.
 
         Parameters
         ----------
@@ -152,7 +155,8 @@ class Comparison:
 
 
 def compare(*workflows: Plan | Reservoir, generation: int | None = None) -> Comparison:
-    """Put workflows side by side: risk, and what it costs in computing, memory, synthetic and real rows.
+    """Put workflows side by side: risk, and what it costs in computing, memory, synthetic and real
+    rows.
 
     Parameters
     ----------
@@ -164,7 +168,8 @@ def compare(*workflows: Plan | Reservoir, generation: int | None = None) -> Comp
     Returns
     -------
     Comparison
-        Prints as a table; `.front(cost)` gives the workflows that none beats, `.plot(ax, cost)` their picture.
+        Prints as a table; `.front(cost)` gives the workflows that none beats, `.plot(ax, cost)`
+        their picture.
 
     Raises
     ------
@@ -173,7 +178,8 @@ def compare(*workflows: Plan | Reservoir, generation: int | None = None) -> Comp
 
     References
     ----------
-    Dey and Donoho (2024), arXiv 2410.22812: the comparative merits of workflows, judged by the sequential Gaussian process.
+    Dey and Donoho (2024), arXiv 2410.22812: the comparative merits of workflows, judged by the
+    sequential Gaussian process.
 
     Examples
     --------
@@ -245,9 +251,11 @@ def _costs(workflow: Plan | Reservoir, at: int) -> tuple[float, ...]:
 
 
 def _reading(plan: Plan) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
-    """First and last fit, from 0, that reads each batch, shapes (B,), -1 where none does; rows that each fit reads, shape (G,).
+    """First and last fit, from 0, that reads each batch, shapes (B,), -1 where none does; rows that
+    each fit reads, shape (G,).
 
-    Other than `Plan.reading` this counts a batch as read by every fit that carries it on: as rows it must be there.
+    Other than `Plan.reading` this counts a batch as read by every fit that carries it on: as rows
+    it must be there.
     """
     G, B, size = plan.generations, plan.batches, plan.size
     first, last, read = np.full(B, G), np.full(B, -1), np.zeros(G)

@@ -1,4 +1,6 @@
-"""Data sets of the empirical chapters, loaded without a network, the published runs on them, and feature files of one's own."""
+"""Data sets of the empirical chapters, loaded without a network, the published runs on them, and
+feature files of one's own.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +82,8 @@ class Dataset:
     def split(
         self, test_share: float = 0.3, seed: int = 123456
     ) -> tuple[Array, Array, Array, Array]:
-        """Split into X_train, y_train, X_test, y_test; the default is the split of the published runs.
+        """Split into X_train, y_train, X_test, y_test; the default is the split of the published
+        runs.
 
         Raises
         ------
@@ -137,12 +140,14 @@ class Features:
         components: int | None = None,
         rows: int | None = None,
     ) -> Features:
-        """Keep some classes (numbered anew, in the order given), the leading features, and the first real rows.
+        """Keep some classes (numbered anew, in the order given), the leading features, and the
+        first real rows.
 
         Raises
         ------
         ValueError
-            Where there is no such class, there are not so many features or rows, or a class has no real row left.
+            Where there is no such class, there are not so many features or rows, or a class has no
+            real row left.
 
         Examples
         --------
@@ -190,10 +195,12 @@ class Features:
         return part
 
     def whitened(self) -> Features:
-        """Replace features by their principal components, largest first, each with mean 0 and variance 1 over the real rows.
+        """Replace features by their principal components, largest first, each with mean 0 and
+        variance 1 over the real rows.
 
-        A linear map of the features changes no maximum-likelihood fit; an optimiser that is stopped before it gets there, and the choice
-        of the leading components, depend on it. Components without variance are left out.
+        A linear map of the features changes no maximum-likelihood fit; an optimiser that is stopped
+        before it gets there, and the choice of the leading components, depend on it. Components
+        without variance are left out.
 
         Raises
         ------
@@ -235,7 +242,9 @@ class Features:
         return replace(self, X=(self.X - centre) @ scale, X_test=(self.X_test - centre) @ scale)
 
     def model(self) -> MultinomialRegression:
-        """Return the multinomial logistic regression of the observed classes, with an intercept; its risk is the log-loss on the test rows."""
+        """Return the multinomial logistic regression of the observed classes, with an intercept;
+        its risk is the log-loss on the test rows.
+        """
         test = with_intercept(self.X_test), self.y_test
         return MultinomialRegression(
             with_intercept(self.X), y=self.y, test=test, classes=len(self.classes)
@@ -322,7 +331,8 @@ def breast_cancer() -> Dataset:
     Returns
     -------
     Dataset
-        569 rows, 30 attributes. Its classes are linearly separable: no maximum-likelihood estimate exists.
+        569 rows, 30 attributes. Its classes are linearly separable: no maximum-likelihood estimate
+        exists.
 
     References
     ----------
@@ -347,7 +357,8 @@ def breast_cancer() -> Dataset:
 
 
 def diabetes() -> Dataset:
-    """Diabetes progression, as scikit-learn ships it (columns standardised): progression above 100 after one year.
+    """Diabetes progression, as scikit-learn ships it (columns standardised): progression above 100
+    after one year.
 
     Returns
     -------
@@ -389,8 +400,8 @@ def published(name: str, workflow: str) -> dict[str, Array]:
     Returns
     -------
     dict
-        Columns generation, train_loss, train_accuracy, test_loss, test_accuracy, each of shape (50,). The training
-        loss is taken after relabelling.
+        Columns generation, train_loss, train_accuracy, test_loss, test_accuracy, each of shape
+        (50,). The training loss is taken after relabelling.
 
     Raises
     ------
@@ -411,23 +422,27 @@ def published(name: str, workflow: str) -> dict[str, Array]:
 
 
 def glosses() -> Features:
-    """Definitions of nouns embedded by MiniLM, a contrastive text encoder; the class is the noun's lexicographer file.
+    """Definitions of nouns embedded by MiniLM, a contrastive text encoder; the class is the noun's
+    lexicographer file.
 
     Returns
     -------
     Features
-        9,000 real and 3,000 test rows of ten classes, equally many of each: the 32 leading principal components of 384 features, whitened
-        over the real rows, in half precision. Rows are in random order.
+        9,000 real and 3,000 test rows of ten classes, equally many of each: the 32 leading
+        principal components of 384 features, whitened over the real rows, in half precision. Rows
+        are in random order.
 
     Notes
     -----
-    Made by book/encode.py. WordNet 3.0, copyright 2006 by Princeton University, may be used, copied, modified and distributed without fee
-    under its licence, which comes without any warranty; the definitions themselves are not in the file. The encoder, all-MiniLM-L6-v2, is
+    Made by book/encode.py. WordNet 3.0, copyright 2006 by Princeton University, may be used,
+    copied, modified and distributed without fee under its licence, which comes without any
+    warranty; the definitions themselves are not in the file. The encoder, all-MiniLM-L6-v2, is
     under Apache-2.0.
 
     References
     ----------
-    C. Fellbaum (ed.), WordNet: An Electronic Lexical Database (1998); N. Reimers and I. Gurevych, Sentence-BERT (2019).
+    C. Fellbaum (ed.), WordNet: An Electronic Lexical Database (1998); N. Reimers and I. Gurevych,
+    Sentence-BERT (2019).
 
     Examples
     --------
@@ -441,21 +456,25 @@ def glosses() -> Features:
 
 
 def fashion() -> Features:
-    """Photographs of garments encoded by a small SimCLR network, which was trained on 20,000 others of them without their labels.
+    """Photographs of garments encoded by a small SimCLR network, which was trained on 20,000 others
+    of them without their labels.
 
     Returns
     -------
     Features
-        6,000 real and 2,000 test rows of ten classes, equally many of each: the 32 leading principal components of 64 features, whitened
-        over the real rows, in half precision. Rows are in random order.
+        6,000 real and 2,000 test rows of ten classes, equally many of each: the 32 leading
+        principal components of 64 features, whitened over the real rows, in half precision. Rows
+        are in random order.
 
     Notes
     -----
-    Made by book/encode.py, which holds the network and its training. Fashion-MNIST is under the MIT licence, copyright 2017 by Zalando SE.
+    Made by book/encode.py, which holds the network and its training. Fashion-MNIST is under the MIT
+    licence, copyright 2017 by Zalando SE.
 
     References
     ----------
-    H. Xiao, K. Rasul and R. Vollgraf, Fashion-MNIST (2017); T. Chen et al., A Simple Framework for Contrastive Learning (2020).
+    H. Xiao, K. Rasul and R. Vollgraf, Fashion-MNIST (2017); T. Chen et al., A Simple Framework for
+    Contrastive Learning (2020).
 
     Examples
     --------
@@ -474,8 +493,9 @@ def read_features(path: str | Path) -> Features:
     Parameters
     ----------
     path : str or Path
-        File written by numpy.savez or savez_compressed with the arrays X_train (n, d), y_train (n,), X_test (m, d), y_test (m,), and
-        perhaps the names `classes` (K,). Classes are numbered 0, ..., K - 1. Other arrays are not read, and nothing in the file is executed.
+        File written by numpy.savez or savez_compressed with the arrays X_train (n, d), y_train
+        (n,), X_test (m, d), y_test (m,), and perhaps the names `classes` (K,). Classes are numbered
+        0, ..., K - 1. Other arrays are not read, and nothing in the file is executed.
 
     Returns
     -------
@@ -506,7 +526,8 @@ def read_features(path: str | Path) -> Features:
 
 
 def published_features(method: str, workflow: str) -> dict[str, Array]:
-    """Figures that the paper's authors logged on features of CIFAR-10: one run of 10 generations for each of 11 encoders.
+    """Figures that the paper's authors logged on features of CIFAR-10: one run of 10 generations
+    for each of 11 encoders.
 
     Parameters
     ----------
@@ -520,7 +541,8 @@ def published_features(method: str, workflow: str) -> dict[str, Array]:
     Returns
     -------
     dict
-        Columns generation, train_loss, train_accuracy, test_loss, test_accuracy, each of shape (10,). Fits are not maximum-likelihood.
+        Columns generation, train_loss, train_accuracy, test_loss, test_accuracy, each of shape
+        (10,). Fits are not maximum-likelihood.
 
     Raises
     ------

@@ -203,7 +203,8 @@ def diagnose(
     n: int | None = None,
     below: float = 2,
 ) -> Diagnosis:
-    """Tell whether a workflow collapses, how that is known, where its risk comes from, and what is lost.
+    """Tell whether a workflow collapses, how that is known, where its risk comes from, and what is
+    lost.
 
     Parameters
     ----------

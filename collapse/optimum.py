@@ -31,16 +31,16 @@ class Optimum:
     plan : Plan
         The batches of the plan that was given, with the best weights.
     solved : str
-        "joint": all rows of weights together, for the last fit's risk. "greedy": one row after the other, each for its own fit's risk,
-        given those before.
+        "joint": all rows of weights together, for the last fit's risk. "greedy": one row after the
+        other, each for its own fit's risk, given those before.
     risk : float
         Risk of the last fit, in units of that of a fit to n real rows: `derive(plan).risk[-1]`.
     bound : float
-        Proved lower bound, up to rounding: no weights on these batches under these constraints bring the last fit's risk below it. For
-        greedy weights, given the earlier rows.
+        Proved lower bound, up to rounding: no weights on these batches under these constraints
+        bring the last fit's risk below it. For greedy weights, given the earlier rows.
     residual : float
-        Largest residual of the Karush-Kuhn-Tucker conditions over the programmes solved, relative to the risk: how much, to first order,
-        moving weight to one other place could still gain.
+        Largest residual of the Karush-Kuhn-Tucker conditions over the programmes solved, relative
+        to the risk: how much, to first order, moving weight to one other place could still gain.
     """
 
     plan: Plan
@@ -64,23 +64,27 @@ def optimal_weights(
     Parameters
     ----------
     plan : Plan
-        Says what each fit may read: the batches to which it gives weight, by what share it reads them. Its weights themselves do not
-        matter. At most k batches stored: `workflows.window(G, k)` for the last k, `workflows.real_and_window(G, k - 1)` for the real one
-        and the last k - 1; `workflows.augment(G)` stores everything, `workflows.fresh_real(G)` has new real rows in each round and
-        forgets the old ones.
+        Says what each fit may read: the batches to which it gives weight, by what share it reads
+        them. Its weights themselves do not matter. At most k batches stored: `workflows.window(G,
+        k)` for the last k, `workflows.real_and_window(G, k - 1)` for the real one and the last k -
+        1; `workflows.augment(G)` stores everything, `workflows.fresh_real(G)` has new real rows in
+        each round and forgets the old ones.
     synthetic : float or Fraction, optional
-        Smallest share in [0, 1] of each fit's weight that lies on synthetic batches, wherever a fit reads any. Default 0.
+        Smallest share in [0, 1] of each fit's weight that lies on synthetic batches, wherever a fit
+        reads any. Default 0.
     origin : {"known", "round", "unknown"}, optional
-        What the trainer can tell apart. "known": every batch has a weight of its own. "round": rows that came before the same generation,
-        real or synthetic, have equal weights. "unknown": all rows that a fit reads have equal weights, nothing is left to choose.
+        What the trainer can tell apart. "known": every batch has a weight of its own. "round": rows
+        that came before the same generation, real or synthetic, have equal weights. "unknown": all
+        rows that a fit reads have equal weights, nothing is left to choose.
     greedy : bool, optional
-        False: choose all rows of weights together, for the last fit. True: choose each row for its own fit, given those before it; such
-        weights serve every generation and do not look ahead.
+        False: choose all rows of weights together, for the last fit. True: choose each row for its
+        own fit, given those before it; such weights serve every generation and do not look ahead.
 
     Returns
     -------
     Optimum
-        The plan with its best weights, their risk, a lower bound, and the residual of the optimality conditions.
+        The plan with its best weights, their risk, a lower bound, and the residual of the
+        optimality conditions.
 
     Raises
     ------
@@ -89,21 +93,24 @@ def optimal_weights(
 
     Notes
     -----
-    Greedy: given the earlier rows, risk is a convex quadratic form in the weights of one fit. Joint: risk is not convex in the weights of
-    all fits, but it is in the flow f[g, b] = (dependence of the last fit on fit g) * weight[g, b]: the last fit's risk is the sum of
-    c_b^2 / size_b with c_b = sum_g f[g, b], flows are the solutions of linear equations, and the constraints above are linear in them.
-    Both are problems of the point of a polytope nearest to the origin: Wolfe's method (Mathematical Programming 11, 1976), with
-    `scipy.optimize.nnls` for each hull, and shortest walks from the last fit back to the real data for its next corner. The bound is the
-    distance of the hyperplane through the cheapest corner.
+    Greedy: given the earlier rows, risk is a convex quadratic form in the weights of one fit.
+    Joint: risk is not convex in the weights of all fits, but it is in the flow f[g, b] =
+    (dependence of the last fit on fit g) * weight[g, b]: the last fit's risk is the sum of c_b^2 /
+    size_b with c_b = sum_g f[g, b], flows are the solutions of linear equations, and the
+    constraints above are linear in them. Both are problems of the point of a polytope nearest to
+    the origin: Wolfe's method (Mathematical Programming 11, 1976), with `scipy.optimize.nnls` for
+    each hull, and shortest walks from the last fit back to the real data for its next corner. The
+    bound is the distance of the hyperplane through the cheapest corner.
 
     References
     ----------
-    He, Xu and Cheng (2025), arXiv 2502.18049, for constant weights of fresh real rows; the row-by-row and joint optima are worked out in
-    the chapter on the golden ratio.
+    He, Xu and Cheng (2025), arXiv 2502.18049, for constant weights of fresh real rows; the
+    row-by-row and joint optima are worked out in the chapter on the golden ratio.
 
     Examples
     --------
-    With fresh real rows in each round the best risks are 1/1, 2/3, 5/8, 13/21, 34/55: Fibonacci numbers.
+    With fresh real rows in each round the best risks are 1/1, 2/3, 5/8, 13/21, 34/55: Fibonacci
+    numbers.
 
     >>> import collapse
     >>> best = collapse.optimal_weights(collapse.workflows.fresh_real(5))
@@ -154,7 +161,9 @@ def optimal_weights(
 
 
 class _Row(NamedTuple):
-    """What one fit may choose: mixtures of corners, each of which mixes two groups of batches, (1 - t) of one and t of the other."""
+    """What one fit may choose: mixtures of corners, each of which mixes two groups of batches, (1 -
+    t) of one and t of the other.
+    """
 
     batch: NDArray[np.int64]
     group: Array  # (m, groups), columns sum to one
@@ -171,7 +180,9 @@ class _Row(NamedTuple):
         )
 
     def cheapest(self, cost: Array) -> tuple[float, Array]:
-        """Cheapest corner where a weight of one on batch i costs cost[i]: its cost, its weights (m,)."""
+        """Cheapest corner where a weight of one on batch i costs cost[i]: its cost, its weights
+        (m,).
+        """
         each = cost @ self.group
         total = (1 - self.t) * each[self.one] + self.t * each[self.other]
         best = int(np.argmin(total))
@@ -220,9 +231,11 @@ def _rows(plan: Plan, synthetic: float, origin: Origin) -> list[_Row]:
 
 
 def _nearest(corners: Array) -> tuple[Array, float]:
-    """Point of the hull of the columns nearest to the origin: weights of the columns, and its squared distance.
+    """Point of the hull of the columns nearest to the origin: weights of the columns, and its
+    squared distance.
 
-    min |P x|^2 + (1'x - 1)^2 over x >= 0 has its minimum at a multiple of the weights: scaling them by t costs t^2 d + (t - 1)^2.
+    min |P x|^2 + (1'x - 1)^2 over x >= 0 has its minimum at a multiple of the weights: scaling them
+    by t costs t^2 d + (t - 1)^2.
     """
     from scipy.optimize import nnls
 
@@ -236,7 +249,9 @@ def _nearest(corners: Array) -> tuple[Array, float]:
 
 
 def _greedy(plan: Plan, rows: list[_Row]) -> tuple[Array, float, float]:
-    """Row by row. An error is a vector of independent noises, of batches and then of fits' draws, in units of variance one."""
+    """Row by row. An error is a vector of independent noises, of batches and then of fits' draws,
+    in units of variance one.
+    """
     G, B = plan.generations, plan.batches
     error = np.zeros((G, B + G))
     weight = np.zeros((G, B))
@@ -258,7 +273,9 @@ def _greedy(plan: Plan, rows: list[_Row]) -> tuple[Array, float, float]:
 
 
 def _joint(plan: Plan, rows: list[_Row]) -> tuple[Array, float, float]:
-    """All rows: flows are mixtures of walks from the last fit back to real data; add the cheapest walk until none is cheaper."""
+    """All rows: flows are mixtures of walks from the last fit back to real data; add the cheapest
+    walk until none is cheaper.
+    """
     G, B = plan.generations, plan.batches
     start = np.concatenate([[0], np.cumsum([len(row.batch) for row in rows])])
     size, batch, draw = (
@@ -269,7 +286,9 @@ def _joint(plan: Plan, rows: list[_Row]) -> tuple[Array, float, float]:
     drawn = np.flatnonzero(draw)
 
     def walk(price: Array) -> tuple[Array, list[Array]]:
-        """Cheapest flow (entries,) where each entry has a price, and what every fit would choose."""
+        """Cheapest flow (entries,) where each entry has a price, and what every fit would
+        choose.
+        """
         value, choice = np.zeros(G + 1), []
         for g, row in enumerate(rows):
             value[g + 1], w = row.cheapest(price[start[g] : start[g + 1]] + value[row.source])

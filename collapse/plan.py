@@ -165,7 +165,8 @@ _SHAPES = {
 
 @dataclass(frozen=True, eq=False)
 class Entries:
-    """Single entries of a weight table: fit[i] puts weight[i] on batch[i] and reads the share kept[i] of it (all, where left out).
+    """Single entries of a weight table: fit[i] puts weight[i] on batch[i] and reads the share
+    kept[i] of it (all, where left out).
 
     Fits and batches are counted from 0, entries ordered by fit.
     """
@@ -182,11 +183,13 @@ class Entries:
 
 @dataclass(frozen=True, eq=False)
 class Recursion:
-    """A weight table in few numbers: what fit g carries on is decay[g] times what fit g - 1 carried, plus share[g] on one batch.
+    """A weight table in few numbers: what fit g carries on is decay[g] times what fit g - 1
+    carried, plus share[g] on one batch.
 
-    That batch is batch[g], by default the newest of source (0, 1, ..., G - 1). `kept[g]` is the share that fit g reads of every batch
-    carried. `entries` stand beside: they hold for one fit and are not carried on. A hundred thousand generations of augment are three
-    short arrays, ten thousand of a window a list of entries.
+    That batch is batch[g], by default the newest of source (0, 1, ..., G - 1). `kept[g]` is the
+    share that fit g reads of every batch carried. `entries` stand beside: they hold for one fit and
+    are not carried on. A hundred thousand generations of augment are three short arrays, ten
+    thousand of a window a list of entries.
     """
 
     decay: Numbers
@@ -203,7 +206,9 @@ class Recursion:
 
     @property
     def chain(self) -> bool:
-        """Whether each fit reads what the one before read and the newest batch, and nothing else."""
+        """Whether each fit reads what the one before read and the newest batch, and nothing
+        else.
+        """
         return self.batch is None and self.entries is None
 
     @property
@@ -239,7 +244,9 @@ class Recursion:
 
 
 class Recipe(NamedTuple):
-    """The named workflow that made a plan: its function in `collapse.workflows` and what that was given, generations apart."""
+    """The named workflow that made a plan: its function in `collapse.workflows` and what that was
+    given, generations apart.
+    """
 
     workflow: str
     parameters: dict[str, Any]
@@ -284,7 +291,8 @@ class Recipe(NamedTuple):
 class Plan:
     """A workflow as a few tables: which batches exist, and how each fit weighs and reads them.
 
-    Fits are numbered 1, ..., G and batches 1, ..., B in the tables' order; fit 1 is the reference of the risk ratio.
+    Fits are numbered 1, ..., G and batches 1, ..., B in the tables' order; fit 1 is the reference
+    of the risk ratio.
 
     Parameters
     ----------
@@ -293,12 +301,14 @@ class Plan:
     size : array_like, shape (B,)
         Rows in the batch, as a multiple of n (the rows of real data).
     weight : array_like, shape (G, B)
-        Share of fit g's total weight carried by batch b. Rows sum to one; only batches with source < g may be read.
+        Share of fit g's total weight carried by batch b. Rows sum to one; only batches with source
+        < g may be read.
     kept : array_like, shape (G, B), optional
-        Share of the batch's rows that fit g reads: 1 (the default) all of them, less than 1 a fresh uniform draw
-        without replacement from that batch. Ignored where the weight is 0.
+        Share of the batch's rows that fit g reads: 1 (the default) all of them, less than 1 a fresh
+        uniform draw without replacement from that batch. Ignored where the weight is 0.
     replace : bool, optional
-        True: where weight is positive, the share `kept` is drawn with replacement (a bootstrap). Default False.
+        True: where weight is positive, the share `kept` is drawn with replacement (a bootstrap).
+        Default False.
     name : str, optional
         What to call the workflow in prints and plots.
     generation : array_like of int, shape (G,), optional
@@ -307,12 +317,14 @@ class Plan:
     Raises
     ------
     ValueError
-        Where a table is not a workflow; the message says which entry, what was expected and what to do.
+        Where a table is not a workflow; the message says which entry, what was expected and what to
+        do.
 
     Notes
     -----
-    Entries may be int, `fractions.Fraction` (kept exact) or float. Dey and Donoho (2024) describe a workflow by the
-    rows each generation trains on; these tables are that description up to the order of rows.
+    Entries may be int, `fractions.Fraction` (kept exact) or float. Dey and Donoho (2024) describe a
+    workflow by the rows each generation trains on; these tables are that description up to the
+    order of rows.
 
     Examples
     --------
@@ -321,7 +333,8 @@ class Plan:
     >>> from fractions import Fraction
     >>> import collapse
     >>> half = Fraction(1, 2)
-    >>> plan = collapse.Plan(source=[0, 1, 2], size=[1, 1, 1], weight=[[1, 0, 0], [half, half, 0], [half, 0, half]], name="half real")
+    >>> weight = [[1, 0, 0], [half, half, 0], [half, 0, half]]
+    >>> plan = collapse.Plan([0, 1, 2], [1, 1, 1], weight, name="half real")
     >>> print(plan)
     half real: 3 fits, 3 batches
     batch         1     2     3
@@ -462,7 +475,9 @@ class Plan:
 
     @cached_property
     def reads_whole_batches(self) -> bool:
-        """Whether every fit reads every row of the batches it weighs, so that rows can be summed up once."""
+        """Whether every fit reads every row of the batches it weighs, so that rows can be summed up
+        once.
+        """
         if self.replace:
             return False
         if self.recursion:
@@ -473,7 +488,9 @@ class Plan:
 
     @cached_property
     def reading(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """First and last fit, from 0, that looks each batch up, shapes (B,); -1 where none does. What a recursion carries on is not looked up."""
+        """First and last fit, from 0, that looks each batch up, shapes (B,); -1 where none does.
+        What a recursion carries on is not looked up.
+        """
         first, last = np.full(self.batches, self.generations), np.full(self.batches, -1)
         if self.recursion:
             newest = np.flatnonzero(self.recursion.share.numerator)
@@ -491,7 +508,9 @@ class Plan:
 
     @cached_property
     def arrivals(self) -> list[list[int]]:
-        """For each fit the batches, from 0, drawn just before it: synthetic ones as soon as their source is fitted, then real ones to be read."""
+        """For each fit the batches, from 0, drawn just before it: synthetic ones as soon as their
+        source is fitted, then real ones to be read.
+        """
         first, last = self.reading
         out: list[list[int]] = [[] for _ in range(self.generations)]
         for b in [
@@ -512,7 +531,9 @@ class Plan:
         return int(np.cumsum(born).max())
 
     def feedback(self, exact: bool = False) -> NDArray[Any]:
-        """A, shape (G, G): A[g, s] is the weight that fit g + 1 puts on data drawn from fit s + 1."""
+        """A, shape (G, G): A[g, s] is the weight that fit g + 1 puts on data drawn from fit s +
+        1.
+        """
         weight = self.exact_weight(exact)
         self._check_room(exact)
         table = _zeros(exact, self.generations, self.generations)
@@ -556,11 +577,15 @@ class Plan:
         return out
 
     def _drawing(self, kept: NDArray[Any]) -> NDArray[Any]:
-        """Variance that drawing a share of a batch's rows adds, in units of the batch mean's own."""
+        """Variance that drawing a share of a batch's rows adds, in units of the batch mean's
+        own.
+        """
         return np.asarray(1 / kept if self.replace else 1 / kept - 1)
 
     def noise(self, exact: bool = False) -> NDArray[Any]:
-        """K, shape (G, G): covariance of the fresh noise in the fits, W diag(1 / size) W' + diag(subsampling)."""
+        """K, shape (G, G): covariance of the fresh noise in the fits, W diag(1 / size) W' +
+        diag(subsampling).
+        """
         weight = self.exact_weight(exact)
         self._check_room(exact)
         K: NDArray[Any] = (weight / self.exact_size(exact)) @ weight.T
@@ -596,7 +621,8 @@ class Plan:
         return m
 
     def reference(self, n: int | None = None) -> float:
-        """Risk of fit 1 in units of that of a fit to all n real rows: C[1, 1] in the limit; with n, that of weighted means at n.
+        """Risk of fit 1 in units of that of a fit to all n real rows: C[1, 1] in the limit; with n,
+        that of weighted means at n.
 
         1 where fit 1 reads n real rows whole, 2 where it bootstraps them.
 
@@ -614,12 +640,14 @@ class Plan:
         return float(weight[read] ** 2 @ noise)
 
     def reads(self, n: int) -> Array:
-        """Mean number of rows of batch b that fit g reads, kept * rows, shape (G, B); 0 where the weight is 0.
+        """Mean number of rows of batch b that fit g reads, kept * rows, shape (G, B); 0 where the
+        weight is 0.
 
         Raises
         ------
         ValueError
-            Where a fit would read less than one row of a batch that it weighs: n is too small for so many generations.
+            Where a fit would read less than one row of a batch that it weighs: n is too small for
+            so many generations.
         """
         k = np.where(self.weight > 0, self.kept * self.rows(n), 0.0)
         k = np.where(np.abs(k - np.rint(k)) <= TOLERANCE * k, np.rint(k), k)
@@ -717,10 +745,11 @@ class Plan:
 
 
 def draw_noise(plan: Plan, n: int, exact: bool = False) -> NDArray[Any]:
-    """Finite-n noise (G, B) of a fit's draw from a batch, in units of the batch's row variance: E[1/k] - 1/rows.
+    """Finite-n noise (G, B) of a fit's draw from a batch, in units of the batch's row variance:
+    E[1/k] - 1/rows.
 
-    k, the rows read, is kept * rows where that is whole, otherwise its floor or its ceiling at random with that mean.
-    With replacement: (1 - 1/rows) E[1/k].
+    k, the rows read, is kept * rows where that is whole, otherwise its floor or its ceiling at
+    random with that mean. With replacement: (1 - 1/rows) E[1/k].
     """
     k, m = plan.reads(n), plan.rows(n)
     low: NDArray[Any] = np.maximum(np.floor(k), 1)

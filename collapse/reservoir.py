@@ -1,4 +1,6 @@
-"""Reservoir: a memory of n rows that persist, a workflow that no table of independent draws can hold."""
+"""Reservoir: a memory of n rows that persist, a workflow that no table of independent draws can
+hold.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +16,12 @@ from collapse.plan import Numbers, Recipe
 
 @dataclass(frozen=True, eq=False)
 class Reservoir:
-    """Train each generation on a memory of n rows, of which the share turnover[g] has just been replaced.
+    """Train each generation on a memory of n rows, of which the share turnover[g] has just been
+    replaced.
 
-    Fit 1 reads the n real rows. Before each later fit, turnover[g] n of the memory's rows, chosen at random, give way to as many rows drawn
-    from the latest fit. A row that stays is read again: draws of different fits overlap, which a `Plan` cannot say.
+    Fit 1 reads the n real rows. Before each later fit, turnover[g] n of the memory's rows, chosen
+    at random, give way to as many rows drawn from the latest fit. A row that stays is read again:
+    draws of different fits overlap, which a `Plan` cannot say.
 
     Parameters
     ----------
@@ -72,7 +76,8 @@ class Reservoir:
         return 1.0
 
     def replaced(self, n: int) -> NDArray[np.float64]:
-        """Mean number of rows replaced before each fit, shape (G,); where it is not whole, its floor or ceiling at random.
+        """Mean number of rows replaced before each fit, shape (G,); where it is not whole, its
+        floor or ceiling at random.
 
         Raises
         ------

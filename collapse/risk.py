@@ -27,7 +27,9 @@ Array = NDArray[np.float64]
 
 @cache
 def versions() -> dict[str, str]:
-    """Versions of Python, this package (installed or a mere checkout), numpy, scipy and matplotlib."""
+    """Versions of Python, this package (installed or a mere checkout), numpy, scipy and
+    matplotlib.
+    """
     from importlib import (
         metadata,
     )  # slow to import, like what other modules import where they need it
@@ -56,10 +58,12 @@ class Risk:
     n : int or None
         Rows of real data; None for the limit.
     stderr, risk_stderr : ndarray, shape (G,)
-        Standard errors of `ratio` (delta method; 0 at generation 1, numerator and denominator share replications) and `risk`. Zero where derived.
+        Standard errors of `ratio` (delta method; 0 at generation 1, numerator and denominator share
+        replications) and `risk`. Zero where derived.
     failed : ndarray, shape (G,)
-        Share of replications that have no estimate at this generation or had none at an earlier one (separation).
-        Means are NaN from the first such generation on; quantiles count a lost replication as +inf.
+        Share of replications that have no estimate at this generation or had none at an earlier one
+        (separation). Means are NaN from the first such generation on; quantiles count a lost
+        replication as +inf.
     levels, quantiles : ndarray, shapes (Q,) and (Q, G)
         Quantiles of risk over replications where they were asked for, otherwise empty.
     replications : int or None
@@ -103,17 +107,21 @@ class Risk:
 
     @property
     def generations(self) -> NDArray[np.int64]:
-        """Generation of each fit, shape (G,): 1, ..., G, or as the plan labels them where several models are fitted in each."""
+        """Generation of each fit, shape (G,): 1, ..., G, or as the plan labels them where several
+        models are fitted in each.
+        """
         return self.plan.generation
 
     @property
     def covariance(self) -> NDArray[Any]:
-        """Covariance (G, G) of the fits around the truth, in the metric of the risk: its diagonal is `risk`.
+        """Covariance (G, G) of the fits around the truth, in the metric of the risk: its diagonal
+        is `risk`.
 
         Raises
         ------
         ValueError
-            Where it was not kept (a simulation without covariance=True) or the risk is not quadratic.
+            Where it was not kept (a simulation without covariance=True) or the risk is not
+            quadratic.
         """
         return self._table(
             "covariance",
@@ -122,14 +130,18 @@ class Risk:
 
     @property
     def contributions(self) -> NDArray[Any]:
-        """c (G, B): how much of batch b's noise stands in fit g, u_g = sum_b c[g, b] Z_b + subsampling noise."""
+        """c (G, B): how much of batch b's noise stands in fit g, u_g = sum_b c[g, b] Z_b +
+        subsampling noise.
+        """
         return self._table(
             "contributions", "they belong to the plan: derive(risk.plan).contributions"
         )
 
     @property
     def fits(self) -> NDArray[Any]:
-        """The fits (R, G, d), NaN where a replication has no estimate; kept by simulate(..., fits=True)."""
+        """The fits (R, G, d), NaN where a replication has no estimate; kept by simulate(...,
+        fits=True).
+        """
         return self._table("fits", "ask for it with simulate(..., fits=True)")
 
     def _table(self, name: str, remedy: str) -> NDArray[Any]:
@@ -141,12 +153,14 @@ class Risk:
         return value
 
     def worth(self, n: int) -> Array:
-        """How many rows of real data alone, read whole, would have the risk that n rows have under this workflow, shape (G,).
+        """How many rows of real data alone, read whole, would have the risk that n rows have under
+        this workflow, shape (G,).
 
-        That is n / C_gg, C_gg the risk in units of a fit to all n real rows: n / (ratio C_11). C_11 is 1, and this n / ratio, where
-        fit 1 is such a fit; it is 2 in the limit where fit 1 bootstraps the real rows. A risk of a model at its own number of rows takes
-        the C_11 of weighted means at that number; `n` here may be another, of which the same share is told. As everywhere in the
-        package, risk is taken to fall like 1/n.
+        That is n / C_gg, C_gg the risk in units of a fit to all n real rows: n / (ratio C_11). C_11
+        is 1, and this n / ratio, where fit 1 is such a fit; it is 2 in the limit where fit 1
+        bootstraps the real rows. A risk of a model at its own number of rows takes the C_11 of
+        weighted means at that number; `n` here may be another, of which the same share is told. As
+        everywhere in the package, risk is taken to fall like 1/n.
 
         Parameters
         ----------
@@ -203,7 +217,9 @@ class Risk:
         return pd.DataFrame(columns)
 
     def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
-        """Draw the ratio against the generation: a line where derived, dots with two standard errors where simulated."""
+        """Draw the ratio against the generation: a line where derived, dots with two standard
+        errors where simulated.
+        """
         from collapse.publishing.plot import (
             plot_risk,
         )  # the one import that points down the package's order

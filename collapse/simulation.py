@@ -64,25 +64,27 @@ def simulate(
     plan : Plan or Reservoir
         The workflow.
     model : model, optional
-        Without it: the sequential Gaussian process, the limit of all regular models. With it: the experiment itself,
-        data drawn from and fits made by the model.
+        Without it: the sequential Gaussian process, the limit of all regular models. With it: the
+        experiment itself, data drawn from and fits made by the model.
     n : int, optional
-        Rows of real data; required with a model, except that a regression's n is the number of rows of its design.
+        Rows of real data; required with a model, except that a regression's n is the number of rows
+        of its design.
     replications : int, optional
         Independent repetitions R of the whole chain of fits.
     rng : int, numpy.random.SeedSequence or numpy.random.Generator, optional
-        The same seed or seed sequence gives the same numbers, whatever the number of workers; a generator gives others
-        each time. Default: a fresh seed, recorded in the result.
+        The same seed or seed sequence gives the same numbers, whatever the number of workers; a
+        generator gives others each time. Default: a fresh seed, recorded in the result.
     quantiles : sequence of float, optional
-        Levels in (0, 1) at which to keep quantiles of the risk over replications; keeps (R, G) numbers in memory,
-        10^8 at most, as `fits` and `covariance` do.
+        Levels in (0, 1) at which to keep quantiles of the risk over replications; keeps (R, G)
+        numbers in memory, 10^8 at most, as `fits` and `covariance` do.
     covariance : bool, optional
         Keep the covariance (G, G) of the fits, for a model whose risk is quadratic.
     fits : bool, optional
-        Keep the fits themselves, (R, G, d), for other measures of the same fits than the model's risk.
+        Keep the fits themselves, (R, G, d), for other measures of the same fits than the model's
+        risk.
     workers : int, optional
-        Processes among which blocks of replications are divided; no more are started than there are processors. With
-        more than one, the model is sent to them: it must be picklable.
+        Processes among which blocks of replications are divided; no more are started than there are
+        processors. With more than one, the model is sent to them: it must be picklable.
     progress : callable or bool, optional
         Called as progress(done, total) in replications after each block. True: tell on stderr.
 
@@ -101,16 +103,19 @@ def simulate(
 
     Notes
     -----
-    Where threadpoolctl is installed (the extra ``data``), linear algebra is held to one thread meanwhile.
+    Where threadpoolctl is installed (the extra ``data``), linear algebra is held to one thread
+    meanwhile.
 
-    A plan that reads whole batches needs their mean statistics alone, where the model has them. A plan that reads part
-    of a batch needs rows, since later draws overlap earlier ones: memory and time grow with rows times generations.
+    A plan that reads whole batches needs their mean statistics alone, where the model has them. A
+    plan that reads part of a batch needs rows, since later draws overlap earlier ones: memory and
+    time grow with rows times generations.
 
     Examples
     --------
     >>> import collapse
     >>> plan = collapse.workflows.discard(5)
-    >>> risk = collapse.simulate(plan, model=collapse.models.Poisson(3), n=100, replications=20_000, rng=0)
+    >>> model = collapse.models.Poisson(3)
+    >>> risk = collapse.simulate(plan, model=model, n=100, replications=20_000, rng=0)
     >>> bool(abs(risk.ratio[-1] - 5) < 5 * risk.stderr[-1])
     True
     """
@@ -194,7 +199,9 @@ def check_sendable(model: Any, workers: int) -> None:
 
 @dataclass(eq=False)
 class _Told:
-    """A model as the engine calls it: what a method raises, or returns in another shape, is told by its name."""
+    """A model as the engine calls it: what a method raises, or returns in another shape, is told by
+    its name.
+    """
 
     model: Any
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
@@ -322,7 +329,9 @@ class _Moments:
 
 
 class _GaussianLimit:
-    """The sequential Gaussian process as a model: a batch's mean is its source's error plus unit noise over its size."""
+    """The sequential Gaussian process as a model: a batch's mean is its source's error plus unit
+    noise over its size.
+    """
 
     truth = np.zeros(1)
 
@@ -411,7 +420,9 @@ class _Experiment:
     def run(
         self, replications: int, seed: np.random.SeedSequence, kept: tuple[bool, bool, bool]
     ) -> _Moments:
-        """One block: run the chain of fits, and sum up; keep the risks, the fits' covariance, the fits, where asked for."""
+        """One block: run the chain of fits, and sum up; keep the risks, the fits' covariance, the
+        fits, where asked for.
+        """
         keep, covariance, fits = kept
         G = self.plan.generations
         mean, second, cross = np.zeros((3, G))
@@ -473,7 +484,9 @@ def _threads() -> Any:
 
 
 def _one_thread() -> AbstractContextManager[object]:
-    """Hold BLAS to one thread: its products are small, its threads would crowd the workers, and sums would depend on their number."""
+    """Hold BLAS to one thread: its products are small, its threads would crowd the workers, and
+    sums would depend on their number.
+    """
     controller = _threads()
     return nullcontext() if controller is None else controller.limit(limits=1, user_api="blas")
 
@@ -488,7 +501,9 @@ def _everyone(values: Array, alive: NDArray[np.int64], replications: int) -> Arr
 
 
 def _block(values: int) -> int:
-    """Replications in a block: a function of the experiment alone, so that seeds and numbers do not depend on the machine."""
+    """Replications in a block: a function of the experiment alone, so that seeds and numbers do not
+    depend on the machine.
+    """
     return int(np.clip(BLOCK_VALUES // max(values, 1), 8, LARGEST_BLOCK))
 
 
@@ -510,13 +525,14 @@ def in_order(
     workers: int,
     stack: ExitStack,
 ) -> Iterator[Result]:
-    """Call `function(*task)` for each task, in processes of a pool that `stack` closes; give the answers in order.
+    """Call `function(*task)` for each task, in processes of a pool that `stack` closes; give the
+    answers in order.
 
     Raises
     ------
     ValueError
-        Where workers were killed in each of `POOLS` pools. After one is killed, what is finished is kept, and the
-        rest is computed again.
+        Where workers were killed in each of `POOLS` pools. After one is killed, what is finished is
+        kept, and the rest is computed again.
     """
     if workers == 1 or len(tasks) == 1:
         yield from (function(*task) for task in tasks)
@@ -707,7 +723,9 @@ class _MergedPool(_Pool):
 
 
 def _rows_at_once(plan: Plan, n: int) -> int:
-    """Most rows that a replication holds: of the batches yet to be read, and what a fit reads of them."""
+    """Most rows that a replication holds: of the batches yet to be read, and what a fit reads of
+    them.
+    """
     rows, change, weighed = plan.rows(n), np.zeros(plan.generations + 1), plan.weight > 0
     for g, batches in enumerate(plan.arrivals):
         change[g] += rows[batches].sum()
@@ -770,7 +788,8 @@ def _reservoir_path(
     for g, mean in enumerate(plan.replaced(n).tolist()):
         if g:
             assert theta is not None
-            # the floor or the ceiling, at random, where the mean number of rows replaced is not whole
+            # the floor or the ceiling, at random, where the mean number of rows replaced is not
+            # whole
             most = int(np.ceil(mean - 1e-9))
             rows = model.draw(theta, most, rng)
             place = distinct(len(alive), n, most, rng)
@@ -789,9 +808,11 @@ def _reservoir_path(
 
 
 def _read(batch: Array, k: float, replace: bool, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Draw k rows of a batch (R, m, ...) for each replication: rows (R, K, ...) and weights (R, K) that sum to one.
+    """Draw k rows of a batch (R, m, ...) for each replication: rows (R, K, ...) and weights (R, K)
+    that sum to one.
 
-    Where k is not whole, K is its ceiling, and a replication that reads only the floor has weight 0 on one row at random.
+    Where k is not whole, K is its ceiling, and a replication that reads only the floor has weight 0
+    on one row at random.
     """
     R, m = batch.shape[:2]
     if k == m and not replace:
@@ -811,7 +832,8 @@ def distinct(R: int, m: int, k: int, rng: np.random.Generator) -> NDArray[np.int
     """R independent uniform samples of k distinct integers below m, shape (R, k)."""
     if k * k > 2 * m:
         return np.asarray(np.argpartition(rng.random((R, m)), k - 1, axis=1)[:, :k])
-    # few out of many: draw with replacement, and draw again whole samples that repeat themselves (at most about 2 in 3)
+    # few out of many: draw with replacement, and draw again whole samples that repeat themselves
+    # (at most about 2 in 3)
     sample = rng.integers(0, m, (R, k))
     again = np.arange(R)
     while len(again):
@@ -846,7 +868,8 @@ def _summary(
     quantiles = np.empty((0, 0))
     if levels.size:
         values = np.concatenate(paths)
-        # the inverse of the empirical distribution: interpolation would mix finite values with the infinite ones
+        # the inverse of the empirical distribution: interpolation would mix finite values with the
+        # infinite ones
         quantiles = np.quantile(
             np.where(np.isnan(values), np.inf, values), levels, axis=0, method="inverted_cdf"
         )

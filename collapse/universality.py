@@ -54,11 +54,13 @@ class Cell:
     ratio, stderr : ndarray, shape (G,)
         Its ratio to that of generation 1, and the standard error.
     law : ndarray, shape (G,)
-        What the simulation is compared with: the exact value at n where the law covers the model and one is known, else the Gaussian limit.
+        What the simulation is compared with: the exact value at n where the law covers the model
+        and one is known, else the Gaussian limit.
     exact : bool
         Whether that is the exact value at n.
     allowance : float
-        Relative deviation at the last generation that n being finite explains; 0 where the law's value is exact at n.
+        Relative deviation at the last generation that n being finite explains; 0 where the law's
+        value is exact at n.
     """
 
     example: Example
@@ -73,7 +75,9 @@ class Cell:
 
     @property
     def distance(self) -> float:
-        """Distance of the last ratio from the law's value, beyond the allowance, in standard errors; NaN where a replication has no fit."""
+        """Distance of the last ratio from the law's value, beyond the allowance, in standard
+        errors; NaN where a replication has no fit.
+        """
         off = float(self.ratio[-1] - self.law[-1])
         beyond = (
             max(abs(off) - self.allowance * float(self.law[-1]), 0.0)
@@ -87,7 +91,9 @@ class Cell:
         return float(np.copysign(beyond, off))
 
     def seen(self, alarm: float, missed: float) -> float:
-        """Smallest relative error of the last ratio that is beyond `alarm` standard errors but for the chance `missed`."""
+        """Smallest relative error of the last ratio that is beyond `alarm` standard errors but for
+        the chance `missed`.
+        """
         from scipy.special import ndtri
 
         alarm, missed = (
@@ -127,13 +133,17 @@ class Matrix:
 
     @property
     def alarm(self) -> float:
-        """Standard errors beyond which a cell stands out: `FALSE_ALARM` divided among all cells, both sides."""
+        """Standard errors beyond which a cell stands out: `FALSE_ALARM` divided among all cells,
+        both sides.
+        """
         from scipy.special import ndtri
 
         return float(-ndtri(FALSE_ALARM / 2 / len(self.cells)))
 
     def stands_out(self, cell: Cell) -> bool:
-        """Whether a cell is further from the law than chance and finite n explain, or has lost replications."""
+        """Whether a cell is further from the law than chance and finite n explain, or has lost
+        replications.
+        """
         if not isinstance(cell, Cell):
             raise ValueError(f"cell must be a Cell of the matrix; it is {brief(cell)}.")
         return not abs(cell.distance) <= self.alarm
@@ -174,7 +184,8 @@ class Matrix:
         }
 
     def plot(self, ax: Axes | None = None, *, intervals: bool = True) -> Axes:
-        """Draw the matrix: each cell its ratio, shaded by its distance from the law; inverted where it stands out.
+        """Draw the matrix: each cell its ratio, shaded by its distance from the law; inverted where
+        it stands out.
 
         A dagger marks models whose mean risks are conditional on an estimate, since at n no finite
         mean exists.
@@ -235,10 +246,12 @@ def matrix(
     generations : int, optional
         Fits in each chain, for the default workflows; others must have equally many.
     replications : int, optional
-        Repetitions of each cell at the most. A cell whose replication handles more than `CHEAP` numbers, times the example's effort, gets
-        fewer in proportion, though not under `FEWEST`: a function of plan and example, so that the numbers do not depend on the machine.
+        Repetitions of each cell at the most. A cell whose replication handles more than `CHEAP`
+        numbers, times the example's effort, gets fewer in proportion, though not under `FEWEST`: a
+        function of plan and example, so that the numbers do not depend on the machine.
     rng : int, numpy.random.SeedSequence or numpy.random.Generator, optional
-        A cell's numbers depend on it and on the names of its model and workflow, not on the other cells. None: a fresh seed.
+        A cell's numbers depend on it and on the names of its model and workflow, not on the other
+        cells. None: a fresh seed.
     workers : int, optional
         Processes among which the cells are divided.
     progress : callable or bool, optional
@@ -252,7 +265,8 @@ def matrix(
     Raises
     ------
     ValueError
-        Where two models or two workflows have one name, a workflow has another number of fits, or an argument is out of range.
+        Where two models or two workflows have one name, a workflow has another number of fits, or
+        an argument is out of range.
 
     References
     ----------
@@ -361,7 +375,9 @@ def _simulated(task: _Task) -> tuple[Array, Array, Array]:
 
 
 def _law(plan: Plan | Reservoir, example: Example, model: Any) -> tuple[Array, bool, float]:
-    """The law's ratios, and what to allow for: exact at n where the law covers the model and `derive` knows it."""
+    """The law's ratios, and what to allow for: exact at n where the law covers the model and
+    `derive` knows it.
+    """
     if example.covered:
         try:
             return np.asarray(derive(plan, model=model, n=example.n).ratio), True, 0.0

@@ -90,7 +90,8 @@ def discard(generations: int, size: Sizes = 1) -> Plan:
     Raises
     ------
     ValueError
-        Where generations or a size is not positive, or too large, or a schedule has not G - 1 entries.
+        Where generations or a size is not positive, or too large, or a schedule has not G - 1
+        entries.
 
     References
     ----------
@@ -120,7 +121,8 @@ def augment(generations: int, size: Sizes = 1) -> Plan:
     generations : int
         Number of fits G.
     size : float, Fraction or sequence of them, optional
-        Rows of each synthetic batch as a multiple of n, or a schedule of G - 1 sizes. Every row has the same weight.
+        Rows of each synthetic batch as a multiple of n, or a schedule of G - 1 sizes. Every row has
+        the same weight.
 
     Returns
     -------
@@ -131,7 +133,8 @@ def augment(generations: int, size: Sizes = 1) -> Plan:
     Raises
     ------
     ValueError
-        Where generations or a size is not positive, or too large, or a schedule has not G - 1 entries.
+        Where generations or a size is not positive, or too large, or a schedule has not G - 1
+        entries.
 
     References
     ----------
@@ -161,8 +164,8 @@ def subsample(generations: int, replace: bool = False) -> Plan:
     generations : int
         Number of fits G.
     replace : bool, optional
-        Draw with replacement. Then fit 1 is a bootstrap of the real data, with twice the risk of a fit to all of them, and ratios
-        are to that.
+        Draw with replacement. Then fit 1 is a bootstrap of the real data, with twice the risk of a
+        fit to all of them, and ratios are to that.
 
     Returns
     -------
@@ -178,8 +181,8 @@ def subsample(generations: int, replace: bool = False) -> Plan:
 
     References
     ----------
-    Dey and Donoho (2024), arXiv 2410.22812, the augment-subsample workflow (there n rows from the union of batches, so that the number
-    from each batch is random: the same limit).
+    Dey and Donoho (2024), arXiv 2410.22812, the augment-subsample workflow (there n rows from the
+    union of batches, so that the number from each batch is random: the same limit).
 
     Examples
     --------
@@ -207,8 +210,9 @@ def bootstrap(generations: int, share: Scalar = 1) -> Plan:
     Returns
     -------
     Plan
-        weight[g, g] = 1, read with replacement. Fit 1 bootstraps the real data: its risk is (1 + 1/share) times that of a fit to all of
-        them, and for many rows the risk ratio, to that, is g.
+        weight[g, g] = 1, read with replacement. Fit 1 bootstraps the real data: its risk is (1 +
+        1/share) times that of a fit to all of them, and for many rows the risk ratio, to that, is
+        g.
 
     Raises
     ------
@@ -260,7 +264,8 @@ def window(generations: int, k: int) -> Plan:
 
     References
     ----------
-    Dey and Donoho (2024), arXiv 2410.22812: any workflow is judged by the sequential Gaussian process.
+    Dey and Donoho (2024), arXiv 2410.22812: any workflow is judged by the sequential Gaussian
+    process.
 
     Examples
     --------
@@ -301,13 +306,15 @@ def fixed_real_share(generations: int, share: Scalar) -> Plan:
 
     References
     ----------
-    The mixed-data setting of Bertrand et al. (2024), arXiv 2310.00429, in the framework of Dey and Donoho (2024), arXiv 2410.22812.
+    The mixed-data setting of Bertrand et al. (2024), arXiv 2310.00429, in the framework of Dey and
+    Donoho (2024), arXiv 2410.22812.
 
     Examples
     --------
     >>> from fractions import Fraction
     >>> import collapse
-    >>> collapse.derive(collapse.workflows.fixed_real_share(3, Fraction(1, 2)), exact=True).ratio.tolist()
+    >>> plan = collapse.workflows.fixed_real_share(3, Fraction(1, 2))
+    >>> collapse.derive(plan, exact=True).ratio.tolist()
     [Fraction(1, 1), Fraction(5, 4), Fraction(21, 16)]
     """
     G = _generations(generations)
@@ -317,7 +324,8 @@ def fixed_real_share(generations: int, share: Scalar) -> Plan:
 
 @_named
 def real_and_window(generations: int, k: int) -> Plan:
-    """Train each generation on the real data and the last k synthetic batches, every row with the same weight.
+    """Train each generation on the real data and the last k synthetic batches, every row with the
+    same weight.
 
     Parameters
     ----------
@@ -339,7 +347,8 @@ def real_and_window(generations: int, k: int) -> Plan:
 
     References
     ----------
-    Dey and Donoho (2024), arXiv 2410.22812: any workflow is judged by the sequential Gaussian process.
+    Dey and Donoho (2024), arXiv 2410.22812: any workflow is judged by the sequential Gaussian
+    process.
 
     Examples
     --------
@@ -358,7 +367,8 @@ def real_and_window(generations: int, k: int) -> Plan:
 
 @_named
 def real_and_average(generations: int, share: Scalar) -> Plan:
-    """Train each generation on the real data, with fixed weight, and on all synthetic batches so far.
+    """Train each generation on the real data, with fixed weight, and on all synthetic batches so
+    far.
 
     Parameters
     ----------
@@ -380,13 +390,15 @@ def real_and_average(generations: int, share: Scalar) -> Plan:
 
     References
     ----------
-    Gerstgrasser et al. (2024), arXiv 2404.01413, accumulate data, with a fixed share, in the framework of Dey and Donoho (2024).
+    Gerstgrasser et al. (2024), arXiv 2404.01413, accumulate data, with a fixed share, in the
+    framework of Dey and Donoho (2024).
 
     Examples
     --------
     >>> from fractions import Fraction
     >>> import collapse
-    >>> collapse.derive(collapse.workflows.real_and_average(3, Fraction(1, 2)), exact=True).ratio.tolist()
+    >>> plan = collapse.workflows.real_and_average(3, Fraction(1, 2))
+    >>> collapse.derive(plan, exact=True).ratio.tolist()
     [Fraction(1, 1), Fraction(5, 4), Fraction(77, 64)]
     """
     G = _generations(generations)
@@ -403,15 +415,16 @@ def real_and_average(generations: int, share: Scalar) -> Plan:
 
 @_named
 def fresh_real(generations: int, share: Scalar | None = None, kappa: Scalar = 1) -> Plan:
-    """Train each generation on n fresh real rows and the latest synthetic batch, with fixed weights.
+    """Train each generation on n fresh real rows and the latest synthetic batch, with fixed
+    weights.
 
     Parameters
     ----------
     generations : int
         Number of fits G.
     share : float or Fraction, optional
-        Weight w of the fresh real rows, in [0, 1]. Default: the weight with the smallest limit, 0.618 (the golden ratio's inverse) where
-        kappa is 1.
+        Weight w of the fresh real rows, in [0, 1]. Default: the weight with the smallest limit,
+        0.618 (the golden ratio's inverse) where kappa is 1.
     kappa : float or Fraction, optional
         Rows of each synthetic batch as a multiple of n.
 
@@ -497,7 +510,8 @@ def mixture(generations: int) -> Plan:
 
     References
     ----------
-    Dey and Donoho (2024), arXiv 2410.22812: any workflow is judged by the sequential Gaussian process.
+    Dey and Donoho (2024), arXiv 2410.22812: any workflow is judged by the sequential Gaussian
+    process.
 
     Examples
     --------
@@ -517,7 +531,8 @@ def mixture(generations: int) -> Plan:
 
 @_named
 def forgetting(generations: int, memory: Scalar) -> Plan:
-    """Train each generation on all batches so far, with weights that fall off exponentially with age.
+    """Train each generation on all batches so far, with weights that fall off exponentially with
+    age.
 
     Parameters
     ----------
@@ -539,7 +554,8 @@ def forgetting(generations: int, memory: Scalar) -> Plan:
 
     References
     ----------
-    Dey and Donoho (2024), arXiv 2410.22812: any workflow is judged by the sequential Gaussian process.
+    Dey and Donoho (2024), arXiv 2410.22812: any workflow is judged by the sequential Gaussian
+    process.
 
     Examples
     --------
@@ -553,7 +569,8 @@ def forgetting(generations: int, memory: Scalar) -> Plan:
     _check_digits(memory, G)
     share: list[Scalar] = [Fraction(1)]
     for _ in range(1, G):
-        # the newest batch's share of 1 + r + ... + r^(g-1), without powers: they would under- or overflow
+        # the newest batch's share of 1 + r + ... + r^(g-1), without powers: they would under- or
+        # overflow
         share.append(1 / (1 + memory / share[-1]))
     rest = [0, *(1 - s for s in share[1:])]
     return Plan(
@@ -601,7 +618,8 @@ def ring(generations: int, models: int, share: Scalar = 0) -> Plan:
 
 @_named
 def star(generations: int, models: int, share: Scalar = 0, published: bool = True) -> Plan:
-    """Train several models around a hub: the hub on the latest output of all others, each of them on the hub's.
+    """Train several models around a hub: the hub on the latest output of all others, each of them
+    on the hub's.
 
     Parameters
     ----------
@@ -652,7 +670,8 @@ def all_to_all(generations: int, models: int, share: Scalar = 0, published: bool
     share : float or Fraction, optional
         Weight in [0, 1] of a model's own real rows in later generations.
     published : bool, optional
-        True: each model publishes one batch of n rows that all read. False: it draws a batch for each reader.
+        True: each model publishes one batch of n rows that all read. False: it draws a batch for
+        each reader.
 
     Returns
     -------
@@ -673,22 +692,24 @@ def all_to_all(generations: int, models: int, share: Scalar = 0, published: bool
     >>> import collapse
     >>> collapse.derive(collapse.workflows.all_to_all(3, models=2)).ratio[::2].tolist()
     [1.0, 1.0, 1.5]
-    >>> collapse.derive(collapse.workflows.all_to_all(3, models=2, published=False)).ratio[::2].tolist()
+    >>> plan = collapse.workflows.all_to_all(3, models=2, published=False)
+    >>> collapse.derive(plan).ratio[::2].tolist()
     [1.0, 1.0, 1.25]
     """
     return _ecosystem(generations, models, lambda i, M: range(M), share, published)
 
 
 def reservoir(generations: int, turnover: Scalar | None = None) -> Reservoir:
-    """Train each generation on a memory of n rows kept at random from the stream of all rows so far.
+    """Train each generation on a memory of n rows kept at random from the stream of all rows so
+    far.
 
     Parameters
     ----------
     generations : int
         Number of fits G.
     turnover : float or Fraction, optional
-        Share of the memory that each batch replaces, in (0, 1]. Default: 1/g before fit g, so that the memory is a uniform sample of
-        the stream.
+        Share of the memory that each batch replaces, in (0, 1]. Default: 1/g before fit g, so that
+        the memory is a uniform sample of the stream.
 
     Returns
     -------
@@ -904,7 +925,9 @@ def _ecosystem(
     share: Scalar,
     published: bool,
 ) -> Plan:
-    """Train each of M models on the latest output of its teachers, weighed alike, and on its own real rows."""
+    """Train each of M models on the latest output of its teachers, weighed alike, and on its own
+    real rows.
+    """
     G = _generations(generations)
     M = whole(models, "models", "models trained on each other's output", most=MOST_MODELS)
     if M < 2:

@@ -1,4 +1,6 @@
-"""Set before numpy is imported: one thread for linear algebra (two busy workers with two threads each run many times slower), no window."""
+"""Set before numpy is imported: one thread for linear algebra (two busy workers with two threads
+each run many times slower), no window.
+"""
 
 import os
 

@@ -40,7 +40,9 @@ ZOO = {
     "all to all": lambda G: workflows.all_to_all(G, 3, F(1, 5)),
     "all to all, private batches": lambda G: workflows.all_to_all(G, 2, published=False),
 }
-"""Every named workflow that is a plan, with parameters; sizes are multiples of 1/2 or, in the mixture, of 1/(g - 1)."""
+"""Every named workflow that is a plan, with parameters; sizes are multiples of 1/2 or, in the
+mixture, of 1/(g - 1).
+"""
 
 SOURCE = [0, 1, 1, 2, 0, 3]
 SIZE = [1, 2, F(1, 2), 1, F(1, 2), F(3, 2)]
@@ -59,7 +61,9 @@ KEPT = [
 
 
 def typed(*, partly: bool, replace: bool = False) -> Plan:
-    """Four fits on six batches of several sizes, two of them from one fit, two of them real; read whole or partly."""
+    """Four fits on six batches of several sizes, two of them from one fit, two of them real; read
+    whole or partly.
+    """
     return Plan(SOURCE, SIZE, WEIGHT, KEPT if partly else None, replace=replace, name="typed")
 
 

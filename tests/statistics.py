@@ -1,8 +1,9 @@
 """Assertions about random numbers, with both error rates stated.
 
-Each assertion raises a false alarm with probability FALSE_ALARM (Bonferroni over its entries, normal approximation), and
-misses an error as large as `detects` with probability MISSED at most. A sample too small to detect that much fails too.
-Seeds are fixed in the tests, so an assertion that holds once holds always.
+Each assertion raises a false alarm with probability FALSE_ALARM (Bonferroni over its entries,
+normal approximation), and misses an error as large as `detects` with probability MISSED at most. A
+sample too small to detect that much fails too. Seeds are fixed in the tests, so an assertion that
+holds once holds always.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ def assert_agree(
     detects: float,
     allowance: float = 0.0,
 ) -> None:
-    """Assert that estimates have the expected means, up to a relative allowance; `detects` is relative too."""
+    """Assert that estimates have the expected means, up to a relative allowance; `detects` is
+    relative too.
+    """
     estimate, stderr, expected = (np.asarray(v, np.float64) for v in (estimate, stderr, expected))
     random = stderr > 0
     np.testing.assert_allclose(estimate[~random], expected[~random], rtol=1e-12)
@@ -45,9 +48,11 @@ def assert_agree(
 
 
 def assert_same_law(first: ArrayLike, second: ArrayLike, *, detects: float) -> None:
-    """Assert that two samples of numbers have one law, by the largest distance of their distribution functions.
+    """Assert that two samples of numbers have one law, by the largest distance of their
+    distribution functions.
 
-    Both error rates by the inequality of Dvoretzky, Kiefer, Wolfowitz and Massart: valid for discrete laws too.
+    Both error rates by the inequality of Dvoretzky, Kiefer, Wolfowitz and Massart: valid for
+    discrete laws too.
     """
     first, second = np.sort(np.asarray(first, np.float64)), np.sort(np.asarray(second, np.float64))
     N, M = len(first), len(second)

@@ -1,7 +1,8 @@
-"""Every public callable, given odd values one argument at a time: an answer, or a ValueError in a sentence.
+"""Every public callable, given odd values one argument at a time: an answer, or a ValueError in a
+sentence.
 
-Each callable is tried in a process of its own, whose memory and processor time are limited: what would not end, or would
-not fit, is a failure with a name.
+Each callable is tried in a process of its own, whose memory and processor time are limited: what
+would not end, or would not fit, is a failure with a name.
 """
 
 from __future__ import annotations
@@ -562,7 +563,9 @@ def entered(manager: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def public() -> dict[str, Callable[..., Any]]:
-    """Every public callable: functions and classes of the public modules, and methods of what they return."""
+    """Every public callable: functions and classes of the public modules, and methods of what they
+    return.
+    """
     found: dict[str, Callable[..., Any]] = {}
     for module in (collapse, models):
         found |= {
@@ -580,7 +583,8 @@ def public() -> dict[str, Callable[..., Any]]:
         for name, member in vars(kind).items():
             if name[0] != "_" and (inspect.isfunction(member) or isinstance(member, classmethod)):
                 found[f"{kind.__name__}.{name}"] = getattr(kind, name)
-    # an explorer's functions take the state of its controls, which it has checked; protocols are not made
+    # an explorer's functions take the state of its controls, which it has checked; protocols are
+    # not made
     return {
         name: call
         for name, call in found.items()
@@ -604,7 +608,9 @@ def called(call: Callable[..., Any], given: dict[str, Any]) -> Any:
 
 
 def sentence(error: BaseException, parameter: str, allowed: type[Exception] | None) -> str | None:
-    """What is wrong with a refusal; None where it is one sentence of the package's own that names the argument."""
+    """What is wrong with a refusal; None where it is one sentence of the package's own that names
+    the argument.
+    """
     if allowed and isinstance(error, allowed):
         return None
     if not isinstance(error, ValueError):
@@ -626,7 +632,9 @@ def sentence(error: BaseException, parameter: str, allowed: type[Exception] | No
 def attempts(
     name: str, call: Callable[..., Any], good: dict[str, Any]
 ) -> Iterator[tuple[str, str | None]]:
-    """Every odd value in the place of every argument: what is tried, and then what was wrong with the outcome."""
+    """Every odd value in the place of every argument: what is tried, and then what was wrong with
+    the outcome.
+    """
     called(call, good)
     spread = {
         p.name for p in inspect.signature(call).parameters.values() if p.kind == p.VAR_POSITIONAL
@@ -678,7 +686,9 @@ def serve() -> None:
 def server(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[dict[str, list[str]], subprocess.Popen[str]]]:
-    """One process that makes the good arguments, without threads, so that it can be copied for each callable."""
+    """One process that makes the good arguments, without threads, so that it can be copied for each
+    callable.
+    """
     path = os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])
     calm = {
         "OMP_NUM_THREADS": "1",

@@ -238,7 +238,9 @@ def test_a_reader_who_leaves_early_ends_it_quietly() -> None:
 
 @pytest.fixture
 def features(tmp_path: Path) -> Path:
-    """A small feature file: 240 real rows of three overlapping classes, five features of which two are of use."""
+    """A small feature file: 240 real rows of three overlapping classes, five features of which two
+    are of use.
+    """
     rng = np.random.default_rng(5)
     y = np.arange(360) % 3
     X = rng.normal(size=(360, 5)) * [3, 1, 1, 0.1, 0.1]

@@ -1,4 +1,6 @@
-"""Closed forms: equal to derive in rational arithmetic, their limits and growth against derive far out and against sympy."""
+"""Closed forms: equal to derive in rational arithmetic, their limits and growth against derive far
+out and against sympy.
+"""
 
 from __future__ import annotations
 
@@ -154,7 +156,9 @@ COLLAPSING = [
 
 @pytest.mark.parametrize("plan", COLLAPSING, ids=lambda plan: plan.name)
 def test_the_growth_is_that_of_derive(plan: Plan) -> None:
-    """Within a relative 40/g (0.5/log g for the reservoir), and within 4/g of the offset where that is known."""
+    """Within a relative 40/g (0.5/log g for the reservoir), and within 4/g of the offset where that
+    is known.
+    """
     ratio = derive(plan).ratio
     for role, place in roles(plan):
         form, curve = form_of(plan, role=role), one_of_each(plan, ratio, place)
@@ -209,7 +213,9 @@ def test_the_renewal_sequence_and_its_explicit_sum(k: int, more: int) -> None:
 
 @pytest.mark.parametrize("k", range(1, 9))
 def test_the_constants_of_windows(k: int) -> None:
-    """The sum of u_j^2 - c^2 is -(k - 1)/(k + 1)^2 with c = 2/(k + 1); that of the squares with one batch fixed 2 (k + 1)/(k + 2)."""
+    """The sum of u_j^2 - c^2 is -(k - 1)/(k + 1)^2 with c = 2/(k + 1); that of the squares with one
+    batch fixed 2 (k + 1)/(k + 2).
+    """
     u, w = [1.0], [1.0]
     for j in range(1, 4000):
         u.append(sum(u[max(j - k, 0) :]) / k)

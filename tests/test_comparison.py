@@ -34,7 +34,8 @@ BY_HAND = {
     "forgetting": (workflows.forgetting(G, F(1, 2)), (7, 6, 6, 6, 1)),
     "reservoir": (workflows.reservoir(G), (1, F(6, 7), F(6, 7), 1.5928571428571427, 1)),
     "reservoir, fixed turnover": (workflows.reservoir(G, F(1, 4)), (1, F(3, 4), F(3, 4), 1.5, 1)),
-    # one batch for each of three models in each round; two rounds before, a published batch is read thrice and counts once
+    # one batch for each of three models in each round; two rounds before, a published batch is read
+    # thrice and counts once
     "ring": (workflows.ring(G, 3, F(1, 5)), (2, 1, 1, 6, 1)),
     "all to all, published": (workflows.all_to_all(G, 3), (3, 0, 0, 6, 1)),
     "all to all, private": (workflows.all_to_all(G, 3, published=False), (3, 0, 0, 18, 1)),
@@ -56,7 +57,9 @@ def test_costs_counted_by_hand(name):
 
 
 def test_memory_rises_to_its_peak_and_falls():
-    """Fits 1 to 4: batch 1 is read by fits 1 and 3, batch 2 (half of it, size 2) by fit 2, batch 3 by fits 3 and 4, batch 4 by none."""
+    """Fits 1 to 4: batch 1 is read by fits 1 and 3, batch 2 (half of it, size 2) by fit 2, batch 3
+    by fits 3 and 4, batch 4 by none.
+    """
     half = F(1, 2)
     plan = Plan(
         source=[0, 1, 2, 1],
@@ -205,7 +208,9 @@ def test_nonsense_is_refused_in_words():
     ids=lambda plan: plan.name,
 )
 def test_what_rows_are_worth_is_one_number(plan):
-    """1,000 / ratio of a comparison, the diagnosis and the derived risk: all to a fit to all real rows."""
+    """1,000 / ratio of a comparison, the diagnosis and the derived risk: all to a fit to all real
+    rows.
+    """
     worth = 1000 / compare(plan).ratio[0]
     assert worth == pytest.approx(diagnose(plan).worth, rel=1e-12)
     assert worth == pytest.approx(derive(plan).worth(1000)[-1], rel=1e-12)

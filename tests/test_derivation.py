@@ -1,4 +1,6 @@
-"""derive() against oracles: every outcome of small chains, linear algebra in Fractions, closed forms; and its messages."""
+"""derive() against oracles: every outcome of small chains, linear algebra in Fractions, closed
+forms; and its messages.
+"""
 
 from __future__ import annotations
 
@@ -160,7 +162,9 @@ def test_the_enumeration_catches_a_draw_without_the_finite_population(monkeypatc
 
 
 def brute_force(plan):
-    """(I - A)^-1 K (I - A)^-T and (I - A)^-1 W in Fractions, A and K entry by entry, the inverse as sum of A^k."""
+    """(I - A)^-1 K (I - A)^-T and (I - A)^-1 W in Fractions, A and K entry by entry, the inverse as
+    sum of A^k.
+    """
     G, B = plan.generations, plan.batches
     W, size, kept = plan.exact_weight(), plan.exact_size(), plan.exact_kept()
     A, K = np.full((2, G, G), F(0), object)

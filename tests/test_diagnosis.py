@@ -1,4 +1,6 @@
-"""Diagnoses: right verdicts, certificates claimed only where they hold, and parts of the risk that are those of the dense tables."""
+"""Diagnoses: right verdicts, certificates claimed only where they hold, and parts of the risk that
+are those of the dense tables.
+"""
 
 from __future__ import annotations
 
@@ -130,7 +132,8 @@ def test_what_evidence_cannot_tell_is_left_open() -> None:
     few = diagnose(anonymous(discard(15)))
     assert few.verdict == "undecided"
     assert few.judged == "15 generations are too few to judge a curve; derive 16 or more."
-    # real data read through draws that shrink so that the ratio is 1 + log2 g: the same rise in each octave
+    # real data read through draws that shrink so that the ratio is 1 + log2 g: the same rise in
+    # each octave
     G = 256
     kept = [[1 / (1 + np.log2(g))] for g in range(1, G + 1)]
     slow = diagnose(Plan([0], [1], [[1]] * G, kept, name="slow"))
@@ -325,7 +328,8 @@ def test_without_sympy_there_is_evidence_alone(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_rows_are_worth_what_real_data_read_whole_would_give():
-    # a bootstrap sample of all rows has twice the risk of the rows themselves, from the first generation on
+    # a bootstrap sample of all rows has twice the risk of the rows themselves, from the first
+    # generation on
     assert diagnose(workflows.bootstrap(10)).worth == pytest.approx(1000 / 20)
     assert diagnose(workflows.subsample(10, replace=True)).worth == pytest.approx(
         1000 / 2 / derive(workflows.augment(10)).ratio[-1]
@@ -343,7 +347,7 @@ def test_doubling_is_against_the_real_data_alone() -> None:
     assert "worth 313. The risk is twice" in " ".join(str(found).split())
 
 
-# --- at n --------------------------------------------------------------------------------------------------------------
+# --- at n -----------------------------------------------------------------------------------------
 
 FAMILIES = {
     -1.0: Bernoulli(F(3, 10)),
@@ -363,7 +367,9 @@ def anchor(
     latest: object = 1,
     replace: bool = False,
 ) -> Plan:
-    """Weight `share` on the real batch, the rest on the latest synthetic one of `size`; read in these shares from fit 2 on."""
+    """Weight `share` on the real batch, the rest on the latest synthetic one of `size`; read in
+    these shares from fit 2 on.
+    """
     weight = [[1] + [0] * (G - 1)] + [
         [share if b == 0 else (1 - share) * (b == g) for b in range(G)] for g in range(1, G)
     ]
@@ -398,7 +404,9 @@ def test_the_numbers_that_are_known() -> None:
     ("n", "size", "below"), [(1, 1, 2), (2, 3, 1.2), (3, 1, 5), (20, 1, 2), (20, 3, 5)]
 )
 def test_the_least_share_is_the_least(v2: float, n: int, size: int, below: float) -> None:
-    """With it the derived ratio comes as near to the bound as one likes, and stays below; with a little less it passes."""
+    """With it the derived ratio comes as near to the bound as one likes, and stays below; with a
+    little less it passes.
+    """
     share = least_share(n, v2, below=below, size=size)
     assert 0 <= share < 1
     ratio = derive(anchor(300, share, size), model=FAMILIES[v2], n=n).ratio
@@ -481,7 +489,9 @@ def test_shares_of_nothing_are_refused(given: dict[str, Any], words: str) -> Non
     ],
 )
 def test_anchored_plans_are_decided_exactly(plan: Plan, n: int, v2: float) -> None:
-    """The recursion is the derived ratio, and the verdict is that of its contraction; the supremum is met far out."""
+    """The recursion is the derived ratio, and the verdict is that of its contraction; the supremum
+    is met far out.
+    """
     form = anchored(plan, n, v2)
     assert form is not None
     model = FAMILIES[v2]
@@ -506,7 +516,9 @@ def test_anchored_plans_are_decided_exactly(plan: Plan, n: int, v2: float) -> No
 @pytest.mark.parametrize("v2", FAMILIES)
 @pytest.mark.parametrize(("n", "size"), [(1, 1), (10, 1), (3, F(1, 3)), (4, 5)])
 def test_augments_supremum(v2: float, n: int, size: F) -> None:
-    """Below it at every generation, and near it far out: what is still to come is about 1 / (size g)."""
+    """Below it at every generation, and near it far out: what is still to come is about 1 / (size
+    g).
+    """
     plan = augment(2000, size)
     supremum = augment_supremum(n, v2, size=size)
     ratio = derive(plan, model=FAMILIES[v2], n=n).ratio
@@ -596,7 +608,9 @@ def test_bounds_at_n_hold_for_every_named_workflow(name: str, v2: float) -> None
 
 @pytest.mark.parametrize("v2", [1.0, 2.0])
 def test_a_bound_of_the_limit_gives_one_at_n(v2: float) -> None:
-    """For workflows whose ratio has a proved bound B for many rows: B / (1 - (B - 1) v2 / n), held against a long chain."""
+    """For workflows whose ratio has a proved bound B for many rows: B / (1 - (B - 1) v2 / n), held
+    against a long chain.
+    """
     n = 12
     for plan in (
         real_and_average(400, F(1, 4)),
@@ -656,7 +670,9 @@ def test_linear_growth_in_the_limit_is_geometric_at_n(plan: Plan) -> None:
 
 
 def test_geometric_growth_is_seen_without_a_proof() -> None:
-    """Two batches back, so that no theorem holds: the factor is the larger root of x^2 = c x + d, here told by the curve alone."""
+    """Two batches back, so that no theorem holds: the factor is the larger root of x^2 = c x + d,
+    here told by the curve alone.
+    """
     G = 400
     weight = np.zeros((G, G))
     weight[0, 0] = weight[1, 0] = 1
@@ -804,7 +820,9 @@ def test_least_squares_has_the_limits_verdict() -> None:
 def test_selected_rows_are_decided_exactly(
     mean: tuple[F, F], variance: tuple[F, F, F], share: F
 ) -> None:
-    """With the slope m1 and the weight w of the latest batch: bounded exactly where w^2 (m1^2 + v2 / k) < 1, the limit met far out."""
+    """With the slope m1 and the weight w of the latest batch: bounded exactly where w^2 (m1^2 + v2
+    / k) < 1, the limit met far out.
+    """
     n = 3
     model = models.LinearResponse(1, 2, mean, variance)
     plan = anchor(160, float(share), 2)

@@ -51,7 +51,7 @@ def table(rows: int = 120, seed: int = 0, task: str = "continuous") -> pd.DataFr
     return frame
 
 
-# --- files that cannot be used ----------------------------------------------------------------------------------------------------------
+# --- files that cannot be used --------------------------------------------------------------------
 
 GOOD = "a,b,y\n" + "".join(f"{k % 7},{(3 * k) % 11},{(k * k) % 13 + 0.5}\n" for k in range(40))
 BAD = {
@@ -237,7 +237,7 @@ def test_text_for_a_continuous_target_names_the_row() -> None:
         collapse.forecast(table(task="binary"), "y", task="continuous", **FAST)
 
 
-# --- what the table becomes -------------------------------------------------------------------------------------------------------------
+# --- what the table becomes -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -342,7 +342,7 @@ def test_messages_count_rows_as_the_file_does() -> None:
         prepare(frame.iloc[5:], "y", test_share=0.01)
 
 
-# --- the law of the test loss -----------------------------------------------------------------------------------------------------------
+# --- the law of the test loss ---------------------------------------------------------------------
 
 
 def design(rows: int, seed: int) -> Array:
@@ -372,7 +372,9 @@ def labels(family: law.Family, margin: Array, rng: np.random.Generator) -> Array
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_kappa_by_finite_differences(name: str) -> None:
-    """Half the trace of the loss's Hessian in the metric of the information, and the gradient along the bias, from the loss alone."""
+    """Half the trace of the loss's Hessian in the metric of the information, and the gradient along
+    the bias, from the loss alone.
+    """
     family, theta = FAMILIES[name]
     q, rng = family.outputs, np.random.default_rng(7)
     X, X_test = design(80, 1), design(50, 2)
@@ -461,11 +463,12 @@ def test_least_squares_obeys_the_law_exactly() -> None:
     found = law.law_of(law.Normal(model.sigma**2), model.truth, X, X_test, y_test)
     C = derive(plan).risk
     assert_agree(risk.risk[1:], risk.risk_stderr[1:], found.mean(C)[1:], detects=0.06)
-    # quantiles of 40,000 simulated and 2,000 drawn runs: a per cent of probability is 5 standard errors of the first, 2 of the second
+    # quantiles of 40,000 simulated and 2,000 drawn runs: a per cent of probability is 5 standard
+    # errors of the first, 2 of the second
     np.testing.assert_allclose(found.band(C, (0.05, 0.95), 0), risk.quantiles, rtol=0.05)
 
 
-# --- against brute force ----------------------------------------------------------------------------------------------------------------
+# --- against brute force --------------------------------------------------------------------------
 
 
 def diabetes(task: str) -> pd.DataFrame:
@@ -533,7 +536,8 @@ def test_brute_force_lies_in_the_band(name: str) -> None:
     made = prepare(frame, target, seed=3)
     losses = np.array([chain(made, workflow, G, rng) for _ in range(runs)])
     assert chain(made, workflow, 1, rng) == pytest.approx(answer["first"]["loss"], rel=1e-5)
-    # the mean, in its own standard errors and the forecast's (normal approximation): false alarm 1e-6
+    # the mean, in its own standard errors and the forecast's (normal approximation): false alarm
+    # 1e-6
     error = np.hypot(losses.std(ddof=1) / np.sqrt(runs), row["stderr"][-1])
     assert abs(losses.mean() - row["simulated"][-1]) < 4.9 * error
     # the band of nine tenths: so few or fewer inside would come once in a million if it were one
@@ -555,7 +559,7 @@ def test_brute_force_lies_in_the_band(name: str) -> None:
     assert abs(losses.mean() - wrong["simulated"][-1]) > 4.9 * np.hypot(error, wrong["stderr"][-1])
 
 
-# --- answers ----------------------------------------------------------------------------------------------------------------------------
+# --- answers --------------------------------------------------------------------------------------
 
 KEYS = {
     "collapse": None,
@@ -714,7 +718,7 @@ def test_ten_rows() -> None:
         assert any("has a standard error" in sentence for sentence in answer.warnings)
 
 
-# --- the first loss, and whether there is an estimate: from all rows --------------------------------
+# --- the first loss, and whether there is an estimate: from all rows ------------------------------
 
 
 def mixed(kind: str, rows: int, seed: int) -> pd.DataFrame:
@@ -948,7 +952,7 @@ def test_a_workflow_that_the_rows_do_not_allow_is_derived_alone() -> None:
     )
 
 
-# --- bands, and models that tell nothing ------------------------------------------------------------
+# --- bands, and models that tell nothing ----------------------------------------------------------
 
 
 def rare_levels(seed: int, rows: int = 1500) -> pd.DataFrame:
@@ -1195,7 +1199,7 @@ def test_a_loss_that_falls_never_becomes_worse() -> None:
     )
 
 
-# --- workflows of one's own -------------------------------------------------------------------------
+# --- workflows of one's own -----------------------------------------------------------------------
 
 
 def test_a_workflow_is_a_name_or_a_plan() -> None:
@@ -1397,7 +1401,7 @@ def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
             collapse.forecast(table(), "y", folder=folder, **FAST)
 
 
-# --- a limit ----------------------------------------------------------------------------------------
+# --- a limit --------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -1514,7 +1518,7 @@ def test_a_limit_where_no_share_can_be_told() -> None:
         answer.exceeds(0)
 
 
-# --- what is written --------------------------------------------------------------------------------
+# --- what is written ------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("drawn")

@@ -1,4 +1,6 @@
-"""optimal_weights(): against closed forms, against other solvers, and the constraints it must keep."""
+"""optimal_weights(): against closed forms, against other solvers, and the constraints it must
+keep.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,9 @@ def test_fibonacci():
 
 @pytest.mark.parametrize("k", [1, 2, 3, 7])
 def test_greedy_window_is_a_sine(k):
-    """Weights sin(m pi / (2k + 1)), the newest batch's m = 1; growth 4 sin^2(pi / (4k + 2)) a generation."""
+    """Weights sin(m pi / (2k + 1)), the newest batch's m = 1; growth 4 sin^2(pi / (4k + 2)) a
+    generation.
+    """
     plan = optimal_weights(workflows.window(120, k), greedy=True).plan
     sines = np.sin(np.arange(k, 0, -1) * pi / (2 * k + 1))
     assert plan.weight[-1, -k:] == pytest.approx(sines / sines.sum(), rel=1e-9)
@@ -72,7 +76,9 @@ def test_greedy_window_is_a_sine(k):
 @pytest.mark.parametrize("k", [1, 2, 3, 5])
 @pytest.mark.parametrize("G", [11, 16, 31])
 def test_joint_window(k, G):
-    """Never below 1 + floor((G - 1)/k)/k, and there where k divides G - 1: k chains that never meet before the last fit."""
+    """Never below 1 + floor((G - 1)/k)/k, and there where k divides G - 1: k chains that never meet
+    before the last fit.
+    """
     best = optimal_weights(workflows.window(G, k))
     bound = 1 + (G - 1) // k / k
     assert best.risk >= bound * (1 - 1e-9)
@@ -91,7 +97,9 @@ def test_real_and_window_with_a_synthetic_share(k, s):
 
 
 def test_origin():
-    """Rows of one round alike: half of the weight on each, 2/3. All rows alike: augment's own weights."""
+    """Rows of one round alike: half of the weight on each, 2/3. All rows alike: augment's own
+    weights.
+    """
     blind = optimal_weights(workflows.fresh_real(30), origin="round")
     assert blind.risk == pytest.approx(2 / 3, rel=1e-9)
     assert blind.plan.weight[5, [9, 10]].tolist() == [0.5, 0.5]
@@ -102,7 +110,9 @@ def test_origin():
 
 
 def _flat(plan, synthetic):
-    """Index of the free weights, and the risk of the last fit as a function of them, by the general solver."""
+    """Index of the free weights, and the risk of the last fit as a function of them, by the general
+    solver.
+    """
     fit, batch = np.nonzero(plan.weight)
     source = np.where(plan.source[batch] > 0, plan.source[batch], 0)
 
@@ -126,7 +136,9 @@ def _flat(plan, synthetic):
 
 
 def _search(plan, synthetic):
-    """The joint problem as it stands, not convex, by SLSQP from several starts; infinity where none ends within the constraints."""
+    """The joint problem as it stands, not convex, by SLSQP from several starts; infinity where none
+    ends within the constraints.
+    """
     fit, _, risk, rules = _flat(plan, synthetic)
     rng = np.random.default_rng(1)
     found = np.inf
@@ -221,7 +233,9 @@ def test_rows_of_one_round_have_equal_weights(plan):
 
 @given(plans())
 def test_each_greedy_row_is_best_given_the_rows_before(plan):
-    """Stationarity: no shift of weight inside one row gains, by finite differences of the derived risk."""
+    """Stationarity: no shift of weight inside one row gains, by finite differences of the derived
+    risk.
+    """
     weight = optimal_weights(plan, greedy=True).plan.weight
     for g in range(plan.generations):
         reached = np.flatnonzero(plan.weight[g])

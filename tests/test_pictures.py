@@ -1,4 +1,6 @@
-"""Fan, morph and tilt: their mathematics in JavaScript against the package, and their pages in a browser."""
+"""Fan, morph and tilt: their mathematics in JavaScript against the package, and their pages in a
+browser.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +74,7 @@ def evaluate(browser: Browser, text: str, expression: str, argument: Any = None)
         page.close()
 
 
-# --- what is drawn at random -------------------------------------------------------------------------------------------
+# --- what is drawn at random ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", [0, 1, 11, 20261123, 2**32 - 1])
@@ -88,7 +90,7 @@ def test_the_page_draws_what_numpy_draws(browser: Browser, seed: int) -> None:
     np.testing.assert_array_equal(more, rng.random_sample(3))
 
 
-# --- the fan -----------------------------------------------------------------------------------------------------------
+# --- the fan --------------------------------------------------------------------------------------
 
 FAN = (
     "(({ paths, simulated }) => [paths, Object.fromEntries(Object.entries(simulated).map(([k, v])"
@@ -147,7 +149,8 @@ def test_the_fan_is_least_squares_refitted() -> None:
     x, y, sigma, lines, G = rng.uniform(0, 4, 11), rng.normal(size=11), 0.3, 5, 7
     X = np.stack([np.ones(11), x], axis=1)
     made = pictures.fan(x, y, sigma, lines, G, seed=2)
-    # labels with just the noise that moves a fit by what the discard chain moved: rows of any other noise would leave it
+    # labels with just the noise that moves a fit by what the discard chain moved: rows of any other
+    # noise would leave it
     step = np.diff(made["discard"], axis=1)
     for line in range(lines):
         batches = [y]
@@ -172,7 +175,8 @@ def test_the_noise_of_the_fan_has_the_covariance_of_least_squares() -> None:
     step = np.diff(pictures.fan(x, x, 2.0, lines, 2, seed=1)["discard"], axis=1)[:, 0]
     X = np.stack([np.ones(3), x], axis=1)
     whitened = step @ np.linalg.cholesky(X.T @ X) / 2.0
-    # each entry's standard error is at most sqrt(2 / lines); three entries, false alarm 1e-6 each: 4.9 of them
+    # each entry's standard error is at most sqrt(2 / lines); three entries, false alarm 1e-6 each:
+    # 4.9 of them
     np.testing.assert_allclose(
         whitened.T @ whitened / lines, np.eye(2), atol=4.9 * np.sqrt(2 / lines)
     )
@@ -186,7 +190,7 @@ def test_a_prefix_of_the_price() -> None:
     assert view.paid > 0.85
 
 
-# --- the morph ---------------------------------------------------------------------------------------------------------
+# --- the morph ------------------------------------------------------------------------------------
 
 
 class Quadratic(MeanFamily):
@@ -267,7 +271,7 @@ def test_curves_of_a_matrix() -> None:
         pictures.curves(universality.matrix(chosen[:1], plans[2:], replications=5))
 
 
-# --- the tilt ----------------------------------------------------------------------------------------------------------
+# --- the tilt -------------------------------------------------------------------------------------
 
 TILT = (
     "(({ errors, logRatio }) => ({ errors: Object.fromEntries(Object.entries(errors).map(([k, v])"
@@ -345,7 +349,8 @@ def test_what_the_tilt_says_of_the_limit(browser: Browser) -> None:
         for name, (variance, passed) in pictures.ESTIMATORS.items()
     ]
     assert pictures.ESTIMATORS["median"][0] == pytest.approx(models.Median("logistic").limit_risk)
-    # 20,000 samples in all; standard errors of the weighted mean are measured, and 4.9 of them is a false alarm of 1e-6
+    # 20,000 samples in all; standard errors of the weighted mean are measured, and 4.9 of them is a
+    # false alarm of 1e-6
     h = 1.0
     for name, (variance, passed) in pictures.ESTIMATORS.items():
         moved, squares = [], []
@@ -362,7 +367,7 @@ def test_what_the_tilt_says_of_the_limit(browser: Browser) -> None:
         assert np.mean(squares) == pytest.approx(variance, rel=0.12)
 
 
-# --- their pages -------------------------------------------------------------------------------------------------------
+# --- their pages ----------------------------------------------------------------------------------
 
 
 def opened(
@@ -443,7 +448,8 @@ def test_one_division_brings_the_curves_together(browser: Browser, tmp_path: Pat
     check_numbers(page, view)
     assert spread() < apart / 5
     assert page.locator("polyline.law").count() == 2
-    # the handle n: at 1000 the exact curves are on the law, at 5 they are far from it, on both sides
+    # the handle n: at 1000 the exact curves are on the law, at 5 they are far from it, on both
+    # sides
     rows = page.get_by_label("Rows n of the exact curves", exact=True)
     rows.focus()
     page.keyboard.press("Home")
@@ -484,10 +490,13 @@ def test_labels_stay_in_the_picture_and_apart(
     troubles = page.evaluate(
         """() => Array.from(document.querySelectorAll("svg[role=img]"), (svg) => {
             const frame = svg.getBoundingClientRect();
-            const texts = Array.from(svg.querySelectorAll("text"), (t) => [t.textContent, t.getBoundingClientRect()]);
-            const out = texts.filter(([, r]) => r.left < frame.left - 1 || r.right > frame.right + 1 || r.top < frame.top || r.bottom > frame.bottom);
+            const texts = Array.from(svg.querySelectorAll("text"), (t) =>
+              [t.textContent, t.getBoundingClientRect()]);
+            const out = texts.filter(([, r]) => r.left < frame.left - 1
+              || r.right > frame.right + 1 || r.top < frame.top || r.bottom > frame.bottom);
             const pairs = texts.flatMap(([a, p], i) => texts.slice(i + 1).filter(([, q]) =>
-                p.left < q.right - 1 && q.left < p.right - 1 && p.top < q.bottom - 4 && q.top < p.bottom - 4).map(([b]) => `${a} over ${b}`));
+                p.left < q.right - 1 && q.left < p.right - 1 && p.top < q.bottom - 4
+                  && q.top < p.bottom - 4).map(([b]) => `${a} over ${b}`));
             return [...out.map(([t]) => `${t} outside`), ...pairs];
         }).flat()"""
     )
@@ -495,7 +504,7 @@ def test_labels_stay_in_the_picture_and_apart(
     visit.close()
 
 
-# --- Python's side -----------------------------------------------------------------------------------------------------
+# --- Python's side --------------------------------------------------------------------------------
 
 
 def test_data_that_no_explorer_shows() -> None:

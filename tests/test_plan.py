@@ -1,4 +1,6 @@
-"""Plan: what it holds, how it prints, and a message of its own for each table that is no workflow."""
+"""Plan: what it holds, how it prints, and a message of its own for each table that is no
+workflow.
+"""
 
 from __future__ import annotations
 

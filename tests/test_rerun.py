@@ -142,7 +142,8 @@ def test_what_was_lost_or_changed_is_made_again_and_said(
     assert _damaged(run, json.loads(record.read_text())) == []
     (run / "good.ipynb").unlink()
     assert _damaged(run, json.loads(record.read_text())) == ["good.ipynb"]
-    # a record names its own notebook, and files of the figures' folder alone: no other is ever removed
+    # a record names its own notebook, and files of the figures' folder alone: no other is ever
+    # removed
     for files in (
         {"../book/good.md": ""},
         {"good.ipynb": "", "figures/../../book/good.md": ""},

@@ -103,7 +103,9 @@ ODD = [
 
 
 def changed(document, rng):
-    """A copy of a document with one of its parts, however deep, taken away or replaced by something odd."""
+    """A copy of a document with one of its parts, however deep, taken away or replaced by something
+    odd.
+    """
     document = copy.deepcopy(document)
     spots = []
 
@@ -256,7 +258,8 @@ def test_worth_is_n_over_the_ratio():
     ids=lambda plan: plan.name,
 )
 def test_worth_is_to_a_fit_to_all_rows_even_where_the_first_fit_is_none(plan):
-    # in the limit 1 / C_gg; of a model at n the risk of the real data alone, V / n, over that of the workflow
+    # in the limit 1 / C_gg; of a model at n the risk of the real data alone, V / n, over that of
+    # the workflow
     limit = derive(plan)
     np.testing.assert_allclose(limit.worth(1000), 1000 / limit.risk.astype(float), rtol=1e-12)
     for model, variance in ((models.Bernoulli(0.2), 0.16), (models.Exponential(3), 9.0)):

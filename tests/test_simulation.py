@@ -1,4 +1,6 @@
-"""simulate(): the Gaussian process against derive(), planted mistakes that the same assertion catches, seeds, workers, failures."""
+"""simulate(): the Gaussian process against derive(), planted mistakes that the same assertion
+catches, seeds, workers, failures.
+"""
 
 from __future__ import annotations
 
@@ -190,7 +192,9 @@ EXPERIMENTS = {
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @dataclass(frozen=True)
 class Deadly(models.Normal):
-    """A model whose worker is killed as long as `folder` holds a file; each death takes one away."""
+    """A model whose worker is killed as long as `folder` holds a file; each death takes one
+    away.
+    """
 
     folder: str
 
@@ -338,7 +342,9 @@ def test_a_risk_says_where_it_came_from():
 
 @dataclass(frozen=True)
 class Climber:
-    """Real data sit at one normal number x, synthetic data one above their fit, and no fit above `ceiling` exists."""
+    """Real data sit at one normal number x, synthetic data one above their fit, and no fit above
+    `ceiling` exists.
+    """
 
     ceiling: float
     truth = np.zeros(1)

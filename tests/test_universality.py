@@ -1,4 +1,6 @@
-"""The matrix: all covered models obey the law at a family-wise false-alarm rate of 1e-3, and planted strangers are seen."""
+"""The matrix: all covered models obey the law at a family-wise false-alarm rate of 1e-3, and
+planted strangers are seen.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ from collapse.universality import FALSE_ALARM, Matrix, matrix
 MISSED = 1e-3
 """Chance that an error as large as DETECTED goes unseen in a cell."""
 DETECTED = 0.6
-"""Relative error of a ratio that every cell would show, allowance included; half of the cells show MEDIAN."""
+"""Relative error of a ratio that every cell would show, allowance included; half of the cells show
+MEDIAN.
+"""
 MEDIAN = 0.25
 
 
@@ -73,7 +77,9 @@ def test_the_matrix_could_tell(everything: Matrix) -> None:
 
 
 def test_an_allowance_is_for_finite_n() -> None:
-    """With four times the rows half of it is enough: what it allows for falls like n^(-1/2) at least, mostly like 1/n."""
+    """With four times the rows half of it is enough: what it allows for falls like n^(-1/2) at
+    least, mostly like 1/n.
+    """
     larger = [
         replace(e.larger(4), allowance=e.allowance / 2)
         for e in models.examples()
@@ -111,7 +117,9 @@ def test_every_page_that_a_row_links_to_exists() -> None:
 
 @dataclass(frozen=True)
 class Passed(MeanFamily):
-    """Normal rows that pass on the share `slope` of their source's error: A3 fails unless it is 1."""
+    """Normal rows that pass on the share `slope` of their source's error: A3 fails unless it is
+    1.
+    """
 
     slope: float = 1.0
     mean = 0.0

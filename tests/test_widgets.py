@@ -1,4 +1,6 @@
-"""The explorers: their mathematics against derive, their page in a browser, their widget in JupyterLab."""
+"""The explorers: their mathematics against derive, their page in a browser, their widget in
+JupyterLab.
+"""
 
 from __future__ import annotations
 
@@ -140,7 +142,9 @@ class Visit:
 
 
 def numbers(view: Any) -> dict[str, float]:
-    """The numbers of one explorer's summary, at full precision; `view` is its element in the browser."""
+    """The numbers of one explorer's summary, at full precision; `view` is its element in the
+    browser.
+    """
     found = view.locator(".summary data").evaluate_all(
         "(all) => all.map((data) => [data.dataset.name, Number(data.value)])"
     )
@@ -155,11 +159,13 @@ def assert_shows(view: Any, expected: Any) -> None:
         assert value == pytest.approx(getattr(expected, name), rel=1e-12, abs=1e-13), name
 
 
-# --- the mathematics -------------------------------------------------------------------------------------------------
+# --- the mathematics ------------------------------------------------------------------------------
 
 
 def random_plan(rng: np.random.Generator) -> collapse.Plan:
-    """Any plan at all: batches from any fit, several real ones, private ones, unread ones, uneven sizes, draws of both kinds."""
+    """Any plan at all: batches from any fit, several real ones, private ones, unread ones, uneven
+    sizes, draws of both kinds.
+    """
     G = int(rng.integers(1, 25))
     source = np.sort(np.concatenate([[0], rng.integers(0, G, int(rng.integers(0, 2 * G + 1)))]))
     weight = rng.exponential(size=(G, len(source))) * (
@@ -247,11 +253,14 @@ def relative(found: Any, expected: Any) -> float:
 
 
 def worst_on_random_plans(browser: Browser, module: str, count: int) -> float:
-    """Largest relative error of the module's ratios and contributions against derive, over random plans."""
+    """Largest relative error of the module's ratios and contributions against derive, over random
+    plans.
+    """
     rng = np.random.default_rng(20260101)
     plans = [random_plan(rng) for _ in range(count)]
     expression = """x.map(m.dense).map((plan) =>
-        [Array.from(m.ratio(plan)), plan.rows.map((_, g) => Array.from(m.contributions(plan, g).batches))])"""
+        [Array.from(m.ratio(plan)), plan.rows.map((_, g) => Array.from(m.contributions(plan,
+          g).batches))])"""
     answers = evaluate(browser, module, expression, [tables(plan) for plan in plans])
     risks = [collapse.derive(plan) for plan in plans]
     pairs = zip(risks, answers, strict=True)
@@ -262,12 +271,15 @@ def worst_on_random_plans(browser: Browser, module: str, count: int) -> float:
 
 
 def worst_on_named(browser: Browser, module: str, each: int) -> float:
-    """Largest relative error of the named workflows' ratios, curves and origins against the package."""
+    """Largest relative error of the named workflows' ratios, curves and origins against the
+    package.
+    """
     asked = named(np.random.default_rng(20260102), each)
     expression = """x.map(([name, G, given]) => {
         const plan = m.workflow(name, G, given);
         const {real, synthetic, draws} = m.origins(plan, G);
-        return [m.ratio(plan), m.curve(plan), real, synthetic, draws].map((values) => Array.from(values));
+        return [m.ratio(plan), m.curve(plan), real, synthetic, draws]
+          .map((values) => Array.from(values));
     })"""
     answers = evaluate(browser, module, expression, asked)
     worst = 0.0
@@ -282,7 +294,9 @@ def worst_on_named(browser: Browser, module: str, each: int) -> float:
 
 @cache
 def package_on_named(each: int) -> list[tuple[Any, Any, Any]]:
-    """What the package says of the same workflows: ratios, the worst of each generation, origins of the last."""
+    """What the package says of the same workflows: ratios, the worst of each generation, origins of
+    the last.
+    """
     found = []
     for one in named(np.random.default_rng(20260102), each):
         plan = plan_of(*one)
@@ -400,7 +414,9 @@ def test_a_wrong_limit_is_caught(browser: Browser, right: str, wrong: str) -> No
 
 @cache
 def far_with_draws(each: int) -> list[tuple[str, dict[str, Any], float | None, float | None]]:
-    """Workflows with `kept`, and what derive says of them far out: the limit of the ratio, or its growth by generation."""
+    """Workflows with `kept`, and what derive says of them far out: the limit of the ratio, or its
+    growth by generation.
+    """
     rng = np.random.default_rng(20260104)
     found: list[tuple[str, dict[str, Any], float | None, float | None]] = []
     for name in policies.SUBSAMPLED:
@@ -412,7 +428,8 @@ def far_with_draws(each: int) -> list[tuple[str, dict[str, Any], float | None, f
             if name in ("discard", "window") or given.get("share") == 0:
                 found.append((name, given, None, float(ratio[-1] - ratio[399]) / 400))
                 continue
-            # the pools approach their limit in powers of 1 / rows, which a polynomial through four points continues; the others are there
+            # the pools approach their limit in powers of 1 / rows, which a polynomial through four
+            # points continues; the others are there
             g = np.array([100, 200, 400, 800])
             found.append(
                 (
@@ -473,7 +490,7 @@ def test_families_are_those_of_the_figures(browser: Browser) -> None:
     ]
 
 
-# --- the static page -------------------------------------------------------------------------------------------------
+# --- the static page ------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -590,7 +607,8 @@ def test_keyboard_mouse_and_buttons_move_everything(browser: Browser, tmp_path: 
             len((first.locator(".curve").get_attribute("points") or "").split()) == view.generations
         )
 
-    # keyboard: the workflow's select, then each slider, reached by tabulator and named by their labels
+    # keyboard: the workflow's select, then each slider, reached by tabulator and named by their
+    # labels
     page.keyboard.press("Tab")
     expect(first.get_by_label("Workflow", exact=True)).to_be_focused()
     first.get_by_label("Workflow", exact=True).select_option("augment")
@@ -644,7 +662,8 @@ def test_keyboard_mouse_and_buttons_move_everything(browser: Browser, tmp_path: 
     assert 100 > counts[0] > counts[1] > counts[2] > 15
     follows(workflow="subsample", generations=counts[2])
 
-    # controls that belong to some workflows stand there only with them; a slider of given values stops at each of them
+    # controls that belong to some workflows stand there only with them; a slider of given values
+    # stops at each of them
     share, window = (
         first.get_by_label("Weight of real data", exact=True),
         first.get_by_label("Batches in the window", exact=True),
@@ -697,14 +716,16 @@ def test_the_address_carries_the_state(browser: Browser, tmp_path: Path) -> None
     assert "#explorer-workflow-2?workflow=window" in link
     expected = widgets.explorer(workflow="window", k=7)
 
-    # somebody else opens it, in a browser that knows nothing; the others on the page are as they were
+    # somebody else opens it, in a browser that knows nothing; the others on the page are as they
+    # were
     second = Visit(browser, link, reduced_motion="reduce")
     assert_shows(second.page.locator("#explorer-workflow-2"), expected)
     assert_shows(second.page.locator("#explorer-workflow"), widgets.explorer())
     assert_shows(second.page.locator("#explorer-dial"), widgets.explorer("dial"))
     expect(second.page.locator("#explorer-workflow-2 .picture")).to_be_in_viewport()
 
-    # a link on the page itself; what makes no sense is passed over, and nothing but a known control is read
+    # a link on the page itself; what makes no sense is passed over, and nothing but a known control
+    # is read
     second.page.evaluate("location.hash = 'explorer-dial?share=0.5&size=lots&__proto__=1&title=x'")
     expect(second.page.locator("#explorer-dial .control").first).to_contain_text("50")
     assert_shows(second.page.locator("#explorer-dial"), widgets.explorer("dial", share=0.5))
@@ -741,8 +762,10 @@ def test_a_redraw_touches_few_elements_once(browser: Browser, tmp_path: Path) ->
                 const slider = sliders.filter((e) => e.checkVisibility()).at(-1);
                 let count = 0;
                 const size = (r) => Math.max(1, r.addedNodes.length + r.removedNodes.length);
-                const seen = new MutationObserver((records) => records.forEach((r) => { count += size(r); }));
-                seen.observe(explorer, {subtree: true, childList: true, attributes: true, characterData: true});
+                const seen = new MutationObserver((records) =>
+                  records.forEach((r) => { count += size(r); }));
+                seen.observe(explorer, {
+                  subtree: true, childList: true, attributes: true, characterData: true});
                 const counts = [];
                 for (let i = 0; i < 4; i++) {
                     count = 0;
@@ -770,23 +793,29 @@ def test_fits_the_screen(browser: Browser, page_of_all: Path, theme: str, width:
     path.write_text(page_of_all.read_text().replace('data-theme="light"', f'data-theme="{theme}"'))
     visit = Visit(browser, path.as_uri(), width=width)
     assert visit.page.evaluate("document.documentElement.scrollWidth") == width
-    # nothing of a drawing is cut off or pushed out of its frame, and no two labels of one drawing overlap
+    # nothing of a drawing is cut off or pushed out of its frame, and no two labels of one drawing
+    # overlap
     troubles = visit.page.evaluate("""() => Array.from(document.querySelectorAll("svg"), (svg) => {
             const frame = svg.getBoundingClientRect();
-            const drawn = Array.from(svg.querySelectorAll("text, rect, polyline, circle"), (e) => [e, e.getBoundingClientRect()]);
+            const drawn = Array.from(svg.querySelectorAll("text, rect, polyline, circle"),
+              (e) => [e, e.getBoundingClientRect()]);
             const out = drawn.filter(([, r]) =>
-                r.left < frame.left - 1 || r.right > frame.right + 1 || r.top < frame.top - 1 || r.bottom > frame.bottom + 1);
+                r.left < frame.left - 1 || r.right > frame.right + 1
+                || r.top < frame.top - 1 || r.bottom > frame.bottom + 1);
             const texts = drawn.filter(([e]) => e.tagName === "text");
             const pairs = texts.flatMap(([a, p], i) => texts.slice(i + 1).filter(([, q]) =>
-                p.left < q.right - 1 && q.left < p.right - 1 && p.top < q.bottom - 4 && q.top < p.bottom - 4)
+                p.left < q.right - 1 && q.left < p.right - 1
+                && p.top < q.bottom - 4 && q.top < p.bottom - 4)
                 .map(([b]) => `${a.textContent} over ${b.textContent}`));
             const which = svg.closest("[data-explorer]").id;
-            return [...out.map(([e]) => `${which}: ${e.outerHTML.slice(0, 80)} outside`), ...pairs.map((pair) => `${which}: ${pair}`)];
+            return [...out.map(([e]) => `${which}: ${e.outerHTML.slice(0, 80)} outside`),
+              ...pairs.map((pair) => `${which}: ${pair}`)];
         }).flat()""")
     assert troubles == []
     # controls are at least 24 px, in both directions
     sizes = visit.page.evaluate(
-        """() => Array.from(document.querySelectorAll("select, input, button")).filter((e) => e.checkVisibility())
+        """() => Array.from(document.querySelectorAll("select, input, button"))
+          .filter((e) => e.checkVisibility())
             .map((e) => e.getBoundingClientRect()).map((r) => Math.min(r.width, r.height))"""
     )
     assert min(sizes) >= 24
@@ -864,7 +893,7 @@ def test_sources_can_stand_inside_a_page() -> None:
         )
 
 
-# --- Python's side ---------------------------------------------------------------------------------------------------
+# --- Python's side --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("environment", ["0", "1"])
@@ -1000,7 +1029,7 @@ def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "noscript" in html(widgets.explorer())
 
 
-# --- JupyterLab ------------------------------------------------------------------------------------------------------
+# --- JupyterLab -----------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -215,7 +215,8 @@ def test_work_and_memory_grow_like_the_number_of_generations(name):
     assert np.isfinite(
         at(100)()
     ).all()  # also: what is imported and remembered once is no part of the count
-    # twice as many generations: twice as much, where dense tables would hold four times as many numbers
+    # twice as many generations: twice as much, where dense tables would hold four times as many
+    # numbers
     assert calls(at(800)) < 2.1 * calls(at(400))
     small, large = peak(at(1000)), peak(at(2000))
     assert (
@@ -240,7 +241,7 @@ def test_a_workflow_without_a_small_recursion_says_how_far_it_goes():
                 workflows.window(20_000, 1).recursion,
                 name="window(k=20000)",
             )
-        ).covariance  # noqa: B018
+        ).covariance
 
 
 NONSENSE = {
@@ -378,11 +379,13 @@ def test_a_typed_recursion_is_checked():
         )
 
 
-# --- the reservoir --------------------------------------------------------------------------------------------------------------------
+# --- the reservoir --------------------------------------------------------------------------------
 
 
 def enumerated(turnover: list[F], n: int, p: F) -> list[F]:
-    """Mean squared error of each fit under a reservoir of n Bernoulli rows, by the law of the number of ones in the memory."""
+    """Mean squared error of each fit under a reservoir of n Bernoulli rows, by the law of the
+    number of ones in the memory.
+    """
     from math import comb
 
     def binomial(trials: int, chance: F) -> list[F]:
@@ -450,7 +453,7 @@ def test_a_reservoir_survives_json_and_refuses_what_it_cannot(tmp_path):
         Reservoir(workflow.turnover.__class__.ratio([1, 1], 2))
 
 
-# --- workflows by name ----------------------------------------------------------------------------------------------------------------
+# --- workflows by name ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", [name for name in ZOO if "schedule" not in ZOO[name](3).name])

@@ -1,4 +1,6 @@
-"""Sphinx extension of the book: the {bundle} directive, and pages that ask no other host for anything."""
+"""Sphinx extension of the book: the {bundle} directive, and pages that ask no other host for
+anything.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ class bundle_downloads(nodes.General, nodes.Element):
 
 
 class Bundle(SphinxDirective):
-    """Show a figure that `collapse.publishing.figures.write` wrote, numbered as `fig-<label>`, with its caption and its downloads."""
+    """Show a figure that `collapse.publishing.figures.write` wrote, numbered as `fig-<label>`, with
+    its caption and its downloads.
+    """
 
     required_arguments = 1
     has_content = True
@@ -140,7 +144,9 @@ def depart(self: Any, node: nodes.Element) -> None:
 
 
 def refuse_unexecuted(app: Sphinx, docname: str, source: list[str]) -> None:
-    """The build reads outputs and never makes them: what it would execute here, no one would time, record or name when it fails."""
+    """The build reads outputs and never makes them: what it would execute here, no one would time,
+    record or name when it fails.
+    """
     if is_myst_markdown_notebook(source[0]):
         path = app.env.doc2path(docname)
         try:
@@ -160,7 +166,9 @@ def mend(
     context: dict[str, Any],
     doctree: nodes.document | None,
 ) -> None:
-    """Put right what other extensions write: names that hide the text they stand for, roles that are no longer in use, one id many times."""
+    """Put right what other extensions write: names that hide the text they stand for, roles that
+    are no longer in use, one id many times.
+    """
     body = EMPTY_HEADER.sub("<td></td>", context.get("body", ""))
     for wrong, right in (
         (' aria-label="Toggle hidden content"', ""),
@@ -175,7 +183,8 @@ def mend(
     # what several explorers of a page share stands there once
     seen: set[str] = set()
     body = SHARED.sub(lambda m: "" if m[2] in seen else seen.add(m[2]) or m[0], body)
-    # to a browser a formula is a box, and it may break the line between the box and the comma behind it
+    # to a browser a formula is a box, and it may break the line between the box and the comma
+    # behind it
     context["body"] = FORMULA.sub(
         lambda m: f'<span class="tied">{m[0]}</span>' if m[1] or m[3] else m[0], body
     )
@@ -206,7 +215,9 @@ def locate_bundles(app: Sphinx, config: Any) -> None:
 
 
 def copy_file(source: Path, target: Path) -> None:
-    """Copy a figure's file; a heavy picture with a palette of 256 colours, close to its own, at a third of the weight."""
+    """Copy a figure's file; a heavy picture with a palette of 256 colours, close to its own, at a
+    third of the weight.
+    """
     if source.suffix == ".png" and source.stat().st_size > HEAVY:
         with Image.open(source) as picture:
             picture.convert("RGB").quantize(

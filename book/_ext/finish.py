@@ -1,4 +1,6 @@
-"""Sphinx extension of the book: the finished site, put right: it holds and loads what its pages use, and has the landmarks that they lack."""
+"""Sphinx extension of the book: the finished site, put right: it holds and loads what its pages
+use, and has the landmarks that they lack.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from fontTools.ttLib import TTFont
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
-# Of MathJax what the formulas need. Not its menu: it is as heavy as all the rest, and makes every formula a stop of the Tab key.
+# Of MathJax what the formulas need. Not its menu: it is as heavy as all the rest, and makes every
+# formula a stop of the Tab key.
 MATHJAX = (
     "startup.js",
     "core.js",
@@ -29,9 +32,11 @@ FRAME = (
     # two thousand icons, as outlines; `subset_icons` puts a font of those in use in their place
     (re.compile(r'\s*<script src="[^"]*/fontawesome\.js[^"]*"></script>'), ""),
     (re.compile(r'<(i|span) class="((?:[\w-]+ )?fa[\w-]* )'), r'<\1 aria-hidden="true" class="\2'),
-    # the list whose entries follow the scrolling; by a name that is not there the script takes all links of the page, and fails at some
+    # the list whose entries follow the scrolling; by a name that is not there the script takes all
+    # links of the page, and fails at some
     (re.compile(r'data-bs-target="\.bd-toc-nav"'), 'data-bs-target="#pst-page-toc-nav"'),
-    # the reader's theme before the first picture is fetched: else in the dark those of the light come too
+    # the reader's theme before the first picture is fetched: else in the dark those of the light
+    # come too
     (
         re.compile(r'localStorage\.getItem\("theme"\) \|\| "auto"'),
         (
@@ -50,7 +55,8 @@ ICON_RULE = re.compile(r'(?:\.fa-[a-z0-9-]+:before,?)+\{content:"\\([0-9a-f]+)"\
 FONT_FACE = re.compile(r"@font-face\{[^}]*webfonts/[^}]*\}")
 SOLID = (
     "@font-face{font-display:block;font-family:Font Awesome\\ 6"
-    " Free;font-style:normal;font-weight:900;src:url(../vendor/fontawesome/webfonts/fa-solid-900.woff)"
+    " Free;font-style:normal;font-weight:900;"
+    "src:url(../vendor/fontawesome/webfonts/fa-solid-900.woff)"
     ' format("woff")}'
 )
 
@@ -73,7 +79,9 @@ def copy_mathjax(app: Sphinx) -> None:
 
 
 def subset_icons(app: Sphinx) -> None:
-    """Show icons by a font of the glyphs in use, in place of the theme's script that holds the outlines of two thousand."""
+    """Show icons by a font of the glyphs in use, in place of the theme's script that holds the
+    outlines of two thousand.
+    """
     theme = Path(pydata_sphinx_theme.__file__).parent / "theme" / "pydata_sphinx_theme" / "static"
     static = Path(app.outdir) / "_static"
     name = Path("styles", "pydata-sphinx-theme.css")

@@ -36,14 +36,16 @@ def derive(
     plan : Plan or Reservoir
         The workflow.
     model : model, optional
-        Without it: the Gaussian limit, which all regular models share. With it: the exact risk at n, known for the
-        natural exponential families with quadratic variance (in the mean parameter; also for multinomial shares and the
-        mean of a multivariate normal), for least squares on a fixed design where every batch is read whole, for the
-        maximum of a uniform sample where one batch decides, and for selected rows whose mean and variance are polynomials
-        of the fit (a model's `response`). Which of them a model is, it declares as its
+        Without it: the Gaussian limit, which all regular models share. With it: the exact risk at
+        n, known for the natural exponential families with quadratic variance (in the mean
+        parameter; also for multinomial shares and the mean of a multivariate normal), for least
+        squares on a fixed design where every batch is read whole, for the maximum of a uniform
+        sample where one batch decides, and for selected rows whose mean and variance are
+        polynomials of the fit (a model's `response`). Which of them a model is, it declares as its
         `exact_form`, which `models.check` tries.
     n : int, optional
-        Rows of real data; required with a model, except that a regression's n is the number of rows of its design.
+        Rows of real data; required with a model, except that a regression's n is the number of rows
+        of its design.
     exact : bool, optional
         Answer in `fractions.Fraction`. Needs a plan (and a model) of int and Fraction entries.
 
@@ -55,22 +57,24 @@ def derive(
     Raises
     ------
     ValueError
-        Where no exact form is known (the message names the alternatives), n does not fit the plan's batches, or
-        exact=True meets floats.
+        Where no exact form is known (the message names the alternatives), n does not fit the plan's
+        batches, or exact=True meets floats.
 
     Notes
     -----
-    Let u_g be the scaled error of fit g, A the feedback and K the noise of the plan: u = A u + N, Cov N = K, hence
-    Cov u = C = (I - A)^-1 K (I - A)^-T and the ratio is C[g, g] / C[1, 1] (Dey and Donoho 2024, the sequential
-    Gaussian process). In a family with variance function v0 + v1 mu + v2 mu^2 the same holds at every n, if the noise
-    of a batch drawn from fit s has variance (V + v2 Var mu_s) / rows.
+    Let u_g be the scaled error of fit g, A the feedback and K the noise of the plan: u = A u + N,
+    Cov N = K, hence Cov u = C = (I - A)^-1 K (I - A)^-T and the ratio is C[g, g] / C[1, 1] (Dey and
+    Donoho 2024, the sequential Gaussian process). In a family with variance function v0 + v1 mu +
+    v2 mu^2 the same holds at every n, if the noise of a batch drawn from fit s has variance (V + v2
+    Var mu_s) / rows.
 
     Examples
     --------
     >>> import collapse
     >>> collapse.derive(collapse.workflows.subsample(100)).ratio[-1].round(6)
     np.float64(2.904952)
-    >>> collapse.derive(collapse.workflows.discard(3), model=collapse.models.Bernoulli(0.2), n=100).risk.round(7)
+    >>> model = collapse.models.Bernoulli(0.2)
+    >>> collapse.derive(collapse.workflows.discard(3), model=model, n=100).risk.round(7)
     array([0.0016   , 0.003184 , 0.0047522])
     """
     if not isinstance(plan, (Plan, Reservoir)):
@@ -117,7 +121,8 @@ def rows_of(model: Any, n: int | None) -> int:
     Raises
     ------
     ValueError
-        Where the model is a class, n is missing, no positive whole number, or not the number of rows of the design.
+        Where the model is a class, n is missing, no positive whole number, or not the number of
+        rows of the design.
     """
     if isinstance(model, type):
         raise ValueError(
@@ -154,13 +159,17 @@ def _limit(plan: Plan, exact: bool) -> Risk:
 
 
 def _reservoir(plan: Reservoir, exact: bool) -> Risk:
-    """Each fit moves by a martingale difference: rows that leave add share (1 - share) times one row's variance over n, rows that come share."""
+    """Each fit moves by a martingale difference: rows that leave add share (1 - share) times one
+    row's variance over n, rows that come share.
+    """
     share = plan.turnover.fractions("turnover") if exact else plan.turnover.floats()
     return _martingale(np.cumsum(share * (2 - share)), plan)
 
 
 def _finite_reservoir(plan: Reservoir, model: Any, n: int, exact: bool, V: Any, v2: Any) -> Risk:
-    """Follow the variance of a row of the memory, the covariance of two, and the variance of their mean, which is the fit."""
+    """Follow the variance of a row of the memory, the covariance of two, and the variance of their
+    mean, which is the fit.
+    """
     row, pair, out = V, 0 * V, [V / n]
     for share in (
         plan.turnover.fractions("turnover") if exact else plan.turnover.floats()
@@ -188,7 +197,9 @@ def _martingale(
 
 
 def _chain(plan: Plan, exact: bool) -> NDArray[Any]:
-    """diag C in O(G): where a fit reads what the last one read and the newest batch, the weighted mean m_g moves by share * (noise of the newest batch + what subsampling added to its source)."""
+    """diag C in O(G): where a fit reads what the last one read and the newest batch, the weighted
+    mean m_g moves by share * (noise of the newest batch + what subsampling added to its source).
+    """
     rows = plan.recursion
     assert rows is not None
     size = plan.exact_size(exact)
@@ -230,7 +241,8 @@ def _inverse(plan: Plan) -> Array:
         )
     lower = -plan.feedback()
     np.fill_diagonal(lower, 1.0)
-    # the transpose of a C-ordered lower triangle is a Fortran-ordered upper one: LAPACK then works in place
+    # the transpose of a C-ordered lower triangle is a Fortran-ordered upper one: LAPACK then works
+    # in place
     inverse, info = dtrtri(lower.T, lower=0, unitdiag=1, overwrite_c=1)
     if info:
         raise RuntimeError(
@@ -243,7 +255,8 @@ def _spread(plan: Plan, inverse: Array) -> Array:
     """c = (I - A)^-1 W, shape (G, B)."""
     real = plan.source == 0
     if np.bincount(plan.source[~real]).max(initial=0) <= 1:
-        # with one batch to a source, W's columns are those of A = I - (I - A), and (I - A)^-1 A = (I - A)^-1 - I
+        # with one batch to a source, W's columns are those of A = I - (I - A), and (I - A)^-1 A =
+        # (I - A)^-1 - I
         out = np.empty((plan.generations, plan.batches))
         synthetic = plan.source[~real] - 1
         out[:, ~real] = inverse[:, synthetic]
@@ -288,10 +301,11 @@ def _limit_noise(plan: Plan, exact: bool) -> tuple[NDArray[Any], NDArray[Any], A
 def _forward(
     plan: Plan, exact: bool, batch_noise: NDArray[Any], draw_noise: NDArray[Any], V: Any, v2: Any
 ) -> NDArray[Any]:
-    """Covariance (G, G) of the fits, fit by fit, where the noise of a batch from fit s has variance (V + v2 Var mu_s) * batch_noise.
+    """Covariance (G, G) of the fits, fit by fit, where the noise of a batch from fit s has variance
+    (V + v2 Var mu_s) * batch_noise.
 
-    Works on the covariance D of the batch means x_b = mu_s + Z_b and their covariance F with the fits: fit g is
-    sum_b weight[g, b] x_b plus the noise of its draws.
+    Works on the covariance D of the batch means x_b = mu_s + Z_b and their covariance F with the
+    fits: fit g is sum_b weight[g, b] x_b plus the noise of its draws.
     """
     G, B = plan.generations, plan.batches
     weight = plan.exact_weight(exact)
@@ -318,10 +332,11 @@ def _forward(
 
 
 def _frontier(plan: Plan, exact: bool, batch_noise: NDArray[Any], V: Any, v2: Any) -> NDArray[Any]:
-    """Return diag C of a plan held as a Recursion, from the covariance of the batches that are still to be read, and of what is carried on.
+    """Return diag C of a plan held as a Recursion, from the covariance of the batches that are
+    still to be read, and of what is carried on.
 
-    A batch from fit s has noise (V + v2 Var mu_s) * batch_noise. Slot 0 holds what is carried on, each other slot a batch; a slot is free
-    again after its batch's last reading.
+    A batch from fit s has noise (V + v2 Var mu_s) * batch_noise. Slot 0 holds what is carried on,
+    each other slot a batch; a slot is free again after its batch's last reading.
     """
     rows = plan.recursion
     assert rows is not None
@@ -461,10 +476,12 @@ def _fixed_design(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
 
 
 def _maximum(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
-    """Risk of the sample maximum of a uniform law, where for every fit one batch surely holds the maximum.
+    """Risk of the sample maximum of a uniform law, where for every fit one batch surely holds the
+    maximum.
 
-    A batch drawn from fit s lies below the maximum of fit s, so it lies below every batch that decides fit s: the decided maximum
-    is a product of independent Beta(rows, 1) variates along the line of descent, E theta_g^k = theta^k prod rows / (rows + k).
+    A batch drawn from fit s lies below the maximum of fit s, so it lies below every batch that
+    decides fit s: the decided maximum is a product of independent Beta(rows, 1) variates along the
+    line of descent, E theta_g^k = theta^k prod rows / (rows + k).
     """
     rows = plan.rows(n)
     check_number(model.endpoint, f"endpoint of {model!r}", 0)
@@ -502,7 +519,8 @@ def _maximum(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
         return 1 - 2 * first + second
 
     def closely(m: list[int]) -> float:
-        # variance plus squared bias, each without a difference of numbers close to one: (Var t) / (E t)^2 + 1 = prod 1 + 1 / (m (m + 2))
+        # variance plus squared bias, each without a difference of numbers close to one: (Var t) /
+        # (E t)^2 + 1 = prod 1 + 1 / (m (m + 2))
         bias = -np.expm1(-sum(np.log1p(1 / k) for k in m))
         spread = np.expm1(sum(np.log1p(1 / (k * (k + 2))) for k in m))
         return float((1 - bias) ** 2 * spread + bias**2)
@@ -524,10 +542,12 @@ def _maximum(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
 
 
 def _linear_response(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
-    """Risk of weighted means where rows from fit mu have mean m0 + m1 mu and variance v0 + v1 mu + v2 mu^2, at every n.
+    """Risk of weighted means where rows from fit mu have mean m0 + m1 mu and variance v0 + v1 mu +
+    v2 mu^2, at every n.
 
-    The errors obey e = m1 A e + shift A 1 + noise. Given the past, the noise of a batch is a martingale difference whose
-    variance, in the mean, needs the first two moments of its source's error alone.
+    The errors obey e = m1 A e + shift A 1 + noise. Given the past, the noise of a batch is a
+    martingale difference whose variance, in the mean, needs the first two moments of its source's
+    error alone.
     """
     response: Any = model.response
     if response is None:
@@ -581,7 +601,9 @@ def _linear_response(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
 def _response_tables(
     plan: Plan, n: int, exact: bool, slope: Any, shift: Any, V: Any, variance: Any
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Second moments (G, G) of the errors, and contributions (G, B): how much of each batch's noise stands in each fit."""
+    """Second moments (G, G) of the errors, and contributions (G, B): how much of each batch's noise
+    stands in each fit.
+    """
     G, B = plan.generations, plan.batches
     if G * (B + G) > LARGEST_TABLE:
         raise ValueError(

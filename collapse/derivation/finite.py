@@ -35,7 +35,8 @@ count."""
 def least_share(
     n: int | None = None, v2: Scalar = 0, *, below: float = 2, size: Scalar = 1
 ) -> float:
-    """Least weight of real rows, beside the latest synthetic batch, that keeps every ratio below a bound.
+    """Least weight of real rows, beside the latest synthetic batch, that keeps every ratio below a
+    bound.
 
     Every fit after the first puts the weight a on the n real rows and 1 - a on the latest synthetic
     batch, all of them read, as in `workflows.fixed_real_share`. Exact at n for the mean of a family
@@ -178,8 +179,8 @@ def augment_supremum(n: int | None = None, v2: Scalar = 0, *, size: Scalar = 1) 
     v = 0.0 if n is None else float(v2) / whole(n, "n", "rows of real data")
     if v == 0:
         return float(1 + y * polygamma(1, 1 + y))
-    # sum over j >= 1 of log(1 + c / (j + y)^2): the first terms one by one, the rest as a series in c,
-    # where |c| < (j + y)^2 / 16
+    # sum over j >= 1 of log(1 + c / (j + y)^2): the first terms one by one, the rest as a series in
+    # c, where |c| < (j + y)^2 / 16
     c = v / m
     if abs(c) > 1e10:
         raise ValueError(f"v2 / (size n) can be 10^10 at most; it is {c:g}.")
@@ -198,7 +199,8 @@ def augment_supremum(n: int | None = None, v2: Scalar = 0, *, size: Scalar = 1) 
 
 @dataclass(frozen=True)
 class Anchored:
-    """A plan whose later fits read the one real batch and the latest synthetic one, in fixed shares.
+    """A plan whose later fits read the one real batch and the latest synthetic one, in fixed
+    shares.
 
     In units of a row's variance: real is the real batch's noise, first what fit 1's draw adds;
     afterwards the distance from the real batch's mean has variance D_g = rho D_(g-1) + step.
@@ -278,7 +280,8 @@ def anchored(plan: Plan | Reservoir, n: int, v2: float) -> Anchored | None:
 
 
 def responding(plan: Plan | Reservoir, response: Any, n: int) -> tuple[float, float] | None:
-    """Contraction and limit of the ratio of an anchored plan whose rows are selected, the mean of a row being linear in the fit.
+    """Contraction and limit of the ratio of an anchored plan whose rows are selected, the mean of a
+    row being linear in the fit.
 
     With weight a on the real rows and w on k rows of the latest batch, read whole, whose mean is m0
     + m1 mu and variance v0 + v1 mu + v2 mu^2, the errors obey e_g = a Z_1 + w (m1 e_(g-1) + shift +
@@ -493,7 +496,8 @@ def _alike(model: Any, rows: int) -> tuple[float, float]:
 
 
 def fixation(p: float, first: int, later: int, generations: int) -> tuple[float, float]:
-    """Chances that a share is 0 and that it is 1 at last, where each fit reads the latest batch alone.
+    """Chances that a share is 0 and that it is 1 at last, where each fit reads the latest batch
+    alone.
 
     Parameters
     ----------

@@ -1,7 +1,8 @@
-"""What the fan, the morph and the tilt show: the numbers of their pages, computed with the package, and their pictures in print.
+"""What the fan, the morph and the tilt show: the numbers of their pages, computed with the package,
+and their pictures in print.
 
-A page draws at random from the stream of numpy.random.RandomState, which numpy froze for good. So does this module: a seed means the
-same lines and samples here and there.
+A page draws at random from the stream of numpy.random.RandomState, which numpy froze for good. So
+does this module: a seed means the same lines and samples here and there.
 """
 
 from __future__ import annotations
@@ -41,13 +42,14 @@ def frozen(seed: int) -> np.random.RandomState:
     return np.random.RandomState(whole(seed, "seed", "of the stream", least=0, most=most))
 
 
-# --- the fan -----------------------------------------------------------------------------------------------------------
+# --- the fan --------------------------------------------------------------------------------------
 
 
 def fan(
     x: ArrayLike, y: ArrayLike, sigma: float, lines: int, generations: int, seed: int
 ) -> dict[str, Array]:
-    """Refit a least-squares line, generation after generation, under discard and under augment with the same noise.
+    """Refit a least-squares line, generation after generation, under discard and under augment with
+    the same noise.
 
     Parameters
     ----------
@@ -69,7 +71,8 @@ def fan(
 
     Notes
     -----
-    A batch of labels moves the fit by a normal vector with covariance sigma^2 (X'X)^-1, exactly, so that it need not be drawn row by row.
+    A batch of labels moves the fit by a normal vector with covariance sigma^2 (X'X)^-1, exactly, so
+    that it need not be drawn row by row.
 
     Examples
     --------
@@ -102,7 +105,9 @@ def fan_points() -> dict[str, Any]:
 
 
 def fan_answer(state: State) -> dict[str, Any]:
-    """What the explorer's state stands for: ratios, what augment has paid of its price, the lines and the ratios that they say themselves."""
+    """What the explorer's state stands for: ratios, what augment has paid of its price, the lines
+    and the ratios that they say themselves.
+    """
     g = state["generation"] - 1
     ratio = {name: derive(make(GENERATIONS)).ratio for name, make in SHOWN.items()}
     made = fan(state["x"], state["y"], state["sigma"], state["lines"], GENERATIONS, state["seed"])
@@ -162,11 +167,12 @@ def fan_draw(figure: Figure, state: State) -> None:
     plot.mark_limit(below)
 
 
-# --- the morph ---------------------------------------------------------------------------------------------------------
+# --- the morph ------------------------------------------------------------------------------------
 
 
 def curves(table: Matrix) -> dict[str, Any]:
-    """Return the risk curves of a matrix's covered models under discard and augment, as the explorer "morph" is given them.
+    """Return the risk curves of a matrix's covered models under discard and augment, as the
+    explorer "morph" is given them.
 
     Parameters
     ----------
@@ -176,8 +182,8 @@ def curves(table: Matrix) -> dict[str, Any]:
     Returns
     -------
     dict
-        What the explorer takes as its data: curves, to four digits; families, those of which an exact curve is known at every n; rows, the
-        n at which it is drawn.
+        What the explorer takes as its data: curves, to four digits; families, those of which an
+        exact curve is known at every n; rows, the n at which it is drawn.
 
     Raises
     ------
@@ -189,7 +195,8 @@ def curves(table: Matrix) -> dict[str, Any]:
     >>> from collapse import universality
     >>> chosen = [example for example in models.examples() if example.name in ("Normal", "Median")]
     >>> data = curves(universality.matrix(chosen, generations=5, replications=100))
-    >>> sorted(curve["name"] for curve in data["curves"]), [family["name"] for family in data["families"]]
+    >>> curves, families = data["curves"], data["families"]
+    >>> sorted(curve["name"] for curve in curves), [family["name"] for family in families]
     (['Median', 'Normal'], ['Normal'])
     """
     if missing := [name for name in SHOWN if name not in table.workflows]:
@@ -248,14 +255,18 @@ def _exact(family: Mapping[str, Any], name: str, n: int, generations: int) -> Ar
 
 
 class _Quadratic(MeanFamily):
-    """A family known by its mean and variance function alone: enough to derive, not to draw from."""
+    """A family known by its mean and variance function alone: enough to derive, not to draw
+    from.
+    """
 
     def __init__(self, mean: float, variance_function: tuple[float, float, float]) -> None:
         self.mean, self.variance_function = mean, variance_function
 
 
 def morph_answer(state: State) -> dict[str, Any]:
-    """What the explorer's state stands for: largest curve over smallest, and the outermost of the exact ratios."""
+    """What the explorer's state stands for: largest curve over smallest, and the outermost of the
+    exact ratios.
+    """
     generations = len(state["curves"][0]["discard"])
     last = [
         curve["discard"][-1] / curve["discard"][0] ** state["share"] for curve in state["curves"]
@@ -295,7 +306,7 @@ def morph_draw(figure: Figure, state: State) -> None:
         ax.set_xlabel("generation")
 
 
-# --- the tilt ----------------------------------------------------------------------------------------------------------
+# --- the tilt -------------------------------------------------------------------------------------
 
 SAMPLES = {"n": 1201, "replications": 600}
 """Rows of a sample, and samples, of the tilt."""
@@ -307,7 +318,9 @@ ESTIMATORS = {
     "mean": (np.pi**2 / 3, 1.0),
     "Hodges' estimator": (_SHRINKAGE**2 * np.pi**2 / 3, _SHRINKAGE),
 }
-"""By name: in the limit the variance of the scaled error, and how far it moves where the law moves by h = 1."""
+"""By name: in the limit the variance of the scaled error, and how far it moves where the law moves
+by h = 1.
+"""
 
 
 @cache
@@ -325,7 +338,8 @@ def _samples(n: int, replications: int, seed: int) -> tuple[dict[str, Array], Ar
 
 
 def tilt(n: int, replications: int, seed: int, h: float) -> tuple[dict[str, Array], Array]:
-    """Samples from the logistic law at 0, and how much likelier each is under the law at h / sqrt(n).
+    """Samples from the logistic law at 0, and how much likelier each is under the law at h /
+    sqrt(n).
 
     Parameters
     ----------
@@ -359,7 +373,9 @@ def tilt(n: int, replications: int, seed: int, h: float) -> tuple[dict[str, Arra
 
 
 def tilt_answer(state: State) -> dict[str, Any]:
-    """What the explorer's state stands for: the dots, how far their weights move them, and how far the limit says."""
+    """What the explorer's state stands for: the dots, how far their weights move them, and how far
+    the limit says.
+    """
     errors, log_ratio = tilt(state["n"], state["replications"], state["seed"], state["h"])
     error, weight = errors[state["estimator"]], np.exp(log_ratio)
     moved = np.average(error, weights=weight) - error.mean()

@@ -1,6 +1,8 @@
-"""What the explorers of policies stand for: from the state of their controls to plans, numbers, a sentence and a picture.
+"""What the explorers of policies stand for: from the state of their controls to plans, numbers, a
+sentence and a picture.
 
-Each has three functions: <name>_answer, whose numbers the page shows too; <name>_sentence; <name>_draw.
+Each has three functions: <name>_answer, whose numbers the page shows too; <name>_sentence;
+<name>_draw.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ State = Mapping[str, Any]
 
 
 SUBSAMPLED = ("discard", "augment", "subsample", "window", "fixed_real_share")
-"""Workflows of which an explorer can let each fit after the first read only the share `kept` of the rows."""
+"""Workflows of which an explorer can let each fit after the first read only the share `kept` of the
+rows.
+"""
 
 
 def settable(name: str) -> tuple[str, ...]:
@@ -37,7 +41,9 @@ def settable(name: str) -> tuple[str, ...]:
 
 
 def plan_of(state: State, generations: int) -> Any:
-    """Make the workflow that a state stands for: "workflow" is its name, the rest its parameters, and `kept` for those in `SUBSAMPLED`."""
+    """Make the workflow that a state stands for: "workflow" is its name, the rest its parameters,
+    and `kept` for those in `SUBSAMPLED`.
+    """
     name = state["workflow"]
     given = {parameter: state[parameter] for parameter in settable(name) if parameter in state}
     if given.get("turnover") == 0:
@@ -64,7 +70,7 @@ def curve_of(plan: Any) -> Any:
     )
 
 
-# --- the workflow explorer ---------------------------------------------------------------------------------------------
+# --- the workflow explorer ------------------------------------------------------------------------
 
 
 def workflow_answer(state: State) -> dict[str, Any]:
@@ -99,7 +105,7 @@ def workflow_draw(figure: Figure, state: State) -> None:
     ax.set_title(f"{plan.name}: {curve[-1]:.4g} at generation {g[-1]}", color=plot.colour(family))
 
 
-# --- squares -----------------------------------------------------------------------------------------------------------
+# --- squares --------------------------------------------------------------------------------------
 
 SQUARED = 50
 """Generations that the squares can show."""
@@ -167,7 +173,7 @@ def _patch(x: float, side: float, colour: str) -> Any:
     return Rectangle((x, 0), side, side, facecolor=colour, edgecolor=plot.ground(), linewidth=0.5)
 
 
-# --- dial --------------------------------------------------------------------------------------------------------------
+# --- dial -----------------------------------------------------------------------------------------
 
 COURSE = 40
 """Generations of the dial's risk curve."""
@@ -193,7 +199,8 @@ def dial_answer(state: State) -> dict[str, Any]:
     risk = derive(plan)
     from scipy.special import polygamma
 
-    # augment's extra risk in the long run, in units of 1 / size, and the share at which the dial has the same
+    # augment's extra risk in the long run, in units of 1 / size, and the share at which the dial
+    # has the same
     extra = float(polygamma(1, 1 + 1 / size))
     answer = {
         "plan": plan,
@@ -204,7 +211,8 @@ def dial_answer(state: State) -> dict[str, Any]:
     limit = limit_at(share, size)
     if share == 0:
         return answer | {"limit": limit, "worth": 0.0, "wait": inf, "growth": 1 / size}
-    # as far as the share of the extra risk that is there, 1 - (1 - share)^(2 (g - 1)), takes to pass 95 %
+    # as far as the share of the extra risk that is there, 1 - (1 - share)^(2 (g - 1)), takes to
+    # pass 95 %
     curve = (
         derive(anchored(state, 2 + ceil(log(20) / (-2 * log(1 - share))))).ratio
         if share < 1
@@ -262,7 +270,7 @@ def limit_at(share: float, size: float) -> float:
     return 1 + (1 - share) ** 2 / size / (share * (2 - share)) if share else inf
 
 
-# --- bill --------------------------------------------------------------------------------------------------------------
+# --- bill -----------------------------------------------------------------------------------------
 
 
 def bill_answer(state: State) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""Explorers: pictures that answer while a slider moves, live in Jupyter and self-contained in a static page.
+"""Explorers: pictures that answer while a slider moves, live in Jupyter and self-contained in a
+static page.
 
 An explorer is one entry of `EXPLORERS` and one file of JavaScript, `<name>.js`, which draws it.
 """
@@ -39,7 +40,8 @@ class Control:
     label : str
         What readers see.
     default : str, bool, int or float
-        Value shown first. Its type is the control's: a choice, a switch, or a slider of whole numbers or of any.
+        Value shown first. Its type is the control's: a choice, a switch, or a slider of whole
+        numbers or of any.
     low, high, step : float
         Ends and step of a slider.
     values : tuple of float
@@ -51,7 +53,8 @@ class Control:
     zero : str
         What a slider says at 0 in place of the number.
     workflows : tuple of str
-        The control is there only while the explorer's choice `workflow` is one of these; () for always.
+        The control is there only while the explorer's choice `workflow` is one of these; () for
+        always.
     seed : bool
         A whole number for which there is no slider but a button, that takes the next one.
     """
@@ -130,15 +133,15 @@ class Explorer:
     controls : tuple of Control
         Its handles.
     answer : callable
-        From the state to what it stands for: a mapping of names to a plan, a risk, numbers. A number that the page shows, in an
-        element <data data-name="name">, has the same name here.
+        From the state to what it stands for: a mapping of names to a plan, a risk, numbers. A
+        number that the page shows, in an element <data data-name="name">, has the same name here.
     sentence : callable
         From the state to a sentence for readers without JavaScript.
     draw : callable
         Draws the state on a figure, for print and for readers without JavaScript.
     data : callable
-        What it shows beside its controls' values, in JSON's types, by names: what `explorer` is given as `data` takes its place.
-        These three functions find it in the state.
+        What it shows beside its controls' values, in JSON's types, by names: what `explorer` is
+        given as `data` takes its place. These three functions find it in the state.
     """
 
     name: str
@@ -184,21 +187,24 @@ def explorer(
     Parameters
     ----------
     name : str
-        One of `EXPLORERS`: "workflow" (the risk curve of any named workflow), "squares" (risk as an area, batch by batch), "dial" (the
-        weight that real data must keep), "bill" (what a policy adds to the log-loss), "fan" (refitted lines), "morph" (the curves of
-        many models), "tilt" (estimates under a moved law).
+        One of `EXPLORERS`: "workflow" (the risk curve of any named workflow), "squares" (risk as an
+        area, batch by batch), "dial" (the weight that real data must keep), "bill" (what a policy
+        adds to the log-loss), "fan" (refitted lines), "morph" (the curves of many models), "tilt"
+        (estimates under a moved law).
     data : mapping, optional
-        What it shall show in place of its own example: for "fan" the real points `x` and `y`, `sigma` and the number of `lines`;
-        for "morph" what `collapse.explorers.pictures.curves` makes of a matrix.
+        What it shall show in place of its own example: for "fan" the real points `x` and `y`,
+        `sigma` and the number of `lines`; for "morph" what `collapse.explorers.pictures.curves`
+        makes of a matrix.
     **state
         Values of its controls at first, by their names; see `EXPLORERS[name].controls`.
 
     Returns
     -------
     object
-        In Jupyter a live widget: its attributes, named as the controls are, follow them, and they follow it. Where the environment
-        variable COLLAPSE_STATIC is 1, as in a build of the book, a picture that needs no kernel and no network. In both, what the
-        explorer stands for can be read from it: `plan` and `risk` of a workflow, and the numbers shown.
+        In Jupyter a live widget: its attributes, named as the controls are, follow them, and they
+        follow it. Where the environment variable COLLAPSE_STATIC is 1, as in a build of the book, a
+        picture that needs no kernel and no network. In both, what the explorer stands for can be
+        read from it: `plan` and `risk` of a workflow, and the numbers shown.
 
     Raises
     ------
@@ -209,14 +215,17 @@ def explorer(
 
     Notes
     -----
-    The page computes by itself, in the Gaussian limit (Dey and Donoho 2024, the sequential Gaussian process).
+    The page computes by itself, in the Gaussian limit (Dey and Donoho 2024, the sequential Gaussian
+    process).
 
-    The controls: of "workflow" `workflow`, its parameters, `kept` and `generations`; of "squares" `workflow`, its parameters and
-    `generation`; of "dial" `share` and `size`; of "bill" `workflow`, its parameters, `generations`, `n`, `p` and `test_rows`. Parameters
-    have the names that they have in `collapse.workflows`; a `turnover` of 0 stands for the reservoir's default. Under discard, augment,
-    subsample, window and fixed_real_share, `kept` is the share of the rows called for by the workflow that each fit after the first
-    reads, drawn anew without replacement for every fit and batch (with replacement, where subsample's `replace` says so); fit 1 reads
-    them all: it is the reference.
+    The controls: of "workflow" `workflow`, its parameters, `kept` and `generations`; of "squares"
+    `workflow`, its parameters and `generation`; of "dial" `share` and `size`; of "bill" `workflow`,
+    its parameters, `generations`, `n`, `p` and `test_rows`. Parameters have the names that they
+    have in `collapse.workflows`; a `turnover` of 0 stands for the reservoir's default. Under
+    discard, augment, subsample, window and fixed_real_share, `kept` is the share of the rows called
+    for by the workflow that each fit after the first reads, drawn anew without replacement for
+    every fit and batch (with replacement, where subsample's `replace` says so); fit 1 reads them
+    all: it is the reference.
 
     Examples
     --------
@@ -242,11 +251,13 @@ def explorer(
     )
 
 
-# --- what the explorers share ------------------------------------------------------------------------------------------
+# --- what the explorers share ---------------------------------------------------------------------
 
 
 def parameters(*names: str) -> tuple[Control, ...]:
-    """Return the controls for these workflows: which of them, and every parameter that one of them has."""
+    """Return the controls for these workflows: which of them, and every parameter that one of them
+    has.
+    """
     found = (
         (control, tuple(name for name in names if control.name in policies.settable(name)))
         for control in _PARAMETERS
@@ -269,10 +280,12 @@ _PARAMETERS = (
     Control("replace", "Draw with replacement", False),
     Control("published", "One batch published for all", True),
 )
-"""Every parameter of a named workflow that an explorer can set, by its name in `collapse.workflows`."""
+"""Every parameter of a named workflow that an explorer can set, by its name in
+`collapse.workflows`.
+"""
 
 
-# --- all of them -------------------------------------------------------------------------------------------------------
+# --- all of them ----------------------------------------------------------------------------------
 
 
 def _without(controls: tuple[Control, ...], *names: str) -> tuple[Control, ...]:
@@ -403,7 +416,7 @@ EXPLORERS: dict[str, Explorer] = {
 """Every explorer, by its name."""
 
 
-# --- in a page ---------------------------------------------------------------------------------------------------------
+# --- in a page ------------------------------------------------------------------------------------
 
 
 class StaticView:
@@ -450,7 +463,9 @@ class StaticView:
 
 
 def _answered(kind: Explorer, state: State, name: str) -> Any:
-    """What an explorer stands for: asked for by __getattr__, when there is no attribute of this name."""
+    """What an explorer stands for: asked for by __getattr__, when there is no attribute of this
+    name.
+    """
     if not name.startswith("_"):
         answer = kind.answer(state)
         if name in answer:
@@ -477,7 +492,9 @@ def _still(kind: Explorer, state: State) -> bytes:
 
 
 def _page(kind: Explorer, state: State, told: Mapping[str, Any], picture: bytes) -> str:
-    """An explorer as self-contained html; the book keeps one copy of what several explorers of a page share."""
+    """An explorer as self-contained html; the book keeps one copy of what several explorers of a
+    page share.
+    """
     data = {"name": kind.name, "explorer": kind.to_json(), "data": told, "state": state}
     sentence = (
         f"This explorer, {kind.title}, needs JavaScript. What it shows at first:"
@@ -500,7 +517,7 @@ def _page(kind: Explorer, state: State, told: Mapping[str, Any], picture: bytes)
     )
 
 
-# --- in Jupyter --------------------------------------------------------------------------------------------------------
+# --- in Jupyter -----------------------------------------------------------------------------------
 
 
 @cache
@@ -550,7 +567,9 @@ def _live(name: str) -> Any:
 
 
 def _files(kind: Explorer) -> tuple[str, ...]:
-    """Stems of the JavaScript files that make one module: the mathematics, what all explorers share, and its own."""
+    """Stems of the JavaScript files that make one module: the mathematics, what all explorers
+    share, and its own.
+    """
     return "collapse", "parts", kind.name
 
 

@@ -1,4 +1,6 @@
-"""The law of a regression's loss, generations after its fit to real data, for many rows: on a test set, and where the model is wrong."""
+"""The law of a regression's loss, generations after its fit to real data, for many rows: on a test
+set, and where the model is wrong.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +29,13 @@ RIDGE = 1e-14
 
 
 def misspecified(plan: Plan, dispersion: float) -> Plan:
-    """Return the plan as it is where real rows are noisier, or less noisy, than the model's own: its real batches with size / dispersion.
+    """Return the plan as it is where real rows are noisier, or less noisy, than the model's own:
+    its real batches with size / dispersion.
 
-    Synthetic rows obey the model that drew them, real rows need not. With a canonical link and a reused design both have the curvature I of
-    the model; what differs is the variance of their scores, I and J. In the trace that makes the risk, J counts as dispersion times I, and a
-    real batch as that many times fewer rows, wherever it is read.
+    Synthetic rows obey the model that drew them, real rows need not. With a canonical link and a
+    reused design both have the curvature I of the model; what differs is the variance of their
+    scores, I and J. In the trace that makes the risk, J counts as dispersion times I, and a real
+    batch as that many times fewer rows, wherever it is read.
 
     Parameters
     ----------
@@ -43,7 +47,8 @@ def misspecified(plan: Plan, dispersion: float) -> Plan:
     Returns
     -------
     Plan
-        For `derive` and `simulate` without a model: its ratio is that of expected excess risk against the closest fit.
+        For `derive` and `simulate` without a model: its ratio is that of expected excess risk
+        against the closest fit.
 
     Raises
     ------
@@ -52,7 +57,8 @@ def misspecified(plan: Plan, dispersion: float) -> Plan:
 
     References
     ----------
-    The sandwich of White (1982), in the sequential Gaussian process of Dey and Donoho (2024), arXiv 2410.22812.
+    The sandwich of White (1982), in the sequential Gaussian process of Dey and Donoho (2024), arXiv
+    2410.22812.
 
     Examples
     --------
@@ -82,7 +88,9 @@ def misspecified(plan: Plan, dispersion: float) -> Plan:
 
 
 class Family:
-    """A family's loss in the margins (m, q) of m rows: its derivatives, up to the third summed against a covariance S (m, q, q) of margins."""
+    """A family's loss in the margins (m, q) of m rows: its derivatives, up to the third summed
+    against a covariance S (m, q, q) of margins.
+    """
 
     scale = 1.0
     outputs = 1
@@ -180,8 +188,9 @@ class Normal(Family):
 class Law:
     """Law of the loss of fit g on the test set, given the real data, to first order in 1/n.
 
-    With D the error of the fit that later batches added, N(0, (C - 1) / n I^-1), the loss rises by grad'(D + (C - 1) / n b) + D'H D / 2, where b is the
-    bias of maximum likelihood. In coordinates z in which I is the identity and H diagonal with entries `spread`, the gradient is `slope`.
+    With D the error of the fit that later batches added, N(0, (C - 1) / n I^-1), the loss rises by
+    grad'(D + (C - 1) / n b) + D'H D / 2, where b is the bias of maximum likelihood. In coordinates
+    z in which I is the identity and H diagonal with entries `spread`, the gradient is `slope`.
 
     `each` holds the loss of the first fit on every test row; `unsure` the largest standard error
     of a real row's margin: the law is for many rows, and holds well where it is small (for least

@@ -80,7 +80,8 @@ def drawings(document: dict[str, Any]) -> dict[str, Drawing]:
     Examples
     --------
     >>> import pandas as pd, collapse
-    >>> table = pd.DataFrame({"x": [k**2 % 11 for k in range(60)], "y": [k % 7 + 0.1 * k for k in range(60)]})
+    >>> x, y = [k**2 % 11 for k in range(60)], [k % 7 + 0.1 * k for k in range(60)]
+    >>> table = pd.DataFrame({"x": x, "y": y})
     >>> list(drawings(collapse.forecast(table, "y", "discard", 3, against=[]).document))
     ['loss', 'ratio', 'workflows']
     """
@@ -400,21 +401,31 @@ def _whole_ticks(ax: Axes, G: int) -> None:
 
 
 STYLE = """
-:root { color-scheme: light dark; --ground: #ffffff; --ink: #1a1a1a; --muted: #545b66; --rule: #d9dce0; --box: #f4f5f7; --warn: #8a4b00; }
-@media (prefers-color-scheme: dark) { :root { --ground: #14181e; --ink: #f0f0f0; --muted: #b3bac4; --rule: #3a424c; --box: #1f252d; --warn: #ffb454; } }
+:root { color-scheme: light dark; --ground: #ffffff; --ink: #1a1a1a; --muted: #545b66; --rule:
+  #d9dce0; --box: #f4f5f7; --warn: #8a4b00; }
+@media (prefers-color-scheme: dark) { :root { --ground: #14181e; --ink: #f0f0f0; --muted: #b3bac4;
+  --rule: #3a424c; --box: #1f252d; --warn: #ffb454; } }
 * { box-sizing: border-box; }
-body { margin: 0; background: var(--ground); color: var(--ink); font: 18px/1.6 Charter, "Bitstream Charter", Cambria, Georgia, serif; overflow-wrap: anywhere; }
+body { margin: 0; background: var(--ground); color: var(--ink); font: 18px/1.6 Charter, "Bitstream
+  Charter", Cambria, Georgia, serif; overflow-wrap: anywhere; }
 main { max-width: 720px; margin: 0 auto; padding: 1rem 1rem 4rem; }
-h1, h2, table, figcaption, .small, dl { font-family: system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
-h1 { font-size: 1.7rem; line-height: 1.25; margin: 1.2rem 0 0.4rem; } h2 { font-size: 1.2rem; margin: 2.2rem 0 0.5rem; }
+h1, h2, table, figcaption, .small, dl { font-family: system-ui, -apple-system, "Segoe UI", Roboto,
+  "Helvetica Neue", sans-serif; }
+h1 { font-size: 1.7rem; line-height: 1.25; margin: 1.2rem 0 0.4rem; } h2 { font-size: 1.2rem;
+  margin: 2.2rem 0 0.5rem; }
 p, li { max-width: 36em; } li { margin-bottom: 0.45rem; }
 .small, figcaption, table, dl { font-size: 0.84rem; line-height: 1.5; color: var(--muted); }
-.warning { border-left: 4px solid var(--warn); background: var(--box); padding: 0.6rem 1rem; } .warning ul { padding-left: 1.1rem; margin: 0.3rem 0; }
-figure { margin: 1.2rem 0; } img { width: 100%; height: auto; display: block; } figcaption { margin-top: 0.4rem; }
+.warning { border-left: 4px solid var(--warn); background: var(--box); padding: 0.6rem 1rem; }
+  .warning ul { padding-left: 1.1rem; margin: 0.3rem 0; }
+figure { margin: 1.2rem 0; } img { width: 100%; height: auto; display: block; } figcaption {
+  margin-top: 0.4rem; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; color: var(--ink); }
-th, td { text-align: right; padding: 0.35rem 0.6rem; border-bottom: 1px solid var(--rule); white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; } th { vertical-align: bottom; white-space: normal; overflow-wrap: normal; font-weight: 600; } tr.asked { font-weight: 600; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: 0.2rem 1rem; } dt { color: var(--ink); } dd { margin: 0; }
+th, td { text-align: right; padding: 0.35rem 0.6rem; border-bottom: 1px solid var(--rule);
+  white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; } th { vertical-align: bottom; white-space:
+  normal; overflow-wrap: normal; font-weight: 600; } tr.asked { font-weight: 600; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: 0.2rem 1rem; } dt { color:
+  var(--ink); } dd { margin: 0; }
 @media (max-width: 480px) { dl { display: block; } dd { margin: 0 0 0.4rem 0; } }
 """
 
@@ -430,7 +441,8 @@ def html(document: dict[str, Any]) -> str:
     Returns
     -------
     str
-        The page: styles and pictures inline, for light and dark, wide and narrow screens; it asks nothing of any host.
+        The page: styles and pictures inline, for light and dark, wide and narrow screens; it asks
+        nothing of any host.
     """
     data, settings, simulation = document["data"], document["settings"], document["simulation"]
     title = f"What {settings['workflow']} would cost on {data['source']}"
@@ -509,7 +521,8 @@ def _figure(bundle: figures.Bundle, drawing: Drawing) -> str:
         f'<source media="{narrow}" srcset="{address("-narrow")}">'
         f'<source media="{dark}" srcset="{address("-dark")}">'
         f'<img src="{address("")}"'
-        f' alt="{_safe(drawing.alt)}"></picture><figcaption>{_safe(drawing.caption)}</figcaption></figure>'
+        f' alt="{_safe(drawing.alt)}"></picture>'
+        f"<figcaption>{_safe(drawing.caption)}</figcaption></figure>"
     )
 
 

@@ -253,8 +253,9 @@ def forecast(
 ) -> Forecast:
     """Forecast what retraining on synthetic data would cost on a table of your own.
 
-    The table is split into real data and a test set. A regression is fitted to the real data; its rows are then labelled anew by the
-    models, generation after generation, as the workflow says. The loss on the test set is derived for many rows, and simulated.
+    The table is split into real data and a test set. A regression is fitted to the real data; its
+    rows are then labelled anew by the models, generation after generation, as the workflow says.
+    The loss on the test set is derived for many rows, and simulated.
 
     Parameters
     ----------
@@ -269,7 +270,8 @@ def forecast(
         Number of fits G, the first one to the real data. Default: 20, or as many as a workflow
         that is given as a Plan or Reservoir has.
     real_share : float, Fraction or str, optional
-        Short for the workflow fixed_real_share(share=...): the weight of the real rows beside the latest synthetic batch.
+        Short for the workflow fixed_real_share(share=...): the weight of the real rows beside the
+        latest synthetic batch.
     task : {"binary", "multiclass", "counts", "continuous"}, optional
         What the target is. Default: guessed, and said.
     against : str, Plan or Reservoir, or a sequence of them
@@ -287,8 +289,9 @@ def forecast(
     worse : float
         The forecast tells when the test loss is worse by this share.
     budget : float
-        Nominal seconds of simulation: replications are chosen by a table of costs, not by the clock, so that the same arguments give the
-        same numbers on every machine. What is read, fitted and derived is not counted.
+        Nominal seconds of simulation: replications are chosen by a table of costs, not by the
+        clock, so that the same arguments give the same numbers on every machine. What is read,
+        fitted and derived is not counted.
     seed : int, numpy.random.SeedSequence, numpy.random.Generator or None
         Of the split and of all simulations; the same seed gives the same numbers, and the document
         tells it. A Generator is asked for a seed; None is a fresh one.
@@ -304,13 +307,14 @@ def forecast(
         `document` holds, with lists over the G generations, null where a number does not exist:
 
         - ``collapse``: "forecast"; ``format``: 2; ``seed``; ``versions``
-        - ``data``: ``source``, ``target``, ``rows``, ``unlabelled``, ``real_rows`` n, ``test_rows``, ``features``, ``columns`` (of the design),
-          ``classes``, ``rare`` (levels of text columns with fewer than 20 real rows: ``column``,
-          ``level``, ``rows``), ``notes`` (what was done to the data)
+        - ``data``: ``source``, ``target``, ``rows``, ``unlabelled``, ``real_rows`` n,
+          ``test_rows``, ``features``, ``columns`` (of the design), ``classes``, ``rare`` (levels of
+          text columns with fewer than 20 real rows: ``column``, ``level``, ``rows``), ``notes``
+          (what was done to the data)
         - ``task``: ``name``, ``guessed``
-        - ``model``: ``name``, ``coefficients``, ``estimator`` ("maximum likelihood" or "ridge"), ``fallback`` (why not maximum
-          likelihood, or null), ``separating`` (the columns of the design that separate the
-          classes, or null), ``loss`` (its name and unit)
+        - ``model``: ``name``, ``coefficients``, ``estimator`` ("maximum likelihood" or "ridge"),
+          ``fallback`` (why not maximum likelihood, or null), ``separating`` (the columns of the
+          design that separate the classes, or null), ``loss`` (its name and unit)
         - ``settings``: ``workflow``, ``generations``, ``real_share``, ``against``, ``worse``,
           ``budget``, ``band``, ``test_share`` (null with a ``test_file``), ``test_file`` (name)
         - ``simulation``: ``replications``, ``rows``, ``subsample`` (whether these are fewer than
@@ -320,16 +324,19 @@ def forecast(
           n; null for ridge. ``constant``: the test loss of the best constant on the real rows
           (mean, or shares of the classes), ``gain``: by how much the model's is less,
           ``gain_stderr`` for the choice of test rows
-        - ``ratio``: of excess risk, for the workflow asked for: ``derived`` with the band of one run, ``low`` and ``high``; ``simulated``,
-          ``stderr``, ``simulated_low``, ``simulated_high``: experiments in a world in which the first fit is the truth
-        - ``workflows``: for each workflow ``name``, ``asked`` (whether it is the one asked for), ``ratio``, ``worth`` (rows that 1,000 are worth),
-          ``rows_read`` by the last fit and ``rows_stored``, carried over to it from earlier generations; ``derived`` test loss with the band of one run, ``derived_low`` and ``derived_high``;
-          ``simulated`` with ``stderr``, ``simulated_low``, ``simulated_median``, ``simulated_high`` (a subsample's are rescaled to n rows, and it has no
-          band), ``failed``: the share of replications without an estimate, null where not all rows
-          were simulated; ``worse``, the generation at which the loss is worse by the share asked
-          for, null where there is none or it was not found: ``derived`` and ``simulated`` for the
-          mean, and with ``_earliest`` and ``_latest`` for the upper and the lower end of the band;
-          ``worse_why``, with the same keys: in words, why it is null
+        - ``ratio``: of excess risk, for the workflow asked for: ``derived`` with the band of one
+          run, ``low`` and ``high``; ``simulated``, ``stderr``, ``simulated_low``,
+          ``simulated_high``: experiments in a world in which the first fit is the truth
+        - ``workflows``: for each workflow ``name``, ``asked`` (whether it is the one asked for),
+          ``ratio``, ``worth`` (rows that 1,000 are worth), ``rows_read`` by the last fit and
+          ``rows_stored``, carried over to it from earlier generations; ``derived`` test loss with
+          the band of one run, ``derived_low`` and ``derived_high``; ``simulated`` with ``stderr``,
+          ``simulated_low``, ``simulated_median``, ``simulated_high`` (a subsample's are rescaled to
+          n rows, and it has no band), ``failed``: the share of replications without an estimate,
+          null where not all rows were simulated; ``worse``, the generation at which the loss is
+          worse by the share asked for, null where there is none or it was not found: ``derived``
+          and ``simulated`` for the mean, and with ``_earliest`` and ``_latest`` for the upper and
+          the lower end of the band; ``worse_why``, with the same keys: in words, why it is null
         - ``answers``, ``warnings``: sentences
 
     Raises
@@ -347,9 +354,10 @@ def forecast(
     What costs more than the budget to simulate on all of them is simulated on a part, which
     replaces nothing of that; or, where the part has no estimate or a run loses its own, not at all.
 
-    Where no maximum-likelihood estimate exists (separated classes, columns not fewer than rows) the model is ridge regression by
-    `collapse.models.from_estimator`, and the document says so; nothing is derived for it, since
-    later generations inherit its bias, and it is simulated on all rows or not at all.
+    Where no maximum-likelihood estimate exists (separated classes, columns not fewer than rows) the
+    model is ridge regression by `collapse.models.from_estimator`, and the document says so; nothing
+    is derived for it, since later generations inherit its bias, and it is simulated on all rows or
+    not at all.
 
     Examples
     --------
@@ -357,7 +365,8 @@ def forecast(
     >>> x = np.random.default_rng(1).standard_normal(400)
     >>> table = pd.DataFrame({"x": x, "y": x + np.random.default_rng(2).standard_normal(400)})
     >>> answer = collapse.forecast(table, "y", "discard", 5, against=["augment"])
-    >>> answer.document["task"], [round(row["ratio"][-1], 4) for row in answer.document["workflows"]]
+    >>> rows = answer.document["workflows"]
+    >>> answer.document["task"], [round(row["ratio"][-1], 4) for row in rows]
     ({'name': 'continuous', 'guessed': True}, [5.0, 1.4636])
     """
     if not isinstance(target, str):
@@ -470,7 +479,7 @@ def _plan(given: str | Plan | Reservoir, generations: int) -> Plan | Reservoir:
     return plan
 
 
-# --- the study: model, fit and simulations ----------------------------------------------------------------------------------------------
+# --- the study: model, fit and simulations --------------------------------------------------------
 
 MAXIMUM_LIKELIHOOD: dict[str, tuple[Callable[..., Any], str]] = {
     "binary": (models.LogisticRegression, "logistic regression"),
@@ -490,7 +499,9 @@ LOSSES = {
 
 @dataclass(frozen=True, eq=False)
 class _Study:
-    """A table with its model: the fit to all rows, its law, and the models to simulate on these rows or on a part of them."""
+    """A table with its model: the fit to all rows, its law, and the models to simulate on these
+    rows or on a part of them.
+    """
 
     table: Table
     name: str
@@ -649,7 +660,8 @@ class _Study:
         each = _losses_of(model, bool(table.classes))
         loss = LOSSES["continuous" if table.task == "counts" else table.task]
         n = len(table.y)
-        # a part of the rows would tell of a fit that shrinks more; rather some workflows on all rows
+        # a part of the rows would tell of a fit that shrinks more; rather some workflows on all
+        # rows
         rows, replications, why = _affordable(table, plans, budget, ridge=True)
         chosen = list(plans)
         while rows < n and len(chosen) > 1:
@@ -857,7 +869,9 @@ def _affordable(
 
 
 def _part_of(table: Table, rows: int, seed: int) -> Table:
-    """The table, or a part with so many real rows, classes in their shares, and with no more test rows."""
+    """The table, or a part with so many real rows, classes in their shares, and with no more test
+    rows.
+    """
     if rows == len(table.y):
         return table
     rng = np.random.default_rng([seed, 2])
@@ -907,7 +921,7 @@ class _Store:
         risk.save(self._path(label))
 
 
-# --- the answers ------------------------------------------------------------------------------------------------------------------------
+# --- the answers ----------------------------------------------------------------------------------
 
 
 def _document(
@@ -1058,7 +1072,8 @@ def _row(
     if simulated is None:
         why |= dict.fromkeys(WORSE[3:], f"not computed: {outcome}")
     elif law is not None and part is not None and study.subsample:
-        # the rise for m rows, as a multiple of the one derived for m rows, times the one derived for n rows
+        # the rise for m rows, as a multiple of the one derived for m rows, times the one derived
+        # for n rows
         scale = (law.kappa / law.n) / (part.kappa / part.n)
         row |= {
             "simulated": law.loss + scale * (simulated.risk - part.loss),
@@ -1416,7 +1431,9 @@ def _worse_sentence(document: dict[str, Any]) -> str:
 
 
 def _ending(row: dict[str, Any]) -> tuple[float | None, float | None, float | None, str]:
-    """Loss at the last generation, its band, and how it is known: simulated where all rows were, otherwise derived."""
+    """Loss at the last generation, its band, and how it is known: simulated where all rows were,
+    otherwise derived.
+    """
     if row["simulated_low"] is not None:
         loss, low, high = (
             float(row[key][-1]) for key in ("simulated", "simulated_low", "simulated_high")

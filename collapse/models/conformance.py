@@ -28,11 +28,15 @@ SURE = 6.0
 PROBES = 12
 """Rows whose influence is tried."""
 MASS = 0.02
-"""Share of the total weight that is put on such a row: small against one, and many rows' worth, so that medians move."""
+"""Share of the total weight that is put on such a row: small against one, and many rows' worth, so
+that medians move.
+"""
 SAMPLE = 20_000
 """Rows among which it stands."""
 CLOSE = 0.25
-"""How far the fit's response may be from the declared influence, over all probes and coordinates, relative to the influence's size."""
+"""How far the fit's response may be from the declared influence, over all probes and coordinates,
+relative to the influence's size.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +83,9 @@ def check(model: Any, rows: int | None = None) -> tuple[str, ...]:
 
     Notes
     -----
-    That the law of the draws is the right one, and the theory's constants, no such check can know: compare with an independent
-    implementation, and look at the model's row in the universality matrix.
+    That the law of the draws is the right one, and the theory's constants, no such check can know:
+    compare with an independent implementation, and look at the model's row in the universality
+    matrix.
 
     Examples
     --------
@@ -118,7 +123,8 @@ def check(model: Any, rows: int | None = None) -> tuple[str, ...]:
         "rows of the batches to try the model on",
         most=10**6,
     )
-    # parameters that the model itself would meet: fits to real data, or to synthetic data where the real ones are always the same
+    # parameters that the model itself would meet: fits to real data, or to synthetic data where the
+    # real ones are always the same
     real = model.draw(np.repeat(truth[None], REPLICATIONS, axis=0), rows, np.random.default_rng(2))
     if real.shape[:2] != (REPLICATIONS, rows):
         raise ValueError(
@@ -387,7 +393,9 @@ def _copies(trial: _Trial) -> None:
 
 
 def _influence(trial: _Trial) -> None:
-    """The fit's change when a row gets a little more weight, against the influence function at the fit."""
+    """The fit's change when a row gets a little more weight, against the influence function at the
+    fit.
+    """
     model = trial.model
     design = design_of(model) or 1
     N = SAMPLE // design * design

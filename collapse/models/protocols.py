@@ -13,14 +13,17 @@ from collapse.checks import brief, choice, whole
 Array = NDArray[np.float64]
 
 CELLS: Final = 1 << 15
-"""Replications times rows worked on at once where a fit iterates, so that what it reads again stays in a core's cache."""
+"""Replications times rows worked on at once where a fit iterates, so that what it reads again stays
+in a core's cache.
+"""
 
 
 @runtime_checkable
 class Model(Protocol):
     """A family, its real world, its estimator and its risk; it never sees a workflow.
 
-    Every array carries its R replications on the first axis. A fit that does not exist is a row of NaN.
+    Every array carries its R replications on the first axis. A fit that does not exist is a row of
+    NaN.
 
     Attributes
     ----------
@@ -70,7 +73,8 @@ class WithPooling(WithStatistic, Protocol):
 class WithDesign(Model, Protocol):
     """A regression that reuses the covariates of its real data; a batch labels them again.
 
-    The statistic of a batch stands for the rows only where the batch labels the whole design a whole number of times.
+    The statistic of a batch stands for the rows only where the batch labels the whole design a
+    whole number of times.
     """
 
     @property
@@ -190,7 +194,9 @@ def parts(replications: int, rows: int) -> Iterator[slice]:
 
 
 class DrawsFromTruth:
-    """Real batches are drawn from the family at its truth; a misspecified or observed world overrides this."""
+    """Real batches are drawn from the family at its truth; a misspecified or observed world
+    overrides this.
+    """
 
     def draw_real(self: Model, replications: int, rows: int, rng: np.random.Generator) -> Array:
         return self.draw(replicate(self.truth, replications), rows, rng)

@@ -20,7 +20,8 @@ class Example:
     name : str
         What to call it in a table.
     make : callable
-        Makes the model; called when it is needed, so that registering costs nothing. A regression's takes `rows`, n by default.
+        Makes the model; called when it is needed, so that registering costs nothing. A regression's
+        takes `rows`, n by default.
     n : int
         Rows of real data; for a regression the rows of its design.
     group : str
@@ -32,9 +33,11 @@ class Example:
     page : str
         Chapter that explains it, as its file is called in the book.
     allowance : float
-        Relative deviation of the ratio at generation 20 that is due to n being finite, under any workflow that the theorem covers.
+        Relative deviation of the ratio at generation 20 that is due to n being finite, under any
+        workflow that the theorem covers.
     effort : float
-        Cost of a replication, as a multiple of what it costs to draw and to average its rows; the matrix gives it as many fewer replications.
+        Cost of a replication, as a multiple of what it costs to draw and to average its rows; the
+        matrix gives it as many fewer replications.
     conditional : bool
         Whether its risk has no finite mean at any n, since with some probability no estimate exists
         (separated labels, counts that are all zero, no event). Its mean risks are then conditional:
@@ -58,7 +61,9 @@ class Example:
         return f"{self.name}\u00a0†" if self.conditional else self.name
 
     def larger(self, times: int) -> Example:
-        """The same example with so many times the rows: there what the allowance is for is smaller."""
+        """The same example with so many times the rows: there what the allowance is for is
+        smaller.
+        """
         n = times * self.n
         return replace(
             self,
@@ -110,12 +115,14 @@ def register(
     Raises
     ------
     ValueError
-        Where the name is taken by another function, n is no positive whole number, the allowance is negative, or the effort is not positive.
+        Where the name is taken by another function, n is no positive whole number, the allowance is
+        negative, or the effort is not positive.
 
     Examples
     --------
     >>> from collapse import models
-    >>> [example.name for example in models.examples() if example.group == "exponential families"][:2]
+    >>> group = "exponential families"
+    >>> [example.name for example in models.examples() if example.group == group][:2]
     ['Normal', 'Bernoulli']
     """
     whole(n, "n", "rows of real data")

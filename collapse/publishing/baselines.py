@@ -1,7 +1,8 @@
-"""Baselines: the numbers behind every figure, committed; what moved since, and by how many standard errors.
+"""Baselines: the numbers behind every figure, committed; what moved since, and by how many standard
+errors.
 
-`python -m collapse.publishing.baselines [FIGURES [BASELINES]]` prints what moved and ends with status 1 if anything did; with
-`--accept` the baselines become what the figures are now.
+`python -m collapse.publishing.baselines [FIGURES [BASELINES]]` prints what moved and ends with
+status 1 if anything did; with `--accept` the baselines become what the figures are now.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DEFAULT = 1e-9
-"""Relative difference up to which a number stands where it stood: other processors round otherwise."""
+"""Relative difference up to which a number stands where it stood: other processors round otherwise.
+"""
 FLOOR = 1e-12
 """The same for numbers near zero, as a share of the largest in their column."""
 TOLERANCES = "tolerances.toml"
@@ -36,7 +38,8 @@ class Moved:
     Attributes
     ----------
     figure, column : str
-        Label of the figure and name of the column; the column is empty where the whole table differs in shape.
+        Label of the figure and name of the column; the column is empty where the whole table
+        differs in shape.
     rows : int
         How many of its entries moved.
     row : int
@@ -46,7 +49,8 @@ class Moved:
     relative : float
         Largest relative difference; NaN where the entry is text.
     errors : float
-        The difference in standard errors of the difference, by the column of standard errors beside it; NaN where there is none.
+        The difference in standard errors of the difference, by the column of standard errors beside
+        it; NaN where there is none.
     """
 
     figure: str
@@ -77,13 +81,15 @@ def moved(figures: str | Path, baselines: str | Path) -> list[Moved]:
     figures : path
         Where figures were written just now (`collapse.publishing.figures.write`).
     baselines : path
-        The committed CSV files, and ``tolerances.toml``: a table for each figure's label, in it for each column the relative
-        difference that is allowed (default 1e-9); ``inf`` for what differs from run to run.
+        The committed CSV files, and ``tolerances.toml``: a table for each figure's label, in it for
+        each column the relative difference that is allowed (default 1e-9); ``inf`` for what differs
+        from run to run.
 
     Returns
     -------
     list of Moved
-        Empty where all numbers stand where they stood; a figure without a baseline, or a baseline without a figure, is listed too.
+        Empty where all numbers stand where they stood; a figure without a baseline, or a baseline
+        without a figure, is listed too.
 
     Raises
     ------
@@ -216,7 +222,9 @@ def _column(
 
 
 def _errors(column: str, then: Table, now: Table) -> list[float]:
-    """Standard error of the difference of the two tables' entries of a column; empty where no column tells it."""
+    """Standard error of the difference of the two tables' entries of a column; empty where no
+    column tells it.
+    """
     beside = error_column(column, list(then))
     if beside is None or beside not in now:
         return []
@@ -228,7 +236,8 @@ def _errors(column: str, then: Table, now: Table) -> list[float]:
 
 
 def error_column(column: str, columns: Sequence[str]) -> str | None:
-    """Name of the column of standard errors that belongs to `column`, by how the book names them; None where there is none.
+    """Name of the column of standard errors that belongs to `column`, by how the book names them;
+    None where there is none.
 
     Examples
     --------
@@ -259,7 +268,9 @@ def _number(text: str) -> float:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print what moved; the exit status is 1 if anything did, 2 if the folders cannot be compared."""
+    """Print what moved; the exit status is 1 if anything did, 2 if the folders cannot be
+    compared.
+    """
     parser = argparse.ArgumentParser(description="What moved in the numbers behind the figures.")
     parser.add_argument("figures", nargs="?", default="_build/figures")
     parser.add_argument("baselines", nargs="?", default="book/baselines")

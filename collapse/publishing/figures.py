@@ -81,13 +81,16 @@ def write(
     Parameters
     ----------
     label : str
-        Lower-case words joined by hyphens: the stem of the files and, in the book, of the figure's number.
+        Lower-case words joined by hyphens: the stem of the files and, in the book, of the figure's
+        number.
     draw : callable
-        Draws on the `matplotlib.figure.Figure` it is given. It is called once for each variant: 6.8 and 3.3 inches wide, light and
-        dark. Colours come from `collapse.publishing.plot.colour`, axes that must stand side by side or stacked from `collapse.publishing.plot.panels`.
+        Draws on the `matplotlib.figure.Figure` it is given. It is called once for each variant: 6.8
+        and 3.3 inches wide, light and dark. Colours come from `collapse.publishing.plot.colour`,
+        axes that must stand side by side or stacked from `collapse.publishing.plot.panels`.
     numbers : mapping of str to sequence
-        Columns of the CSV: the numbers behind the figure, all of one length. Floats keep full precision, fractions are written as text.
-        Text that a spreadsheet would compute (it begins with =, +, - or @) gets an apostrophe.
+        Columns of the CSV: the numbers behind the figure, all of one length. Floats keep full
+        precision, fractions are written as text. Text that a spreadsheet would compute (it begins
+        with =, +, - or @) gets an apostrophe.
     parameters : mapping
         What the figure depends on; written to the JSON.
     seed : int or None
@@ -95,7 +98,8 @@ def write(
     height, narrow_height : float
         Height in inches of the wide and of the narrow variants.
     folder : path, optional
-        Where to write; else the environment variable COLLAPSE_FIGURES says, else `_figures` in the current folder.
+        Where to write; else the environment variable COLLAPSE_FIGURES says, else `_figures` in the
+        current folder.
 
     Returns
     -------
@@ -105,8 +109,8 @@ def write(
     Raises
     ------
     ValueError
-        If the label is no label, columns differ in length or hold something else than scalars, a parameter cannot be written as JSON,
-        or the seed is no whole number.
+        If the label is no label, columns differ in length or hold something else than scalars, a
+        parameter cannot be written as JSON, or the seed is no whole number.
 
     Examples
     --------
@@ -114,8 +118,9 @@ def write(
     >>> def draw(figure):
     ...     ax, = plot.panels(figure, 1)
     ...     ax.plot([1, 2, 3], [1, 1.25, 1.361], color=plot.colour("augment"))
-    >>> bundle = write("first-steps", draw, numbers={"generation": [1, 2, 3], "ratio": [1, 1.25, 1.361]},
-    ...                parameters={"generations": 3}, seed=None, folder=tempfile.mkdtemp())
+    >>> numbers = {"generation": [1, 2, 3], "ratio": [1, 1.25, 1.361]}
+    >>> bundle = write("first-steps", draw, numbers=numbers, parameters={"generations": 3},
+    ...                seed=None, folder=tempfile.mkdtemp())
     >>> bundle.files[:3]
     ('first-steps-dark.png', 'first-steps-narrow-dark.png', 'first-steps-narrow.png')
     """
@@ -211,7 +216,9 @@ def manifest(folder: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
 
 @cache
 def provenance() -> dict[str, Any]:
-    """Commit of the checkout that the package is imported from, and whether tracked files differ from it; both None outside a checkout."""
+    """Commit of the checkout that the package is imported from, and whether tracked files differ
+    from it; both None outside a checkout.
+    """
     here = Path(__file__).parent
     if _git(here, "ls-files", "--error-unmatch", Path(__file__).name) is None:
         return {"commit": None, "uncommitted_changes": None}
@@ -246,7 +253,8 @@ class Colophon:
 
     def _repr_html_(self) -> str:
         parts = " · ".join(html.escape(part) for part in self._parts())
-        return f'<p class="colophon">{parts} · cite: <a href="../CITATION.cff">CITATION.cff</a></p>'
+        cite = '<a href="../CITATION.cff">CITATION.cff</a>'
+        return f'<p class="colophon">{parts} · cite: {cite}</p>'
 
 
 def colophon(seed: int | None) -> Colophon:

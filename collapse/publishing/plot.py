@@ -57,7 +57,9 @@ class _Plan(Protocol):
 
 @runtime_checkable
 class RiskCurve(Protocol):
-    """What is drawn of a `Risk`: a ratio for each generation, and its error where it was simulated."""
+    """What is drawn of a `Risk`: a ratio for each generation, and its error where it was
+    simulated.
+    """
 
     @property
     def generations(self) -> NDArray[np.int64]: ...
@@ -200,7 +202,8 @@ def ground() -> str:
 
 
 def family_of(name: str) -> str:
-    """Family whose hue a workflow of this name takes; "real", the colour of ink, where it belongs to none.
+    """Family whose hue a workflow of this name takes; "real", the colour of ink, where it belongs
+    to none.
 
     Examples
     --------
@@ -238,7 +241,8 @@ def panels(figure: Figure, count: int, **options: Any) -> list[Axes]:
     Examples
     --------
     >>> from matplotlib.figure import Figure
-    >>> [len({round(ax.get_position().x0, 2) for ax in panels(Figure((width, 3)), 2)}) for width in (WIDE, NARROW)]
+    >>> both = [panels(Figure((width, 3)), 2) for width in (WIDE, NARROW)]
+    >>> [len({round(ax.get_position().x0, 2) for ax in axes}) for axes in both]
     [2, 1]
     """
     count = whole(count, "count", "number of axes", most=MOST_AXES)
@@ -358,7 +362,8 @@ def plot_risk(
     dash : linestyle
         Tells members of one family apart.
     dots : int
-        At most this many simulated generations are drawn, spread over all of them. Bars are plus and minus two standard errors.
+        At most this many simulated generations are drawn, spread over all of them. Bars are plus
+        and minus two standard errors.
 
     Returns
     -------
@@ -404,7 +409,8 @@ def plot_matrix(
     margins : ndarray, shape (N, M), or None
         Written behind a plus-minus sign.
     distance : ndarray, shape (N, M)
-        In standard errors: no shade at 0, more and more up to `alarm`; from there on the cell is inverted. NaN is beyond.
+        In standard errors: no shade at 0, more and more up to `alarm`; from there on the cell is
+        inverted. NaN is beyond.
     alarm : float
         Standard errors beyond which a cell stands out.
     ax : matplotlib.axes.Axes, optional
@@ -500,7 +506,9 @@ def plot_simulated(
     dots: int = 20,
     **options: Any,
 ) -> ErrorbarContainer:
-    """Draw simulated values: dots with bars of plus and minus two standard errors, at most `dots` of them."""
+    """Draw simulated values: dots with bars of plus and minus two standard errors, at most `dots`
+    of them.
+    """
     x, y = _points(x, y)
     shown = _shown(len(x), dots)
     bars = None
@@ -568,7 +576,8 @@ def plot_front(
     cost, ratio : array_like, shape (N,)
         Where each workflow stands.
     names : sequence of str, length N
-        Their names, written beside the points; the family in the name gives the hue. An empty name is not written.
+        Their names, written beside the points; the family in the name gives the hue. An empty name
+        is not written.
     front : array_like of bool, shape (N,)
         Which of them lie on the front: full dots, the others hollow.
     ax : matplotlib.axes.Axes, optional
@@ -576,7 +585,8 @@ def plot_front(
     xlabel : str
         What the cost is.
     offsets : mapping of str to tuple of float, optional
-        From the point to its name, in points, for names that would collide; the name is written towards that side.
+        From the point to its name, in points, for names that would collide; the name is written
+        towards that side.
 
     Returns
     -------

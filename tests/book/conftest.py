@@ -86,7 +86,9 @@ def browser():
 
 
 class Visit:
-    """A page in a tab of its own that nothing is kept for, and what a reader should never meet there."""
+    """A page in a tab of its own that nothing is kept for, and what a reader should never meet
+    there.
+    """
 
     def __init__(self, browser, home, page, theme="light", width=1280):
         self.width, self.troubles, self.weights = width, [], {}
@@ -121,7 +123,8 @@ class Visit:
         self.tab.evaluate("""async () => {
               if (window.MathJax?.startup) await MathJax.startup.promise;
               await document.fonts.ready;
-              const inView = image => image.offsetParent && image.getBoundingClientRect().top < innerHeight;
+              const inView = image => image.offsetParent
+                && image.getBoundingClientRect().top < innerHeight;
               await Promise.all([...document.images].filter(inView).map(image => image.decode()));
             }""")
         return self
@@ -131,7 +134,8 @@ class Visit:
         self.tab.evaluate("""async () => {
               for (const folded of document.querySelectorAll('details')) folded.open = true;
               for (const image of document.images) image.loading = 'eager';
-              await Promise.all([...document.images].filter(image => image.offsetParent).map(image => image.decode()));
+              await Promise.all([...document.images].filter(image => image.offsetParent)
+                .map(image => image.decode()));
               for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
             }""")
         self.settle()

@@ -1,4 +1,6 @@
-"""The numbers behind the book's figures are those that are committed; `make baselines` accepts new ones."""
+"""The numbers behind the book's figures are those that are committed; `make baselines` accepts new
+ones.
+"""
 
 from pathlib import Path
 

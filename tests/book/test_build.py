@@ -112,7 +112,8 @@ def test_the_site_follows_its_sources(project):
     assert status == 0
     assert "Nothing has changed" in out
 
-    # a page that shows a figure no cell writes: the chapter is not executed again, the build fails each time, and the good site stays
+    # a page that shows a figure no cell writes: the chapter is not executed again, the build fails
+    # each time, and the good site stays
     shown = ":::{bundle} one\n:alt: nothing\n\nA caption.\n:::\n"
     write(project, "first", figure("one"), prose=shown + shown.replace("one", "three"))
     for _ in range(2):

@@ -1,4 +1,6 @@
-"""The explorers of the built site answer by themselves: over http and from files, by mouse and by keyboard, without a word to another host."""
+"""The explorers of the built site answer by themselves: over http and from files, by mouse and by
+keyboard, without a word to another host.
+"""
 
 import json
 import re
@@ -121,7 +123,8 @@ def test_answers_in_the_page(site, address, browser, page, width, theme, over):
         view.scroll_into_view_if_needed()
         before = assert_right(view, kind)
 
-        # by mouse: each slider in the middle and each button once; by keyboard: one step back, and each choice
+        # by mouse: each slider in the middle and each button once; by keyboard: one step back, and
+        # each choice
         for slider in view.locator("input[type=range]").all():
             if slider.is_visible():
                 slider.click()

@@ -98,7 +98,8 @@ def test_links_and_files_exist(site, page):
     for kind, address in addresses:
         parts = urlsplit(address)
         if parts.scheme or parts.netloc:
-            # a reader may follow a link to another host; the page itself may not load anything from there
+            # a reader may follow a link to another host; the page itself may not load anything from
+            # there
             assert kind == "a" or parts.scheme == "data" or (kind, parts.netloc) == ("link", ""), (
                 address
             )
@@ -139,7 +140,8 @@ def test_figures_are_complete(site):
 
 
 OVERFLOW = """() => [...document.querySelectorAll('article *')].filter(element => {
-  if (!element.getClientRects().length || element.getBoundingClientRect().right <= window.innerWidth + 1) return false;
+  if (!element.getClientRects().length
+    || element.getBoundingClientRect().right <= window.innerWidth + 1) return false;
   for (let box = element.parentElement; box; box = box.parentElement)
     if (getComputedStyle(box).overflowX !== 'visible') return false;
   return true;
@@ -149,7 +151,8 @@ OVERFLOW = """() => [...document.querySelectorAll('article *')].filter(element =
 # text whose contrast with what is behind it is below 4.5
 CONTRAST = r"""() => {
   const channels = colour => colour.match(/[\d.]+/g).map(Number);
-  const light = rgb => rgb.slice(0, 3).map(v => v / 255).map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+  const light = rgb => rgb.slice(0, 3).map(v => v / 255)
+    .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
     .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
   const ground = element => {
     for (let box = element; box; box = box.parentElement) {
@@ -159,10 +162,13 @@ CONTRAST = r"""() => {
     return [255, 255, 255];
   };
   const poor = new Set();
-  for (const element of document.querySelectorAll('article p, article li, article td, article th, article h1, article h2, article h3, article a, article summary, article code, article pre')) {
+  for (const element of document.querySelectorAll(
+    'article :is(p, li, td, th, h1, h2, h3, a, summary, code, pre)')) {
     if (!element.getClientRects().length || !element.innerText.trim()) continue;
-    const [a, b] = [light(channels(getComputedStyle(element).color)), light(ground(element))].sort((x, y) => y - x);
-    if ((a + 0.05) / (b + 0.05) < 4.5) poor.add(element.tagName + ' ' + element.className + ': ' + element.innerText.slice(0, 40));
+    const [a, b] = [light(channels(getComputedStyle(element).color)),
+      light(ground(element))].sort((x, y) => y - x);
+    if ((a + 0.05) / (b + 0.05) < 4.5) poor.add(element.tagName + ' ' + element.className + ': '
+      + element.innerText.slice(0, 40));
   }
   return [...poor];
 }"""
@@ -179,8 +185,11 @@ def assert_reads_well(visit, theme):
     # the picture of the theme is shown, the other is not
     # an explorer above a figure may stand for its picture
     figures = tab.locator("figure.bundle").evaluate_all(
-        """figures => figures.filter(figure => !figure.closest('.shown-above')?.previousElementSibling.querySelector('[role=img]'))
-          .map(figure => [...figure.querySelectorAll('picture')].filter(picture => picture.querySelector('img').offsetParent)
+        """figures => figures
+          .filter(figure => !figure.closest('.shown-above')
+            ?.previousElementSibling.querySelector('[role=img]'))
+          .map(figure => [...figure.querySelectorAll('picture')]
+            .filter(picture => picture.querySelector('img').offsetParent)
             .map(picture => [picture.className, picture.querySelector('img').currentSrc]))"""
     )
     for shown in figures:
@@ -192,17 +201,20 @@ def assert_reads_well(visit, theme):
 
 
 def assert_accessible(visit):
-    # what is seen of a formula is a box of nameless boxes, hidden from readers of the screen: a quarter of the time goes there in vain
+    # what is seen of a formula is a box of nameless boxes, hidden from readers of the screen: a
+    # quarter of the time goes there in vain
     visit.tab.evaluate("""() => {
           const seen = [...document.querySelectorAll('mjx-math[aria-hidden=true]')];
           const sizes = seen.map(formula => formula.getBoundingClientRect());
           seen.forEach((formula, i) => {
             formula.replaceChildren();
-            formula.style.cssText += `display:inline-block;width:${sizes[i].width}px;height:${sizes[i].height}px`;
+            const {width, height} = sizes[i];
+            formula.style.cssText += `display:inline-block;width:${width}px;height:${height}px`;
           });
         }""")
     found = visit.tab.evaluate(f"""() => {{ {AXE_SCRIPT}
-          return axe.run({{preload: false, resultTypes: ['violations'], rules: {{'target-size': {{enabled: true}}, 'label-content-name-mismatch': {{enabled: true}}}}}});
+          return axe.run({{preload: false, resultTypes: ['violations'], rules: {{
+            'target-size': {{enabled: true}}, 'label-content-name-mismatch': {{enabled: true}}}}}});
         }}""")["violations"]
     assert [(rule["id"], node["html"][:120]) for rule in found for node in rule["nodes"]] == []
 

@@ -51,7 +51,8 @@ def test_the_first_paint_waits_for_little(address, visit, page):
     seen = visit(address, page)
     seen.tab.goto(seen.address)
     blocking = seen.tab.evaluate(
-        """() => performance.getEntriesByType('resource').filter(entry => entry.renderBlockingStatus === 'blocking')
+        """() => performance.getEntriesByType('resource')
+          .filter(entry => entry.renderBlockingStatus === 'blocking')
             .map(entry => [entry.name, entry.encodedBodySize])"""
     )
     assert all(url.startswith(address) for url, _ in blocking)
@@ -174,7 +175,8 @@ def test_links_that_set_an_explorer_make_sense(site, monkeypatch):
     assert len(fragments) >= 6
     for fragment in fragments:
         name, _, state = fragment.removeprefix("explorer-").partition("?")
-        # a value that the explorer does not know is an error here; in the page it would be passed over without a word
+        # a value that the explorer does not know is an error here; in the page it would be passed
+        # over without a word
         widgets.explorer(
             name,
             **{

@@ -1,4 +1,6 @@
-"""What Binder does, done here: the environment installed, a chapter opened as a notebook and run, an explorer moved."""
+"""What Binder does, done here: the environment installed, a chapter opened as a notebook and run,
+an explorer moved.
+"""
 
 import json
 import os
@@ -44,7 +46,9 @@ def checkout(tmp_path):
 
 @pytest.fixture
 def environment(checkout, tmp_path):
-    """Variables under which the programs of a fresh environment run, made as environment.yml and postBuild say."""
+    """Variables under which the programs of a fresh environment run, made as environment.yml and
+    postBuild say.
+    """
     described = yaml.safe_load((checkout / "environment.yml").read_text())["dependencies"]
     python = next(
         line for line in described if isinstance(line, str) and line.startswith("python=")

@@ -1,4 +1,6 @@
-"""The formulas of the chapter on what breaks the law, typed once more, against derive (exactly) and simulate (error rates in tests/statistics.py)."""
+"""The formulas of the chapter on what breaks the law, typed once more, against derive (exactly) and
+simulate (error rates in tests/statistics.py).
+"""
 
 from __future__ import annotations
 
@@ -90,7 +92,9 @@ def gap(g: int) -> F:
 
 
 def test_the_maximum_under_subsample_in_the_limit() -> None:
-    """The recursion, three values worked out by hand, and the model at large n; the finite-n correction is of order G / n."""
+    """The recursion, three values worked out by hand, and the model at large n; the finite-n
+    correction is of order G / n.
+    """
     exact = [gap(g) / 2 for g in range(1, 7)]
     # by hand: D_2 is D_1 or, with probability one half, an exponential further on
     assert exact[:2] == [1, 2]
@@ -102,7 +106,9 @@ def test_the_maximum_under_subsample_in_the_limit() -> None:
 
 
 def test_the_bound_under_subsample() -> None:
-    """P(D_g < x) <= x / g exp(2 sqrt(x H_{g-1})), against a simulation of the limit: the bound may not be crossed beyond error."""
+    """P(D_g < x) <= x / g exp(2 sqrt(x H_{g-1})), against a simulation of the limit: the bound may
+    not be crossed beyond error.
+    """
     R, G, points = 1000, 60, 48
     rng = np.random.default_rng(4)
     ends, batches = np.zeros(R), np.empty((R, G, points))
@@ -223,7 +229,9 @@ def test_shrinkage_at_a_fixed_n_has_an_end() -> None:
 
 
 def test_bias_adds_up_straight() -> None:
-    """(I - A)^-1 1 is g under discard, the harmonic number under augment and subsample, below 2 with half real."""
+    """(I - A)^-1 1 is g under discard, the harmonic number under augment and subsample, below 2
+    with half real.
+    """
 
     def total(plan: Plan) -> list[F]:
         sums: list[F] = []
@@ -245,7 +253,9 @@ def test_bias_adds_up_straight() -> None:
 
 
 def test_separation_ends_every_chain_of_discard_and_none_of_augment() -> None:
-    """Six design points: the chance is at least 2^-6 in each generation, so at most (1 - 2^-6)^G survive; Hoeffding at 1e-6."""
+    """Six design points: the chance is at least 2^-6 in each generation, so at most (1 - 2^-6)^G
+    survive; Hoeffding at 1e-6.
+    """
     x = np.linspace(-1, 1, 6)
     X = np.column_stack([np.ones(6), x])
     R, G = 300, 60

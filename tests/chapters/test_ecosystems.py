@@ -1,4 +1,6 @@
-"""The formulas of the chapter on ecosystems, typed once more, against derive (exactly) and simulate (error rates in tests/statistics.py)."""
+"""The formulas of the chapter on ecosystems, typed once more, against derive (exactly) and simulate
+(error rates in tests/statistics.py).
+"""
 
 from __future__ import annotations
 
@@ -190,7 +192,9 @@ def test_the_limits_of_a_star(M: int, a: float) -> None:
 
 
 def network(G: int, W: np.ndarray) -> Plan:
-    """Each of M models publishes n rows; W[i, j] is the weight that model i puts on the latest output of model j."""
+    """Each of M models publishes n rows; W[i, j] is the weight that model i puts on the latest
+    output of model j.
+    """
     M = len(W)
     weight = np.zeros((G * M, G * M), object)
     weight[:M, :M] = np.eye(M, dtype=int)

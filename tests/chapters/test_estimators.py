@@ -26,7 +26,9 @@ from tests.statistics import assert_agree
 )
 @pytest.mark.parametrize("workflow", [augment, subsample])
 def test_risk_is_level_times_ratio(model, workflow):
-    """n = 151: the median's first correction is 1 / sqrt(2 pi n) = 3 per cent, others are of order 1 / n."""
+    """n = 151: the median's first correction is 1 / sqrt(2 pi n) = 3 per cent, others are of order
+    1 / n.
+    """
     n, plan = 151, workflow(4)
     level = np.trace(model.risk_hessian @ model.influence_covariance) / 2
     risk = simulate(plan, model=model, n=n, replications=10_000, rng=1)
@@ -142,7 +144,9 @@ def test_rate_exactly():
 
 
 def test_rate_under_augment_for_three_rows_and_two_generations():
-    """E[6 / (3 + G)] for a gamma variate G of shape 3 by the exponential integral: E[1/(z + G)] = e^z E_3(z) there."""
+    """E[6 / (3 + G)] for a gamma variate G of shape 3 by the exponential integral: E[1/(z + G)] =
+    e^z E_3(z) there.
+    """
     z = 3.0
     second = np.exp(z) * ((np.exp(-z) * (1 - z) + z * z * exp1(z)) / 2)
     mean = [3 / 2, 3 / 2 * 6 * second]

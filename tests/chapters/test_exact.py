@@ -60,7 +60,9 @@ def test_limit_of_augment(v2, model):
 
 
 def enumerate_counts(p, n, weights):
-    """Covariance of a Bernoulli chain's fits: fit g is the mean of batches with the weights of row g, batch g + 1 follows it."""
+    """Covariance of a Bernoulli chain's fits: fit g is the mean of batches with the weights of row
+    g, batch g + 1 follows it.
+    """
     G = len(weights)
     total = np.full((G, G), Fraction(0))
     for counts in product(range(n + 1), repeat=G):
@@ -90,7 +92,9 @@ def test_enumeration_of_whole_batches():
 
 
 def test_enumeration_of_a_subsample():
-    """Four rows, two generations: fit 2 reads two rows of each batch, each of the 6 x 6 pairs equally likely."""
+    """Four rows, two generations: fit 2 reads two rows of each batch, each of the 6 x 6 pairs
+    equally likely.
+    """
     p, n = Fraction(1, 3), 4
     total = np.full((2, 2), Fraction(0))
     pairs = list(combinations(range(n), 2))
@@ -157,7 +161,9 @@ def test_multinomial_exercise():
 
 
 def test_hyperbolic_secant_by_its_log_ratio():
-    """log(G / G') / pi with gamma variates of shapes a and 1 - a has mean tan t and variance 1 + tan^2 t, a = 1/2 + t / pi."""
+    """log(G / G') / pi with gamma variates of shapes a and 1 - a has mean tan t and variance 1 +
+    tan^2 t, a = 1/2 + t / pi.
+    """
     t, R = 0.6, 200_000
     rng = np.random.default_rng(12)
     x = np.log(rng.gamma(0.5 + t / pi, size=R) / rng.gamma(0.5 - t / pi, size=R)) / pi

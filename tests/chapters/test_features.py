@@ -106,7 +106,9 @@ def test_published_orderings():
 
 
 class Steps:
-    """Multinomial regression by some steps of preconditioned gradient descent from the last fit; the first fit is finished."""
+    """Multinomial regression by some steps of preconditioned gradient descent from the last fit;
+    the first fit is finished.
+    """
 
     def __init__(self, model, precondition, steps):
         self.model, self.precondition, self.steps = model, precondition, steps
@@ -159,7 +161,8 @@ def test_a_fit_that_stops_early_is_a_smoothed_plan_in_each_direction(workflow):
     assert rates.max() > 0.7
     rise = 0.0
     for a in rates:
-        # u_g = a u_{g-1} + (1 - a) (weighted mean of batches), in exact linear algebra over the batches' noises
+        # u_g = a u_{g-1} + (1 - a) (weighted mean of batches), in exact linear algebra over the
+        # batches' noises
         noise = np.zeros((6, 6))  # contributions of the noise of batch b to fit g
         for g in range(6):
             batches = [

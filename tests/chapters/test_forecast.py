@@ -1,4 +1,6 @@
-"""Your own data: the law that the chapter proves, and what it says of its tables, computed again by other means."""
+"""Your own data: the law that the chapter proves, and what it says of its tables, computed again by
+other means.
+"""
 
 from __future__ import annotations
 
@@ -85,7 +87,8 @@ def test_the_law_of_one_run_is_exact_for_least_squares(name: str) -> None:
     for g in (1, 4):
         losses = world.losses(ratio[g], z)
         for level, quantile in zip(LEVELS, risk.quantiles[:, g], strict=True):
-            # share of drawn losses below a simulated quantile: both binomial, false alarm 1e-6 by the normal approximation
+            # share of drawn losses below a simulated quantile: both binomial, false alarm 1e-6 by
+            # the normal approximation
             error = np.sqrt(level * (1 - level) * (1 / R + 1 / draws))
             assert abs((losses <= quantile).mean() - level) < 4.9 * error + 1 / R
     # without the linear term the law would be another

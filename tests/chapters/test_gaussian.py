@@ -1,4 +1,6 @@
-"""The formulas of the chapter on the Gaussian limit, typed once more, and what its proofs rest on (error rates in tests/statistics.py)."""
+"""The formulas of the chapter on the Gaussian limit, typed once more, and what its proofs rest on
+(error rates in tests/statistics.py).
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ Array = NDArray[np.float64]
 
 
 def with_slope(plan: Plan, slope: F) -> list[F]:
-    """Ratio of u = slope A u + N by forward substitution in fractions, one pair of fits at a time."""
+    """Ratio of u = slope A u + N by forward substitution in fractions, one pair of fits at a
+    time.
+    """
     A, K, G = plan.feedback(exact=True), plan.noise(exact=True), plan.generations
     # loads[g][h]: how much of N_h stands in u_g
     loads = [[F(0)] * G for _ in range(G)]
@@ -54,7 +58,9 @@ def test_hodges_under_discard_by_its_closed_form() -> None:
 
 @pytest.mark.parametrize("name", ["discard", "augment"])
 def test_hodges_at_zero_is_not_regular(name: str) -> None:
-    """n = 2500: the mean leaves the window with probability below 1e-3, the allowance is for that."""
+    """n = 2500: the mean leaves the window with probability below 1e-3, the allowance is for
+    that.
+    """
     plan = getattr(workflows, name)(6)
     risk = simulate(plan, model=models.Hodges(0.0, 0.5), n=2500, replications=2500, rng=1)
     assert_agree(
@@ -92,13 +98,16 @@ def test_hodges_window_is_by_effective_rows() -> None:
 
 @pytest.mark.parametrize(("estimator", "slope"), [("median", 1.0), ("hodges", 0.5)])
 def test_the_tilt_shifts_by_gamma_h(estimator: str, slope: float) -> None:
-    """Normal rows: the likelihood ratio is exact, so reweighted means of the scaled error are Gamma h at every n but for o(1)."""
+    """Normal rows: the likelihood ratio is exact, so reweighted means of the scaled error are Gamma
+    h at every n but for o(1).
+    """
     n, h, R = 401, 1.0, 40_000
     rng = np.random.default_rng(3)
     means = rng.standard_normal(R) / np.sqrt(n)
     error = means.copy()
     if estimator == "median":
-        # given its mean a normal sample is the mean plus an independent sample of residuals; their median, from fresh rows
+        # given its mean a normal sample is the mean plus an independent sample of residuals; their
+        # median, from fresh rows
         rows = rng.standard_normal((4000, n))
         residual = np.median(rows - rows.mean(axis=1, keepdims=True), axis=1)
         error = means + rng.choice(residual, R)
@@ -159,7 +168,9 @@ class NaiveBayes:
 
 
 def test_the_labels_share_of_the_information() -> None:
-    """J as an integral, as the variance of labels, and as one less the variance of the conditional mean."""
+    """J as an integral, as the variance of labels, and as one less the variance of the conditional
+    mean.
+    """
 
     def mixture(x: float) -> float:
         return float(norm.pdf(x - 1) + norm.pdf(x + 1)) / 2

@@ -1,4 +1,6 @@
-"""Formulas of the chapter "Generalised linear models", typed here once more, against derive and simulate."""
+"""Formulas of the chapter "Generalised linear models", typed here once more, against derive and
+simulate.
+"""
 
 import numpy as np
 import pytest
@@ -40,7 +42,9 @@ def test_one_law(build):
 
 
 def test_covariance_of_the_coefficients():
-    """n Cov(theta_2) under augment is 5/4 J^-1, J the mean of mu'^2 / V x x' = mu^2 / (mu^2 / a) x x' for the gamma, n = 400."""
+    """n Cov(theta_2) under augment is 5/4 J^-1, J the mean of mu'^2 / V x x' = mu^2 / (mu^2 / a) x
+    x' for the gamma, n = 400.
+    """
     X, a, R, n = design(400, 2), 2.0, 10_000, 400
     model = GammaRegression(X, [0.5, 0.8], shape=a)
     rng = np.random.default_rng(3)

@@ -1,4 +1,6 @@
-"""Formulas of the chapter "The golden ratio and the optimum", typed here once more, against derive, optimal_weights and simulate."""
+"""Formulas of the chapter "The golden ratio and the optimum", typed here once more, against derive,
+optimal_weights and simulate.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +75,9 @@ def test_greedy_and_constant_weights_have_one_rate():
 
 
 def test_risk_is_the_sum_of_squares_of_the_flow():
-    """A walker sent back from the last fit, by simulation-free propagation of its chances; subsampling adds its term."""
+    """A walker sent back from the last fit, by simulation-free propagation of its chances;
+    subsampling adds its term.
+    """
     source, size = [0, 1, 1, 2, 0], [1, 2, F(1, 2), 1, F(3, 2)]
     weight = [[1, 0, 0, 0, 0], [F(1, 3), F(1, 3), F(1, 3), 0, 0], [0, F(1, 4), 0, F(1, 4), F(1, 2)]]
     kept = [[1] * 5, [F(1, 2), 1, 1, 1, 1], [1, F(1, 4), 1, F(1, 2), 1]]
@@ -117,7 +121,9 @@ def test_exercise_on_nine_tenths():
 
 @pytest.mark.parametrize("k", [2, 3, 4])
 def test_chains_that_never_meet_exactly(k):
-    """1 + (G - 1)/k^2 for the last fit, and discard's ratio after ceil((g - 1)/k) rounds for those before."""
+    """1 + (G - 1)/k^2 for the last fit, and discard's ratio after ceil((g - 1)/k) rounds for those
+    before.
+    """
     G = 4 * k + 1
     weight = [[F(int(b == max(g - k, 0))) for b in range(G)] for g in range(1, G)]
     weight.append([F(1, k) if b >= G - k else F(0) for b in range(G)])

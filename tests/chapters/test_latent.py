@@ -1,4 +1,6 @@
-"""Formulas of the chapter "Dependence, latent structure, survival", typed here once more, against derive and simulate."""
+"""Formulas of the chapter "Dependence, latent structure, survival", typed here once more, against
+derive and simulate.
+"""
 
 import numpy as np
 import pytest
@@ -65,7 +67,9 @@ class Labelled(models.NormalMixture):
 
 @pytest.mark.parametrize("plan", [discard(3), augment(3), subsample(3)], ids=lambda plan: plan.name)
 def test_labelled_synthetic_rows_obey_the_law_of_larger_batches(plan):
-    """Finite n takes off about 2 %; without the labels the ratio at generation 3 would be half as large again under discard."""
+    """Finite n takes off about 2 %; without the labels the ratio at generation 3 would be half as
+    large again under discard.
+    """
     model = Labelled(0.5, 2)
     risk = simulate(plan, model=model, n=400, replications=4_000, rng=1)
     expected = derive(counted(plan, 1 - model.missing_information)).ratio
@@ -74,7 +78,9 @@ def test_labelled_synthetic_rows_obey_the_law_of_larger_batches(plan):
 
 @pytest.mark.parametrize("a", [0.1, 0.5])
 def test_smoothed_weights(a):
-    """u_g = a u_(g-1) + (1 - a) m_g, with m_g the mean of the batches read: its variance from this recursion, step by step."""
+    """u_g = a u_(g-1) + (1 - a) m_g, with m_g the mean of the batches read: its variance from this
+    recursion, step by step.
+    """
     G = 12
     for plan in (discard(G), augment(G)):
         weight = plan.weight.copy()

@@ -1,4 +1,5 @@
-"""When the model is wrong: the proposition on observed labels, the theorem on dispersion and its estimate, each computed again by other means.
+"""When the model is wrong: the proposition on observed labels, the theorem on dispersion and its
+estimate, each computed again by other means.
 
 Data and seeds are fixed: what holds once holds always. Error rates are those of a fresh seed.
 """
@@ -29,7 +30,9 @@ from tests.statistics import assert_agree
 
 
 def constant(X: Array, y: Array, X_loss: Array, y_loss: Array) -> float:
-    """kappa of the proposition at the maximum-likelihood fit, its derivatives by finite differences."""
+    """kappa of the proposition at the maximum-likelihood fit, its derivatives by finite
+    differences.
+    """
     theta = LogisticRegression(X, y=y).truth
 
     def gradient(at: Array, rows: Array, labels: Array) -> Array:
@@ -46,7 +49,8 @@ def constant(X: Array, y: Array, X_loss: Array, y_loss: Array) -> float:
         )
 
     inverse = np.linalg.inv(hessian(theta, X))
-    # b = -1/2 I^-1 times the second derivative of mu, summed against I^-1: mean change of the gradient along the columns of a root of I^-1
+    # b = -1/2 I^-1 times the second derivative of mu, summed against I^-1: mean change of the
+    # gradient along the columns of a root of I^-1
     root = np.linalg.cholesky((inverse + inverse.T) / 2)
     zero, h = np.zeros(len(X)), 1e-3
     curved = (
@@ -72,7 +76,8 @@ def test_constant_on_the_real_labels_is_half_the_columns(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "copies", "replications", "allowance", "detects"),
-    # the remainder is of order 1 / n: a tenth on heart's 189 rows, a few hundredths once the table is stacked eight times
+    # the remainder is of order 1 / n: a tenth on heart's 189 rows, a few hundredths once the table
+    # is stacked eight times
     [
         ("titanic", 1, 2000, 0.06, 0.25),
         ("diabetes", 1, 2000, 0.06, 0.2),
@@ -315,13 +320,16 @@ def test_rows_anew_and_the_sandwich() -> None:
 def test_theory_conditioning_and_resampling_agree(
     name: str, first: float, allowance: float
 ) -> None:
-    """Three ways to augment's plateau on a real table: derived with the sandwich, around the one real fit, and on resampled rows."""
+    """Three ways to augment's plateau on a real table: derived with the sandwich, around the one
+    real fit, and on resampled rows.
+    """
     G, B = 10, 300
     X, y = progression() if name == "progression" else split("titanic")[:2]
     make: Any = PoissonRegression if name == "progression" else LogisticRegression
     model, plan, (n, p) = make(X, y=y), workflows.augment(G), X.shape
     derived = derive(misspecified(plan, model.dispersion)).ratio
-    # around the one fit: what synthetic batches add, in units of what the sandwich says of the first fit
+    # around the one fit: what synthetic batches add, in units of what the sandwich says of the
+    # first fit
     around = simulate(plan, model=model, replications=2000, rng=8)
     unit = model.dispersion * p / (2 * n)
     assert_agree(

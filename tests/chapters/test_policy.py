@@ -1,4 +1,6 @@
-"""Formulas of the chapter "What will my policy cost?", typed here once more, against derive and simulate."""
+"""Formulas of the chapter "What will my policy cost?", typed here once more, against derive and
+simulate.
+"""
 
 from fractions import Fraction
 from math import ceil, log, pi, sqrt
@@ -26,7 +28,9 @@ def design(n, p, seed=1):
     "share", [Fraction(1, 100), Fraction(1, 10), Fraction(3, 8), HALF, Fraction(9, 10)]
 )
 def test_dial(share):
-    """1 + b^2 + b^4 + ... exactly; the limit 1 / (a (2 - a)); 95 % of the extra risk after 1 + ceil(ln 20 / (2 ln 1/b)) generations."""
+    """1 + b^2 + b^4 + ... exactly; the limit 1 / (a (2 - a)); 95 % of the extra risk after 1 +
+    ceil(ln 20 / (2 ln 1/b)) generations.
+    """
     b = 1 - share
     ratio = derive(workflows.fixed_real_share(60, share), exact=True).ratio
     assert ratio.tolist() == [
@@ -49,7 +53,9 @@ def test_real_data_alone_has_ratio_one():
     [0.02, 0.1, 0.2, 0.3, 0.37, THRESHOLD, 0.38, 0.4, 0.45, 0.49, 0.5, 0.51, 0.6, 0.8, 0.99],
 )
 def test_dial_against_augment(share):
-    """From one half on never above, up to the threshold always above, in between a single change of sign."""
+    """From one half on never above, up to the threshold always above, in between a single change of
+    sign.
+    """
     G = 3000
     gap = (derive(workflows.fixed_real_share(G, share)).ratio - derive(workflows.augment(G)).ratio)[
         1:
@@ -104,7 +110,9 @@ def test_decision_table_limits():
 
 @pytest.mark.parametrize("share", [Fraction(1, 4), HALF, Fraction(9, 10)])
 def test_unmarked_exercise(share):
-    """A crawl of which the share w is real, all rows of equal weight: its n real rows are worth (2 - w) n."""
+    """A crawl of which the share w is real, all rows of equal weight: its n real rows are worth (2
+    - w) n.
+    """
     ratio = derive(workflows.fresh_real(400, share, (1 - share) / share)).ratio[-1]
     np.testing.assert_allclose(ratio, 1 / (2 - float(share)), rtol=1e-12)
 
@@ -145,9 +153,11 @@ def test_every_fit_has_covariance_one_with_the_first(plan):
     "workflow", [workflows.augment, workflows.discard], ids=["augment", "discard"]
 )
 def test_bill_and_what_a_test_row_sees(workflow):
-    """The extra loss D = (ratio - 1) p / (2 n) of logistic regression, and the variance 2 D of a test row's difference to fit 1.
+    """The extra loss D = (ratio - 1) p / (2 n) of logistic regression, and the variance 2 D of a
+    test row's difference to fit 1.
 
-    The chain is typed here, with the model's own draws and fits; errors of order 1/n are allowed for.
+    The chain is typed here, with the model's own draws and fits; errors of order 1/n are allowed
+    for.
     """
     n, G, R = 2000, 5, 1200
     beta = np.array([0.2, 0.8, -0.6, 0.4])
@@ -196,7 +206,9 @@ FAMILIES = {
 @pytest.mark.parametrize("v2", FAMILIES)
 @pytest.mark.parametrize("n", [2, 5, 20, 200])
 def test_least_share_is_the_chapters_formula(n, v2):
-    """1 - sqrt((1/2) / (1 + v2 / n)), none where that is negative; at that share the derived ratio rises to 2 and stays below."""
+    """1 - sqrt((1/2) / (1 + v2 / n)), none where that is negative; at that share the derived ratio
+    rises to 2 and stays below.
+    """
     formula = max(0.0, 1 - sqrt(0.5 / (1 + v2 / n)))
     assert least_share(n, v2) == pytest.approx(formula, abs=1e-14)
     ratio = derive(workflows.fixed_real_share(200, formula), model=FAMILIES[v2], n=n).ratio

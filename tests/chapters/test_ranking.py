@@ -15,7 +15,9 @@ PAIRS = list(combinations(range(4), 2))
 
 
 def laplacian(strength, pairs, times):
-    """Information of all strengths, (m, m): a network with conductance times p (1 - p) in each wire."""
+    """Information of all strengths, (m, m): a network with conductance times p (1 - p) in each
+    wire.
+    """
     network = np.zeros((len(strength), len(strength)))
     for i, j in pairs:
         p = 1 / (1 + np.exp(strength[j] - strength[i]))
@@ -114,7 +116,9 @@ def test_resistances_exercise():
 
 
 def test_fords_condition():
-    """All results of three items in two meetings each: an undefeated group, found by trying all groups, is lack of an estimate."""
+    """All results of three items in two meetings each: an undefeated group, found by trying all
+    groups, is lack of an estimate.
+    """
     pairs, seen = [(0, 1), (0, 2), (1, 2)], set()
     for wins in product(range(3), repeat=3):
         beaten = {(i, j) for (i, j), w in zip(pairs, wins, strict=True) if w} | {

@@ -36,7 +36,9 @@ def test_least_squares_is_exact():
 
 
 def test_coefficients_have_the_covariance_of_the_theorem():
-    """Least squares by lstsq on stacked rows, no code of the package: Cov theta_g = h_g sigma^2 (X'X)^-1 under augment."""
+    """Least squares by lstsq on stacked rows, no code of the package: Cov theta_g = h_g sigma^2
+    (X'X)^-1 under augment.
+    """
     n, sigma, R, G = 8, 2.0, 20_000, 3
     X = design(n, 2)
     rng = np.random.default_rng(3)
@@ -65,7 +67,9 @@ def test_subsampled_least_squares_is_above_the_limit():
 
 
 def test_unknown_variance_exercise():
-    """Each generation draws with the residual variance of its own batch: Cov theta_g = g sigma^2 (X'X)^-1 nevertheless."""
+    """Each generation draws with the residual variance of its own batch: Cov theta_g = g sigma^2
+    (X'X)^-1 nevertheless.
+    """
     n, p, R, G = 20, 2, 60_000, 4
     rng = np.random.default_rng(6)
     # whitened coordinates, sigma = 1: the residual sum of squares is independent of the fit
@@ -121,7 +125,9 @@ def test_separation_is_absorbing_under_discard_and_constant_under_augment():
 
 @pytest.mark.parametrize("right", [True, False], ids=["right model", "wrong model"])
 def test_observed_labels(right):
-    """n (risk_g - risk_1) on the real data against (ratio_g - 1) p / 2, whatever law the labels have."""
+    """n (risk_g - risk_1) on the real data against (ratio_g - 1) p / 2, whatever law the labels
+    have.
+    """
     n = 2000
     X = design(n, 4)
     rng = np.random.default_rng(11)

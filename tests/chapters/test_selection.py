@@ -1,4 +1,6 @@
-"""The formulas of the chapter on selection, typed once more, against derive (exactly) and simulate (error rates in tests/statistics.py)."""
+"""The formulas of the chapter on selection, typed once more, against derive (exactly) and simulate
+(error rates in tests/statistics.py).
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ def product_of(rho: F, g: int) -> F:
 
 
 def curve(name: str, g: int, delta: F, rho: F, nu: F, share: F) -> tuple[F, F]:
-    """Bias and variance (in units of V / n) of fit g, by the chapter's sums; fractions with a vanishing denominator as sums."""
+    """Bias and variance (in units of V / n) of fit g, by the chapter's sums; fractions with a
+    vanishing denominator as sums.
+    """
     w = 1 - share
     if name == "discard":
         return delta * sum(rho**j for j in range(g - 1)), rho ** (2 * (g - 1)) + nu * sum(
@@ -162,7 +166,9 @@ def test_the_slope_of_a_fixed_filter_is_its_noise_ratio(
 
 
 def test_a_filter_that_moves_along_breaks_that_identity() -> None:
-    """Planted: a window about the fit has slope 1 and less noise, so slope and noise are not one number for it."""
+    """Planted: a window about the fit has slope 1 and less noise, so slope and noise are not one
+    number for it.
+    """
     response = models.Truncated(models.Normal(0, 1), -1, 1, about_fit=True).response
     assert response is not None
     assert response.selected_mean[1] == 1
@@ -192,7 +198,9 @@ def test_at_the_golden_section_discard_stays_at_one() -> None:
 
 
 def test_the_rates_of_augment() -> None:
-    """Coefficients at g = 10^5: 1/g below one half, log g / 2g at one half (to 1 / log g), a power above, with its constant."""
+    """Coefficients at g = 10^5: 1/g below one half, log g / 2g at one half (to 1 / log g), a power
+    above, with its constant.
+    """
     G = 100_000
 
     def ratio(rho: float) -> Array:
@@ -211,7 +219,9 @@ def test_the_rates_of_augment() -> None:
 
 
 def test_in_the_end_the_verifier_s_own_rows() -> None:
-    """The mean over centres, exactly: the centre takes two values at one standard error, which has the same second moment."""
+    """The mean over centres, exactly: the centre takes two values at one standard error, which has
+    the same second moment.
+    """
     n, G, rho = 16, 12, F(1, 2)
     for N in (4, 64):
         off = F(1, int(np.sqrt(N)))

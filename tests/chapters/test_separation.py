@@ -1,6 +1,7 @@
 """Separation, ridge and Firth: what the chapter proves and reports, computed again by other means.
 
-Data, published runs and seeds are fixed: what holds once holds always. Error rates are those of a fresh seed.
+Data, published runs and seeds are fixed: what holds once holds always. Error rates are those of a
+fresh seed.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ def test_certificate_and_programme_agree_on_the_tables(name: str, separated: boo
 
 @pytest.mark.parametrize("seed", range(6))
 def test_certificate_and_programme_agree_on_quasi_complete_labels(seed: int) -> None:
-    """Rows on the plane carry either label; without one of the other rows' labels there would be an estimate."""
+    """Rows on the plane carry either label; without one of the other rows' labels there would be an
+    estimate.
+    """
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((40, 3))
     X[:8, 2] = 0.0
@@ -120,7 +123,9 @@ def test_published_losses_on_separated_labels_are_a_count_times_a_cut_off(
 
 
 def hitting_time(X: Array, y: Array, rng: np.random.Generator, longest: int) -> int:
-    """Generation of the first fit under discard that separates its labels: Newton's method, until it has converged or all margins are positive."""
+    """Generation of the first fit under discard that separates its labels: Newton's method, until
+    it has converged or all margins are positive.
+    """
     theta = np.zeros(X.shape[1])
     for generation in range(1, longest + 1):
         signed = (2 * y - 1)[:, None] * X
@@ -153,7 +158,8 @@ def test_diabetes_under_discard_separates_half_way() -> None:
     risk = simulate(workflows.discard(30), model=observed("diabetes"), replications=1000, rng=7)
     median = 1 + int(np.flatnonzero(risk.failed >= 0.5)[0])
     assert 22 <= median <= 26
-    # distance of two distribution functions, by the inequality of Dvoretzky, Kiefer, Wolfowitz and Massart: false alarm 1e-6
+    # distance of two distribution functions, by the inequality of Dvoretzky, Kiefer, Wolfowitz and
+    # Massart: false alarm 1e-6
     own = np.array([(times <= g).mean() for g in risk.generations])
     assert np.abs(own - risk.failed).max() < sum(
         np.sqrt(np.log(4e6) / 2 / count) for count in (60, 1000)
@@ -307,7 +313,9 @@ def test_biases_add_up_as_derived(method: str, make: Any) -> None:
 
 
 def test_a_strong_ridge_on_a_mean_is_a_linear_response() -> None:
-    """Weighted means of rows whose mean is that of their source over 1 + c; under discard in closed form, under both simulated."""
+    """Weighted means of rows whose mean is that of their source over 1 + c; under discard in closed
+    form, under both simulated.
+    """
     c, n, G = 0.1, 100, 8
     model = LinearResponse(1.0, 1.0, (0.0, 1 / (1 + c)), (1.0, 0.0, 0.0))
     f = (1 + c) ** -np.arange(G)

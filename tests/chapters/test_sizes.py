@@ -1,4 +1,6 @@
-"""The formulas of the chapter on batch sizes, typed once more, against derive (exactly) and simulate (error rates in tests/statistics.py)."""
+"""The formulas of the chapter on batch sizes, typed once more, against derive (exactly) and
+simulate (error rates in tests/statistics.py).
+"""
 
 from __future__ import annotations
 
@@ -272,7 +274,9 @@ ROWS = {
 
 @pytest.mark.parametrize("v2", ROWS)
 def test_any_schedule_at_n(v2):
-    """The product over batches; below 2 where v2 <= 0; below the limit of one row at a time elsewhere."""
+    """The product over batches; below 2 where v2 <= 0; below the limit of one row at a time
+    elsewhere.
+    """
     rng = np.random.default_rng(7)
     for n in (2, 10):
         most = augment_supremum(n, v2, size=1 / n)

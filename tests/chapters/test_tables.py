@@ -1,4 +1,6 @@
-"""The formulas of the chapter on plans, typed once more, against derive (exactly) and simulate (error rates in tests/statistics.py)."""
+"""The formulas of the chapter on plans, typed once more, against derive (exactly) and simulate
+(error rates in tests/statistics.py).
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ G = 20
 
 
 def anchored(G: int, w: F, size: F, real: F, latest: F) -> Plan:
-    """Weight 1 - w on the same real data, w on the latest synthetic batch, read in the shares `real` and `latest`."""
+    """Weight 1 - w on the same real data, w on the latest synthetic batch, read in the shares
+    `real` and `latest`.
+    """
     weight, kept = [[F(1)] + [F(0)] * (G - 1)], [[F(1)] * G]
     for g in range(1, G):
         weight.append([1 - w if b == 0 else w if b == g else F(0) for b in range(G)])
@@ -93,7 +97,9 @@ def test_the_three_fits_done_by_hand() -> None:
 
 
 def union(V: F, v2: F, n: int, G: int) -> list[F]:
-    """Variances of the fits where subsample draws n rows from the union of all batches: the chapter's recursion."""
+    """Variances of the fits where subsample draws n rows from the union of all batches: the
+    chapter's recursion.
+    """
     fits, pool = [F(0)], F(0)
     for g in range(1, G + 1):
         pool = ((g * g - 1) * pool + fits[-1] + (V + v2 * fits[-1]) / n) / (g * g)
@@ -102,7 +108,9 @@ def union(V: F, v2: F, n: int, G: int) -> list[F]:
 
 
 def enumerated(p: F, n: int, G: int) -> list[F]:
-    """The same for Bernoulli rows, over all outcomes: a Markov chain in the number of ones in the pool and in the fit's sample."""
+    """The same for Bernoulli rows, over all outcomes: a Markov chain in the number of ones in the
+    pool and in the fit's sample.
+    """
     variances, law = [], {(0, None): F(1)}
     for g in range(1, G + 1):
         following: dict[tuple[int, int | None], F] = {}
@@ -200,7 +208,9 @@ def test_a_fixed_share_at_n(v2: F, n: int, size: F, latest: F) -> None:
 
 @pytest.mark.parametrize("v2", MEANS)
 def test_whole_batches_at_n_beside_the_limit(v2: F) -> None:
-    """At most the limit's ratios where v2 <= 0, at least where v2 >= 0; at most n / |v2| where v2 < 0; and the bound from the limit's."""
+    """At most the limit's ratios where v2 <= 0, at least where v2 >= 0; at most n / |v2| where v2 <
+    0; and the bound from the limit's.
+    """
     n = 12
     for make, bound in (
         (lambda G: workflows.augment(G), np.pi**2 / 6),
@@ -231,7 +241,9 @@ def test_augment_at_n_is_a_sine() -> None:
 
 
 def test_a_light_anchor_tears_in_the_chain_itself() -> None:
-    """Exponential rows, n = 4, a tenth of the share that keeps them bounded: simulated chains grow as derived."""
+    """Exponential rows, n = 4, a tenth of the share that keeps them bounded: simulated chains grow
+    as derived.
+    """
     n, fits = 4, 8
     share = least_share(n, 1, below=float("inf")) / 10
     plan = workflows.fixed_real_share(fits, share)

@@ -1,6 +1,7 @@
 """UCI data: what the chapter proves and reports, computed again by other means.
 
-Data, split and published runs are fixed numbers and so are the seeds: what holds once holds always. Error rates are those of a fresh seed.
+Data, split and published runs are fixed numbers and so are the seeds: what holds once holds always.
+Error rates are those of a fresh seed.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ def test_maximum_likelihood_does_not_depend_on_scaling(name: str) -> None:
 
 @pytest.mark.parametrize("workflow", ["discard", "augment"])
 def test_published_titanic_run_lies_where_simulated_runs_do(workflow: str) -> None:
-    # At three generations, between the 0.2 % and the 99.8 % quantile: a run of the same law would fall outside with probability 0.012 at most.
+    # At three generations, between the 0.2 % and the 99.8 % quantile: a run of the same law would
+    # fall outside with probability 0.012 at most.
     risk = simulate(
         getattr(workflows, workflow)(30),
         model=observed("titanic"),
@@ -65,7 +67,9 @@ def test_published_titanic_run_lies_where_simulated_runs_do(workflow: str) -> No
     ids=lambda make: make.__name__,
 )
 def test_excess_risk_against_the_exact_fit_is_chi_squared(make: Any) -> None:
-    """On titanic's real labels, at generation 4: 6,000 replications within a distance of 0.05 of the derived law, whose error is of order 1 / n."""
+    """On titanic's real labels, at generation 4: 6,000 replications within a distance of 0.05 of
+    the derived law, whose error is of order 1 / n.
+    """
     extra = {"window": (3,), "fixed_real_share": (0.1,)}.get(make.__name__, ())
     model, plan = observed("titanic", test=False), make(4, *extra)
     fits = simulate(plan, model=model, replications=6000, rng=19, fits=True).fits
@@ -91,7 +95,9 @@ def test_excess_risk_is_a_divergence() -> None:
 
 
 class Stopped(LogisticRegression):
-    """Scikit-learn's LBFGS itself, on every row twice, once with each label, and their numbers as weights."""
+    """Scikit-learn's LBFGS itself, on every row twice, once with each label, and their numbers as
+    weights.
+    """
 
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
         n, fits = len(self.X), []
@@ -148,7 +154,9 @@ class Chain(LogisticRegression):
 @pytest.mark.parametrize("workflow", ["discard", "augment"])
 @pytest.mark.parametrize("name", ["diabetes", "heart"])
 def test_published_runs_lie_among_runs_that_stop_where_theirs_did(name: str, workflow: str) -> None:
-    """Ranks of the whole run among 39 simulated ones: a run of the same law is the farthest out of all forty with probability 1/40."""
+    """Ranks of the whole run among 39 simulated ones: a run of the same law is the farthest out of
+    all forty with probability 1/40.
+    """
     G, R = 12, 39
     X, y, X_test, y_test = split(name)
     model = Chain(X, y=y, test=(X_test, y_test))
@@ -167,7 +175,9 @@ def test_published_runs_lie_among_runs_that_stop_where_theirs_did(name: str, wor
 
 
 def test_accuracy_of_published_runs_lies_in_the_band() -> None:
-    """Titanic, at three generations between the 0.2 % and the 99.8 % quantile, as for the loss: false alarm 0.012 at most for each workflow."""
+    """Titanic, at three generations between the 0.2 % and the 99.8 % quantile, as for the loss:
+    false alarm 0.012 at most for each workflow.
+    """
     _, _, X_test, y_test = split("titanic")
     for workflow in ("discard", "augment"):
         fits = simulate(

@@ -1,4 +1,6 @@
-"""The formulas of the chapter on the zoo, typed once more, against derive (exactly) and simulate (error rates in tests/statistics.py)."""
+"""The formulas of the chapter on the zoo, typed once more, against derive (exactly) and simulate
+(error rates in tests/statistics.py).
+"""
 
 from __future__ import annotations
 

@@ -302,7 +302,9 @@ VARIANCES = {
 
 @pytest.mark.parametrize("name", VARIANCES)
 def test_refits_to_labels_of_ones_own_have_the_covariance_that_statsmodels_gives(name):
-    """Labels drawn with the weights' precision, and fits that heed it: discard adds the covariance of a fit at each generation."""
+    """Labels drawn with the weights' precision, and fits that heed it: discard adds the covariance
+    of a fit at each generation.
+    """
     model = VARIANCES[name]()
     ours, fit = from_estimator(model), model.fit()
     np.testing.assert_allclose(ours.truth[:-1], fit.params, rtol=1e-7)
@@ -340,7 +342,9 @@ def test_a_formula_is_its_design():
 
 
 def test_separated_synthetic_labels_have_no_estimate():
-    """A column whose labels are nearly all alike: soon they all are, and statsmodels' iteration ends far out."""
+    """A column whose labels are nearly all alike: soon they all are, and statsmodels' iteration
+    ends far out.
+    """
     column = (np.arange(60) < 6).astype(float)
     design, label = np.column_stack([DESIGN[:, :2], column]), BINARY.copy()
     label[:6] = [0, 1, 1, 1, 1, 1]
@@ -466,7 +470,9 @@ FLEXIBLE = {
 
 @pytest.mark.parametrize("name", FLEXIBLE)
 def test_an_estimator_that_remembers_its_labels_has_their_noise(name):
-    """In the sample residuals are 0, or less than half the noise of 0.5; left-out rows show at least that."""
+    """In the sample residuals are 0, or less than half the noise of 0.5; left-out rows show at
+    least that.
+    """
     estimator, inside, most = FLEXIBLE[name]
     fitted = estimator.fit(SMOOTH, NOISY).predict(SMOOTH)
     assert np.sqrt(((fitted - NOISY) ** 2).mean()) <= inside

@@ -1,4 +1,6 @@
-"""First-order autoregression: fits against statsmodels, transitions against sums, the law inside the unit circle and its end at a unit root."""
+"""First-order autoregression: fits against statsmodels, transitions against sums, the law inside
+the unit circle and its end at a unit root.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ def test_sums_are_those_of_the_transitions(coefficient):
 
 
 def test_two_transitions_err_by_a_cauchy_variate():
-    """x_1 = e_1, x_2 = coefficient e_1 + e_2, and the first transition starts at 0: the error is e_2 / e_1."""
+    """x_1 = e_1, x_2 = coefficient e_1 + e_2, and the first transition starts at 0: the error is
+    e_2 / e_1.
+    """
     model, R = models.AR1(0.7), 40_000
     fit = model.fit_statistic(model.draw_real_statistic(R, 2, np.random.default_rng(3)), None)
     assert_same_law(
@@ -86,9 +90,11 @@ def test_the_distance_from_the_limit_shrinks_with_n():
 
 
 def unit_root_moment():
-    """E[(n (fit - 1))^2] in the limit: the square of int W dW / int W^2, from their joint transform (White 1958).
+    """E[(n (fit - 1))^2] in the limit: the square of int W dW / int W^2, from their joint transform
+    (White 1958).
 
-    E exp(u int W dW - v int W^2) = exp(-u/2) (cosh k - u sinh(k) / k)^(-1/2) with k^2 = 2 v, and E[a^2 / b^2] = int v M_uu(0, v) dv.
+    E exp(u int W dW - v int W^2) = exp(-u/2) (cosh k - u sinh(k) / k)^(-1/2) with k^2 = 2 v, and
+    E[a^2 / b^2] = int v M_uu(0, v) dv.
     """
 
     def integrand(k):

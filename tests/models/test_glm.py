@@ -1,4 +1,6 @@
-"""Logistic regression: the batched Newton fit against independent solvers, separation, draws, risk and messages."""
+"""Logistic regression: the batched Newton fit against independent solvers, separation, draws, risk
+and messages.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ def design(seed: int, n: int = 60, columns: int = 4) -> Array:
 
 
 def reference(X: Array, weight: Array, y: Array) -> Array:
-    """Maximum likelihood of one data set in extended precision: Newton halving on the likelihood, elimination by hand."""
+    """Maximum likelihood of one data set in extended precision: Newton halving on the likelihood,
+    elimination by hand.
+    """
     X, weight, y = (np.asarray(a, dtype=np.longdouble) for a in (X, weight, y))
     sign = 2 * y - 1
 
@@ -219,7 +223,8 @@ class TestFit:
 
 
 class TestSafeguard:
-    # Designs with heavy tails on which plain Newton from zero runs away although the estimate exists.
+    # Designs with heavy tails on which plain Newton from zero runs away although the estimate
+    # exists.
     SEEDS = (7565, 8105, 9799, 34343)
 
     @staticmethod
@@ -303,7 +308,8 @@ class TestSeparation:
             np.testing.assert_allclose(fitted[r], reference(X, np.ones(60), y[r]), atol=1e-10)
 
     def test_quasi_complete(self) -> None:
-        # A binary column with one class at one of its levels: its coefficient is infinite, every other margin finite.
+        # A binary column with one class at one of its levels: its coefficient is infinite, every
+        # other margin finite.
         rng = np.random.default_rng(22)
         X = np.column_stack([np.ones(80), rng.standard_normal(80), rng.random(80) < 0.15])
         y = (rng.random((3, 80)) < 0.5).astype(float)
@@ -317,8 +323,8 @@ class TestSeparation:
         assert np.isfinite(by_rows[[0, 2]]).all()
 
     def test_far_starts_do_not_hide_separation(self) -> None:
-        # A start at which the separated margins are large already, or from which one step makes them so, has gradient and Hessian zero
-        # there.
+        # A start at which the separated margins are large already, or from which one step makes
+        # them so, has gradient and Hessian zero there.
         rng = np.random.default_rng(47)
         level = np.arange(80) < 4
         X = np.column_stack([np.ones(80), rng.standard_normal(80), level])
@@ -333,7 +339,8 @@ class TestSeparation:
         assert np.isnan(model.fit_statistic(np.tile(clear @ X / 80, (8, 1)), start)).all()
 
     def test_estimate_lost_in_rounding_is_missing(self) -> None:
-        # The coefficient of the last column balances two rows whose other margins are 80 apart: its information is exp(-40), so 1e-18.
+        # The coefficient of the last column balances two rows whose other margins are 80 apart: its
+        # information is exp(-40), so 1e-18.
         x = np.r_[np.linspace(-1, 1, 40), -1.0, 1.0]
         X = np.column_stack([np.ones(42), x, np.r_[np.zeros(40), 1.0, 1.0]])
         label = probability(np.array([[0.0, 40.0, 0.0]]), X)
@@ -437,8 +444,8 @@ class TestSeparation:
             if np.isfinite(part[r]).all():
                 exact = reference(X, weight[r], y[r])
                 share = probability(exact[None], X)[0]
-                # In units of a standard error times root n: where fitted probabilities come near 0 and 1 the coefficients themselves are
-                # less sharp.
+                # In units of a standard error times root n: where fitted probabilities come near 0
+                # and 1 the coefficients themselves are less sharp.
                 off = X @ (part[r] - exact)
                 assert np.sqrt(np.average(share * (1 - share) * off**2, weights=weight[r])) < 1e-10
 
@@ -460,8 +467,9 @@ class TestDraw:
 
     @pytest.mark.parametrize("copies", [1, 3])
     def test_labels_come_from_theta_and_not_from_the_truth(self, copies: int) -> None:
-        # Each coefficient's statistic is compared with its mean at 1e-6 / 4 = one of four: quantile 5.16. With 20,000 replications a shift
-        # of a tenth of a statistic's standard deviation would stand 14 deviations out.
+        # Each coefficient's statistic is compared with its mean at 1e-6 / 4 = one of four: quantile
+        # 5.16. With 20,000 replications a shift of a tenth of a statistic's standard deviation
+        # would stand 14 deviations out.
         X = design(26)
         theta = np.array([0.5, -1.0, 0.3, 0.0])
         model = LogisticRegression(X, beta=[-0.5, 1.0, 0.3, 0.4])
@@ -498,7 +506,8 @@ class TestDraw:
             assert low < worst < high
 
     def test_statistic_has_the_variance_of_independent_labels(self) -> None:
-        # A variance over 20,000 nearly normal draws has a relative standard error of 1 %; four at a false-alarm rate of 1e-6 together.
+        # A variance over 20,000 nearly normal draws has a relative standard error of 1 %; four at a
+        # false-alarm rate of 1e-6 together.
         X = design(30)
         model = LogisticRegression(X, beta=[0.5, 1.0, 0.3, 0.4])
         share = probability(model.truth[None], X)[0]
@@ -557,8 +566,8 @@ class TestRisk:
         np.testing.assert_allclose(model.risk(model.truth + shift), quadratic, rtol=0.01)
 
     def test_first_fit_has_the_limit_risk(self) -> None:
-        # n times risk has mean p / 2 and variance p / 2 in the limit; at n = 4000 its bias is a few parts in a thousand. False-alarm rate
-        # 1e-6.
+        # n times risk has mean p / 2 and variance p / 2 in the limit; at n = 4000 its bias is a few
+        # parts in a thousand. False-alarm rate 1e-6.
         X = design(40, n=4000)
         model = LogisticRegression(X, beta=[0.3, 0.5, -0.5, 0])
         fitted = model.fit_statistic(

@@ -1,4 +1,6 @@
-"""Generalised linear models beyond the logistic one: fits, certificates, draws and risk against independent programs."""
+"""Generalised linear models beyond the logistic one: fits, certificates, draws and risk against
+independent programs.
+"""
 
 from __future__ import annotations
 
@@ -304,7 +306,9 @@ class TestNoEstimate:
         assert 0.1 < np.mean(found) < 0.9
 
     def test_chains_of_classes_end_without_an_error(self) -> None:
-        """Quasi-complete separation with margins of thousands, where rounding keeps the decrement up."""
+        """Quasi-complete separation with margins of thousands, where rounding keeps the decrement
+        up.
+        """
         model = MultinomialRegression(example_design(30, 3), [[0, 0.3, -0.3], [0.0, -0.3, 0.3]])
         risk = simulate(workflows.discard(30), model=model, replications=400, rng=1)
         assert 0.9 < risk.failed[-1] <= 1
@@ -568,7 +572,9 @@ def test_influence_function_is_the_derivative_in_a_rows_weight(name: str) -> Non
 
 @pytest.mark.parametrize("name", ["gamma", "multinomial"])
 def test_obeys_the_law(name: str) -> None:
-    """One family whose statistic is n numbers and one with several margins, at n = 600; 4 % allowed for n under augment."""
+    """One family whose statistic is n numbers and one with several margins, at n = 600; 4 % allowed
+    for n under augment.
+    """
     model = BUILD[name](design(43, n=600))
     plan = workflows.augment(6)
     risk = simulate(plan, model=model, replications=800, rng=44)
@@ -591,7 +597,9 @@ class TestBradleyTerry:
         assert repr(model) == "BradleyTerry(X 18 x 3, beta)"
 
     def test_observed_wins_have_the_estimate_of_fords_iteration(self) -> None:
-        """Strengths by the classical fixed point (Zermelo 1929): w_i = wins_i / sum_j n_ij / (w_i + w_j)."""
+        """Strengths by the classical fixed point (Zermelo 1929): w_i = wins_i / sum_j n_ij / (w_i +
+        w_j).
+        """
         times, wins = np.array([10, 12, 9, 20]), np.array([4, 9, 5, 8])
         model = BradleyTerry(pairs=self.PAIRS, times=times, wins=wins)
         worth, won = np.ones(4), np.zeros(4)
@@ -607,7 +615,9 @@ class TestBradleyTerry:
         np.testing.assert_allclose(model.truth, np.log(worth[1:]), atol=1e-10)
 
     def test_fords_condition(self) -> None:
-        """Every result of a small schedule: an estimate exists exactly where the graph of who beat whom is strongly connected."""
+        """Every result of a small schedule: an estimate exists exactly where the graph of who beat
+        whom is strongly connected.
+        """
         times = np.array([2, 2, 1, 2])
         results = np.array(list(np.ndindex(*(times + 1))))
         strong = []

@@ -1,4 +1,6 @@
-"""Mixture weight and principal components: fits against plain optimisation, closed forms, the limit, and what leaves it."""
+"""Mixture weight and principal components: fits against plain optimisation, closed forms, the
+limit, and what leaves it.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,8 @@ def test_influence_functions_have_mean_zero_and_covariance_V(model):
         detects=0.03,
     )
     product = flat[:, :, None] * flat[:, None, :] / np.outer(unit, unit)
-    # rows of a series depend on one another: its start from zero is worth a few of its rows, the dependence a factor of the error
+    # rows of a series depend on one another: its start from zero is worth a few of its rows, the
+    # dependence a factor of the error
     error = product.std(axis=0) / np.sqrt(count) * (2 if R > 1 else 1)
     assert_agree(
         2 + product.mean(axis=0), error, 2 + V / np.outer(unit, unit), detects=0.06, allowance=0.002

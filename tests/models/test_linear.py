@@ -1,4 +1,6 @@
-"""Least squares on a reused design: exact at n, in statistics and in rows; observed labels; messages."""
+"""Least squares on a reused design: exact at n, in statistics and in rows; observed labels;
+messages.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ def test_simulated_risk_and_covariance_are_exact_at_n(plan, model):
     ids=["subsample", "typed", "partly"],
 )
 def test_reading_part_of_a_design_obeys_the_limit(plan):
-    """A random Gram matrix adds a share of about p / n to the risk of what is read: 4 % at 240 rows is allowed."""
+    """A random Gram matrix adds a share of about p / n to the risk of what is read: 4 % at 240 rows
+    is allowed.
+    """
     big = np.column_stack([np.ones(240), np.random.default_rng(1).uniform(-1, 1, 240)])
     model = models.LinearRegression(big, [1, 2], sigma=0.5)
     simulated = simulate(plan, model=model, replications=4000, rng=3)
@@ -113,7 +117,9 @@ def test_observed_labels_are_the_real_batch_in_every_replication():
     "plan", [workflows.discard(5), workflows.augment(5)], ids=lambda plan: plan.name
 )
 def test_with_observed_labels_the_loss_grows_by_the_ratio_less_one(plan):
-    """On the design itself E loss_g - loss_1 = (ratio_g - 1) sigma^2 p / n, given the real labels."""
+    """On the design itself E loss_g - loss_1 = (ratio_g - 1) sigma^2 p / n, given the real
+    labels.
+    """
     simulated = simulate(plan, model=OBSERVED, replications=200_000, rng=1)
     growth = (derive(plan).ratio[1:] - 1) * OBSERVED.limit_risk / 40
     assert_agree(

@@ -1,4 +1,6 @@
-"""Estimators of location and scale: regular, so they obey the law in the limit; their fits against plain loops and scipy; messages."""
+"""Estimators of location and scale: regular, so they obey the law in the limit; their fits against
+plain loops and scipy; messages.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,8 @@ def test_the_distance_from_the_limit_shrinks_like_the_root_of_n():
     assert_agree(scaled, errors, [0.26, 0.26], detects=0.45, allowance=0.1)
 
 
-# the law of Laplace has a cusp at its median: the risk of n rows is off by 1.6 / sqrt(n), relatively
+# the law of Laplace has a cusp at its median: the risk of n rows is off by 1.6 / sqrt(n),
+# relatively
 @pytest.mark.parametrize(
     ("law", "allowance"),
     [("normal", 0.02), ("laplace", 0.1), ("logistic", 0.02), ("student", 0.02), ("cauchy", 0.02)],
@@ -119,7 +122,9 @@ each_law = pytest.mark.parametrize("law", LAWS)
 
 
 def integral(function, law, points=()):
-    """Expectation under a standard law, over its quantiles, split where the function is not smooth."""
+    """Expectation under a standard law, over its quantiles, split where the function is not
+    smooth.
+    """
     distribution = LAWS[law].distribution
     cuts = [0.0, *sorted(float(distribution.cdf(x)) for x in (0, *points)), 1.0]
     return sum(
@@ -140,7 +145,9 @@ def test_constants_of_a_law_are_scipys(law):
 @each_law
 @each_kind
 def test_influence_functions_have_their_covariance_and_are_regular(kind, law):
-    """E psi = 0, E psi psi' = V and E psi s' = 1, the derivative of the fit's mean when the truth moves."""
+    """E psi = 0, E psi psi' = V and E psi s' = 1, the derivative of the fit's mean when the truth
+    moves.
+    """
     model = kind(law, 2, 3)
     theta, points = (
         model.truth[None],
@@ -249,7 +256,9 @@ def test_the_huber_estimate_is_the_root_of_its_equation(k):
 
 
 def test_the_huber_estimate_of_few_rows_is_reached():
-    """Steps that lead from one end of the bracket to the other and back, and rows of which none is near the root."""
+    """Steps that lead from one end of the bracket to the other and back, and rows of which none is
+    near the root.
+    """
     rng = np.random.default_rng(8)
     model = models.Huber("student")
     for N in (1, 2, 3, 10):

@@ -1,4 +1,6 @@
-"""The Morris class: simulated against the exact risk at n, from statistics and from rows; and what its parameters may be."""
+"""The Morris class: simulated against the exact risk at n, from statistics and from rows; and what
+its parameters may be.
+"""
 
 from __future__ import annotations
 
@@ -145,7 +147,9 @@ def test_a_share_above_one_by_rounding_is_one():
 
 
 def test_hyperbolic_secant_rows_against_the_density():
-    """At mean 0 and shape 1, pi / 2 times a row has scipy's hypsecant law; at other means that density tilted."""
+    """At mean 0 and shape 1, pi / 2 times a row has scipy's hypsecant law; at other means that
+    density tilted.
+    """
     from scipy.integrate import quad
     from scipy.stats import hypsecant, kstest
 

@@ -1,4 +1,6 @@
-"""Ridge and Firth: against scikit-learn, against a direct maximisation, and where maximum likelihood has no estimate."""
+"""Ridge and Firth: against scikit-learn, against a direct maximisation, and where maximum
+likelihood has no estimate.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def by_scikit_learn(X: Array, y: Array, weight: Array, penalty: float) -> Array:
 
 
 def firth_score(theta: Array, X: Array, y: Array, weight: Array) -> tuple[float, Array]:
-    """Minus the penalised log-likelihood by its definition, and minus its gradient by central differences of the determinant."""
+    """Minus the penalised log-likelihood by its definition, and minus its gradient by central
+    differences of the determinant.
+    """
 
     def value(at: Array) -> float:
         margin = X @ at
@@ -163,7 +167,8 @@ def test_firth_takes_the_bias_out_of_maximum_likelihood() -> None:
     }
     assert np.isfinite(error["plain"]).all()
     z = {name: e.mean(axis=0) / (e.std(axis=0) / np.sqrt(R)) for name, e in error.items()}
-    # maximum likelihood is off by dozens of standard errors; what is left of order 1 / n^2 may be a few
+    # maximum likelihood is off by dozens of standard errors; what is left of order 1 / n^2 may be a
+    # few
     assert np.abs(z["plain"]).max() > 12
     assert (
         np.abs(error["firth"].mean(axis=0)).max() < 0.2 * np.abs(error["plain"].mean(axis=0)).max()
@@ -171,7 +176,9 @@ def test_firth_takes_the_bias_out_of_maximum_likelihood() -> None:
 
 
 def test_pools_count_their_rows() -> None:
-    """The fit to a table stacked four times is that of the whole pool, on which a penalty weighs four times less."""
+    """The fit to a table stacked four times is that of the whole pool, on which a penalty weighs
+    four times less.
+    """
     X = design(11)
     y = (np.random.default_rng(12).random(60) < 0.5).astype(float)
     rows = np.column_stack([np.arange(60.0), y])

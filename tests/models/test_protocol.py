@@ -710,7 +710,9 @@ class Rayleigh:
     def risk(self, theta):
         return (theta[:, 0] - self.square) ** 2
 
-@register("Rayleigh", n=100, group="toys", why="maximum likelihood in a smooth family", allowance=0.15)
+@register(
+    "Rayleigh", n=100, group="toys", why="maximum likelihood in a smooth family", allowance=0.15
+)
 def example():
     return Rayleigh(2.0)
 '''
@@ -719,7 +721,9 @@ def example():
 def test_a_model_in_a_fresh_file_of_thirty_lines_conforms_and_appears_in_the_matrix(
     tmp_path, monkeypatch
 ):
-    """The mean square is exponential: the matrix's deviation under discard is the exact one, (1.01^20 - 1) / 0.01 against 20."""
+    """The mean square is exponential: the matrix's deviation under discard is the exact one,
+    (1.01^20 - 1) / 0.01 against 20.
+    """
     assert len(TOY.strip().splitlines()) <= 30
     (tmp_path / "toy_rayleigh.py").write_text(TOY)
     monkeypatch.syspath_prepend(tmp_path)

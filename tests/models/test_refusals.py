@@ -1,4 +1,6 @@
-"""What a model's constructor is given: read, or refused in a sentence that says what was expected."""
+"""What a model's constructor is given: read, or refused in a sentence that says what was
+expected.
+"""
 
 from __future__ import annotations
 

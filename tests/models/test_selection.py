@@ -1,4 +1,6 @@
-"""Selection: the law of the rows, risks exact at every n, what is refused; each engine has a mutant that must be caught."""
+"""Selection: the law of the rows, risks exact at every n, what is refused; each engine has a mutant
+that must be caught.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,9 @@ TWO_COINS = Plan(
 
 
 def enumerate_coins(plan, n, p, a, b):
-    """Mean square error of each fit where a fit mu gives rows that are 1 with probability a + b mu: every outcome, in fractions."""
+    """Mean square error of each fit where a fit mu gives rows that are 1 with probability a + b mu:
+    every outcome, in fractions.
+    """
     rows = plan.rows(n)
     order = sorted(range(plan.batches), key=lambda j: plan.source[j])
     total = [F(0)] * plan.generations
@@ -140,7 +144,9 @@ def test_the_response_is_what_the_rows_do(model):
 
 
 def test_the_largest_of_two_is_known_by_hand():
-    """E max of two standard normals is 1 / sqrt(pi), its variance 1 - 1 / pi; of two exponentials 3/2 and 5/4; one of one is no selection."""
+    """E max of two standard normals is 1 / sqrt(pi), its variance 1 - 1 / pi; of two exponentials
+    3/2 and 5/4; one of one is no selection.
+    """
     normal = models.BestOf(models.Normal(0, 1), 2).response
     np.testing.assert_allclose(normal.selected_mean, (np.pi**-0.5, 1), rtol=1e-10)
     np.testing.assert_allclose(normal.selected_variance, (1 - 1 / np.pi, 0, 0), rtol=1e-10)

@@ -1,4 +1,6 @@
-"""Censored lifetimes: fits against scipy, closed forms, the limit, and what happens where synthetic rows are not censored."""
+"""Censored lifetimes: fits against scipy, closed forms, the limit, and what happens where synthetic
+rows are not censored.
+"""
 
 from __future__ import annotations
 
@@ -93,7 +95,8 @@ def test_an_exponential_fit_needs_an_event():
 def test_information_at_the_truth_is_the_closed_form(events):
     scale, shape = 2.0, 1.5
     model = models.CensoredWeibull(scale, shape, events)
-    # z = log(events) + log E with E standard exponential: E[z e^z] and E[z^2 e^z] are moments of the logarithm of a gamma(2) variate
+    # z = log(events) + log E with E standard exponential: E[z e^z] and E[z^2 e^z] are moments of
+    # the logarithm of a gamma(2) variate
     a = np.log(events) + digamma(2)
     closed = events * np.array(
         [[shape**2 / scale**2, -a / scale], [-a / scale, (1 + a**2 + polygamma(1, 2)) / shape**2]]
@@ -183,7 +186,9 @@ def test_real_rows_show_the_stated_share_of_events():
 
 
 def test_the_mean_rate_under_discard_is_exact():
-    """Events and total time are independent: a batch of n multiplies the expected rate by n / (n - 1), an estimate that fails being 0."""
+    """Events and total time are independent: a batch of n multiplies the expected rate by n / (n -
+    1), an estimate that fails being 0.
+    """
     n, R, model = 6, 400_000, models.CensoredExponential(2, 0.6)
     rng = np.random.default_rng(4)
     rate = model.fit_statistic(model.draw_real_statistic(R, n, rng), None)
@@ -200,7 +205,9 @@ def test_the_mean_rate_under_discard_is_exact():
 
 @pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.name)
 def test_lifetimes_censored_alike_obey_the_law(plan):
-    """Finite n adds about 14 / n for the exponential at generation 20 of discard, less at 4; to the Weibull's about 4 %."""
+    """Finite n adds about 14 / n for the exponential at generation 20 of discard, less at 4; to the
+    Weibull's about 4 %.
+    """
     for model, n, R, allowance in (
         (models.CensoredExponential(2, 0.6), 200, 8_000, 0.05),
         (WEIBULL, 400, 3_000, 0.08),

@@ -1,4 +1,6 @@
-"""Two-parameter families and the exponential's rate: fits against scipy, laws of statistics, constants by quadrature, the limit."""
+"""Two-parameter families and the exponential's rate: fits against scipy, laws of statistics,
+constants by quadrature, the limit.
+"""
 
 from __future__ import annotations
 
@@ -178,7 +180,9 @@ def test_influence_covariance_is_that_of_the_influence_function(model):
 
 @each_family
 def test_estimators_are_regular(model):
-    """E[psi s'] is the identity: the assumption that makes the ratio universal, whether efficient or not."""
+    """E[psi s'] is the identity: the assumption that makes the ratio universal, whether efficient
+    or not.
+    """
     d, distribution = len(model.truth), law(model)
     for k in range(d):
         step = np.zeros(d)
@@ -205,7 +209,8 @@ def test_influence_function_is_the_effect_of_a_rows_weight(model):
     for i in (0, 7):
         step = np.zeros((1, 20))
         step[0, i] = 1e-6
-        # weights are relative: adding e to one row moves the mean statistic by e / (1 + e) of the difference
+        # weights are relative: adding e to one row moves the mean statistic by e / (1 + e) of the
+        # difference
         effect = (model.fit(rows, weight + step, None) - model.fit(rows, weight - step, None))[
             0
         ] / 2e-6
@@ -265,11 +270,14 @@ def test_one_row_has_no_spread(model):
 
 
 def normal_discard(n, G):
-    """Expected divergence of a normal fit after each generation of discard: a product of chi-square variates."""
+    """Expected divergence of a normal fit after each generation of discard: a product of chi-square
+    variates.
+    """
     k, generation = n - 1, np.arange(1, G + 1)
     inverse = (n / (k - 2)) ** generation
     log = generation * (psi(k / 2) + np.log(2 / n))
-    # (mean_g - mean)^2 / variance_g: step s has variance variance_(s-1) / n, over the product of the generations after s
+    # (mean_g - mean)^2 / variance_g: step s has variance variance_(s-1) / n, over the product of
+    # the generations after s
     drift = np.array([sum((n / (k - 2)) ** (g - s) / n for s in range(g)) for g in range(1, G + 1)])
     return (inverse - 1 + log + drift) / 2
 
@@ -400,14 +408,18 @@ CLOSE = {
 
 @pytest.mark.parametrize("model", CLOSE, ids=repr)
 def test_rows_that_lie_close_together_keep_the_digits_of_their_spread(model):
-    """Deviations of 2^-27 and 2^-26: their squares are below a double's digits, and all families are normal that far in."""
+    """Deviations of 2^-27 and 2^-26: their squares are below a double's digits, and all families
+    are normal that far in.
+    """
     u = np.array([1, -1, 2, -2, 0]) * 2.0**-27
     rows, expected = CLOSE[model](u)
     np.testing.assert_allclose(model.fit(rows[None], np.ones((1, 5)), None)[0], expected, rtol=1e-6)
 
 
 def log_sd_of_discard(n, g):
-    """Exact mean and variance of the logarithm of the fitted standard deviation: a product of chi-squares over n."""
+    """Exact mean and variance of the logarithm of the fitted standard deviation: a product of
+    chi-squares over n.
+    """
     return g * (psi((n - 1) / 2) + np.log(2 / n)) / 2, g * polygamma(1, (n - 1) / 2) / 4
 
 
@@ -431,7 +443,9 @@ def test_a_normal_under_discard_is_followed_to_the_end(generations, replications
 
 @pytest.mark.parametrize("model", FAMILIES[:5], ids=repr)
 def test_no_family_loses_a_chain_whose_rows_have_drawn_together(model):
-    """After 200 generations of discard the spread is 1e-9 of the mean, and its square far below the last digit of the mean's."""
+    """After 200 generations of discard the spread is 1e-9 of the mean, and its square far below the
+    last digit of the mean's.
+    """
     risk = simulate(workflows.discard(200), model=model, n=10, replications=200, rng=0, fits=True)
     lost = risk.failed[-1] * 200
     assert lost <= (

@@ -1,4 +1,6 @@
-"""Multinomial shares and the mean of a multivariate normal: exact at every n, by enumeration and against numpy; what they refuse."""
+"""Multinomial shares and the mean of a multivariate normal: exact at every n, by enumeration and
+against numpy; what they refuse.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ each_family = pytest.mark.parametrize("model", FAMILIES, ids=repr)
 
 
 def enumerate_shares(p, n, weights):
-    """Covariance (G, G), summed over classes, of a multinomial chain's fits: fit g weighs batches by row g, batch g + 1 follows it."""
+    """Covariance (G, G), summed over classes, of a multinomial chain's fits: fit g weighs batches
+    by row g, batch g + 1 follows it.
+    """
     cells = [c for c in product(range(n + 1), repeat=len(p)) if sum(c) == n]
     G = len(weights)
     total = np.full((G, G), F(0))
@@ -144,12 +148,15 @@ def test_labels_follow_the_shares_and_fit_counts_weights():
 
 
 def test_share_of_absorbed_chains_of_two_rows():
-    """n = 2, two classes: the chance that a chain of discard is constant at generation 2, by hand."""
+    """n = 2, two classes: the chance that a chain of discard is constant at generation 2, by
+    hand.
+    """
     p = 0.3
     first = [comb(2, k) * p**k * (1 - p) ** (2 - k) for k in range(3)]
     constant = first[0] + first[2] + first[1] / 2
     plan, model = workflows.discard(2), models.Multinomial([p, 1 - p])
-    # a constant chain at share 1 has risk 2 (1 - p)^2, at share 0 risk 2 p^2, and one in between 2 (1/2 - p)^2
+    # a constant chain at share 1 has risk 2 (1 - p)^2, at share 0 risk 2 p^2, and one in between 2
+    # (1/2 - p)^2
     risk = derive(plan, model=model, n=2).risk[1]
     ones = first[2] + first[1] / 4
     assert risk == pytest.approx(

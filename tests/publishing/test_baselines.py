@@ -1,4 +1,6 @@
-"""What moved in the numbers behind figures: nothing where nothing did, and each kind of change named."""
+"""What moved in the numbers behind figures: nothing where nothing did, and each kind of change
+named.
+"""
 
 from __future__ import annotations
 

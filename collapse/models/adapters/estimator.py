@@ -47,15 +47,17 @@ def from_estimator(
 ) -> Model:
     """Make a model of a scikit-learn classifier or regressor, or of a statsmodels GLM.
 
-    The rows of X are labelled again in every batch, with labels drawn from the estimator's own predictive distribution: a classifier's
-    probabilities, a normal law about a regressor's prediction, a GLM's family. The real labels are y, the same in every replication.
+    The rows of X are labelled again in every batch, with labels drawn from the estimator's own
+    predictive distribution: a classifier's probabilities, a normal law about a regressor's
+    prediction, a GLM's family. The real labels are y, the same in every replication.
 
     Parameters
     ----------
     estimator : scikit-learn classifier or regressor, or statsmodels GLM, OLS, WLS, Logit, Probit or
     Poisson
-        Cloned and refitted for every replication and generation; a random_state that is None becomes 0, so that the same seed gives the
-        same numbers. A statsmodels model carries its own data: leave X and y out.
+        Cloned and refitted for every replication and generation; a random_state that is None
+        becomes 0, so that the same seed gives the same numbers. A statsmodels model carries its own
+        data: leave X and y out.
     X : array_like or pandas.DataFrame, shape (n, p), optional
         Covariates of the real data. A DataFrame is handed on as it is, with its names and kinds.
     y : array_like, shape (n,), optional
@@ -63,8 +65,9 @@ def from_estimator(
     test : tuple of (array_like (m, p), array_like (m,)), optional
         Test set on which the risk is measured. Default: the real data themselves.
     loss : callable, optional
-        loss(y, prediction), the mean loss on the test set: prediction is (m, K) probabilities of the classes in sorted order, or (m,)
-        means. Default: log loss in nats of a classifier and a Bernoulli GLM, squared error of the others.
+        loss(y, prediction), the mean loss on the test set: prediction is (m, K) probabilities of
+        the classes in sorted order, or (m,) means. Default: log loss in nats of a classifier and a
+        Bernoulli GLM, squared error of the others.
     noise : float, optional
         Standard deviation of a regressor's synthetic labels. Default: that of its residuals on the
         rows it was fitted to; where five-fold cross-validation on the real data finds the mean

@@ -31,7 +31,8 @@ Rule = Callable[[Array], Any]
 
 @dataclass(frozen=True)
 class LinearResponse(MeanFamily):
-    """Selection known by two moments: how mean and variance of a selected row depend on the fit it is drawn from.
+    """Selection known by two moments: how mean and variance of a selected row depend on the fit it
+    is drawn from.
 
     Where a model declares the exact form "linear response" and has one as its `response`, `derive`
     is exact: the risk of a weighted mean depends on these moments alone. As a model of its own it
@@ -43,7 +44,8 @@ class LinearResponse(MeanFamily):
     mean, variance : float
         Mean and variance of a real row.
     selected_mean : tuple of float (m0, m1)
-        A synthetic row drawn from a fit mu and selected has mean m0 + m1 mu. m1 is the slope of the response.
+        A synthetic row drawn from a fit mu and selected has mean m0 + m1 mu. m1 is the slope of the
+        response.
     selected_variance : tuple of float (v0, v1, v2)
         Its variance is v0 + v1 mu + v2 mu^2.
 
@@ -57,7 +59,8 @@ class LinearResponse(MeanFamily):
     Half the error is passed on, half the noise stays, under discard:
 
     >>> import collapse
-    >>> model = collapse.models.LinearResponse(0, 1, selected_mean=(0, 0.5), selected_variance=(0.5, 0, 0))
+    >>> mean, variance = (0, 0.5), (0.5, 0, 0)
+    >>> model = collapse.models.LinearResponse(0, 1, selected_mean=mean, selected_variance=variance)
     >>> collapse.derive(collapse.workflows.discard(4), model=model, n=100).ratio
     array([1.      , 0.75    , 0.6875  , 0.671875])
     """
@@ -125,7 +128,9 @@ class LinearResponse(MeanFamily):
 
 
 class _Selection:
-    """What selections share: real rows, fit and risk are the wrapped model's, and no mean statistic stands for the rows."""
+    """What selections share: real rows, fit and risk are the wrapped model's, and no mean statistic
+    stands for the rows.
+    """
 
     model: Any
     exact_form: ClassVar[str | None] = "linear response"
@@ -234,23 +239,26 @@ class _Filter(_Selection):
 
 @dataclass(frozen=True, repr=False)
 class Accepted(_Filter):
-    """A model whose synthetic rows are accepted with a probability that depends on the row, and drawn again otherwise.
+    """A model whose synthetic rows are accepted with a probability that depends on the row, and
+    drawn again otherwise.
 
-    Real rows are not selected; the fit and the risk are the wrapped model's. A batch still has all its rows. In a
-    regression on a reused design the label is drawn again at the same x.
+    Real rows are not selected; the fit and the risk are the wrapped model's. A batch still has all
+    its rows. In a regression on a reused design the label is drawn again at the same x.
 
     Parameters
     ----------
     model : model
         Where rows come from.
     probability : callable
-        Probability of acceptance of each row: an array of rows (R, N, ...) to (R, N). Labelled rows are pairs of the index
-        in the design and the label, (R, N, 2). A function at the top of a module can be sent to workers.
+        Probability of acceptance of each row: an array of rows (R, N, ...) to (R, N). Labelled rows
+        are pairs of the index in the design and the label, (R, N, 2). A function at the top of a
+        module can be sent to workers.
 
     Raises
     ------
     ValueError
-        Where `probability` is not callable or gives anything but probabilities, or almost nothing is accepted.
+        Where `probability` is not callable or gives anything but probabilities, or almost nothing
+        is accepted.
 
     Examples
     --------
@@ -258,7 +266,8 @@ class Accepted(_Filter):
     >>> def middle(rows):
     ...     return np.exp(-(rows**2))
     >>> model = collapse.models.Accepted(collapse.models.Normal(0, 1), middle)
-    >>> collapse.simulate(collapse.workflows.discard(2), model=model, n=100, replications=2000, rng=1).ratio.round(1)
+    >>> plan = collapse.workflows.discard(2)
+    >>> collapse.simulate(plan, model=model, n=100, replications=2000, rng=1).ratio.round(1)
     array([1. , 0.4])
     """
 
@@ -290,10 +299,12 @@ class Accepted(_Filter):
 
 @dataclass(frozen=True, repr=False)
 class Verified(_Filter):
-    """A model whose synthetic rows pass a verifier with an opinion: the acceptance is a bell about its centre.
+    """A model whose synthetic rows pass a verifier with an opinion: the acceptance is a bell about
+    its centre.
 
-    A row x is accepted with probability exp(-(x - centre)^2 / (2 width^2)). Rows of a normal law stay normal: with
-    slope = width^2 / (width^2 + sd^2) their mean is (1 - slope) centre + slope mu, their variance slope sd^2, at every n.
+    A row x is accepted with probability exp(-(x - centre)^2 / (2 width^2)). Rows of a normal law
+    stay normal: with slope = width^2 / (width^2 + sd^2) their mean is (1 - slope) centre + slope
+    mu, their variance slope sd^2, at every n.
 
     Parameters
     ----------
@@ -311,7 +322,8 @@ class Verified(_Filter):
     --------
     >>> import collapse
     >>> model = collapse.models.Verified(collapse.models.Normal(0, 1), centre=0, width=1)
-    >>> collapse.derive(collapse.workflows.discard(4), model=model, n=100, exact=True).ratio.tolist()
+    >>> plan = collapse.workflows.discard(4)
+    >>> collapse.derive(plan, model=model, n=100, exact=True).ratio.tolist()
     [Fraction(1, 1), Fraction(3, 4), Fraction(11, 16), Fraction(43, 64)]
     """
 
@@ -356,8 +368,9 @@ class Truncated(_Filter):
     low, high : float
         Ends of the window; -inf and inf leave a side open.
     about_fit : bool, optional
-        False (the default): the window stands still. True: it moves along, [theta + low, theta + high] for rows drawn from
-        a fit theta. Normal rows then have their mean shifted by a constant and a smaller variance, exactly.
+        False (the default): the window stands still. True: it moves along, [theta + low, theta +
+        high] for rows drawn from a fit theta. Normal rows then have their mean shifted by a
+        constant and a smaller variance, exactly.
 
     Raises
     ------
@@ -425,9 +438,10 @@ class BestOf(_Selection):
     k : int
         Rows drawn for each that is kept; 1 selects nothing.
     score : callable, optional
-        Score of each row: an array of rows (R, N, ...) to (R, N). Default: the row itself, the larger the better; normal and
-        gamma rows then respond linearly, exactly. In a regression on a reused design the k labels are drawn at the same x,
-        and rows are pairs of the index in the design and the label, (R, N, 2).
+        Score of each row: an array of rows (R, N, ...) to (R, N). Default: the row itself, the
+        larger the better; normal and gamma rows then respond linearly, exactly. In a regression on
+        a reused design the k labels are drawn at the same x, and rows are pairs of the index in the
+        design and the label, (R, N, 2).
 
     Raises
     ------
@@ -440,7 +454,8 @@ class BestOf(_Selection):
 
     >>> import collapse
     >>> model = collapse.models.BestOf(collapse.models.Exponential(1), 2)
-    >>> collapse.derive(collapse.workflows.discard(3), model=model, n=100, exact=True).ratio.tolist()
+    >>> plan = collapse.workflows.discard(3)
+    >>> collapse.derive(plan, model=model, n=100, exact=True).ratio.tolist()
     [Fraction(1, 1), Fraction(2281, 80), Fraction(1068861, 6400)]
     """
 

@@ -16,11 +16,13 @@ from collapse.plan import Scalar
 
 @dataclass(frozen=True)
 class AR1(DrawsFromTruth):
-    """First-order autoregression x_t = coefficient x_{t-1} + e_t with standard normal e_t, by conditional least squares.
+    """First-order autoregression x_t = coefficient x_{t-1} + e_t with standard normal e_t, by
+    conditional least squares.
 
-    A batch is one series that starts at 0, and a row one of its transitions, (x_{t-1}, x_t). A fit adds up transitions of several series
-    but joins no two series. A whole batch enters through its sums of x_{t-1} x_t and x_{t-1}^2. A subsample is a random set of transitions.
-    Risk is the squared error of the coefficient.
+    A batch is one series that starts at 0, and a row one of its transitions, (x_{t-1}, x_t). A fit
+    adds up transitions of several series but joins no two series. A whole batch enters through its
+    sums of x_{t-1} x_t and x_{t-1}^2. A subsample is a random set of transitions. Risk is the
+    squared error of the coefficient.
 
     Parameters
     ----------
@@ -30,11 +32,13 @@ class AR1(DrawsFromTruth):
     Attributes
     ----------
     limit_risk : float
-        1 - coefficient^2, the limit of n times the risk of the first fit; at a unit root the risk falls like 1 / n^2, and the limit is 0.
+        1 - coefficient^2, the limit of n times the risk of the first fit; at a unit root the risk
+        falls like 1 / n^2, and the limit is 0.
 
     Notes
     -----
-    A fit may leave the unit circle; its series then explodes, and determines the next fit ever more closely.
+    A fit may leave the unit circle; its series then explodes, and determines the next fit ever more
+    closely.
 
     References
     ----------
@@ -76,7 +80,9 @@ class AR1(DrawsFromTruth):
         return np.array([[2.0]])
 
     def influence_function(self, rows: Array, theta: Array) -> Array:
-        """Transitions (R, N, 2) at coefficients (R, 1): the first-order effect of each on the fit, (R, N, 1)."""
+        """Transitions (R, N, 2) at coefficients (R, 1): the first-order effect of each on the fit,
+        (R, N, 1).
+        """
         before, after = rows[..., 0], rows[..., 1]
         return np.asarray((1 - theta**2) * before * (after - theta * before))[..., None]
 

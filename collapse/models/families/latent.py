@@ -1,4 +1,6 @@
-"""Latent structure: the weight of a normal mixture by EM, and probabilistic principal components."""
+"""Latent structure: the weight of a normal mixture by EM, and probabilistic principal
+components.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +27,13 @@ NEGLIGIBLE: Final = 1e-12
 
 @dataclass(frozen=True)
 class NormalMixture(DrawsFromTruth):
-    """Weight of the second of two known normal components, standard normal and the same shifted by `separation`.
+    """Weight of the second of two known normal components, standard normal and the same shifted by
+    `separation`.
 
-    The maximum-likelihood weight is the fixed point of EM, whose step replaces the weight by the mean posterior probability of the second
-    component. The log-likelihood is concave in the weight, so the fixed point is found by Newton steps inside a bracket; it may be 0 or 1.
-    Risk is the squared error of the weight.
+    The maximum-likelihood weight is the fixed point of EM, whose step replaces the weight by the
+    mean posterior probability of the second component. The log-likelihood is concave in the weight,
+    so the fixed point is found by Newton steps inside a bracket; it may be 0 or 1. Risk is the
+    squared error of the weight.
 
     Parameters
     ----------
@@ -38,8 +42,9 @@ class NormalMixture(DrawsFromTruth):
     separation : float
         Distance of the components' means, in standard deviations.
     steps : int, optional
-        Number of EM steps after which a fit that starts from an earlier one stops. Such a fit is another estimator, outside the theorem.
-        Default: every fit converges. A fit without a start always does.
+        Number of EM steps after which a fit that starts from an earlier one stops. Such a fit is
+        another estimator, outside the theorem. Default: every fit converges. A fit without a start
+        always does.
 
     Attributes
     ----------
@@ -91,7 +96,9 @@ class NormalMixture(DrawsFromTruth):
 
     @property
     def missing_information(self) -> float:
-        """Share of the information of a labelled row that is lost with its label: the rate at which EM converges."""
+        """Share of the information of a labelled row that is lost with its label: the rate at which
+        EM converges.
+        """
         weight = self.truth[0]
         return float(1 - weight * (1 - weight) / self.limit_risk)
 
@@ -107,7 +114,9 @@ class NormalMixture(DrawsFromTruth):
         return np.asarray((step * (second - first) ** 2 / density).sum(axis=1))[:, None, None]
 
     def influence_function(self, rows: Array, theta: Array) -> Array:
-        """Rows (R, N) at weights (R, 1): the first-order effect of each on the converged fit, (R, N, 1)."""
+        """Rows (R, N) at weights (R, 1): the first-order effect of each on the converged fit, (R,
+        N, 1).
+        """
         return np.asarray(
             _score(self._contrast(rows), theta[:, 0])[..., None] / self.information(theta)
         )
@@ -135,7 +144,9 @@ class NormalMixture(DrawsFromTruth):
         return answer
 
     def _contrast(self, rows: Array) -> Array:
-        """Difference of the components' densities at each row over their sum; 1 or -1 where the row is at plus or minus infinity."""
+        """Difference of the components' densities at each row over their sum; 1 or -1 where the row
+        is at plus or minus infinity.
+        """
         return np.asarray(np.tanh(float(self.separation) / 2 * (rows - float(self.separation) / 2)))
 
     def deviation(self, theta: Array) -> Array:
@@ -153,7 +164,8 @@ def _score(contrast: Array, weight: Array) -> Array:
 
 
 def _converged(contrast: Array, share: Array, weight: Array) -> Array:
-    """Weight (R,) at which the mean score, which decreases in it, is 0, or the nearest end of [0, 1].
+    """Weight (R,) at which the mean score, which decreases in it, is 0, or the nearest end of [0,
+    1].
 
     NaN where `STEPS` steps do not find it.
     """
@@ -175,18 +187,21 @@ def _converged(contrast: Array, share: Array, weight: Array) -> Array:
 
 
 class PrincipalComponents(DrawsFromTruth):
-    """Probabilistic principal components: normal rows with mean 0 and covariance W W' + noise I, by maximum likelihood.
+    """Probabilistic principal components: normal rows with mean 0 and covariance W W' + noise I, by
+    maximum likelihood.
 
-    W itself is known up to a rotation only; the parameter is the covariance, which is identified: its upper triangle, row by row. The fit
-    keeps the leading eigenvalues and eigenvectors of the rows' second moments, and replaces the other eigenvalues by their mean. The second
-    moments of a batch are drawn directly, a Wishart matrix by Bartlett's decomposition. No estimate exists where the noise is fitted as 0.
-    Risk is the Kullback-Leibler divergence of the fitted normal law from the true one, in nats.
+    W itself is known up to a rotation only; the parameter is the covariance, which is identified:
+    its upper triangle, row by row. The fit keeps the leading eigenvalues and eigenvectors of the
+    rows' second moments, and replaces the other eigenvalues by their mean. The second moments of a
+    batch are drawn directly, a Wishart matrix by Bartlett's decomposition. No estimate exists where
+    the noise is fitted as 0. Risk is the Kullback-Leibler divergence of the fitted normal law from
+    the true one, in nats.
 
     Parameters
     ----------
     loadings : array_like, shape (p, q)
-        The true W, of full column rank. Where its rank is smaller and q < p - 1 the parameter is at the apex of a cone, and the theorem does
-        not apply.
+        The true W, of full column rank. Where its rank is smaller and q < p - 1 the parameter is at
+        the apex of a cone, and the theorem does not apply.
     noise : float
         True variance of the noise.
 
@@ -195,8 +210,8 @@ class PrincipalComponents(DrawsFromTruth):
     truth : ndarray, shape (p (p + 1) / 2,)
         Upper triangle of the true covariance.
     limit_risk : float
-        Half the number of free parameters, p q - q (q - 1) / 2 + 1, to which n times the risk of the first fit tends where the loadings have
-        full rank.
+        Half the number of free parameters, p q - q (q - 1) / 2 + 1, to which n times the risk of
+        the first fit tends where the loadings have full rank.
 
     References
     ----------
@@ -254,7 +269,9 @@ class PrincipalComponents(DrawsFromTruth):
 
     @property
     def influence_covariance(self) -> Array:
-        """V (d, d), of rank 2 limit_risk: the covariance of a row's second moments, projected on the model's tangent space."""
+        """V (d, d), of rank 2 limit_risk: the covariance of a row's second moments, projected on
+        the model's tangent space.
+        """
         covariance = self.covariance(self.truth[None])[0]
         (i, j), tangent = self._upper, self._tangent(covariance)
         moments = (
@@ -265,7 +282,9 @@ class PrincipalComponents(DrawsFromTruth):
 
     @property
     def risk_hessian(self) -> Array:
-        """Hessian (d, d) of the risk at the truth: trace(inverse dA inverse dB) / 2 along symmetric directions dA and dB."""
+        """Hessian (d, d) of the risk at the truth: trace(inverse dA inverse dB) / 2 along symmetric
+        directions dA and dB.
+        """
         inverse = np.linalg.inv(self.covariance(self.truth[None])[0])
         directions = self.covariance(np.eye(len(self.truth)))
         return np.asarray(
@@ -280,7 +299,9 @@ class PrincipalComponents(DrawsFromTruth):
         return full
 
     def influence_function(self, rows: Array, theta: Array) -> Array:
-        """Rows (R, N, p) at covariances (R, d): the first-order effect of each on the fit, (R, N, d)."""
+        """Rows (R, N, p) at covariances (R, d): the first-order effect of each on the fit, (R, N,
+        d).
+        """
         moments = self._moments(rows) - theta[:, None]
         return (
             np.stack(

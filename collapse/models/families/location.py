@@ -20,7 +20,9 @@ STEPS = 1000
 
 @dataclass(frozen=True)
 class Law:
-    """A standard law, symmetric about zero: its sampler, its density at zero, the integral of its squared density, its name in scipy.stats."""
+    """A standard law, symmetric about zero: its sampler, its density at zero, the integral of its
+    squared density, its name in scipy.stats.
+    """
 
     sample: Callable[[np.random.Generator, tuple[int, ...]], Array]
     density: float
@@ -117,9 +119,11 @@ class Location(DrawsFromTruth):
 
 @dataclass(frozen=True)
 class Median(Location):
-    """Sample median as the estimator of location: regular, asymptotically linear, and no maximum of a normal likelihood.
+    """Sample median as the estimator of location: regular, asymptotically linear, and no maximum of
+    a normal likelihood.
 
-    Synthetic rows are drawn from the law centred at the fitted median; a weighted fit is the weighted median.
+    Synthetic rows are drawn from the law centred at the fitted median; a weighted fit is the
+    weighted median.
 
     Parameters
     ----------
@@ -131,7 +135,8 @@ class Median(Location):
     Attributes
     ----------
     limit_risk : float
-        Variance of the influence function, 1 / (4 f(median)^2): n times the risk of the first fit tends to it.
+        Variance of the influence function, 1 / (4 f(median)^2): n times the risk of the first fit
+        tends to it.
 
     References
     ----------
@@ -160,10 +165,12 @@ class Median(Location):
 
 @dataclass(frozen=True)
 class TrimmedMean(Location):
-    """Mean of the rows between two quantiles: a share `trim` of the weight is cut off at either end.
+    """Mean of the rows between two quantiles: a share `trim` of the weight is cut off at either
+    end.
 
-    The row in which a cut falls keeps the part of its weight that lies inside, so that a weighted fit is the trimmed mean of the
-    weighted empirical distribution; with equal weights and trim * n whole it is `scipy.stats.trim_mean`.
+    The row in which a cut falls keeps the part of its weight that lies inside, so that a weighted
+    fit is the trimmed mean of the weighted empirical distribution; with equal weights and trim * n
+    whole it is `scipy.stats.trim_mean`.
 
     Parameters
     ----------
@@ -216,14 +223,17 @@ class TrimmedMean(Location):
         )[:, None]
 
     def influence_function(self, rows: Array, theta: Array) -> Array:
-        """Rows (R, N) at locations (R, 1): the difference, clipped at the quantiles, over 1 - 2 trim, (R, N, 1)."""
+        """Rows (R, N) at locations (R, 1): the difference, clipped at the quantiles, over 1 - 2
+        trim, (R, N, 1).
+        """
         q = self.scale * self._quantile
         return np.clip(rows - theta, -q, q)[:, :, None] / (1 - 2 * self.trim)
 
 
 @dataclass(frozen=True)
 class Huber(Location):
-    """Huber's M-estimator of location with known scale: sum_i weight_i clip((x_i - m) / scale, -k, k) = 0.
+    """Huber's M-estimator of location with known scale: sum_i weight_i clip((x_i - m) / scale, -k,
+    k) = 0.
 
     Parameters
     ----------
@@ -284,7 +294,8 @@ class Huber(Location):
             with np.errstate(divide="ignore", invalid="ignore"):
                 new = m + pull / inside
             close = 1e-13 * (abs(m) + clip)
-            # a root on a linear piece is reached in one step: the second time the same point comes out, but for rounding
+            # a root on a linear piece is reached in one step: the second time the same point comes
+            # out, but for rounding
             done = (abs(new - m) <= close) | (high - low <= close)
             # an end of the bracket is no progress: from there the next step might lead back
             new = np.where(done, m, np.where((new > low) & (new < high), new, (low + high) / 2))
@@ -312,7 +323,9 @@ class Huber(Location):
         return np.where(alone, middle, out)[:, None]
 
     def influence_function(self, rows: Array, theta: Array) -> Array:
-        """Rows (R, N) at locations (R, 1): the difference, clipped, over P(abs(x) < k), (R, N, 1)."""
+        """Rows (R, N) at locations (R, 1): the difference, clipped, over P(abs(x) < k), (R, N,
+        1).
+        """
         clip = self.k * self.scale
         return np.clip(rows - theta, -clip, clip)[:, :, None] / self._inside
 
@@ -321,11 +334,12 @@ class Huber(Location):
 class HodgesLehmann(Location):
     """Hodges-Lehmann estimator: the median of the means of two rows.
 
-    Weights enter as in the distribution of (X + X') / 2 with X and X' independent draws from the weighted rows: the pair (i, j) has
-    weight_i weight_j, a row is paired with itself too, and the estimate is the median of that distribution. With equal weights pairs of
-    different rows count twice and a row with itself once; the textbook's median over i <= j counts all once. Both are asymptotically
-    linear with the same influence function, (F - 1/2) / (integral of f^2). A fit sorts, and then costs a few passes over the rows;
-    it never holds the pairs.
+    Weights enter as in the distribution of (X + X') / 2 with X and X' independent draws from the
+    weighted rows: the pair (i, j) has weight_i weight_j, a row is paired with itself too, and the
+    estimate is the median of that distribution. With equal weights pairs of different rows count
+    twice and a row with itself once; the textbook's median over i <= j counts all once. Both are
+    asymptotically linear with the same influence function, (F - 1/2) / (integral of f^2). A fit
+    sorts, and then costs a few passes over the rows; it never holds the pairs.
 
     Parameters
     ----------
@@ -357,7 +371,9 @@ class HodgesLehmann(Location):
         return median_of_pairs(rows, weight)[:, None]
 
     def influence_function(self, rows: Array, theta: Array) -> Array:
-        """Rows (R, N) at locations (R, 1): the distribution function less 1/2, over the integral of f^2, (R, N, 1)."""
+        """Rows (R, N) at locations (R, 1): the distribution function less 1/2, over the integral of
+        f^2, (R, N, 1).
+        """
         law = LAWS[self.law]
         rank = law.distribution.cdf((rows - theta) / self.scale) - 0.5
         return np.asarray(self.scale * rank / law.squared_density)[:, :, None]
@@ -365,7 +381,8 @@ class HodgesLehmann(Location):
 
 @dataclass(frozen=True)
 class MedianMAD(Location):
-    """Location and scale together: the median, and the median absolute deviation from it in units of the law's upper quartile.
+    """Location and scale together: the median, and the median absolute deviation from it in units
+    of the law's upper quartile.
 
     Synthetic rows are drawn from the law at the fitted location and scale. A batch whose absolute
     deviations have median 0 has no estimate of scale: so it is where a scale that shrinks from fit
@@ -430,7 +447,9 @@ class MedianMAD(Location):
         return (theta - self.truth) / self.scale
 
     def influence_function(self, rows: Array, theta: Array) -> Array:
-        """Rows (R, N) at locations and scales (R, 2): their first-order effect on both, (R, N, 2)."""
+        """Rows (R, N) at locations and scales (R, 2): their first-order effect on both, (R, N,
+        2).
+        """
         q, f = self._quartile
         away = (rows - theta[:, :1]) / theta[:, 1:]
         both = np.stack(
@@ -441,7 +460,9 @@ class MedianMAD(Location):
 
 
 def weighted_median(rows: Array, weight: Array) -> Array:
-    """Middle of the minimisers of sum_i weight_i |rows_i - m|, for each replication: (R, N), (R, N) to (R,)."""
+    """Middle of the minimisers of sum_i weight_i |rows_i - m|, for each replication: (R, N), (R, N)
+    to (R,).
+    """
     if np.all(weight == weight[:, :1]):
         return np.asarray(np.median(rows, axis=1))
     order = np.argsort(rows, axis=1)
@@ -456,15 +477,18 @@ def weighted_median(rows: Array, weight: Array) -> Array:
 
 
 def median_of_pairs(rows: Array, weight: Array) -> Array:
-    """Middle of the medians of (x_i + x_j) / 2 with weights weight_i weight_j: (R, N), (R, N) to (R,).
+    """Middle of the medians of (x_i + x_j) / 2 with weights weight_i weight_j: (R, N), (R, N) to
+    (R,).
 
-    A trial value t is held against the sorted rows: of each row i, how many rows j have x_j <= 2 t - x_i. That gives the weight of all
-    pairs up to t, the last pair up to t and the first beyond it; one of the two is the new end of a bracket, whose ends are pairs.
+    A trial value t is held against the sorted rows: of each row i, how many rows j have x_j <= 2 t
+    - x_i. That gives the weight of all pairs up to t, the last pair up to t and the first beyond
+    it; one of the two is the new end of a bracket, whose ends are pairs.
     """
     R, N = rows.shape
     if R == 0:
         return np.empty(0)
-    # a row without weight must not be an end of the bracket: another row in its place changes nothing
+    # a row without weight must not be an end of the bracket: another row in its place changes
+    # nothing
     most = np.argmax(weight, axis=1)[:, None]
     rows = np.where(weight > 0, rows, np.take_along_axis(rows, most, axis=1))
     order = np.argsort(rows, axis=1)
@@ -475,7 +499,8 @@ def median_of_pairs(rows: Array, weight: Array) -> Array:
     padded = np.pad(x, ((0, 0), (1, 1)), constant_values=((0, 0), (-np.inf, np.inf)))
     size = np.maximum(abs(x[:, 0]), abs(x[:, -1]))
     each = np.arange(R)
-    # both rows of a pair lie below this quantile with probability one half, or both above its mirror image
+    # both rows of a pair lie below this quantile with probability one half, or both above its
+    # mirror image
     edge = np.sqrt(0.5) + 1e-9
     low = x[each, np.minimum((upto[:, 1:] < 1 - edge).sum(axis=1), N - 1)]
     high = x[each, np.minimum((upto[:, 1:] < edge).sum(axis=1), N - 1)]

@@ -1,4 +1,6 @@
-"""Natural exponential families with quadratic variance function, in the mean parameter (the Morris class)."""
+"""Natural exponential families with quadratic variance function, in the mean parameter (the Morris
+class).
+"""
 
 from __future__ import annotations
 
@@ -75,9 +77,11 @@ class _Family(Protocol):
 
 
 class MeanFamily(DrawsFromTruth):
-    """What the families share: the fit is the weighted mean of the rows, the risk its squared error.
+    """What the families share: the fit is the weighted mean of the rows, the risk its squared
+    error.
 
-    A family adds its mean, its variance function V(mu) = v0 + v1 mu + v2 mu^2 as (v0, v1, v2), and its samplers.
+    A family adds its mean, its variance function V(mu) = v0 + v1 mu + v2 mu^2 as (v0, v1, v2), and
+    its samplers.
     """
 
     exact_form: ClassVar[str | None] = "quadratic variance"
@@ -132,7 +136,8 @@ class Normal(MeanFamily):
     Examples
     --------
     >>> import collapse
-    >>> collapse.derive(collapse.workflows.discard(3), model=collapse.models.Normal(0, 2), n=100).risk
+    >>> model = collapse.models.Normal(0, 2)
+    >>> collapse.derive(collapse.workflows.discard(3), model=model, n=100).risk
     array([0.04, 0.08, 0.12])
     """
 
@@ -171,7 +176,8 @@ class Binomial(MeanFamily):
     Examples
     --------
     >>> import collapse
-    >>> collapse.derive(collapse.workflows.discard(2), model=collapse.models.Binomial(10, 0.5), n=100).ratio
+    >>> model = collapse.models.Binomial(10, 0.5)
+    >>> collapse.derive(collapse.workflows.discard(2), model=model, n=100).ratio
     array([1.   , 1.999])
     """
 
@@ -222,7 +228,8 @@ def Bernoulli(p: Scalar) -> Binomial:
     Examples
     --------
     >>> import collapse
-    >>> collapse.derive(collapse.workflows.discard(2), model=collapse.models.Bernoulli(0.5), n=100).ratio
+    >>> model = collapse.models.Bernoulli(0.5)
+    >>> collapse.derive(collapse.workflows.discard(2), model=model, n=100).ratio
     array([1.  , 1.99])
     """
     return Binomial(1, p)
@@ -274,7 +281,8 @@ class Gamma(MeanFamily):
     Examples
     --------
     >>> import collapse
-    >>> collapse.derive(collapse.workflows.discard(2), model=collapse.models.Gamma(2, 1), n=100).ratio
+    >>> model = collapse.models.Gamma(2, 1)
+    >>> collapse.derive(collapse.workflows.discard(2), model=model, n=100).ratio
     array([1.   , 2.005])
     """
 
@@ -315,7 +323,8 @@ def Exponential(mean: Scalar) -> Gamma:
     Examples
     --------
     >>> import collapse
-    >>> collapse.derive(collapse.workflows.discard(2), model=collapse.models.Exponential(1), n=100).ratio
+    >>> model = collapse.models.Exponential(1)
+    >>> collapse.derive(collapse.workflows.discard(2), model=model, n=100).ratio
     array([1.  , 2.01])
     """
     return Gamma(1, mean)
@@ -328,12 +337,14 @@ class NegativeBinomial(MeanFamily):
     Parameters
     ----------
     size, mean : float
-        Known size (the number of successes waited for; need not be whole), and the mean of the real world.
+        Known size (the number of successes waited for; need not be whole), and the mean of the real
+        world.
 
     Examples
     --------
     >>> import collapse
-    >>> collapse.derive(collapse.workflows.discard(2), model=collapse.models.NegativeBinomial(2, 1), n=100).ratio
+    >>> model = collapse.models.NegativeBinomial(2, 1)
+    >>> collapse.derive(collapse.workflows.discard(2), model=model, n=100).ratio
     array([1.   , 2.005])
     """
 
@@ -360,10 +371,12 @@ class NegativeBinomial(MeanFamily):
 
 @dataclass(frozen=True)
 class HyperbolicSecant(MeanFamily):
-    """Generalised hyperbolic secant law with known shape: V = shape + mu^2 / shape, the sixth family.
+    """Generalised hyperbolic secant law with known shape: V = shape + mu^2 / shape, the sixth
+    family.
 
-    A row is the sum of `shape` independent variates of shape one. One of those, at mean tan(t), is the logarithm of a ratio of two
-    gamma variates of shapes 1/2 + t / pi and 1/2 - t / pi, divided by pi; at mean 0 its density is 1 / (2 cosh(pi x / 2)).
+    A row is the sum of `shape` independent variates of shape one. One of those, at mean tan(t), is
+    the logarithm of a ratio of two gamma variates of shapes 1/2 + t / pi and 1/2 - t / pi, divided
+    by pi; at mean 0 its density is 1 / (2 cosh(pi x / 2)).
 
     Parameters
     ----------
@@ -379,7 +392,8 @@ class HyperbolicSecant(MeanFamily):
     Examples
     --------
     >>> import collapse
-    >>> collapse.derive(collapse.workflows.discard(2), model=collapse.models.HyperbolicSecant(2, 1), n=100).ratio
+    >>> model = collapse.models.HyperbolicSecant(2, 1)
+    >>> collapse.derive(collapse.workflows.discard(2), model=model, n=100).ratio
     array([1.   , 2.005])
     """
 
@@ -399,7 +413,8 @@ class HyperbolicSecant(MeanFamily):
         for sign in (1.0, -1.0):
             # 1/2 + t / pi and 1/2 - t / pi, without a difference of numbers close to one another
             a = np.arctan2(float(self.shape), -sign * theta) / np.pi
-            # log G(a) = log G(a + 1) - E / a: a gamma variate of small shape may underflow, its logarithm does not
+            # log G(a) = log G(a + 1) - E / a: a gamma variate of small shape may underflow, its
+            # logarithm does not
             for _ in range(self.shape):
                 total += sign * np.log(rng.standard_gamma(a + 1, total.shape))
             total -= sign / a * rng.standard_gamma(float(self.shape), total.shape)
@@ -407,7 +422,8 @@ class HyperbolicSecant(MeanFamily):
         return total
 
     def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        # the sum of rows has the same law with another shape, and no quicker sampler: blocks keep the memory small
+        # the sum of rows has the same law with another shape, and no quicker sampler: blocks keep
+        # the memory small
         mean, step = np.empty(theta.shape), max(1, VALUES // rows)
         for r in range(0, len(theta), step):
             mean[r : r + step] = self.draw(theta[r : r + step], rows, rng).mean(

@@ -18,9 +18,9 @@ from collapse.plan import Scalar
 class Uniform(DrawsFromTruth):
     """Uniform law on (0, endpoint) fitted by its sample maximum, the maximum-likelihood estimator.
 
-    The family is not differentiable in quadratic mean: the estimator's rate is n, not sqrt(n), its limit exponential,
-    and the pi^2/6 law does not hold. Under discard the ratio tends to g (g + 1) / 2; under augment it is 1, because
-    no synthetic row exceeds the real maximum.
+    The family is not differentiable in quadratic mean: the estimator's rate is n, not sqrt(n), its
+    limit exponential, and the pi^2/6 law does not hold. Under discard the ratio tends to g (g + 1)
+    / 2; under augment it is 1, because no synthetic row exceeds the real maximum.
 
     Parameters
     ----------
@@ -74,11 +74,13 @@ def example_uniform() -> Uniform:
 
 @dataclass(frozen=True)
 class Hodges(DrawsFromTruth):
-    """Hodges' estimator of a normal mean: the sample mean, multiplied by `shrinkage` where it is within n^(-1/4) of 0.
+    """Hodges' estimator of a normal mean: the sample mean, multiplied by `shrinkage` where it is
+    within n^(-1/4) of 0.
 
-    At mean 0 it is asymptotically linear with influence function shrinkage * x, whose variance is below the efficient one. It is not
-    regular there: a batch from a source that is off by h / sqrt(n) moves the fit by shrinkage * h only, so the feedback is
-    multiplied by `shrinkage`, and the law does not hold. At every other mean it is asymptotically the sample mean.
+    At mean 0 it is asymptotically linear with influence function shrinkage * x, whose variance is
+    below the efficient one. It is not regular there: a batch from a source that is off by h /
+    sqrt(n) moves the fit by shrinkage * h only, so the feedback is multiplied by `shrinkage`, and
+    the law does not hold. At every other mean it is asymptotically the sample mean.
 
     Parameters
     ----------
@@ -89,7 +91,8 @@ class Hodges(DrawsFromTruth):
 
     Notes
     -----
-    n is the number of rows that the fit reads; with unequal weights it is Kish's effective number, (sum w)^2 / sum w^2.
+    n is the number of rows that the fit reads; with unequal weights it is Kish's effective number,
+    (sum w)^2 / sum w^2.
 
     References
     ----------

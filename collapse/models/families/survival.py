@@ -42,12 +42,14 @@ class _Lifetimes(Protocol):
 class Censored:
     """What the families share: a row is (time, 1 where it is an event and 0 where it is censored).
 
-    Lifetimes are censored independently, at a time whose law is fixed: its hazard is that multiple of the true hazard at which a real row
-    shows an event with probability `events` (Koziol and Green 1976). Synthetic rows are censored by the same law, or not at all where
-    `censor_synthetic` is False. Risk is the Kullback-Leibler divergence of the law of a real row, in nats.
+    Lifetimes are censored independently, at a time whose law is fixed: its hazard is that multiple
+    of the true hazard at which a real row shows an event with probability `events` (Koziol and
+    Green 1976). Synthetic rows are censored by the same law, or not at all where `censor_synthetic`
+    is False. Risk is the Kullback-Leibler divergence of the law of a real row, in nats.
 
-    A family adds `lifetimes` (theta (R, d) to (R, rows)), the parameter `censoring` (d,) of the law of censoring times, the `score` of rows
-    (R, N, d) and the Fisher `information` (R, d, d) of a censored row.
+    A family adds `lifetimes` (theta (R, d) to (R, rows)), the parameter `censoring` (d,) of the law
+    of censoring times, the `score` of rows (R, N, d) and the Fisher `information` (R, d, d) of a
+    censored row.
     """
 
     def draw(self: _Lifetimes, theta: Array, rows: int, rng: np.random.Generator) -> Array:
@@ -64,7 +66,9 @@ class Censored:
         return _observe(self, self.lifetimes(replicate(self.truth, replications), rows, rng), rng)
 
     def influence_function(self: _Lifetimes, rows: Array, theta: Array) -> Array:
-        """Censored rows (R, N, 2) at parameters (R, d): the first-order effect of each on the fit, (R, N, d)."""
+        """Censored rows (R, N, 2) at parameters (R, d): the first-order effect of each on the fit,
+        (R, N, d).
+        """
         return np.asarray(
             np.linalg.solve(self.information(theta)[:, None], self.score(rows, theta)[..., None])[
                 ..., 0
@@ -73,7 +77,9 @@ class Censored:
 
     @property
     def risk_hessian(self: _Lifetimes) -> Array:
-        """Hessian (d, d) of the risk at the truth: of a Kullback-Leibler divergence, the information."""
+        """Hessian (d, d) of the risk at the truth: of a Kullback-Leibler divergence, the
+        information.
+        """
         return np.asarray(self.information(self.truth[None])[0])
 
     @property
@@ -107,10 +113,11 @@ def _check_events(events: Scalar) -> None:
 
 @dataclass(frozen=True)
 class CensoredExponential(Censored):
-    """Exponential lifetimes with independent exponential censoring, by maximum likelihood: events divided by total time.
+    """Exponential lifetimes with independent exponential censoring, by maximum likelihood: events
+    divided by total time.
 
-    The number of events of a batch is binomial, its total time an independent gamma variate: whole batches need no rows. No estimate
-    exists without an event.
+    The number of events of a batch is binomial, its total time an independent gamma variate: whole
+    batches need no rows. No estimate exists without an event.
 
     Parameters
     ----------
@@ -188,9 +195,10 @@ class CensoredExponential(Censored):
 class CensoredWeibull(Censored):
     """Weibull lifetimes with independent Weibull censoring, scale and shape by maximum likelihood.
 
-    The survival function is exp(-(t / scale)^shape). Given the shape the scale is explicit; the shape is the root of an increasing function,
-    found by a Newton iteration in its logarithm that keeps a bracket. No estimate exists without an event, or where no time exceeds the
-    events' geometric mean; times that differ by less than their last digit are equal.
+    The survival function is exp(-(t / scale)^shape). Given the shape the scale is explicit; the
+    shape is the root of an increasing function, found by a Newton iteration in its logarithm that
+    keeps a bracket. No estimate exists without an event, or where no time exceeds the events'
+    geometric mean; times that differ by less than their last digit are equal.
 
     Parameters
     ----------
@@ -203,8 +211,9 @@ class CensoredWeibull(Censored):
 
     Notes
     -----
-    The fitted shape has a tail of polynomial order, and the risk grows faster than exponentially in it: at every n the risk has no finite
-    mean, but what makes it infinite has a probability that no simulation meets at a hundred events.
+    The fitted shape has a tail of polynomial order, and the risk grows faster than exponentially in
+    it: at every n the risk has no finite mean, but what makes it infinite has a probability that no
+    simulation meets at a hundred events.
 
     Examples
     --------
@@ -247,8 +256,8 @@ class CensoredWeibull(Censored):
         )
 
     def information(self, theta: Array) -> Array:
-        # with z the logarithm of the cumulative hazard at the time, -score' holds E[event (1, z, z^2)]; the trapezoidal rule is exact to
-        # rounding for such tails
+        # with z the logarithm of the cumulative hazard at the time, -score' holds E[event (1, z,
+        # z^2)]; the trapezoidal rule is exact to rounding for such tails
         scale, shape = theta[:, :1], theta[:, 1:]
         z, step = np.linspace(-45, 5, 1001, retstep=True)
         uncensored = np.exp(-((scale / self.censoring[0] * np.exp(z / shape)) ** self.censoring[1]))
@@ -314,7 +323,8 @@ def _weibull(rows: Array, weight: Array, start: Array | None) -> Array:
     x = -np.log(depth) if start is None else np.log(start[found])
     low, high = np.full(len(x), -np.inf), np.full(len(x), np.inf)
     for _ in range(STEPS):
-        # the score of the shape, mean log time weighted by times to the shape less that of the events, less one over the shape, increases
+        # the score of the shape, mean log time weighted by times to the shape less that of the
+        # events, less one over the shape, increases
         shape = np.exp(x)
         power = weight * np.exp(shape[:, None] * time)
         mean = power.sum(axis=1)

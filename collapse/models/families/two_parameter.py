@@ -1,4 +1,6 @@
-"""Families with two parameters, by maximum likelihood and by moments; and a curved functional of a mean."""
+"""Families with two parameters, by maximum likelihood and by moments; and a curved functional of a
+mean.
+"""
 
 from __future__ import annotations
 
@@ -65,8 +67,9 @@ class Matching(DrawsFromTruth):
     pooled as Chan, Golub and LeVeque (1983) pool variances: divergences within the batches, and
     those of the batches' means from the common one.
 
-    That is the method of moments; where the statistics are sufficient for an exponential family, it is maximum likelihood. Risk is the
-    Kullback-Leibler divergence of the fitted law from the true one, E log(p_true / p_fit) under the truth, in nats per row.
+    That is the method of moments; where the statistics are sufficient for an exponential family, it
+    is maximum likelihood. Risk is the Kullback-Leibler divergence of the fitted law from the true
+    one, E log(p_true / p_fit) under the truth, in nats per row.
 
     A family adds `divergence` (rows (R, N), means (R, 1) to (R, N, q)), the `expectation` of its
     moments (theta (R, d) to (R, 1 + q)), the `jacobian` of that (R, 1 + q, d), the Fisher
@@ -83,16 +86,22 @@ class Matching(DrawsFromTruth):
 
     @property
     def risk_hessian(self: _Family) -> Array:
-        """Hessian (d, d) of the risk at the truth: of a Kullback-Leibler divergence, the information."""
+        """Hessian (d, d) of the risk at the truth: of a Kullback-Leibler divergence, the
+        information.
+        """
         return self.information
 
     @property
     def limit_risk(self: _Family) -> float:
-        """Limit of n times the risk of the first fit: trace(Hessian V) / 2, by maximum likelihood half the number of parameters."""
+        """Limit of n times the risk of the first fit: trace(Hessian V) / 2, by maximum likelihood
+        half the number of parameters.
+        """
         return float(np.trace(self.risk_hessian @ self.influence_covariance) / 2)
 
     def influence_function(self: _Family, rows: Array, theta: Array) -> Array:
-        """Rows (R, N) at parameters (R, d): the first-order effect of each on the fit, (R, N, d)."""
+        """Rows (R, N) at parameters (R, d): the first-order effect of each on the fit, (R, N,
+        d).
+        """
         moments = self.expectation(theta)
         mean = moments[:, :1]
         spread = self.divergence(rows, mean) - moments[:, None, 1:]
@@ -203,7 +212,8 @@ class NormalMeanVariance(Matching):
 
 @dataclass(frozen=True)
 class InverseGaussian(Matching):
-    """Inverse Gaussian law with mean and shape unknown, by maximum likelihood; the variance is mean^3 / shape.
+    """Inverse Gaussian law with mean and shape unknown, by maximum likelihood; the variance is
+    mean^3 / shape.
 
     A batch's mean is drawn directly, an inverse Gaussian variate, and what the mean of the inverses
     exceeds the inverse of the mean by from a chi-square variate (Tweedie 1957). Risk is the
@@ -310,7 +320,8 @@ class _GammaLaw(Matching):
 
 @dataclass(frozen=True)
 class GammaShapeRate(_GammaLaw):
-    """Gamma law with shape and rate unknown, by maximum likelihood: log shape - digamma(shape) = log(mean x) - mean log x.
+    """Gamma law with shape and rate unknown, by maximum likelihood: log shape - digamma(shape) =
+    log(mean x) - mean log x.
 
     Risk is the Kullback-Leibler divergence from the truth, in nats.
 
@@ -345,10 +356,11 @@ class GammaShapeRate(_GammaLaw):
 
 @dataclass(frozen=True)
 class GammaMoments(_GammaLaw):
-    """Gamma law with shape and rate unknown, by the method of moments: shape = mean^2 / variance, rate = mean / variance.
+    """Gamma law with shape and rate unknown, by the method of moments: shape = mean^2 / variance,
+    rate = mean / variance.
 
-    Regular, and not efficient: the ratio is that of maximum likelihood, the level is higher. Risk is the Kullback-Leibler divergence
-    from the truth, in nats.
+    Regular, and not efficient: the ratio is that of maximum likelihood, the level is higher. Risk
+    is the Kullback-Leibler divergence from the truth, in nats.
 
     Parameters
     ----------
@@ -388,7 +400,8 @@ class GammaMoments(_GammaLaw):
 
 @dataclass(frozen=True)
 class Beta(Matching):
-    """Beta law with both parameters unknown, by maximum likelihood: the means of log x and log(1 - x) are matched.
+    """Beta law with both parameters unknown, by maximum likelihood: the means of log x and log(1 -
+    x) are matched.
 
     A row is a double: with one that is 0 or 1 by rounding, as parameters near 0 draw them, no
     estimate exists. Risk is the Kullback-Leibler divergence from the truth, in nats.
@@ -472,7 +485,8 @@ class Beta(Matching):
 
 @dataclass(frozen=True)
 class ExponentialRate(Matching):
-    """Exponential law in its rate, 1 / mean, by maximum likelihood: biased at finite n, by rate times ratio / n to first order.
+    """Exponential law in its rate, 1 / mean, by maximum likelihood: biased at finite n, by rate
+    times ratio / n to first order.
 
     Risk is the squared error of the rate.
 
@@ -679,7 +693,8 @@ def _large_beta(share: Array, divergence: Array) -> Array:
     return np.where(done[:, None], found, np.nan)
 
 
-# under discard ratios at generation 20 are 6 to 8 per cent too large at n = 1000, 15 to 19 at n = 400, half a per cent under augment
+# under discard ratios at generation 20 are 6 to 8 per cent too large at n = 1000, 15 to 19 at n =
+# 400, half a per cent under augment
 _LIKELIHOOD = "maximum likelihood in a regular family"
 
 

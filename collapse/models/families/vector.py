@@ -1,4 +1,6 @@
-"""Vectors of means for which the law holds exactly at every n: multinomial shares, the mean of a multivariate normal."""
+"""Vectors of means for which the law holds exactly at every n: multinomial shares, the mean of a
+multivariate normal.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +29,11 @@ class _Family(Protocol):
 
 
 class MeanVector(DrawsFromTruth):
-    """What the families share: the fit is the weighted mean of vectors, the risk its squared Euclidean error.
+    """What the families share: the fit is the weighted mean of vectors, the risk its squared
+    Euclidean error.
 
-    A family adds its mean, a tuple, the covariance of a row as `influence_covariance`, and its trace, v0 + v1 sum_j mu_j + v2 mu'mu,
-    as the variance function (v0, v1, v2).
+    A family adds its mean, a tuple, the covariance of a row as `influence_covariance`, and its
+    trace, v0 + v1 sum_j mu_j + v2 mu'mu, as the variance function (v0, v1, v2).
     """
 
     exact_form: ClassVar[str | None] = "quadratic variance"
@@ -60,9 +63,11 @@ class MeanVector(DrawsFromTruth):
 
 @dataclass(frozen=True)
 class Multinomial(MeanVector):
-    """Shares of classes: a row is one label, the fit is the vector of shares, the risk the expected squared distance of shares.
+    """Shares of classes: a row is one label, the fit is the vector of shares, the risk the expected
+    squared distance of shares.
 
-    The covariance of a row has trace 1 - p'p: the variance function of a Bernoulli law, v2 = -1, whatever the number of classes.
+    The covariance of a row has trace 1 - p'p: the variance function of a Bernoulli law, v2 = -1,
+    whatever the number of classes.
 
     Parameters
     ----------
@@ -72,7 +77,8 @@ class Multinomial(MeanVector):
     Raises
     ------
     ValueError
-        Where there are fewer than two shares, one is not between 0 and 1, or they do not sum to one.
+        Where there are fewer than two shares, one is not between 0 and 1, or they do not sum to
+        one.
 
     Examples
     --------
@@ -131,7 +137,8 @@ class Multinomial(MeanVector):
 
 @dataclass(frozen=True)
 class MultivariateNormal(MeanVector):
-    """Mean of a multivariate normal law with known covariance; risk is the expected squared Euclidean distance.
+    """Mean of a multivariate normal law with known covariance; risk is the expected squared
+    Euclidean distance.
 
     Parameters
     ----------

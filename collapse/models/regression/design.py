@@ -110,7 +110,9 @@ def check_vector(values: ArrayLike, length: int, name: str) -> Array:
 def rows_of_design(
     n: int, replications: int, rows: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Rows of the design that a batch labels, (R, rows): whole copies, then distinct rows drawn without replacement."""
+    """Rows of the design that a batch labels, (R, rows): whole copies, then distinct rows drawn
+    without replacement.
+    """
     copies, rest = divmod(rows, n)
     whole = np.broadcast_to(np.tile(np.arange(n), copies), (replications, copies * n))
     if not rest:
@@ -120,7 +122,9 @@ def rows_of_design(
 
 
 def totals(n: int, rows: Array, weight: Array) -> tuple[Array, Array]:
-    """Total weight and weighted sum of labels on each row of the design: rows (R, N, 2), weight (R, N) to (R, n), (R, n)."""
+    """Total weight and weighted sum of labels on each row of the design: rows (R, N, 2), weight (R,
+    N) to (R, n), (R, n).
+    """
     R = len(rows)
     place = (rows[:, :, 0].astype(np.int64) + n * np.arange(R)[:, None]).ravel()
     total: Array = (
@@ -137,7 +141,9 @@ def totals(n: int, rows: Array, weight: Array) -> tuple[Array, Array]:
 
 
 def example_design(n: int, columns: int) -> Array:
-    """A fixed design (n, columns) for examples: ones, and cosines of rising frequency, orthogonal and bounded."""
+    """A fixed design (n, columns) for examples: ones, and cosines of rising frequency, orthogonal
+    and bounded.
+    """
     t = (np.arange(n) + 0.5) / n
     return np.asarray(
         np.cos(np.pi * np.arange(columns) * t[:, None])

@@ -1,4 +1,6 @@
-"""Generalised linear models on a reused design, fitted by maximum likelihood; a family is its link, its variance function and its sampler."""
+"""Generalised linear models on a reused design, fitted by maximum likelihood; a family is its link,
+its variance function and its sampler.
+"""
 
 from __future__ import annotations
 
@@ -100,7 +102,8 @@ class Family:
     Attributes
     ----------
     canonical : bool
-        Whether labels enter the fit through the mean of x y alone; otherwise through their means on each row of the design.
+        Whether labels enter the fit through the mean of x y alone; otherwise through their means on
+        each row of the design.
     predictors : int
         Margins of a row where labels are classes, K - 1 for K of them; 0 where they are numbers.
     labels : str
@@ -130,11 +133,15 @@ class Family:
         raise NotImplementedError
 
     def sample(self, mean: Array, copies: int, rng: np.random.Generator) -> Array:
-        """Draw the mean over `copies` labels with these means, (R, n); for classes the shares of all but class 0, (R, K - 1, n)."""
+        """Draw the mean over `copies` labels with these means, (R, n); for classes the shares of
+        all but class 0, (R, K - 1, n).
+        """
         raise NotImplementedError
 
     def loss(self, margin: Array, label: Array) -> Array:
-        """Return minus the log-likelihood, without terms that are free of the margin; with a canonical link without label x margin, too."""
+        """Return minus the log-likelihood, without terms that are free of the margin; with a
+        canonical link without label x margin, too.
+        """
         raise NotImplementedError
 
     def least(self, label: Array) -> Array | float:
@@ -220,7 +227,9 @@ class Counts(Family):
 
 @dataclass(frozen=True)
 class Overdispersed(Counts):
-    """Labels 0, 1, 2, ... with a negative binomial law of known size, mean exp(margin), variance mean + mean^2 / size."""
+    """Labels 0, 1, 2, ... with a negative binomial law of known size, mean exp(margin), variance
+    mean + mean^2 / size.
+    """
 
     size: float
     canonical = False
@@ -248,7 +257,9 @@ class Overdispersed(Counts):
 
 @dataclass(frozen=True)
 class Positive(Family):
-    """Positive labels with a gamma law of known shape, mean exp(margin), variance mean^2 / shape."""
+    """Positive labels with a gamma law of known shape, mean exp(margin), variance mean^2 /
+    shape.
+    """
 
     shape: float
     labels = "positive numbers"
@@ -282,7 +293,9 @@ class Positive(Family):
 
 @dataclass(frozen=True)
 class Classes(Family):
-    """Labels 0, ..., K - 1 with log odds linear in the covariates: margins (R, K - 1, n) against class 0."""
+    """Labels 0, ..., K - 1 with log odds linear in the covariates: margins (R, K - 1, n) against
+    class 0.
+    """
 
     classes: int
     canonical = True
@@ -320,7 +333,9 @@ class Classes(Family):
 
 
 def _softplus(margin: Array) -> Array:
-    """Return log(1 + exp(margin)) without overflow, max(m, 0) + log(1 + exp(-|m|)); the margin is lost."""
+    """Return log(1 + exp(margin)) without overflow, max(m, 0) + log(1 + exp(-|m|)); the margin is
+    lost.
+    """
     tail = np.abs(margin)
     np.negative(tail, out=tail)
     np.exp(tail, out=tail)
@@ -336,23 +351,27 @@ def _log_times(label: Array) -> Array:
 
 
 class Regression(DrawsFromTruth):
-    """A generalised linear model whose reused design every batch labels again; what the models below share.
+    """A generalised linear model whose reused design every batch labels again; what the models
+    below share.
 
-    With a canonical link the labels enter the fit through the mean over the batch's rows of x y alone, otherwise through the mean label of
-    each row: whole batches need no rows, their mean statistics average. Real labels are either drawn from a true `beta` in every
-    replication, or observed once and for all as `y`, or drawn with given means, from a world that the model does not hold.
+    With a canonical link the labels enter the fit through the mean over the batch's rows of x y
+    alone, otherwise through the mean label of each row: whole batches need no rows, their mean
+    statistics average. Real labels are either drawn from a true `beta` in every replication, or
+    observed once and for all as `y`, or drawn with given means, from a world that the model does
+    not hold.
 
     Attributes
     ----------
     truth : ndarray, shape (d,)
-        `beta`; with observed labels their maximum-likelihood estimate, NaN where none exists; with given means the coefficients that come
-        closest to them.
+        `beta`; with observed labels their maximum-likelihood estimate, NaN where none exists; with
+        given means the coefficients that come closest to them.
     design_rows : int
         Rows n of the design.
     statistic_size : int
         Numbers in a mean statistic.
     limit_risk : float
-        n times the risk of the first fit tends to d / 2 (half a squared normal for each coefficient) where the truth is `beta`.
+        n times the risk of the first fit tends to d / 2 (half a squared normal for each
+        coefficient) where the truth is `beta`.
     """
 
     def __init__(
@@ -436,20 +455,24 @@ class Regression(DrawsFromTruth):
 
     @cached_property
     def dispersion(self) -> float:
-        """Variance of a real row's score at the truth, in units of the model's own: tr(I^-1 J) / d, 1 where the model is right.
+        """Variance of a real row's score at the truth, in units of the model's own: tr(I^-1 J) / d,
+        1 where the model is right.
 
-        J is the mean over rows of the squared residual times x x', the middle of the sandwich [1]_; with given means, of the label's variance
-        times x x'. I is the information, from the fitted probabilities. tr(I^-1 J) is the penalty of Takeuchi's information criterion, d
-        that of Akaike's. `collapse.forecasting.law.misspecified` tells what it does to a workflow.
+        J is the mean over rows of the squared residual times x x', the middle of the sandwich [1]_;
+        with given means, of the label's variance times x x'. I is the information, from the fitted
+        probabilities. tr(I^-1 J) is the penalty of Takeuchi's information criterion, d that of
+        Akaike's. `collapse.forecasting.law.misspecified` tells what it does to a workflow.
 
         Raises
         ------
         ValueError
-            Where the link is not canonical: real and synthetic rows then differ in curvature, too, and no one number describes that.
+            Where the link is not canonical: real and synthetic rows then differ in curvature, too,
+            and no one number describes that.
 
         References
         ----------
-        .. [1] H. White, "Maximum likelihood estimation of misspecified models", Econometrica 50 (1982).
+        .. [1] H. White, "Maximum likelihood estimation of misspecified models", Econometrica 50
+        (1982).
         """
         if self._label is None and self._mean is None:
             return 1.0
@@ -496,7 +519,8 @@ class Regression(DrawsFromTruth):
         theta : ndarray, shape (R, d)
             Coefficients to label with.
         rows : int
-            c n + r rows: c whole copies of the design, then r distinct rows drawn without replacement, afresh for each replication.
+            c n + r rows: c whole copies of the design, then r distinct rows drawn without
+            replacement, afresh for each replication.
         rng : numpy.random.Generator
             Source of randomness.
 
@@ -518,7 +542,8 @@ class Regression(DrawsFromTruth):
         return np.stack([index.astype(float), np.where(lost[:, None], np.nan, label)], axis=2)
 
     def draw_real(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
-        """Draw the real batch: labels from `beta` as `draw` does, or the observed labels as they are.
+        """Draw the real batch: labels from `beta` as `draw` does, or the observed labels as they
+        are.
 
         Parameters
         ----------
@@ -566,7 +591,8 @@ class Regression(DrawsFromTruth):
         Returns
         -------
         ndarray, shape (R, k)
-            With a canonical link the mean of x y, otherwise the mean label of each row; NaN where theta is.
+            With a canonical link the mean of x y, otherwise the mean label of each row; NaN where
+            theta is.
 
         Raises
         ------
@@ -629,7 +655,8 @@ class Regression(DrawsFromTruth):
         statistic : ndarray, shape (R, k)
             Weighted mean over batches of their mean statistics.
         start : ndarray, shape (R, d), or None
-            Where to begin, such as the last fit; a row of NaN, or None, begins afresh. It changes the time taken, not the answer.
+            Where to begin, such as the last fit; a row of NaN, or None, begins afresh. It changes
+            the time taken, not the answer.
 
         Returns
         -------
@@ -655,7 +682,8 @@ class Regression(DrawsFromTruth):
         Returns
         -------
         ndarray, shape (R, d)
-            Estimates; NaN as in `fit_statistic`, where the rows with weight do not span the columns, and where one of their labels is NaN.
+            Estimates; NaN as in `fit_statistic`, where the rows with weight do not span the
+            columns, and where one of their labels is NaN.
         """
         read = weight > 0
         weight = np.where(read, weight, 0.0)
@@ -690,8 +718,9 @@ class Regression(DrawsFromTruth):
         Returns
         -------
         ndarray, shape (R,)
-            Mean Kullback-Leibler divergence from the truth over the rows of X, or with observed labels half the mean deviance (for classes
-            the mean log loss), in nats; NaN where theta is.
+            Mean Kullback-Leibler divergence from the truth over the rows of X, or with observed
+            labels half the mean deviance (for classes the mean log loss), in nats; NaN where theta
+            is.
         """
         # Both are nonnegative; rounding can leave a divergence a last digit below zero.
         return np.maximum(self._loss(theta) - self._least_loss, 0.0)
@@ -744,7 +773,9 @@ class Regression(DrawsFromTruth):
         return summary
 
     def _coded(self, label: Array) -> Array:
-        """Return labels as they enter sums: classes as indicators of all but class 0, (..., K - 1, m)."""
+        """Return labels as they enter sums: classes as indicators of all but class 0, (..., K - 1,
+        m).
+        """
         q = self.family.predictors
         return (label[..., None, :] == np.arange(1.0, q + 1)[:, None]).astype(float) if q else label
 
@@ -779,53 +810,63 @@ class Regression(DrawsFromTruth):
 class LogisticRegression(Regression):
     """Logistic regression by maximum likelihood on a design whose rows every batch labels again.
 
-    The labels enter the fit through the mean over the batch's rows of x y alone (the link is canonical), so whole batches need no rows:
-    their mean statistics average. Real labels are either drawn from a true `beta` in every replication, or observed once and for all as
-    `y`, or drawn with probabilities `mean` that need not be logistic in X.
+    The labels enter the fit through the mean over the batch's rows of x y alone (the link is
+    canonical), so whole batches need no rows: their mean statistics average. Real labels are either
+    drawn from a true `beta` in every replication, or observed once and for all as `y`, or drawn
+    with probabilities `mean` that need not be logistic in X.
 
     Parameters
     ----------
     X : array_like, shape (n, p)
-        The whole design, finite, of full column rank, with at least as many rows as columns. A column of ones, where one is wanted, is the
-        caller's.
+        The whole design, finite, of full column rank, with at least as many rows as columns. A
+        column of ones, where one is wanted, is the caller's.
     beta : array_like, shape (p,), optional
-        True coefficients. Risk is the mean Kullback-Leibler divergence, truth against fit, over the rows of X.
+        True coefficients. Risk is the mean Kullback-Leibler divergence, truth against fit, over the
+        rows of X.
     y : array_like, shape (n,), optional
-        Observed labels, 0 or 1. Risk is the mean log loss on the test set, or on the real data themselves without one.
+        Observed labels, 0 or 1. Risk is the mean log loss on the test set, or on the real data
+        themselves without one.
     mean : array_like, shape (n,), optional
-        True probability of label 1 on each row, for a world that the model does not hold. Risk is excess cross-entropy over the closest fit.
+        True probability of label 1 on each row, for a world that the model does not hold. Risk is
+        excess cross-entropy over the closest fit.
     test : tuple of array_like, shapes (m, p) and (m,), optional
         Covariates and labels to measure risk on; for observed labels only.
 
     Attributes
     ----------
     truth : ndarray, shape (p,)
-        `beta`; with observed labels their maximum-likelihood estimate, NaN where they are separated; with `mean` the closest coefficients.
+        `beta`; with observed labels their maximum-likelihood estimate, NaN where they are
+        separated; with `mean` the closest coefficients.
     design_rows : int
         Rows n of the design.
     limit_risk : float
-        n times the risk of the first fit tends to p / 2 (half a squared normal for each coefficient) where the truth is `beta`.
+        n times the risk of the first fit tends to p / 2 (half a squared normal for each
+        coefficient) where the truth is `beta`.
     dispersion : float
-        Variance of a real row's score at the truth in units of the model's own, tr(I^-1 J) / p: 1 with `beta`, the sandwich's with `y`, that of
-        labels drawn anew with `mean`. `collapse.forecasting.law.misspecified` tells what it does to a workflow.
+        Variance of a real row's score at the truth in units of the model's own, tr(I^-1 J) / p: 1
+        with `beta`, the sandwich's with `y`, that of labels drawn anew with `mean`.
+        `collapse.forecasting.law.misspecified` tells what it does to a workflow.
 
     Raises
     ------
     ValueError
-        Where not exactly one of `beta`, `y` and `mean` is given, or an array has the wrong shape or values, or the columns of X are linearly
-        dependent.
+        Where not exactly one of `beta`, `y` and `mean` is given, or an array has the wrong shape or
+        values, or the columns of X are linearly dependent.
 
     Notes
     -----
-    No estimate exists where a hyperplane separates the labels, completely or quasi-completely [1]_; such a fit is a row of NaN. The fit is
-    Newton's, in coordinates in which the design is orthonormal, with steps halved until they surely raise the likelihood, and ends where
+    No estimate exists where a hyperplane separates the labels, completely or quasi-completely [1]_;
+    such a fit is a row of NaN. The fit is Newton's, in coordinates in which the design is
+    orthonormal, with steps halved until they surely raise the likelihood, and ends where
     self-concordance [2]_ bounds the next Newton decrement by 1e-10.
 
     References
     ----------
-    .. [1] A. Albert and J. A. Anderson, "On the existence of maximum likelihood estimates in logistic regression models",
+    .. [1] A. Albert and J. A. Anderson, "On the existence of maximum likelihood estimates in
+    logistic regression models",
        Biometrika 71 (1984).
-    .. [2] Francis Bach, "Self-concordant analysis for logistic regression", Electronic Journal of Statistics 4 (2010).
+    .. [2] Francis Bach, "Self-concordant analysis for logistic regression", Electronic Journal of
+    Statistics 4 (2010).
 
     Examples
     --------
@@ -852,7 +893,8 @@ class LogisticRegression(Regression):
 
 
 class ProbitRegression(Regression):
-    """Probit regression by maximum likelihood on a design whose rows every batch labels again: p = Phi(x'beta).
+    """Probit regression by maximum likelihood on a design whose rows every batch labels again: p =
+    Phi(x'beta).
 
     Parameters
     ----------
@@ -866,8 +908,8 @@ class ProbitRegression(Regression):
 
     Notes
     -----
-    The link is not canonical, so that the statistic of a batch is the mean label of each row. Labels have an estimate exactly where they
-    have one in logistic regression.
+    The link is not canonical, so that the statistic of a batch is the mean label of each row.
+    Labels have an estimate exactly where they have one in logistic regression.
 
     Examples
     --------
@@ -889,7 +931,8 @@ class ProbitRegression(Regression):
 
 
 class PoissonRegression(Regression):
-    """Poisson regression with a logarithmic link, by maximum likelihood on a design whose rows every batch labels again.
+    """Poisson regression with a logarithmic link, by maximum likelihood on a design whose rows
+    every batch labels again.
 
     Parameters
     ----------
@@ -903,8 +946,9 @@ class PoissonRegression(Regression):
 
     Notes
     -----
-    No estimate exists where some direction lowers the means of rows whose counts are all zero and moves no other: those means then want to
-    be zero. With observed counts risk is half the mean deviance.
+    No estimate exists where some direction lowers the means of rows whose counts are all zero and
+    moves no other: those means then want to be zero. With observed counts risk is half the mean
+    deviance.
 
     Examples
     --------
@@ -928,14 +972,16 @@ class PoissonRegression(Regression):
 
 
 class GammaRegression(Regression):
-    """Gamma regression with a logarithmic link and a known shape, by maximum likelihood on a design that every batch labels again.
+    """Gamma regression with a logarithmic link and a known shape, by maximum likelihood on a design
+    that every batch labels again.
 
     Parameters
     ----------
     X, beta, y, test
         As in `LogisticRegression`; labels are positive.
     shape : float
-        Shape of the labels' law; their coefficient of variation is 1 / sqrt(shape). The fit does not depend on it.
+        Shape of the labels' law; their coefficient of variation is 1 / sqrt(shape). The fit does
+        not depend on it.
 
     Raises
     ------
@@ -944,8 +990,8 @@ class GammaRegression(Regression):
 
     Notes
     -----
-    Positive labels always have an estimate. Mean labels of each row are enough for it: the likelihood knows the labels' logarithms only in
-    terms that are free of the coefficients.
+    Positive labels always have an estimate. Mean labels of each row are enough for it: the
+    likelihood knows the labels' logarithms only in terms that are free of the coefficients.
 
     Examples
     --------
@@ -969,7 +1015,8 @@ class GammaRegression(Regression):
 
 
 class NegativeBinomialRegression(Regression):
-    """Negative binomial regression with a logarithmic link and a known dispersion, on a design that every batch labels again.
+    """Negative binomial regression with a logarithmic link and a known dispersion, on a design that
+    every batch labels again.
 
     Parameters
     ----------
@@ -985,8 +1032,8 @@ class NegativeBinomialRegression(Regression):
 
     Notes
     -----
-    The link is not canonical, so that the statistic of a batch is the mean label of each row. An estimate exists exactly where one exists in
-    Poisson regression.
+    The link is not canonical, so that the statistic of a batch is the mean label of each row. An
+    estimate exists exactly where one exists in Poisson regression.
 
     Examples
     --------
@@ -1010,7 +1057,8 @@ class NegativeBinomialRegression(Regression):
 
 
 class MultinomialRegression(Regression):
-    """Multinomial logistic regression by maximum likelihood on a design whose rows every batch labels again.
+    """Multinomial logistic regression by maximum likelihood on a design whose rows every batch
+    labels again.
 
     Parameters
     ----------
@@ -1021,7 +1069,8 @@ class MultinomialRegression(Regression):
     y : array_like, shape (n,), optional
         Observed classes 0, ..., K - 1.
     classes : int, optional
-        Number K of classes; with `beta` it is known, with `y` it is one more than the largest label unless it is given.
+        Number K of classes; with `beta` it is known, with `y` it is one more than the largest label
+        unless it is given.
 
     Attributes
     ----------
@@ -1035,8 +1084,9 @@ class MultinomialRegression(Regression):
 
     Notes
     -----
-    No estimate exists where the classes are separated, completely or quasi-completely; a class that no row has is enough. Linear systems
-    are solved by conjugate gradients, so that ten classes and some hundreds of columns are within reach.
+    No estimate exists where the classes are separated, completely or quasi-completely; a class that
+    no row has is enough. Linear systems are solved by conjugate gradients, so that ten classes and
+    some hundreds of columns are within reach.
 
     Examples
     --------
@@ -1074,9 +1124,9 @@ class MultinomialRegression(Regression):
 class BradleyTerry(Regression):
     """Ranking from paired comparisons: item i beats item j with log odds strength_i - strength_j.
 
-    Each batch plays the schedule of comparisons again; the fit is the logistic regression of their results on the differences of items, by
-    maximum likelihood [1]_. Item 0 is the reference with strength 0. The design has a row for each single comparison, so that n is their
-    number.
+    Each batch plays the schedule of comparisons again; the fit is the logistic regression of their
+    results on the differences of items, by maximum likelihood [1]_. Item 0 is the reference with
+    strength 0. The design has a row for each single comparison, so that n is their number.
 
     Parameters
     ----------
@@ -1097,17 +1147,20 @@ class BradleyTerry(Regression):
     Raises
     ------
     ValueError
-        Where not exactly one of `strength` and `wins` is given, items are compared with themselves, or the comparisons leave groups of
-        items that never meet.
+        Where not exactly one of `strength` and `wins` is given, items are compared with themselves,
+        or the comparisons leave groups of items that never meet.
 
     Notes
     -----
-    An estimate exists exactly where no group of items has won all its comparisons with the others (Ford's condition [2]_).
+    An estimate exists exactly where no group of items has won all its comparisons with the others
+    (Ford's condition [2]_).
 
     References
     ----------
-    .. [1] R. A. Bradley and M. E. Terry, "Rank analysis of incomplete block designs", Biometrika 39 (1952).
-    .. [2] L. R. Ford, "Solution of a ranking problem from binary comparisons", American Mathematical Monthly 64 (1957).
+    .. [1] R. A. Bradley and M. E. Terry, "Rank analysis of incomplete block designs", Biometrika 39
+    (1952).
+    .. [2] L. R. Ford, "Solution of a ranking problem from binary comparisons", American
+    Mathematical Monthly 64 (1957).
 
     Examples
     --------

@@ -27,14 +27,16 @@ class LinearRegression:
     X : array_like, shape (n, p)
         The whole design; its column of ones is the caller's.
     beta : array_like, shape (p,), optional
-        True coefficients: real labels are drawn from them in every replication, and the risk is the mean of
-        (x'(b - beta))^2 over the rows of X.
+        True coefficients: real labels are drawn from them in every replication, and the risk is the
+        mean of (x'(b - beta))^2 over the rows of X.
     sigma : float, optional
-        Standard deviation of the errors. May be left out with `y`: then the residual one, with n - p degrees of freedom.
+        Standard deviation of the errors. May be left out with `y`: then the residual one, with n -
+        p degrees of freedom.
     y : array_like, shape (n,), optional
         Observed labels, in place of beta: the real batch is what it is in every replication.
     test : tuple of (array_like (m, p), array_like (m,)), optional
-        Test set for observed labels: the risk is the mean squared error on it (on the real data where left out).
+        Test set for observed labels: the risk is the mean squared error on it (on the real data
+        where left out).
 
     Attributes
     ----------
@@ -48,7 +50,8 @@ class LinearRegression:
 
     Notes
     -----
-    With every batch read whole, Cov theta_g = ratio_g sigma^2 (X'X)^-1 at every n (Gerstgrasser et al. 2024).
+    With every batch read whole, Cov theta_g = ratio_g sigma^2 (X'X)^-1 at every n (Gerstgrasser et
+    al. 2024).
 
     Examples
     --------
@@ -142,7 +145,9 @@ class LinearRegression:
         return np.array(np.broadcast_to(real, (replications, *real.shape)))
 
     def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        """Q'y over the batch, for each copy of the design: the coefficients in whitened coordinates, (R, p)."""
+        """Q'y over the batch, for each copy of the design: the coefficients in whitened
+        coordinates, (R, p).
+        """
         noise = rng.standard_normal(theta.shape)
         noise *= self.sigma / np.sqrt(rows // self.design_rows)
         noise += theta @ self._upper.T

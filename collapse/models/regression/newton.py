@@ -1,4 +1,6 @@
-"""Maximum likelihood on one design, batched over replications: a safeguarded Newton iteration and its certificates."""
+"""Maximum likelihood on one design, batched over replications: a safeguarded Newton iteration and
+its certificates.
+"""
 
 from __future__ import annotations
 
@@ -12,23 +14,31 @@ from numpy.typing import NDArray
 from collapse.models.protocols import Array
 
 CELLS: Final = 1 << 15
-"""Replications times rows worked on at once: a quarter of a megabyte an array, so that a block stays in a core's cache."""
+"""Replications times rows worked on at once: a quarter of a megabyte an array, so that a block
+stays in a core's cache.
+"""
 
 DECREMENT: Final = 1e-20
-"""Newton decrement, squared and predicted for the next iterate, at which a fit is done: twice what the mean log-likelihood then lacks."""
+"""Newton decrement, squared and predicted for the next iterate, at which a fit is done: twice what
+the mean log-likelihood then lacks.
+"""
 
 SEPARATED: Final = 1e-10
 """Share of misclassified absolute margin below which labels count as separated.
 
-Rounding leaves about 1e-15 of a true zero. An estimate that exists although the share is as small has fitted probabilities within about
-1e-10 of 0 or 1, where a mean statistic in double precision no longer determines it.
+Rounding leaves about 1e-15 of a true zero. An estimate that exists although the share is as small
+has fitted probabilities within about 1e-10 of 0 or 1, where a mean statistic in double precision no
+longer determines it.
 """
 
 SUSPICION: Final = (8, 12)
-"""Iterations after which a fit that goes on is probably separated and worth a singular value decomposition to show it."""
+"""Iterations after which a fit that goes on is probably separated and worth a singular value
+decomposition to show it.
+"""
 
 PATIENCE: Final = 24
-"""Iterations after which a linear programme decides whether an estimate exists, and a search of its own finds it.
+"""Iterations after which a linear programme decides whether an estimate exists, and a search of its
+own finds it.
 
 Ordinary fits take three to ten.
 """
@@ -37,51 +47,67 @@ ITERATIONS: Final = 1000
 BISECTIONS: Final = 60
 SHORT: Final = 0.1
 SLACK: Final = 2.0
-"""A step is short where the Hessian is off by at most this share over it, e; then exp(3 e) squared is at most the slack."""
+"""A step is short where the Hessian is off by at most this share over it, e; then exp(3 e) squared
+is at most the slack.
+"""
 
 FIXED: Final = 1e-10
 """Change of any margin at which an iteration to a fixed point is done."""
 
 RIDGE: Final = 1e-14
-"""Added to the Hessian's diagonal, in coordinates in which the design's own Gram matrix is the identity."""
+"""Added to the Hessian's diagonal, in coordinates in which the design's own Gram matrix is the
+identity.
+"""
 
 FLAT: Final = 1e-12
-"""Eigenvalue of the Hessian, in the same coordinates, below which a fit counts as separated though an estimate may exist.
+"""Eigenvalue of the Hessian, in the same coordinates, below which a fit counts as separated though
+an estimate may exist.
 
-A mean statistic in double precision does not determine the estimate then, and labels drawn from it separate but for a chance of n times as
-much.
+A mean statistic in double precision does not determine the estimate then, and labels drawn from it
+separate but for a chance of n times as much.
 """
 
 DEPENDENT: Final = 1e-10
-"""Eigenvalue of weighted rows' Gram matrix, in the same coordinates, below which they do not span the columns."""
+"""Eigenvalue of weighted rows' Gram matrix, in the same coordinates, below which they do not span
+the columns.
+"""
 
 MANY: Final = 256
 """Replications from which their systems are solved by one elimination over all of them."""
 
 SURE: Final = 1.0
-"""A Newton step that moves no margin by more than this raises the likelihood: (exp(s) - 1 - s) / s^2 < 1 up to s = 1.79."""
+"""A Newton step that moves no margin by more than this raises the likelihood: (exp(s) - 1 - s) /
+s^2 < 1 up to s = 1.79.
+"""
 
 
 class Likelihood:
-    """A concave log-likelihood of one design, in coordinates in which the design's columns are orthonormal.
+    """A concave log-likelihood of one design, in coordinates in which the design's columns are
+    orthonormal.
 
-    A replication's data are its target, an array whose first axis is the replication, and perhaps weights of the rows. What each kind adds
-    to this class: how the target comes from a statistic, and what rows tell of the gradient and of minus the Hessian at given coefficients.
-    Hessians are kept as upper triangles by rows, (p (p + 1) / 2, R).
+    A replication's data are its target, an array whose first axis is the replication, and perhaps
+    weights of the rows. What each kind adds to this class: how the target comes from a statistic,
+    and what rows tell of the gradient and of minus the Hessian at given coefficients. Hessians are
+    kept as upper triangles by rows, (p (p + 1) / 2, R).
 
-    The safeguards need a likelihood that is self-concordant in the generalised sense: along any line the third derivative of each row's
-    part is at most the second times the speed of its margin [1]_. That holds for logistic, Poisson, gamma and negative binomial regression
-    with a logarithmic link, with classes in place of two labels for differences of margins, and for the probit with a factor (`_length`).
+    The safeguards need a likelihood that is self-concordant in the generalised sense: along any
+    line the third derivative of each row's part is at most the second times the speed of its margin
+    [1]_. That holds for logistic, Poisson, gamma and negative binomial regression with a
+    logarithmic link, with classes in place of two labels for differences of margins, and for the
+    probit with a factor (`_length`).
 
     References
     ----------
-    .. [1] Francis Bach, "Self-concordant analysis for logistic regression", Electronic Journal of Statistics 4 (2010).
+    .. [1] Francis Bach, "Self-concordant analysis for logistic regression", Electronic Journal of
+    Statistics 4 (2010).
     """
 
     inexact: ClassVar[float] = 0.0
     """Relative error that solving the linear system leaves in a step."""
     negligible: ClassVar[float] = 1e-6
-    """Squared decrement at which a fit whose Hessian is flat has no estimate: what contradicts it would pull harder."""
+    """Squared decrement at which a fit whose Hessian is flat has no estimate: what contradicts it
+    would pull harder.
+    """
     clear: float = 0.0
     """Largest margin at which no row's curvature is below FLAT."""
 
@@ -111,7 +137,8 @@ class Likelihood:
     def maximise(self, statistic: Array, weight: Array | None, start: Array | None) -> Array:
         """Return the maximiser for each replication, in the original coordinates.
 
-        `statistic` (R, ...) holds weighted means over the data, `weight` (R, n) the rows' weights with mean 1, or None where all are 1.
+        `statistic` (R, ...) holds weighted means over the data, `weight` (R, n) the rows' weights
+        with mean 1, or None where all are 1.
         """
         target = self._target(statistic, weight)
         usable: NDArray[np.bool_] = np.asarray(np.isfinite(target).all(axis=1))
@@ -137,8 +164,9 @@ class Likelihood:
                 )
                 long = moved[block] > SURE if iteration else fresh[:0]
                 if np.count_nonzero(long):
-                    # The slope at the end of the step is negative: the gradient has turned against it. Halve the step until it turns no
-                    # more, or is short enough to raise the likelihood for sure. A small overshoot is let pass: it mostly saves an
+                    # The slope at the end of the step is negative: the gradient has turned against
+                    # it. Halve the step until it turns no more, or is short enough to raise the
+                    # likelihood for sure. A small overshoot is let pass: it mostly saves an
                     # iteration.
                     back = np.flatnonzero(long) + block.start
                     while back.size:
@@ -165,14 +193,15 @@ class Likelihood:
             moved[fresh] = self.inexact
             step = self._solve(hessian, gradient)
             decrement = np.vecdot(step, gradient)
-            # A Hessian seen from a point that differs by at most s in every margin is within a factor exp(s) of the one there. Averaged
-            # over this step, that bounds the next decrement by e exp(3 e) times this one: the evaluation that would only confirm
+            # A Hessian seen from a point that differs by at most s in every margin is within a
+            # factor exp(s) of the one there. Averaged over this step, that bounds the next
+            # decrement by e exp(3 e) times this one: the evaluation that would only confirm
             # convergence is saved.
             length = self._length(theta, step)
             inexact = moved + 0.5 * length
             predicted = SLACK * decrement * inexact * inexact
-            # On separated labels, wherever theta is, a Newton step moves some margin by at least 1: a short step proves that an estimate
-            # exists.
+            # On separated labels, wherever theta is, a Newton step moves some margin by at least 1:
+            # a short step proves that an estimate exists.
             stay = (predicted > DECREMENT) | (inexact > SHORT)
             theta += step
             left = np.count_nonzero(stay)
@@ -182,10 +211,12 @@ class Likelihood:
                 if not left:
                     break
             moved += length
-            # One more step with the Hessian at hand costs less than a new one where it is sure to be the last.
+            # One more step with the Hessian at hand costs less than a new one where it is sure to
+            # be the last.
             fresh = predicted * moved * moved > DECREMENT
             if iteration == 0 and start is not None and np.count_nonzero(decrement > 1.0):
-                # At zero no labels 0 and 1 have a decrement above 1: a start with a larger one is worse than none.
+                # At zero no labels 0 and 1 have a decrement above 1: a start with a larger one is
+                # worse than none.
                 lost = decrement > 1.0
                 theta[lost], step[lost] = self._begin(target[lost], take(weight, lost)), 0.0
             if iteration > 2:
@@ -224,10 +255,12 @@ class Likelihood:
         return self._outward(answer)
 
     def _search(self, target: Array, weight: Array | None) -> tuple[Array, Array]:
-        """Return the maximiser (1, p) of one replication, NaN if not reached, and minus the Hessian.
+        """Return the maximiser (1, p) of one replication, NaN if not reached, and minus the
+        Hessian.
 
-        Newton's iteration from zero, each step as long as its slope allows. For labels that are nearly separated: there the whole step is far
-        too long at one iterate and far too short at the next.
+        Newton's iteration from zero, each step as long as its slope allows. For labels that are
+        nearly separated: there the whole step is far too long at one iterate and far too short at
+        the next.
         """
         theta = self._begin(target, weight)
         for _ in range(ITERATIONS):
@@ -252,7 +285,9 @@ class Likelihood:
         return np.full(theta.shape, np.nan), hessian
 
     def _gram(self, weight: Array, products: Array) -> Array:
-        """Return the weighted sums of pairs' products, with a touch of the identity that keeps them invertible."""
+        """Return the weighted sums of pairs' products, with a touch of the identity that keeps them
+        invertible.
+        """
         gram: Array = products @ weight.T
         gram += self.ridge
         return gram
@@ -260,8 +295,9 @@ class Likelihood:
     def _determined(self, theta: Array, hessian: Array, done: NDArray[np.intp]) -> Array:
         """Return theta, NaN where its Hessian (column `done`) is flat in some direction.
 
-        The labels are then separated, or so nearly that rounding decides. The smallest eigenvalue is at least the smallest curvature of a
-        row, so that only fits with a large margin need a look.
+        The labels are then separated, or so nearly that rounding decides. The smallest eigenvalue
+        is at least the smallest curvature of a row, so that only fits with a large margin need a
+        look.
         """
         look = np.vecdot(theta, theta) > self.steep
         if np.count_nonzero(look):
@@ -271,10 +307,11 @@ class Likelihood:
     def derivatives(
         self, margin: Array, weight: Array | float, total: Array
     ) -> tuple[Array, Array]:
-        """Return the derivative of rows' log-likelihood in the margin, and minus the second, up to one factor that rows share.
+        """Return the derivative of rows' log-likelihood in the margin, and minus the second, up to
+        one factor that rows share.
 
-        Rows (R, m) have given weights and weighted sums of labels; with classes margins and sums are (R, K - 1, m), and the second
-        derivative is (R, K - 1, K - 1, m).
+        Rows (R, m) have given weights and weighted sums of labels; with classes margins and sums
+        are (R, K - 1, m), and the second derivative is (R, K - 1, K - 1, m).
         """
         raise NotImplementedError
 
@@ -283,7 +320,9 @@ class Likelihood:
         raise NotImplementedError
 
     def _evaluate(self, theta: Array, target: Array, weight: Array | None) -> tuple[Array, Array]:
-        """Return what the Hessian wants of every row (R, n, ...), and the gradient (R, p) of the mean log-likelihood."""
+        """Return what the Hessian wants of every row (R, n, ...), and the gradient (R, p) of the
+        mean log-likelihood.
+        """
         raise NotImplementedError
 
     def _hessian(self, state: Array, weight: Array | None) -> Array:
@@ -320,23 +359,29 @@ class Likelihood:
         return ~_singular(self._gram(weight, self.products), DEPENDENT, self.entry)
 
     def _length(self, theta: Array, step: Array) -> Array:
-        """Return a bound on the change of any margin over a step from theta, in units in which the likelihood is self-concordant."""
+        """Return a bound on the change of any margin over a step from theta, in units in which the
+        likelihood is self-concordant.
+        """
         length: Array = self.reach * np.sqrt(np.vecdot(step, step))
         return length
 
     def _separates(self, theta: Array, target: Array, weight: Array | None) -> NDArray[np.bool_]:
-        """Tell where the likelihood rises for ever in the direction theta, so that there is no estimate."""
+        """Tell where the likelihood rises for ever in the direction theta, so that there is no
+        estimate.
+        """
         return np.zeros(theta.shape[0], dtype=bool)
 
     def _proved_separated(self, target: Array, weight: Array | None) -> NDArray[np.bool_]:
-        """Tell where it can be proved that there is no estimate; elsewhere a Hessian that ends flat shows it."""
+        """Tell where it can be proved that there is no estimate; elsewhere a Hessian that ends flat
+        shows it.
+        """
         return np.zeros(target.shape[0], dtype=bool)
 
     def _runaway(self, step: Array) -> Array:
         """Return the part of Newton steps that leaves the margins alone that they hardly move.
 
-        Under quasi-complete separation steps soon do nothing but send some margins away, by about 1 each; that part then shows which, at
-        rounding's precision.
+        Under quasi-complete separation steps soon do nothing but send some margins away, by about 1
+        each; that part then shows which, at rounding's precision.
         """
         runaway = np.empty(step.shape)
         for block in blocks(step.shape[0], self.design.size):
@@ -353,10 +398,12 @@ class Likelihood:
 
 
 class Binary(Likelihood):
-    """Labels 0 and 1, through a symmetric link: an estimate exists unless a hyperplane separates them, completely or quasi-completely.
+    """Labels 0 and 1, through a symmetric link: an estimate exists unless a hyperplane separates
+    them, completely or quasi-completely.
 
-    Separation shows in the weighted mean of q (y - 1/2), which certificates take as their target. A linear programme has the last word on
-    it, so that a search goes on to where rounding alone is left of the decrement.
+    Separation shows in the weighted mean of q (y - 1/2), which certificates take as their target. A
+    linear programme has the last word on it, so that a search goes on to where rounding alone is
+    left of the decrement.
     """
 
     negligible = 1e-12
@@ -369,9 +416,10 @@ class Binary(Likelihood):
     def _separates(self, theta: Array, target: Array, weight: Array | None) -> NDArray[np.bool_]:
         """Tell where theta separates the labels: no margin is on the wrong side.
 
-        Half the mean absolute margin less target'theta is the mean of the absolute margin times the share of labels it misclassifies. As a
-        share of the mean absolute margin it bounds from above how far from 0 and 1 probabilities with the same statistic can all be kept
-        (linear duality), for any theta.
+        Half the mean absolute margin less target'theta is the mean of the absolute margin times the
+        share of labels it misclassifies. As a share of the mean absolute margin it bounds from
+        above how far from 0 and 1 probabilities with the same statistic can all be kept (linear
+        duality), for any theta.
         """
         separates = np.empty(theta.shape[0], dtype=bool)
         for block in blocks(theta.shape[0], self.design.shape[0]):
@@ -386,11 +434,13 @@ class Binary(Likelihood):
         return separates
 
     def _proved_separated(self, target: Array, weight: Array | None) -> NDArray[np.bool_]:
-        """Tell where a linear programme finds a theta that separates the labels, all of them or all but those it gives margin zero.
+        """Tell where a linear programme finds a theta that separates the labels, all of them or all
+        but those it gives margin zero.
 
-        An estimate exists exactly where probabilities strictly between 0 and 1 have the statistic of the labels. Write them (1 + u) / 2,
-        stretch the statistic away from that of u = 0 and ask how far it can go with u in [-1, 1]: beyond 1, or not. The multipliers are the
-        theta that attains the bound of `_separates`, which has the last word.
+        An estimate exists exactly where probabilities strictly between 0 and 1 have the statistic
+        of the labels. Write them (1 + u) / 2, stretch the statistic away from that of u = 0 and ask
+        how far it can go with u in [-1, 1]: beyond 1, or not. The multipliers are the theta that
+        attains the bound of `_separates`, which has the last word.
         """
         from scipy.optimize import linprog
 
@@ -423,8 +473,9 @@ class Binary(Likelihood):
 class Logistic(Binary):
     """Labels 0 and 1 with p = (1 + tanh(q'theta / 2)) / 2.
 
-    The target is the weighted mean of q (y - 1/2), p numbers; the gradient of the mean log-likelihood is target - mean of q (p - 1/2), and
-    minus the Hessians of all replications are one matrix product, of p (1 - p) with the products of pairs of columns.
+    The target is the weighted mean of q (y - 1/2), p numbers; the gradient of the mean
+    log-likelihood is target - mean of q (p - 1/2), and minus the Hessians of all replications are
+    one matrix product, of p (1 - p) with the products of pairs of columns.
     """
 
     clear = float(-np.log(4.0 * FLAT))
@@ -446,7 +497,9 @@ class Logistic(Binary):
         return target
 
     def _evaluate(self, theta: Array, target: Array, weight: Array | None) -> tuple[Array, Array]:
-        """Return 2 p - 1 for every row (R, n), p the probability of label 1, and the gradient (R, p) of the mean log-likelihood."""
+        """Return 2 p - 1 for every row (R, n), p the probability of label 1, and the gradient (R,
+        p) of the mean log-likelihood.
+        """
         signed: Array = theta @ self.half_design.T
         np.tanh(signed, out=signed)
         return signed, target - (signed if weight is None else signed * weight) @ self.half_mean
@@ -461,9 +514,11 @@ class Logistic(Binary):
 
 
 class Ridge(Logistic):
-    """Labels 0 and 1, with a quadratic penalty on some coefficients; the last number of a statistic is its strength over the rows read.
+    """Labels 0 and 1, with a quadratic penalty on some coefficients; the last number of a statistic
+    is its strength over the rows read.
 
-    The penalty is quadratic: it adds to the Hessian and nothing to how fast that changes, so that the safeguards hold as they are.
+    The penalty is quadratic: it adds to the Hessian and nothing to how fast that changes, so that
+    the safeguards hold as they are.
     """
 
     def __init__(self, X: Array, penalised: NDArray[np.bool_]) -> None:
@@ -494,15 +549,18 @@ class Ridge(Logistic):
 
 
 class Firth(Logistic):
-    """Labels 0 and 1, the likelihood times the square root of the information's determinant; the last number of a statistic is the rows read.
+    """Labels 0 and 1, the likelihood times the square root of the information's determinant; the
+    last number of a statistic is the rows read.
 
-    The penalised score is that of ordinary labels to each of which h / 2 of a label 1 and h / 2 of a label 0 have been added, h its
-    leverage [1]_. Those are fitted by maximum likelihood, the leverages computed anew, and so on: the error shrinks by a constant factor,
-    a twentieth to a half on ordinary labels, three quarters on separated ones.
+    The penalised score is that of ordinary labels to each of which h / 2 of a label 1 and h / 2 of
+    a label 0 have been added, h its leverage [1]_. Those are fitted by maximum likelihood, the
+    leverages computed anew, and so on: the error shrinks by a constant factor, a twentieth to a
+    half on ordinary labels, three quarters on separated ones.
 
     References
     ----------
-    .. [1] G. Heinze and M. Schemper, "A solution to the problem of separation in logistic regression", Statistics in Medicine 21 (2002).
+    .. [1] G. Heinze and M. Schemper, "A solution to the problem of separation in logistic
+    regression", Statistics in Medicine 21 (2002).
     """
 
     def __init__(self, X: Array) -> None:
@@ -547,7 +605,9 @@ class Firth(Logistic):
         return original
 
     def _leverage(self, theta: Array, weight: Array) -> Array:
-        """Return the diagonal (R, n) of the weighted hat matrix, summed over the copies of each row."""
+        """Return the diagonal (R, n) of the weighted hat matrix, summed over the copies of each
+        row.
+        """
         signed = np.tanh(self._inward(theta) @ self.half_design.T)
         curvature = weight * (0.25 - 0.25 * signed * signed)
         gram = self._gram(curvature, self.products)
@@ -557,7 +617,9 @@ class Firth(Logistic):
 
 
 class Probit(Binary):
-    """Labels 0 and 1 with p = Phi(q'theta); the target is the weighted number of labels 1 on each row, (R, n)."""
+    """Labels 0 and 1 with p = Phi(q'theta); the target is the weighted number of labels 1 on each
+    row, (R, n).
+    """
 
     clear = 7.0
 
@@ -601,16 +663,19 @@ class Probit(Binary):
 
 
 class LogLink(Likelihood):
-    """Labels with mean mu = exp(q'theta) and variance in proportion to a mu + b mu^2: Poisson (1, 0), negative binomial, gamma (0, 1).
+    """Labels with mean mu = exp(q'theta) and variance in proportion to a mu + b mu^2: Poisson (1,
+    0), negative binomial, gamma (0, 1).
 
-    With b = 0 the link is canonical, and the target is the weighted mean of q y, p numbers; otherwise it is the weighted sum of labels on
-    each row, (R, n). Where a > 0, labels may be zero, and no estimate exists where some direction lowers the means of rows that have
-    nothing but zeros and moves no other.
+    With b = 0 the link is canonical, and the target is the weighted mean of q y, p numbers;
+    otherwise it is the weighted sum of labels on each row, (R, n). Where a > 0, labels may be zero,
+    and no estimate exists where some direction lowers the means of rows that have nothing but zeros
+    and moves no other.
     """
 
     def __init__(self, X: Array, a: float, b: float) -> None:
         self.a, self.b = a, b
-        # Only without b is a row's curvature bounded below in the margin alone, whatever its labels.
+        # Only without b is a row's curvature bounded below in the margin alone, whatever its
+        # labels.
         self.clear = 0.0 if b else float(-np.log(FLAT))
         super().__init__(X)
 
@@ -638,12 +703,15 @@ class LogLink(Likelihood):
 
     def _hessian(self, state: Array, weight: Array | None) -> Array:
         gram = self._gram(state, self.products)
-        # Means of very unlike size leave some directions to rounding; the touch of the identity has the size of the largest.
+        # Means of very unlike size leave some directions to rounding; the touch of the identity has
+        # the size of the largest.
         gram += self.ridge * np.maximum(state.mean(axis=1), 1.0)
         return gram
 
     def _begin(self, target: Array, weight: Array | None) -> Array:
-        """Regress logarithms, of labels drawn towards their mean; of their mean alone where rows' labels are not known."""
+        """Regress logarithms, of labels drawn towards their mean; of their mean alone where rows'
+        labels are not known.
+        """
         if self.b:
             share = np.ones(target.shape) if weight is None else weight
             mean = np.maximum(target.mean(axis=1, keepdims=True), np.finfo(float).tiny)
@@ -667,10 +735,12 @@ class LogLink(Likelihood):
 
 
 class Multinomial(Likelihood):
-    """Labels 0, ..., K - 1 with log odds q'theta_k against label 0: coefficients (K - 1) p, label by label.
+    """Labels 0, ..., K - 1 with log odds q'theta_k against label 0: coefficients (K - 1) p, label
+    by label.
 
-    The target is the weighted mean of q 1{y = k}. Hessians would be too large to keep: what is kept are the rows' probabilities times
-    weights, (n K, R), and systems are solved by conjugate gradients, preconditioned by the inverse Hessian at one point near all fits.
+    The target is the weighted mean of q 1{y = k}. Hessians would be too large to keep: what is kept
+    are the rows' probabilities times weights, (n K, R), and systems are solved by conjugate
+    gradients, preconditioned by the inverse Hessian at one point near all fits.
     """
 
     inexact = 1e-4
@@ -685,7 +755,9 @@ class Multinomial(Likelihood):
         self.anchor = np.kron(classes * (np.eye(self.others) + 1.0), np.eye(self.design.shape[1]))
 
     def near(self, theta: Array) -> None:
-        """Precondition by the Hessian at theta (d,), in the original coordinates, where it is not singular."""
+        """Precondition by the Hessian at theta (d,), in the original coordinates, where it is not
+        singular.
+        """
         state, _ = self._evaluate(self._inward(theta[None]), np.zeros((1, self.size)), None)
         self.anchor = np.linalg.inv(self._dense(state[0]) + RIDGE * np.eye(self.size))
 
@@ -764,7 +836,9 @@ class Multinomial(Likelihood):
         return step
 
     def _dense(self, state: Array) -> Array:
-        """Return the Hessian (d, d) of one replication, from its rows' probabilities times weights (K, n)."""
+        """Return the Hessian (d, d) of one replication, from its rows' probabilities times weights
+        (K, n).
+        """
         weight = state.sum(axis=0)
         weight[weight == 0] = 1.0
         p = self.design.shape[1]
@@ -779,7 +853,8 @@ class Multinomial(Likelihood):
         flat = np.empty(hessian.shape[1], dtype=bool)
         for r in range(hessian.shape[1]):
             state = np.ascontiguousarray(hessian[:, r]).reshape(-1, self.design.shape[0])
-            # diag(p) - p p' is at least p_0 diag(p) (Cauchy and Schwarz): a bound by a matrix K - 1 times smaller mostly settles it.
+            # diag(p) - p p' is at least p_0 diag(p) (Cauchy and Schwarz): a bound by a matrix K - 1
+            # times smaller mostly settles it.
             weight = np.maximum(state.sum(axis=0), np.finfo(float).tiny)
             least = (
                 self.design * (state[0] * state[1:].min(axis=0) / weight)[:, None]
@@ -822,12 +897,16 @@ class Multinomial(Likelihood):
 
 
 def exponential(margin: Array) -> Array:
-    """Return exp(margin), cut where sums and products of it would overflow; no estimate lies that far out."""
+    """Return exp(margin), cut where sums and products of it would overflow; no estimate lies that
+    far out.
+    """
     return np.exp(np.clip(margin, -300.0, 300.0))
 
 
 def shares(margin: Array) -> Array:
-    """Return the probabilities (R, K, m) of all labels, from log odds (R, K - 1, m) against label 0."""
+    """Return the probabilities (R, K, m) of all labels, from log odds (R, K - 1, m) against label
+    0.
+    """
     share = np.zeros((margin.shape[0], margin.shape[1] + 1, margin.shape[2]))
     share[:, 1:] = margin
     share -= share.max(axis=1, keepdims=True)
@@ -837,10 +916,13 @@ def shares(margin: Array) -> Array:
 
 
 def _solve(packed: Array, right: Array, entry: NDArray[np.intp]) -> Array:
-    """Solve positive definite systems, their upper triangles by rows (p (p + 1) / 2, R), for right sides (R, p)."""
+    """Solve positive definite systems, their upper triangles by rows (p (p + 1) / 2, R), for right
+    sides (R, p).
+    """
     replications, columns = right.shape
     if replications == 1:
-        # a third of the time of numpy.linalg.solve, which looks at its arguments for longer than it solves
+        # a third of the time of numpy.linalg.solve, which looks at its arguments for longer than it
+        # solves
         _, alone, indefinite = _dposv()(packed[:, 0].take(entry), right[0])
         if not indefinite:
             return np.asarray(alone[None], dtype=float)
@@ -851,7 +933,8 @@ def _solve(packed: Array, right: Array, entry: NDArray[np.intp]) -> Array:
             ],
             dtype=float,
         )
-    # Elimination without pivots, each step over all replications at once: for many small systems faster than one call of LAPACK for each.
+    # Elimination without pivots, each step over all replications at once: for many small systems
+    # faster than one call of LAPACK for each.
     ends = np.arange(columns, 0, -1).cumsum()
     rows = [packed[end - columns + k : end].copy() for k, end in enumerate(ends)]
     solution = right.T.copy()
@@ -874,7 +957,8 @@ def _dposv() -> Any:
 
 
 def _singular(packed: Array, least: float, entry: NDArray[np.intp]) -> NDArray[np.bool_]:
-    # The trace of the inverse is within a factor p of the smallest eigenvalue's inverse, and much cheaper than eigenvalues.
+    # The trace of the inverse is within a factor p of the smallest eigenvalue's inverse, and much
+    # cheaper than eigenvalues.
     singular: NDArray[np.bool_] = (
         np.trace(np.linalg.inv(packed[entry].transpose(2, 0, 1)), axis1=1, axis2=2) > 1.0 / least
     )

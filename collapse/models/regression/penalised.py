@@ -1,4 +1,6 @@
-"""Logistic regression with a penalty: an estimate exists where maximum likelihood has none, and a bias with it."""
+"""Logistic regression with a penalty: an estimate exists where maximum likelihood has none, and a
+bias with it.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from collapse.models.regression.newton import ITERATIONS, Firth, Likelihood, Rid
 
 
 class _Penalised:
-    """What the two share: real world, draws and risk of logistic regression, and fits to rows, whose number the penalty is set against."""
+    """What the two share: real world, draws and risk of logistic regression, and fits to rows,
+    whose number the penalty is set against.
+    """
 
     def __init__(
         self,
@@ -64,7 +68,8 @@ class _Penalised:
         rows : ndarray, shape (R, N, 2)
             Index of the row of X, and its label.
         weight : ndarray, shape (R, N)
-            Weight of each row, in any unit: rows count by their weight over the mean weight of those with any. 0 is padding.
+            Weight of each row, in any unit: rows count by their weight over the mean weight of
+            those with any. 0 is padding.
         start : ndarray, shape (R, p), or None
             Where to begin; it changes the time taken, not the answer.
 
@@ -104,8 +109,9 @@ class _Penalised:
 class RidgeLogisticRegression(_Penalised):
     """Logistic regression with a ridge penalty, on a design whose rows every batch labels again.
 
-    The fit maximises the sum of log-likelihoods over its rows less penalty / 2 times the sum of squared coefficients. Constant columns are
-    not penalised. That is scikit-learn's `LogisticRegression` with C = 1 / penalty: the more rows, the less the penalty says.
+    The fit maximises the sum of log-likelihoods over its rows less penalty / 2 times the sum of
+    squared coefficients. Constant columns are not penalised. That is scikit-learn's
+    `LogisticRegression` with C = 1 / penalty: the more rows, the less the penalty says.
 
     Parameters
     ----------
@@ -126,12 +132,14 @@ class RidgeLogisticRegression(_Penalised):
 
     Notes
     -----
-    An estimate exists unless all labels are equal and a column is constant. The penalty shrinks, and shrunken fits label the rows that the
-    next fit shrinks again: under discard the bias grows with every generation, under augment, whose pool grows, it does not [1]_.
+    An estimate exists unless all labels are equal and a column is constant. The penalty shrinks,
+    and shrunken fits label the rows that the next fit shrinks again: under discard the bias grows
+    with every generation, under augment, whose pool grows, it does not [1]_.
 
     References
     ----------
-    .. [1] Dey and Donoho (2024), arXiv 2410.22812, for the workflows; A. E. Hoerl and R. W. Kennard, "Ridge regression", Technometrics 12
+    .. [1] Dey and Donoho (2024), arXiv 2410.22812, for the workflows; A. E. Hoerl and R. W.
+    Kennard, "Ridge regression", Technometrics 12
        (1970), for the penalty.
 
     Examples
@@ -171,10 +179,12 @@ class RidgeLogisticRegression(_Penalised):
 
 
 class FirthLogisticRegression(_Penalised):
-    """Logistic regression with Firth's penalty [1]_, on a design whose rows every batch labels again.
+    """Logistic regression with Firth's penalty [1]_, on a design whose rows every batch labels
+    again.
 
-    The fit maximises the likelihood of its rows times the square root of the determinant of their information. That takes the bias of
-    order 1/n out of maximum likelihood, and leaves an estimate for separated labels.
+    The fit maximises the likelihood of its rows times the square root of the determinant of their
+    information. That takes the bias of order 1/n out of maximum likelihood, and leaves an estimate
+    for separated labels.
 
     Parameters
     ----------
@@ -202,7 +212,8 @@ class FirthLogisticRegression(_Penalised):
     Examples
     --------
     >>> X = np.column_stack([np.ones(100), np.linspace(-1, 1, 100)])
-    >>> LogisticRegression(X, y=X[:, 1] > 0).truth, FirthLogisticRegression(X, y=X[:, 1] > 0).truth[1].round(3)
+    >>> y = X[:, 1] > 0
+    >>> LogisticRegression(X, y=y).truth, FirthLogisticRegression(X, y=y).truth[1].round(3)
     (array([nan, nan]), np.float64(41.435))
     """
 

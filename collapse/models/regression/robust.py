@@ -19,20 +19,28 @@ from collapse.models.regression.design import (
 
 ITERATIONS: Final = 500
 EXACT: Final = 1e-12
-"""Largest change of a fitted value, in units of sigma, over the last step, in the mean square over the design, or that share of them."""
+"""Largest change of a fitted value, in units of sigma, over the last step, in the mean square over
+the design, or that share of them.
+"""
 
 DEPENDENT: Final = 1e-10
-"""Eigenvalue of weighted rows' Gram matrix, in coordinates in which the design's own is the identity, below which they do not span."""
+"""Eigenvalue of weighted rows' Gram matrix, in coordinates in which the design's own is the
+identity, below which they do not span.
+"""
 
 TOUCH: Final = 1e-9
-"""Share of the Gram matrix of all rows that keeps Newton's system regular where few rows are inside."""
+"""Share of the Gram matrix of all rows that keeps Newton's system regular where few rows are
+inside.
+"""
 
 
 class HuberRegression(DrawsFromTruth):
-    """Huber's regression on a reused design: normal errors of known scale, residuals beyond k sigma pulled in.
+    """Huber's regression on a reused design: normal errors of known scale, residuals beyond k sigma
+    pulled in.
 
-    A fit minimises the sum of rho(y - x'theta), quadratic up to k sigma and linear beyond [1]_. Synthetic labels are drawn with normal
-    errors around the fit. Every label counts by itself, so that there is no mean statistic: a fit reads rows.
+    A fit minimises the sum of rho(y - x'theta), quadratic up to k sigma and linear beyond [1]_.
+    Synthetic labels are drawn with normal errors around the fit. Every label counts by itself, so
+    that there is no mean statistic: a fit reads rows.
 
     Parameters
     ----------
@@ -43,7 +51,8 @@ class HuberRegression(DrawsFromTruth):
     sigma : float
         Standard deviation of the errors, known to the estimator.
     k : float, optional
-        Where the loss turns from quadratic to linear, in units of sigma; 1.345 has 95 % of the efficiency of least squares.
+        Where the loss turns from quadratic to linear, in units of sigma; 1.345 has 95 % of the
+        efficiency of least squares.
 
     Attributes
     ----------
@@ -59,7 +68,8 @@ class HuberRegression(DrawsFromTruth):
 
     References
     ----------
-    .. [1] P. J. Huber, "Robust regression: asymptotics, conjectures and Monte Carlo", Annals of Statistics 1 (1973).
+    .. [1] P. J. Huber, "Robust regression: asymptotics, conjectures and Monte Carlo", Annals of
+    Statistics 1 (1973).
 
     Examples
     --------
@@ -94,7 +104,9 @@ class HuberRegression(DrawsFromTruth):
         return f"HuberRegression(X {n} x {p}, beta, sigma={self.sigma:.4g}, k={self.k:.4g})"
 
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        """Draw labelled rows of the design, (R, rows, 2): c whole copies, then distinct rows drawn without replacement."""
+        """Draw labelled rows of the design, (R, rows, 2): c whole copies, then distinct rows drawn
+        without replacement.
+        """
         index = rows_of_design(self.design_rows, len(theta), rows, rng)
         mean = np.take_along_axis(theta @ self.X.T, index, axis=1)
         return np.stack(
@@ -104,12 +116,14 @@ class HuberRegression(DrawsFromTruth):
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
         """Return the minimisers; NaN where rows do not span, or `ITERATIONS` do not end.
 
-        Newton's iteration: the loss is quadratic in pieces, so that a step after which every row is still on its side is the last but one.
-        A step that raises the loss is replaced by the best along its line [1]_.
+        Newton's iteration: the loss is quadratic in pieces, so that a step after which every row is
+        still on its side is the last but one. A step that raises the loss is replaced by the best
+        along its line [1]_.
 
         References
         ----------
-        .. [1] K. Madsen and H. B. Nielsen, "Finite algorithms for robust linear regression", BIT 30 (1990).
+        .. [1] K. Madsen and H. B. Nielsen, "Finite algorithms for robust linear regression", BIT 30
+        (1990).
         """
         R = len(rows)
         read = weight > 0
@@ -170,7 +184,9 @@ class HuberRegression(DrawsFromTruth):
         return np.asarray((theta - self.truth) @ self._metric)
 
     def influence_function(self, rows: Array, theta: Array) -> Array:
-        """Return the influence of each row (R, N, 2) on the fit theta (R, p), (R, N, p): n times its change with the row's weight."""
+        """Return the influence of each row (R, N, 2) on the fit theta (R, p), (R, N, p): n times
+        its change with the row's weight.
+        """
         index = rows[:, :, 0].astype(np.intp)
         rest = (rows[:, :, 1] - np.take_along_axis(theta @ self.X.T, index, axis=1)) / self.sigma
         curvature = self._gram(index, (np.abs(rest) <= self.k) / rest.shape[1])
@@ -196,7 +212,9 @@ class HuberRegression(DrawsFromTruth):
     def _evaluate(
         self, theta: Array, index: NDArray[np.intp], label: Array, weight: Array
     ) -> tuple[Array, Array, Array]:
-        """Loss (R,), minus its gradient (R, p) and the weight of rows inside (R, N), in units of sigma."""
+        """Loss (R,), minus its gradient (R, p) and the weight of rows inside (R, N), in units of
+        sigma.
+        """
         rest = label - np.take_along_axis(theta @ self._design.T, index, axis=1)
         pulled = np.clip(rest, -self.k, self.k)
         loss = np.vecdot(weight, pulled * (rest - 0.5 * pulled))
@@ -205,7 +223,9 @@ class HuberRegression(DrawsFromTruth):
     def _farthest_down(
         self, theta: Array, step: Array, index: NDArray[np.intp], label: Array, weight: Array
     ) -> Array:
-        """Share of each step that minimises the loss along it, exactly: its derivative is linear between rows' going in and out, (R,)."""
+        """Share of each step that minimises the loss along it, exactly: its derivative is linear
+        between rows' going in and out, (R,).
+        """
         rest = label - np.take_along_axis(theta @ self._design.T, index, axis=1)
         along = np.take_along_axis(step @ self._design.T, index, axis=1)
         slope = np.vecdot(weight * np.clip(rest, -self.k, self.k), along)
