@@ -123,8 +123,10 @@ def run(row: Row, pairs: int) -> dict[str, Any]:
 
 def table(results: list[dict[str, Any]]) -> str:
     lines = [
-        f"{'row':25} {'yardstick':>10} {'package':>10} {'median':>10}  {'lowest to highest':>20} "
-        f" {'target':>10}"
+        (
+            f"{'row':25} {'yardstick':>10} {'package':>10} {'median':>10} "
+            f" {'lowest to highest':>20}  {'target':>10}"
+        )
     ]
     for result in results:
         if "error" in result:

@@ -474,7 +474,10 @@ def check_generations(small: bool) -> str:
 
 def pair_generations() -> Pair:
     times = {
-        G: sum(seconds(lambda: collapse.derive(sparse(name, G)).ratio) for name in SPARSE)
+        G: sum(
+            seconds(lambda: collapse.derive(sparse(name, G)).ratio)  # noqa: B023
+            for name in SPARSE
+        )
         for G in (5000, 10_000)
     }
     return Pair(times[5000], times[10_000], times[10_000])

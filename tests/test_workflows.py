@@ -234,7 +234,7 @@ def test_a_workflow_without_a_small_recursion_says_how_far_it_goes():
             r" derive goes up to"
         ),
     ):
-        derive(
+        _ = derive(
             Plan(
                 np.arange(20_000),
                 np.ones(20_000),

@@ -629,9 +629,9 @@ def _against_constant(first: dict[str, Any]) -> list[str]:
 
 
 def _plus_minus(error: float | None) -> str:
-    return (
-        "" if error is None else f" ± {error:.2g} (one standard error, for the choice of test rows)"
-    )
+    if error is None:
+        return ""
+    return f" ± {error:.2g} (one standard error, for the choice of test rows)"
 
 
 def _item(name: str, value: str) -> str:
