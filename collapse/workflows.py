@@ -796,17 +796,15 @@ def named(text: str, generations: int) -> Plan | Reservoir:
     name, given = named_call(checks.text(text, "text"), "workflow", such)
     if name not in NAMED:
         raise ValueError(f"there is no workflow called {name!r}; there are {', '.join(NAMED)}.")
-    signature = inspect.signature(NAMED[name])
-    known = [key for key in signature.parameters if key != "generations"]
+    options = dict(inspect.signature(NAMED[name]).parameters)
+    del options["generations"]
+    known = list(options)
     if unknown := [key for key in given if key not in known]:
         raise ValueError(
             f"{name} has no parameter {unknown[0]!r}; it has {', '.join(known) or 'none'}."
         )
-    if missing := [
-        key
-        for key in known
-        if key not in given and signature.parameters[key].default is signature.empty
-    ]:
+    required = [key for key, option in options.items() if option.default is option.empty]
+    if missing := [key for key in required if key not in given]:
         raise ValueError(f"{name} needs {' and '.join(missing)}, such as {name}({missing[0]}=...).")
     return NAMED[name](generations, **given)
 

@@ -18,7 +18,7 @@ from collapse.explorers import pictures, widgets
 from collapse.models.families.morris import MeanFamily
 from tests.test_widgets import CHROMIUM, Visit, document
 
-STATIC = Path(widgets.__file__).with_name("static")
+STATIC = Path(widgets.__file__).parent
 STATES: dict[str, list[dict[str, Any]]] = {
     "fan": [{}, {"generation": 1}, {"generation": 10, "seed": 3}, {"generation": 23, "seed": 0}],
     "morph": [{}, {"share": 1.0, "n": 5}, {"share": 0.37, "n": 100}],

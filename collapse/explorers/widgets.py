@@ -229,7 +229,7 @@ def explorer(
 
     Examples
     --------
-    >>> from collapse import widgets
+    >>> from collapse.explorers import widgets
     >>> view = widgets.explorer("workflow", workflow="subsample", generations=100)
     >>> round(view.ratio, 6)
     2.904952

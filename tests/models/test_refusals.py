@@ -220,7 +220,7 @@ def test_a_size_is_refused_at_once_or_works_in_every_engine(name):
                 break
             assert risk.quantiles.shape == (1, plan.generations)
             if (
-                models.base.exact_form(model) in ("quadratic variance", "fixed design")
+                models.protocols.exact_form(model) in ("quadratic variance", "fixed design")
                 and plan.reads_whole_batches
             ):
                 assert (derive(plan, model=model, n=n).ratio >= 1).all()
