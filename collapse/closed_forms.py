@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from collapse import workflows
 from collapse.checks import brief, flag, held, length, whole
-from collapse.plan import Plan
+from collapse.plan import Plan, Workflow
 from collapse.reservoir import Reservoir
 
 Parts = dict[str, Any]
@@ -201,7 +201,7 @@ def _sympy() -> Any:
 
 def _read(workflow: object, parameters: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """Name of the workflow and its parameters, defaults included."""
-    if isinstance(workflow, (Plan, Reservoir)):
+    if isinstance(workflow, Workflow) and not isinstance(workflow, type):
         if parameters:
             raise ValueError(
                 f"{workflow.name} has its parameters already; leave out {', '.join(parameters)}, or"

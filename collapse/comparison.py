@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from collapse.checks import brief, whole
 from collapse.derivation import derive
-from collapse.plan import Array, Plan
+from collapse.exact import Array
+from collapse.plan import Plan, checked_workflow
 from collapse.publishing.plot import plot_front
 from collapse.reservoir import Reservoir
 
@@ -199,11 +200,7 @@ def compare(*workflows: Plan | Reservoir, generation: int | None = None) -> Comp
             "compare needs at least one workflow, such as collapse.workflows.augment(50)."
         )
     for workflow in workflows:
-        if not isinstance(workflow, (Plan, Reservoir)):
-            raise ValueError(
-                "a workflow must be a collapse.Plan or a collapse.Reservoir; it is"
-                f" {type(workflow).__name__}."
-            )
+        checked_workflow(workflow, "a workflow")
     horizons = [int(workflow.generation[-1]) for workflow in workflows]
     at = (
         min(horizons)
@@ -225,7 +222,7 @@ def compare(*workflows: Plan | Reservoir, generation: int | None = None) -> Comp
 
 def _costs(workflow: Plan | Reservoir, at: int) -> tuple[float, ...]:
     """Rows read, stored, stored at most, generated and bought, for each model, at a generation."""
-    if isinstance(workflow, Reservoir):
+    if workflow.persistent:
         replaced = workflow.turnover.floats()[:at]
         held = 1 - replaced
         return 1.0, held[-1], held.max(), replaced[1:].sum(), 1.0
@@ -264,23 +261,16 @@ def _reading(plan: Plan) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
         np.minimum.at(first, batch, begin)
         np.maximum.at(last, batch, end)
 
-    if plan.recursion:
-        rows = plan.recursion
-        run = np.cumsum(rows.decay.numerator == 0)  # fits that carry on from one another
-        taken = np.flatnonzero(rows.share.numerator)
-        note(taken, np.searchsorted(run, run[taken], "right") - 1, rows.newest[taken])
-        _, once = np.unique(run[taken] * B + rows.newest[taken], return_index=True)
-        fresh = np.zeros(G)
-        np.add.at(fresh, taken[once], size[rows.newest[taken[once]]])
-        carried = np.cumsum(fresh)
-        begin = np.searchsorted(run, run)
-        read += (carried - carried[begin] + fresh[begin]) * rows.share_kept(False)
-        if rows.entries:
-            fit, batch = rows.entries.fit, rows.entries.batch
-            note(fit, fit, batch)
-            np.add.at(read, fit, size[batch] * rows.entries.share_kept(False))
-    else:
-        fit, batch = np.nonzero(plan.weight)
-        note(fit, fit, batch)
-        np.add.at(read, fit, size[batch] * plan.kept[fit, batch])
+    rows, fit, batch = plan.recursion, plan.recursion.entries.fit, plan.recursion.entries.batch
+    run = np.cumsum(rows.decay.numerator == 0)  # fits that carry on from one another
+    taken = rows.taken_up
+    note(taken, np.searchsorted(run, run[taken], "right") - 1, rows.newest[taken])
+    _, once = np.unique(run[taken] * B + rows.newest[taken], return_index=True)
+    fresh = np.zeros(G)
+    np.add.at(fresh, taken[once], size[rows.newest[taken[once]]])
+    carried = np.cumsum(fresh)
+    begin = np.searchsorted(run, run)
+    read += (carried - carried[begin] + fresh[begin]) * rows.share_kept(False)
+    note(fit, fit, batch)
+    np.add.at(read, fit, size[batch] * rows.entries.share_kept(False))
     return first, last, read

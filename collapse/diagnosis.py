@@ -25,8 +25,9 @@ from collapse.derivation.finite import (
     read_below,
     responding,
 )
+from collapse.exact import Array
 from collapse.models.protocols import exact_form
-from collapse.plan import Array, Plan
+from collapse.plan import Plan, checked_workflow
 from collapse.reservoir import Reservoir
 from collapse.risk import Risk
 
@@ -357,7 +358,7 @@ def _judged_at_n(
     """Verdict at n, by what is proved there: from the limit's verdict, or beside it."""
     n = derived.n
     assert n is not None
-    whole_batches = isinstance(plan, Plan) and plan.reads_whole_batches
+    whole_batches = plan.reads_whole_batches
     if v2 is None:
         response = model.response if exact_form(model) == "linear response" else None
         found = responding(plan, response, n) if response else None
@@ -387,7 +388,7 @@ def _judged_at_n(
         told = f"No ratio exceeds {at_most(bound, 4)}, {why} (thm-tables-finite)"
         return _Judgement("bounded", f"{told}; bounded is not safe.", bound=bound)
     if (
-        isinstance(plan, Plan)
+        not plan.persistent
         and limit.certified
         and limit.verdict == "collapsing"
         and not plan.replace
@@ -401,7 +402,7 @@ def _judged_at_n(
             told, exponent = f"{told}; in the end it grows geometrically", inf
         return _Judgement("collapsing", f"{told} (thm-tables-finite). {many}", None, exponent, inf)
     if whole_batches and limit.certified and limit.bound is not None and abs(first - 1) < AGREEMENT:
-        synthetic = limit.bound - (isinstance(plan, Plan) and int((plan.source == 0).sum()) == 1)
+        synthetic = limit.bound - (len(plan.real_sizes()) == 1)
         if limit.certificate and limit.certificate.workflow == "augment":
             bound = augment_supremum(n, v2, size=1 / n)
             return _Judgement(
@@ -469,7 +470,7 @@ def _selected(rho: float, limit: float) -> _Judgement:
 
 def _augmented(plan: Plan | Reservoir, n: int, v2: float, curve: Array) -> float | None:
     """Supremum of augment's ratio at n, if the plan is augment with batches of one size."""
-    if not isinstance(plan, Plan) or plan.recipe is None or plan.recipe.scheduled:
+    if plan.recipe is None or plan.recipe.scheduled:
         return None
     if plan.recipe.workflow != "augment":
         return None
@@ -482,11 +483,7 @@ def _augmented(plan: Plan | Reservoir, n: int, v2: float, curve: Array) -> float
 
 
 def _continued(workflow: Plan | Reservoir, generations: int | None) -> Plan | Reservoir:
-    if not isinstance(workflow, (Plan, Reservoir)):
-        raise ValueError(
-            "workflow must be a Plan or a Reservoir, such as collapse.workflows.augment(100); it"
-            f" is {type(workflow).__name__}."
-        )
+    checked_workflow(workflow)
     own = int(workflow.generation[-1])
     if generations is None or whole(generations, "generations", "generations to derive") == own:
         return workflow
@@ -669,7 +666,7 @@ def _origins(
     error of its source. The contributions of the batches to this one fit, (I - A)^-1 W read from
     its last row upwards: one pass over the entries, no table.
     """
-    if isinstance(plan, Reservoir):
+    if plan.persistent:
         turnover, risk = plan.turnover.floats()[1 : last + 1], np.asarray(derived.risk, np.float64)
         # the variance of a row of each source, in units of a real one's
         level = 1 + float(v2 or 0) * risk[:last] / (risk[0] * (derived.n or inf))
@@ -680,24 +677,15 @@ def _origins(
     fits[last] = 1.0
     order = np.argsort(plan.source, kind="stable")
     start = np.searchsorted(plan.source[order], np.arange(1, plan.generations + 2))
-    rows, carried = plan.recursion, 0.0
-    if rows:
-        decay, share, newest = np.append(rows.decay.floats(), 0.0), rows.share.floats(), rows.newest
-        entries = rows.entries
-        begin = np.searchsorted(entries.fit, np.arange(plan.generations + 1)) if entries else None
-        weight = entries.weight.floats() if entries else None
-    else:
-        table = plan.weight
+    rows, entries, carried = plan.recursion, plan.recursion.entries, 0.0
+    decay, share, newest = np.append(rows.decay.floats(), 0.0), rows.share.floats(), rows.newest
+    weight, read = entries.weight.floats(), entries.by_fit(plan.generations)
     for g in range(last, -1, -1):
         fits[g] += batches[order[start[g] : start[g + 1]]].sum()
-        if not rows:
-            batches += fits[g] * table[g]
-            continue
         carried = fits[g] + decay[g + 1] * carried
-        batches[newest[g]] += share[g] * carried
-        if entries and begin is not None and weight is not None:
-            few = slice(begin[g], begin[g + 1])
-            batches[entries.batch[few]] += weight[few] * fits[g]
+        if share[g]:
+            batches[newest[g]] += share[g] * carried
+        batches[entries.batch[read[g]]] += weight[read[g]] * fits[g]
     spread, real = batches**2 / plan.size, plan.source == 0
     level, whole_risk = np.ones(plan.batches), 1.0
     if derived.n is not None:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from collapse.checks import check_number, choice, flag
 from collapse.derivation import derive
-from collapse.plan import Array, Plan, Scalar
+from collapse.exact import Array, Scalar
+from collapse.plan import Plan, checked_plan
 
 Origin = Literal["known", "round", "unknown"]
 
@@ -119,11 +120,7 @@ def optimal_weights(
     >>> (collapse.derive(best.plan).risk * [1, 3, 8, 21, 55]).round(9).tolist()
     [1.0, 2.0, 5.0, 13.0, 34.0]
     """
-    if not isinstance(plan, Plan):
-        raise ValueError(
-            "plan must be a collapse.Plan, such as collapse.workflows.augment(50); it is"
-            f" {type(plan).__name__}."
-        )
+    checked_plan(plan, "plan")
     synthetic = check_number(synthetic, "synthetic")
     if not 0 <= synthetic <= 1:
         raise ValueError(

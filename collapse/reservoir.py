@@ -5,13 +5,14 @@ hold.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from collapse.checks import brief, saved, text, whole
-from collapse.plan import Numbers, Recipe
+from collapse.exact import Numbers
+from collapse.plan import Recipe
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +34,9 @@ class Reservoir:
         How `collapse.workflows.reservoir` was called.
     """
 
+    persistent: ClassVar[Literal[True]] = True
+    replace: ClassVar[bool] = False
+    reads_whole_batches: ClassVar[bool] = False
     turnover: Numbers
     name: str = "reservoir"
     recipe: Recipe | None = None
@@ -71,6 +75,21 @@ class Reservoir:
         """Whether exact answers exist."""
         return self.turnover.rational
 
+    def __eq__(self, other: object) -> bool:
+        """Whether both replace the same shares exactly; names do not count."""
+        return isinstance(other, type(self)) and self.turnover.same(other.turnover)
+
+    def __hash__(self) -> int:
+        return hash(self.turnover.floats().tobytes())
+
+    def real_sizes(self) -> NDArray[np.float64]:
+        """Rows of each real batch as a multiple of n: there is one, of n."""
+        return np.ones(1)
+
+    def rows_read(self) -> NDArray[np.float64]:
+        """Rows that each fit reads as a multiple of n: 1."""
+        return np.ones(self.generations)
+
     def reference(self, n: int | None = None) -> float:
         """Risk of fit 1 in units of that of a fit to all n real rows: 1, as it is that fit."""
         return 1.0
@@ -91,10 +110,7 @@ class Reservoir:
         return {
             "name": self.name,
             "turnover": self.turnover.to_json(),
-            "recipe": (
-                self.recipe
-                and {"workflow": self.recipe.workflow, "parameters": self.recipe.plain()}
-            ),
+            "recipe": self.recipe and self.recipe.to_json(),
         }
 
     @classmethod

@@ -25,12 +25,13 @@ from collapse.models.protocols import (
     design_of,
     observed_labels,
 )
-from collapse.plan import Plan
+from collapse.plan import Plan, checked_workflow
 from collapse.reservoir import Reservoir
 from collapse.risk import Risk
 
 Result = TypeVar("Result")
 Method = Callable[..., Any]
+Merge = Callable[[Array, Array, float], Array]
 
 POOLS = 3
 """How many pools of processes are tried where workers are killed."""
@@ -40,6 +41,8 @@ LARGEST_BLOCKS = 10**5
 """Blocks of replications in one simulation."""
 LARGEST_REPLICATIONS = 10**8
 """Replications in one simulation: a relative standard error of about 0.0001."""
+FEW = 16
+"""Statistics up to which a weighted sum is faster one by one than as a product of matrices."""
 FIT_VALUES = 8
 """Numbers that a fit holds at once for each row of a design."""
 
@@ -119,11 +122,7 @@ def simulate(
     >>> bool(abs(risk.ratio[-1] - 5) < 5 * risk.stderr[-1])
     True
     """
-    if not isinstance(plan, (Plan, Reservoir)):
-        raise ValueError(
-            "plan must be a collapse.Plan, such as collapse.workflows.augment(50); it is"
-            f" {type(plan).__name__}."
-        )
+    checked_workflow(plan, "plan")
     replications = whole(
         replications, "replications", "repetitions of the experiment", most=LARGEST_REPLICATIONS
     )
@@ -358,12 +357,12 @@ class _Experiment:
 
     @classmethod
     def prepare(cls, plan: Plan | Reservoir, model: Any, n: int | None) -> _Experiment:
-        if isinstance(plan, Reservoir):
+        if plan.persistent:
             if model is None:
                 return cls(plan, _GaussianLimit(), 0, _block(1), 1, _reservoir_limit_path)
             assert n is not None
             return cls(plan, model, n, _block(4 * n), n, _reservoir_path)
-        kept_batches = plan.live if plan.recursion else plan.batches
+        kept_batches = plan.live
         if model is None:
             return cls(plan, _GaussianLimit(), 0, _block(kept_batches), kept_batches, _limit_path)
         assert n is not None
@@ -592,7 +591,7 @@ def _statistic_path(
     alive = np.arange(R)
     theta: Any = None
     merged = isinstance(experiment.model, WithPooling)
-    pool = _MergedPool(plan, model.pool) if merged else _Pool(plan)
+    pool = _Pool(plan, model.pool if merged else None)
     for g in range(plan.generations):
         for b in order[g]:
             m = int(rows[b])
@@ -614,112 +613,59 @@ def _statistic_path(
 
 
 class _Pool:
-    """Mean statistics (R, k) of one block's batches, and their weighted mean for each fit."""
+    """Mean statistics (R, k) of one block's batches, and their weighted mean for each fit.
 
-    def __init__(self, plan: Plan) -> None:
-        self.recursion, self.batches = plan.recursion, plan.batches
-        self.table: Array | None = None
-        if plan.recursion:
-            rows = plan.recursion
-            self.decay, self.share, self.newest = (
-                rows.decay.floats(),
-                rows.share.floats(),
-                rows.newest.tolist(),
-            )
-            self.last = plan.reading[1]
-            self.found: dict[int, Array] = {}
-            self.sum: Array = np.zeros((0, 0))
-            self.entries: list[list[tuple[int, float]]] = [[] for _ in self.decay]
-            if rows.entries:
-                for g, b, w in zip(
-                    rows.entries.fit.tolist(),
-                    rows.entries.batch.tolist(),
-                    rows.entries.weight.floats().tolist(),
-                    strict=True,
-                ):
-                    self.entries[g].append((b, w))
-        else:
-            self.weight = plan.weight
+    Place 0 of the table holds what is carried on, the others the batches still to be read.
+    Statistics that do not average are merged two by two, by weight.
+    """
+
+    def __init__(self, plan: Plan, merge: Merge | None = None) -> None:
+        rows, entries = plan.recursion, plan.recursion.entries
+        self.places, self.size, self.merge = plan.places.tolist(), plan.live + 1, merge
+        self.decay, self.share = rows.decay.floats().tolist(), rows.share.floats().tolist()
+        self.newest, self.held, self.table = rows.newest.tolist(), 0.0, np.zeros((0, 0, 0))
+        weight, at = entries.weight.floats(), plan.places[entries.batch]
+        self.single = [(weight[few], at[few]) for few in entries.by_fit(plan.generations)]
 
     def put(self, b: int, mean: Array) -> None:
-        if self.recursion:
-            self.found[b] = mean
-            return
-        if self.table is None:
-            self.table = np.zeros((self.batches, *mean.shape))
-        self.table[b] = mean
+        if not self.table.size:
+            self.table = np.zeros((self.size, *mean.shape))
+        self.table[self.places[b]] = mean
 
     def mean(self, g: int) -> Array:
-        if self.table is not None:
-            B, R, k = self.table.shape
-            return np.asarray(self.weight[g] @ self.table.reshape(B, R * k)).reshape(R, k)
-        if self.share[g] == 1:
-            self.sum = self._take(self.newest[g], g)
-        elif self.share[g]:
-            fresh = self._take(self.newest[g], g)
-            fresh *= self.share[g]
-            if self.decay[g] and self.sum.size:
-                self.sum *= self.decay[g]
-                self.sum += fresh
-            else:
-                self.sum = fresh
-        elif self.decay[g]:
-            self.sum *= self.decay[g]
-        else:
-            self.sum = np.zeros((0, 0))
-        if not self.entries[g]:
-            return self.sum
-        total = self.sum.copy() if self.sum.size else 0.0
-        for b, w in self.entries[g]:
-            total = total + w * self.found[b]
-        self._forget(g)
-        return np.asarray(total)
+        weights, places = self.single[g]
+        kept, share = self.decay[g] * self.held, self.share[g]
+        self.held = 0.0
+        if kept or share:
+            new = self.places[self.newest[g]]
+            pieces = [(w, at) for w, at in ((kept, 0), (share, new)) if w]
+            self.table[0] = self._joined(pieces)
+            # a sum has its weights in it, a merged statistic is one of so much weight
+            self.held = kept + share if self.merge else 1.0
+            weights, places = np.append(self.held, weights), np.append(0, places)
+        if self.merge or len(places) <= FEW:
+            return self._joined(list(zip(weights.tolist(), places.tolist(), strict=True)))
+        first, last = int(places[0]), int(places[-1]) + 1
+        side_by_side = np.array_equal(places, np.arange(first, last))
+        tables = self.table[first:last] if side_by_side else self.table[places]
+        mean: Array = weights @ tables.reshape(len(places), -1)
+        return mean.reshape(tables.shape[1:])
 
-    def _forget(self, g: int) -> None:
-        for b, _ in self.entries[g]:
-            if self.last[b] == g:
-                del self.found[b]
-
-    def _take(self, b: int, g: int) -> Array:
-        """Batch b, which nobody else may read if it is to be changed in place."""
-        return self.found.pop(b) if self.last[b] == g else self.found[b].copy()
+    def _joined(self, pieces: list[tuple[float, int]]) -> Array:
+        (held, at), *others = pieces
+        # never the table itself, whose places are used again
+        total: Array = self.table[at].copy() if self.merge else held * self.table[at]
+        for weight, at in others:
+            held += weight
+            piece = self.table[at]
+            total = (
+                self.merge(total, piece, weight / held) if self.merge else total + weight * piece
+            )
+        return total
 
     def drop(self, good: NDArray[np.bool_]) -> None:
         """Keep the replications that still have an estimate."""
-        if self.table is not None:
-            self.table = self.table[:, good]
-        else:
-            self.found = {b: mean[good] for b, mean in self.found.items()}
-            self.sum = self.sum[good] if len(self.sum) else self.sum
-
-
-class _MergedPool(_Pool):
-    """The same for statistics that do not average: they are merged two by two, by weight."""
-
-    def __init__(self, plan: Plan, merge: Callable[[Array, Array, float], Array]) -> None:
-        super().__init__(plan)
-        self.merge, self.held = merge, 0.0
-
-    def mean(self, g: int) -> Array:
-        if self.table is not None:
-            return self._merged(list(zip(self.weight[g].tolist(), self.table, strict=True)))[1]
-        pieces = [(self.decay[g] * self.held, self.sum)]
-        if self.share[g]:
-            pieces.append((self.share[g], self._take(self.newest[g], g)))
-        self.held, self.sum = self._merged(pieces)
-        pieces = [(self.held, self.sum), *((w, self.found[b]) for b, w in self.entries[g])]
-        total = self._merged(pieces)[1]
-        self._forget(g)
-        return total
-
-    def _merged(self, pieces: list[tuple[float, Array]]) -> tuple[float, Array]:
-        """Weight and statistic of pieces as one."""
-        held, total = 0.0, np.zeros((0, 0))
-        for weight, statistic in pieces:
-            if weight:
-                held += weight
-                total = self.merge(total, statistic, weight / held) if held > weight else statistic
-        return held, total
+        self.table = self.table[:, good]
 
 
 def _rows_at_once(plan: Plan, n: int) -> int:

@@ -14,9 +14,10 @@ import numpy as np
 from collapse import checks, models, workflows
 from collapse.checks import brief, check_number, flag, whole
 from collapse.derivation import derive
+from collapse.exact import Array
 from collapse.models import Example, WithStatistic
 from collapse.models.protocols import design_of
-from collapse.plan import Array, Plan
+from collapse.plan import Plan
 from collapse.publishing.plot import plot_matrix
 from collapse.reservoir import Reservoir
 from collapse.simulation import LARGEST_REPLICATIONS, check_sendable, in_order, simulate
@@ -404,9 +405,9 @@ def _replications(plan: Plan | Reservoir, model: Any, example: Example, most: in
 def _numbers(plan: Plan | Reservoir, model: Any, n: int) -> float:
     """Numbers that one replication draws and reads."""
     columns = len(model.truth)
-    if isinstance(plan, Reservoir):  # a memory of n rows, drawn in part and read whole by every fit
+    if plan.persistent:  # a memory of n rows, drawn in part and read whole by every fit
         return float((n * plan.generations + plan.replaced(n).sum()) * columns)
     if plan.reads_whole_batches and isinstance(model, WithStatistic):
         return float(plan.generations * columns * (design_of(model) or 1))
-    rows = plan.rows(n).sum() + ((plan.weight > 0) * plan.kept * plan.size).sum() * n
+    rows = plan.rows(n).sum() + plan.rows_read().sum() * n
     return float(rows * columns)

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from collapse import checks
 from collapse.checks import brief, check_number, flag, named_call, numbers, to_text, whole
-from collapse.plan import FARTHEST, Entries, Numbers, Plan, Recipe, Recursion, Scalar
+from collapse.exact import Numbers, Scalar
+from collapse.plan import Plan, Recipe
+from collapse.recursion import FARTHEST, Entries, Recursion
 from collapse.reservoir import Reservoir
 
 P = ParamSpec("P")

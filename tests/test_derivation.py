@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collapse import Plan, derive, models, workflows
-from collapse.derivation import engine as derivation
-from collapse.plan import Numbers, Recursion
+from collapse.derivation import means
+from collapse.exact import Numbers
+from collapse.recursion import Recursion
 from tests.plans import NAMED, dense, plans, private, typed
 
 h = np.cumsum(1 / np.arange(1, 101) ** 2)
@@ -147,7 +148,7 @@ def test_the_enumeration_catches_a_derivation_without_v2(monkeypatch):
 
 def test_the_enumeration_catches_a_draw_without_the_finite_population(monkeypatch):
     monkeypatch.setattr(
-        derivation,
+        means,
         "draw_noise",
         lambda plan, n, exact: np.where(plan.weight > 0, F(1), F(0)) / plan.exact_kept() / n,
     )
@@ -209,7 +210,7 @@ def recursions(draw):
     rows = Recursion(
         Numbers.read([1 - v for v in share], "weight", 1),
         Numbers.read(share, "weight", 1),
-        None if kept is None else Numbers.read(kept, "kept", 1),
+        *([] if kept is None else [Numbers.read(kept, "kept", 1)]),
     )
     return Plan(range(G), size, rows, replace=draw(st.booleans()))
 
@@ -403,7 +404,7 @@ def test_least_squares_has_the_limits_ratio_at_every_n():
     [
         (
             {"plan": "augment"},
-            r"plan must be a collapse.Plan, such as collapse\.workflows\.augment\(50\); it is str",
+            r"plan must be a collapse.Plan or a .*Reservoir, such as .*augment\(50\); it is str",
         ),
         ({"n": 10}, "n was given without a model; the Gaussian limit has no n"),
         ({"model": models.Poisson(1)}, r"n \(rows of real data\) is needed with Poisson\(rate=1\)"),

@@ -272,7 +272,9 @@ def test_schedules() -> None:
 
 
 def test_nonsense_is_refused_in_words() -> None:
-    with pytest.raises(ValueError, match="workflow must be a Plan or a Reservoir"):
+    with pytest.raises(
+        ValueError, match=r"workflow must be a collapse\.Plan or a collapse\.Reservoir"
+    ):
         diagnose("augment")  # type: ignore[arg-type]
     with pytest.raises(
         ValueError, match="typed is typed for 4 generations, and nothing tells how it goes on"

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 
 from collapse import Plan, derive, workflows
-from collapse.plan import Numbers, Recursion
+from collapse.exact import Numbers
+from collapse.recursion import Recursion
 from tests.plans import NAMED, dense, plans, typed
 
 nan = float("nan")
@@ -197,7 +198,7 @@ RECURSIONS = {
 def test_each_bad_recursion_has_its_own_message(name):
     source, decay, share, kept, message = RECURSIONS[name]
     with pytest.raises(ValueError, match=message):
-        Plan(source, [1, 1], Recursion(numbers(*decay), numbers(*share), kept and numbers(*kept)))
+        Plan(source, [1, 1], Recursion(*(numbers(*part) for part in (decay, share, kept) if part)))
 
 
 def test_a_recursion_carries_its_own_kept():
@@ -269,8 +270,7 @@ def test_integers_of_any_size_stay_exact():
 def test_a_recursion_and_its_dense_twin_hold_the_same_tables(name):
     plan = NAMED[name](7)
     twin = dense(plan)
-    assert plan.recursion
-    assert not twin.recursion
+    assert not twin.recursion.taken_up.size
     assert (plan.generations, plan.batches) == (twin.generations, twin.batches) == (7, 7)
     np.testing.assert_allclose(plan.size, twin.size)
     np.testing.assert_allclose(plan.weight, twin.weight, rtol=1e-15)

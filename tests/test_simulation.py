@@ -440,7 +440,10 @@ def test_all_replications_may_be_lost(kind):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"plan": None}, r"plan must be a collapse.Plan, such as .* it is NoneType"),
+        (
+            {"plan": None},
+            r"plan must be a collapse.Plan or a .*Reservoir, such as .* it is NoneType",
+        ),
         (
             {"replications": 0},
             (

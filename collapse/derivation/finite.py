@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from collapse.checks import brief, check_number, is_number, whole
+from collapse.exact import Array, Scalar
 from collapse.models.families.morris import (
     Binomial,
     Gamma,
@@ -22,7 +23,8 @@ from collapse.models.families.morris import (
 from collapse.models.families.nonregular import Uniform
 from collapse.models.families.vector import Multinomial, MultivariateNormal
 from collapse.models.protocols import exact_form
-from collapse.plan import TOLERANCE, Array, Plan, Scalar, draw_noise
+from collapse.plan import Plan, draw_noise
+from collapse.recursion import TOLERANCE
 from collapse.reservoir import Reservoir
 
 ANCHORED = ("discard", "bootstrap", "fixed_real_share")
@@ -229,11 +231,7 @@ class Anchored:
 def anchored(plan: Plan | Reservoir, n: int, v2: float) -> Anchored | None:
     """Read a plan as an anchored one at n; None where it is none."""
     G = plan.generations
-    if (
-        not isinstance(plan, Plan)
-        or plan.batches != G
-        or not np.array_equal(plan.source, np.arange(G))
-    ):
+    if plan.persistent or not np.array_equal(plan.source, np.arange(G)):
         return None
     # a name tells how a plan goes on, three fits of a typed one may be the first of many
     least = 2 if plan.recipe else 3
@@ -241,27 +239,21 @@ def anchored(plan: Plan | Reservoir, n: int, v2: float) -> Anchored | None:
         return None
     if plan.recipe and (plan.recipe.workflow not in ANCHORED or plan.recipe.scheduled):
         return None
-    rows, later = plan.recursion, np.arange(1, G)
-    if rows and rows.chain:
-        latest, kept = rows.share.floats()[1:], rows.share_kept(False)[1:]
-        real, kept_real = 1 - latest, kept
-        if np.any(real):
-            return None
-    elif rows and rows.entries and not np.any(rows.share.numerator):
-        fit, batch = rows.entries.fit, rows.entries.batch
-        at_real, at_latest = (fit > 0) & (batch == 0), (fit > 0) & (batch == fit)
-        if np.any((fit > 0) & ~at_real & ~at_latest):
-            return None
-        real, latest, kept_real, kept = np.zeros(G), np.zeros(G), np.ones(G), np.ones(G)
-        weight, share = rows.entries.weight.floats(), rows.entries.share_kept(False)
-        real[fit[at_real]], latest[fit[at_latest]] = weight[at_real], weight[at_latest]
-        kept_real[fit[at_real]], kept[fit[at_latest]] = share[at_real], share[at_latest]
-        real, latest, kept_real, kept = real[1:], latest[1:], kept_real[1:], kept[1:]
-    elif rows:
+    rows, entries, taken = plan.recursion, plan.recursion.entries, plan.recursion.taken_up
+    if np.any(rows.decay.numerator):
+        return None  # carries on what was read
+    fit = np.append(taken, entries.fit)
+    batch = np.append(rows.newest[taken], entries.batch)
+    weight = np.append(rows.share.floats()[taken], entries.weight.floats())
+    share = np.append(rows.share_kept(False)[taken], entries.share_kept(False))
+    if np.any((batch != 0) & (batch != fit)):
         return None
-    else:
-        real, latest = plan.weight[1:, 0], plan.weight[later, later]
-        kept_real, kept = plan.kept[1:, 0], plan.kept[later, later]
+    (real, latest), (kept_real, kept) = np.zeros((2, G)), np.ones((2, G))
+    at, new = batch == 0, batch == fit
+    real[fit[at]], kept_real[fit[at]] = weight[at], share[at]
+    latest[fit[new]], kept[fit[new]] = weight[new], share[new]
+    first_kept = kept[0]
+    real, latest, kept_real, kept = real[1:], latest[1:], kept_real[1:], kept[1:]
     if np.any(np.abs(real + latest - 1) > TOLERANCE):
         return None
     if any(np.ptp(table) > TOLERANCE for table in (real, kept_real, kept, plan.size[1:])):
@@ -270,7 +262,7 @@ def anchored(plan: Plan | Reservoir, n: int, v2: float) -> Anchored | None:
         [0, 1],
         plan.size[:2],
         [[1, 0], [real[0], latest[0]]],
-        [[first_kept(plan), 1], [kept_real[0], kept[0]]],
+        [[first_kept, 1], [kept_real[0], kept[0]]],
         replace=plan.replace,
     )
     draw, (m, k) = draw_noise(pair, n), pair.rows(n).tolist()
@@ -289,7 +281,7 @@ def responding(plan: Plan | Reservoir, response: Any, n: int) -> tuple[float, fl
     < 1 <= rho it diverges. None where it is another plan, or |w m1| >= 1.
     """
     form = anchored(plan, n, 0.0)
-    if not isinstance(plan, Plan) or form is None or not plan.reads_whole_batches:
+    if plan.persistent or form is None or not plan.reads_whole_batches:
         return None
     mean, V, m0, m1, v0, v1, v2 = (
         float(v)
@@ -310,14 +302,6 @@ def responding(plan: Plan | Reservoir, response: Any, n: int) -> tuple[float, fl
     if rho >= 1:
         return rho, inf
     return rho, (fixed + w * w / k * level / (1 - rho)) / (V * form.real)
-
-
-def first_kept(plan: Plan) -> float:
-    """Share of the first batch that fit 1 reads."""
-    if not plan.recursion:
-        return float(plan.kept[0, 0])
-    entries = plan.recursion.entries
-    return float(entries.share_kept(False)[0] if entries else plan.recursion.share_kept(False)[0])
 
 
 # --- what is absorbed or lost ----------------------------------------------------------------
@@ -394,7 +378,7 @@ def _absorbed(plan: Plan | Reservoir, model: Any, n: int, G: int) -> tuple[float
         Multinomial: "one class",
     }[type(model)]
     unknown = f"A fit can be a point mass, at {where}; the chance is not known here: simulate."
-    if isinstance(plan, Reservoir) or len(np.unique(plan.generation)) < plan.generations:
+    if plan.persistent or len(np.unique(plan.generation)) < plan.generations:
         return None, unknown
     first, last = plan.reading
     real = np.flatnonzero((plan.source == 0) & (last >= 0))
@@ -460,24 +444,20 @@ def _latest_alone(plan: Plan | Reservoir, n: int) -> int | None:
     """Rows of each batch after the first where every fit reads the latest batch alone, whole; None
     elsewhere."""
     form = anchored(plan, n, 0.0)
-    if not isinstance(plan, Plan) or form is None or form.share or not plan.reads_whole_batches:
+    if plan.persistent or form is None or form.share or not plan.reads_whole_batches:
         return None
     return int(plan.rows(n)[-1])
 
 
 def _keeps_real(plan: Plan, b: int) -> bool:
     """Whether every fit reads batch b, the one that is real, whole."""
-    if not plan.reads_whole_batches:
-        return False
-    rows = plan.recursion
-    if not rows:
-        return bool(np.all(plan.weight[:, b] > 0))
-    if (
-        rows.entries
-        and len(np.unique(rows.entries.fit[rows.entries.batch == b])) == plan.generations
-    ):
-        return True
-    return rows.chain and bool(np.all(rows.decay.floats()[1:] > 0))
+    rows, entries = plan.recursion, plan.recursion.entries
+    reads = np.zeros(plan.generations, bool)
+    reads[entries.fit[entries.batch == b]] = True
+    stops = np.cumsum(rows.decay.numerator == 0)
+    for taken in rows.taken_up[rows.newest[rows.taken_up] == b]:
+        reads[taken:] |= stops[taken:] == stops[taken]  # carried on
+    return plan.reads_whole_batches and bool(reads.all())
 
 
 def _alike(model: Any, rows: int) -> tuple[float, float]:

@@ -18,8 +18,8 @@ from collapse import models, workflows
 from collapse.checks import whole
 from collapse.datasets import with_intercept
 from collapse.derivation import derive
+from collapse.exact import Array
 from collapse.models.families.morris import MeanFamily
-from collapse.plan import Array
 from collapse.publishing import plot
 
 if TYPE_CHECKING:

@@ -49,7 +49,7 @@ def plan_of(state: State, generations: int) -> Any:
     if given.get("turnover") == 0:
         del given["turnover"]  # 1/g, the default
     plan, share = workflows.NAMED[name](generations, **given), state.get("kept", 1)
-    if share == 1 or name not in SUBSAMPLED or not isinstance(plan, Plan):
+    if share == 1 or name not in SUBSAMPLED or plan.persistent:
         return plan
     kept = plan.kept.copy()
     kept[1:] *= share  # fit 1 is the reference

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.checks import brief, check_number
-from collapse.plan import Plan
+from collapse.checks import check_number
+from collapse.plan import Plan, checked_plan
 
 Array = NDArray[np.float64]
 
@@ -68,23 +68,10 @@ def misspecified(plan: Plan, dispersion: float) -> Plan:
     [1.0, 1.125, 1.1806]
     """
     check_number(dispersion, "dispersion", 0)
-    if not isinstance(plan, Plan):
-        raise ValueError(
-            "plan must be a collapse.Plan, whose real rows stand in batches of their own; it is"
-            f" {brief(plan)}. In a reservoir's memory real and synthetic rows are mixed: use"
-            " another workflow."
-        )
+    mixed = " In a reservoir's memory real and synthetic rows are mixed: use another workflow."
+    checked_plan(plan, "plan", mixed)
     size = np.where(plan.source == 0, plan.size / float(dispersion), plan.size)
-    weight, kept = (plan.recursion, None) if plan.recursion else (plan.weight, plan.kept)
-    return Plan(
-        plan.source,
-        size,
-        weight,
-        kept,
-        replace=plan.replace,
-        name=plan.name,
-        generation=plan.generation,
-    )
+    return plan.replace(size=size)
 
 
 class Family:

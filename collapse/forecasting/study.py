@@ -464,16 +464,15 @@ def _plan(given: str | Plan | Reservoir, generations: int) -> Plan | Reservoir:
             f"{plan.name} has {labels} generations, and {generations} are asked for; make all"
             " workflows equally long."
         )
-    if isinstance(plan, Plan) and (
-        np.count_nonzero(plan.source == 0) > 1 or plan.generations != generations
-    ):
+    real = plan.real_sizes()
+    if len(real) > 1 or plan.generations != generations:
         raise ValueError(
             f"{plan.name} needs several tables of real data, or several models, and there is one of"
             " each; collapse.derive tells its ratio, which does not depend on the data."
         )
-    if isinstance(plan, Plan) and plan.size[plan.source == 0] != 1:
+    if real != 1:
         raise ValueError(
-            f"{plan.name} has a real batch of {float(plan.size[plan.source == 0][0]):g} times the"
+            f"{plan.name} has a real batch of {float(real[0]):g} times the"
             " real rows, and there are just these; make its size 1."
         )
     return plan
@@ -839,9 +838,7 @@ def _affordable(
             else:
                 linear, square = COST[table.task]
                 by_rows = (
-                    0.0
-                    if isinstance(plan, Plan) and plan.reads_whole_batches
-                    else ROW_COST * (plan.generations * rows + read)
+                    0.0 if plan.reads_whole_batches else ROW_COST * (plan.generations * rows + read)
                 )
                 # the workflow asked for is simulated twice
                 seconds += (2 if k == 0 else 1) * (
@@ -891,9 +888,7 @@ def _part_of(table: Table, rows: int, seed: int) -> Table:
 
 def _read(plan: Plan | Reservoir) -> float:
     """Rows read by all fits together, as a multiple of n."""
-    if isinstance(plan, Reservoir):
-        return float(plan.generations)
-    return float(((plan.weight > 0) * plan.kept * plan.size).sum())
+    return float(plan.rows_read().sum())
 
 
 class _Store:
@@ -1118,7 +1113,7 @@ def _far(plan: Plan | Reservoir) -> tuple[Array, bool]:
     G, recipe, C = plan.generations, plan.recipe, np.asarray(derive(plan).risk, np.float64)
     if recipe is None:
         return C, False  # nothing tells how it goes on
-    many = isinstance(plan, Plan) and plan.batches > 2 * G  # as many batches as generations squared
+    many = not plan.persistent and plan.batches > 2 * G  # as many batches as generations squared
     try:
         long = getattr(workflows, recipe.workflow)(G if many else max(FAR, G), **recipe.parameters)
     except ValueError:  # a schedule of sizes is as long as it is

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from collapse import Plan, derive, diagnose, models, simulate, workflows
-from collapse.plan import Numbers
+from collapse.exact import Numbers
 from collapse.reservoir import Reservoir
 from tests.statistics import assert_agree
 

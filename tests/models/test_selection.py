@@ -483,7 +483,7 @@ def test_tables_that_are_too_large_are_refused_before_they_are_made():
     with pytest.raises(
         ValueError,
         match=(
-            r"window.*needs dense tables of .* GB where rows are selected.*Take fewer generations"
+            r"window.*needs dense tables of .* GB; .*Take fewer generations"
         ),
     ):
         derive(workflows.window(20_000, 3), model=model, n=10)

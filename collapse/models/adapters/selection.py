@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapse.checks import LARGE, brief, check_place, check_size, is_number, whole
+from collapse.exact import Scalar
 from collapse.models.families.morris import Gamma, MeanFamily, Normal, plain
 from collapse.models.protocols import (
     Array,
@@ -21,7 +22,6 @@ from collapse.models.protocols import (
     observed_labels,
     replicate,
 )
-from collapse.plan import Scalar
 
 TRIES = 10_000
 """How often one row may be refused before the selection is given up."""

@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 
 from collapse.checks import check_number, is_number
+from collapse.exact import Scalar
 from collapse.models.protocols import Array, DrawsFromTruth
 from collapse.models.registry import register
-from collapse.plan import Scalar
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from collapse.checks import LARGE, check_number, check_size, floats, whole
+from collapse.exact import Scalar
 from collapse.models.protocols import Array, DrawsFromTruth, parts
 from collapse.models.registry import register
-from collapse.plan import Scalar
 
 STEPS: Final = 200
 SEPARATIONS: Final = (1e-3, 1e3)

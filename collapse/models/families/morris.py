@@ -12,9 +12,9 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from collapse.checks import check_number, check_place, check_size, whole
+from collapse.exact import Scalar
 from collapse.models.protocols import Array, DrawsFromTruth
 from collapse.models.registry import register
-from collapse.plan import Scalar
 
 VALUES = 2**18
 """Variates to be held at once where rows are drawn for their mean alone."""

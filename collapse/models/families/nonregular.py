@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from collapse.checks import check_number, check_place, check_size
+from collapse.exact import Scalar
 from collapse.models.protocols import Array, DrawsFromTruth
 from collapse.models.registry import register
-from collapse.plan import Scalar
 
 
 @dataclass(frozen=True)

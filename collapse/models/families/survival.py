@@ -9,9 +9,9 @@ from typing import Final, Protocol
 import numpy as np
 
 from collapse.checks import check_number, check_size, is_number
+from collapse.exact import Scalar
 from collapse.models.protocols import Array, parts, replicate
 from collapse.models.registry import register
-from collapse.plan import Scalar
 
 STEPS: Final = 200
 SHAPES: Final = (1e-2, 1e12)

@@ -12,9 +12,9 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from collapse.checks import brief, check_number, check_place, check_size, held, length
+from collapse.exact import Scalar
 from collapse.models.protocols import Array, DrawsFromTruth
 from collapse.models.registry import register
-from collapse.plan import Scalar
 
 
 class _Family(Protocol):

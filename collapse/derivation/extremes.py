@@ -1,0 +1,82 @@
+"""The maximum of a uniform sample, where one batch surely holds it."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from functools import partial
+from math import prod
+from numbers import Rational
+from typing import Any
+
+import numpy as np
+
+from collapse.checks import check_number
+from collapse.derivation.limit import contributions
+from collapse.plan import Plan
+from collapse.risk import Risk
+
+
+def sample_maximum(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
+    """Risk of the sample maximum of a uniform law, where for every fit one batch surely holds the
+    maximum.
+
+    A batch drawn from fit s lies below the maximum of fit s, so it lies below every batch that
+    decides fit s: the decided maximum is a product of independent Beta(rows, 1) variates along the
+    line of descent, E theta_g^k = theta^k prod rows / (rows + k).
+    """
+    rows = plan.rows(n)
+    check_number(model.endpoint, f"endpoint of {model!r}", 0)
+    if not plan.reads_whole_batches:
+        raise ValueError(
+            f"{plan.name} reads part of a batch; no exact form is known for a maximum then. Use"
+            " simulate(plan, model=..., n=...)."
+        )
+    if exact and not (plan.rational and isinstance(model.endpoint, Rational)):
+        raise ValueError(
+            f"exact=True needs a rational plan and endpoint, and they hold floats ({model!r}): give"
+            " int or fractions.Fraction."
+        )
+    line: list[
+        tuple[int, ...]
+    ] = []  # for each fit, the batches whose variates multiply to its maximum
+    below: list[tuple[int, ...]] = []  # the same for each batch
+    for b in range(plan.batches):
+        below.append((b,) if plan.source[b] == 0 else ())
+    for g in range(plan.generations):
+        read = np.flatnonzero(plan.weight[g] > 0).tolist()
+        best = [b for b in read if all(below[b] == below[c][: len(below[b])] for c in read)]
+        if not best:
+            raise ValueError(
+                f"which batch holds the maximum of fit {g + 1} is random; no exact form is known."
+                " Use simulate(plan, model=..., n=...)."
+            )
+        line.append(below[best[0]])
+        for b in np.flatnonzero(plan.source == g + 1).tolist():
+            below[b] = (*line[g], b)
+
+    def exactly(m: list[int]) -> Fraction:
+        first = prod((Fraction(k, k + 1) for k in m), start=Fraction(1))
+        second = prod((Fraction(k, k + 2) for k in m), start=Fraction(1))
+        return 1 - 2 * first + second
+
+    def closely(m: list[int]) -> float:
+        # variance plus squared bias, each without a difference of numbers close to one: (Var t) /
+        # (E t)^2 + 1 = prod 1 + 1 / (m (m + 2))
+        bias = -np.expm1(-sum(np.log1p(1 / k) for k in m))
+        spread = np.expm1(sum(np.log1p(1 / (k * (k + 2))) for k in m))
+        return float((1 - bias) ** 2 * spread + bias**2)
+
+    lines = [[int(rows[b]) for b in descent] for descent in line]
+    if exact:
+        end = Fraction(int(model.endpoint.numerator), int(model.endpoint.denominator))
+        risk = np.array([end**2 * exactly(m) for m in lines], dtype=object)
+    else:
+        risk = np.array([float(model.endpoint) ** 2 * closely(m) for m in lines])
+    return Risk(
+        risk,
+        risk / risk[0],
+        plan,
+        model=repr(model),
+        n=n,
+        tables={"contributions": partial(contributions, plan, exact)},
+    )

@@ -1,0 +1,181 @@
+"""Numbers: an array of floats, or of rationals held exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from numbers import Rational
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from collapse.checks import brief, numbers, to_fraction, to_text
+
+Array = NDArray[np.float64]
+Scalar = float | Fraction
+
+SHAPES = {
+    "source": "one source for each batch, shape (B,)",
+    "size": "one size for each batch, shape (B,)",
+    "weight": "one row for each fit and one column for each batch, shape (G, B)",
+    "kept": "one row for each fit and one column for each batch, shape (G, B)",
+    "turnover": "one share for each fit, shape (G,)",
+}
+"""What a table holds and its shape, in words."""
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """An array of floats, or of exact rationals held as numerators over denominators.
+
+    Parameters
+    ----------
+    numerator : ndarray
+        Floats where `denominator` is None, otherwise integers (int64, or object for large ones).
+    denominator : ndarray or None
+        Positive integers of the same shape.
+    """
+
+    numerator: NDArray[Any]
+    denominator: NDArray[Any] | None
+
+    @classmethod
+    def read(cls, values: ArrayLike | Numbers | Iterable[Any], name: str, ndim: int) -> Numbers:
+        """Read int, Fraction and float entries; one float makes the table a table of floats."""
+        if isinstance(values, Numbers):
+            return values
+        raw = numbers(values, name, SHAPES[name])
+        if raw.ndim != ndim:
+            raise ValueError(
+                f"{name} must have {ndim} dimension{'s' * (ndim > 1)}, it has {raw.ndim}; give"
+                f" {SHAPES[name]}."
+            )
+        if raw.dtype.kind == "i":
+            return cls(raw, np.ones(raw.shape, np.int64))
+        if raw.dtype.kind == "O" and all(isinstance(value, Rational) for value in raw.flat):
+            return cls(
+                _integers([int(value.numerator) for value in raw.flat], raw.shape),
+                _integers([int(value.denominator) for value in raw.flat], raw.shape),
+            )
+        return cls(raw.astype(np.float64), None)
+
+    @classmethod
+    def ratio(cls, numerator: ArrayLike, denominator: ArrayLike) -> Numbers:
+        """Hold numerator / denominator of two integer arrays exactly."""
+        top, bottom = np.broadcast_arrays(
+            np.asarray(numerator, np.int64), np.asarray(denominator, np.int64)
+        )
+        return cls(top, bottom)
+
+    @property
+    def rational(self) -> bool:
+        return self.denominator is not None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.numerator.shape
+
+    def __getitem__(self, at: Any) -> Numbers:
+        return Numbers(
+            self.numerator[at], None if self.denominator is None else self.denominator[at]
+        )
+
+    def __add__(self, other: Numbers) -> Numbers:
+        if self.denominator is None or other.denominator is None:
+            return Numbers(self.floats() + other.floats(), None)
+        a, b, c, d = _wide(self.numerator, self.denominator, other.numerator, other.denominator)
+        return Numbers(a * d + c * b, b * d)
+
+    def __mul__(self, other: Numbers) -> Numbers:
+        if self.denominator is None or other.denominator is None:
+            return Numbers(self.floats() * other.floats(), None)
+        a, b, c, d = _wide(self.numerator, self.denominator, other.numerator, other.denominator)
+        return Numbers(a * c, b * d)
+
+    def complement(self) -> Numbers:
+        """1 - self."""
+        whole = 1.0 if self.denominator is None else self.denominator
+        return Numbers(whole - self.numerator, self.denominator)
+
+    def same(self, other: Numbers) -> bool:
+        """Whether both hold the same numbers exactly, however they are written."""
+        mine, theirs = (part.values(part.rational) for part in (self, other))
+        return np.array_equal(mine, theirs)
+
+    def floats(self) -> Array:
+        if self.denominator is None:
+            return self.numerator
+        return np.asarray(self.numerator / self.denominator, np.float64)
+
+    def fractions(self, name: str) -> NDArray[np.object_]:
+        if self.denominator is None:
+            raise ValueError(
+                f"{name} holds floats, and exact=True needs rationals: give int or"
+                " fractions.Fraction entries."
+            )
+        pairs = zip(self.numerator.ravel().tolist(), self.denominator.ravel().tolist(), strict=True)
+        out = np.empty(self.numerator.size, object)
+        out[:] = [Fraction(top, bottom) for top, bottom in pairs]
+        return out.reshape(self.shape)
+
+    def values(self, exact: bool, name: str = "weight") -> NDArray[Any]:
+        """Fractions, or floats."""
+        return self.fractions(name) if exact else self.floats()
+
+    def to_json(self) -> Any:
+        """Nested lists: floats as numbers, rationals as text such as '1/3'."""
+        if self.denominator is None:
+            return self.numerator.tolist()
+        text = np.array([to_text(v) for v in self.fractions("table").flat], dtype=object)
+        return text.reshape(self.shape).tolist()
+
+    @classmethod
+    def from_json(cls, values: Any, name: str, ndim: int) -> Numbers:
+        """Read what `to_json` wrote: all entries numbers, or all of them text."""
+        if not isinstance(values, list):
+            raise ValueError(f"{name} must be a list; it is {brief(values)}.")
+        try:
+            raw = np.array(values, dtype=object)
+        except ValueError as error:
+            raise ValueError(
+                f"{name} has rows of different lengths; give {SHAPES[name]}."
+            ) from error
+        entries = raw.ravel().tolist()
+        if all(isinstance(entry, str) for entry in entries):
+            exact = np.empty(len(entries), object)
+            exact[:] = [to_fraction(entry, name) for entry in entries]
+            return cls.read(exact.reshape(raw.shape), name, ndim)
+        if not all(type(entry) in (int, float) for entry in entries):
+            raise ValueError(
+                f"{name} must hold numbers, or fractions as text; give {SHAPES[name]}."
+            )
+        return cls.read(raw.astype(np.float64), name, ndim)
+
+
+ONE = Numbers.ratio(1, 1)
+"""The number one, for every entry."""
+
+
+def zeros(exact: bool, *shape: int) -> NDArray[Any]:
+    """Zeros, floats or Fractions."""
+    return np.full(shape, Fraction(0), object) if exact else np.zeros(shape)
+
+
+def inverses(rows: NDArray[np.int64], exact: bool) -> NDArray[Any]:
+    """1 / rows, floats or Fractions."""
+    return Numbers.ratio(1, rows).values(exact)
+
+
+def _integers(values: list[int], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Hold whole numbers in 64 bits, or as Python's where one is too large."""
+    kind = np.int64 if max(map(abs, values), default=0) < 2**62 else object
+    return np.array(values, kind).reshape(shape)
+
+
+def _wide(*parts: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+    """Integers whose products, and sums of two of them, do not overflow."""
+    if all(part.dtype != object and np.abs(part).max(initial=0) < 2**30 for part in parts):
+        return parts
+    return tuple(part.astype(object) for part in parts)
