@@ -126,36 +126,53 @@ class Numbers:
 
     def to_json(self) -> Any:
         """Nested lists: floats as numbers, rationals as text such as '1/3'."""
-        if self.denominator is None:
-            return self.numerator.tolist()
-        text = np.array([to_text(v) for v in self.fractions("table").flat], dtype=object)
-        return text.reshape(self.shape).tolist()
+        return to_list(self.values(self.rational))
 
     @classmethod
     def from_json(cls, values: Any, name: str, ndim: int) -> Numbers:
         """Read what `to_json` wrote: all entries numbers, or all of them text."""
-        if not isinstance(values, list):
-            raise ValueError(f"{name} must be a list; it is {brief(values)}.")
-        try:
-            raw = np.array(values, dtype=object)
-        except ValueError as error:
-            raise ValueError(
-                f"{name} has rows of different lengths; give {SHAPES[name]}."
-            ) from error
-        entries = raw.ravel().tolist()
-        if all(isinstance(entry, str) for entry in entries):
-            exact = np.empty(len(entries), object)
-            exact[:] = [to_fraction(entry, name) for entry in entries]
-            return cls.read(exact.reshape(raw.shape), name, ndim)
-        if not all(type(entry) in (int, float) for entry in entries):
-            raise ValueError(
-                f"{name} must hold numbers, or fractions as text; give {SHAPES[name]}."
-            )
-        return cls.read(raw.astype(np.float64), name, ndim)
+        return cls.read(from_list(values, name), name, ndim)
 
 
 ONE = Numbers.ratio(1, 1)
 """The number one, for every entry."""
+
+
+def to_list(values: NDArray[Any]) -> Any:
+    """Nested lists for JSON: floats as numbers, or as text where they are not finite; rationals as
+    text.
+    """
+    if values.dtype != object and np.all(np.isfinite(values)):
+        return values.tolist()
+    flat = [v if isinstance(v, float) and np.isfinite(v) else to_text(v) for v in values.flat]
+    return np.array(flat, dtype=object).reshape(values.shape).tolist()
+
+
+def from_list(values: Any, name: str) -> NDArray[Any]:
+    """Read what `to_list` wrote: an array of floats, or of Fractions.
+
+    Raises
+    ------
+    ValueError
+        Where it is no such list.
+    """
+    if not isinstance(values, list):
+        raise ValueError(f"{name} must be a list; it is {brief(values)}.")
+    try:
+        table = np.array(values, dtype=object)
+    except ValueError as error:
+        raise ValueError(f"{name} has rows of different lengths.") from error
+    entries = table.ravel().tolist()
+    texts = [entry for entry in entries if isinstance(entry, str) and entry not in NOT_FINITE]
+    if texts and len(texts) == len(entries):
+        table.flat[:] = [to_fraction(entry, name) for entry in entries]
+        return table
+    if not all(type(entry) in (int, float) or entry in NOT_FINITE for entry in entries):
+        raise ValueError(f"{name} must hold numbers, or fractions as text.")
+    return table.astype(np.float64)
+
+
+NOT_FINITE = ("nan", "inf", "-inf")
 
 
 def zeros(exact: bool, *shape: int) -> NDArray[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from math import lcm
@@ -207,7 +207,7 @@ class Recursion:
                 Numbers.from_json(e["weight"], "weight", 1),
                 perhaps(e),
             )
-            if e
+            if e and e["fit"]
             else NOTHING,
         )
 
@@ -228,6 +228,12 @@ def _equal(one: Recursion, other: Recursion) -> bool:
 # --- what is no workflow, in words -----------------------------------------------------------
 
 
+def _require(good: Any, told: Callable[..., str], *of: Any) -> None:
+    """Raise a ValueError that tells of the first entry that is not good."""
+    if not np.all(good):
+        raise ValueError(told(int(np.argmin(good)), *of))
+
+
 def typed(weight: Numbers, kept: Numbers, source: NDArray[np.int64], sizes: int) -> Recursion:
     """Entries of tables (G, B) typed by hand; kept is ignored where the weight is 0.
 
@@ -236,33 +242,61 @@ def typed(weight: Numbers, kept: Numbers, source: NDArray[np.int64], sizes: int)
     ValueError
         Where shapes disagree, or a weight is negative or not finite.
     """
-    G, B = weight.shape
-    if G == 0:
-        raise ValueError("weight has no row; give one row for each fit.")
-    if not len(source) == sizes == B:
-        raise ValueError(
-            f"shapes disagree: source has {len(source)} batches, size {sizes}, weight {B}"
-            " columns; all must be B."
-        )
-    if kept.shape not in ((), weight.shape):
-        raise ValueError(
-            f"shapes disagree: kept is {kept.shape}, weight {weight.shape}; both must be (G, B)."
-        )
-    table = weight.floats()
-    for wrong, told in ((~np.isfinite(table), "be finite"), (table < 0, "not be negative")):
-        if wrong.any():
-            g, b = np.argwhere(wrong)[0]
-            raise ValueError(
-                f"weight must {told}; (fit {g + 1}, batch {b + 1}) is {table[g, b]:g}."
-            )
-    fit, batch = np.nonzero(weight.numerator)
-    return Recursion.of(
-        Entries(fit, batch, weight[fit, batch], kept[fit, batch] if kept.shape else ONE), G
+    (G, B), table = weight.shape, weight.floats()
+    _require(G > 0, lambda _: "weight has no row; give one row for each fit.")
+    _require(
+        len(source) == sizes == B,
+        lambda _: (
+            f"shapes disagree: source has {len(source)} batches, size {sizes}, weight {B} columns;"
+            " all must be B."
+        ),
     )
+    _require(
+        kept.shape in ((), weight.shape),
+        lambda _: (
+            f"shapes disagree: kept is {kept.shape}, weight {weight.shape}; both must be (G, B)."
+        ),
+    )
+    for good, told in ((np.isfinite(table), "be finite"), (table >= 0, "not be negative")):
+        _require(
+            good,
+            lambda i, told: (
+                f"weight must {told}; (fit {i // B + 1}, batch {i % B + 1}) is {table.flat[i]:g}."
+            ),
+            told,
+        )
+    fit, batch = np.nonzero(weight.numerator)
+    share = kept[fit, batch] if kept.shape else ONE
+    return Recursion.of(Entries(fit, batch, weight[fit, batch], share), G)
 
 
-def check_sizes(size: Array) -> None:
-    """Raise a ValueError where a size is not positive, or its square is no float."""
+def check_recursion(rows: Recursion, source: NDArray[np.int64], sizes: Numbers) -> None:
+    """Raise a ValueError where a Recursion is no workflow on these batches."""
+    G, B, taken, size = rows.fits, len(source), rows.taken_up, sizes.floats()
+    decay, share, kept = rows.decay.floats(), rows.share.floats(), rows.kept.floats()
+    _require(
+        rows.batch is not None or not taken.size or np.array_equal(source[:G], np.arange(G)),
+        lambda _: (
+            "a Recursion without batch carries the newest batch of each fit: source must be 0, 1,"
+            " ..., G - 1."
+        ),
+    )
+    _require(
+        share.shape == (G,) and size.shape == (B,) and kept.shape in ((), (G,)),
+        lambda _: (
+            "shapes disagree: decay, share and kept of a Recursion must all have shape (G,), size"
+            " and source (B,)."
+        ),
+    )
+    _require(
+        rows.batch is None
+        or (rows.batch.shape == (G,) and np.all((rows.batch >= 0) & (rows.batch < B))),
+        lambda _: "batch of a Recursion must name one of the batches, from 0, for each fit.",
+    )
+    _require(
+        source <= G,
+        lambda _: f"source names fit {source.max()}, but weight has {G} rows (fits).",
+    )
     for good, told in (
         (np.isfinite(size), "be finite"),
         (size > 0, "be positive"),
@@ -271,101 +305,79 @@ def check_sizes(size: Array) -> None:
             f"lie between {1 / FARTHEST:g} and {FARTHEST:g}, whose squares floats hold",
         ),
     ):
-        if not good.all():
-            b = int(np.argmin(good))
-            raise ValueError(f"size must {told}; batch {b + 1} is {size[b]:g}.")
-
-
-def check_recursion(rows: Recursion, source: NDArray[np.int64], size: Numbers) -> None:
-    """Raise a ValueError where a Recursion is no workflow on these batches."""
-    G, B, entries = rows.fits, len(source), rows.entries
-    decay, share = rows.decay.floats(), rows.share.floats()
-    taken = rows.taken_up
-    if rows.batch is None and taken.size and not np.array_equal(source[:G], np.arange(G)):
-        raise ValueError(
-            "a Recursion without batch carries the newest batch of each fit: source must be 0, 1,"
-            " ..., G - 1."
-        )
-    if not (share.shape == (G,) and size.shape == (B,) and rows.kept.shape in ((), (G,))):
-        raise ValueError(
-            "shapes disagree: decay, share and kept of a Recursion must all have shape (G,), size"
-            " and source (B,)."
-        )
-    if rows.batch is not None and (
-        rows.batch.shape != (G,) or np.any((rows.batch < 0) | (rows.batch >= B))
-    ):
-        raise ValueError("batch of a Recursion must name one of the batches, from 0, for each fit.")
-    if source.max() > G:
-        raise ValueError(f"source names fit {source.max()}, but weight has {G} rows (fits).")
-    check_sizes(size.floats())
-    if not np.all((decay >= 0) & (share >= 0) & (decay <= 1)):
-        raise ValueError("decay and share of a Recursion must lie between 0 and 1.")
-    if decay[0] != 0:
-        raise ValueError(
+        _require(good, lambda b, told: f"size must {told}; batch {b + 1} is {size[b]:g}.", told)
+    _require(
+        (decay >= 0) & (share >= 0) & (decay <= 1),
+        lambda _: "decay and share of a Recursion must lie between 0 and 1.",
+    )
+    _require(
+        decay[0] == 0,
+        lambda _: (
             f"decay of a Recursion must be 0 for fit 1, which no fit precedes; it is {decay[0]:g}."
+        ),
+    )
+    _check_entries(rows, rows.entries, B)
+    for fit, batch in (taken, rows.newest[taken]), (rows.entries.fit, rows.entries.batch):
+        _require(
+            source[batch] <= fit,
+            lambda i, fit, batch: (
+                f"batch {batch[i] + 1} is read by fit {fit[i] + 1}, but it is drawn from the model"
+                f" of fit {source[batch[i]]}, which is fitted later; give it weight 0 there, or"
+                " reorder the fits."
+            ),
+            fit,
+            batch,
         )
-    _check_entries(rows, entries, B)
-    _check_order(source, taken, rows.newest[taken])
-    _check_order(source, entries.fit, entries.batch)
-    carried = rows.kept.floats()
-    if not np.all((carried > 0) & (carried <= 1)):
-        wrong = carried[~((carried > 0) & (carried <= 1))][0]
-        raise ValueError(f"kept must lie in (0, 1]; it is {wrong:g} for one fit.")
+    _require(
+        (kept > 0) & (kept <= 1),
+        lambda i: f"kept must lie in (0, 1]; it is {kept.flat[i]:g} for one fit.",
+    )
     _check_sums(_totals(rows))
 
 
 def _check_entries(rows: Recursion, entries: Entries, B: int) -> None:
-    fit, batch, G = entries.fit, entries.batch, rows.fits
-    if not (fit.shape == batch.shape == entries.weight.shape) or entries.kept.shape not in (
-        (),
-        fit.shape,
-    ):
-        raise ValueError(
-            "shapes disagree: fit, batch, weight and kept of Entries must have one length."
-        )
-    place = np.diff(fit * B + batch)
-    if np.any(place < 0) or np.any((fit < 0) | (fit >= G) | (batch < 0) | (batch >= B)):
-        raise ValueError(
+    fit, batch, weight, kept = entries.fit, entries.batch, entries.weight, entries.kept.floats()
+    _require(
+        fit.shape == batch.shape == weight.shape and kept.shape in ((), fit.shape),
+        lambda _: "shapes disagree: fit, batch, weight and kept of Entries must have one length.",
+    )
+    apart = np.diff(fit * B + batch)
+    inside = (fit >= 0) & (fit < rows.fits) & (batch >= 0) & (batch < B)
+    _require(
+        np.all(apart >= 0) and np.all(inside),
+        lambda _: (
             "Entries must be ordered by fit and then by batch, with fits below"
-            f" {G} and batches below {B}, from 0."
-        )
-    weight = entries.weight.floats()
-    if not np.all((entries.weight.numerator > 0) & np.isfinite(weight)):
-        raise ValueError(
-            "weights of Entries must be positive and finite; leave out those that are zero."
-        )
-    carried = np.zeros(1, bool)
-    if rows.taken_up.size:
-        since = np.full(B, G)  # the fit that takes a batch up to carry it on
-        since[rows.newest[rows.taken_up]] = rows.taken_up
-        stops = np.cumsum(rows.decay.numerator == 0)
-        carried = (since[batch] <= fit) & (stops[fit] == stops[np.minimum(since[batch], G - 1)])
-    if carried.any() or np.any(place == 0):
-        raise ValueError(
+            f" {rows.fits} and batches below {B}, from 0."
+        ),
+    )
+    _require(
+        (weight.numerator > 0) & np.isfinite(weight.floats()),
+        lambda _: "weights of Entries must be positive and finite; leave out those that are zero.",
+    )
+    _require(
+        np.all(apart > 0) and not (rows.taken_up.size and np.any(_carried(rows, B))),
+        lambda _: (
             "an entry (fit, batch) of Entries occurs twice, or names a batch that is carried on"
             " already; give one weight to each."
-        )
-    share = entries.kept.floats()
-    wrong = ~((share > 0) & (share <= 1))
-    if wrong.any():
-        i = int(np.argmax(wrong))
-        raise ValueError(
-            f"kept must lie in (0, 1]; (fit {fit[i] + 1}, batch {batch[i] + 1}) is {share[i]:g}."
+        ),
+    )
+    _require(
+        (kept > 0) & (kept <= 1),
+        lambda i: (
+            f"kept must lie in (0, 1]; (fit {fit[i] + 1}, batch {batch[i] + 1}) is {kept[i]:g}."
             " A batch that is not read has weight 0."
-        )
+        ),
+    )
 
 
-def _check_order(
-    source: NDArray[np.int64], fit: NDArray[np.int64], batch: NDArray[np.int64]
-) -> None:
-    early = source[batch] > fit
-    if early.any():
-        i = int(np.argmax(early))
-        raise ValueError(
-            f"batch {batch[i] + 1} is read by fit {fit[i] + 1}, but it is drawn from the model of"
-            f" fit {source[batch[i]]}, which is fitted later; give it weight 0 there, or reorder"
-            " the fits."
-        )
+def _carried(rows: Recursion, B: int) -> NDArray[np.bool_]:
+    """Which entries name a batch that their fit carries on."""
+    fit, since = rows.entries.fit, np.full(B, rows.fits)
+    since[rows.newest[rows.taken_up]] = rows.taken_up
+    taken = since[rows.entries.batch]
+    stops = np.cumsum(rows.decay.numerator == 0)
+    alike = stops[fit] == stops[np.minimum(taken, rows.fits - 1)]
+    return np.asarray((taken <= fit) & alike)
 
 
 def _totals(rows: Recursion) -> Numbers:
@@ -392,15 +404,18 @@ def _totals(rows: Recursion) -> Numbers:
 
 def _check_sums(total: Numbers) -> None:
     sums = total.floats()
-    if not sums.all():
-        g = int(np.argmin(sums != 0)) + 1
-        raise ValueError(f"no batch read: fit {g} gives weight to no batch; a fit needs data.")
-    far = np.abs(sums - 1) > TOLERANCE
-    wrong = far if total.denominator is None else total.numerator != total.denominator
-    if np.any(far | wrong):
-        g = int(np.argmax(far | wrong))
-        told = f"{sums[g]:.15g}" if far[g] else brief(total[g : g + 1].fractions("weight")[0])
-        raise ValueError(
-            f"weights must sum to one in each row; those of fit {g + 1} sum to {told}."
-            " Divide the row by its sum."
+    _require(
+        sums != 0,
+        lambda g: f"no batch read: fit {g + 1} gives weight to no batch; a fit needs data.",
+    )
+    near = np.abs(sums - 1) <= TOLERANCE
+    exactly = near if total.denominator is None else total.numerator == total.denominator
+
+    def told(g: int) -> str:
+        number = brief(total[g : g + 1].fractions("weight")[0]) if near[g] else f"{sums[g]:.15g}"
+        return (
+            f"weights must sum to one in each row; those of fit {g + 1} sum to {number}. Divide"
+            " the row by its sum."
         )
+
+    _require(near & exactly, told)

@@ -14,15 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapse import disk
-from collapse.checks import brief, is_number, saved, to_fraction, to_text, whole
+from collapse.checks import brief, is_number, saved, whole
+from collapse.exact import Array, from_list, to_list
 from collapse.plan import Plan
 from collapse.reservoir import Reservoir
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-
-Array = NDArray[np.float64]
 
 
 @cache
@@ -236,13 +235,11 @@ class Risk:
         ValueError, OSError
             Where the path is that of no file, or the system cannot write there.
         """
-        arrays = {name: _to_list(getattr(self, name)) for name in _ARRAYS}
-        kept = {name: _to_list(value) for name, value in self.tables.items() if not callable(value)}
-        plain = {
-            name: getattr(self, name) for name in ("model", "n", "replications", "seed", "versions")
-        }
-        document = {"collapse": "risk", "plan": self.plan.to_json()}
-        document |= {**plain, **arrays, "tables": kept}
+        document: dict[str, Any] = {"collapse": "risk", "plan": self.plan.to_json()}
+        document |= {name: getattr(self, name) for name in _PLAIN}
+        document |= {name: to_list(getattr(self, name)) for name in _ARRAYS}
+        tables = {name: value for name, value in self.tables.items() if not callable(value)}
+        document["tables"] = {name: to_list(value) for name, value in tables.items()}
         return disk.write(path, json.dumps(document, indent=1) + "\n")
 
     @classmethod
@@ -258,13 +255,11 @@ class Risk:
         with saved(str(path)):
             kind = Reservoir if "turnover" in document["plan"] else Plan
             plan = kind.from_json(document["plan"])
-            arrays: dict[str, Any] = {name: _from_list(document[name], name) for name in _ARRAYS}
+            arrays: dict[str, Any] = {name: from_list(document[name], name) for name in _ARRAYS}
             if not arrays["levels"].size:
                 arrays["quantiles"] = np.empty((0, 0))
-            tables = {name: _from_list(value, name) for name, value in document["tables"].items()}
-            plain = {
-                name: document[name] for name in ("model", "n", "replications", "seed", "versions")
-            }
+            tables = {name: from_list(value, name) for name, value in document["tables"].items()}
+            plain = {name: document[name] for name in _PLAIN}
             _check_saved(plan, arrays, tables, plain)
             return cls(plan=plan, tables=dict(tables), **arrays, **plain)
 
@@ -279,6 +274,8 @@ class Risk:
             f" {last:.4g} at the last>"
         )
 
+
+_PLAIN = ("model", "n", "replications", "seed", "versions")
 
 _ARRAYS = ("risk", "ratio", "stderr", "risk_stderr", "failed", "levels", "quantiles")
 
@@ -330,42 +327,3 @@ def _check_saved(
         isinstance(version, str) for version in versions.values()
     ):
         raise ValueError(f"versions must map names to text; they are {brief(versions)}.")
-
-
-def _to_list(values: NDArray[Any]) -> Any:
-    if values.dtype == object:
-        return (
-            np.array([to_text(v) for v in values.flat], dtype=object).reshape(values.shape).tolist()
-        )
-    # JSON knows neither NaN nor infinity
-    return (
-        [_to_list(row) for row in values]
-        if values.ndim > 1
-        else [v if np.isfinite(v) else repr(float(v)) for v in values.tolist()]
-    )
-
-
-def _from_list(values: Any, name: str) -> NDArray[Any]:
-    if not isinstance(values, list):
-        raise ValueError(f"{name} must be a list; it is {brief(values)}.")
-    try:
-        flat = np.array(values, dtype=object)
-    except ValueError as error:
-        raise ValueError(f"{name} has rows of different lengths.") from error
-    entries = flat.ravel().tolist()
-    if (
-        entries
-        and all(isinstance(v, str) for v in entries)
-        and not all(v in _NOT_FINITE for v in entries)
-    ):
-        exact = np.empty(len(entries), object)
-        exact[:] = [to_fraction(v, name) for v in entries]
-        return exact.reshape(flat.shape)
-    if not all(
-        type(v) in (int, float) or (isinstance(v, str) and v in _NOT_FINITE) for v in entries
-    ):
-        raise ValueError(f"{name} must hold numbers, or fractions as text.")
-    return flat.astype(np.float64)
-
-
-_NOT_FINITE = ("nan", "inf", "-inf")

@@ -20,7 +20,8 @@ from collapse.models.protocols import design_of
 from collapse.plan import Plan
 from collapse.publishing.plot import plot_matrix
 from collapse.reservoir import Reservoir
-from collapse.simulation import LARGEST_REPLICATIONS, check_sendable, in_order, simulate
+from collapse.simulation import LARGEST_REPLICATIONS, simulate
+from collapse.workers import check_sendable, in_order
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -259,15 +259,12 @@ def test_the_numbers_do_not_depend_on_workers(name):
 def test_the_numbers_do_not_depend_on_the_order_of_blocks(name, monkeypatch):
     forward = simulate(**EXPERIMENTS[name], replications=20_000, rng=5)
 
-    def backward(experiment, sizes, seeds, kept, workers, stack):
-        done = [
-            experiment.run(size, seed, kept)
-            for size, seed in reversed(list(zip(sizes, seeds, strict=True)))
-        ]
+    def backward(run, blocks, workers, stack):
+        done = [run(*block) for block in reversed(blocks)]
         assert len(done) > 1
         yield from reversed(done)
 
-    monkeypatch.setattr(simulation, "_run", backward)
+    monkeypatch.setattr(simulation, "in_order", backward)
     assert same_numbers(forward, simulate(**EXPERIMENTS[name], replications=20_000, rng=5))
 
 

@@ -672,10 +672,17 @@ def test_a_declaration_that_is_not_complete_is_refused_by_what_it_lacks(members,
         derive(workflows.discard(4), model=odd, n=100)
 
 
-@pytest.mark.parametrize("module", ["derivation/engine", "simulation", "universality"])
+PACKAGE = Path(collapse.__file__).parent
+ENGINES = [
+    *(PACKAGE / "derivation").glob("*.py"),
+    *(PACKAGE / f"{name}.py" for name in ("simulation", "chains", "universality")),
+]
+
+
+@pytest.mark.parametrize("module", ENGINES, ids=lambda path: path.stem)
 def test_engines_ask_for_protocols_alone(module):
     """No attribute of a model is looked for by its name."""
-    tree = ast.parse((Path(collapse.__file__).parent / f"{module}.py").read_text())
+    tree = ast.parse(module.read_text())
     asked = [
         node
         for node in ast.walk(tree)
