@@ -40,8 +40,8 @@ class Told:
         return self._ask("draw", self.model.draw, (len(theta), rows), theta, rows, rng, of="row")
 
     def draw_real(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
-        shape = replications, rows
-        return self._ask("draw_real", self.model.draw_real, shape, *shape, rng, of="row")
+        given = replications, rows, rng
+        return self._ask("draw_real", self.model.draw_real, given[:2], *given, of="row")
 
     def draw_statistic(self, theta: Array, rows: float, rng: np.random.Generator) -> Array:
         ask, shape = self.model.draw_statistic, (len(theta),)

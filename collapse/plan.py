@@ -24,7 +24,7 @@ from collapse.checks import (
     whole,
     whole_numbers,
 )
-from collapse.exact import ONE, SHAPES, Array, Numbers, zeros
+from collapse.exact import ONE, SHAPES, Array, Numbers, inverses, zeros
 from collapse.recursion import TOLERANCE, Recursion, check_recursion, typed
 
 W = TypeVar("W")
@@ -501,11 +501,8 @@ class Plan:
         diag(subsampling).
         """
         weight = self.exact_weight(exact)
-        self._check_room(exact)
-        K: NDArray[Any] = (weight / self.exact_size(exact)) @ weight.T
-        diagonal = np.arange(self.generations)
-        K[diagonal, diagonal] += self.subsampling_noise(exact)
-        return K
+        fresh = (weight / self.exact_size(exact)) @ weight.T
+        return np.asarray(fresh + np.diag(self.subsampling_noise(exact)))
 
     def rows(self, n: int) -> NDArray[np.int64]:
         """Rows of each batch where the real world gives n, shape (B,).
@@ -646,19 +643,13 @@ def draw_noise(plan: Plan, n: int | None, exact: bool = False) -> NDArray[Any]:
         return np.asarray(plan._drawing(plan.exact_kept(exact)) / plan.exact_size(exact))
     if plan.reads_whole_batches:
         return zeros(exact, plan.generations, plan.batches)
-    k, m = plan.reads(n), plan.rows(n)
-    low: NDArray[Any] = np.maximum(np.floor(k), 1)
-    mean: NDArray[Any] = k
-    rows: NDArray[Any] = m.astype(np.float64)
-    if exact:
-        low = np.vectorize(lambda v: Fraction(int(v)), otypes=[object])(low)
-        rows = np.array([Fraction(int(v)) for v in m], dtype=object)
-        mean = plan.exact_kept() * rows
+    reads, once = plan.reads(n), inverses(plan.rows(n), exact)
+    mean = plan.exact_kept() / once if exact else reads
+    low = np.maximum(mean // 1, 1)
     part = mean - low
     inverse = (1 - part) / low + part / (low + 1)
-    out = inverse * (1 - 1 / rows) if plan.replace else inverse - 1 / rows
     # batches that are not read have weight 0, whatever stands here
-    return np.asarray(out)
+    return np.asarray(inverse * (1 - once) if plan.replace else inverse - once)
 
 
 def _frozen(table: NDArray[Any]) -> NDArray[Any]:

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from collapse import Plan, derive, workflows
+from collapse import Plan, Reservoir, derive, workflows
 from collapse.exact import Numbers
+from collapse.plan import Workflow, checked_workflow
 from collapse.recursion import Recursion
-from tests.plans import NAMED, dense, plans, typed
+from tests.plans import KEPT, NAMED, SIZE, WEIGHT, ZOO, dense, plans, typed
 
 nan = float("nan")
 inf = float("inf")
@@ -387,3 +388,163 @@ def test_printing_names_draws_with_replacement_and_floats():
     assert text.startswith("bootstrap: 1 fit, 1 batch, drawn with replacement")
     assert "0.25" in text
     assert "1 of 0.5" in text
+
+
+# Parts changed
+
+
+def test_replace_is_the_truth_value_and_gives_the_plan_with_parts_changed():
+    plan = workflows.bootstrap(3)
+    assert plan.replace
+    assert not workflows.discard(3).replace
+    assert (plan.replace == True, repr(plan.replace), hash(plan.replace)) == (True, "True", 1)
+    assert Plan([0], [1], [[1]], replace=plan.replace).replace
+    changed = plan.replace(size=[1, 2, F(1, 2)], name="other")
+    assert (changed.name, changed.size.tolist(), bool(changed.replace)) == (
+        "other",
+        [1, 2, 0.5],
+        True,
+    )
+    assert changed.rational
+    assert (plan.name, plan.size.tolist()) == ("bootstrap", [1, 1, 1])
+
+
+def test_a_recipe_is_kept_while_it_describes_the_plan():
+    plan = workflows.window(6, k=2)
+    assert plan.replace(name="mine").recipe == plan.recipe
+    assert plan.__replace__(size=[1] * 6).recipe == plan.recipe
+    for change in (
+        {"size": [1, 1, 1, 1, 1, 2]},
+        {"replace": True},
+        {"generation": [1, 1, 2, 2, 3, 3]},
+    ):
+        assert plan.replace(**change).recipe is None
+
+
+def test_changed_tables_are_checked_anew():
+    plan = typed(partly=True)
+    assert plan.replace(kept=np.ones((4, 6))).reads_whole_batches
+    assert plan.replace(weight=plan.exact_weight()) == plan
+    assert plan.replace(weight=plan.recursion) == plan
+    for change, message in (
+        ({"size": [1, 1]}, "shapes disagree"),
+        ({"weight": [[1] * 6] * 4}, "batch 2 is read by fit 1, but"),
+        ({"kept": np.full((4, 6), 2)}, r"kept must lie in \(0, 1\]"),
+        ({"source": [0, 1, 1, 2, 0, 9]}, "source names fit 9"),
+        ({"color": 1}, "a Plan has no color to change; its parts are source, size, weight"),
+        ({"replace": 1}, "replace must be True or False"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            plan.replace(**change)
+
+
+def test_a_shorter_table_takes_its_own_generations():
+    plan = workflows.augment(3).replace(source=[0], size=[1], weight=[[1]])
+    assert plan.generation.tolist() == [1]
+
+
+# Equality
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_a_workflow_equals_its_tables_typed_by_hand(name):
+    plan = ZOO[name](7)
+    twin = dense(plan).replace(name="typed", generation=plan.generation)
+    assert plan == twin
+    assert hash(plan) == hash(twin)
+    assert plan != 1
+    assert len({plan, twin, ZOO[name](7)}) == 1
+
+
+CHANGES = {
+    "size": {"size": [1, 2, F(1, 2), 1, F(1, 2), 1]},
+    "source": {"source": [0, 1, 1, 2, 0, 2]},
+    "weight": {"weight": [WEIGHT[0], WEIGHT[1], [0, F(1, 4), F(1, 2), F(1, 4), 0, 0], WEIGHT[3]]},
+    "kept": {"kept": [KEPT[0], KEPT[1], KEPT[2], [1, 1, F(1, 3), 1, 1, F(1, 6)]]},
+    "replace": {"replace": True},
+    "generation": {"generation": [1, 2, 2, 3]},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_plans_that_differ_in_a_number_are_not_equal(change):
+    plan = typed(partly=True)
+    assert plan != plan.replace(**CHANGES[change])
+    assert plan == plan.replace(name="another")
+
+
+def test_a_float_equals_the_fraction_that_it_is():
+    exact = Plan(**GOOD)
+    assert exact == Plan([0, 1], [1.0, 1.0], [[1.0, 0.0], [0.5, 0.5]])
+    assert exact != Plan([0, 1], [1, 1], [[1, 0], [0.5 + 2**-53, 0.5 - 2**-53]])
+    third = Plan([0, 1], [1, 1], [[1, 0], [F(1, 3), F(2, 3)]])
+    assert third != Plan([0, 1], [1, 1], [[1, 0], [1 / 3, 2 / 3]])
+
+
+def test_long_plans_are_compared_without_tables():
+    G = 100_000
+    plan = workflows.augment(G)
+    assert plan == workflows.augment(G)
+    assert hash(plan) == hash(workflows.augment(G, size=[1] * (G - 1)))
+    assert plan != workflows.discard(G)
+    rows = plan.recursion
+    share = rows.share.numerator.copy(), rows.share.denominator.copy()
+    share[0][-1] = 2
+    decay = rows.decay.numerator.copy()
+    decay[-1] -= 1
+    late = Recursion(Numbers(decay, rows.decay.denominator), Numbers(*share))
+    assert plan != plan.replace(weight=late)
+    assert plan != workflows.subsample(G)
+
+
+def test_reservoirs_are_equal_by_their_shares():
+    one, other = workflows.reservoir(4), Reservoir([1, F(1, 2), F(1, 3), F(1, 4)], name="other")
+    assert (one == other, hash(one) == hash(other)) == (True, True)
+    assert one != workflows.reservoir(5)
+    assert one != workflows.augment(4)
+
+
+# The protocol
+
+
+def test_plans_and_reservoirs_are_workflows_and_nothing_else_is():
+    for workflow in (typed(partly=True), workflows.reservoir(3)):
+        assert isinstance(workflow, Workflow)
+        assert checked_workflow(workflow) is workflow
+        assert workflow.rows_read().shape == (workflow.generations,)
+        assert workflow.real_sizes()[0] == 1
+    assert workflows.reservoir(3).persistent
+    assert not typed(partly=True).persistent
+    for odd in (None, "augment", Plan, workflows.augment):
+        with pytest.raises(
+            ValueError,
+            match=r"^workflow must be a collapse\.Plan or a collapse\.Reservoir, .*; it is",
+        ):
+            checked_workflow(odd)
+
+
+def test_rows_read_count_what_is_kept():
+    plan = typed(partly=True)
+    expected = [
+        sum(k * s for w, k, s in zip(*row, SIZE, strict=True) if w)
+        for row in zip(WEIGHT, KEPT, strict=True)
+    ]
+    np.testing.assert_allclose(plan.rows_read(), np.array(expected, float), rtol=1e-15)
+    assert plan.real_sizes().tolist() == [1, 0.5]
+
+
+# Documents of an older form
+
+
+def test_a_plan_saved_as_tables_still_loads():
+    plan = typed(partly=True, replace=True)
+    document = plan.to_json()
+    del document["recursion"]
+    document["weight"] = [[str(v) for v in row] for row in plan.exact_weight().tolist()]
+    document["kept"] = [[str(v) for v in row] for row in plan.exact_kept().tolist()]
+    assert Plan.from_json(json.loads(json.dumps(document))) == plan
+    document["weight"], document["kept"] = plan.weight.tolist(), plan.kept.tolist()
+    assert not Plan.from_json(document).rational
+    long = workflows.augment(5).to_json()
+    long["recursion"]["entries"] = None
+    assert Plan.from_json(long) == workflows.augment(5)

@@ -3,6 +3,7 @@ what is absorbed or lost."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context
 from math import exp, expm1, inf, isfinite, log, sqrt
@@ -328,6 +329,22 @@ class Loss:
     words: str
 
 
+POINTS: dict[type, tuple[str, Callable[[Any], Any]]] = {
+    Binomial: (
+        "0 or all trials",
+        lambda model: (float(model.p) ** model.trials, (1 - float(model.p)) ** model.trials),
+    ),
+    Poisson: ("0", lambda model: (exp(-float(model.rate)),)),
+    NegativeBinomial: (
+        "0",
+        lambda model: (float(model.size / (model.size + model.mean)) ** float(model.size),),
+    ),
+    Multinomial: ("one class", lambda model: model.p),
+}
+"""Where a fit of a model can be a point mass, in words, and the chance that a real row stands
+there."""
+
+
 def losses(plan: Plan | Reservoir, model: Any, n: int, squared: float) -> Loss:
     """What is absorbed or lost by the last generation; squared is its mean squared error in units
     of a real row's variance."""
@@ -363,7 +380,7 @@ def losses(plan: Plan | Reservoir, model: Any, n: int, squared: float) -> Loss:
         )
     if isinstance(model, (Normal, MultivariateNormal, Gamma, HyperbolicSecant)):
         return Loss(left, 0.0, f"Nothing is absorbed: no fit is a point mass. {told}".strip())
-    if not isinstance(model, (Binomial, Poisson, NegativeBinomial, Multinomial)):
+    if type(model) not in POINTS:
         return Loss(left, None, told)
     chance, known = _absorbed(plan, model, n, G)
     return Loss(left, chance, " ".join(part for part in (known, told) if part))
@@ -371,12 +388,7 @@ def losses(plan: Plan | Reservoir, model: Any, n: int, squared: float) -> Loss:
 
 def _absorbed(plan: Plan | Reservoir, model: Any, n: int, G: int) -> tuple[float | None, str]:
     """Chance that the last fit is a point mass, where it is known, and what to say."""
-    where = {
-        Binomial: "0 or all trials",
-        Poisson: "0",
-        NegativeBinomial: "0",
-        Multinomial: "one class",
-    }[type(model)]
+    where, masses = POINTS[type(model)]
     unknown = f"A fit can be a point mass, at {where}; the chance is not known here: simulate."
     if plan.persistent or len(np.unique(plan.generation)) < plan.generations:
         return None, unknown
@@ -388,20 +400,18 @@ def _absorbed(plan: Plan | Reservoir, model: Any, n: int, G: int) -> tuple[float
         return None, unknown
     m = int(plan.rows(n)[real[0]])
     if _keeps_real(plan, int(real[0])):
-        alike, missing = _alike(model, m)
-        lost = (
-            f" Of {len(model.p)} classes {missing:.3g} are missing there on average, and none comes"
-            " back."
-            if isinstance(model, Multinomial)
-            else ""
+        mass = np.array(masses(model), np.float64)
+        alike, missing = float((mass**m).sum()), float(((1 - mass) ** m).sum())
+        told = (
+            "Nothing is absorbed after the first fit, since every fit reads the real batch; that"
+            f" all its rows are alike has chance {alike:.2g}."
         )
-        return (
-            alike,
-            (
-                "Nothing is absorbed after the first fit, since every fit reads the real batch;"
-                f" that all its rows are alike has chance {alike:.2g}.{lost}"
-            ),
-        )
+        if isinstance(model, Multinomial):
+            told += (
+                f" Of {len(model.p)} classes {missing:.3g} are missing there on average, and none"
+                " comes back."
+            )
+        return alike, told
     later = _latest_alone(plan, n)
     if later is None or isinstance(model, NegativeBinomial):
         return None, unknown
@@ -458,21 +468,6 @@ def _keeps_real(plan: Plan, b: int) -> bool:
     for taken in rows.taken_up[rows.newest[rows.taken_up] == b]:
         reads[taken:] |= stops[taken:] == stops[taken]  # carried on
     return plan.reads_whole_batches and bool(reads.all())
-
-
-def _alike(model: Any, rows: int) -> tuple[float, float]:
-    """Chance that all rows of a real batch are alike at a point mass, and mean number of classes
-    that none of them has."""
-    if isinstance(model, Multinomial):
-        p = np.array([float(v) for v in model.p])
-        return float((p**rows).sum()), float(((1 - p) ** rows).sum())
-    if isinstance(model, Binomial):
-        one, tosses = float(model.p), rows * int(model.trials)
-        return float(one**tosses + (1 - one) ** tosses), 0.0
-    if isinstance(model, Poisson):
-        return exp(-rows * float(model.rate)), 0.0
-    r = float(model.size)
-    return float((r / (r + float(model.mean))) ** (r * rows)), 0.0
 
 
 def fixation(p: float, first: int, later: int, generations: int) -> tuple[float, float]:
