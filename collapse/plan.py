@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import cached_property
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
@@ -389,20 +389,19 @@ class Plan:
 
     def exact_weight(self, exact: bool = True) -> NDArray[Any]:
         """`weight` in Fractions (or floats)."""
-        self._check_room(flag(exact, "exact"))
-        return _frozen(self.recursion.weight(self.batches, exact))
+        return self._table(self.recursion.weight, exact)
 
     def exact_kept(self, exact: bool = True) -> NDArray[Any]:
         """`kept` in Fractions (or floats)."""
-        self._check_room(flag(exact, "exact"))
-        return _frozen(self.recursion.kept_table(self.batches, exact))
+        return self._table(self.recursion.kept_table, exact)
 
-    def _check_room(self, exact: bool) -> None:
-        """Refuse to write out a table that memory would not hold, or fractions not in an hour."""
+    def _table(self, written: Callable[[int, bool], NDArray[Any]], exact: bool) -> NDArray[Any]:
+        """A table (G, B) that memory holds, and whose fractions are no work of hours."""
+        G, B = self.generations, self.batches
+        shape = f"the dense table (G, B) of {self.name}, {G:,} by {B:,},"
         fewer = "take fewer generations, or a workflow that looks fewer batches up"
-        shape = f"the dense table (G, B) of {self.name}, {self.generations:,} by {self.batches:,},"
-        most = LARGEST_EXACT if exact else HELD
-        held(self.generations * max(self.generations, self.batches), shape, fewer, most)
+        held(G * max(G, B), shape, fewer, LARGEST_EXACT if flag(exact, "exact") else HELD)
+        return _frozen(written(B, exact))
 
     @cached_property
     def reads_whole_batches(self) -> bool:
@@ -512,24 +511,23 @@ class Plan:
         ValueError
             Where n is no positive whole number, or size * n is not whole for a batch.
         """
-        n = whole(n, "n", "rows of real data")
         with np.errstate(over="ignore"):
-            exact = self.size * n
+            exact = self.size * whole(n, "n", "rows of real data")
         if exact.max() > LARGEST:
             b = int(exact.argmax())
             raise ValueError(
                 f"batch {b + 1} would have {exact[b]:.3g} rows (size {self.size[b]:g} times n ="
                 f" {n:,}), and can have {LARGEST:,} at most; take a smaller n."
             )
-        m = np.rint(exact).astype(np.int64)
-        bad = (np.abs(exact - m) > TOLERANCE * exact) | (m < 1)
+        rows = np.rint(exact).astype(np.int64)
+        bad = (np.abs(exact - rows) > TOLERANCE * exact) | (rows < 1)
         if bad.any():
             b = int(np.argmax(bad))
             raise ValueError(
                 f"batch {b + 1} would have {exact[b]:g} rows (size {self.size[b]:g} times n = {n});"
                 " choose n so that it is whole."
             )
-        return m
+        return rows
 
     def reference(self, n: int | None = None) -> float:
         """Risk of fit 1 in units of that of a fit to all n real rows: C[1, 1] in the limit; with n,

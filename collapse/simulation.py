@@ -133,14 +133,8 @@ def simulate(
         raise ValueError(f"quantiles must be {wanted}; they are {brief(quantiles)}.")
     covariance, fits = flag(covariance, "covariance"), flag(fits, "fits")
     tell = checks.progress(progress)
-    if model is None:
-        if n is not None:
-            raise ValueError(
-                "n was given without a model; the Gaussian limit has no n. Give model=..., or leave"
-                " n out."
-            )
-    else:
-        n = rows_of(model, n)
+    n = rows_of(model, n)
+    if model is not None:
         if not isinstance(model, Model):
             raise ValueError(
                 f"model must have truth, draw, draw_real, fit and risk; {type(model).__name__} is"

@@ -7,8 +7,7 @@ from typing import Any
 
 from collapse.checks import brief, flag, whole
 from collapse.derivation.extremes import sample_maximum
-from collapse.derivation.fixed_design import fixed_design
-from collapse.derivation.limit import limit
+from collapse.derivation.limit import fixed_design, limit
 from collapse.derivation.means import linear_response, quadratic_variance
 from collapse.derivation.reservoir import reservoir_limit, reservoir_quadratic_variance
 from collapse.models.protocols import EXACT_FORMS, design_of, exact_form
@@ -83,14 +82,9 @@ def derive(
     checked_workflow(plan, "plan")
     exact = flag(exact, "exact")
     many: Callable[..., Risk] = reservoir_limit if plan.persistent else limit
-    if model is None:
-        if n is not None:
-            raise ValueError(
-                "n was given without a model; the Gaussian limit has no n. Give model=..., or leave"
-                " n out."
-            )
-        return many(plan, exact)
     n = rows_of(model, n)
+    if n is None:
+        return many(plan, exact)
     form, known = exact_form(model), AT_N_PERSISTENT if plan.persistent else AT_N
     if form in known:
         return known[form](plan, model, n, exact)
@@ -109,15 +103,22 @@ def derive(
     )
 
 
-def rows_of(model: Any, n: int | None) -> int:
-    """Rows of real data: n, or the rows of a regression's design.
+def rows_of(model: Any, n: int | None) -> int | None:
+    """Rows of real data: n, or the rows of a regression's design; None in the limit.
 
     Raises
     ------
     ValueError
-        Where the model is a class, n is missing, no positive whole number, or not the number of
-        rows of the design.
+        Where n is given without a model, the model is a class, n is missing, no positive whole
+        number, or not the number of rows of the design.
     """
+    if model is None:
+        if n is None:
+            return None
+        raise ValueError(
+            "n was given without a model; the Gaussian limit has no n. Give model=..., or leave n"
+            " out."
+        )
     if isinstance(model, type):
         raise ValueError(
             f"model is the class {model.__name__}; give an instance of it, with its parameters."

@@ -12,6 +12,7 @@ import numpy as np
 
 from collapse.checks import check_number
 from collapse.derivation.limit import contributions
+from collapse.derivation.means import number
 from collapse.plan import Plan
 from collapse.risk import Risk
 
@@ -36,12 +37,9 @@ def sample_maximum(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
             f"exact=True needs a rational plan and endpoint, and they hold floats ({model!r}): give"
             " int or fractions.Fraction."
         )
-    line: list[
-        tuple[int, ...]
-    ] = []  # for each fit, the batches whose variates multiply to its maximum
-    below: list[tuple[int, ...]] = []  # the same for each batch
-    for b in range(plan.batches):
-        below.append((b,) if plan.source[b] == 0 else ())
+    # the batches whose variates multiply to the maximum of each fit, and of each batch
+    line: list[tuple[int, ...]] = []
+    below: list[tuple[int, ...]] = [() if s else (b,) for b, s in enumerate(plan.source)]
     for g in range(plan.generations):
         read = np.flatnonzero(plan.weight[g] > 0).tolist()
         best = [b for b in read if all(below[b] == below[c][: len(below[b])] for c in read)]
@@ -54,24 +52,20 @@ def sample_maximum(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
         for b in np.flatnonzero(plan.source == g + 1).tolist():
             below[b] = (*line[g], b)
 
-    def exactly(m: list[int]) -> Fraction:
-        first = prod((Fraction(k, k + 1) for k in m), start=Fraction(1))
-        second = prod((Fraction(k, k + 2) for k in m), start=Fraction(1))
-        return 1 - 2 * first + second
-
-    def closely(m: list[int]) -> float:
+    def variates(m: list[int]) -> Any:
         # variance plus squared bias, each without a difference of numbers close to one: (Var t) /
         # (E t)^2 + 1 = prod 1 + 1 / (m (m + 2))
+        if exact:
+            mean = prod((Fraction(k, k + 1) for k in m), start=Fraction(1))
+            spread = prod((1 + Fraction(1, k * (k + 2)) for k in m), start=Fraction(1)) - 1
+            return mean**2 * spread + (1 - mean) ** 2
         bias = -np.expm1(-sum(np.log1p(1 / k) for k in m))
         spread = np.expm1(sum(np.log1p(1 / (k * (k + 2))) for k in m))
-        return float((1 - bias) ** 2 * spread + bias**2)
+        return (1 - bias) ** 2 * spread + bias**2
 
-    lines = [[int(rows[b]) for b in descent] for descent in line]
-    if exact:
-        end = Fraction(int(model.endpoint.numerator), int(model.endpoint.denominator))
-        risk = np.array([end**2 * exactly(m) for m in lines], dtype=object)
-    else:
-        risk = np.array([float(model.endpoint) ** 2 * closely(m) for m in lines])
+    square = number(model.endpoint, exact) ** 2
+    terms = [square * variates([int(rows[b]) for b in descent]) for descent in line]
+    risk = np.array(terms, dtype=object if exact else np.float64)
     return Risk(
         risk,
         risk / risk[0],

@@ -85,13 +85,7 @@ def least_share(
     0.0241
     """
     bound = read_below(below, infinite=True)
-    check_number(v2, "v2")
-    check_number(size, "size", 0)
-    if v2 < -1:
-        raise ValueError(
-            "v2 must be at least -1, the Bernoulli law's, as no family has less; it is"
-            f" {brief(v2)}."
-        )
+    _check_family(v2, size)
     v, m = float(v2), float(size)
     r = 0.0 if n is None else 1 / whole(n, "n", "rows of real data")
     if r and abs(m / r - round(m / r)) > TOLERANCE * m / r:
@@ -107,6 +101,16 @@ def least_share(
     if gap <= 0:
         return 0.0
     return float(gap / (gap + rest) / (1 + sqrt(rest / (gap + rest))))
+
+
+def _check_family(v2: Scalar, size: Scalar) -> None:
+    check_number(v2, "v2")
+    check_number(size, "size", 0)
+    if v2 < -1:
+        raise ValueError(
+            "v2 must be at least -1, the Bernoulli law's, as no family has less; it is"
+            f" {brief(v2)}."
+        )
 
 
 def read_below(below: object, *, infinite: bool = False) -> float:
@@ -171,13 +175,7 @@ def augment_supremum(n: int | None = None, v2: Scalar = 0, *, size: Scalar = 1) 
     """
     from scipy.special import polygamma, zeta  # slow to import, as below
 
-    check_number(v2, "v2")
-    check_number(size, "size", 0)
-    if v2 < -1:
-        raise ValueError(
-            "v2 must be at least -1, the Bernoulli law's, as no family has less; it is"
-            f" {brief(v2)}."
-        )
+    _check_family(v2, size)
     m, y = float(size), 1 / float(size)
     v = 0.0 if n is None else float(v2) / whole(n, "n", "rows of real data")
     if v == 0:

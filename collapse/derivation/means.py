@@ -43,7 +43,7 @@ def variance_of(model: Any, exact: bool) -> tuple[Any, Any]:
     _check_rational((*mean, v0, v1, v2), f"rational parameters, and {model!r} holds", exact)
     exactly = [plain(m) for m in mean]
     V = v0 + v1 * sum(exactly) + v2 * sum(m * m for m in exactly)
-    return _number(V, exact), _number(v2, exact)
+    return number(V, exact), number(v2, exact)
 
 
 def quadratic_variance(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
@@ -78,7 +78,7 @@ def linear_response(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
         *response.selected_variance,
     )
     _check_rational(given, f"a rational response, and that of {model!r} holds", exact)
-    mean, V, m0, slope, v0, v1, v2 = (_number(value, exact) for value in given)
+    mean, V, m0, slope, v0, v1, v2 = (number(value, exact) for value in given)
 
     def variance(bias: Any, square: Any) -> Any:
         return v0 + v1 * mean + v2 * mean * mean + (v1 + 2 * v2 * mean) * bias + v2 * square
@@ -111,6 +111,7 @@ def _check_rational(values: tuple[Any, ...], what: str, exact: bool) -> None:
         )
 
 
-def _number(value: Any, exact: bool) -> Any:
+def number(value: Any, exact: bool) -> Any:
+    """A parameter as a Fraction, or as a float."""
     # numpy's integers are rational too, and overflow
     return Fraction(int(value.numerator), int(value.denominator)) if exact else float(value)

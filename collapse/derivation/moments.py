@@ -50,18 +50,22 @@ def moments(
     # columns: the noise of each batch, then that of each fit's draw from its batches
     c = np.hstack([W, np.eye(G, dtype=int) + 0 * A]) if drawn.any() else W.copy()
     row = np.full(B, law.V + 0 * A[0, 0])
-    level, bias = 0 * c[0], 0 * A[0]
+    level, bias, second = 0 * c[0], 0 * A[0], 0 * A
     level[:B] = row * batch_noise
     for g in range(G):
+        # fractions are multiplied one by one: those that are zero are left out
+        fits: Any = np.flatnonzero(A[g]) if exact else slice(g)
         if g:
-            c[g] += law.slope * (A[g, :g] @ c[:g])
-            bias[g] = A[g, :g] @ (law.slope * bias[:g] + law.shift)
+            c[g] += law.slope * (A[g, fits] @ c[fits])
+            bias[g] = A[g, fits] @ (law.slope * bias[fits] + law.shift)
         level[B + g : B + g + 1] = drawn[g] @ row
-        square = bias[g] * bias[g] + c[g] ** 2 @ level
+        some: Any = np.flatnonzero(c[g]) if exact else slice(None)
+        spread = c[: g + 1, some] @ (level[some] * c[g, some])
+        second[g, : g + 1] = second[: g + 1, g] = spread + bias[g] * bias[: g + 1]
         later = np.flatnonzero(plan.source == g + 1)
-        row[later] = law.variance(bias[g], square)
+        row[later] = law.variance(bias[g], second[g, g])
         level[later] = row[later] * batch_noise[later]
-    return (c * level) @ c.T + np.outer(bias, bias), c[:, :B]
+    return second, c[:, :B]
 
 
 def chain(plan: Plan, exact: bool, law: Law, batch_noise: NDArray[Any]) -> NDArray[Any]:
