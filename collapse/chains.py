@@ -37,42 +37,42 @@ class Told:
     """Shape of a row, of a statistic and of a deviation, as first answered."""
 
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        return self._ask("draw", self.model.draw, (len(theta), rows), theta, rows, rng, of="row")
+        return self._ask("draw", self.model.draw, (len(theta), rows), "row", theta, rows, rng)
 
     def draw_real(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
-        given = replications, rows, rng
-        return self._ask("draw_real", self.model.draw_real, given[:2], *given, of="row")
+        shape, call = (replications, rows), self.model.draw_real
+        return self._ask("draw_real", call, shape, "row", *shape, rng)
 
     def draw_statistic(self, theta: Array, rows: float, rng: np.random.Generator) -> Array:
-        ask, shape = self.model.draw_statistic, (len(theta),)
-        return self._ask("draw_statistic", ask, shape, theta, rows, rng, of="statistic")
+        shape, call = (len(theta),), self.model.draw_statistic
+        return self._ask("draw_statistic", call, shape, "statistic", theta, rows, rng)
 
     def draw_real_statistic(
         self, replications: int, rows: float, rng: np.random.Generator
     ) -> Array:
-        ask, given = self.model.draw_real_statistic, (replications, rows, rng)
-        return self._ask("draw_real_statistic", ask, (replications,), *given, of="statistic")
+        shape, call = (replications,), self.model.draw_real_statistic
+        return self._ask("draw_real_statistic", call, shape, "statistic", *shape, rows, rng)
 
     def pool(self, first: Array, second: Array, share: float) -> Array:
-        ask, shape = self.model.pool, (len(second),)
-        return self._ask("pool", ask, shape, first, second, share, of="statistic")
+        shape, call = (len(second),), self.model.pool
+        return self._ask("pool", call, shape, "statistic", first, second, share)
 
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
-        shape = len(rows), len(self.model.truth)
-        return self._ask("fit", self.model.fit, shape, rows, weight, start)
+        shape, call = (len(rows), len(self.model.truth)), self.model.fit
+        return self._ask("fit", call, shape, "", rows, weight, start)
 
     def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
-        shape = len(statistic), len(self.model.truth)
-        return self._ask("fit_statistic", self.model.fit_statistic, shape, statistic, start)
+        shape, call = (len(statistic), len(self.model.truth)), self.model.fit_statistic
+        return self._ask("fit_statistic", call, shape, "", statistic, start)
 
     def risk(self, theta: Array) -> Array:
-        return self._ask("risk", self.model.risk, (len(theta),), theta)
+        return self._ask("risk", self.model.risk, (len(theta),), "", theta)
 
     def deviation(self, theta: Array) -> Array:
-        return self._ask("deviation", self.model.deviation, (len(theta),), theta, of="deviation")
+        return self._ask("deviation", self.model.deviation, (len(theta),), "deviation", theta)
 
     def _ask(
-        self, method: str, call: Method, shape: tuple[int, ...], *arguments: Any, of: str = ""
+        self, method: str, call: Method, shape: tuple[int, ...], of: str, *arguments: Any
     ) -> Array:
         try:
             answer = call(*arguments)

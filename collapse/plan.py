@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import cached_property
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -166,25 +166,23 @@ def checked_plan(value: object, name: str, why: str = "") -> Plan:
     )
 
 
-class Replace:
+class Replace(int):
     """Whether a plan's rows are drawn with replacement, as a truth value; called, the same plan
     with parts changed.
     """
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
+    plan: Plan
 
-    def __bool__(self) -> bool:
-        return self.plan.bootstraps
-
-    def __eq__(self, other: object) -> bool:
-        return bool(self) == other
-
-    def __hash__(self) -> int:
-        return hash(bool(self))
+    def __new__(cls, plan: Plan) -> Self:
+        value = super().__new__(cls, plan.bootstraps)
+        value.plan = plan
+        return value
 
     def __repr__(self) -> str:
         return repr(bool(self))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return bool, (bool(self),)
 
     def __call__(self, **changes: Any) -> Plan:
         return self.plan.__replace__(**changes)

@@ -423,7 +423,8 @@ def test_least_squares_has_the_limits_ratio_at_every_n():
             {"model": models.Median("normal"), "n": 11},
             (
                 r"no exact form at finite n is known for Median.* use derive\(plan\) for the limit,"
-                r" or simulate"
+                r" or simulate.* derive at n needs one of 'quadratic variance' \(mean,"
+                r" variance_function\), .*; this model declares none"
             ),
         ),
         (

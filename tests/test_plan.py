@@ -399,6 +399,12 @@ def test_replace_is_the_truth_value_and_gives_the_plan_with_parts_changed():
     assert not workflows.discard(3).replace
     assert (plan.replace == True, repr(plan.replace), hash(plan.replace)) == (True, "True", 1)
     assert Plan([0], [1], [[1]], replace=plan.replace).replace
+    assert pickle.loads(pickle.dumps(plan.replace)) is True
+    assert (json.dumps([plan.replace]), f"{plan.replace}", "x" * plan.replace) == (
+        "[1]",
+        "True",
+        "x",
+    )
     changed = plan.replace(size=[1, 2, F(1, 2)], name="other")
     assert (changed.name, changed.size.tolist(), bool(changed.replace)) == (
         "other",
