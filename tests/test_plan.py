@@ -554,3 +554,21 @@ def test_a_plan_saved_as_tables_still_loads():
     long = workflows.augment(5).to_json()
     long["recursion"]["entries"] = None
     assert Plan.from_json(long) == workflows.augment(5)
+
+
+# Places in memory
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_no_two_batches_share_a_place_while_both_are_to_be_read(name):
+    plan = ZOO[name](9)
+    last = plan.reading[1]
+    came = {b: g for g, batches in enumerate(plan.arrivals) for b in batches}
+    most = 0
+    for g in range(plan.generations):
+        present = [int(plan.places[b]) for b, born in came.items() if born <= g <= last[b]]
+        assert len(set(present)) == len(present)
+        assert all(present)
+        most = max(most, len(present))
+    assert plan.live == most
+    assert not plan.places[last < 0].any()

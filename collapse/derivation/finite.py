@@ -229,18 +229,17 @@ class Anchored:
 
 def anchored(plan: Plan | Reservoir, n: int, v2: float) -> Anchored | None:
     """Read a plan as an anchored one at n; None where it is none."""
-    G = plan.generations
-    if plan.persistent or not np.array_equal(plan.source, np.arange(G)):
-        return None
+    G, recipe = plan.generations, plan.recipe
     # a name tells how a plan goes on, three fits of a typed one may be the first of many
-    least = 2 if plan.recipe else 3
-    if least > G:
-        return None
-    if plan.recipe and (plan.recipe.workflow not in ANCHORED or plan.recipe.scheduled):
+    if (
+        plan.persistent
+        or not np.array_equal(plan.source, np.arange(G))
+        or (2 if recipe else 3) > G
+        or (recipe and (recipe.workflow not in ANCHORED or recipe.scheduled))
+        or np.any(plan.recursion.decay.numerator)  # carries on what was read
+    ):
         return None
     rows, entries, taken = plan.recursion, plan.recursion.entries, plan.recursion.taken_up
-    if np.any(rows.decay.numerator):
-        return None  # carries on what was read
     fit = np.append(taken, entries.fit)
     batch = np.append(rows.newest[taken], entries.batch)
     weight = np.append(rows.share.floats()[taken], entries.weight.floats())
