@@ -166,16 +166,12 @@ def simulate(
     kept = bool(levels.size), covariance, fits
     tasks = [(size, child, kept) for size, child in zip(sizes, seeds, strict=True)]
     total: _Moments | None = None
-    paths: list[Array] = []
-    thetas: list[Array] = []
     with ExitStack() as stack:
         for block in in_order(experiment.run, tasks, workers, stack):
-            paths += block.paths
-            thetas += block.fits
             total = block if total is None else total + block
             tell(total.count, replications)
     assert total is not None
-    return _summary(plan, model, n, seed, total, paths, levels, thetas)
+    return _summary(plan, model, n, seed, total, levels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,7 +199,8 @@ class _Moments:
             mean = self.mean + apart * (other.count / count)
             second = self.second + other.second + apart * apart * between
             cross = self.cross + other.cross + apart * apart[0] * between
-        return _Moments(count, self.lost + other.lost, mean, second, cross, outer, [], [])
+        lost, paths, fits = self.lost + other.lost, self.paths + other.paths, self.fits + other.fits
+        return _Moments(count, lost, mean, second, cross, outer, paths, fits)
 
 
 @dataclass(frozen=True, eq=False)
@@ -364,9 +361,7 @@ def _summary(
     n: int | None,
     seed: int | None,
     total: _Moments,
-    paths: list[Array],
     levels: Array,
-    thetas: list[Array],
 ) -> Risk:
     R, mean = total.count, total.mean
     freedom = R - 1 if R > 1 else np.nan  # one replication tells nothing of its spread
@@ -382,15 +377,15 @@ def _summary(
     stderr[0] = np.nan if np.isnan(mean[0]) else 0.0
     quantiles = np.empty((0, 0))
     if levels.size:
-        values = np.concatenate(paths)
+        values = np.concatenate(total.paths)
         # the inverse of the empirical distribution: interpolation would mix finite values with the
         # infinite ones
         quantiles = np.quantile(
             np.where(np.isnan(values), np.inf, values), levels, axis=0, method="inverted_cdf"
         )
     tables: dict[str, Any] = {} if total.outer is None else {"covariance": total.outer / R}
-    if thetas:
-        tables["fits"] = np.concatenate(thetas)
+    if total.fits:
+        tables["fits"] = np.concatenate(total.fits)
     return Risk(
         mean,
         ratio,
