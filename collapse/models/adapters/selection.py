@@ -96,9 +96,9 @@ class LinearResponse(MeanFamily):
         return self
 
     @property
-    def limit_risk(self) -> float:
-        """n times the risk of the first fit: the variance of a real row."""
-        return float(self.variance)
+    def influence_covariance(self) -> Array:
+        """V (1, 1): the variance of a real row."""
+        return np.array([[float(self.variance)]])
 
     def _law(self, theta: Array) -> tuple[Array, Array]:
         (m0, m1), (v0, v1, v2) = (

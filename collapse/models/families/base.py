@@ -1,0 +1,78 @@
+"""What families share: parameters that say how they are read, squared errors, likelihoods."""
+
+from __future__ import annotations
+
+from functools import cached_property, partial
+from typing import Annotated, Any, ClassVar, get_type_hints
+
+import numpy as np
+
+from collapse.checks import check_number, check_place, check_size
+from collapse.models.protocols import Array, DrawsFromTruth
+from collapse.plan import Scalar
+
+Place = Annotated[Scalar, check_place]
+"""A parameter of either sign."""
+
+Size = Annotated[Scalar, check_size]
+"""A positive parameter."""
+
+Share = Annotated[Scalar, partial(check_number, low=0, high=1)]
+"""A parameter strictly between 0 and 1."""
+
+
+class Family(DrawsFromTruth):
+    """A dataclass of parameters: each is read as its type says, and some of them are estimated.
+
+    A family adds its samplers, its fit and its risk; and for the limit the covariance
+    `influence_covariance` of its influence function and the Hessian `risk_hessian` of its risk at
+    the truth. By default both are those of maximum likelihood and a Kullback-Leibler divergence:
+    they follow from the Fisher `information` (theta (R, d) to (R, d, d)).
+    """
+
+    estimated: ClassVar[tuple[str, ...]]
+    """Names of the parameters that make up the truth."""
+
+    def __post_init__(self) -> None:
+        for name, hint in get_type_hints(type(self), include_extras=True).items():
+            for reader in getattr(hint, "__metadata__", ()):  # of what is Annotated
+                reader(getattr(self, name), name)
+
+    @cached_property
+    def truth(self) -> Array:
+        return np.array([float(getattr(self, name)) for name in self.estimated])
+
+    @property
+    def influence_covariance(self: Any) -> Array:
+        """V (d, d): the inverse of the information."""
+        return np.asarray(np.linalg.inv(self.information(self.truth[None])[0]))
+
+    @property
+    def risk_hessian(self: Any) -> Array:
+        """Hessian (d, d) of the risk at the truth: the information."""
+        return np.asarray(self.information(self.truth[None])[0])
+
+    @property
+    def limit_risk(self) -> float:
+        """Limit of n times the risk of the first fit: trace(Hessian V) / 2."""
+        return float(np.trace(self.risk_hessian @ self.influence_covariance) / 2)
+
+
+class SquaredError(Family):
+    """A family whose risk is the squared error of the parameter."""
+
+    @property
+    def risk_hessian(self) -> Array:
+        """Hessian (d, d) of the risk: of a square, 2."""
+        return 2 * np.eye(len(self.truth))
+
+    def deviation(self, theta: Array) -> Array:
+        return theta - self.truth
+
+    def risk(self, theta: Array) -> Array:
+        return np.asarray(((theta - self.truth) ** 2).sum(axis=1))
+
+
+def weighted_mean(rows: Array, weight: Array) -> Array:
+    """Mean of weighted rows (R, N), weight (R, N): (R, 1)."""
+    return np.asarray(np.einsum("rn,rn->r", weight, rows)[:, None] / weight.sum(axis=1)[:, None])
