@@ -152,14 +152,14 @@ def register(
 
 
 def examples() -> tuple[Example, ...]:
-    """Every registered model: group by group, in a group by module and there as registered.
+    """Every registered model: group by group, in a group what the theorem covers first, by module
+    and there as registered.
 
     The order does not depend on which module was imported first.
     """
 
-    def place(example: Example) -> tuple[int, str, str]:
-        known = example.group in GROUPS
-        rank = GROUPS.index(example.group) if known else len(GROUPS)
-        return rank, "" if known else example.group, example.made_by[0]
+    def place(example: Example) -> tuple[int, str, bool, str]:
+        rank = GROUPS.index(example.group) if example.group in GROUPS else len(GROUPS)
+        return rank, example.group, not example.covered, example.made_by[0]
 
     return tuple(sorted(_EXAMPLES.values(), key=place))

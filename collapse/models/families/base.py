@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, get_type_hints
 
 import numpy as np
 
-from collapse.checks import check_number, check_place, check_size
+from collapse.checks import check_number, check_place, check_size, is_number
 from collapse.models.protocols import Array, DrawsFromTruth
 from collapse.plan import Scalar
 
@@ -19,6 +19,19 @@ Size = Annotated[Scalar, check_size]
 
 Share = Annotated[Scalar, partial(check_number, low=0, high=1)]
 """A parameter strictly between 0 and 1."""
+
+
+def tables(*entries: Array) -> Array:
+    """Tables (R, 2, 2) from their four entries (R,), row by row."""
+    return np.stack(entries, axis=-1).reshape(-1, 2, 2)
+
+
+def between(
+    value: Any, name: str, low: float, high: float, ends: tuple[float, ...], note: str
+) -> None:
+    """Raise a ValueError unless `value` is strictly between `low` and `high`, or one of `ends`."""
+    if not is_number(value) or value not in ends:
+        check_number(value, f"{name} ({note})", low, high)
 
 
 class Family(DrawsFromTruth):
@@ -71,8 +84,3 @@ class SquaredError(Family):
 
     def risk(self, theta: Array) -> Array:
         return np.asarray(((theta - self.truth) ** 2).sum(axis=1))
-
-
-def weighted_mean(rows: Array, weight: Array) -> Array:
-    """Mean of weighted rows (R, N), weight (R, N): (R, 1)."""
-    return np.asarray(np.einsum("rn,rn->r", weight, rows)[:, None] / weight.sum(axis=1)[:, None])

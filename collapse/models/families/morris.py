@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from collapse.checks import check_number, check_size, whole
-from collapse.models.families.base import Place, Size, SquaredError, weighted_mean
+from collapse.models.families.base import Place, Size, SquaredError
 from collapse.models.protocols import Array, parts
 from collapse.models.registry import register
 from collapse.plan import Scalar
@@ -106,7 +106,8 @@ class MeanFamily(SquaredError):
         return np.asarray(rows - theta)[:, :, None]
 
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
-        return weighted_mean(rows, weight)
+        total: Array = np.einsum("rn,rn->r", weight, rows)[:, None]
+        return np.asarray(total / weight.sum(axis=1, keepdims=True))
 
     def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
         return statistic
