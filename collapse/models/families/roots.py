@@ -13,7 +13,7 @@ from collapse.models.protocols import Array
 def decreasing_roots(
     newton: Callable[..., tuple[Array, Array]],
     start: Array,
-    bracket: tuple[Array, Array],
+    bracket: tuple[Array | float, Array | float],
     data: tuple[Array, ...],
     close: tuple[float, float],
     steps: int,
@@ -29,7 +29,7 @@ def decreasing_roots(
         newton(x, *data) gives the functions' values, and the roots of their tangents.
     start : ndarray, shape (R,)
         Where to begin.
-    bracket : tuple of ndarray, shape (R,)
+    bracket : tuple of ndarray, shape (R,), or of float
         Ends between which the roots lie, themselves excluded.
     data : tuple of ndarray, shape (R, ...)
         What else belongs to each equation.

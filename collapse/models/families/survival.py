@@ -269,7 +269,7 @@ def _weibull(rows: Array, weight: Array, start: Array | None) -> Array:
     time, weight, total = time[found], weight[found], total[found]
     depth, longest = depth[found], longest[found]
     x = -np.log(depth) if start is None else np.log(start[found])
-    ends = np.full(x.shape, -np.inf), np.full(x.shape, np.inf)
+    ends = -np.inf, np.inf
     x = decreasing_roots(_shape_step, x, ends, (time, weight, depth), (0, SHORTEST), STEPS)
     mean = np.einsum("rn,rn->r", weight, np.exp(np.exp(x)[:, None] * time))
     answer[found] = np.stack([longest * (mean / total) ** np.exp(-x), np.exp(x)], axis=1)
