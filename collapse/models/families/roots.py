@@ -38,12 +38,8 @@ def decreasing_roots(
     steps : int
         Number of steps after which an equation is given up: its root is NaN.
     """
-    roots, todo, x, (low, high) = (
-        np.full(start.shape, np.nan),
-        np.arange(len(start)),
-        start,
-        bracket,
-    )
+    roots, todo = np.full(start.shape, np.nan), np.arange(len(start))
+    x, (low, high) = start, bracket
     for _ in range(steps):
         if not len(todo):
             break
