@@ -46,7 +46,7 @@ def decreasing_roots(
         value, new = newton(x, *data)
         low, high = np.where(value >= 0, x, low), np.where(value <= 0, x, high)
         near = close[0] * abs(x) + close[1]
-        new = np.where(high - low <= near, x, new)
+        new = np.where(low < high, new, x)
         done = abs(new - x) <= near
         # an end of the bracket is no progress: from there the next step might lead back
         new = np.where(done | ((new > low) & (new < high)), new, (low + high) / 2)
