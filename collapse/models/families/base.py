@@ -34,6 +34,13 @@ def between(
         check_number(value, f"{name} ({note})", low, high)
 
 
+def read_parameters(model: object) -> None:
+    """Read each parameter of a model as its type says: by the readers of what is Annotated."""
+    for name, hint in get_type_hints(type(model), include_extras=True).items():
+        for reader in getattr(hint, "__metadata__", ()):
+            reader(getattr(model, name), name)
+
+
 class Family(DrawsFromTruth):
     """A dataclass of parameters: each is read as its type says, and some of them are estimated.
 
@@ -47,9 +54,7 @@ class Family(DrawsFromTruth):
     """Names of the parameters that make up the truth."""
 
     def __post_init__(self) -> None:
-        for name, hint in get_type_hints(type(self), include_extras=True).items():
-            for reader in getattr(hint, "__metadata__", ()):  # of what is Annotated
-                reader(getattr(self, name), name)
+        read_parameters(self)
 
     @cached_property
     def truth(self) -> Array:

@@ -62,7 +62,7 @@ def _beyond(most: float) -> ValueError:
     )
 
 
-def _inverse(value: Scalar) -> Scalar:
+def inverse(value: Scalar) -> Scalar:
     return Fraction(1, value) if isinstance(value, Rational) else 1 / value
 
 
@@ -274,7 +274,7 @@ class Gamma(MeanFamily):
 
     @property
     def variance_function(self) -> tuple[Scalar, Scalar, Scalar]:
-        return (0, 0, _inverse(self.shape))
+        return (0, 0, inverse(self.shape))
 
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         return rng.standard_gamma(float(self.shape), (len(theta), rows)) * (
@@ -333,7 +333,7 @@ class NegativeBinomial(MeanFamily):
 
     @property
     def variance_function(self) -> tuple[Scalar, Scalar, Scalar]:
-        return (0, 1, _inverse(self.size))
+        return (0, 1, inverse(self.size))
 
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         # a Poisson law with a gamma mean
