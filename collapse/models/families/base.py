@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar, get_type_hints
 
@@ -50,15 +51,16 @@ class Family(DrawsFromTruth):
     they follow from the Fisher `information` (theta (R, d) to (R, d, d)).
     """
 
-    estimated: ClassVar[tuple[str, ...]]
-    """Names of the parameters that make up the truth."""
+    estimated: ClassVar[tuple[str, ...]] = ()
+    """Names of the parameters that make up the truth, where these are not all."""
 
     def __post_init__(self) -> None:
         read_parameters(self)
 
     @cached_property
-    def truth(self) -> Array:
-        return np.array([float(getattr(self, name)) for name in self.estimated])
+    def truth(self: Any) -> Array:
+        names = self.estimated or [field.name for field in fields(self)]
+        return np.array([float(getattr(self, name)) for name in names])
 
     @property
     def influence_covariance(self: Any) -> Array:

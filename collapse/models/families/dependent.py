@@ -79,7 +79,6 @@ class AR1(SquaredError):
         Scalar,
         partial(between, low=-1, high=1, ends=(-1, 1), note="-1 and 1 themselves are allowed"),
     ]
-    estimated = ("coefficient",)
 
     @property
     def influence_covariance(self) -> Array:

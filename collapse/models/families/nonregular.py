@@ -47,7 +47,6 @@ class Uniform(SquaredError):
 
     endpoint: Size
     exact_form: ClassVar[str | None] = "sample maximum"
-    estimated = ("endpoint",)
 
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         return theta * rng.random((len(theta), rows))

@@ -128,7 +128,6 @@ class NormalMeanVariance(Matching):
 
     mean: Place
     variance: Size
-    estimated = ("mean", "variance")
 
     def information(self, theta: Array) -> Array:
         variance, none = theta[:, 1], 0 * theta[:, 1]
@@ -169,7 +168,6 @@ class _GammaLaw(Matching):
 
     shape: Shape
     rate: Size
-    estimated = ("shape", "rate")
 
     def information(self, theta: Array) -> Array:
         from scipy.special import polygamma
@@ -250,7 +248,6 @@ class Beta(Matching):
 
     a: Shape
     b: Shape
-    estimated = ("a", "b")
 
     def information(self, theta: Array) -> Array:
         from scipy.special import polygamma
@@ -327,7 +324,6 @@ class InverseGaussian(Matching):
 
     mean: Size
     shape: Size
-    estimated = ("mean", "shape")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -449,7 +445,6 @@ class ExponentialRate(SquaredError, Matching):
     """
 
     rate: Size
-    estimated = ("rate",)
 
     def information(self, theta: Array) -> Array:
         return np.asarray(theta[:, :, None] ** -2)
