@@ -135,10 +135,8 @@ def check(model: Any, rows: int | None = None) -> tuple[str, ...]:
             f" {len(truth)}); it has {theta.shape}."
         )
     theta = np.where(np.isfinite(theta).all(axis=1, keepdims=True), theta, truth)
-    batch = model.draw(theta, rows, np.random.default_rng(3))
-    trial = _Trial(
-        model, rows, theta, batch, np.random.default_rng(4).uniform(0.1, 1, (REPLICATIONS, rows))
-    )
+    weight = np.random.default_rng(4).uniform(0.1, 1, (REPLICATIONS, rows))
+    trial = _Trial(model, rows, theta, model.draw(theta, rows, np.random.default_rng(3)), weight)
     promises = CHECKS | {name: DECLARED[name] for name in declared(model) if name in DECLARED}
     form = exact_form(model)
     if form == "linear response" and isinstance(model, WithLinearResponse):
@@ -265,8 +263,8 @@ def _loop(trial: _Trial) -> None:
     remedy = "reduce over the rows' axis only"
     fit = model.fit(trial.batch, trial.weight, None)
     each = [
-        model.fit(trial.batch[r : r + 1], trial.weight[r : r + 1], None)[0]
-        for r in range(REPLICATIONS)
+        model.fit(batch[None], weight[None], None)[0]
+        for batch, weight in zip(trial.batch, trial.weight, strict=True)
     ]
     trial.expect_close(
         fit,
@@ -275,10 +273,9 @@ def _loop(trial: _Trial) -> None:
         "fits of a batch of replications and one by one to be equal",
         remedy,
     )
-    risk = [model.risk(one[None])[0] for one in fit]
     trial.expect_close(
         model.risk(fit),
-        np.array(risk),
+        np.array([model.risk(one[None])[0] for one in fit]),
         1e-12,
         "risks of a batch of replications and one by one to be equal",
         remedy,
@@ -307,18 +304,20 @@ def _weights(trial: _Trial) -> None:
         "they are padding: multiply by the weight",
     )
     order = np.random.default_rng(5).permutation(trial.rows)
-    shuffled = model.fit(trial.batch[:, order], trial.weight[:, order], None)
     trial.expect_close(
-        shuffled, fit, 1e-9, "the order of rows to change nothing", "reduce symmetrically"
+        model.fit(trial.batch[:, order], trial.weight[:, order], None),
+        fit,
+        1e-9,
+        "the order of rows to change nothing",
+        "reduce symmetrically",
     )
 
 
 def _start(trial: _Trial) -> None:
     fit = trial.model.fit
-    warm, cold = fit(trial.batch, trial.weight, trial.theta), fit(trial.batch, trial.weight, None)
     trial.expect_close(
-        warm,
-        cold,
+        fit(trial.batch, trial.weight, trial.theta),
+        fit(trial.batch, trial.weight, None),
         1e-8,
         "a start to change the time taken, not the answer",
         "iterate until it converges",
@@ -346,11 +345,11 @@ def _seeds(trial: _Trial) -> None:
             "draw from the generator that is given",
         )
     model.risk(model.fit(trial.batch, trial.weight, theta))
-    same = all(
-        np.array_equal(was, now)
-        for was, now in zip(before, (theta, trial.batch, trial.weight), strict=True)
+    trial.expect(
+        all(map(np.array_equal, before, (theta, trial.batch, trial.weight))),
+        "arguments to be left as they were",
+        "copy before writing into them",
     )
-    trial.expect(same, "arguments to be left as they were", "copy before writing into them")
 
 
 def _risk(trial: _Trial) -> None:
@@ -385,12 +384,9 @@ def _copies(trial: _Trial) -> None:
         "a repr that names the parameters",
         "use a dataclass",
     )
-    fits = (
-        again.fit(trial.batch, trial.weight, None),
-        trial.model.fit(trial.batch, trial.weight, None),
-    )
+    one, two = (model.fit(trial.batch, trial.weight, None) for model in (again, trial.model))
     trial.expect(
-        np.array_equal(*fits, equal_nan=True), "a pickled copy to fit alike", "keep no state"
+        np.array_equal(one, two, equal_nan=True), "a pickled copy to fit alike", "keep no state"
     )
 
 
@@ -401,10 +397,8 @@ def _influence(trial: _Trial) -> None:
     model = trial.model
     design = design_of(model) or 1
     N = SAMPLE // design * design
-    if observed_labels(model) is None:
-        rows = model.draw_real(1, N, np.random.default_rng(11))
-    else:
-        rows = model.draw(np.asarray(model.truth)[None], N, np.random.default_rng(11))
+    rng, observed = np.random.default_rng(11), observed_labels(model) is not None
+    rows = model.draw(model.truth[None], N, rng) if observed else model.draw_real(1, N, rng)
     probes = np.random.default_rng(12).choice(N, PROBES, replace=False)
     weight = np.ones((PROBES + 1, N))
     weight[np.arange(PROBES), probes] += MASS * N

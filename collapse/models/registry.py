@@ -8,7 +8,7 @@ from functools import partial
 from inspect import signature
 from typing import Any, TypeVar
 
-from collapse.checks import check_number, whole
+from collapse.checks import brief, check_number, whole
 
 Made = TypeVar("Made", bound=Callable[..., Any])
 
@@ -126,8 +126,8 @@ def register(
     Raises
     ------
     ValueError
-        Where the name is taken by another model, n is no positive whole number, the allowance is
-        negative, or the effort is not positive.
+        Where the name is taken by another model, `at` is no tuple, n is no positive whole number,
+        the allowance is negative, or the effort is not positive.
 
     Examples
     --------
@@ -136,6 +136,8 @@ def register(
     >>> [example.name for example in models.examples() if example.group == group][:2]
     ['Normal', 'Bernoulli']
     """
+    if at is not None and not isinstance(at, tuple):
+        raise ValueError(f"at must be a tuple of arguments, or None; it is {brief(at)}.")
     whole(n, "n", "rows of real data")
     check_number(allowance, "allowance", -1e-300)
     check_number(effort, "effort", 0)

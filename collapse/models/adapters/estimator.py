@@ -272,9 +272,7 @@ class _Regressor(_Sklearn):
     ) -> None:
         super().__init__(estimator, X, y, test)
         self.loss = loss or squared_error
-        if noise is not None:
-            check_number(noise, "noise", 0)
-        self.noise = None if noise is None else float(noise)
+        self.noise = None if noise is None else float(check_number(noise, "noise", 0))
         self.observed = self.y
         self.settle()
         if noise is None:
