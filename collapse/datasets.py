@@ -151,29 +151,22 @@ class Features:
         >>> collapse.datasets.fashion().part(classes=["coat", "shirt"], components=16)
         <fashion: 1,200 real rows and 400 to test on, 16 features, 2 classes>
         """
-        listed = isinstance(classes, (list, tuple)) and all(
-            isinstance(word, str) for word in classes
-        )
-        if classes is not None and not listed:
-            raise ValueError(f"classes must list names of classes; it is {brief(classes)}.")
-        wanted = self.classes if classes is None else tuple(classes)
-        other = [name for name in wanted if name not in self.classes]
-        if other or len(set(wanted)) < max(len(wanted), 2):
-            what = (
-                f"{other[0]!r} is no class of it"
-                if other
-                else f"{len(set(wanted))} different ones were given"
-            )
+        given = self.classes if classes is None else classes
+        listed = isinstance(given, (list, tuple)) and all(isinstance(word, str) for word in given)
+        wanted = tuple(given) if listed else ()
+        if not 2 <= len(wanted) == len(set(wanted) & set(self.classes)):
             raise ValueError(
                 f"{self.name}: classes must be at least two of {', '.join(self.classes)}, each"
-                f" once; {what}."
+                f" once; they are {brief(classes)}."
             )
         number = np.full(len(self.classes), -1)
         number[[self.classes.index(name) for name in wanted]] = np.arange(len(wanted))
         label, label_test = number[self.y.astype(np.intp)], number[self.y_test.astype(np.intp)]
-        d = self._at_most(components, "components", self.X.shape[1], "features")
-        real = np.flatnonzero(label >= 0)
-        real, test = real[: self._at_most(rows, "rows", len(real), "real rows")], label_test >= 0
+        real, test, d = np.flatnonzero(label >= 0), label_test >= 0, self.X.shape[1]
+        if components is not None:
+            d = whole(components, "components", f"features of {self.name} to keep", most=d)
+        if rows is not None:
+            real = real[: whole(rows, "rows", f"rows of {self.name} to keep", most=len(real))]
         part = replace(
             self,
             X=self.X[real, :d],
@@ -245,13 +238,6 @@ class Features:
         return MultinomialRegression(
             with_intercept(self.X), y=self.y, test=test, classes=len(self.classes)
         )
-
-    def _at_most(self, value: int | None, name: str, most: int, what: str) -> int:
-        if value is None:
-            return most
-        if whole(value, name, f"{what} to keep") > most:
-            raise ValueError(f"{self.name} has {most:,} {what}; {name} asks for {value:,}.")
-        return value
 
     def __repr__(self) -> str:
         n, d = self.X.shape
@@ -546,10 +532,10 @@ def _published(file: str, key: str, name: str, workflow: str) -> dict[str, Array
     chosen = [row for row in rows if texts and (row[key], row["workflow"]) == (name, workflow)]
     if not chosen:
         runs = sorted({f"{row[key]}, {row['workflow']}" for row in rows})
-        given = f"{brief(name)}, {brief(workflow)}"
-        remedy = f"give the {'name' if key == 'dataset' else key} and the workflow of one of them"
         raise ValueError(
-            f"there is no published run of {given}; there are: {'; '.join(runs)}; {remedy}."
+            f"there is no published run of {brief(name)}, {brief(workflow)}; there are:"
+            f" {'; '.join(runs)}; give the {'name' if key == 'dataset' else key} and the workflow"
+            " of one of them."
         )
     return {
         column: np.array([float(row[column]) for row in chosen])

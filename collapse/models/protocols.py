@@ -208,8 +208,9 @@ def exact_form(model: object) -> str | None:
         return None
     form = choice(model.exact_form, f"exact_form of {brief(model)}", tuple(FORMS))
     if missing := lacking(model, FORMS[form]):
-        lacks = " and ".join(missing)
-        raise ValueError(f"{brief(model)} declares the exact form {form!r} and lacks {lacks}.")
+        raise ValueError(
+            f"{brief(model)} declares the exact form {form!r} and lacks {' and '.join(missing)}."
+        )
     return form
 
 
@@ -238,8 +239,9 @@ def design_of(model: object) -> int | None:
         Where `design_rows` is no positive whole number.
     """
     rows = model.design_rows if isinstance(model, WithDesign) else None
-    meaning = f"rows of the design of {brief(model)}"
-    return None if rows is None else whole(rows, "design_rows", meaning)
+    if rows is None:
+        return None
+    return whole(rows, "design_rows", f"rows of the design of {brief(model)}")
 
 
 def observed_labels(model: object) -> Array | None:
@@ -253,8 +255,10 @@ def observed_labels(model: object) -> Array | None:
     design = design_of(model)
     labels = model.observed if design and isinstance(model, WithObservedLabels) else None
     if labels is not None and np.shape(labels) != (design,):
-        of = f"the {design} labels of the design of {brief(model)}"
-        raise ValueError(f"observed must hold {of}, or be None; it is {brief(labels)}.")
+        raise ValueError(
+            f"observed must hold the {design} labels of the design of {brief(model)}, or be None;"
+            f" it is {brief(labels)}."
+        )
     return labels
 
 

@@ -208,9 +208,10 @@ class _Classifier(_Sklearn):
         self.weights = {name: value for name, value in given if isinstance(value, dict)}
         for name, value in self.weights.items():
             if strange := set(value) - set(self.classes.tolist()):
-                known = ", ".join(map(repr, self.classes.tolist()[:10]))
-                who = f"the class {min(map(repr, strange))}, which y has not"
-                raise ValueError(f"{name} weighs {who}; its classes are {known}.")
+                raise ValueError(
+                    f"{name} weighs the class {min(map(repr, strange))}, which y has not; its"
+                    f" classes are {', '.join(map(repr, self.classes.tolist()[:10]))}."
+                )
         self.settle()
 
     def labels_at(self, theta: Array, rows: Any, rng: np.random.Generator) -> Array:
@@ -291,11 +292,11 @@ class _Regressor(_Sklearn):
         try:
             self._clone(rows, label, np.ones(len(rows)))
         except ValueError as error:
-            said = " ".join(str(error).split()).rstrip(".")
-            law = "synthetic labels, drawn from a normal law about its predictions"
-            hint = "a statsmodels GLM draws them from its own family"
-            why = f"cannot be fitted to {law}: {said}; {hint}"
-            raise ValueError(f"{self.name} {why}.") from error
+            raise ValueError(
+                f"{self.name} cannot be fitted to synthetic labels, drawn from a normal law about"
+                f" its predictions: {' '.join(str(error).split()).rstrip('.')}; a statsmodels GLM"
+                " draws them from its own family."
+            ) from error
 
     def labels_at(self, theta: Array, rows: Any, rng: np.random.Generator) -> Array:
         return np.asarray(theta[rows] + theta[-1] * rng.standard_normal(len(rows)))
@@ -321,8 +322,10 @@ class _Regressor(_Sklearn):
     def _mean(self, fitted: Any, X: Any) -> Array:
         mean = np.asarray(fitted.predict(X), np.float64)
         if mean.size != len(X) or not np.isfinite(mean).all():
-            what = "one finite number for each row"
-            raise ValueError(f"predict must give {what}; it gave shape {mean.shape} for {len(X)}.")
+            raise ValueError(
+                "predict must give one finite number for each row; it gave shape"
+                f" {mean.shape} for {len(X)}."
+            )
         return mean.reshape(len(X))
 
     def predicted(self, theta: Array) -> Array:

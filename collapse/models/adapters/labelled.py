@@ -48,20 +48,26 @@ class OnDesign(ABC):
         try:
             self.truth = self.fitted(rows, self.observed, np.ones(len(rows)))
         except (ValueError, TypeError, AttributeError, IndexError, np.linalg.LinAlgError) as error:
-            said = " ".join(str(error).split())
-            raise ValueError(f"{self.name} cannot be fitted to the real data: {said}") from error
+            raise ValueError(
+                f"{self.name} cannot be fitted to the real data: {' '.join(str(error).split())}"
+            ) from error
         if not np.isfinite(self.truth).all():
-            why = "labels are separated, or the fit did not converge"
-            raise ValueError(f"{self.name} has no estimate on the real data: {why}.")
+            raise ValueError(
+                f"{self.name} has no estimate on the real data: labels are separated, or the fit"
+                " did not converge."
+            )
         predicted = self.predicted(self.truth)
         try:
             value = self.loss(self.test_y, predicted)
         except Exception as error:  # whatever a function of the caller's raises
-            said = f"{type(error).__name__}: {brief(str(error))}"
-            raise ValueError(f"loss fails on the test set and its predictions ({said}).") from error
+            raise ValueError(
+                "loss fails on the test set and its predictions"
+                f" ({type(error).__name__}: {brief(str(error))})."
+            ) from error
         if not is_number(value):
-            what = "one number, the mean loss on the test set"
-            raise ValueError(f"loss must give {what}; it gave {brief(value)}.")
+            raise ValueError(
+                f"loss must give one number, the mean loss on the test set; it gave {brief(value)}."
+            )
 
     def draw_real(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
         if rows != self.design_rows:

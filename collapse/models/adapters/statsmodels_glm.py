@@ -56,18 +56,17 @@ class GLM(OnDesign):
             "Poisson": families.Poisson,
         }
         if name not in alike:
-            results = "; give the model itself, not the results of its fit"
-            hint = results if "Results" in name else ""
-            known = ", ".join(alike)
-            raise ValueError(f"a statsmodels {name} is not supported{hint}: {known} are.")
+            fit = "; give the model itself, not the results of its fit" if "Results" in name else ""
+            raise ValueError(f"a statsmodels {name} is not supported{fit}: {', '.join(alike)} are.")
         self.kind, self.family = name, copy(alike[name]())
         self.law = type(self.family).__name__
         if self.law == "Binomial":
             self.family.n = 1  # it remembers the numbers of trials, which enter here as weights
         if self.law not in LAWS:
-            known = ", ".join(LAWS)
-            law = f"no law to draw labels from is known for the family {self.law}"
-            raise ValueError(f"{law}; {known} have one.")
+            raise ValueError(
+                f"no law to draw labels from is known for the family {self.law}; {', '.join(LAWS)}"
+                " have one."
+            )
         shifts = (getattr(model, what, None) for what in ("offset", "exposure"))
         if model.endog.ndim != 1 or any(shift is not None for shift in shifts):
             raise ValueError(
@@ -85,9 +84,10 @@ class GLM(OnDesign):
         tries = name == "GLM" and self.law == "Binomial"
         trials = np.asarray(model.n_trials if tries else np.ones(n), np.float64)
         if not (precise == 1).all() and self.law not in PRECISE:
-            known = ", ".join(PRECISE)
-            law = f"no law with var_weights is known for the family {self.law}"
-            raise ValueError(f"{law}; {known} have one.")
+            raise ValueError(
+                f"no law with var_weights is known for the family {self.law}; {', '.join(PRECISE)}"
+                " have one."
+            )
         if not (precise > 0).all():
             raise ValueError("var_weights (or weights) must be positive; drop rows of weight 0.")
         copies = np.repeat(np.arange(n), often.astype(np.int64))
@@ -103,10 +103,11 @@ class GLM(OnDesign):
         self.loss = loss or (_bernoulli_loss if binary else squared_error)
         # what can show that there is no estimate
         self.certificate: Likelihood | None = None
-        link = type(self.family.link).__name__
         if self.law == "Binomial":
             self.certificate = Logistic(self.X)
-        elif self.law in ("Poisson", "NegativeBinomial") and link == "Log":
+        elif self.law in ("Poisson", "NegativeBinomial") and isinstance(
+            self.family.link, families.links.Log
+        ):
             self.certificate = LogLink(self.X, 1.0, 0.0)
         self.settle()
 
@@ -129,9 +130,13 @@ class GLM(OnDesign):
             statistic = sums / mean @ self.X / self.design_rows
             if np.isnan(self.certificate.maximise(statistic, total / mean, None)).any():
                 return none
-        precision = self.precision[rows] * self.trials[rows]
-        weights = {"freq_weights": weight, "var_weights": precision}
-        model = sm.GLM(label, self.X[rows], family=self.family, **weights)
+        model = sm.GLM(
+            label,
+            self.X[rows],
+            family=self.family,
+            freq_weights=weight,
+            var_weights=self.precision[rows] * self.trials[rows],
+        )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # said by `converged`, too
             warnings.simplefilter("ignore", PerfectSeparationWarning)  # as the certificate

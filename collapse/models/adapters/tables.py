@@ -56,8 +56,9 @@ def labels_of(y: Any, rows: int, name: str) -> NDArray[Any]:
         label = np.empty(0)
     if label.shape != (rows,):
         pair = "test must be (X, y) of one length: " if name != "y" else ""
-        shape = f"({rows},) to match X"
-        raise ValueError(f"{pair}{name} must have shape {shape}; it has shape {label.shape}.")
+        raise ValueError(
+            f"{pair}{name} must have shape ({rows},) to match X; it has shape {label.shape}."
+        )
     if label.dtype.kind in "cV":
         raise ValueError(f"{name} must hold numbers, texts or truth values, not {label.dtype}.")
     if any(map(_missing, label.tolist())):

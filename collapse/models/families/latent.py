@@ -92,8 +92,12 @@ class NormalMixture(SquaredError):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.steps is not None:
-            meaning = "EM steps of a fit that starts from an earlier one"
-            whole(self.steps, "steps", meaning, most=10_000)
+            whole(
+                self.steps,
+                "steps",
+                "EM steps of a fit that starts from an earlier one",
+                most=10_000,
+            )
 
     @property
     def missing_information(self) -> float:
