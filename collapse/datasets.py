@@ -7,19 +7,16 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib import resources
-from math import prod
+from importlib import import_module, resources
 from pathlib import Path
-from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from collapse.archives import read_feature_arrays
 from collapse.checks import brief, check_number, floats, whole
 from collapse.checks import path as read_path
 from collapse.models import MultinomialRegression
@@ -35,7 +32,6 @@ SHA256 = {
     "fashion.npz": "36fd87bfb05ed8d639724f269fc97e3b458b6523cfb2ef7ba30f2dfe203f9c87",
 }
 
-FEATURE_ARRAYS = ("X_train", "y_train", "X_test", "y_test")
 PUBLISHED_ENCODERS = (
     "barlowtwins",
     "byol",
@@ -155,29 +151,22 @@ class Features:
         >>> collapse.datasets.fashion().part(classes=["coat", "shirt"], components=16)
         <fashion: 1,200 real rows and 400 to test on, 16 features, 2 classes>
         """
-        listed = isinstance(classes, (list, tuple)) and all(
-            isinstance(word, str) for word in classes
-        )
-        if classes is not None and not listed:
-            raise ValueError(f"classes must list names of classes; it is {brief(classes)}.")
-        wanted = self.classes if classes is None else tuple(classes)
-        other = [name for name in wanted if name not in self.classes]
-        if other or len(set(wanted)) < max(len(wanted), 2):
-            what = (
-                f"{other[0]!r} is no class of it"
-                if other
-                else f"{len(set(wanted))} different ones were given"
-            )
+        given = self.classes if classes is None else classes
+        listed = isinstance(given, (list, tuple)) and all(isinstance(word, str) for word in given)
+        wanted = tuple(given) if listed else ()
+        if not 2 <= len(wanted) == len(set(wanted) & set(self.classes)):
             raise ValueError(
                 f"{self.name}: classes must be at least two of {', '.join(self.classes)}, each"
-                f" once; {what}."
+                f" once; they are {brief(classes)}."
             )
         number = np.full(len(self.classes), -1)
         number[[self.classes.index(name) for name in wanted]] = np.arange(len(wanted))
         label, label_test = number[self.y.astype(np.intp)], number[self.y_test.astype(np.intp)]
-        d = self._at_most(components, "components", self.X.shape[1], "features")
-        real = np.flatnonzero(label >= 0)
-        real, test = real[: self._at_most(rows, "rows", len(real), "real rows")], label_test >= 0
+        real, test, d = np.flatnonzero(label >= 0), label_test >= 0, self.X.shape[1]
+        if components is not None:
+            d = whole(components, "components", f"features of {self.name} to keep", most=d)
+        if rows is not None:
+            real = real[: whole(rows, "rows", f"rows of {self.name} to keep", most=len(real))]
         part = replace(
             self,
             X=self.X[real, :d],
@@ -249,13 +238,6 @@ class Features:
         return MultinomialRegression(
             with_intercept(self.X), y=self.y, test=test, classes=len(self.classes)
         )
-
-    def _at_most(self, value: int | None, name: str, most: int, what: str) -> int:
-        if value is None:
-            return most
-        if whole(value, name, f"{what} to keep") > most:
-            raise ValueError(f"{self.name} has {most:,} {what}; {name} asks for {value:,}.")
-        return value
 
     def __repr__(self) -> str:
         n, d = self.X.shape
@@ -344,16 +326,8 @@ def breast_cancer() -> Dataset:
     >>> collapse.datasets.breast_cancer()
     <breast_cancer: 569 rows, 30 attributes, 63% benign>
     """
-    bunch = _sklearn("datasets").load_breast_cancer()
     source = "UCI Machine Learning Repository, Breast Cancer Wisconsin (Diagnostic)"
-    return Dataset(
-        "breast_cancer",
-        bunch.data,
-        bunch.target.astype(float),
-        tuple(bunch.feature_names),
-        "benign",
-        source,
-    )
+    return _bundled("breast_cancer", 0.5, "benign", source)
 
 
 def diabetes() -> Dataset:
@@ -375,16 +349,8 @@ def diabetes() -> Dataset:
     >>> collapse.datasets.diabetes()
     <diabetes: 442 rows, 10 attributes, 67% above 100>
     """
-    bunch = _sklearn("datasets").load_diabetes()
     source = "Efron, Hastie, Johnstone and Tibshirani (2004), Least Angle Regression"
-    return Dataset(
-        "diabetes",
-        bunch.data,
-        (bunch.target > 100).astype(float),
-        tuple(bunch.feature_names),
-        "above 100",
-        source,
-    )
+    return _bundled("diabetes", 100, "above 100", source)
 
 
 def published(name: str, workflow: str) -> dict[str, Array]:
@@ -450,9 +416,8 @@ def glosses() -> Features:
     >>> collapse.datasets.glosses()
     <glosses: 9,000 real rows and 3,000 to test on, 32 features, 10 classes>
     """
-    return _shipped_features(
-        "glosses", "WordNet 3.0 (Princeton University), embedded by all-MiniLM-L6-v2"
-    )
+    source = "WordNet 3.0 (Princeton University), embedded by all-MiniLM-L6-v2"
+    return _features(io.BytesIO(_read("glosses.npz")), "glosses", source)
 
 
 def fashion() -> Features:
@@ -482,9 +447,8 @@ def fashion() -> Features:
     >>> collapse.datasets.fashion().classes[:3]
     ('T-shirt', 'trouser', 'pullover')
     """
-    return _shipped_features(
-        "fashion", "Fashion-MNIST (Zalando SE), encoded by a SimCLR network of this project"
-    )
+    source = "Fashion-MNIST (Zalando SE), encoded by a SimCLR network of this project"
+    return _features(io.BytesIO(_read("fashion.npz")), "fashion", source)
 
 
 def read_features(path: str | Path) -> Features:
@@ -568,10 +532,10 @@ def _published(file: str, key: str, name: str, workflow: str) -> dict[str, Array
     chosen = [row for row in rows if texts and (row[key], row["workflow"]) == (name, workflow)]
     if not chosen:
         runs = sorted({f"{row[key]}, {row['workflow']}" for row in rows})
-        given = f"{brief(name)}, {brief(workflow)}"
-        remedy = f"give the {'name' if key == 'dataset' else key} and the workflow of one of them"
         raise ValueError(
-            f"there is no published run of {given}; there are: {'; '.join(runs)}; {remedy}."
+            f"there is no published run of {brief(name)}, {brief(workflow)}; there are:"
+            f" {'; '.join(runs)}; give the {'name' if key == 'dataset' else key} and the workflow"
+            " of one of them."
         )
     return {
         column: np.array([float(row[column]) for row in chosen])
@@ -580,117 +544,22 @@ def _published(file: str, key: str, name: str, workflow: str) -> dict[str, Array
     }
 
 
-def _shipped_features(name: str, source: str) -> Features:
-    return _features(io.BytesIO(_read(f"{name}.npz")), name, source)
-
-
-def _features(file: Path | IO[bytes], name: str, source: str) -> Features:
-    origin, source = source, f"path {source}" if isinstance(file, Path) else source
-    keys = (*FEATURE_ARRAYS, "classes")
-    try:
-        # a header may claim what is not there: it is read before anything is allocated
-        false = _false_claim(file, keys)
-        arrays = {}
-        if false is None:
-            if not isinstance(file, Path):
-                file.seek(0)
-            with np.load(file, allow_pickle=False) as stored:
-                arrays = {key: stored[key] for key in keys if key in stored}
-    except (OSError, ValueError, TypeError, EOFError, RuntimeError, *_DAMAGED):
-        raise ValueError(
-            f"{source} is not an .npz file of plain numbers; write it by numpy.savez or"
-            " numpy.savez_compressed."
-        ) from None
-    except MemoryError:
-        raise ValueError(
-            f"{source} holds more numbers than there is memory for; keep fewer rows or features."
-        ) from None
-    if false is not None:
-        raise ValueError(
-            f"{source}: {false} claims another size than it has, the file is damaged; write it"
-            " again by numpy.savez."
-        )
-    missing = [key for key in FEATURE_ARRAYS if key not in arrays]
-    if missing:
-        raise ValueError(
-            f"{source} has no array {missing[0]}; it must hold {', '.join(FEATURE_ARRAYS)}."
-        )
-    X, y, X_test, y_test = (_numbers(arrays[key], key, source) for key in FEATURE_ARRAYS)
-    for table, label, what in ((X, y, "train"), (X_test, y_test, "test")):
-        if table.ndim != 2 or label.ndim != 1 or len(table) != len(label) or not table.size:
-            raise ValueError(
-                f"{source}: X_{what} must have shape (rows, features) and y_{what} (rows,); they"
-                f" have shapes {table.shape} and {label.shape}."
-            )
-    if X.shape[1] != X_test.shape[1]:
-        raise ValueError(
-            f"{source}: X_train has {X.shape[1]:,} features, X_test {X_test.shape[1]:,}; encode"
-            " both alike."
-        )
-    K = len(arrays["classes"]) if "classes" in arrays else int(max(y.max(), 0)) + 1
-    for label, what in ((y, "train"), (y_test, "test")):
-        wrong = label[(label < 0) | (label >= K) | (label != np.floor(label))]
-        if wrong.size:
-            raise ValueError(
-                f"{source}: y_{what} must hold classes numbered 0, ..., {K - 1}; it holds"
-                f" {wrong[0]:g}."
-            )
-    present = np.unique(y)
-    if K < 2 or len(present) < K:
-        gaps = np.flatnonzero(present != np.arange(len(present)))
-        what = (
-            "there is one class"
-            if K < 2
-            else f"class {gaps[0] if gaps.size else len(present)} has no real row"
-        )
-        raise ValueError(f"{source}: at least two classes are needed, each with real rows; {what}.")
-    classes = tuple(str(k) for k in arrays.get("classes", np.arange(K)))
-    return Features(name, X, y, X_test, y_test, classes, origin)
-
-
-_DAMAGED = (zipfile.BadZipFile, zlib.error, SyntaxError, TokenError)
-"""What a damaged file ends in beside the common errors; numpy reads a header as Python."""
-
-
-def _false_claim(file: Path | IO[bytes], keys: Sequence[str]) -> str | None:
-    """Name the array whose header claims another number of bytes than it has, if there is one."""
-    with zipfile.ZipFile(file) as archive:
-        for info in archive.infolist():
-            if info.filename.removesuffix(".npy") not in keys:
-                continue
-            with archive.open(info) as member:
-                old = np.lib.format.read_magic(member) == (1, 0)
-                read = (
-                    np.lib.format.read_array_header_1_0
-                    if old
-                    else np.lib.format.read_array_header_2_0
-                )
-                shape, _, dtype = read(member)
-                claimed, held = prod(shape) * dtype.itemsize, info.file_size - member.tell()
-            # no compression by zip is better than 1,032 to 1: what claims more is no honest file
-            if (claimed != held and not dtype.hasobject) or info.file_size > 1100 * (
-                info.compress_size + 1000
-            ):
-                return info.filename.removesuffix(".npy")
-    return None
-
-
-def _numbers(values: NDArray[Any], name: str, source: str) -> Array:
-    if values.dtype.kind not in "fiub":
-        raise ValueError(f"{source}: {name} must hold numbers; its type is {values.dtype}.")
-    numbers = values.astype(np.float64)
-    if not np.isfinite(numbers).all():
-        raise ValueError(
-            f"{source}: {name} must be finite; {np.count_nonzero(~np.isfinite(numbers)):,} of its"
-            " entries are not."
-        )
-    return numbers
+def _features(file: Path | IO[bytes], name: str, origin: str) -> Features:
+    source = f"path {origin}" if isinstance(file, Path) else origin
+    return Features(name, *read_feature_arrays(file, source), origin)
 
 
 def _shipped(name: str, label: str, source: str) -> Dataset:
     header, *rows = csv.reader(_read(f"{name}.csv").decode().splitlines())
     table = np.array(rows, dtype=np.float64)
     return Dataset(name, table[:, :-1], table[:, -1], tuple(header[:-1]), label, source)
+
+
+def _bundled(name: str, above: float, label: str, source: str) -> Dataset:
+    """A data set that scikit-learn ships; label 1 is what lies above a number."""
+    bunch = getattr(_sklearn("datasets"), f"load_{name}")()
+    label_1 = (bunch.target > above).astype(float)
+    return Dataset(name, bunch.data, label_1, tuple(bunch.feature_names), label, source)
 
 
 def _read(file: str) -> bytes:
@@ -708,9 +577,7 @@ def _read(file: str) -> bytes:
     return content
 
 
-def _sklearn(module: str):  # type: ignore[no-untyped-def]
-    from importlib import import_module
-
+def _sklearn(module: str) -> Any:
     try:
         return import_module(f"sklearn.{module}")
     except ImportError as error:

@@ -405,6 +405,7 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
             models.register,
             {
                 "name": "Mine",
+                "at": (),
                 "n": 10,
                 "group": "mine",
                 "why": "regular",

@@ -301,7 +301,7 @@ def test_features_that_cannot_be_simulated_get_one_sentence(
         " FILE.npz."
     )
     assert "there is no file nowhere.npz" in told("--features", "nowhere.npz")
-    assert "mine has 5 features; components asks for 6." in told(
+    assert "components (features of mine to keep) can be 5 at most; it is 6." in told(
         "--features", str(features), "--components", "6"
     )
     separated = tmp_path / "separated.npz"

@@ -13,12 +13,12 @@ from collapse.checks import whole
 from collapse.models.protocols import (
     Array,
     Model,
-    WithDeviation,
-    WithInfluence,
-    WithPooling,
+    WithLinearResponse,
     WithStatistic,
+    declared,
     design_of,
     exact_form,
+    lacking,
     observed_labels,
 )
 
@@ -74,7 +74,7 @@ def check(model: Any, rows: int | None = None) -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        What was checked, in words.
+        What was checked, in words: what every model promises, and what this one declares.
 
     Raises
     ------
@@ -99,18 +99,15 @@ def check(model: Any, rows: int | None = None) -> tuple[str, ...]:
     a seed decides, arguments stay
     risk is least at the truth
     copies are equal
+    mean statistic
+    deviation
     influence function
     exact form
     """
     if not isinstance(model, Model):
-        missing = [
-            name
-            for name in ("truth", "draw", "draw_real", "fit", "risk")
-            if not hasattr(model, name)
-        ]
         raise ValueError(
             f"a model needs truth, draw, draw_real, fit and risk; {type(model).__name__} lacks"
-            f" {', '.join(missing)}."
+            f" {', '.join(lacking(model, Model))}."
         )
     truth = np.asarray(model.truth)
     if truth.ndim != 1 or truth.dtype != np.float64 or not np.all(np.isfinite(truth)):
@@ -138,20 +135,17 @@ def check(model: Any, rows: int | None = None) -> tuple[str, ...]:
             f" {len(truth)}); it has {theta.shape}."
         )
     theta = np.where(np.isfinite(theta).all(axis=1, keepdims=True), theta, truth)
-    batch = model.draw(theta, rows, np.random.default_rng(3))
-    trial = _Trial(
-        model, rows, theta, batch, np.random.default_rng(4).uniform(0.1, 1, (REPLICATIONS, rows))
-    )
-    declared = {
-        "influence function": isinstance(model, WithInfluence),
-        "exact form": _has_exact_form(model),
-    }
-    kept = []
-    for name, promise in CHECKS.items():
-        if declared.get(name, True):
-            promise(trial)
-            kept.append(name)
-    return tuple(kept)
+    weight = np.random.default_rng(4).uniform(0.1, 1, (REPLICATIONS, rows))
+    trial = _Trial(model, rows, theta, model.draw(theta, rows, np.random.default_rng(3)), weight)
+    promises = CHECKS | {name: DECLARED[name] for name in declared(model) if name in DECLARED}
+    form = exact_form(model)
+    if form == "linear response" and isinstance(model, WithLinearResponse):
+        form = form if model.response is not None else None  # how it responds is not known
+    if form:
+        promises["exact form"] = _exact
+    for promise in promises.values():
+        promise(trial)
+    return tuple(promises)
 
 
 def _shapes(trial: _Trial) -> None:
@@ -181,20 +175,6 @@ def _shapes(trial: _Trial) -> None:
         f"float64 fits and risks, not {theta.dtype} and {risk.dtype}",
         "convert",
     )
-    if isinstance(model, WithDeviation):
-        trial.expect(
-            callable(model.deviation),
-            "deviation to be a method",
-            "give theta (R, d) to (R, k), or rename the attribute",
-        )
-        squares = (model.deviation(theta) ** 2).sum(axis=1)
-        trial.expect_close(
-            squares,
-            risk,
-            1e-9,
-            "squares of the deviation to sum to the risk",
-            "scale one or leave deviation out",
-        )
     none = trial.theta[:0]
     empty = model.draw(none, trial.rows, np.random.default_rng(0))
     fits = model.fit(empty, np.ones((0, trial.rows)), none)
@@ -208,46 +188,74 @@ def _shapes(trial: _Trial) -> None:
         "no replications in, none out",
         "write shapes with len(theta), and do not reduce over replications",
     )
-    if isinstance(model, WithStatistic):
-        statistic = model.draw_statistic(trial.theta, trial.rows, np.random.default_rng(0))
-        first = model.draw_real_statistic(R, trial.rows, np.random.default_rng(0))
-        trial.expect(
-            statistic.ndim == 2 and statistic.shape == first.shape and len(statistic) == R,
-            f"mean statistics of shape ({R}, k) from both, not {statistic.shape} and {first.shape}",
-            "average over the batch's rows",
-        )
-        got = model.fit_statistic(statistic, None).shape
-        trial.expect(
-            got == trial.theta.shape,
-            f"fit_statistic to return {trial.theta.shape}, not {got}",
-            "return one row a replication",
-        )
-        lone = model.fit_statistic(
-            model.draw_statistic(none, trial.rows, np.random.default_rng(0)), none
-        )
-        trial.expect(
-            lone.shape == none.shape,
-            "no statistics in, no fits out",
-            "write shapes with len(theta)",
-        )
-        if isinstance(model, WithPooling):
-            other = model.draw_statistic(trial.theta, trial.rows, np.random.default_rng(1))
-            both, swapped = model.pool(statistic, other, 0.3), model.pool(other, statistic, 0.7)
-            trial.expect_close(
-                both,
-                swapped,
-                1e-9,
-                "a pool that does not depend on the order",
-                "weigh the second by `share`",
-            )
-            alone = model.pool(statistic, statistic, 0.3)
-            trial.expect_close(
-                alone,
-                statistic,
-                1e-9,
-                "a statistic pooled with itself to stay",
-                "weigh both, so that they sum to one",
-            )
+
+
+def _deviation(trial: _Trial) -> None:
+    trial.expect(
+        callable(trial.model.deviation),
+        "deviation to be a method",
+        "give theta (R, d) to (R, k), or rename the attribute",
+    )
+    trial.expect_close(
+        (trial.model.deviation(trial.theta) ** 2).sum(axis=1),
+        trial.model.risk(trial.theta),
+        1e-9,
+        "squares of the deviation to sum to the risk",
+        "scale one or leave deviation out",
+    )
+
+
+def _statistic(trial: _Trial) -> None:
+    model, theta, rows = trial.model, trial.theta, trial.rows
+    statistic = model.draw_statistic(theta, rows, np.random.default_rng(0))
+    first = model.draw_real_statistic(REPLICATIONS, rows, np.random.default_rng(0)).shape
+    trial.expect(
+        statistic.ndim == 2 and statistic.shape == first and len(statistic) == REPLICATIONS,
+        f"mean statistics of shape ({REPLICATIONS}, k) from both, not {statistic.shape} and"
+        f" {first}",
+        "average over the batch's rows",
+    )
+    fit = model.fit_statistic(statistic, None)
+    trial.expect(
+        fit.shape == theta.shape,
+        f"fit_statistic to return {theta.shape}, not {fit.shape}",
+        "return one row a replication",
+    )
+    none = model.draw_statistic(theta[:0], rows, np.random.default_rng(0))
+    trial.expect(
+        model.fit_statistic(none, theta[:0]).shape == theta[:0].shape,
+        "no statistics in, no fits out",
+        "write shapes with len(theta)",
+    )
+    trial.expect_close(
+        fit,
+        np.array([model.fit_statistic(one[None], None)[0] for one in statistic]),
+        1e-9,
+        "fit_statistic together and one by one to be equal",
+        "reduce over the rows' axis only",
+    )
+
+
+def _pooling(trial: _Trial) -> None:
+    model = trial.model
+    one, other = (
+        model.draw_statistic(trial.theta, trial.rows, np.random.default_rng(seed))
+        for seed in (0, 1)
+    )
+    trial.expect_close(
+        model.pool(one, other, 0.3),
+        model.pool(other, one, 0.7),
+        1e-9,
+        "a pool that does not depend on the order",
+        "weigh the second by `share`",
+    )
+    trial.expect_close(
+        model.pool(one, one, 0.3),
+        one,
+        1e-9,
+        "a statistic pooled with itself to stay",
+        "weigh both, so that they sum to one",
+    )
 
 
 def _loop(trial: _Trial) -> None:
@@ -255,8 +263,8 @@ def _loop(trial: _Trial) -> None:
     remedy = "reduce over the rows' axis only"
     fit = model.fit(trial.batch, trial.weight, None)
     each = [
-        model.fit(trial.batch[r : r + 1], trial.weight[r : r + 1], None)[0]
-        for r in range(REPLICATIONS)
+        model.fit(batch[None], weight[None], None)[0]
+        for batch, weight in zip(trial.batch, trial.weight, strict=True)
     ]
     trial.expect_close(
         fit,
@@ -265,24 +273,13 @@ def _loop(trial: _Trial) -> None:
         "fits of a batch of replications and one by one to be equal",
         remedy,
     )
-    risk = [model.risk(one[None])[0] for one in fit]
     trial.expect_close(
         model.risk(fit),
-        np.array(risk),
+        np.array([model.risk(one[None])[0] for one in fit]),
         1e-12,
         "risks of a batch of replications and one by one to be equal",
         remedy,
     )
-    if isinstance(model, WithStatistic):
-        statistic = model.draw_statistic(trial.theta, trial.rows, np.random.default_rng(0))
-        one = np.array([model.fit_statistic(t[None], None)[0] for t in statistic])
-        trial.expect_close(
-            model.fit_statistic(statistic, None),
-            one,
-            1e-9,
-            "fit_statistic together and one by one to be equal",
-            remedy,
-        )
 
 
 def _weights(trial: _Trial) -> None:
@@ -307,18 +304,20 @@ def _weights(trial: _Trial) -> None:
         "they are padding: multiply by the weight",
     )
     order = np.random.default_rng(5).permutation(trial.rows)
-    shuffled = model.fit(trial.batch[:, order], trial.weight[:, order], None)
     trial.expect_close(
-        shuffled, fit, 1e-9, "the order of rows to change nothing", "reduce symmetrically"
+        model.fit(trial.batch[:, order], trial.weight[:, order], None),
+        fit,
+        1e-9,
+        "the order of rows to change nothing",
+        "reduce symmetrically",
     )
 
 
 def _start(trial: _Trial) -> None:
     fit = trial.model.fit
-    warm, cold = fit(trial.batch, trial.weight, trial.theta), fit(trial.batch, trial.weight, None)
     trial.expect_close(
-        warm,
-        cold,
+        fit(trial.batch, trial.weight, trial.theta),
+        fit(trial.batch, trial.weight, None),
         1e-8,
         "a start to change the time taken, not the answer",
         "iterate until it converges",
@@ -328,10 +327,12 @@ def _start(trial: _Trial) -> None:
 def _seeds(trial: _Trial) -> None:
     model, theta = trial.model, trial.theta
     before = theta.copy(), trial.batch.copy(), trial.weight.copy()
-    for name in ["draw", "draw_statistic"] if isinstance(model, WithStatistic) else ["draw"]:
+    draws = {"draw": model.draw}
+    if isinstance(model, WithStatistic):
+        draws["draw_statistic"] = model.draw_statistic
+    for name, draw in draws.items():
         one, two, other = (
-            getattr(model, name)(theta, trial.rows, np.random.default_rng(seed))
-            for seed in (9, 9, 10)
+            draw(theta, trial.rows, np.random.default_rng(seed)) for seed in (9, 9, 10)
         )
         trial.expect(
             np.array_equal(one, two),
@@ -344,11 +345,11 @@ def _seeds(trial: _Trial) -> None:
             "draw from the generator that is given",
         )
     model.risk(model.fit(trial.batch, trial.weight, theta))
-    same = all(
-        np.array_equal(was, now)
-        for was, now in zip(before, (theta, trial.batch, trial.weight), strict=True)
+    trial.expect(
+        all(map(np.array_equal, before, (theta, trial.batch, trial.weight))),
+        "arguments to be left as they were",
+        "copy before writing into them",
     )
-    trial.expect(same, "arguments to be left as they were", "copy before writing into them")
 
 
 def _risk(trial: _Trial) -> None:
@@ -383,12 +384,9 @@ def _copies(trial: _Trial) -> None:
         "a repr that names the parameters",
         "use a dataclass",
     )
-    fits = (
-        again.fit(trial.batch, trial.weight, None),
-        trial.model.fit(trial.batch, trial.weight, None),
-    )
+    one, two = (model.fit(trial.batch, trial.weight, None) for model in (again, trial.model))
     trial.expect(
-        np.array_equal(*fits, equal_nan=True), "a pickled copy to fit alike", "keep no state"
+        np.array_equal(one, two, equal_nan=True), "a pickled copy to fit alike", "keep no state"
     )
 
 
@@ -399,26 +397,24 @@ def _influence(trial: _Trial) -> None:
     model = trial.model
     design = design_of(model) or 1
     N = SAMPLE // design * design
-    if observed_labels(model) is None:
-        rows = model.draw_real(1, N, np.random.default_rng(11))
-    else:
-        rows = model.draw(np.asarray(model.truth)[None], N, np.random.default_rng(11))
+    rng, observed = np.random.default_rng(11), observed_labels(model) is not None
+    rows = model.draw(model.truth[None], N, rng) if observed else model.draw_real(1, N, rng)
     probes = np.random.default_rng(12).choice(N, PROBES, replace=False)
     weight = np.ones((PROBES + 1, N))
     weight[np.arange(PROBES), probes] += MASS * N
     fits = model.fit(np.repeat(rows, PROBES + 1, axis=0), weight, None)
     change = (fits[:-1] - fits[-1]) * (1 + MASS) / MASS
-    declared = model.influence_function(rows, fits[-1:])
+    given = model.influence_function(rows, fits[-1:])
     trial.expect(
-        declared.shape == (1, N, len(model.truth)),
+        given.shape == (1, N, len(model.truth)),
         f"influence_function to return (R, N, d), here (1, {N}, {len(model.truth)}), not"
-        f" {declared.shape}",
+        f" {given.shape}",
         "give one vector for each row",
     )
-    declared = declared[0, probes]
+    given = given[0, probes]
     # coordinates in units of their own influence
-    unit = np.sqrt((declared**2).mean(axis=0)) + 0.05 * np.abs(model.truth)
-    off = np.sqrt((((change - declared) / unit) ** 2).mean())
+    unit = np.sqrt((given**2).mean(axis=0)) + 0.05 * np.abs(model.truth)
+    off = np.sqrt((((change - given) / unit) ** 2).mean())
     trial.expect(
         off <= CLOSE,
         f"the fit to respond to a row's weight by its influence; off by {off:.0%} of its size",
@@ -426,31 +422,24 @@ def _influence(trial: _Trial) -> None:
     )
 
 
-def _has_exact_form(model: Any) -> bool:
-    """Whether a form is declared, and known: a selection may have a response that is not known."""
-    form = exact_form(model)
-    return form is not None and not (form == "linear response" and model.response is None)
-
-
 def _exact(trial: _Trial) -> None:
     """Mean risk of three fits under discard against what the declared form says."""
     model, rows = trial.model, trial.rows
     R = int(np.clip(2**18 // rows, 500, 4000))
     rng, theta, weight = np.random.default_rng(13), None, np.ones((R, rows))
-    for g, declared in enumerate(_declared(model, rows), 1):
+    for g, known in enumerate(_known_risks(model, rows), 1):
         batch = model.draw_real(R, rows, rng) if theta is None else model.draw(theta, rows, rng)
         theta = model.fit(batch, weight, None)
         risk = model.risk(theta)
-        off = abs(risk.mean() - declared)
-        said = f"risk {declared:.4g} after {g} fits under discard"
         trial.expect(
-            off <= SURE * risk.std() / np.sqrt(R) + 1e-9 * declared,
-            f"the exact form {exact_form(model)!r}: {said}, and it is {risk.mean():.4g}",
+            abs(risk.mean() - known) <= SURE * risk.std() / np.sqrt(R) + 1e-9 * known,
+            f"the exact form {exact_form(model)!r}: risk {known:.4g} after {g} fits under discard,"
+            f" and it is {risk.mean():.4g}",
             "mend what goes with the form, or declare exact_form = None",
         )
 
 
-def _declared(model: Any, rows: int, fits: int = 3) -> list[float]:
+def _known_risks(model: Any, rows: int, fits: int = 3) -> list[float]:
     """Risk of each fit under discard, batches of so many rows, by the model's declared form."""
     form, g = exact_form(model), np.arange(1, fits + 1)
     if form == "fixed design":
@@ -458,27 +447,24 @@ def _declared(model: Any, rows: int, fits: int = 3) -> list[float]:
     if form == "sample maximum":
         first, second = (np.exp(-g * np.log1p(k / rows)) for k in (1, 2))
         return list(float(model.endpoint) ** 2 * (1 - 2 * first + second))
-    if form == "quadratic variance":
-        mean = np.array(model.mean if isinstance(model.mean, tuple) else (model.mean,), np.float64)
-        if not np.allclose(mean, model.truth, rtol=1e-12):
-            truth = f"{model!r}: expected mean to be the truth, {model.truth}"
-            raise ValueError(f"{truth}; it is {model.mean!r}.")
-        v0, v1, v2 = (float(v) for v in model.variance_function)
-        V = v0 + v1 * mean.sum() + v2 * (mean**2).sum()
-        return list(V / v2 * np.expm1(g * np.log1p(v2 / rows)) if v2 else V * g / rows)
-    answer = model.response
-    (m0, slope), (v0, v1, v2) = (
-        map(float, answer.selected_mean),
-        map(float, answer.selected_variance),
-    )
-    bias, spread = 0.0, float(answer.variance) / rows
-    out = [spread]
-    for _ in range(fits - 1):
-        fit = float(answer.mean) + bias
-        level = v0 + v1 * fit + v2 * (fit**2 + spread)
-        bias, spread = m0 + slope * fit - float(answer.mean), slope**2 * spread + level / rows
-        out.append(bias**2 + spread)
-    return out
+    selected = form == "linear response"
+    known = model.response if selected else model
+    mean = np.atleast_1d(known.mean).astype(np.float64)
+    if not selected and not np.allclose(mean, model.truth, rtol=1e-12):
+        raise ValueError(
+            f"{model!r}: expected mean to be the truth, {model.truth}; it is {model.mean!r}."
+        )
+    # a row drawn from a fit mu has mean shift + slope mu and variance v0 + v1 mu + v2 mu^2
+    shift, slope = map(float, known.selected_mean if selected else (0, 1))
+    v0, v1, v2 = map(float, known.selected_variance if selected else known.variance_function)
+    real = known.variance if selected else v0 + v1 * mean.sum() + v2 * (mean**2).sum()
+    bias, spread, risks = np.zeros(len(mean)), float(real) / rows, []
+    for _ in range(fits):
+        risks.append(float((bias**2).sum() + spread))
+        fit = mean + bias
+        level = v0 + v1 * fit.sum() + v2 * ((fit**2).sum() + spread)
+        bias, spread = shift + slope * fit - mean, slope**2 * spread + level / rows
+    return risks
 
 
 CHECKS: dict[str, Callable[[_Trial], None]] = {
@@ -489,6 +475,13 @@ CHECKS: dict[str, Callable[[_Trial], None]] = {
     "a seed decides, arguments stay": _seeds,
     "risk is least at the truth": _risk,
     "copies are equal": _copies,
-    "influence function": _influence,
-    "exact form": _exact,
 }
+"""What every model promises."""
+
+DECLARED: dict[str, Callable[[_Trial], None]] = {
+    "mean statistic": _statistic,
+    "pooled statistics": _pooling,
+    "deviation": _deviation,
+    "influence function": _influence,
+}
+"""What goes with a capability that a model declares."""

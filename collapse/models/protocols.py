@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,32 +107,93 @@ class WithInfluence(Model, Protocol):
         """Rows (R, N, ...) at theta (R, d) to (R, N, d), whose mean is the error of a fit."""
 
 
-EXACT_FORMS: Final = {
-    "quadratic variance": ("mean", "variance_function"),
-    "linear response": ("response",),
-    "fixed design": ("design_rows", "first_risk"),
-    "sample maximum": ("endpoint",),
-}
-"""What a model may declare as its `exact_form`, and the members that go with it."""
-
-
 @runtime_checkable
 class WithExactForm(Protocol):
-    """What declares that its risk is known at every n, and why; `derive` guesses nothing.
-
-    - "quadratic variance": a fit is the weighted mean of rows whose variance is v0 + v1 mu + v2
-      mu^2; `mean` is the true mean (a number, or a tuple), `variance_function` is (v0, v1, v2).
-    - "linear response": the same of rows that are selected; `response` is a `LinearResponse`, or
-      None where it is not known.
-    - "fixed design": least squares on a reused design; `first_risk` is the risk of a fit to its n
-      rows.
-    - "sample maximum": the fit is the maximum of rows that are uniform on (0, theta); `endpoint` is
-      the truth.
-    """
+    """What declares that its risk is known at every n, and why; `derive` guesses nothing."""
 
     @property
     def exact_form(self) -> str | None:
         """One of `EXACT_FORMS`, or None where no exact form is known."""
+
+
+@runtime_checkable
+class WithQuadraticVariance(WithExactForm, Protocol):
+    """A fit is the weighted mean of rows whose variance is v0 + v1 mu + v2 mu^2."""
+
+    @property
+    def mean(self) -> Any:
+        """The true mean, a number, or a tuple of the means of several coordinates."""
+
+    @property
+    def variance_function(self) -> Any:
+        """(v0, v1, v2); of several coordinates that of the sum of their variances."""
+
+
+@runtime_checkable
+class WithLinearResponse(WithExactForm, Protocol):
+    """The same of rows that are selected."""
+
+    @property
+    def response(self) -> Any:
+        """A `LinearResponse`, or None where it is not known."""
+
+
+@runtime_checkable
+class WithFixedDesign(WithExactForm, Protocol):
+    """Least squares on a reused design."""
+
+    @property
+    def design_rows(self) -> int | None:
+        """Rows of the design."""
+
+    @property
+    def first_risk(self) -> Any:
+        """Risk of a fit to the real labels of these rows."""
+
+
+@runtime_checkable
+class WithSampleMaximum(WithExactForm, Protocol):
+    """The fit is the maximum of rows that are uniform on (0, theta)."""
+
+    @property
+    def endpoint(self) -> Any:
+        """The truth."""
+
+
+FORMS: Final[dict[str, type]] = {
+    "quadratic variance": WithQuadraticVariance,
+    "linear response": WithLinearResponse,
+    "fixed design": WithFixedDesign,
+    "sample maximum": WithSampleMaximum,
+}
+"""What a model may declare as its `exact_form`."""
+
+CAPABILITIES: Final[dict[str, type]] = {
+    "mean statistic": WithStatistic,
+    "pooled statistics": WithPooling,
+    "reused design": WithDesign,
+    "observed labels": WithObservedLabels,
+    "deviation": WithDeviation,
+    "influence function": WithInfluence,
+}
+"""What else a model may have, beside what every model has, by having its members."""
+
+
+def members(protocol: type) -> tuple[str, ...]:
+    """Names of what a protocol adds to those that it extends."""
+    return tuple(name for name in vars(protocol) if not name.startswith("_"))
+
+
+EXACT_FORMS: Final = {form: members(protocol) for form, protocol in FORMS.items()}
+"""The exact forms, and the members that go with each."""
+
+
+def lacking(model: object, protocol: type) -> tuple[str, ...]:
+    """What a protocol adds and a model has not; nothing where the model meets the protocol."""
+    if isinstance(model, protocol):
+        return ()
+    wanted = members(protocol)
+    return tuple(name for name in wanted if name not in dir(model)) or wanted
 
 
 def exact_form(model: object) -> str | None:
@@ -145,12 +206,28 @@ def exact_form(model: object) -> str | None:
     """
     if not isinstance(model, WithExactForm) or model.exact_form is None:
         return None
-    form = choice(model.exact_form, f"exact_form of {brief(model)}", tuple(EXACT_FORMS))
-    missing = [name for name in EXACT_FORMS[form] if not hasattr(model, name)]
-    if missing:
-        lacks = " and ".join(missing)
-        raise ValueError(f"{brief(model)} declares the exact form {form!r} and lacks {lacks}.")
+    form = choice(model.exact_form, f"exact_form of {brief(model)}", tuple(FORMS))
+    if missing := lacking(model, FORMS[form]):
+        raise ValueError(
+            f"{brief(model)} declares the exact form {form!r} and lacks {' and '.join(missing)}."
+        )
     return form
+
+
+def declared(model: object) -> tuple[str, ...]:
+    """What a model can beside what every model can: its capabilities, and its exact form.
+
+    Examples
+    --------
+    >>> from collapse import models
+    >>> declared(models.Median("normal"))
+    ('deviation', 'influence function')
+    >>> declared(models.Poisson(3))
+    ('mean statistic', 'deviation', 'influence function', 'quadratic variance')
+    """
+    able = tuple(name for name, kind in CAPABILITIES.items() if isinstance(model, kind))
+    form = exact_form(model)
+    return able if form is None else (*able, form)
 
 
 def design_of(model: object) -> int | None:
@@ -162,8 +239,9 @@ def design_of(model: object) -> int | None:
         Where `design_rows` is no positive whole number.
     """
     rows = model.design_rows if isinstance(model, WithDesign) else None
-    meaning = f"rows of the design of {brief(model)}"
-    return None if rows is None else whole(rows, "design_rows", meaning)
+    if rows is None:
+        return None
+    return whole(rows, "design_rows", f"rows of the design of {brief(model)}")
 
 
 def observed_labels(model: object) -> Array | None:
@@ -177,8 +255,10 @@ def observed_labels(model: object) -> Array | None:
     design = design_of(model)
     labels = model.observed if design and isinstance(model, WithObservedLabels) else None
     if labels is not None and np.shape(labels) != (design,):
-        of = f"the {design} labels of the design of {brief(model)}"
-        raise ValueError(f"observed must hold {of}, or be None; it is {brief(labels)}.")
+        raise ValueError(
+            f"observed must hold the {design} labels of the design of {brief(model)}, or be None;"
+            f" it is {brief(labels)}."
+        )
     return labels
 
 
@@ -187,9 +267,9 @@ def replicate(truth: Array, replications: int) -> Array:
     return np.broadcast_to(truth, (replications, truth.shape[0]))
 
 
-def parts(replications: int, rows: int) -> Iterator[slice]:
-    """Divide replications of so many rows each into slices of about CELLS cells."""
-    step = max(1, CELLS // max(1, rows))
+def parts(replications: int, rows: int, cells: int = CELLS) -> Iterator[slice]:
+    """Divide replications of so many rows each into slices of about so many cells."""
+    step = max(1, cells // max(1, rows))
     return (slice(r, r + step) for r in range(0, replications, step))
 
 

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from inspect import signature
-from typing import Any
+from typing import Any, TypeVar
 
-from collapse.checks import check_number, whole
+from collapse.checks import brief, check_number, whole
+
+Made = TypeVar("Made", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,12 @@ class Example:
         """Name for a table, with a dagger where mean risks are conditional."""
         return f"{self.name}\u00a0†" if self.conditional else self.name
 
+    @property
+    def made_by(self) -> tuple[str, str]:
+        """Module and name of the function or class that makes the model."""
+        made = self.make.func if isinstance(self.make, partial) else self.make
+        return made.__module__, made.__qualname__
+
     def larger(self, times: int) -> Example:
         """The same example with so many times the rows: there what the allowance is for is
         smaller.
@@ -90,6 +98,7 @@ _EXAMPLES: dict[str, Example] = {}
 
 def register(
     name: str,
+    at: tuple[Any, ...] | None = None,
     *,
     n: int,
     group: str,
@@ -99,24 +108,26 @@ def register(
     allowance: float = 0.0,
     effort: float = 1.0,
     conditional: bool = False,
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Register the model that the decorated function makes.
+) -> Callable[[Made], Made]:
+    """Register the model that the decorated function makes, or the decorated class at parameters.
 
     Parameters
     ----------
+    at : tuple, optional
+        Arguments with which to call what is decorated; for a class, the parameters of the example.
     name, n, group, why, covered, page, allowance, effort, conditional
         As in `Example`.
 
     Returns
     -------
     callable
-        A decorator that leaves the function as it is.
+        A decorator that leaves what it decorates as it is.
 
     Raises
     ------
     ValueError
-        Where the name is taken by another function, n is no positive whole number, the allowance is
-        negative, or the effort is not positive.
+        Where the name is taken by another model, `at` is no tuple, n is no positive whole number,
+        the allowance is negative, or the effort is not positive.
 
     Examples
     --------
@@ -125,34 +136,32 @@ def register(
     >>> [example.name for example in models.examples() if example.group == group][:2]
     ['Normal', 'Bernoulli']
     """
+    if at is not None and not isinstance(at, tuple):
+        raise ValueError(f"at must be a tuple of arguments, or None; it is {brief(at)}.")
     whole(n, "n", "rows of real data")
     check_number(allowance, "allowance", -1e-300)
     check_number(effort, "effort", 0)
 
-    def keep(make: Callable[..., Any]) -> Callable[..., Any]:
-        taken = _EXAMPLES.get(name)
-        if (
-            taken
-            and taken.make.__qualname__ + taken.make.__module__
-            != make.__qualname__ + make.__module__
-        ):
+    def keep(made: Made) -> Made:
+        make = made if at is None else partial(made, *at)
+        example = Example(name, make, n, group, covered, why, page, allowance, effort, conditional)
+        if _EXAMPLES.setdefault(name, example).made_by != example.made_by:
             raise ValueError(f"a model called {name!r} is registered already; give another name.")
-        law = covered, why, page, allowance
-        _EXAMPLES[name] = Example(name, make, n, group, *law, effort, conditional)
-        return make
+        _EXAMPLES[name] = example
+        return made
 
     return keep
 
 
 def examples() -> tuple[Example, ...]:
-    """Every registered model: group by group, in a group by module and there as registered.
+    """Every registered model: group by group, in a group what the theorem covers first, by module
+    and there as registered.
 
     The order does not depend on which module was imported first.
     """
 
-    def place(example: Example) -> tuple[int, str, str]:
-        known = example.group in GROUPS
-        rank = GROUPS.index(example.group) if known else len(GROUPS)
-        return rank, "" if known else example.group, example.make.__module__
+    def place(example: Example) -> tuple[int, str, bool, str]:
+        rank = GROUPS.index(example.group) if example.group in GROUPS else len(GROUPS)
+        return rank, example.group, not example.covered, example.made_by[0]
 
     return tuple(sorted(_EXAMPLES.values(), key=place))

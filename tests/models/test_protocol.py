@@ -12,9 +12,10 @@ import pytest
 
 import collapse
 from collapse import derive, models, simulate, workflows
+from collapse.cli import main
 from collapse.models import WithStatistic, registry
 from collapse.models.families import latent, location, survival, two_parameter
-from collapse.models.protocols import exact_form
+from collapse.models.protocols import FORMS, declared, exact_form
 from collapse.models.regression import glm, newton, penalised, robust
 from collapse.universality import matrix
 from tests.statistics import assert_agree
@@ -691,6 +692,58 @@ def test_engines_ask_for_protocols_alone(module):
     assert not asked
 
 
+def test_what_a_model_declares_is_checked_and_has_a_name():
+    assert declared(Plain()) == ()
+    assert declared(Plain.having(exact_form="sample maximum", endpoint=1.0)) == ("sample maximum",)
+    assert declared(models.NormalMeanVariance(0, 1)) == (
+        "mean statistic",
+        "pooled statistics",
+        "influence function",
+    )
+    assert declared(models.LinearRegression(X, y=LABELS)) == (
+        "mean statistic",
+        "reused design",
+        "observed labels",
+    )
+    for model in (models.NormalMeanVariance(0, 1), models.Median("normal"), models.Uniform(1)):
+        assert set(declared(model)) - set(FORMS) <= set(models.check(model))
+
+
+def test_a_form_whose_member_fails_is_refused():
+    class Unready(Plain):
+        exact_form = "quadratic variance"
+        mean = 0
+
+        @property
+        def variance_function(self):
+            raise AttributeError("not yet")
+
+    with pytest.raises(ValueError, match=r"declares the exact form .* and lacks .*variance"):
+        exact_form(Unready())
+
+
+def test_a_class_is_registered_at_parameters_and_one_name_means_one_model(monkeypatch):
+    monkeypatch.setattr(registry, "_EXAMPLES", dict(registry._EXAMPLES))
+    about = {"n": 50, "group": "toys", "why": "a toy"}
+    assert models.register("Plain", at=(), **about)(Plain) is Plain
+    (example,) = (e for e in models.examples() if e.name == "Plain")
+    assert isinstance(example.make(), Plain)
+    models.register("Plain", at=(), **about)(Plain)  # as when its file is read again
+    with pytest.raises(ValueError, match="a model called 'Plain' is registered already"):
+        models.register("Plain", at=(), **about)(Halved)
+
+
+def test_examples_are_in_the_order_of_groups_with_what_is_covered_first():
+    order = [(registry.GROUPS.index(e.group), not e.covered) for e in models.examples()]
+    assert order == sorted(order)
+    assert [e.name for e in models.examples() if e.group == "latent structure"] == [
+        "Mixture weight by EM",
+        "Principal components",
+        "Mixture weight by one EM step",
+        "Principal components, no signal",
+    ]
+
+
 TOY = '''
 from dataclasses import dataclass
 import numpy as np
@@ -726,7 +779,7 @@ def example():
 
 
 def test_a_model_in_a_fresh_file_of_thirty_lines_conforms_and_appears_in_the_matrix(
-    tmp_path, monkeypatch
+    tmp_path, monkeypatch, capsys
 ):
     """The mean square is exponential: the matrix's deviation under discard is the exact one,
     (1.01^20 - 1) / 0.01 against 20.
@@ -742,3 +795,6 @@ def test_a_model_in_a_fresh_file_of_thirty_lines_conforms_and_appears_in_the_mat
     table = matrix(chosen, generations=20, replications=4000)
     assert not any(table.stands_out(cell) for cell in table.row(example))
     assert len(table.cells) == 2 * len(table.workflows)
+    # the command line knows its name, and says that no exact form goes with it
+    assert main(["diagnose", "discard", "-g", "20", "--model", "Rayleigh", "-n", "100"]) == 2
+    assert "known for Rayleigh(square=2.0), which declares none" in capsys.readouterr().err

@@ -12,8 +12,7 @@ from scipy.integrate import quad
 from scipy.special import polygamma, psi
 
 from collapse import Plan, derive, models, simulate, workflows
-from collapse.models.families import two_parameter
-from collapse.models.families.two_parameter import excess, log_less_digamma
+from collapse.models.families.digamma import excess, log_less_digamma, slope
 from tests.plans import typed
 from tests.statistics import assert_agree, assert_risks_agree, assert_same_law
 
@@ -506,9 +505,9 @@ def test_log_less_digamma_has_all_its_digits(a):
     exact = mp.mpf(a)
     with mp.workdps(60):
         expected = float(mp.log(exact) - mp.digamma(exact))
-        slope = float(1 / exact - mp.polygamma(1, exact))
+        change = float(1 / exact - mp.polygamma(1, exact))
     assert log_less_digamma(np.array([a]))[0] == pytest.approx(expected, rel=1e-13)
-    assert two_parameter._slope(np.array([a]))[0] == pytest.approx(slope, rel=1e-11)
+    assert slope(np.array([a]))[0] == pytest.approx(change, rel=1e-11)
 
 
 @pytest.mark.parametrize("u", [-0.999, -0.1001, -0.0999, -1e-9, 1e-12, 0.0999, 0.1001, 3, 1e12])
@@ -517,3 +516,27 @@ def test_excess_has_all_its_digits(u):
     with mp.workdps(60):
         expected = float(away - mp.log(1 + away))
     assert excess(np.array([1 + u]), 1.0, np.array([u]))[0] == pytest.approx(expected, rel=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [(2, 3), (1e-3, 1e-3), (0.5, 1e8), (2000, 3000), (600, 1e9), (1e12, 1e-3), (2e11, 3e11)],
+)
+def test_beta_parameters_of_every_size_have_all_their_digits(a, b):
+    """One more step of Newton's method, in 40 digits, changes nothing."""
+    model = models.Beta(a, b)
+    statistic = model.expectation(model.truth[None]) * [1, 1.01, 1.01]
+    fit = model.fit_statistic(statistic, None)[0]
+    with mp.workdps(40):
+        x, y = map(mp.mpf, fit.tolist())
+        mean, first, second = map(mp.mpf, statistic[0].tolist())
+        score = mp.matrix(
+            [
+                mp.log(mean) - first - mp.digamma(x) + mp.digamma(x + y),
+                mp.log(1 - mean) - second - mp.digamma(y) + mp.digamma(x + y),
+            ]
+        )
+        own, other, both = (mp.polygamma(1, value) for value in (x, y, x + y))
+        step = mp.lu_solve(mp.matrix([[own - both, -both], [-both, other - both]]), score)
+        assert abs(step[0] / x) < 1e-14
+        assert abs(step[1] / y) < 1e-14

@@ -181,14 +181,17 @@ def test_share_of_absorbed_chains_of_two_rows():
         ),
         (lambda: models.Multinomial([0.5, float("nan")]), r"p\[1\] must be a number"),
         (lambda: models.Multinomial(0.5), "p must be a sequence of numbers; it is 0.5"),
-        (lambda: models.Multinomial("ab"), "p must be a sequence of numbers; it is 'ab'"),
+        (
+            lambda: models.Multinomial("ab"),
+            "p must hold real numbers; give a sequence of numbers. It holds <U2 data",
+        ),
         (
             lambda: models.MultivariateNormal([0, 0], [[1]]),
-            r"covariance must have shape \(2, 2\), as mean holds 2 numbers; its rows hold \[1\]",
+            r"covariance must have shape \(2, 2\), as mean holds 2 numbers; it has shape \(1, 1\)",
         ),
         (
             lambda: models.MultivariateNormal([0, 0], [1, 1]),
-            "a row of covariance must be a sequence of numbers; it is 1",
+            r"covariance must be a \(d, d\) table; it is \[1, 1\]",
         ),
         (
             lambda: models.MultivariateNormal([0, 0], 1),
@@ -206,7 +209,14 @@ def test_share_of_absorbed_chains_of_two_rows():
             lambda: models.MultivariateNormal([0, np.inf], [[1, 0], [0, 1]]),
             r"mean\[1\] must be a number, finite; it is inf",
         ),
-        (lambda: models.MultivariateNormal([0], [["1"]]), r"covariance\[0\]\[0\] must be a number"),
+        (
+            lambda: models.MultivariateNormal([0], [["1"]]),
+            r"covariance must hold real numbers; give a \(d, d\) table. It holds <U1 data",
+        ),
+        (
+            lambda: models.MultivariateNormal([0, 0], [[1, 0], [0, 1e101]]),
+            r"covariance\[1\]\[1\] must be at most 1e\+100 in size",
+        ),
     ],
 )
 def test_bad_parameters_are_refused_by_name(make, message):

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from fractions import Fraction
-from numbers import Rational
-from typing import Any, ClassVar
+from functools import partial
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.checks import LARGE, brief, check_place, check_size, is_number, whole
+from collapse.checks import LARGE, brief, check_place, flag, is_number, whole
 from collapse.exact import Scalar
-from collapse.models.families.morris import Gamma, MeanFamily, Normal, plain
+from collapse.models.families.base import Place, Size, read_parameters
+from collapse.models.families.morris import Gamma, MeanFamily, Normal, inverse, plain
 from collapse.models.protocols import (
     Array,
     Model,
@@ -27,6 +28,30 @@ TRIES = 10_000
 """How often one row may be refused before the selection is given up."""
 
 Rule = Callable[[Array], Any]
+
+
+def _coefficients(value: Any, name: str, count: int) -> None:
+    if not isinstance(value, tuple) or len(value) != count:
+        raise ValueError(
+            f"{name} must be a tuple of {count} numbers, constant term first; it is {brief(value)}."
+        )
+    for number in value:
+        check_place(number, name)
+
+
+def _instance(value: Any, name: str) -> None:
+    if isinstance(value, type) or not isinstance(value, Model):
+        raise ValueError(
+            f"{name} must be an instance of a model, such as collapse.models.Normal(0, 1); it is"
+            f" {brief(value)}."
+        )
+
+
+def _function(value: Any, name: str, such: str) -> None:
+    if not callable(value):
+        raise ValueError(
+            f"{name} must be a function of an array of rows, such as {such}; it is {brief(value)}."
+        )
 
 
 @dataclass(frozen=True)
@@ -65,24 +90,14 @@ class LinearResponse(MeanFamily):
     array([1.      , 0.75    , 0.6875  , 0.671875])
     """
 
-    mean: Scalar
-    variance: Scalar
-    selected_mean: tuple[Scalar, Scalar]
-    selected_variance: tuple[Scalar, Scalar, Scalar]
+    mean: Place
+    variance: Size
+    selected_mean: Annotated[tuple[Scalar, Scalar], partial(_coefficients, count=2)]
+    selected_variance: Annotated[tuple[Scalar, Scalar, Scalar], partial(_coefficients, count=3)]
     exact_form: ClassVar[str | None] = "linear response"
 
     def __post_init__(self) -> None:
-        check_place(self.mean, "mean")
-        check_size(self.variance, "variance")
-        for name, length in (("selected_mean", 2), ("selected_variance", 3)):
-            value = getattr(self, name)
-            if not isinstance(value, tuple) or len(value) != length:
-                raise ValueError(
-                    f"{name} must be a tuple of {length} numbers, constant term first; it is"
-                    f" {brief(value)}."
-                )
-            for number in value:
-                check_place(number, name)
+        super().__post_init__()
         v0, v1, v2 = self.selected_variance
         at_truth = v0 + v1 * self.mean + v2 * self.mean * self.mean
         if not at_truth > 0:
@@ -96,14 +111,12 @@ class LinearResponse(MeanFamily):
         return self
 
     @property
-    def limit_risk(self) -> float:
-        """n times the risk of the first fit: the variance of a real row."""
-        return float(self.variance)
+    def influence_covariance(self) -> Array:
+        """V (1, 1): the variance of a real row."""
+        return np.array([[float(self.variance)]])
 
     def _law(self, theta: Array) -> tuple[Array, Array]:
-        (m0, m1), (v0, v1, v2) = (
-            tuple(map(float, part)) for part in (self.selected_mean, self.selected_variance)
-        )
+        (m0, m1), (v0, v1, v2) = map(float, self.selected_mean), map(float, self.selected_variance)
         return m0 + m1 * theta, np.sqrt(np.maximum(v0 + v1 * theta + v2 * theta * theta, 0.0))
 
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
@@ -111,20 +124,20 @@ class LinearResponse(MeanFamily):
         return np.asarray(mean + sd * rng.standard_normal((len(theta), rows)))
 
     def draw_real(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
-        return np.asarray(
-            float(self.mean)
-            + np.sqrt(float(self.variance)) * rng.standard_normal((replications, rows))
-        )
+        noise = rng.standard_normal((replications, rows))
+        return np.asarray(float(self.mean) + np.sqrt(float(self.variance)) * noise)
 
     def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         mean, sd = self._law(theta)
         return np.asarray(mean + sd / np.sqrt(rows) * rng.standard_normal(theta.shape))
 
     def draw_real_statistic(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
-        return np.asarray(
-            float(self.mean)
-            + np.sqrt(float(self.variance) / rows) * rng.standard_normal((replications, 1))
-        )
+        noise = rng.standard_normal((replications, 1))
+        return np.asarray(float(self.mean) + np.sqrt(float(self.variance) / rows) * noise)
+
+
+Wrapped = Annotated[Any, _instance]
+"""The model whose rows are selected."""
 
 
 class _Selection:
@@ -133,16 +146,16 @@ class _Selection:
     """
 
     model: Any
+    single: ClassVar[str | None] = None
+    """What to use in its place where a row is more than one number; None where it may be."""
     exact_form: ClassVar[str | None] = "linear response"
     response: LinearResponse | None = None
     """How the mean responds, where that is linear at every n; None where it is not known to be."""
 
-    def _check_model(self) -> None:
-        if isinstance(self.model, type) or not isinstance(self.model, Model):
-            raise ValueError(
-                "model must be an instance of a model, such as collapse.models.Normal(0, 1); it is"
-                f" {brief(self.model)}."
-            )
+    def __post_init__(self) -> None:
+        read_parameters(self)
+        if self.single:
+            self._check_single(self.single)
         # only some models have one; statistics and exact forms are changed by selection
         if isinstance(self.model, WithDeviation):
             object.__setattr__(self, "deviation", self.model.deviation)
@@ -179,6 +192,15 @@ class _Selection:
             f"{name}={getattr(value, '__qualname__', None) or repr(value)}" for name, value in parts
         )
         return f"{type(self).__name__}({shown})"
+
+    def _check_single(self, remedy: str) -> None:
+        """Raise a ValueError unless a row of the wrapped model is one number."""
+        one = self.model.draw(replicate(self.truth, 1), 1, np.random.default_rng(0))
+        if self.design_rows is not None or one.ndim != 2:
+            raise ValueError(
+                f"a row of {self.model!r} is more than one number; give {remedy} that says which"
+                " rows are kept."
+            )
 
     def _whole_designs(self, rows: int) -> None:
         design = self.design_rows
@@ -271,25 +293,14 @@ class Accepted(_Filter):
     array([1. , 0.4])
     """
 
-    model: Any
-    probability: Rule
-
-    def __post_init__(self) -> None:
-        self._check_model()
-        if not callable(self.probability):
-            raise ValueError(
-                "probability must be a function of an array of rows, such as lambda rows:"
-                f" np.exp(-rows**2); it is {brief(self.probability)}."
-            )
+    model: Wrapped
+    probability: Annotated[Rule, partial(_function, such="lambda rows: np.exp(-rows**2)")]
 
     def _acceptance(self, rows: Array, theta: Array) -> Array:
         chance = np.asarray(self.probability(rows), np.float64)
         if chance.shape != rows.shape[:2] or not np.all((chance >= 0) & (chance <= 1)):
-            what = (
-                f"shape {chance.shape}"
-                if chance.shape != rows.shape[:2]
-                else f"values from {chance.min():.4g} to {chance.max():.4g}"
-            )
+            values = f"values from {chance.min():.4g} to {chance.max():.4g}"
+            what = values if chance.shape == rows.shape[:2] else f"shape {chance.shape}"
             raise ValueError(
                 f"probability must give one number in [0, 1] for each row, shape {rows.shape[:2]}"
                 f" for rows of shape {rows.shape}; it gave {what}."
@@ -327,15 +338,10 @@ class Verified(_Filter):
     [Fraction(1, 1), Fraction(3, 4), Fraction(11, 16), Fraction(43, 64)]
     """
 
-    model: Any
-    centre: Scalar
-    width: Scalar
-
-    def __post_init__(self) -> None:
-        self._check_model()
-        _check_single(self, "Accepted")
-        check_place(self.centre, "centre")
-        check_size(self.width, "width")
+    model: Wrapped
+    centre: Place
+    width: Size
+    single = "Accepted"
 
     def _acceptance(self, rows: Array, theta: Array) -> Array:
         return np.asarray(np.exp(-(((rows - float(self.centre)) / float(self.width)) ** 2) / 2))
@@ -347,11 +353,7 @@ class Verified(_Filter):
         sd, width = plain(self.model.sd), plain(self.width)
         inner, outer = sd * sd, width * width
         total = inner + outer
-        slope = (
-            Fraction(outer) / Fraction(total)
-            if isinstance(outer, Rational) and isinstance(total, Rational)
-            else outer / total
-        )
+        slope = outer * inverse(total)
         return LinearResponse(
             self.model.mean, inner, ((1 - slope) * self.centre, slope), (slope * inner, 0, 0)
         )
@@ -385,14 +387,14 @@ class Truncated(_Filter):
     array([1.   , 1.291, 1.582])
     """
 
-    model: Any
+    model: Wrapped
     low: float
     high: float
-    about_fit: bool = False
+    about_fit: Annotated[bool, flag] = False
+    single = "Accepted"
 
     def __post_init__(self) -> None:
-        self._check_model()
-        _check_single(self, "Accepted")
+        super().__post_init__()
         ends: tuple[Any, Any] = (self.low, self.high)
         if not all(map(is_number, ends)) or not self.low < self.high:
             raise ValueError(
@@ -401,8 +403,6 @@ class Truncated(_Filter):
             )
         if any(np.isfinite(float(end)) and abs(float(end)) > LARGE for end in ends):
             raise ValueError(f"low and high must be infinite, or at most {LARGE:g} in size.")
-        if not isinstance(self.about_fit, bool):
-            raise ValueError(f"about_fit must be True or False; it is {brief(self.about_fit)}.")
 
     def _acceptance(self, rows: Array, theta: Array) -> Array:
         low, high = float(self.low), float(self.high)
@@ -416,15 +416,8 @@ class Truncated(_Filter):
         from scipy.stats import truncnorm
 
         sd = float(self.model.sd)
-        shift, variance = (
-            float(v) for v in truncnorm.stats(self.low / sd, self.high / sd, moments="mv")
-        )
-        return LinearResponse(
-            self.model.mean,
-            self.model.sd * self.model.sd,
-            (sd * shift, 1),
-            (sd * sd * variance, 0, 0),
-        )
+        moments = truncnorm.stats(self.low / sd, self.high / sd, moments="mv")
+        return _shifted(self.model, *map(float, moments))
 
 
 @dataclass(frozen=True, repr=False)
@@ -459,20 +452,16 @@ class BestOf(_Selection):
     [Fraction(1, 1), Fraction(2281, 80), Fraction(1068861, 6400)]
     """
 
-    model: Any
-    k: int
+    model: Wrapped
+    k: Annotated[int, partial(whole, meaning="rows drawn for each that is kept", most=10_000)]
     score: Rule | None = None
 
     def __post_init__(self) -> None:
-        self._check_model()
-        whole(self.k, "k", "rows drawn for each that is kept", most=10_000)
+        super().__post_init__()
         if self.score is None:
-            _check_single(self, "a score")
-        elif not callable(self.score):
-            raise ValueError(
-                "score must be a function of an array of rows, such as np.abs, or None; it is"
-                f" {brief(self.score)}."
-            )
+            self._check_single("a score")
+        else:
+            _function(self.score, "score", "np.abs, or None")
 
     def _scores(self, rows: Array) -> Array:
         if self.score is None:
@@ -514,22 +503,13 @@ class BestOf(_Selection):
                 )[0]
                 for j in (1, 2)
             )
-            sd = float(self.model.sd)
-            return LinearResponse(
-                self.model.mean,
-                self.model.sd * self.model.sd,
-                (sd * first, 1),
-                (sd * sd * (second - first**2), 0, 0),
-            )
+            return _shifted(self.model, first, second - first**2)
         mean, shape = self.model.mean, self.model.shape
         largest: Scalar
         spread: Scalar
         if shape == 1:
             # the largest of k exponentials is a sum of independent ones, of means 1/k, ..., 1/2, 1
-            largest, spread = (
-                sum(Fraction(1, j) for j in range(1, k + 1)),
-                sum(Fraction(1, j * j) for j in range(1, k + 1)),
-            )
+            largest, spread = (sum(Fraction(1, j**p) for j in range(1, k + 1)) for p in (1, 2))
         else:
             law = stats.gamma(float(shape), scale=1 / float(shape))
             end = float(law.isf(1e-15 / k))
@@ -543,24 +523,12 @@ class BestOf(_Selection):
                 for j in (1, 2)
             )
             largest, spread = first, second - first**2
-        variance = (
-            mean * mean / shape
-            if not isinstance(shape, Rational)
-            else mean * mean * Fraction(1, shape)
-        )
-        return LinearResponse(mean, variance, (0, largest), (0, 0, spread))
+        return LinearResponse(mean, mean * mean * inverse(shape), (0, largest), (0, 0, spread))
 
 
-def _check_single(selection: Any, remedy: str) -> None:
-    """Raise a ValueError unless a row of the wrapped model is one number."""
-    if (
-        selection.design_rows is not None
-        or selection.model.draw(
-            replicate(selection.model.truth, 1), 1, np.random.default_rng(0)
-        ).ndim
-        != 2
-    ):
-        raise ValueError(
-            f"a row of {selection.model!r} is more than one number; give {remedy} that says which"
-            " rows are kept."
-        )
+def _shifted(model: Normal, shift: float, variance: float) -> LinearResponse:
+    """Selection that moves the mean of normal rows and scales their variance, in units of sd."""
+    sd = float(model.sd)
+    return LinearResponse(
+        model.mean, model.sd * model.sd, (sd * shift, 1), (sd * sd * variance, 0, 0)
+    )

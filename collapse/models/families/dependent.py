@@ -4,18 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
+from typing import Annotated
 
 import numpy as np
 
-from collapse.checks import check_number, is_number
 from collapse.exact import Scalar
-from collapse.models.protocols import Array, DrawsFromTruth
+from collapse.models.families.base import SquaredError, between
+from collapse.models.protocols import Array
 from collapse.models.registry import register
 
+_dependent = partial(register, group="dependent data", page="latent")
 
+
+@_dependent(
+    "AR(1), unit root",
+    at=(1,),
+    n=100,
+    covered=False,
+    why="at a unit root the rate is n and the limit is not normal",
+)
+@_dependent(
+    "AR(1)",
+    at=(0.5,),
+    n=400,
+    why=(
+        "inside the unit circle the likelihood of a series is locally asymptotically normal, and"
+        " scores are martingale differences"
+    ),
+    allowance=0.05,
+)
 @dataclass(frozen=True)
-class AR1(DrawsFromTruth):
+class AR1(SquaredError):
     """First-order autoregression x_t = coefficient x_{t-1} + e_t with standard normal e_t, by
     conditional least squares.
 
@@ -55,29 +75,15 @@ class AR1(DrawsFromTruth):
     array([[0.8]])
     """
 
-    coefficient: Scalar
-
-    def __post_init__(self) -> None:
-        if not is_number(self.coefficient) or self.coefficient not in (-1, 1):
-            check_number(self.coefficient, "coefficient (-1 and 1 themselves are allowed)", -1, 1)
-
-    @cached_property
-    def truth(self) -> Array:
-        return np.array([float(self.coefficient)])
-
-    @property
-    def limit_risk(self) -> float:
-        return float(1 - self.coefficient**2)
+    coefficient: Annotated[
+        Scalar,
+        partial(between, low=-1, high=1, ends=(-1, 1), note="-1 and 1 themselves are allowed"),
+    ]
 
     @property
     def influence_covariance(self) -> Array:
         """V (1, 1): one over the stationary variance, which is the information."""
-        return np.array([[self.limit_risk]])
-
-    @property
-    def risk_hessian(self) -> Array:
-        """Hessian (1, 1) of the risk: of a square, 2."""
-        return np.array([[2.0]])
+        return np.array([[float(1 - self.coefficient**2)]])
 
     def influence_function(self, rows: Array, theta: Array) -> Array:
         """Transitions (R, N, 2) at coefficients (R, 1): the first-order effect of each on the fit,
@@ -112,12 +118,6 @@ class AR1(DrawsFromTruth):
         with np.errstate(invalid="ignore"):
             return product / np.where(square > 0, square, np.nan)
 
-    def deviation(self, theta: Array) -> Array:
-        return theta - self.truth
-
-    def risk(self, theta: Array) -> Array:
-        return np.asarray((theta[:, 0] - self.truth[0]) ** 2)
-
 
 def _series(theta: Array, rows: int, rng: np.random.Generator) -> Iterator[Array]:
     """Yield x_1, ..., x_rows of each replication, (R,) each."""
@@ -126,30 +126,3 @@ def _series(theta: Array, rows: int, rng: np.random.Generator) -> Iterator[Array
         for _ in range(rows):
             x = theta[:, 0] * x + rng.standard_normal(len(theta))
             yield x
-
-
-@register(
-    "AR(1)",
-    n=400,
-    group="dependent data",
-    why=(
-        "inside the unit circle the likelihood of a series is locally asymptotically normal, and"
-        " scores are martingale differences"
-    ),
-    page="latent",
-    allowance=0.05,
-)
-def example_ar1() -> AR1:
-    return AR1(0.5)
-
-
-@register(
-    "AR(1), unit root",
-    n=100,
-    group="dependent data",
-    covered=False,
-    why="at a unit root the rate is n and the limit is not normal",
-    page="latent",
-)
-def example_unit_root() -> AR1:
-    return AR1(1)

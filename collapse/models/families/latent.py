@@ -5,28 +5,46 @@ components.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Final
+from functools import partial
+from typing import Annotated, Final
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from collapse.checks import LARGE, check_number, check_size, floats, whole
+from collapse.checks import LARGE, check_size, floats, whole
 from collapse.exact import Scalar
+from collapse.models.families.base import Share, SquaredError
+from collapse.models.families.roots import decreasing_roots
 from collapse.models.protocols import Array, DrawsFromTruth, parts
 from collapse.models.registry import register
 
 STEPS: Final = 200
-SEPARATIONS: Final = (1e-3, 1e3)
-"""Least and largest distance of components: closer ones are one, farther ones never confused."""
 SHORTEST: Final = 1e-8
 """Newton step after which a fit is done: the next would be of the order of its square."""
+ENDS: Final = (float(np.nextafter(0, -1)), float(np.nextafter(1, 2)))
+"""Ends between which a weight is sought: by the least there is, so that it may be 0 or 1."""
 NEGLIGIBLE: Final = 1e-12
 """Noise variance, relative to the largest eigenvalue, below which rounding alone remains."""
 
+_latent = partial(register, group="latent structure", page="latent")
 
+
+@_latent(
+    "Mixture weight by one EM step",
+    at=(0.5, 2, 1),
+    n=200,
+    covered=False,
+    why="a fit that stops early keeps part of its start: the law of a plan with smoothed weights",
+)
+@_latent(
+    "Mixture weight by EM",
+    at=(0.5, 3),
+    n=200,
+    why="maximum likelihood at an interior point: EM run until it converges",
+    allowance=0.07,
+)
 @dataclass(frozen=True)
-class NormalMixture(DrawsFromTruth):
+class NormalMixture(SquaredError):
     """Weight of the second of two known normal components, standard normal and the same shifted by
     `separation`.
 
@@ -65,34 +83,21 @@ class NormalMixture(DrawsFromTruth):
     0.455
     """
 
-    weight: Scalar
-    separation: Scalar
+    weight: Share
+    # closer components are one, farther ones are never confused
+    separation: Annotated[Scalar, partial(check_size, low=1e-3, high=1e3)]
     steps: int | None = None
+    estimated = ("weight",)
 
     def __post_init__(self) -> None:
-        check_number(self.weight, "weight", 0, 1)
-        check_size(self.separation, "separation", *SEPARATIONS)
+        super().__post_init__()
         if self.steps is not None:
-            meaning = "EM steps of a fit that starts from an earlier one"
-            whole(self.steps, "steps", meaning, most=10_000)
-
-    @cached_property
-    def truth(self) -> Array:
-        return np.array([float(self.weight)])
-
-    @property
-    def limit_risk(self) -> float:
-        return float(1 / self.information(self.truth[None])[0, 0, 0])
-
-    @property
-    def influence_covariance(self) -> Array:
-        """V (1, 1): the inverse of the information."""
-        return np.array([[self.limit_risk]])
-
-    @property
-    def risk_hessian(self) -> Array:
-        """Hessian (1, 1) of the risk: of a square, 2."""
-        return np.array([[2.0]])
+            whole(
+                self.steps,
+                "steps",
+                "EM steps of a fit that starts from an earlier one",
+                most=10_000,
+            )
 
     @property
     def missing_information(self) -> float:
@@ -132,15 +137,14 @@ class NormalMixture(DrawsFromTruth):
             theta = np.full(len(share), 0.5) if start is None else start[part, 0]
             contrast = self._contrast(rows[part])
             if start is None or self.steps is None:
-                answer[part, 0] = _converged(
-                    contrast, share, np.where((theta > 0) & (theta < 1), theta, 0.5)
-                )
-                continue
-            for _ in range(self.steps):
-                theta = theta + theta * (1 - theta) * np.einsum(
-                    "rn,rn->r", share, _score(contrast, theta)
-                )
-            answer[part, 0] = theta
+                theta = np.where((theta > 0) & (theta < 1), theta, 0.5)
+                data, close = (contrast, share), (0, SHORTEST)
+                answer[part, 0] = decreasing_roots(_score_step, theta, ENDS, data, close, STEPS)
+            else:
+                for _ in range(self.steps):
+                    score = np.einsum("rn,rn->r", share, _score(contrast, theta))
+                    theta = theta + theta * (1 - theta) * score
+                answer[part, 0] = theta
         return answer
 
     def _contrast(self, rows: Array) -> Array:
@@ -148,12 +152,6 @@ class NormalMixture(DrawsFromTruth):
         is at plus or minus infinity.
         """
         return np.asarray(np.tanh(float(self.separation) / 2 * (rows - float(self.separation) / 2)))
-
-    def deviation(self, theta: Array) -> Array:
-        return theta - self.truth
-
-    def risk(self, theta: Array) -> Array:
-        return np.asarray((theta[:, 0] - self.truth[0]) ** 2)
 
 
 def _score(contrast: Array, weight: Array) -> Array:
@@ -163,29 +161,30 @@ def _score(contrast: Array, weight: Array) -> Array:
         return score
 
 
-def _converged(contrast: Array, share: Array, weight: Array) -> Array:
-    """Weight (R,) at which the mean score, which decreases in it, is 0, or the nearest end of [0,
-    1].
-
-    NaN where `STEPS` steps do not find it.
-    """
-    low, high = np.full(len(weight), -1.0), np.full(len(weight), 2.0)
-    for _ in range(STEPS):
-        score = _score(contrast, weight)
-        mean = np.einsum("rn,rn->r", share, score)
-        low, high = np.where(mean > 0, weight, low), np.where(mean < 0, weight, high)
-        with np.errstate(invalid="ignore"):
-            new: Array = np.clip(
-                weight + mean / np.einsum("rn,rn,rn->r", share, score, score), 0, 1
-            )
-        moving = ~(abs(new - weight) <= SHORTEST)
-        within = (new > low) & (new < high)
-        weight = np.where(within | ~moving, new, (np.maximum(low, 0) + np.minimum(high, 1)) / 2)
-        if not moving.any():
-            break
-    return np.where(moving, np.nan, weight)
+def _score_step(weight: Array, contrast: Array, share: Array) -> tuple[Array, Array]:
+    """Mean score (R,) at weights (R,), and where Newton's step leads in [0, 1]."""
+    score = _score(contrast, weight)
+    mean = np.einsum("rn,rn->r", share, score)
+    return mean, np.clip(weight + mean / np.einsum("rn,rn,rn->r", share, score, score), 0, 1)
 
 
+@_latent(
+    "Principal components, no signal",
+    at=([[0], [0], [0], [0]], 1),
+    n=200,
+    covered=False,
+    why=(
+        "without a signal the true covariance is the apex of a cone: the fit has no linear"
+        " expansion"
+    ),
+)
+@_latent(
+    "Principal components",
+    at=([[2], [1], [0], [-1]], 1),
+    n=400,
+    why="maximum likelihood in the covariance, which is identified; the signal is not zero",
+    allowance=0.14,
+)
 class PrincipalComponents(DrawsFromTruth):
     """Probabilistic principal components: normal rows with mean 0 and covariance W W' + noise I, by
     maximum likelihood.
@@ -229,11 +228,8 @@ class PrincipalComponents(DrawsFromTruth):
 
     def __init__(self, loadings: ArrayLike, noise: float) -> None:
         self.loadings = floats(loadings, "loadings", "a matrix of shape (p, q)")
-        if (
-            self.loadings.ndim != 2
-            or not 0 < self.loadings.shape[1] < self.loadings.shape[0]
-            or not np.isfinite(self.loadings).all()
-        ):
+        tall = self.loadings.ndim == 2 and 0 < self.loadings.shape[1] < self.loadings.shape[0]
+        if not (tall and np.isfinite(self.loadings).all()):
             raise ValueError(
                 "loadings must be a finite matrix (p, q) with more rows than columns, and at least"
                 f" one column; it has shape {self.loadings.shape}."
@@ -302,17 +298,10 @@ class PrincipalComponents(DrawsFromTruth):
         """Rows (R, N, p) at covariances (R, d): the first-order effect of each on the fit, (R, N,
         d).
         """
-        moments = self._moments(rows) - theta[:, None]
-        return (
-            np.stack(
-                [
-                    m @ self._tangent(c).T
-                    for m, c in zip(moments, self.covariance(theta), strict=True)
-                ]
-            )
-            if len(rows)
-            else moments
-        )
+        moments = self._triangle(rows[..., :, None] * rows[..., None, :]) - theta[:, None]
+        for r, covariance in enumerate(self.covariance(theta)):
+            moments[r] = moments[r] @ self._tangent(covariance).T
+        return moments
 
     def _tangent(self, covariance: Array) -> Array:
         """Derivative (d, d) of the fit in the second moments, at a covariance of the model."""
@@ -321,12 +310,11 @@ class PrincipalComponents(DrawsFromTruth):
         noise = vectors @ vectors.T
         within = noise @ E @ noise
         share = np.trace(within, axis1=1, axis2=2) / (self.dimension - self.components)
-        return np.asarray(
-            (E - within + share[:, None, None] * noise)[:, self._upper[0], self._upper[1]].T
-        )
+        return self._triangle(E - within + share[:, None, None] * noise).T
 
-    def _moments(self, rows: Array) -> Array:
-        return np.asarray(rows[..., self._upper[0]] * rows[..., self._upper[1]])
+    def _triangle(self, matrices: Array) -> Array:
+        """Upper triangles (..., d) of matrices (..., p, p)."""
+        return np.asarray(matrices[..., self._upper[0], self._upper[1]])
 
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         root = np.linalg.cholesky(self.covariance(theta))
@@ -344,14 +332,11 @@ class PrincipalComponents(DrawsFromTruth):
             2 * rng.standard_gamma(np.maximum(rows - each, 0) / 2, (R, p))
         )
         factor = np.linalg.cholesky(self.covariance(theta)) @ triangle
-        return np.asarray(
-            (factor @ factor.transpose(0, 2, 1))[:, self._upper[0], self._upper[1]] / rows
-        )
+        return self._triangle(factor @ factor.transpose(0, 2, 1)) / rows
 
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
         total = (weight[..., None] * rows).transpose(0, 2, 1) @ rows
-        upper = total[:, self._upper[0], self._upper[1]]
-        return self.fit_statistic(upper / weight.sum(axis=1, keepdims=True), start)
+        return self.fit_statistic(self._triangle(total) / weight.sum(axis=1)[:, None], start)
 
     def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
         few = self.dimension - self.components
@@ -362,60 +347,9 @@ class PrincipalComponents(DrawsFromTruth):
             self.dimension
         )
         full[noise[:, 0] <= NEGLIGIBLE * values[:, -1]] = np.nan
-        return np.asarray(full[:, self._upper[0], self._upper[1]])
+        return self._triangle(full)
 
     def risk(self, theta: Array) -> Array:
         # eigenvalues of the fitted covariance relative to the true one
         values = np.linalg.eigvalsh(self._inverse @ self.covariance(theta) @ self._inverse.T)
         return np.asarray((1 / values - 1 + np.log(values)).sum(axis=1) / 2)
-
-
-@register(
-    "Mixture weight by EM",
-    n=200,
-    group="latent structure",
-    why="maximum likelihood at an interior point: EM run until it converges",
-    page="latent",
-    allowance=0.07,
-)
-def example_mixture() -> NormalMixture:
-    return NormalMixture(0.5, separation=3)
-
-
-@register(
-    "Principal components",
-    n=400,
-    group="latent structure",
-    why="maximum likelihood in the covariance, which is identified; the signal is not zero",
-    page="latent",
-    allowance=0.14,
-)
-def example_principal_components() -> PrincipalComponents:
-    return PrincipalComponents([[2], [1], [0], [-1]], noise=1)
-
-
-@register(
-    "Mixture weight by one EM step",
-    n=200,
-    group="latent structure",
-    covered=False,
-    why="a fit that stops early keeps part of its start: the law of a plan with smoothed weights",
-    page="latent",
-)
-def example_stopped() -> NormalMixture:
-    return NormalMixture(0.5, separation=2, steps=1)
-
-
-@register(
-    "Principal components, no signal",
-    n=200,
-    group="latent structure",
-    covered=False,
-    why=(
-        "without a signal the true covariance is the apex of a cone: the fit has no linear"
-        " expansion"
-    ),
-    page="latent",
-)
-def example_apex() -> PrincipalComponents:
-    return PrincipalComponents([[0], [0], [0], [0]], noise=1)

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from dataclasses import dataclass, fields
+from functools import cached_property, partial
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from collapse.checks import check_number, check_place, check_size, choice
-from collapse.models.protocols import Array, DrawsFromTruth
+from collapse.models.families.base import SquaredError
+from collapse.models.families.medians import (
+    greatest,
+    least,
+    median_of_pairs,
+    ordered_rows,
+    weighted_median,
+)
+from collapse.models.families.roots import decreasing_roots
+from collapse.models.protocols import Array
 from collapse.models.registry import register
 
 STEPS = 1000
@@ -59,64 +67,49 @@ LAWS = {
     ),
 }
 
+_located = partial(register, group="location and scale", page="estimators")
+_sharp = partial(
+    _located,
+    why="regular and asymptotically linear, with a remainder of relative order n^(-1/2)",
+    allowance=0.08,
+)
+_smooth = partial(_located, why="regular and asymptotically linear, its influence function bounded")
+
 
 @dataclass(frozen=True)
-class Location(DrawsFromTruth):
+class Location(SquaredError):
     """What the estimators share: the law, its location and known scale; risk is squared error.
 
-    An estimator adds its fit, its influence function, and that one's variance.
+    An estimator adds its fit; and for rows of the standard law its `influence` (x to the same
+    shape) and the `variance` of that.
     """
 
-    law: str
-    location: float = 0.0
-    scale: float = 1.0
+    law: Annotated[str, partial(choice, among=tuple(LAWS))]
+    location: Annotated[float, check_place] = 0.0
+    scale: Annotated[float, check_size] = 1.0
+    estimated: ClassVar[tuple[str, ...]] = ("location",)
 
     def __post_init__(self) -> None:
-        choice(self.law, "law", tuple(LAWS))
-        check_place(self.location, "location")
-        check_size(self.scale, "scale")
-        self._float("location", "scale")
-
-    def _float(self, *names: str) -> None:
-        """Hold fractions, which arrays do not know, as floats."""
-        for name in names:
-            if not isinstance(getattr(self, name), (int, float)):
-                object.__setattr__(self, name, float(getattr(self, name)))
+        super().__post_init__()
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not isinstance(value, (str, int, float)):  # arrays do not know fractions
+                object.__setattr__(self, field.name, float(value))
 
     @cached_property
-    def truth(self) -> Array:
-        return np.array([float(self.location)])
+    def influence_covariance(self: Any) -> Array:
+        """V (d, d): the covariance of the influence function."""
+        return np.array([[self.scale**2 * self.variance]])
 
-    @cached_property
-    def influence_covariance(self) -> Array:
-        """V (1, 1): the variance of the influence function."""
-        return np.array([[self.scale**2 * self._unit_variance()]])
-
-    def _unit_variance(self) -> float:
-        raise TypeError(
-            f"{type(self).__name__} is no estimator; use Median, TrimmedMean, Huber, HodgesLehmann"
-            " or MedianMAD."
-        )
-
-    @property
-    def risk_hessian(self) -> Array:
-        return 2 * np.eye(len(self.truth))
-
-    @property
-    def limit_risk(self) -> float:
-        """Limit of n times the risk of the first fit: trace(Hessian V) / 2."""
-        return float(np.trace(self.risk_hessian @ self.influence_covariance) / 2)
+    def influence_function(self: Any, rows: Array, theta: Array) -> Array:
+        """Rows (R, N) at locations (R, 1): the first-order effect of each on the fit, (R, N, 1)."""
+        return np.asarray(self.scale * self.influence((rows - theta) / self.scale))[..., None]
 
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         return theta + self.scale * LAWS[self.law].sample(rng, (len(theta), rows))
 
-    def deviation(self, theta: Array) -> Array:
-        return theta - self.truth
 
-    def risk(self, theta: Array) -> Array:
-        return np.asarray((self.deviation(theta) ** 2).sum(axis=1))
-
-
+@_sharp("Median", at=("normal",), n=101, page="universality")
 @dataclass(frozen=True)
 class Median(Location):
     """Sample median as the estimator of location: regular, asymptotically linear, and no maximum of
@@ -150,21 +143,36 @@ class Median(Location):
     1.5708
     """
 
-    def _unit_variance(self) -> float:
+    @property
+    def variance(self) -> float:
         return 1 / (2 * LAWS[self.law].density) ** 2
+
+    def influence(self, x: Array) -> Array:
+        return np.sign(x) / (2 * LAWS[self.law].density)
 
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
         return weighted_median(rows, weight)[:, None]
 
-    def influence_function(self, rows: Array, theta: Array) -> Array:
-        """Rows (R, N) at locations (R, 1): sign of the difference over 2 f, (R, N, 1)."""
-        return np.asarray(np.sign(rows - theta) * self.scale / (2 * LAWS[self.law].density))[
-            :, :, None
-        ]
+
+class _Clipped(Location):
+    """The influence function is the row, clipped at `end`, over the probability P of less."""
+
+    @property
+    def variance(self: Any) -> float:
+        from scipy.integrate import quad
+
+        law, end = LAWS[self.law].distribution, self.end
+        square = quad(lambda x: x * x * law.pdf(x), 0, end, epsabs=1e-13, epsrel=1e-12)[0]
+        return float(2 * (square + end**2 * law.sf(end)) / (2 * law.cdf(end) - 1) ** 2)
+
+    def influence(self: Any, x: Array) -> Array:
+        inside = 2 * LAWS[self.law].distribution.cdf(self.end) - 1
+        return np.asarray(np.clip(x, -self.end, self.end) / inside)
 
 
+@_smooth("Trimmed mean", at=("logistic",), n=100, allowance=0.03)
 @dataclass(frozen=True)
-class TrimmedMean(Location):
+class TrimmedMean(_Clipped):
     """Mean of the rows between two quantiles: a share `trim` of the weight is cut off at either
     end.
 
@@ -197,41 +205,21 @@ class TrimmedMean(Location):
     1.0604
     """
 
-    trim: float = 0.1
+    trim: Annotated[float, partial(check_number, low=0, high=0.5)] = 0.1
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_number(self.trim, "trim", 0, 0.5)
-        self._float("trim")
-
-    @cached_property
-    def _quantile(self) -> float:
+    @property
+    def end(self) -> float:
         return float(LAWS[self.law].distribution.ppf(1 - self.trim))
 
-    def _unit_variance(self) -> float:
-        return _clipped_square(self.law, self._quantile) / (1 - 2 * self.trim) ** 2
-
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
-        order = np.argsort(rows, axis=1)
-        upto = np.cumsum(np.take_along_axis(weight, order, axis=1), axis=1)
-        upto /= upto[:, -1:]
-        upto = np.minimum(np.maximum(upto, self.trim), 1 - self.trim)
-        inside = np.diff(upto, axis=1, prepend=self.trim)
-        return np.asarray(
-            np.einsum("rn,rn->r", inside, np.take_along_axis(rows, order, axis=1))
-            / (1 - 2 * self.trim)
-        )[:, None]
-
-    def influence_function(self, rows: Array, theta: Array) -> Array:
-        """Rows (R, N) at locations (R, 1): the difference, clipped at the quantiles, over 1 - 2
-        trim, (R, N, 1).
-        """
-        q = self.scale * self._quantile
-        return np.clip(rows - theta, -q, q)[:, :, None] / (1 - 2 * self.trim)
+        ordered, upto = ordered_rows(rows, weight)
+        inside = np.diff(np.clip(upto, self.trim, 1 - self.trim), axis=1, prepend=self.trim)
+        return np.asarray(np.einsum("rn,rn->r", inside, ordered) / (1 - 2 * self.trim))[:, None]
 
 
+@_smooth("Huber", at=("student",), n=100, allowance=0.03)
 @dataclass(frozen=True)
-class Huber(Location):
+class Huber(_Clipped):
     """Huber's M-estimator of location with known scale: sum_i weight_i clip((x_i - m) / scale, -k,
     k) = 0.
 
@@ -260,76 +248,42 @@ class Huber(Location):
     1.0526
     """
 
-    k: float = 1.345
+    k: Annotated[float, partial(check_size, low=1e-3)] = 1.345
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_size(self.k, "k", 1e-3)
-        self._float("k")
-
-    @cached_property
-    def _inside(self) -> float:
-        return float(2 * LAWS[self.law].distribution.cdf(self.k) - 1)
-
-    def _unit_variance(self) -> float:
-        return _clipped_square(self.law, self.k) / self._inside**2
+    @property
+    def end(self) -> float:
+        return self.k
 
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
         """Newton's method on a decreasing piecewise linear function; the middle of several roots.
 
-        A bracket is halved where a step leaves it. NaN where `STEPS` steps do not find one.
+        NaN where `STEPS` steps do not find one.
         """
-        m = weighted_median(rows, weight) if start is None else start[:, 0]
-        clip = self.k * self.scale
-        low, high = (least(rows, weight > 0) for least in (_least, _greatest))
-        out, todo, given, used = np.full(len(rows), np.nan), np.arange(len(rows)), rows, weight > 0
-        m = np.clip(m, low, high)
-        for _ in range(STEPS):
-            if not len(todo):
-                break
+        clip, used = self.k * self.scale, weight > 0
+
+        def newton(m: Array, rows: Array, weight: Array) -> tuple[Array, Array]:
             away = rows - m[:, None]
             inside = np.einsum("rn,rn->r", weight, abs(away) < clip)
             pull = np.einsum("rn,rn->r", weight, np.clip(away, -clip, clip))
-            low, high = np.where(pull >= 0, m, low), np.where(pull <= 0, m, high)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                new = m + pull / inside
-            close = 1e-13 * (abs(m) + clip)
-            # a root on a linear piece is reached in one step: the second time the same point comes
-            # out, but for rounding
-            done = (abs(new - m) <= close) | (high - low <= close)
-            # an end of the bracket is no progress: from there the next step might lead back
-            new = np.where(done, m, np.where((new > low) & (new < high), new, (low + high) / 2))
-            out[todo[done]] = new[done]
-            keep = ~done
-            if not keep.all():
-                todo, rows, weight, low, high, new = (
-                    todo[keep],
-                    rows[keep],
-                    weight[keep],
-                    low[keep],
-                    high[keep],
-                    new[keep],
-                )
-            m = new
+            return pull, m + pull / inside
+
+        m = weighted_median(rows, weight) if start is None else start[:, 0]
+        ends = least(rows, used), greatest(rows, used)
+        # a root on a linear piece is reached in one step: the second time the same point comes out,
+        # but for rounding
+        close = 1e-13, 1e-13 * clip
+        out = decreasing_roots(newton, np.clip(m, *ends), ends, (rows, weight), close, STEPS)
         # where no row is within reach, every point between these two is a root
-        below, above = (
-            _greatest(given, used & (given <= out[:, None])),
-            _least(given, used & (given > out[:, None])),
-        )
+        below = greatest(rows, used & (rows <= out[:, None]))
+        above = least(rows, used & (rows > out[:, None]))
         reach = clip * (1 - 1e-9)
         with np.errstate(invalid="ignore"):
             middle = (below + above) / 2
             alone = (out - below >= reach) & (above - out >= reach) & np.isfinite(middle)
         return np.where(alone, middle, out)[:, None]
 
-    def influence_function(self, rows: Array, theta: Array) -> Array:
-        """Rows (R, N) at locations (R, 1): the difference, clipped, over P(abs(x) < k), (R, N,
-        1).
-        """
-        clip = self.k * self.scale
-        return np.clip(rows - theta, -clip, clip)[:, :, None] / self._inside
 
-
+@_smooth("Hodges-Lehmann", at=("laplace",), n=50, allowance=0.05, effort=8)
 @dataclass(frozen=True)
 class HodgesLehmann(Location):
     """Hodges-Lehmann estimator: the median of the means of two rows.
@@ -364,21 +318,19 @@ class HodgesLehmann(Location):
     1.0472
     """
 
-    def _unit_variance(self) -> float:
+    @property
+    def variance(self) -> float:
         return 1 / (12 * LAWS[self.law].squared_density ** 2)
+
+    def influence(self, x: Array) -> Array:
+        law = LAWS[self.law]
+        return np.asarray((law.distribution.cdf(x) - 0.5) / law.squared_density)
 
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
         return median_of_pairs(rows, weight)[:, None]
 
-    def influence_function(self, rows: Array, theta: Array) -> Array:
-        """Rows (R, N) at locations (R, 1): the distribution function less 1/2, over the integral of
-        f^2, (R, N, 1).
-        """
-        law = LAWS[self.law]
-        rank = law.distribution.cdf((rows - theta) / self.scale) - 0.5
-        return np.asarray(self.scale * rank / law.squared_density)[:, :, None]
 
-
+@_sharp("Median and MAD", at=("normal",), n=201)
 @dataclass(frozen=True)
 class MedianMAD(Location):
     """Location and scale together: the median, and the median absolute deviation from it in units
@@ -412,9 +364,7 @@ class MedianMAD(Location):
     2.9313
     """
 
-    @cached_property
-    def truth(self) -> Array:
-        return np.array([float(self.location), float(self.scale)])
+    estimated = ("location", "scale")
 
     @cached_property
     def _quartile(self) -> tuple[float, float]:
@@ -446,6 +396,9 @@ class MedianMAD(Location):
     def deviation(self, theta: Array) -> Array:
         return (theta - self.truth) / self.scale
 
+    def risk(self, theta: Array) -> Array:
+        return np.asarray((self.deviation(theta) ** 2).sum(axis=1))
+
     def influence_function(self, rows: Array, theta: Array) -> Array:
         """Rows (R, N) at locations and scales (R, 2): their first-order effect on both, (R, N,
         2).
@@ -457,179 +410,3 @@ class MedianMAD(Location):
             axis=-1,
         )
         return np.asarray(both * theta[:, None, 1:])
-
-
-def weighted_median(rows: Array, weight: Array) -> Array:
-    """Middle of the minimisers of sum_i weight_i |rows_i - m|, for each replication: (R, N), (R, N)
-    to (R,).
-    """
-    if np.all(weight == weight[:, :1]):
-        return np.asarray(np.median(rows, axis=1))
-    order = np.argsort(rows, axis=1)
-    ordered = np.take_along_axis(rows, order, axis=1)
-    share = np.cumsum(np.take_along_axis(weight, order, axis=1), axis=1)
-    share /= share[:, -1:]
-    # sums of weights are equal to one half only up to rounding
-    low = (share < 0.5 - 1e-12).sum(axis=1)
-    high = (share <= 0.5 + 1e-12).sum(axis=1)
-    each = np.arange(len(rows))
-    return np.asarray((ordered[each, low] + ordered[each, high]) / 2)
-
-
-def median_of_pairs(rows: Array, weight: Array) -> Array:
-    """Middle of the medians of (x_i + x_j) / 2 with weights weight_i weight_j: (R, N), (R, N) to
-    (R,).
-
-    A trial value t is held against the sorted rows: of each row i, how many rows j have x_j <= 2 t
-    - x_i. That gives the weight of all pairs up to t, the last pair up to t and the first beyond
-    it; one of the two is the new end of a bracket, whose ends are pairs.
-    """
-    R, N = rows.shape
-    if R == 0:
-        return np.empty(0)
-    # a row without weight must not be an end of the bracket: another row in its place changes
-    # nothing
-    most = np.argmax(weight, axis=1)[:, None]
-    rows = np.where(weight > 0, rows, np.take_along_axis(rows, most, axis=1))
-    order = np.argsort(rows, axis=1)
-    x = np.take_along_axis(rows, order, axis=1)
-    share = np.take_along_axis(weight / weight.sum(axis=1, keepdims=True), order, axis=1)
-    upto = np.concatenate([np.zeros((R, 1)), np.cumsum(share, axis=1)], axis=1)
-    upto /= upto[:, -1:]
-    padded = np.pad(x, ((0, 0), (1, 1)), constant_values=((0, 0), (-np.inf, np.inf)))
-    size = np.maximum(abs(x[:, 0]), abs(x[:, -1]))
-    each = np.arange(R)
-    # both rows of a pair lie below this quantile with probability one half, or both above its
-    # mirror image
-    edge = np.sqrt(0.5) + 1e-9
-    low = x[each, np.minimum((upto[:, 1:] < 1 - edge).sum(axis=1), N - 1)]
-    high = x[each, np.minimum((upto[:, 1:] < edge).sum(axis=1), N - 1)]
-    left, right = (
-        np.full(R, -0.5),
-        np.full(R, 0.5),
-    )  # weight up to the ends, less one half; only steers the trial values
-    out = (low + high) / 2
-    todo = each
-    done = high - low <= 1e-15 * size
-    trial = 0
-    while True:
-        if done.any():
-            keep = ~done
-            todo, x, share, upto, padded = (
-                todo[keep],
-                x[keep],
-                share[keep],
-                upto[keep],
-                padded[keep],
-            )
-            low, high, left, right, size = (
-                low[keep],
-                high[keep],
-                left[keep],
-                right[keep],
-                size[keep],
-            )
-        if not len(todo):
-            return np.asarray(out)
-        trial += 1
-        part = (
-            np.clip(left / (left - right), 0.02, 0.98) if trial % 4 < 3 else np.full(len(todo), 0.5)
-        )
-        t = low + part * (high - low)
-        k = _count(x, 2 * t[:, None] - x)
-        beyond = np.einsum("rn,rn->r", share, np.take_along_axis(upto, k, axis=1)) - 0.5
-        last = (x + np.take_along_axis(padded, k, axis=1)).max(axis=1) / 2
-        first = (x + np.take_along_axis(padded, k + 1, axis=1)).min(axis=1) / 2
-        up, even = beyond < 0, abs(beyond) < 1e-12
-        low, high = (
-            np.where(up, np.maximum(first, low), low),
-            np.where(up, high, np.minimum(last, high)),
-        )
-        # the Illinois rule: an end that stays counts half, so that the other end moves as well
-        left, right = np.where(up, beyond, left / 2), np.where(up, right / 2, beyond)
-        out[todo] = np.where(even, (last + first) / 2, (low + high) / 2)
-        done = even | (high - low <= 1e-15 * size)
-
-
-def _count(x: Array, bound: Array) -> NDArray[np.int64]:
-    """How many of the ascending x (R, N) are at most bound (R, N): (R, N)."""
-    # one search for each replication: a batched merge would sort, and cost five times as much
-    return np.array(
-        [np.searchsorted(row, ends, side="right") for row, ends in zip(x, bound, strict=True)]
-    )
-
-
-def _least(rows: Array, used: NDArray[np.bool_]) -> Array:
-    """The least of the used rows (R, N), infinity where there is none: (R,)."""
-    return np.asarray(np.where(used, rows, np.inf).min(axis=1, initial=np.inf))
-
-
-def _greatest(rows: Array, used: NDArray[np.bool_]) -> Array:
-    return -_least(-rows, used)
-
-
-def _clipped_square(law: str, end: float) -> float:
-    """E min(|x|, end)^2 of a standard law."""
-    from scipy.integrate import quad
-
-    distribution = LAWS[law].distribution
-    inside = quad(lambda x: x * x * distribution.pdf(x), 0, end, epsabs=1e-13, epsrel=1e-12)[0]
-    return float(2 * (inside + end**2 * distribution.sf(end)))
-
-
-@register(
-    "Median",
-    n=101,
-    group="location and scale",
-    why="regular and asymptotically linear, with a remainder of relative order n^(-1/2)",
-    allowance=0.08,
-)
-def example_median() -> Median:
-    return Median("normal")
-
-
-_SMOOTH = "regular and asymptotically linear, its influence function bounded"
-
-
-@register(
-    "Trimmed mean",
-    n=100,
-    group="location and scale",
-    why=_SMOOTH,
-    page="estimators",
-    allowance=0.03,
-)
-def example_trimmed_mean() -> TrimmedMean:
-    return TrimmedMean("logistic")
-
-
-@register(
-    "Huber", n=100, group="location and scale", why=_SMOOTH, page="estimators", allowance=0.03
-)
-def example_huber() -> Huber:
-    return Huber("student")
-
-
-@register(
-    "Hodges-Lehmann",
-    n=50,
-    group="location and scale",
-    why=_SMOOTH,
-    page="estimators",
-    allowance=0.05,
-    effort=8,
-)
-def example_hodges_lehmann() -> HodgesLehmann:
-    return HodgesLehmann("laplace")
-
-
-@register(
-    "Median and MAD",
-    n=201,
-    group="location and scale",
-    why="regular and asymptotically linear, with a remainder of relative order n^(-1/2)",
-    page="estimators",
-    allowance=0.08,
-)
-def example_median_mad() -> MedianMAD:
-    return MedianMAD("normal")

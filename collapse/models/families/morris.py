@@ -6,19 +6,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from numbers import Rational
-from typing import ClassVar, Protocol
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from collapse.checks import check_number, check_place, check_size, whole
+from collapse.checks import check_number, check_size, whole
 from collapse.exact import Scalar
-from collapse.models.protocols import Array, DrawsFromTruth
+from collapse.models.families.base import Place, Size, SquaredError
+from collapse.models.protocols import Array, parts
 from collapse.models.registry import register
-
-VALUES = 2**18
-"""Variates to be held at once where rows are drawn for their mean alone."""
-
 
 SHAPES = 1e-3, 1e12
 """Least and largest shape of a gamma variate that is drawn: beyond them rounding decides."""
@@ -28,6 +26,9 @@ COUNTED = 1e15
 
 LARGEST_COUNT = 9 * 10**18
 """Largest mean of a sum of counts that numpy draws."""
+
+VALUES = 2**18
+"""Variates to be held at once where rows are drawn for their mean alone."""
 
 MOST_VARIATES = 10_000
 """Largest shape of a hyperbolic secant row, which is drawn as a sum of so many."""
@@ -61,22 +62,29 @@ def _beyond(most: float) -> ValueError:
     )
 
 
-def _inverse(value: Scalar) -> Scalar:
+def inverse(value: Scalar) -> Scalar:
     return Fraction(1, value) if isinstance(value, Rational) else 1 / value
 
 
-class _Family(Protocol):
-    @property
-    def mean(self) -> Scalar: ...
+Shape = Annotated[Scalar, partial(check_size, low=SHAPES[0], high=SHAPES[1])]
+"""Shape of a gamma or beta law."""
 
-    @property
-    def variance_function(self) -> tuple[Scalar, Scalar, Scalar]: ...
+Count = Annotated[Scalar, partial(check_size, high=COUNTED)]
+"""Mean of a count."""
 
-    @property
-    def limit_risk(self) -> float: ...
+Chance = Annotated[Scalar, partial(check_number, low=0, high=1), check_size]
+"""A probability that rounding does not take to 0."""
+
+_exact = partial(
+    register,
+    n=100,
+    group="exponential families",
+    why="the mean of a quadratic-variance family: exact at every n",
+    page="exact",
+)
 
 
-class MeanFamily(DrawsFromTruth):
+class MeanFamily(SquaredError):
     """What the families share: the fit is the weighted mean of the rows, the risk its squared
     error.
 
@@ -85,24 +93,13 @@ class MeanFamily(DrawsFromTruth):
     """
 
     exact_form: ClassVar[str | None] = "quadratic variance"
+    estimated = ("mean",)
 
     @property
-    def truth(self: _Family) -> Array:
-        return np.array([float(self.mean)])
-
-    @property
-    def limit_risk(self: _Family) -> float:
-        """n times the risk of the first fit: the variance of one row."""
+    def influence_covariance(self: Any) -> Array:
+        """V (1, 1): the variance of one row."""
         v0, v1, v2 = (float(v) for v in self.variance_function)
-        return v0 + v1 * float(self.mean) + v2 * float(self.mean) ** 2
-
-    @property
-    def influence_covariance(self: _Family) -> Array:
-        return np.array([[self.limit_risk]])
-
-    @property
-    def risk_hessian(self) -> Array:
-        return np.array([[2.0]])
+        return np.array([[v0 + v1 * float(self.mean) + v2 * float(self.mean) ** 2]])
 
     def influence_function(self, rows: Array, theta: Array) -> Array:
         """Rows (R, N) at means (R, 1): row minus mean, (R, N, 1)."""
@@ -115,15 +112,8 @@ class MeanFamily(DrawsFromTruth):
     def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
         return statistic
 
-    def deviation(self: _Family, theta: Array) -> Array:
-        return theta - float(self.mean)
 
-    def risk(self: _Family, theta: Array) -> Array:
-        error: Array = theta[:, 0] - float(self.mean)
-        error *= error
-        return error
-
-
+@_exact("Normal", at=(1, 2))
 @dataclass(frozen=True)
 class Normal(MeanFamily):
     """Normal law with known standard deviation: V = sd^2.
@@ -141,12 +131,8 @@ class Normal(MeanFamily):
     array([0.04, 0.08, 0.12])
     """
 
-    mean: Scalar
-    sd: Scalar
-
-    def __post_init__(self) -> None:
-        check_place(self.mean, "mean")
-        check_size(self.sd, "sd")
+    mean: Place
+    sd: Size
 
     @property
     def variance_function(self) -> tuple[Scalar, Scalar, Scalar]:
@@ -162,6 +148,8 @@ class Normal(MeanFamily):
         return noise
 
 
+@_exact("Binomial", at=(5, 0.4))
+@_exact("Bernoulli", at=(1, 0.3))
 @dataclass(frozen=True)
 class Binomial(MeanFamily):
     """Binomial law with known number of trials N: V = mu (1 - mu / N), mu = N p.
@@ -181,13 +169,8 @@ class Binomial(MeanFamily):
     array([1.   , 1.999])
     """
 
-    trials: int
-    p: Scalar
-
-    def __post_init__(self) -> None:
-        whole(self.trials, "trials", "trials of one row")
-        check_number(self.p, "p", 0, 1)
-        check_size(self.p, "p")
+    trials: Annotated[int, partial(whole, meaning="trials of one row")]
+    p: Chance
 
     @property
     def mean(self) -> Scalar:
@@ -235,6 +218,7 @@ def Bernoulli(p: Scalar) -> Binomial:
     return Binomial(1, p)
 
 
+@_exact("Poisson", at=(5,))
 @dataclass(frozen=True)
 class Poisson(MeanFamily):
     """Poisson law: V = mu.
@@ -251,16 +235,13 @@ class Poisson(MeanFamily):
     array([0.05, 0.1 , 0.15])
     """
 
-    rate: Scalar
+    rate: Count
 
-    def __post_init__(self) -> None:
-        check_size(self.rate, "rate", high=COUNTED)
+    variance_function = (0, 1, 0)
 
     @property
     def mean(self) -> Scalar:
         return self.rate
-
-    variance_function = (0, 1, 0)
 
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         return counts(np.broadcast_to(theta, (len(theta), rows)), rng)
@@ -269,6 +250,8 @@ class Poisson(MeanFamily):
         return counts(rows * theta, rng) / rows
 
 
+@_exact("Gamma", at=(3, 2))
+@_exact("Exponential", at=(1, 1))
 @dataclass(frozen=True)
 class Gamma(MeanFamily):
     """Gamma law with known shape: V = mu^2 / shape.
@@ -286,16 +269,12 @@ class Gamma(MeanFamily):
     array([1.   , 2.005])
     """
 
-    shape: Scalar
-    mean: Scalar
-
-    def __post_init__(self) -> None:
-        check_size(self.shape, "shape", *SHAPES)
-        check_size(self.mean, "mean")
+    shape: Shape
+    mean: Size
 
     @property
     def variance_function(self) -> tuple[Scalar, Scalar, Scalar]:
-        return (0, 0, _inverse(self.shape))
+        return (0, 0, inverse(self.shape))
 
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         return rng.standard_gamma(float(self.shape), (len(theta), rows)) * (
@@ -330,6 +309,7 @@ def Exponential(mean: Scalar) -> Gamma:
     return Gamma(1, mean)
 
 
+@_exact("Negative binomial", at=(4, 2))
 @dataclass(frozen=True)
 class NegativeBinomial(MeanFamily):
     """Negative binomial law with known size: V = mu + mu^2 / size.
@@ -348,16 +328,12 @@ class NegativeBinomial(MeanFamily):
     array([1.   , 2.005])
     """
 
-    size: Scalar
-    mean: Scalar
-
-    def __post_init__(self) -> None:
-        check_size(self.size, "size", *SHAPES)
-        check_size(self.mean, "mean", high=COUNTED)
+    size: Shape
+    mean: Count
 
     @property
     def variance_function(self) -> tuple[Scalar, Scalar, Scalar]:
-        return (0, 1, _inverse(self.size))
+        return (0, 1, inverse(self.size))
 
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         # a Poisson law with a gamma mean
@@ -369,6 +345,7 @@ class NegativeBinomial(MeanFamily):
         return counts(rng.standard_gamma(rows * r, theta.shape) * (theta / r), rng) / rows
 
 
+@_exact("Hyperbolic secant", at=(1, 0.5))
 @dataclass(frozen=True)
 class HyperbolicSecant(MeanFamily):
     """Generalised hyperbolic secant law with known shape: V = shape + mu^2 / shape, the sixth
@@ -397,12 +374,8 @@ class HyperbolicSecant(MeanFamily):
     array([1.   , 2.005])
     """
 
-    shape: int
-    mean: Scalar
-
-    def __post_init__(self) -> None:
-        whole(self.shape, "shape", "variates in one row's sum", most=MOST_VARIATES)
-        check_place(self.mean, "mean")
+    shape: Annotated[int, partial(whole, meaning="variates in one row's sum", most=MOST_VARIATES)]
+    mean: Place
 
     @property
     def variance_function(self) -> tuple[Scalar, Scalar, Scalar]:
@@ -424,52 +397,7 @@ class HyperbolicSecant(MeanFamily):
     def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         # the sum of rows has the same law with another shape, and no quicker sampler: blocks keep
         # the memory small
-        mean, step = np.empty(theta.shape), max(1, VALUES // rows)
-        for r in range(0, len(theta), step):
-            mean[r : r + step] = self.draw(theta[r : r + step], rows, rng).mean(
-                axis=1, keepdims=True
-            )
+        mean = np.empty(theta.shape)
+        for part in parts(len(theta), rows, VALUES):
+            mean[part] = self.draw(theta[part], rows, rng).mean(axis=1, keepdims=True)
         return mean
-
-
-_MEAN = "the mean of a quadratic-variance family: exact at every n"
-
-
-@register("Normal", n=100, group="exponential families", why=_MEAN, page="exact")
-def example_normal() -> Normal:
-    return Normal(1, 2)
-
-
-@register("Bernoulli", n=100, group="exponential families", why=_MEAN, page="exact")
-def example_bernoulli() -> Binomial:
-    return Bernoulli(0.3)
-
-
-@register("Binomial", n=100, group="exponential families", why=_MEAN, page="exact")
-def example_binomial() -> Binomial:
-    return Binomial(5, 0.4)
-
-
-@register("Poisson", n=100, group="exponential families", why=_MEAN, page="exact")
-def example_poisson() -> Poisson:
-    return Poisson(5)
-
-
-@register("Exponential", n=100, group="exponential families", why=_MEAN, page="exact")
-def example_exponential() -> Gamma:
-    return Exponential(1)
-
-
-@register("Gamma", n=100, group="exponential families", why=_MEAN, page="exact")
-def example_gamma() -> Gamma:
-    return Gamma(3, 2)
-
-
-@register("Negative binomial", n=100, group="exponential families", why=_MEAN, page="exact")
-def example_negative_binomial() -> NegativeBinomial:
-    return NegativeBinomial(4, 2)
-
-
-@register("Hyperbolic secant", n=100, group="exponential families", why=_MEAN, page="exact")
-def example_hyperbolic_secant() -> HyperbolicSecant:
-    return HyperbolicSecant(1, 0.5)

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
 
-from collapse.checks import check_number, check_place, check_size
-from collapse.exact import Scalar
-from collapse.models.protocols import Array, DrawsFromTruth
+from collapse.models.families.base import Place, Share, Size, SquaredError
+from collapse.models.protocols import Array
 from collapse.models.registry import register
 
+_outside = partial(register, group="outside the family", covered=False)
 
+
+@_outside(
+    "Uniform maximum",
+    at=(1,),
+    n=100,
+    why="not differentiable in quadratic mean: rate n",
+    page="breaking",
+)
 @dataclass(frozen=True)
-class Uniform(DrawsFromTruth):
+class Uniform(SquaredError):
     """Uniform law on (0, endpoint) fitted by its sample maximum, the maximum-likelihood estimator.
 
     The family is not differentiable in quadratic mean: the estimator's rate is n, not sqrt(n), its
@@ -37,15 +45,8 @@ class Uniform(DrawsFromTruth):
     [1.0, 1.0, 1.0]
     """
 
-    endpoint: Scalar
+    endpoint: Size
     exact_form: ClassVar[str | None] = "sample maximum"
-
-    def __post_init__(self) -> None:
-        check_size(self.endpoint, "endpoint")
-
-    @cached_property
-    def truth(self) -> Array:
-        return np.array([float(self.endpoint)])
 
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         return theta * rng.random((len(theta), rows))
@@ -53,27 +54,16 @@ class Uniform(DrawsFromTruth):
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
         return np.asarray(np.where(weight > 0, rows, 0.0).max(axis=1, keepdims=True))
 
-    def deviation(self, theta: Array) -> Array:
-        return theta - self.truth
 
-    def risk(self, theta: Array) -> Array:
-        return np.asarray((theta[:, 0] - self.truth[0]) ** 2)
-
-
-@register(
-    "Uniform maximum",
-    n=100,
-    group="outside the family",
-    covered=False,
-    why="not differentiable in quadratic mean: rate n",
-    page="breaking",
+@_outside(
+    "Hodges' estimator",
+    at=(0.0,),
+    n=400,
+    why="asymptotically linear at the truth, but not regular",
+    page="gaussian",
 )
-def example_uniform() -> Uniform:
-    return Uniform(1)
-
-
 @dataclass(frozen=True)
-class Hodges(DrawsFromTruth):
+class Hodges(SquaredError):
     """Hodges' estimator of a normal mean: the sample mean, multiplied by `shrinkage` where it is
     within n^(-1/4) of 0.
 
@@ -106,20 +96,13 @@ class Hodges(DrawsFromTruth):
     array([0.1, 6. ])
     """
 
-    mean: float
-    shrinkage: float = 0.5
-
-    def __post_init__(self) -> None:
-        check_place(self.mean, "mean")
-        check_number(self.shrinkage, "shrinkage", 0, 1)
-
-    @cached_property
-    def truth(self) -> Array:
-        return np.array([float(self.mean)])
+    mean: Place
+    shrinkage: Share = 0.5
+    estimated = ("mean",)
 
     @property
     def limit_risk(self) -> float:
-        return 1.0 if self.mean else self.shrinkage**2
+        return 1.0 if self.mean else float(self.shrinkage**2)
 
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         return theta + rng.standard_normal((len(theta), rows))
@@ -127,25 +110,5 @@ class Hodges(DrawsFromTruth):
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
         share = weight / weight.sum(axis=1, keepdims=True)
         average = np.einsum("rn,rn->r", share, rows)
-        count = 1 / np.einsum("rn,rn->r", share, share)
-        return np.asarray(
-            np.where(np.abs(average) <= count**-0.25, self.shrinkage * average, average)
-        )[:, None]
-
-    def deviation(self, theta: Array) -> Array:
-        return theta - self.truth
-
-    def risk(self, theta: Array) -> Array:
-        return np.asarray((theta[:, 0] - self.truth[0]) ** 2)
-
-
-@register(
-    "Hodges' estimator",
-    n=400,
-    group="outside the family",
-    covered=False,
-    why="asymptotically linear at the truth, but not regular",
-    page="gaussian",
-)
-def example_hodges() -> Hodges:
-    return Hodges(0.0)
+        near = np.abs(average) <= np.einsum("rn,rn->r", share, share) ** 0.25
+        return np.asarray(np.where(near, float(self.shrinkage) * average, average))[:, None]

@@ -3,43 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Final, Protocol
+from functools import partial
+from typing import Annotated, Any, Final
 
 import numpy as np
 
-from collapse.checks import check_number, check_size, is_number
+from collapse.checks import check_size
 from collapse.exact import Scalar
+from collapse.models.families.base import Family, Size, between, tables
+from collapse.models.families.roots import decreasing_roots
 from collapse.models.protocols import Array, parts, replicate
 from collapse.models.registry import register
 
 STEPS: Final = 200
-SHAPES: Final = (1e-2, 1e12)
-"""Least and largest shape whose lifetimes are doubles that differ."""
 LONGEST: Final = 1.0
 """Largest Newton step of the logarithm of a shape."""
 SHORTEST: Final = 1e-8
 """Newton step after which a fit is done: the next would be of the order of its square."""
 
 
-class _Lifetimes(Protocol):
-    events: Scalar
-    censor_synthetic: bool
+Events = Annotated[
+    Scalar,
+    partial(
+        between,
+        low=0,
+        high=1,
+        ends=(1,),
+        note="probability that a real lifetime is seen to end; 1 for no censoring",
+    ),
+]
 
-    @property
-    def truth(self) -> Array: ...
-
-    @property
-    def censoring(self) -> Array: ...
-
-    def lifetimes(self, theta: Array, rows: int, rng: np.random.Generator) -> Array: ...
-
-    def information(self, theta: Array) -> Array: ...
-
-    def score(self, rows: Array, theta: Array) -> Array: ...
+_censored = partial(register, group="survival", page="latent", conditional=True)
+_ALIKE = "maximum likelihood; synthetic lifetimes are censored as the real ones are"
 
 
-class Censored:
+class Censored(Family):
     """What the families share: a row is (time, 1 where it is an event and 0 where it is censored).
 
     Lifetimes are censored independently, at a time whose law is fixed: its hazard is that multiple
@@ -52,65 +50,40 @@ class Censored:
     censored row.
     """
 
-    def draw(self: _Lifetimes, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        time = self.lifetimes(theta, rows, rng)
-        return (
-            _observe(self, time, rng)
-            if self.censor_synthetic
-            else np.stack([time, np.ones_like(time)], axis=2)
-        )
+    def draw(self: Any, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        return np.asarray(self._observed(theta, rows, rng, self.censor_synthetic))
 
-    def draw_real(
-        self: _Lifetimes, replications: int, rows: int, rng: np.random.Generator
+    def draw_real(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
+        return self._observed(replicate(self.truth, replications), rows, rng, True)
+
+    def _observed(
+        self: Any, theta: Array, rows: int, rng: np.random.Generator, censored: bool
     ) -> Array:
-        return _observe(self, self.lifetimes(replicate(self.truth, replications), rows, rng), rng)
+        time = self.lifetimes(theta, rows, rng)
+        if not censored or self.events == 1:
+            return np.stack([time, np.ones_like(time)], axis=2)
+        limit = self.lifetimes(replicate(self.censoring, len(theta)), rows, rng)
+        return np.stack([np.minimum(time, limit), time <= limit], axis=2)
 
-    def influence_function(self: _Lifetimes, rows: Array, theta: Array) -> Array:
+    def influence_function(self: Any, rows: Array, theta: Array) -> Array:
         """Censored rows (R, N, 2) at parameters (R, d): the first-order effect of each on the fit,
         (R, N, d).
         """
-        return np.asarray(
-            np.linalg.solve(self.information(theta)[:, None], self.score(rows, theta)[..., None])[
-                ..., 0
-            ]
-        )
-
-    @property
-    def risk_hessian(self: _Lifetimes) -> Array:
-        """Hessian (d, d) of the risk at the truth: of a Kullback-Leibler divergence, the
-        information.
-        """
-        return np.asarray(self.information(self.truth[None])[0])
-
-    @property
-    def influence_covariance(self: _Lifetimes) -> Array:
-        """V (d, d): the inverse of the information."""
-        return np.asarray(np.linalg.inv(self.information(self.truth[None])[0]))
-
-    @property
-    def limit_risk(self: _Lifetimes) -> float:
-        """Limit of n times the risk of the first fit: half the number of parameters."""
-        return len(self.truth) / 2
+        score = self.score(rows, theta)[..., None]
+        return np.asarray(np.linalg.solve(self.information(theta)[:, None], score)[..., 0])
 
 
-def _observe(model: _Lifetimes, time: Array, rng: np.random.Generator) -> Array:
-    if model.events == 1:
-        return np.stack([time, np.ones_like(time)], axis=2)
-    R, rows = time.shape
-    limit = model.lifetimes(replicate(model.censoring, R), rows, rng)
-    return np.stack([np.minimum(time, limit), time <= limit], axis=2)
-
-
-def _check_events(events: Scalar) -> None:
-    if not is_number(events) or events != 1:
-        check_number(
-            events,
-            "events (probability that a real lifetime is seen to end; 1 for no censoring)",
-            0,
-            1,
-        )
-
-
+@_censored(
+    "Exponential, synthetic rows not censored",
+    at=(1, 0.4, False),
+    n=200,
+    covered=False,
+    why=(
+        "real and synthetic rows differ in information: the law of a plan with larger synthetic"
+        " batches"
+    ),
+)
+@_censored("Exponential, censored", at=(1, 0.6), n=200, why=_ALIKE, allowance=0.09)
 @dataclass(frozen=True)
 class CensoredExponential(Censored):
     """Exponential lifetimes with independent exponential censoring, by maximum likelihood: events
@@ -139,17 +112,10 @@ class CensoredExponential(Censored):
     array([[8.]])
     """
 
-    rate: Scalar
-    events: Scalar = 1
+    rate: Size
+    events: Events = 1
     censor_synthetic: bool = True
-
-    def __post_init__(self) -> None:
-        check_size(self.rate, "rate")
-        _check_events(self.events)
-
-    @cached_property
-    def truth(self) -> Array:
-        return np.array([float(self.rate)])
+    estimated = ("rate",)
 
     @property
     def censoring(self) -> Array:
@@ -172,9 +138,7 @@ class CensoredExponential(Censored):
         return np.where(event > 0, event, np.nan) / time
 
     def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        return self._statistic(
-            theta, self.censoring if self.censor_synthetic else 0 * self.censoring, rows, rng
-        )
+        return self._statistic(theta, self.censoring * self.censor_synthetic, rows, rng)
 
     def draw_real_statistic(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
         return self._statistic(replicate(self.truth, replications), self.censoring, rows, rng)
@@ -191,6 +155,7 @@ class CensoredExponential(Censored):
         return np.asarray(float(self.events) * (share - 1 - np.log(share)))
 
 
+@_censored("Weibull, censored", at=(1, 1.5, 0.75), n=400, why=_ALIKE, allowance=0.23)
 @dataclass(frozen=True)
 class CensoredWeibull(Censored):
     """Weibull lifetimes with independent Weibull censoring, scale and shape by maximum likelihood.
@@ -226,29 +191,16 @@ class CensoredWeibull(Censored):
     1.0
     """
 
-    scale: Scalar
-    shape: Scalar
-    events: Scalar = 1
+    scale: Size
+    shape: Annotated[Scalar, partial(check_size, low=1e-2, high=1e12)]  # lifetimes are to differ
+    events: Events = 1
     censor_synthetic: bool = True
-
-    def __post_init__(self) -> None:
-        check_size(self.scale, "scale")
-        check_size(self.shape, "shape", *SHAPES)
-        _check_events(self.events)
-
-    @cached_property
-    def truth(self) -> Array:
-        return np.array([float(self.scale), float(self.shape)])
+    estimated = ("scale", "shape")
 
     @property
     def censoring(self) -> Array:
-        p = float(self.events)
-        return np.array(
-            [
-                self.truth[0] * (p / (1 - p)) ** (1 / self.truth[1]) if p < 1 else np.inf,
-                self.truth[1],
-            ]
-        )
+        (scale, shape), p = self.truth, float(self.events)
+        return np.array([scale * (p / (1 - p)) ** (1 / shape) if p < 1 else np.inf, shape])
 
     def lifetimes(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         return np.asarray(
@@ -263,12 +215,9 @@ class CensoredWeibull(Censored):
         uncensored = np.exp(-((scale / self.censoring[0] * np.exp(z / shape)) ** self.censoring[1]))
         density = step * np.exp(z - np.exp(z)) * uncensored
         one, first, second = (density @ z**k for k in range(3))
-        cross, corner = -(one + first), one + 2 * first + second
-        scale, shape = scale[:, 0], shape[:, 0]
-        entries = np.array(
-            [[shape**2 / scale**2 * one, cross / scale], [cross / scale, corner / shape**2]]
-        )
-        return np.asarray(np.moveaxis(entries, 2, 0))
+        scale, shape = theta.T
+        cross, corner = -(one + first) / scale, (one + 2 * first + second) / shape**2
+        return tables(shape**2 / scale**2 * one, cross, cross, corner)
 
     def score(self, rows: Array, theta: Array) -> Array:
         scale, shape = theta[:, :1], theta[:, 1:]
@@ -280,9 +229,8 @@ class CensoredWeibull(Censored):
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
         answer = np.empty((len(rows), 2))
         for part in parts(*weight.shape):
-            answer[part] = _weibull(
-                rows[part], weight[part], None if start is None else start[part, 1]
-            )
+            shape = None if start is None else start[part, 1]
+            answer[part] = _weibull(rows[part], weight[part], shape)
         return answer
 
     def risk(self, theta: Array) -> Array:
@@ -321,70 +269,25 @@ def _weibull(rows: Array, weight: Array, start: Array | None) -> Array:
     time, weight, total = time[found], weight[found], total[found]
     depth, longest = depth[found], longest[found]
     x = -np.log(depth) if start is None else np.log(start[found])
-    low, high = np.full(len(x), -np.inf), np.full(len(x), np.inf)
-    for _ in range(STEPS):
-        # the score of the shape, mean log time weighted by times to the shape less that of the
-        # events, less one over the shape, increases
-        shape = np.exp(x)
-        power = weight * np.exp(shape[:, None] * time)
-        mean = power.sum(axis=1)
-        power *= time
-        first = power.sum(axis=1) / mean
-        second = np.einsum("rn,rn->r", power, time) / mean
-        score = first + depth - 1 / shape
-        low, high = np.where(score < 0, x, low), np.where(score > 0, x, high)
-        step = np.clip(-score / (shape * (second - first**2) + 1 / shape), -LONGEST, LONGEST)
-        moving = abs(step) > SHORTEST
-        within = (x + step > low) & (x + step < high)
-        x = np.where(within | ~moving, x + step, (low + high) / 2)
-        if not moving.any():
-            break
-    shape = np.exp(np.where(moving, np.nan, x))
-    mean = np.einsum("rn,rn->r", weight, np.exp(shape[:, None] * time))
-    answer[found] = np.stack([longest * (mean / total) ** (1 / shape), shape], axis=1)
+    ends = -np.inf, np.inf
+    x = decreasing_roots(_shape_step, x, ends, (time, weight, depth), (0, SHORTEST), STEPS)
+    mean = np.einsum("rn,rn->r", weight, np.exp(np.exp(x)[:, None] * time))
+    answer[found] = np.stack([longest * (mean / total) ** np.exp(-x), np.exp(x)], axis=1)
     return answer
 
 
-_ALIKE = "maximum likelihood; synthetic lifetimes are censored as the real ones are"
+def _shape_step(x: Array, time: Array, weight: Array, depth: Array) -> tuple[Array, Array]:
+    """Score of the shape at its logarithm x (R,), and where Newton's step leads.
 
-
-@register(
-    "Exponential, censored",
-    n=200,
-    group="survival",
-    why=_ALIKE,
-    page="latent",
-    allowance=0.09,
-    conditional=True,
-)
-def example_exponential() -> CensoredExponential:
-    return CensoredExponential(1, events=0.6)
-
-
-@register(
-    "Weibull, censored",
-    n=400,
-    group="survival",
-    why=_ALIKE,
-    page="latent",
-    allowance=0.23,
-    conditional=True,
-)
-def example_weibull() -> CensoredWeibull:
-    return CensoredWeibull(1, 1.5, events=0.75)
-
-
-@register(
-    "Exponential, synthetic rows not censored",
-    n=200,
-    group="survival",
-    covered=False,
-    why=(
-        "real and synthetic rows differ in information: the law of a plan with larger synthetic"
-        " batches"
-    ),
-    page="latent",
-    conditional=True,
-)
-def example_uncensored() -> CensoredExponential:
-    return CensoredExponential(1, events=0.4, censor_synthetic=False)
+    It is one over the shape, plus the mean log time of the events, less that of all rows weighted
+    by times to the shape.
+    """
+    shape = np.exp(x)
+    power = weight * np.exp(shape[:, None] * time)
+    mean = power.sum(axis=1)
+    power *= time
+    first = power.sum(axis=1) / mean
+    second = np.einsum("rn,rn->r", power, time) / mean
+    score = 1 / shape - depth - first
+    step = score / (shape * (second - first**2) + 1 / shape)
+    return score, x + np.clip(step, -LONGEST, LONGEST)

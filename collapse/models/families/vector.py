@@ -6,29 +6,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, ClassVar, Protocol
+from functools import cached_property, partial
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from collapse.checks import brief, check_number, check_place, check_size, held, length
+from collapse.checks import brief, check_number, check_place, check_size, numbers
 from collapse.exact import Scalar
-from collapse.models.protocols import Array, DrawsFromTruth
+from collapse.models.families.base import SquaredError
+from collapse.models.protocols import Array
 from collapse.models.registry import register
 
-
-class _Family(Protocol):
-    @property
-    def mean(self) -> tuple[Scalar, ...]: ...
-
-    @property
-    def truth(self) -> Array: ...
-
-    @property
-    def influence_covariance(self) -> Array: ...
+_exact = partial(
+    register,
+    n=100,
+    group="exponential families",
+    why="a mean whose covariance has a quadratic trace: exact at every n",
+    page="exact",
+)
 
 
-class MeanVector(DrawsFromTruth):
+class MeanVector(SquaredError):
     """What the families share: the fit is the weighted mean of vectors, the risk its squared
     Euclidean error.
 
@@ -39,28 +38,14 @@ class MeanVector(DrawsFromTruth):
     exact_form: ClassVar[str | None] = "quadratic variance"
 
     @cached_property
-    def truth(self: _Family) -> Array:
+    def truth(self: Any) -> Array:
         return np.array([float(v) for v in self.mean])
-
-    @property
-    def limit_risk(self: _Family) -> float:
-        """n times the risk of the first fit: the trace of the covariance of one row."""
-        return float(np.trace(self.influence_covariance))
-
-    @property
-    def risk_hessian(self: _Family) -> Array:
-        return 2 * np.eye(len(self.mean))
 
     def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
         return statistic
 
-    def deviation(self: _Family, theta: Array) -> Array:
-        return theta - self.truth
 
-    def risk(self: _Family, theta: Array) -> Array:
-        return np.asarray(((theta - self.truth) ** 2).sum(axis=1))
-
-
+@_exact("Multinomial", at=((0.4, 0.3, 0.2, 0.1),))
 @dataclass(frozen=True)
 class Multinomial(MeanVector):
     """Shares of classes: a row is one label, the fit is the vector of shares, the risk the expected
@@ -93,7 +78,7 @@ class Multinomial(MeanVector):
     p: tuple[Scalar, ...]
 
     def __init__(self, p: Sequence[Scalar]) -> None:
-        shares = _vector(p, "p")
+        shares = _array(p, "p", 1, "a sequence of numbers").tolist()
         if len(shares) < 2:
             raise ValueError(
                 f"p must hold the shares of at least two classes; it holds {len(shares)}."
@@ -104,7 +89,7 @@ class Multinomial(MeanVector):
         total = float(sum(shares))
         if not abs(total - 1) <= 1e-12:
             raise ValueError(f"p must sum to one; it sums to {total:.12g}. Divide it by its sum.")
-        object.__setattr__(self, "p", shares)
+        object.__setattr__(self, "p", tuple(shares))
 
     variance_function = (0, 1, -1)
 
@@ -135,6 +120,10 @@ class Multinomial(MeanVector):
         return np.asarray((rows[:, :, None] == np.arange(len(self.p))) - theta[:, None])
 
 
+@_exact(
+    "Multivariate normal mean",
+    at=((1.0, 2.0, 0.0), ((2.0, 0.5, 0.0), (0.5, 1.0, -0.3), (0.0, -0.3, 0.5))),
+)
 @dataclass(frozen=True)
 class MultivariateNormal(MeanVector):
     """Mean of a multivariate normal law with known covariance; risk is the expected squared
@@ -164,34 +153,27 @@ class MultivariateNormal(MeanVector):
     covariance: tuple[tuple[Scalar, ...], ...]
 
     def __init__(self, mean: Sequence[Scalar], covariance: Sequence[Sequence[Scalar]]) -> None:
-        centre = _vector(mean, "mean")
-        _check_unmasked(covariance, "covariance")
-        try:
-            table = tuple(_vector(row, "a row of covariance") for row in covariance)
-        except TypeError:
-            said = f"covariance must be a (d, d) table; it is {brief(covariance)}."
-            raise ValueError(said) from None
+        centre = _array(mean, "mean", 1, "a sequence of numbers")
+        table = _array(covariance, "covariance", 2, "a (d, d) table")
         d = len(centre)
-        if not d or len(table) != d or any(len(row) != d for row in table):
+        if not d or table.shape != (d, d):
             raise ValueError(
-                f"covariance must have shape ({d}, {d}), as mean holds {d} numbers; its rows hold"
-                f" {[len(row) for row in table]} numbers."
+                f"covariance must have shape ({d}, {d}), as mean holds {d} numbers; it has shape"
+                f" {table.shape}."
             )
-        for j, value in enumerate(centre):
-            check_place(value, f"mean[{j}]")
-        for j, row in enumerate(table):
-            for k, value in enumerate(row):
-                check_place(value, f"covariance[{j}][{k}]")
-        values = np.array(table, np.float64)
+        for name, given in (("mean", centre), ("covariance", table)):
+            for place, value in zip(np.ndindex(given.shape), given.ravel().tolist(), strict=True):
+                check_place(value, name + "".join(f"[{j}]" for j in place))
+        values = table.astype(np.float64)
         if not np.allclose(values, values.T, rtol=1e-12, atol=0):
             raise ValueError("covariance must be symmetric; give (covariance + covariance.T) / 2.")
-        if np.linalg.eigvalsh(values)[0] <= 0:
+        least = np.linalg.eigvalsh(values)[0]
+        if least <= 0:
             raise ValueError(
-                "covariance must be positive definite; its least eigenvalue is"
-                f" {np.linalg.eigvalsh(values)[0]:.3g}."
+                f"covariance must be positive definite; its least eigenvalue is {least:.3g}."
             )
-        object.__setattr__(self, "mean", centre)
-        object.__setattr__(self, "covariance", table)
+        object.__setattr__(self, "mean", tuple(centre.tolist()))
+        object.__setattr__(self, "covariance", tuple(map(tuple, table.tolist())))
 
     @property
     def variance_function(self) -> tuple[Scalar, Scalar, Scalar]:
@@ -223,31 +205,9 @@ class MultivariateNormal(MeanVector):
         return np.asarray(rows - theta[:, None])
 
 
-def _check_unmasked(values: Any, name: str) -> None:
-    if isinstance(values, np.ma.MaskedArray):
-        raise ValueError(f"{name} is a masked array; fill or drop its hidden values.")
-
-
-def _vector(values: Any, name: str) -> tuple[Scalar, ...]:
-    unordered = isinstance(values, (str, bytes, set, frozenset, dict))
-    if unordered or not np.iterable(values) or not hasattr(values, "__len__"):
-        raise ValueError(f"{name} must be a sequence of numbers; it is {brief(values)}.")
-    _check_unmasked(values, name)
-    held(length(values), name, "give fewer")
-    # numpy's own numbers print their type, which a repr need not
-    return tuple(value.item() if isinstance(value, np.generic) else value for value in values)
-
-
-_TRACE = "a mean whose covariance has a quadratic trace: exact at every n"
-
-
-@register("Multinomial", n=100, group="exponential families", why=_TRACE, page="exact")
-def example_multinomial() -> Multinomial:
-    return Multinomial((0.4, 0.3, 0.2, 0.1))
-
-
-@register("Multivariate normal mean", n=100, group="exponential families", why=_TRACE, page="exact")
-def example_multivariate_normal() -> MultivariateNormal:
-    return MultivariateNormal(
-        (1.0, 2.0, 0.0), ((2.0, 0.5, 0.0), (0.5, 1.0, -0.3), (0.0, -0.3, 0.5))
-    )
+def _array(values: Any, name: str, axes: int, such: str) -> NDArray[Any]:
+    """Numbers of any kind, as the engines take them: whole ones and fractions stay exact."""
+    array = numbers(values, name, such)
+    if array.ndim != axes:
+        raise ValueError(f"{name} must be {such}; it is {brief(values)}.")
+    return array

@@ -1,0 +1,129 @@
+"""Files of features that nobody vouches for: nothing in them is executed, and no claim of a header
+is taken on trust.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from math import prod
+from pathlib import Path
+from tokenize import TokenError
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+NEEDED = "X_train", "y_train", "X_test", "y_test"
+"""Arrays that a file must hold."""
+
+READ = *NEEDED, "classes"
+"""Arrays that are read."""
+
+SWOLLEN = 1100
+"""Size over compressed size beyond which a file is not honest: no compression by zip is better than
+1,032 to 1.
+"""
+
+DAMAGED = (zipfile.BadZipFile, zlib.error, SyntaxError, TokenError)
+"""What a damaged file ends in beside the common errors; numpy reads a header as Python."""
+
+
+def read_feature_arrays(
+    file: Path | IO[bytes], source: str
+) -> tuple[Array, Array, Array, Array, tuple[str, ...]]:
+    """Return X, y, X_test, y_test and the names of the classes that an .npz file holds.
+
+    Raises
+    ------
+    ValueError
+        Where it is no such file; one sentence says what is wrong with `source`.
+    """
+    arrays = _arrays(file, source)
+    missing = [key for key in NEEDED if key not in arrays]
+    if missing:
+        raise ValueError(f"{source} has no array {missing[0]}; it must hold {', '.join(NEEDED)}.")
+    X, y, X_test, y_test = (_finite(arrays[key], key, source) for key in NEEDED)
+    for table, label, what in ((X, y, "train"), (X_test, y_test, "test")):
+        if table.ndim != 2 or label.ndim != 1 or len(table) != len(label) or not table.size:
+            raise ValueError(
+                f"{source}: X_{what} must have shape (rows, features) and y_{what} (rows,); they"
+                f" have shapes {table.shape} and {label.shape}."
+            )
+    if X.shape[1] != X_test.shape[1]:
+        raise ValueError(
+            f"{source}: X_train has {X.shape[1]:,} features, X_test {X_test.shape[1]:,}; encode"
+            " both alike."
+        )
+    K = len(arrays["classes"]) if "classes" in arrays else int(max(y.max(), 0)) + 1
+    for label, what in ((y, "train"), (y_test, "test")):
+        wrong = label[(label < 0) | (label >= K) | (label != np.floor(label))]
+        if wrong.size:
+            raise ValueError(
+                f"{source}: y_{what} must hold classes numbered 0, ..., {K - 1}; it holds"
+                f" {wrong[0]:g}."
+            )
+    present = np.unique(y)
+    if K < 2 or len(present) < K:
+        # the first class that is not there: a place where the classes that are skip a number
+        absent = [*np.flatnonzero(present != np.arange(len(present))), len(present)][0]
+        what = "there is one class" if K < 2 else f"class {absent} has no real row"
+        raise ValueError(f"{source}: at least two classes are needed, each with real rows; {what}.")
+    return X, y, X_test, y_test, tuple(str(k) for k in arrays.get("classes", np.arange(K)))
+
+
+def _arrays(file: Path | IO[bytes], source: str) -> dict[str, NDArray[Any]]:
+    try:
+        # a header may claim what is not there: it is read before anything is allocated
+        false = _false_claim(file)
+        if false is None:
+            if not isinstance(file, Path):
+                file.seek(0)
+            with np.load(file, allow_pickle=False) as stored:
+                return {key: stored[key] for key in READ if key in stored}
+    except (OSError, ValueError, TypeError, EOFError, RuntimeError, *DAMAGED):
+        raise ValueError(
+            f"{source} is not an .npz file of plain numbers; write it by numpy.savez or"
+            " numpy.savez_compressed."
+        ) from None
+    except MemoryError:
+        raise ValueError(
+            f"{source} holds more numbers than there is memory for; keep fewer rows or features."
+        ) from None
+    raise ValueError(
+        f"{source}: {false} claims another size than it has, the file is damaged; write it"
+        " again by numpy.savez."
+    )
+
+
+def _false_claim(file: Path | IO[bytes]) -> str | None:
+    """Name the array whose header claims another number of bytes than it has, if there is one."""
+    form = np.lib.format
+    with zipfile.ZipFile(file) as archive:
+        for info in archive.infolist():
+            name = info.filename.removesuffix(".npy")
+            if name not in READ:
+                continue
+            with archive.open(info) as member:
+                old = form.read_magic(member) == (1, 0)
+                read = form.read_array_header_1_0 if old else form.read_array_header_2_0
+                shape, _, dtype = read(member)
+                claimed, held = prod(shape) * dtype.itemsize, info.file_size - member.tell()
+            swollen = info.file_size > SWOLLEN * (info.compress_size + 1000)
+            if swollen or (claimed != held and not dtype.hasobject):
+                return name
+    return None
+
+
+def _finite(values: NDArray[Any], name: str, source: str) -> Array:
+    if values.dtype.kind not in "fiub":
+        raise ValueError(f"{source}: {name} must hold numbers; its type is {values.dtype}.")
+    numbers = values.astype(np.float64)
+    if not np.isfinite(numbers).all():
+        raise ValueError(
+            f"{source}: {name} must be finite; {np.count_nonzero(~np.isfinite(numbers)):,} of its"
+            " entries are not."
+        )
+    return numbers

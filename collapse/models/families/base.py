@@ -1,0 +1,93 @@
+"""What families share: parameters that say how they are read, squared errors, likelihoods."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from functools import cached_property, partial
+from typing import Annotated, Any, ClassVar, get_type_hints
+
+import numpy as np
+
+from collapse.checks import check_number, check_place, check_size, is_number
+from collapse.exact import Scalar
+from collapse.models.protocols import Array, DrawsFromTruth
+
+Place = Annotated[Scalar, check_place]
+"""A parameter of either sign."""
+
+Size = Annotated[Scalar, check_size]
+"""A positive parameter."""
+
+Share = Annotated[Scalar, partial(check_number, low=0, high=1)]
+"""A parameter strictly between 0 and 1."""
+
+
+def tables(*entries: Array) -> Array:
+    """Tables (R, 2, 2) from their four entries (R,), row by row."""
+    return np.stack(entries, axis=-1).reshape(-1, 2, 2)
+
+
+def between(
+    value: Any, name: str, low: float, high: float, ends: tuple[float, ...], note: str
+) -> None:
+    """Raise a ValueError unless `value` is strictly between `low` and `high`, or one of `ends`."""
+    if not is_number(value) or value not in ends:
+        check_number(value, f"{name} ({note})", low, high)
+
+
+def read_parameters(model: object) -> None:
+    """Read each parameter of a model as its type says: by the readers of what is Annotated."""
+    for name, hint in get_type_hints(type(model), include_extras=True).items():
+        for reader in getattr(hint, "__metadata__", ()):
+            reader(getattr(model, name), name)
+
+
+class Family(DrawsFromTruth):
+    """A dataclass of parameters: each is read as its type says, and some of them are estimated.
+
+    A family adds its samplers, its fit and its risk; and for the limit the covariance
+    `influence_covariance` of its influence function and the Hessian `risk_hessian` of its risk at
+    the truth. By default both are those of maximum likelihood and a Kullback-Leibler divergence:
+    they follow from the Fisher `information` (theta (R, d) to (R, d, d)).
+    """
+
+    estimated: ClassVar[tuple[str, ...]] = ()
+    """Names of the parameters that make up the truth, where these are not all."""
+
+    def __post_init__(self) -> None:
+        read_parameters(self)
+
+    @cached_property
+    def truth(self: Any) -> Array:
+        names = self.estimated or [field.name for field in fields(self)]
+        return np.array([float(getattr(self, name)) for name in names])
+
+    @property
+    def influence_covariance(self: Any) -> Array:
+        """V (d, d): the inverse of the information."""
+        return np.asarray(np.linalg.inv(self.information(self.truth[None])[0]))
+
+    @property
+    def risk_hessian(self: Any) -> Array:
+        """Hessian (d, d) of the risk at the truth: the information."""
+        return np.asarray(self.information(self.truth[None])[0])
+
+    @property
+    def limit_risk(self) -> float:
+        """Limit of n times the risk of the first fit: trace(Hessian V) / 2."""
+        return float(np.trace(self.risk_hessian @ self.influence_covariance) / 2)
+
+
+class SquaredError(Family):
+    """A family whose risk is the squared error of the parameter."""
+
+    @property
+    def risk_hessian(self) -> Array:
+        """Hessian (d, d) of the risk: of a square, 2."""
+        return 2 * np.eye(len(self.truth))
+
+    def deviation(self, theta: Array) -> Array:
+        return theta - self.truth
+
+    def risk(self, theta: Array) -> Array:
+        return np.asarray(((theta - self.truth) ** 2).sum(axis=1))
