@@ -15,7 +15,7 @@ from scipy.optimize import linprog
 
 from collapse import datasets, simulate, workflows
 from collapse.models.protocols import WithDesign, WithStatistic
-from collapse.models.regression import newton
+from collapse.models.regression import likelihoods, newton
 from collapse.models.regression.glm import LogisticRegression, log_loss, probability
 
 Array = NDArray[np.float64]
@@ -244,10 +244,10 @@ class TestSafeguard:
         self, seed: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         calls = []
-        search = newton.Logistic._search
+        search = likelihoods.Logistic.search
         monkeypatch.setattr(
-            newton.Logistic,
-            "_search",
+            likelihoods.Logistic,
+            "search",
             lambda self, *given: calls.append(seed) or search(self, *given),
         )
         X, y = self.hard(seed)
@@ -372,15 +372,15 @@ class TestSeparation:
     def test_quasi_complete_separation_needs_no_linear_programme(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(newton.Logistic, "_proved_separated", None)
+        monkeypatch.setattr(likelihoods.Logistic, "_proved_separated", None)
         rng = np.random.default_rng(49)
         X = np.column_stack([np.ones(80), rng.standard_normal(80), np.arange(80) < 5])
         y = (rng.random((10, 80)) < 0.5).astype(float)
         y[:, :5] = 1
         calls = []
-        shown = newton.Logistic._runaway
+        shown = likelihoods.Logistic._runaway
         monkeypatch.setattr(
-            newton.Logistic,
+            likelihoods.Logistic,
             "_runaway",
             lambda self, step: calls.append(len(step)) or shown(self, step),
         )

@@ -22,7 +22,9 @@ from collapse.models.regression.design import (
     rows_of_design,
     totals,
 )
-from collapse.models.regression.newton import Likelihood, Logistic, LogLink
+from collapse.models.regression.family import Counts, Logit
+from collapse.models.regression.likelihoods import Logistic, LogLink
+from collapse.models.regression.newton import Likelihood
 
 Loss = Callable[[Any, Array], float]
 
@@ -504,9 +506,9 @@ class _GLM(_OnDesign):
         self.certificate: Likelihood | None = None
         link = type(self.family.link).__name__
         if self.law == "Binomial":
-            self.certificate = Logistic(self.X)
+            self.certificate = Logistic(self.X, Logit())
         elif self.law in ("Poisson", "NegativeBinomial") and link == "Log":
-            self.certificate = LogLink(self.X, 1.0, 0.0)
+            self.certificate = LogLink(self.X, Counts())
         self._settle()
 
     def _labels(self, theta: Array, chosen: Any, rng: np.random.Generator) -> Array:
