@@ -245,13 +245,8 @@ class TestNoEstimate:
             < -1e-8
         )
 
-    @pytest.mark.parametrize(
-        "quick", [True, False], ids=["shown by a step", "shown by the Hessian"]
-    )
     @pytest.mark.parametrize("name", ["Poisson", "negative binomial"])
-    def test_counts(self, name: str, quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-        if not quick:
-            monkeypatch.setattr(newton, "SUSPICION", ())
+    def test_counts(self, name: str) -> None:
         found = []
         for seed in range(8):
             X = design(seed, 12)

@@ -27,7 +27,6 @@ from collapse.models.regression.newton import (
     RIDGE,
     Likelihood,
     blocks,
-    take,
     turn,
 )
 
@@ -35,54 +34,17 @@ FIXED: Final = 1e-10
 """Change of any margin at which an iteration to a fixed point is done."""
 
 
-class Binary(Likelihood):
-    """Labels 0 and 1: an estimate exists unless a hyperplane separates them, completely or
-    quasi-completely.
-
-    A linear programme has the last word on it, so that a search goes on to where rounding alone is
-    left of the decrement.
-    """
-
-    negligible = 1e-12
-
-    def _proved_separated(self, target: Array, weight: Array | None) -> NDArray[np.bool_]:
-        """Tell where a linear programme finds a theta that separates the labels, all of them or all
-        but those it gives margin zero.
-
-        An estimate exists exactly where probabilities strictly between 0 and 1 have the statistic
-        of the labels. Write them 1/2 + u, stretch the statistic away from that of u = 0 and ask how
-        far it can go with u in [-1/2, 1/2]: beyond 1, or not. The multipliers are the theta that
-        attains the bound of `_separates`, which has the last word.
-        """
-        from scipy.optimize import linprog
-
-        proved, mean = np.zeros(len(target), dtype=bool), self._mean(target, weight)
-        for r in range(len(target)):
-            rows = self.mean_design * (1.0 if weight is None else weight[r, :, None])
-            result = linprog(
-                np.append(np.zeros(len(rows)), -1.0),
-                A_eq=np.column_stack([rows.T, 0.5 * rows.sum(axis=0) - mean[r]]),
-                b_eq=np.zeros(self.size),
-                bounds=[(-0.5, 0.5)] * len(rows) + [(0.0, None)],
-                options={
-                    "primal_feasibility_tolerance": 1e-10,
-                    "dual_feasibility_tolerance": 1e-10,
-                },
-            )
-            if result.status == 0:
-                one = slice(r, r + 1)
-                found = result.eqlin.marginals[None]
-                proved[r] = Binary._separates(self, found, target[one], take(weight, one))[0]
-        return proved
-
-
-class Logistic(Binary):
+class Logistic(Likelihood):
     """Labels 0 and 1 with p = (1 + tanh(q'theta / 2)) / 2.
 
     The target is the weighted mean of q (y - 1/2), p numbers; the gradient of the mean
     log-likelihood is target - mean of q (p - 1/2), and minus the Hessians of all replications are
     one matrix product, of p (1 - p) with the products of pairs of columns.
+
+    An estimate exists unless a hyperplane separates the labels, completely or quasi-completely.
     """
+
+    negligible = 1e-12
 
     def __init__(self, X: Array, family: Family) -> None:
         super().__init__(X, family)
@@ -147,9 +109,6 @@ class Ridge(Logistic):
     def _separates(self, theta: Array, target: Array, weight: Array | None) -> NDArray[np.bool_]:
         return np.zeros(len(theta), dtype=bool)
 
-    def _proved_separated(self, target: Array, weight: Array | None) -> NDArray[np.bool_]:
-        return np.zeros(len(target), dtype=bool)
-
 
 class Firth(Logistic):
     """Labels 0 and 1, the likelihood times the square root of the information's determinant; the
@@ -200,8 +159,10 @@ class Firth(Logistic):
         return np.asarray(curvature * np.vecdot(half, half) / len(self.X))
 
 
-class Probit(Binary):
+class Probit(Likelihood):
     """Labels 0 and 1 with p = Phi(q'theta)."""
+
+    negligible = Logistic.negligible
 
     def _length(self, theta: Array, step: Array) -> Array:
         # The third derivative is at most 0.35 + |margin| times the second.
@@ -228,16 +189,9 @@ class LogLink(Likelihood):
         return gram
 
     def _begin(self, target: Array, weight: Array | None) -> Array:
-        """Regress logarithms, of labels drawn towards their mean; of their mean alone where rows'
-        labels are not known.
-        """
-        if not self.family.canonical:
-            share = 1.0 if weight is None else weight
-            mean = np.maximum(target.mean(axis=1, keepdims=True), np.finfo(float).tiny)
-            return np.asarray(np.log((target + 0.5 * mean) / (share + 0.5)) @ self.mean_design)
+        """Begin with the same mean on all rows, as nearly as the columns can."""
         level = self.mean_design.sum(axis=0)
-        size = level @ level
-        mean = target @ level / size if size > 0 else np.ones(len(target))
+        mean = self._mean(target, weight) @ level / max(level @ level, np.finfo(float).tiny)
         return np.asarray(np.log(np.maximum(mean, 1e-3))[:, None] * level)
 
 
@@ -257,6 +211,7 @@ class Multinomial(Likelihood):
         self.classes = family.outputs + 1
         self.cells *= self.classes
         self.size *= family.outputs
+        self.reach *= np.sqrt(2.0)  # margins here are differences between labels
         # At zero the Hessian of whitened columns is (I - 1 1' / K) / K for each, with this inverse.
         self.anchor = np.kron(self.classes * (np.eye(family.outputs) + 1.0), np.eye(X.shape[1]))
 
@@ -341,13 +296,6 @@ class Multinomial(Likelihood):
 
     def _span(self, weight: Array) -> NDArray[np.bool_]:
         return np.array([self._least(row[None, None]) > DEPENDENT for row in weight], dtype=bool)
-
-    def _length(self, theta: Array, step: Array) -> Array:
-        # Margins here are differences between labels.
-        return np.asarray(np.sqrt(2.0) * super()._length(theta, step))
-
-    def _runaway(self, step: Array) -> Array:
-        return step
 
 
 LIKELIHOODS: Final[dict[type[Family], type[Likelihood]]] = {

@@ -26,17 +26,15 @@ DECREMENT: Final = 1e-20
 the mean log-likelihood then lacks.
 """
 
-SUSPICION: Final = (8, 12)
-"""Iterations after which a fit that goes on is probably separated and worth a singular value
-decomposition to show it.
-"""
-
-PATIENCE: Final = 24
-"""Iterations after which a linear programme decides whether an estimate exists, and a search of its
-own finds it.
+SUSPICION: Final = 24
+"""Iterations after which a fit that goes on is probably separated: a Hessian that is flat where the
+decrement is negligible shows it.
 
 Ordinary fits take three to ten.
 """
+
+PATIENCE: Final = 40
+"""Iterations after which a search of its own finds the estimate."""
 
 ITERATIONS: Final = 1000
 BISECTIONS: Final = 60
@@ -183,11 +181,10 @@ class Likelihood:
                 theta[lost], step[lost] = self._begin(target[lost], take(weight, lost)), 0.0
             if iteration > 2:
                 stay[stay] = ~self._separates(theta[stay], target[stay], take(weight, stay))
-            if iteration in SUSPICION:
-                away = self._runaway(step[stay])
-                stay[stay] = ~self._separates(away, target[stay], take(weight, stay))
+            if iteration > SUSPICION:
+                quiet = np.flatnonzero(stay & (decrement <= self.negligible))
+                stay[quiet] = ~self._flat(hessian[:, quiet])
             if iteration == PATIENCE:
-                stay[stay] = ~self._proved_separated(target[stay], take(weight, stay))
                 for hard in np.flatnonzero(stay):
                     data = target[hard : hard + 1], take(weight, slice(hard, hard + 1))
                     answer[row[hard]] = self.search(self._begin(*data), *data)[0]
@@ -321,45 +318,12 @@ class Likelihood:
             separates[block] = lacks < SEPARATED * width.mean(axis=1)
         return separates
 
-    def _proved_separated(self, target: Array, weight: Array | None) -> NDArray[np.bool_]:
-        """Tell where it can be proved that there is no estimate; elsewhere a Hessian that ends flat
-        shows it.
-        """
-        return np.zeros(len(target), dtype=bool)
-
-    def _runaway(self, step: Array) -> Array:
-        """Return the part of Newton steps that leaves the margins alone that they hardly move.
-
-        Under quasi-complete separation steps soon do nothing but send some margins away, by about 1
-        each; that part then shows which, at rounding's precision.
-        """
-        runaway = np.empty(step.shape)
-        for block in blocks(len(step), self.design.size):
-            moves = np.abs(step[block] @ self.design.T)
-            resting = moves < 0.05 * moves.max(axis=1, keepdims=True)
-            _, size, direction = np.linalg.svd(
-                self.design * resting[:, :, None], full_matrices=False
-            )
-            along = np.einsum("rkp,rp->rk", direction, step[block]) * (
-                size <= 1e-10 * np.sqrt(len(self.design))
-            )
-            runaway[block] = np.einsum("rk,rkp->rp", along, direction)
-        return runaway
-
 
 def _solve(packed: Array, right: Array, entry: NDArray[np.intp]) -> Array:
     """Solve positive definite systems, their upper triangles by rows (p (p + 1) / 2, R), for right
     sides (R, p).
     """
     replications, columns = right.shape
-    if replications == 1:
-        # a third of the time of numpy.linalg.solve, which looks at its arguments for longer than it
-        # solves
-        from scipy.linalg.lapack import dposv
-
-        _, alone, indefinite = dposv(packed[:, 0].take(entry), right[0])
-        if not indefinite:
-            return np.asarray(alone[None], dtype=float)
     if replications < MANY:
         full = packed.take(entry, axis=0).transpose(2, 0, 1)
         return np.asarray(np.linalg.solve(full, right[:, :, None])[:, :, 0])
