@@ -141,11 +141,7 @@ class Logit(Family):
 
     def mean(self, margin: Array) -> Array:
         # The hyperbolic tangent cannot overflow: 1 / (1 + exp(-m)) = (1 + tanh(m / 2)) / 2.
-        share = 0.5 * margin
-        np.tanh(share, out=share)
-        share *= 0.5
-        share += 0.5
-        return share
+        return np.asarray(0.5 + 0.5 * np.tanh(0.5 * margin))
 
     def variance(self, mean: Array) -> Array:
         return mean * (1.0 - mean)
@@ -333,11 +329,9 @@ class Classes(Smooth):
         return f"labels 0, 1, ..., {self.outputs}"
 
     def mean(self, margin: Array) -> Array:
-        share = np.concatenate([np.zeros_like(margin[..., :1, :]), margin], axis=-2)
-        share -= share.max(axis=-2, keepdims=True)
-        np.exp(share, out=share)
-        share /= share.sum(axis=-2, keepdims=True)
-        return share
+        top = np.maximum(margin.max(axis=-2, keepdims=True), 0.0)
+        odds = np.exp(np.concatenate([-top, margin - top], axis=-2))
+        return np.asarray(odds / odds.sum(axis=-2, keepdims=True))
 
     def sample(self, mean: Array, copies: int, rng: np.random.Generator) -> Array:
         if copies > 1:
@@ -362,15 +356,12 @@ class Classes(Smooth):
         return total - weight * share, weight * (share[..., :, None, :] * alone)
 
     def third(self, margin: Array, spread: Array) -> Array:
-        share = self.mean(margin)
-        towards = np.einsum("...abm,...bm->...am", spread, share[..., 1:, :])
-        square = (towards * share[..., 1:, :]).sum(axis=-2, keepdims=True)
-        # distances of the classes from their mean, in the metric of the spread; class 0 is the
-        # origin
-        distance = square + np.einsum("...aam->...am", spread) - 2 * towards
-        average = share[..., :1, :] * square
-        average += (share[..., 1:, :] * distance).sum(axis=-2, keepdims=True)
-        return np.asarray(share[..., 1:, :] * (distance - average))
+        share = self.mean(margin)[..., 1:, :]
+        # distances of the classes from their mean in the metric of the spread, but for what all
+        # share, and class 0, the origin, has none
+        towards = np.einsum("...abm,...bm->...am", spread, share)
+        distance = np.einsum("...aam->...am", spread) - 2 * towards
+        return np.asarray(share * (distance - (share * distance).sum(axis=-2, keepdims=True)))
 
     def refuse(self, label: Array) -> Array:
         return np.asarray((label < 0) | (label > self.outputs) | (label != np.floor(label)))

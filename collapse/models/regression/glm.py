@@ -86,10 +86,20 @@ def log_loss(theta: Array, X: Array, label: Array) -> Array:
     >>> log_loss(np.array([[0.0], [1000.0]]), X, y)
     array([  0.69314718, 500.        ])
     """
-    loss = np.empty(theta.shape[0])
-    for block in blocks(theta.shape[0], X.shape[0]):
-        loss[block] = np.add.reduce(Logit().loss(theta[block] @ X.T, label), axis=1)
-    return np.asarray(loss / X.shape[0] - theta @ (label @ X / X.shape[0]))
+    return _mean_loss(Logit(), theta, X, label[None])
+
+
+def _mean_loss(family: Family, theta: Array, X: Array, label: Array) -> Array:
+    """Return the mean of `Family.loss` over rows with labels (q, m), less label x margin where the
+    link is canonical, (R,).
+    """
+    loss = np.empty(len(theta))
+    for block in blocks(len(theta), len(X) * family.outputs):
+        each = family.loss(margins(theta[block], X), label)
+        loss[block] = np.add.reduce(each, axis=-1)[:, 0]
+    if family.canonical:
+        loss -= theta @ (label @ X).ravel()
+    return loss / len(X)
 
 
 class LabelsOnDesign(OnDesign):
@@ -151,7 +161,6 @@ class LabelsOnDesign(OnDesign):
         if test is not None:
             self._risk_X, label = check_test(test, p)
             self._risk_label = family.coded(_check_labels(family, label, "the test y"))
-        self._risk_statistic = self._summary(self._risk_label[None], self._risk_X)[0]
         self._least_loss = float(
             self._loss(self.truth[None])[0]
             if y is None
@@ -181,23 +190,14 @@ class LabelsOnDesign(OnDesign):
         return np.maximum(self._loss(theta) - self._least_loss, 0.0)
 
     def _loss(self, theta: Array) -> Array:
-        X, loss = self._risk_X, np.empty(len(theta))
-        for block in blocks(len(theta), len(X) * self.family.outputs):
-            each = self.family.loss(margins(theta[block], X), self._risk_label)
-            loss[block] = np.add.reduce(each, axis=-1)[:, 0]
-        loss /= len(X)
-        if self.family.canonical:
-            loss -= theta @ self._risk_statistic
-        return loss
+        return _mean_loss(self.family, theta, self._risk_X, self._risk_label)
 
-    def _summary(self, label: Array, X: Array) -> Array:
+    def _summary(self, label: Array) -> Array:
         """Return the mean statistic (R, k) of mean labels (R, q, n) on each row."""
         if not self.family.canonical:
             return label[:, 0]
-        size = label.shape[1] * X.shape[1]
-        summary = (label.reshape(-1, len(X)) @ X).reshape(len(label), size)
-        summary /= len(X)
-        return summary
+        each = label.reshape(-1, self.design_rows) @ self.X / self.design_rows
+        return np.asarray(each.reshape(len(label), label.shape[1] * self.X.shape[1]))
 
     def _on_rows(self, rows: Array, weight: Array) -> tuple[Array, Array]:
         """Return weighted sums of labels (R, q, n), and of weights (R, n), on each row of the
@@ -251,12 +251,12 @@ class Regression(LabelsOnDesign):
         super().__init__(family, X, beta, y, test, mean, shown)
         self.limit_risk = len(self.truth) / 2
         self.statistic_size = len(self.truth) if family.canonical else self.design_rows
-        self._statistic = self._summary(self._mean[None, -family.outputs :], self.X)[0]
+        self._statistic = self._summary(self._mean[None, -family.outputs :])[0]
         if isinstance(self._likelihood, Multinomial) and np.isfinite(self.truth).all():
             self._likelihood.near(self.truth)
 
     def _closest(self) -> Array:
-        closest: Array = self.fit_statistic(self._summary(self._mean[None], self.X), None)[0]
+        closest: Array = self.fit_statistic(self._summary(self._mean[None]), None)[0]
         return closest
 
     @cached_property
@@ -364,7 +364,7 @@ class Regression(LabelsOnDesign):
             )
         statistic = np.empty((replications, self.statistic_size))
         for block in blocks(replications, self._likelihood.cells):
-            statistic[block] = self._summary(self.family.sample(mean(block), copies, rng), self.X)
+            statistic[block] = self._summary(self.family.sample(mean(block), copies, rng))
         return statistic
 
     def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
@@ -406,7 +406,7 @@ class Regression(LabelsOnDesign):
             columns, and where one of their labels is NaN.
         """
         label, share = self._on_rows(rows, weight)
-        return self._likelihood.maximise(self._summary(label, self.X), share, start)
+        return self._likelihood.maximise(self._summary(label), share, start)
 
     def influence_function(self, rows: Array, theta: Array) -> Array:
         """Return the influence of each row on the fit: n times its change with the row's weight.

@@ -80,12 +80,9 @@ class BradleyTerry(Regression):
             )
         if strength is not None:
             strength = numbers(strength, "strength", "a number for each item")
-        meet, often = _check_schedule(pairs, times, None if strength is None else np.size(strength))
-        if strength is not None:
-            strength = check_vector(strength, int(meet.max()) + 1, "strength")
-        sign = np.zeros((len(meet), int(meet.max()) + 1))
-        sign[np.arange(len(meet)), meet[:, 0]], sign[np.arange(len(meet)), meet[:, 1]] = 1.0, -1.0
-        y = None
+        meet, often = _check_schedule(pairs, times, 0 if strength is None else np.size(strength))
+        items = np.eye(int(meet.max()) + 1)
+        beta = y = None
         if wins is not None:
             won = check_vector(wins, len(meet), "wins")
             if np.any((won < 0) | (won > often) | (won != np.floor(won))):
@@ -93,17 +90,13 @@ class BradleyTerry(Regression):
                     "wins must be whole numbers between 0 and times: how often the first item of"
                     " each pair won."
                 )
-            y = np.concatenate([np.arange(k) < w for k, w in zip(often, won, strict=True)]).astype(
-                float
-            )
+            y = np.concatenate([np.arange(k) < w for k, w in zip(often, won, strict=True)])
+        else:
+            strength = check_vector(strength, len(items), "strength")
+            beta = strength[1:] - strength[0]
         self.pairs, self.times = meet, often
-        super().__init__(
-            Logit(),
-            np.repeat(sign[:, 1:], often, axis=0),
-            None if strength is None else strength[1:] - strength[0],
-            y,
-            None,
-        )
+        sign = items[meet[:, 0], 1:] - items[meet[:, 1], 1:]
+        super().__init__(Logit(), np.repeat(sign, often, axis=0), beta, y, None)
 
     def strength(self, theta: Array) -> Array:
         """Return the strengths of all items, with sum zero.
@@ -123,7 +116,7 @@ class BradleyTerry(Regression):
 
 
 def _check_schedule(
-    pairs: ArrayLike, times: ArrayLike, items: int | None
+    pairs: ArrayLike, times: ArrayLike, items: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     meet = checks.numbers(pairs, "pairs", "a table of shape (k, 2)")
     often = checks.numbers(times, "times", "a whole number, or a vector of shape (k,)")
@@ -149,14 +142,12 @@ def _check_schedule(
     if np.broadcast_to(often, len(meet)).sum(dtype=float) > MOST_COMPARISONS:
         raise ValueError(f"times must add up to {MOST_COMPARISONS:,} comparisons at the most.")
     count = int(meet.max()) + 1
-    if items is not None and items > count:
-        count = items
-    elif items is not None and items < count:
+    if 0 < items < count:
         raise ValueError(
             f"strength must have {count} entries, as pairs name items 0 to {count - 1}; it has"
             f" {items}."
         )
-    group = np.arange(count)
+    group = np.arange(max(items, count))
     for i, j in meet:
         group[group == group[i]] = group[j]
     if np.any(group != group[0]):

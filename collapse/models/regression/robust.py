@@ -120,14 +120,14 @@ class HuberRegression(NormalErrors):
             if not len(at):
                 break
             loss, gradient, inside = self._evaluate(theta, *data)
-            far = np.flatnonzero(
-                loss > least + 1e-14 * (1 + least)
-            )  # the last figures are rounding
-            if far.size:
+            # halve steps that raise the loss; its last figures are rounding
+            far = np.flatnonzero(loss > least + 1e-14 * (1 + least))
+            while far.size:
                 some = data[0][far], data[1][far], data[2][far]
-                share = self._farthest_down(theta[far] - step[far], step[far], *some)
-                theta[far] -= (1.0 - share)[:, None] * step[far]
+                step[far] *= 0.5
+                theta[far] -= step[far]
                 loss[far], gradient[far], inside[far] = self._evaluate(theta[far], *some)
+                far = far[loss[far] > least[far] + 1e-14 * (1 + least[far])]
             curvature = self._gram(data[0], inside) + touch
             step = np.linalg.solve(curvature, gradient[:, :, None])[:, :, 0]
             theta = theta + step
@@ -167,31 +167,6 @@ class HuberRegression(NormalErrors):
         gradient = on_rows(self.design_rows, index, weight * pulled) @ self._design
         loss = np.vecdot(weight, pulled * (rest - 0.5 * pulled))
         return loss, gradient, weight * (pulled == rest)
-
-    def _farthest_down(
-        self, theta: Array, step: Array, index: NDArray[np.intp], label: Array, weight: Array
-    ) -> Array:
-        """Share of each step that minimises the loss along it, exactly: its derivative is linear
-        between rows' going in and out, (R,).
-        """
-        rest = label - np.take_along_axis(theta @ self._design.T, index, axis=1)
-        along = np.take_along_axis(step @ self._design.T, index, axis=1)
-        slope = np.vecdot(weight * np.clip(rest, -self.k, self.k), along)
-        moving = np.where(along == 0, 1.0, along)
-        inward, outward = (
-            np.maximum((rest - side * self.k * np.sign(moving)) / moving, 0.0) for side in (1, -1)
-        )
-        turn = np.concatenate([inward, outward], axis=1)
-        order = np.argsort(turn, axis=1)
-        turn = np.take_along_axis(turn, order, axis=1)
-        bend = weight * along**2
-        bend = np.take_along_axis(np.concatenate([bend, -bend], axis=1), order, axis=1).cumsum(
-            axis=1
-        )
-        fallen = np.cumsum(bend[:, :-1] * np.diff(turn, axis=1), axis=1)
-        first = np.argmax(fallen >= (slope * (1 - 1e-12))[:, None], axis=1)
-        each = np.arange(len(theta))
-        return np.asarray(turn[each, first + 1] - (fallen[each, first] - slope) / bend[each, first])
 
 
 @register(
