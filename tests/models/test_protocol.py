@@ -15,7 +15,7 @@ from collapse import derive, models, simulate, workflows
 from collapse.models import WithStatistic, registry
 from collapse.models.families import latent, location, survival, two_parameter
 from collapse.models.protocols import exact_form
-from collapse.models.regression import glm, likelihoods, newton, robust
+from collapse.models.regression import base, likelihoods, newton, robust
 from collapse.universality import matrix
 from tests.statistics import assert_agree
 
@@ -283,7 +283,7 @@ def test_real_data_that_have_an_estimate_but_were_left_without_are_refused(
     limits, make, said, monkeypatch
 ):
     make()
-    for module in (newton, glm, likelihoods):
+    for module in (newton, base, likelihoods):
         monkeypatch.setattr(module, "ITERATIONS", 1)
     for name, value in limits.items():
         monkeypatch.setattr(newton, name, value)

@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 
 from collapse.checks import check_size
 from collapse.models.protocols import Array
+from collapse.models.regression.base import LabelsOnDesign
 from collapse.models.regression.family import Logit
-from collapse.models.regression.glm import LabelsOnDesign
 from collapse.models.regression.likelihoods import Firth, Ridge
 
 
@@ -148,6 +148,7 @@ class FirthLogisticRegression(_Penalised):
     --------
     >>> X = np.column_stack([np.ones(100), np.linspace(-1, 1, 100)])
     >>> y = X[:, 1] > 0
+    >>> from collapse.models import LogisticRegression
     >>> LogisticRegression(X, y=y).truth, FirthLogisticRegression(X, y=y).truth[1].round(3)
     (array([nan, nan]), np.float64(41.435))
     """

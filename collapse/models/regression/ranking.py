@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 from collapse import checks
 from collapse.models.protocols import Array
 from collapse.models.registry import register
+from collapse.models.regression.base import Regression
 from collapse.models.regression.design import check_vector, numbers
 from collapse.models.regression.family import Logit
-from collapse.models.regression.glm import Regression
 
 MOST_COMPARISONS = 10**7
 """Largest number of comparisons of a ranking."""
