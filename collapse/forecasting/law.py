@@ -186,12 +186,11 @@ class _Table(Likelihood):
     def __init__(self, family: Family, X: Array, y: Array) -> None:
         self.family: Family = family
         self.X, self.y = X, y
-        square = sum(rows.T @ rows for rows in np.array_split(X, -(-len(X) // BLOCK))) / len(X)
-        whitening = np.linalg.inv(np.linalg.cholesky(square)).T
         parts = np.array_split(X, -(-len(X) // BLOCK))
-        self.reach = float(
-            np.sqrt(max(((part @ whitening) ** 2).sum(axis=1).max() for part in parts))
-        )
+        square = sum(part.T @ part for part in parts) / len(X)
+        whitening = np.linalg.inv(np.linalg.cholesky(square)).T
+        longest = max(((part @ whitening) ** 2).sum(axis=1).max() for part in parts)
+        self.reach = float(np.sqrt(2 * longest))  # differences between classes count, too
         self.whitening = np.kron(np.eye(family.outputs), whitening)
 
     def _evaluate(self, theta: Array, target: Array, weight: Array | None) -> tuple[Array, Array]:
