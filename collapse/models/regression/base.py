@@ -185,8 +185,7 @@ class Regression(LabelsOnDesign):
             self._likelihood.near(self.truth)
 
     def _closest(self) -> Array:
-        closest: Array = self.fit_statistic(self._summary(self._mean[None]), None)[0]
-        return closest
+        return np.asarray(self.fit_statistic(self._summary(self._mean[None]), None)[0])
 
     @cached_property
     def dispersion(self) -> float:
@@ -364,8 +363,8 @@ class Regression(LabelsOnDesign):
         R, q, N = margin.shape
         score, curvature = self.family.derivatives(margin, 1.0, label)
         each = np.einsum("ran,rni->rnai", score, x).reshape(R, N, -1)
-        curvature = curvature.reshape(R, q, q, N)
-        hessian = np.einsum("rabn,rni,rnj->raibj", curvature, x, x, optimize=True) / N
+        bend = curvature.reshape(R, q, q, N) / N
+        hessian = np.einsum("rabn,rni,rnj->raibj", bend, x, x, optimize=True)
         return each, hessian.reshape(R, each.shape[2], -1)
 
 

@@ -270,8 +270,8 @@ class Overdispersed(Counts):
     ) -> tuple[Array, Array]:
         mean = exponential(margin)
         spread = 1.0 + mean / self.size
-        curvature = mean / spread * ((weight + total / self.size) / spread)
-        return (total - weight * mean) / spread, curvature
+        share = mean / spread
+        return (total - weight * mean) / spread, share * (weight + total / self.size) / spread
 
     def least(self, label: Array) -> Array | float:
         return np.asarray((label + self.size) * np.log1p(label / self.size) - _log_times(label))
@@ -388,8 +388,8 @@ class Normal(Smooth):
         return margin
 
     def sample(self, mean: Array, copies: int, rng: np.random.Generator) -> Array:
-        error = np.sqrt(self.variance / copies) * rng.standard_normal(mean.shape)
-        return np.asarray(mean + error)
+        scale = np.sqrt(self.variance / copies)
+        return np.asarray(mean + scale * rng.standard_normal(mean.shape))
 
     def loss(self, margin: Array, label: Array) -> Array:
         return np.asarray((margin - label) ** 2 / (2 * self.variance))

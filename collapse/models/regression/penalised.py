@@ -21,8 +21,7 @@ class _Penalised(LabelsOnDesign):
 
     def _closest(self) -> Array:
         rows = self.draw_real(1, self.design_rows, np.random.default_rng(0))
-        closest: Array = self.fit(rows, np.ones((1, self.design_rows)), None)[0]
-        return closest
+        return np.asarray(self.fit(rows, np.ones((1, self.design_rows)), None)[0])
 
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
         """Return the penalised estimates for labelled rows.
