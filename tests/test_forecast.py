@@ -383,7 +383,7 @@ def test_kappa_by_finite_differences(name: str) -> None:
     assert fitted is not None
 
     def loss(at: Array, rows: Array, label: Array) -> float:
-        return float(family.loss(rows @ at.reshape(q, -1).T, label).mean())
+        return float(family.deviance(at.reshape(q, -1) @ rows.T, family.coded(label)).mean())
 
     def slope(at: Array, along: Array, rows: Array, label: Array, h: float = 1e-4) -> float:
         return (loss(at + h * along, rows, label) - loss(at - h * along, rows, label)) / (2 * h)

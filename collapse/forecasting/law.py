@@ -4,28 +4,23 @@ set, and where the model is wrong.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from collapse.checks import check_number
+from collapse.models.protocols import Array
+from collapse.models.regression.family import FLAT, Classes, Counts, Normal, gram, margins
+from collapse.models.regression.family import Smooth as Family
+from collapse.models.regression.newton import RIDGE, Likelihood
 from collapse.plan import Plan, checked_plan
 
-Array = NDArray[np.float64]
+__all__ = ["Classes", "Counts", "Family", "Law", "Normal", "law_of", "misspecified", "newton"]
 
 BLOCK = 1 << 14
 DRAWS = 2000
-STEPS = 200
-SHORT = 1e-6
-"""Change of every margin at which a Newton step is the last."""
-FLAT = 1e-12
-"""Eigenvalue of the Hessian, where columns are orthonormal, below which labels count as
-separated."""
-PATIENCE = 10
-"""Steps in a row that may see such a Hessian: one that goes too far comes back."""
-RIDGE = 1e-14
-"""Added to the Hessian's diagonal, in the same coordinates."""
 
 
 def misspecified(plan: Plan, dispersion: float) -> Plan:
@@ -72,103 +67,6 @@ def misspecified(plan: Plan, dispersion: float) -> Plan:
     checked_plan(plan, "plan", mixed)
     size = np.where(plan.source == 0, plan.size / float(dispersion), plan.size)
     return plan.replace(size=size)
-
-
-class Family:
-    """A family's loss in the margins (m, q) of m rows: its derivatives, up to the third summed
-    against a covariance S (m, q, q) of margins.
-    """
-
-    scale = 1.0
-    outputs = 1
-
-    def mean(self, margin: Array) -> Array:
-        raise NotImplementedError
-
-    def curvature(self, margin: Array) -> Array:
-        raise NotImplementedError
-
-    def third(self, margin: Array, S: Array) -> Array:
-        raise NotImplementedError
-
-    def loss(self, margin: Array, label: Array) -> Array:
-        raise NotImplementedError
-
-    def coded(self, label: Array) -> Array:
-        return label[:, None]
-
-
-@dataclass(frozen=True)
-class Classes(Family):
-    outputs: int
-
-    def _share(self, margin: Array) -> Array:
-        top = np.maximum(margin.max(axis=1, keepdims=True), 0.0)
-        odds = np.exp(margin - top)
-        return np.asarray(odds / (odds.sum(axis=1, keepdims=True) + np.exp(-top)))
-
-    def mean(self, margin: Array) -> Array:
-        return self._share(margin)
-
-    def curvature(self, margin: Array) -> Array:
-        share = self._share(margin)
-        return np.asarray(share[:, :, None] * (np.eye(self.outputs) - share[:, None, :]))
-
-    def third(self, margin: Array, S: Array) -> Array:
-        share = self._share(margin)
-        towards = np.einsum("mab,mb->ma", S, share)
-        square = np.einsum("ma,ma->m", towards, share)
-        # distances of the classes from their mean, in the metric S; class 0 is the origin
-        distance = np.einsum("maa->ma", S) - 2 * towards + square[:, None]
-        average = (share * distance).sum(axis=1) + (1 - share.sum(axis=1)) * square
-        return np.asarray(share * (distance - average[:, None]))
-
-    def loss(self, margin: Array, label: Array) -> Array:
-        top = np.maximum(margin.max(axis=1), 0.0)
-        total = top + np.log(np.exp(margin - top[:, None]).sum(axis=1) + np.exp(-top))
-        return np.asarray(total - (self.coded(label) * margin).sum(axis=1))
-
-    def coded(self, label: Array) -> Array:
-        return np.asarray((label[:, None] == np.arange(1, self.outputs + 1)).astype(np.float64))
-
-
-class Counts(Family):
-    def mean(self, margin: Array) -> Array:
-        return np.asarray(np.exp(margin))
-
-    def curvature(self, margin: Array) -> Array:
-        return np.asarray(np.exp(margin)[:, :, None])
-
-    def third(self, margin: Array, S: Array) -> Array:
-        return np.asarray(np.exp(margin) * S[:, :, 0])
-
-    def loss(self, margin: Array, label: Array) -> Array:
-        entropy = label * np.log(np.where(label > 0, label, 1.0)) - label
-        return np.asarray(np.exp(margin[:, 0]) - label * margin[:, 0] + entropy)
-
-
-@dataclass(frozen=True)
-class Normal(Family):
-    variance: float
-
-    @property
-    def scale(self) -> float:  # type: ignore[override]
-        return 2 * self.variance  # the loss is the squared error
-
-    def mean(self, margin: Array) -> Array:
-        return margin / self.variance
-
-    def curvature(self, margin: Array) -> Array:
-        return np.full((*margin.shape, 1), 1 / self.variance)
-
-    def third(self, margin: Array, S: Array) -> Array:
-        return np.zeros_like(margin)
-
-    def loss(self, margin: Array, label: Array) -> Array:
-        return np.asarray((margin[:, 0] - label) ** 2 / (2 * self.variance))
-
-    def coded(self, label: Array) -> Array:
-        return label[:, None] / self.variance
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,37 +118,34 @@ class Law:
 
 
 def law_of(family: Family, theta: Array, X: Array, X_test: Array, y_test: Array) -> Law:
-    d, q = theta.size, family.outputs
-    coefficients = theta.reshape(q, -1)
-    information = sum(
-        _gram(X[block], family.curvature(X[block] @ coefficients.T)) for block in _blocks(len(X))
-    ) / len(X)
+    """Return the law of the loss on a test set, from the fit theta (q p,) to rows X."""
+    q, p = family.outputs, X.shape[1]
+    information = np.zeros((theta.size, theta.size))
+    for rows, margin, none in _blocks(family, theta, X, np.zeros(len(X))):
+        information += gram(rows, family.derivatives(margin, 1.0, none)[1]) / len(X)
     inverse = np.linalg.inv(information)
-    by_output = inverse.reshape(q, d // q, q, d // q)
-    skew, unsure = np.zeros((q, d // q)), 0.0
-    for block in _blocks(len(X)):
-        rows = X[block]
-        S = np.empty((len(rows), q, q))
-        for a in range(q):
-            for b in range(q):
-                S[:, a, b] = np.einsum("mi,mi->m", rows @ by_output[a, :, b], rows)
-        unsure = max(unsure, float(np.einsum("maa->ma", S).max()) / len(X))
-        skew += family.third(rows @ coefficients.T, S).T @ rows
-    bias = -0.5 * inverse @ (skew.ravel() / len(X))
-    hessian, gradient, losses = np.zeros((d, d)), np.zeros((q, d // q)), []
-    for block in _blocks(len(X_test)):
-        rows, label = X_test[block], y_test[block]
-        margin = rows @ coefficients.T
-        hessian += _gram(rows, family.curvature(margin))
-        gradient += (family.mean(margin) - family.coded(label)).T @ rows
-        losses.append(family.loss(margin, label))
-    m, scale = len(X_test), family.scale
-    slope = scale * gradient.ravel() / m
+    by_output = inverse.reshape(q, p, q, p)
+    skew, unsure = np.zeros((q, p)), 0.0
+    for rows, margin, _ in _blocks(family, theta, X, np.zeros(len(X))):
+        spread = np.empty((q, q, len(rows)))
+        for a, b in np.ndindex(q, q):
+            spread[a, b] = np.vecdot(rows @ by_output[a, :, b], rows)
+        unsure = max(unsure, float(np.einsum("aam->am", spread).max()) / len(X))
+        skew += family.third(margin, spread) @ rows / len(X)
+    bias = -0.5 * inverse @ skew.ravel()
+    hessian, gradient, losses = np.zeros_like(information), np.zeros((q, p)), []
+    for rows, margin, coded in _blocks(family, theta, X_test, y_test):
+        score, curvature = family.derivatives(margin, 1.0, coded)
+        hessian += gram(rows, curvature)
+        gradient -= score @ rows
+        losses.append(family.deviance(margin, coded))
+    scale = family.scale / len(X_test)
+    slope = scale * gradient.ravel()
     root = np.linalg.cholesky((inverse + inverse.T) / 2)
-    spread, turn = np.linalg.eigh(root.T @ (scale * hessian / m) @ root)
+    spread, turn = np.linalg.eigh(root.T @ (scale * hessian) @ root)
     return Law(
         len(X),
-        scale * np.concatenate(losses),
+        family.scale * np.concatenate(losses),
         spread,
         turn.T @ (root.T @ slope),
         float(slope @ bias),
@@ -258,95 +153,69 @@ def law_of(family: Family, theta: Array, X: Array, X_test: Array, y_test: Array)
     )
 
 
-def _gram(X: Array, weight: Array) -> Array:
-    """Sum over rows of weight (m, q, q) times x x', (q p, q p)."""
-    q, p = weight.shape[1], X.shape[1]
-    out = np.empty((q, p, q, p))
-    for a in range(q):
-        for b in range(a + 1):
-            out[a, :, b] = (X * weight[:, a, b, None]).T @ X
-            out[b, :, a] = out[a, :, b].T
-    return out.reshape(q * p, q * p)
+def _blocks(
+    family: Family, theta: Array, X: Array, y: Array
+) -> Iterator[tuple[Array, Array, Array]]:
+    """Take the rows of a table in blocks: covariates (m, p), margins (q, m) and labels as they
+    enter sums, (q, m).
+    """
+    for start in range(0, len(X), BLOCK):
+        rows = X[start : start + BLOCK]
+        label = family.coded(y[start : start + BLOCK])
+        yield rows, margins(theta[None], rows)[0], label
 
 
-def _blocks(rows: int) -> list[slice]:
-    return [slice(start, min(start + BLOCK, rows)) for start in range(0, rows, BLOCK)]
+class _Table(Likelihood):
+    """The log-likelihood of one table of many rows, which are read in blocks: nothing of their
+    number is kept.
+    """
 
+    def __init__(self, family: Family, X: Array, y: Array) -> None:
+        self.family: Family = family
+        self.X, self.y = X, y
+        parts = np.array_split(X, -(-len(X) // BLOCK))
+        square = sum(part.T @ part for part in parts) / len(X)
+        whitening = np.linalg.inv(np.linalg.cholesky(square)).T
+        longest = max(((part @ whitening) ** 2).sum(axis=1).max() for part in parts)
+        self.reach = float(np.sqrt(2 * longest))  # differences between classes count, too
+        self.whitening = np.kron(np.eye(family.outputs), whitening)
 
-def _definite(matrix: Array) -> bool:
-    try:
-        np.linalg.cholesky(matrix)
-    except np.linalg.LinAlgError:
-        return False
-    return True
+    def _evaluate(self, theta: Array, target: Array, weight: Array | None) -> tuple[Array, Array]:
+        """Return theta, of which `_hessian` makes its own pass, and the gradient."""
+        gradient = np.zeros((self.family.outputs, self.X.shape[1]))
+        for rows, margin, coded in _blocks(self.family, self.whitening @ theta[0], self.X, self.y):
+            gradient += self.family.derivatives(margin, 1.0, coded)[0] @ rows / len(self.X)
+        return theta, gradient.reshape(1, -1) @ self.whitening
+
+    def _hessian(self, theta: Array, weight: Array | None) -> Array:
+        hessian = np.zeros(self.whitening.shape)
+        for rows, margin, coded in _blocks(self.family, self.whitening @ theta[0], self.X, self.y):
+            hessian += gram(rows, self.family.derivatives(margin, 1.0, coded)[1]) / len(self.X)
+        return (self.whitening.T @ hessian @ self.whitening).reshape(-1, 1)
+
+    def _solve_alone(self, hessian: Array, gradient: Array) -> Array:
+        touch = RIDGE * np.eye(len(self.whitening))
+        return np.linalg.solve(hessian.reshape(touch.shape) + touch, gradient[0])[None]
+
+    def _flat(self, hessian: Array) -> NDArray[np.bool_]:
+        dense = hessian.reshape(self.whitening.shape)
+        return np.asarray(np.linalg.eigvalsh(dense)[:1] < FLAT)
 
 
 def newton(family: Family, X: Array, y: Array, start: Array) -> Array | None:
-    """Return the maximum-likelihood estimate (q p,); None where there is none, or 200 steps do not
-    reach it.
+    """Return the maximum-likelihood estimate (q p,); None where there is none, or it is not
+    reached.
 
-    What is returned is proved to be an estimate, but for rounding. Where there is none, a Newton
-    step changes some row's margins, or their differences between classes, by 1 or more, wherever
-    it begins: in a direction in which the likelihood rises for ever, its slope is a mean of
-    numbers of one sign, and the Hessian times the step is the mean of at most these numbers times
-    the step's largest change. The step accepted as the last changes none by more than 1e-6, and no
-    direction leaves its Hessian flat. In coordinates in which the columns are orthonormal scales
-    do not matter.
+    The search of the models' own likelihoods (`Likelihood.search`), with their test of existence: a
+    direction in which the likelihood rises for ever leaves the Hessian flat. In coordinates in
+    which the columns are orthonormal scales do not matter.
     """
-    q, p = family.outputs, X.shape[1]
     if len(X) > 8 * BLOCK:  # where it begins changes the time taken, not the answer
         fewer = newton(family, X[::8], y[::8], start)
         start = start if fewer is None else fewer
-    gram = sum(X[block].T @ X[block] for block in _blocks(len(X))) / len(X)
     try:
-        whitening = np.linalg.inv(np.linalg.cholesky(gram)).T
+        table = _Table(family, X, y)
+        found = table.search(np.linalg.solve(table.whitening, start)[None], start[None], None)[0]
     except np.linalg.LinAlgError:
         return None
-
-    def evaluate(at: Array, hessian: bool) -> tuple[float, Array, Array]:
-        value, gradient, curved = 0.0, np.zeros((q, p)), np.zeros((q * p, q * p))
-        coefficients = at.reshape(q, p) @ whitening.T
-        for block in _blocks(len(X)):
-            rows, label = X[block], y[block]
-            margin = rows @ coefficients.T
-            value += float(family.loss(margin, label).sum())
-            if hessian:
-                gradient += (family.mean(margin) - family.coded(label)).T @ rows
-                curved += _gram(rows, family.curvature(margin))
-        if hessian:
-            blocks = curved.reshape(q, p, q, p).transpose(0, 2, 1, 3)
-            curved = (whitening.T @ blocks @ whitening).transpose(0, 2, 1, 3).reshape(q * p, q * p)
-        return value / len(X), (gradient @ whitening).ravel() / len(X), curved / len(X)
-
-    def reach(step: Array) -> float:
-        """Return the largest change of a row's margin, or of the difference of two."""
-        most, coefficients = 0.0, step.reshape(q, p) @ whitening.T
-        for block in _blocks(len(X)):
-            change = X[block] @ coefficients.T
-            width = np.maximum(change.max(axis=1), 0) - np.minimum(change.min(axis=1), 0)
-            most = max(most, float(width.max()))
-        return most
-
-    theta = np.asarray(np.linalg.solve(whitening, start.reshape(q, p).T).T.ravel(), np.float64)
-    flat = 0
-    with np.errstate(over="ignore", invalid="ignore"):
-        for _ in range(STEPS):
-            value, gradient, hessian = evaluate(theta, True)
-            if not np.isfinite(hessian).all():
-                return None
-            flat = 0 if _definite(hessian - FLAT * np.eye(q * p)) else flat + 1
-            if flat > PATIENCE:
-                return None
-            try:
-                step = np.asarray(
-                    np.linalg.solve(hessian + RIDGE * np.eye(q * p), gradient), np.float64
-                )
-            except np.linalg.LinAlgError:
-                return None
-            if not flat and reach(step) < SHORT:
-                return np.asarray(((theta - step).reshape(q, p) @ whitening.T).ravel())
-            share = 1.0
-            while share > 1e-6 and not evaluate(theta - share * step, False)[0] <= value:
-                share /= 2
-            theta = theta - share * step
-    return None
+    return None if np.isnan(found).any() else table.whitening @ found

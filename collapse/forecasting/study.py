@@ -813,7 +813,7 @@ def _constant(table: Table, ridge: bool) -> Array:
         share = np.bincount(y.astype(np.intp), minlength=len(table.classes)) / len(y)
         return np.asarray(-np.log(np.maximum(share[y_test.astype(np.intp)], 1e-300)))
     if table.task == "counts" and not ridge:
-        return Counts().loss(np.full((len(y_test), 1), np.log(max(y.mean(), 1e-300))), y_test)
+        return Counts().deviance(np.full((1, len(y_test)), np.log(max(y.mean(), 1e-300))), y_test)
     return np.asarray((y_test - y.mean()) ** 2)
 
 

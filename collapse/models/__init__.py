@@ -30,7 +30,6 @@ from collapse.models.families.vector import Multinomial, MultivariateNormal
 from collapse.models.protocols import Model, WithStatistic
 from collapse.models.registry import Example, examples, register
 from collapse.models.regression.glm import (
-    BradleyTerry,
     GammaRegression,
     LogisticRegression,
     MultinomialRegression,
@@ -40,6 +39,7 @@ from collapse.models.regression.glm import (
 )
 from collapse.models.regression.linear import LinearRegression
 from collapse.models.regression.penalised import FirthLogisticRegression, RidgeLogisticRegression
+from collapse.models.regression.ranking import BradleyTerry
 from collapse.models.regression.robust import HuberRegression
 
 __all__ = [

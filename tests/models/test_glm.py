@@ -15,7 +15,7 @@ from scipy.optimize import linprog
 
 from collapse import datasets, simulate, workflows
 from collapse.models.protocols import WithDesign, WithStatistic
-from collapse.models.regression import newton
+from collapse.models.regression import likelihoods, newton
 from collapse.models.regression.glm import LogisticRegression, log_loss, probability
 
 Array = NDArray[np.float64]
@@ -244,10 +244,10 @@ class TestSafeguard:
         self, seed: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         calls = []
-        search = newton.Logistic._search
+        search = likelihoods.Logistic.search
         monkeypatch.setattr(
-            newton.Logistic,
-            "_search",
+            likelihoods.Logistic,
+            "search",
             lambda self, *given: calls.append(seed) or search(self, *given),
         )
         X, y = self.hard(seed)
@@ -349,43 +349,28 @@ class TestSeparation:
         )
         assert np.isnan(fitted).all()
 
-    def test_linear_programme_decides_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        # Without the certificates that iterates give away, and before fits converge.
-        monkeypatch.setattr(newton, "SUSPICION", ())
-        monkeypatch.setattr(newton, "PATIENCE", 3)
-        monkeypatch.setattr(newton, "DECREMENT", 0.0)
-        monkeypatch.setattr(newton, "ITERATIONS", 4)
+    @pytest.mark.parametrize("patience", [3, 40], ids=["by a search", "by the iteration"])
+    def test_a_flat_hessian_decides(self, patience: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Quasi-complete separation, which no iterate shows by itself."""
+        shown = []
+        separates = likelihoods.Logistic._separates
+        monkeypatch.setattr(
+            likelihoods.Logistic,
+            "_separates",
+            lambda self, *given: shown.append(separates(self, *given)) or shown[-1],
+        )
+        monkeypatch.setattr(newton, "PATIENCE", patience)
         rng = np.random.default_rng(48)
         X = np.column_stack([np.ones(50), rng.standard_normal(50), np.arange(50) < 3])
         y = (rng.random((2, 50)) < 0.5).astype(float)
         y[0, :3] = 1
         y[1, :3] = [0, 1, 1]
-        likelihood = LogisticRegression(X, beta=np.zeros(3))._likelihood
-        target = (y - 0.5) @ X @ likelihood.to_original / 50
-        assert likelihood._proved_separated(target, None).tolist() == [True, False]
+        assert np.isnan(fit_labels(X, y)).any(axis=1).tolist() == [True, False]
+        model = LogisticRegression(X, beta=np.zeros(3))
         weight = np.ones((2, 50))
         weight[1, 0] = 0
-        weighted = (weight * (y - 0.5)) @ X @ likelihood.to_original / 50
-        assert likelihood._proved_separated(weighted, weight).tolist() == [True, True]
-        assert np.isnan(fit_labels(X, y)).all()
-
-    def test_quasi_complete_separation_needs_no_linear_programme(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(newton.Logistic, "_proved_separated", None)
-        rng = np.random.default_rng(49)
-        X = np.column_stack([np.ones(80), rng.standard_normal(80), np.arange(80) < 5])
-        y = (rng.random((10, 80)) < 0.5).astype(float)
-        y[:, :5] = 1
-        calls = []
-        shown = newton.Logistic._runaway
-        monkeypatch.setattr(
-            newton.Logistic,
-            "_runaway",
-            lambda self, step: calls.append(len(step)) or shown(self, step),
-        )
-        assert np.isnan(fit_labels(X, y)).all()
-        assert calls == [10]
+        assert np.isnan(model.fit(as_rows(y), weight, None)).all()
+        assert not any(each.any() for each in shown)
 
     def test_rows_without_weight_are_outside_the_data(self) -> None:
         # The only positive row that keeps the labels from separating has weight 0.

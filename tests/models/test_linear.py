@@ -203,11 +203,11 @@ nan = np.nan
         ({"y": np.where(np.arange(40) == 3, nan, Y)}, "y must be finite; entry 4 is nan"),
         (
             {"y": Y, "test": (X[:, :2], Y)},
-            r"test must be \(X, y\) of shapes \(m, 3\) and \(m,\); it has \(40, 2\) and \(40,\)",
+            r"the test X must have shape \(m, 3\), with the columns of X; it has shape \(40, 2\)",
         ),
         (
             {"y": Y, "test": (X * nan, Y)},
-            "test must be finite; drop or impute missing values first",
+            "the test X must be finite; row 1, column 1 is nan. Drop or impute missing values",
         ),
         (
             {"X": X[:3], "y": Y[:3]},

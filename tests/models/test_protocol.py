@@ -16,7 +16,7 @@ from collapse.cli import main
 from collapse.models import WithStatistic, registry
 from collapse.models.families import latent, location, survival, two_parameter
 from collapse.models.protocols import FORMS, declared, exact_form
-from collapse.models.regression import glm, newton, penalised, robust
+from collapse.models.regression import base, likelihoods, newton, robust
 from collapse.universality import matrix
 from tests.statistics import assert_agree
 
@@ -236,7 +236,7 @@ UNFINISHED = [
         {"PATIENCE": 3, "DECREMENT": 0.0, "ITERATIONS": 1},
         models.RidgeLogisticRegression(X, [0.3, 0.5, -0.5], penalty=2),
     ),
-    (newton, {"ITERATIONS": 1}, models.FirthLogisticRegression(X, [0.3, 0.5, -0.5])),
+    (likelihoods, {"ITERATIONS": 1}, models.FirthLogisticRegression(X, [0.3, 0.5, -0.5])),
     (robust, {"ITERATIONS": 1}, models.HuberRegression(X, [1, 2, 3], sigma=2)),
     (location, {"STEPS": 1}, models.Huber("student", 1, 2)),
     (two_parameter, {"STEPS": 1}, models.GammaShapeRate(2, 3)),
@@ -276,7 +276,7 @@ def test_a_fit_that_has_not_converged_is_no_estimate(module, limits, model, monk
         (
             {},
             lambda: models.FirthLogisticRegression(X, y=LABELS),
-            "no fit to y settled in 1 iterations: rescale X",
+            "no fit to y was found in 1 iterations: rescale X",
         ),
     ],
 )
@@ -284,7 +284,7 @@ def test_real_data_that_have_an_estimate_but_were_left_without_are_refused(
     limits, make, said, monkeypatch
 ):
     make()
-    for module in (newton, glm, penalised):
+    for module in (newton, base, likelihoods):
         monkeypatch.setattr(module, "ITERATIONS", 1)
     for name, value in limits.items():
         monkeypatch.setattr(newton, name, value)

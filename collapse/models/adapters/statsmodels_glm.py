@@ -13,7 +13,9 @@ from collapse.models.adapters.labelled import Loss, OnDesign, squared_error
 from collapse.models.families.morris import counts
 from collapse.models.protocols import Array
 from collapse.models.regression.design import check_design, check_vector, totals
-from collapse.models.regression.newton import Likelihood, Logistic, LogLink
+from collapse.models.regression.family import Counts, Logit
+from collapse.models.regression.likelihoods import Logistic, LogLink
+from collapse.models.regression.newton import Likelihood
 
 MOST_ROWS = 10**7
 """Largest design that frequency weights are written out to."""
@@ -104,11 +106,11 @@ class GLM(OnDesign):
         # what can show that there is no estimate
         self.certificate: Likelihood | None = None
         if self.law == "Binomial":
-            self.certificate = Logistic(self.X)
+            self.certificate = Logistic(self.X, Logit())
         elif self.law in ("Poisson", "NegativeBinomial") and isinstance(
             self.family.link, families.links.Log
         ):
-            self.certificate = LogLink(self.X, 1.0, 0.0)
+            self.certificate = LogLink(self.X, Counts())
         self.settle()
 
     def labels_at(self, theta: Array, rows: Any, rng: np.random.Generator) -> Array:

@@ -1,14 +1,23 @@
-"""What regressions on a reused design share: its checks, and rows that are labels of its rows."""
+"""What regressions on a reused design share: its checks, labels of its rows, and a real world that
+is drawn or observed.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from collapse.checks import LARGE, brief, floats, held, length
-from collapse.models.protocols import Array
+from collapse.models.protocols import Array, DrawsFromTruth, replicate
+from collapse.models.regression.family import Family, margins
+
+_counted = np.frompyfunc(
+    lambda value: int(value) if isinstance(value, (bool, np.bool_)) else value, 1, 1
+)
 
 
 def numbers(values: Any, name: str, shape: str) -> Array:
@@ -16,17 +25,10 @@ def numbers(values: Any, name: str, shape: str) -> Array:
     if not isinstance(values, np.ndarray):
         held(length(values), name, f"give {shape}")
     if not isinstance(values, np.ma.MaskedArray):
-        try:
+        with suppress(ValueError):  # rows of different lengths, which `floats` refuses
             raw = np.asarray(values)
-        except ValueError:  # rows of different lengths
-            return floats(values, name, shape)
-        if raw.dtype.kind == "b":
-            values = raw.astype(np.float64)
-        elif raw.dtype.kind == "O":
-            values = np.empty(raw.size, object)
-            for i, value in enumerate(raw.flat):
-                values[i] = int(value) if isinstance(value, (bool, np.bool_)) else value
-            values = values.reshape(raw.shape)
+            if raw.dtype.kind in "bO":
+                values = raw.astype(np.float64) if raw.dtype.kind == "b" else _counted(raw)
     out = floats(values, name, shape)
     size = np.abs(np.where(np.isfinite(out), out, 0.0))
     if size.max(initial=0) > LARGE:
@@ -46,6 +48,19 @@ def check_pair(test: Any, name: str = "test") -> tuple[Any, Any]:
     return test[0], test[1]
 
 
+def _finite(values: Array, name: str) -> Array:
+    """Return the values, which can no longer be changed, where all are finite."""
+    for at in np.argwhere(~np.isfinite(values)):
+        axes = ("row", "column") if values.ndim == 2 else ("entry",)
+        where = ", ".join(f"{axis} {i + 1}" for axis, i in zip(axes, at, strict=True))
+        raise ValueError(
+            f"{name} must be finite; {where} is {values[tuple(at)]}. Drop or impute missing values"
+            " first."
+        )
+    values.flags.writeable = False
+    return values
+
+
 def check_design(X: ArrayLike) -> Array:
     """Return the design (n, p) as floats.
 
@@ -60,51 +75,53 @@ def check_design(X: ArrayLike) -> Array:
             "X must be the whole design, a table of shape (n, p) with its column of ones if one is"
             f" wanted; it has shape {table.shape}."
         )
-    if not np.all(np.isfinite(table)):
-        i, j = np.argwhere(~np.isfinite(table))[0]
-        raise ValueError(
-            f"X must be finite; row {i + 1}, column {j + 1} is {table[i, j]}. Drop or impute"
-            " missing values first."
-        )
-    n, p = table.shape
+    n, p = _finite(table, "X").shape
     size = np.abs(table).max(axis=0)
-    tiny = np.flatnonzero((size < 1 / LARGE) & (size > 0))
-    if len(tiny):
+    for j in np.flatnonzero((size < 1 / LARGE) & (size > 0)):
         raise ValueError(
-            f"X must hold numbers that can be computed with; column {tiny[0] + 1} has none above "
-            f"{size[tiny[0]]:.3g} in size. Take another unit."
+            f"X must hold numbers that can be computed with; column {j + 1} has none above "
+            f"{size[j]:.3g} in size. Take another unit."
         )
-    scale = np.abs(table).max(axis=0)
-    rank = np.linalg.matrix_rank(table / np.where(scale > 0, scale, 1.0))
+    rank = np.linalg.matrix_rank(table / np.where(size > 0, size, 1.0))
     if rank < p:
         raise ValueError(
             f"X must have full column rank; its {p} columns have rank {rank} with {n} rows. Drop"
             " constant or redundant columns."
         )
-    table.flags.writeable = False
     return table
 
 
-def check_vector(values: ArrayLike, length: int, name: str) -> Array:
-    """Return a finite vector of the given length.
+def check_vector(values: ArrayLike | None, shape: int | tuple[int, ...], name: str) -> Array:
+    """Return a finite vector of the given length, or table of the given shape.
 
     Raises
     ------
     ValueError
         Otherwise, naming the argument.
     """
-    vector = numbers(values, name, f"a vector of shape ({length},)")
-    if vector.shape != (length,):
+    shape = shape if isinstance(shape, tuple) else (shape,)
+    array = numbers(values, name, f"an array of shape {shape}")
+    if array.shape != shape:
+        raise ValueError(f"{name} must have shape {shape} to match X; it has shape {array.shape}.")
+    return _finite(array, name)
+
+
+def check_test(test: Any, columns: int) -> tuple[Array, Array]:
+    """Return covariates (m, p) and labels (m,) of a test set.
+
+    Raises
+    ------
+    ValueError
+        Where it is no pair of them, or they do not fit the columns of the design.
+    """
+    covariates, label = check_pair(test)
+    X = numbers(covariates, "the test X", f"a table of shape (m, {columns})")
+    if X.ndim != 2 or X.shape[1] != columns or X.shape[0] == 0:
         raise ValueError(
-            f"{name} must have shape ({length},) to match X; it has shape {vector.shape}."
+            f"the test X must have shape (m, {columns}), with the columns of X; it has shape"
+            f" {X.shape}."
         )
-    if not np.all(np.isfinite(vector)):
-        raise ValueError(
-            f"{name} must be finite; entry {int(np.argmax(~np.isfinite(vector))) + 1} is"
-            f" {vector[~np.isfinite(vector)][0]}."
-        )
-    vector.flags.writeable = False
-    return vector
+    return _finite(X, "the test X"), check_vector(label, len(X), "the test y")
 
 
 def rows_of_design(
@@ -121,23 +138,19 @@ def rows_of_design(
     return np.concatenate([whole, part], axis=1)
 
 
+def on_rows(n: int, index: NDArray[np.intp], values: Array) -> Array:
+    """Sum values (R, N) over the rows of the design that they stand on, (R, n)."""
+    place = (index + n * np.arange(len(index))[:, None]).ravel()
+    sums = np.bincount(place, values.ravel(), minlength=n * len(index))
+    return sums.reshape(-1, n).astype(np.float64, copy=False)
+
+
 def totals(n: int, rows: Array, weight: Array) -> tuple[Array, Array]:
     """Total weight and weighted sum of labels on each row of the design: rows (R, N, 2), weight (R,
     N) to (R, n), (R, n).
     """
-    R = len(rows)
-    place = (rows[:, :, 0].astype(np.int64) + n * np.arange(R)[:, None]).ravel()
-    total: Array = (
-        np.bincount(place, weight.ravel(), minlength=R * n)
-        .reshape(R, n)
-        .astype(np.float64, copy=False)
-    )
-    labels: Array = (
-        np.bincount(place, (weight * rows[:, :, 1]).ravel(), minlength=R * n)
-        .reshape(R, n)
-        .astype(np.float64, copy=False)
-    )
-    return total, labels
+    index = rows[:, :, 0].astype(np.intp)
+    return on_rows(n, index, weight), on_rows(n, index, weight * rows[:, :, 1])
 
 
 def example_design(n: int, columns: int) -> Array:
@@ -149,3 +162,146 @@ def example_design(n: int, columns: int) -> Array:
         np.cos(np.pi * np.arange(columns) * t[:, None])
         * np.where(np.arange(columns), np.sqrt(2), 1.0)
     )
+
+
+class OnDesign(DrawsFromTruth):
+    """A model whose reused design every batch labels again.
+
+    Real labels are drawn with a mean of their own on each row in every replication, or observed
+    once and for all.
+
+    Attributes
+    ----------
+    truth : ndarray, shape (d,)
+        Coefficients of the real world, or closest to it.
+    design_rows : int
+        Rows n of the design.
+    observed : ndarray, shape (n,), or None
+        Observed labels.
+    """
+
+    family: Family
+    truth: Array
+    observed: Array | None = None
+    _mean: Array
+    """Means of real labels, (q, n), or probabilities of all classes."""
+    _statistic: Array
+    """The mean statistic of observed labels."""
+    _shown: Mapping[str, float]
+    """Parameters that a line about the model tells."""
+
+    def __init__(self, X: ArrayLike, beta: Any, y: Any, test: Any, mean: Any = None) -> None:
+        self.X = check_design(X)
+        self.design_rows = len(self.X)
+        self._given = mean is not None
+        if (beta is not None) + (y is not None) + (mean is not None) != 1:
+            labels = "y (observed labels)" + ("" if mean is None else ", or the mean of each label")
+            raise ValueError(f"give either beta (true coefficients) or {labels}, and not both.")
+        if test is not None and y is None:
+            raise ValueError(
+                "test goes with observed labels y; with a true beta the risk is known without a"
+                " test set."
+            )
+
+    def __repr__(self) -> str:
+        n, p = self.X.shape
+        world = "observed y" if self.observed is not None else "mean" if self._given else "beta"
+        more = "".join(f", {key}={value:g}" for key, value in self._shown.items())
+        return f"{type(self).__name__}(X {n} x {p}, {world}{more})"
+
+    def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        """Draw labelled rows of the design.
+
+        Parameters
+        ----------
+        theta : ndarray, shape (R, d)
+            Coefficients to label with.
+        rows : int
+            c n + r rows: c whole copies of the design, then r distinct rows drawn without
+            replacement, afresh for each replication.
+        rng : numpy.random.Generator
+            Source of randomness.
+
+        Returns
+        -------
+        ndarray, shape (R, rows, 2)
+            Index of the row of X, and its label (NaN where theta is).
+        """
+        lost = np.asarray(np.isnan(theta).any(axis=1))
+        mean = self.family.mean(margins(np.where(lost[:, None], 0.0, theta), self.X))
+        drawn = self._labelled(mean, rows, rng)
+        drawn[lost, :, 1] = np.nan
+        return drawn
+
+    def draw_real(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
+        """Draw the real batch: labels about their true means, or the observed labels as they are.
+
+        Parameters
+        ----------
+        replications : int
+            Number R of replications.
+        rows : int
+            Rows of the batch; n where labels are observed.
+        rng : numpy.random.Generator
+            Source of randomness; unused where labels are observed.
+
+        Returns
+        -------
+        ndarray, shape (R, rows, 2)
+            Index of the row of X, and its label.
+
+        Raises
+        ------
+        ValueError
+            Where labels are observed and `rows` is not n.
+        """
+        labels = self._real(rows)
+        if labels is not None:
+            each = np.column_stack([np.arange(rows, dtype=float), labels])
+            return np.tile(each, (replications, 1, 1))
+        mean = np.broadcast_to(self._mean, (replications, *self._mean.shape))
+        return self._labelled(mean, rows, rng)
+
+    def draw_real_statistic(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
+        """Draw the mean statistic of the real batch; observed labels have one value of it.
+
+        Parameters
+        ----------
+        replications : int
+            Number R of replications.
+        rows : int
+            Rows of the batch, a whole multiple of n; n where labels are observed.
+        rng : numpy.random.Generator
+            Source of randomness; unused where labels are observed.
+
+        Returns
+        -------
+        ndarray, shape (R, k)
+            Mean statistic.
+
+        Raises
+        ------
+        ValueError
+            Where `rows` does not fit the design.
+        """
+        if self._real(rows) is None:
+            return super().draw_real_statistic(replications, rows, rng)  # type: ignore[misc]
+        return np.array(replicate(self._statistic, replications))
+
+    def _real(self, rows: int) -> Array | None:
+        """Return the observed labels, which make a batch of n rows; None where there are none."""
+        if self.observed is not None and rows != self.design_rows:
+            raise ValueError(
+                f"observed labels y make one real batch of {self.design_rows} rows, and the plan"
+                f" asks for {rows}; use a real batch of size 1."
+            )
+        return self.observed
+
+    def _labelled(self, mean: Array, rows: int, rng: np.random.Generator) -> Array:
+        """Draw labels with given means (R, q, n), or probabilities of all classes, on so many rows
+        of the design.
+        """
+        index = rows_of_design(self.design_rows, len(mean), rows, rng)
+        drawn = self.family.sample(np.take_along_axis(mean, index[:, None], axis=-1), 1, rng)
+        label = np.einsum("rqn,q->rn", drawn, np.arange(1.0, drawn.shape[1] + 1))
+        return np.stack([index.astype(float), label], axis=2)

@@ -9,56 +9,19 @@ from numpy.typing import ArrayLike
 
 from collapse.checks import check_size
 from collapse.models.protocols import Array
-from collapse.models.regression.design import totals
-from collapse.models.regression.glm import LogisticRegression
-from collapse.models.regression.newton import ITERATIONS, Firth, Likelihood, Ridge
+from collapse.models.regression.base import LabelsOnDesign
+from collapse.models.regression.family import Logit
+from collapse.models.regression.likelihoods import Firth, Ridge
 
 
-class _Penalised:
-    """What the two share: real world, draws and risk of logistic regression, and fits to rows,
-    whose number the penalty is set against.
+class _Penalised(LabelsOnDesign):
+    """Real world, draws and risk of logistic regression, and fits to rows, whose number the penalty
+    is set against.
     """
 
-    def __init__(
-        self,
-        X: ArrayLike,
-        beta: ArrayLike | None,
-        y: ArrayLike | None,
-        test: tuple[ArrayLike, ArrayLike] | None,
-        name: str,
-    ) -> None:
-        self._plain = LogisticRegression(X, beta, y=y, test=test)
-        self.X, self.design_rows = self._plain.X, self._plain.design_rows
-        self._name = name
-        self._likelihood = self._make()
-        self.truth = self._plain.truth
-        if y is not None:
-            self.truth = self.fit(
-                self.draw_real(1, self.design_rows, np.random.default_rng(0)),
-                np.ones((1, self.design_rows)),
-                None,
-            )[0]
-            self._expect_truth()
-            self.truth.flags.writeable = False
-
-    @property
-    def observed(self) -> Array | None:
-        return self._plain.observed
-
-    def __repr__(self) -> str:
-        return f"{self._name}({repr(self._plain).partition('(')[2]}"
-
-    def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        """Draw labelled rows of the design, as `LogisticRegression.draw` does."""
-        return self._plain.draw(theta, rows, rng)
-
-    def draw_real(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
-        """Draw the real batch, as `LogisticRegression.draw_real` does."""
-        return self._plain.draw_real(replications, rows, rng)
-
-    def risk(self, theta: Array) -> Array:
-        """Return the risk without the penalty, as `LogisticRegression.risk` does."""
-        return self._plain.risk(theta)
+    def _closest(self) -> Array:
+        rows = self.draw_real(1, self.design_rows, np.random.default_rng(0))
+        return np.asarray(self.fit(rows, np.ones((1, self.design_rows)), None)[0])
 
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
         """Return the penalised estimates for labelled rows.
@@ -78,32 +41,10 @@ class _Penalised:
         ndarray, shape (R, p)
             Estimates; NaN where none exists, and where a label is NaN.
         """
-        read = weight > 0
-        count = read.sum(axis=1)
-        total, ones = totals(
-            self.design_rows, np.where(read[:, :, None], rows, 0.0), np.where(read, weight, 0.0)
-        )
-        mean = total.mean(axis=1, keepdims=True)
-        mean[mean == 0] = np.nan
-        statistic = np.column_stack(
-            [(ones / mean) @ self.X / self.design_rows, self._strength(np.maximum(count, 1))]
-        )
-        statistic[self._hopeless(total, ones)] = np.nan
-        return self._likelihood.maximise(statistic, total / mean, start)
-
-    def _expect_truth(self) -> None:
-        """Raise a ValueError where real labels that have an estimate were left without one."""
-
-    def _make(self) -> Likelihood:
-        raise NotImplementedError
-
-    def _strength(self, rows: Array) -> Array:
-        """Return what the likelihood wants to know of the number of rows read."""
-        raise NotImplementedError
-
-    def _hopeless(self, total: Array, ones: Array) -> Array:
-        """Tell where no estimate exists all the same."""
-        return np.zeros(len(total), dtype=bool)
+        label, share = self._on_rows(rows, weight)
+        count = np.maximum((weight > 0).sum(axis=1), 1)
+        mean = label[:, 0] @ self.X / self.design_rows
+        return self._likelihood.maximise(np.column_stack([mean, count]), share, start)
 
 
 class RidgeLogisticRegression(_Penalised):
@@ -160,22 +101,15 @@ class RidgeLogisticRegression(_Penalised):
     ) -> None:
         check_size(penalty, "penalty")
         self.penalty = float(penalty)
-        super().__init__(X, beta, y, test, "RidgeLogisticRegression")
-
-    def __repr__(self) -> str:
-        return f"{super().__repr__()[:-1]}, penalty={self.penalty:g})"
-
-    def _make(self) -> Likelihood:
-        constant = np.ptp(self.X, axis=0) == 0
-        self._intercept = bool(constant.any())
-        return Ridge(self.X, ~constant)
-
-    def _strength(self, rows: Array) -> Array:
-        return np.asarray(self.penalty / rows)
-
-    def _hopeless(self, total: Array, ones: Array) -> Array:
-        share = ones.sum(axis=1) / np.maximum(total.sum(axis=1), np.finfo(float).tiny)
-        return np.asarray(self._intercept & ((share <= 0) | (share >= 1 - 1e-12)))
+        super().__init__(
+            Logit(),
+            X,
+            beta,
+            y,
+            test,
+            shown={"penalty": self.penalty},
+            make=lambda X: Ridge(X, self.penalty),
+        )
 
 
 class FirthLogisticRegression(_Penalised):
@@ -213,9 +147,12 @@ class FirthLogisticRegression(_Penalised):
     --------
     >>> X = np.column_stack([np.ones(100), np.linspace(-1, 1, 100)])
     >>> y = X[:, 1] > 0
+    >>> from collapse.models import LogisticRegression
     >>> LogisticRegression(X, y=y).truth, FirthLogisticRegression(X, y=y).truth[1].round(3)
     (array([nan, nan]), np.float64(41.435))
     """
+
+    certain = True
 
     def __init__(
         self,
@@ -225,14 +162,4 @@ class FirthLogisticRegression(_Penalised):
         y: ArrayLike | None = None,
         test: tuple[ArrayLike, ArrayLike] | None = None,
     ) -> None:
-        super().__init__(X, beta, y, test, "FirthLogisticRegression")
-
-    def _expect_truth(self) -> None:
-        if np.isnan(self.truth).any():
-            raise ValueError(f"no fit to y settled in {ITERATIONS} iterations: rescale X.")
-
-    def _make(self) -> Likelihood:
-        return Firth(self.X)
-
-    def _strength(self, rows: Array) -> Array:
-        return np.asarray(rows, dtype=np.float64)
+        super().__init__(Logit(), X, beta, y, test, make=lambda X: Firth(X, Logit()))

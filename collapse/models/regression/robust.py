@@ -8,14 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from collapse.checks import check_size
-from collapse.models.protocols import Array, DrawsFromTruth
+from collapse.models.protocols import Array
 from collapse.models.registry import register
-from collapse.models.regression.design import (
-    check_design,
-    check_vector,
-    example_design,
-    rows_of_design,
-)
+from collapse.models.regression.design import example_design, on_rows
+from collapse.models.regression.linear import NormalErrors
 
 ITERATIONS: Final = 500
 EXACT: Final = 1e-12
@@ -34,7 +30,7 @@ inside.
 """
 
 
-class HuberRegression(DrawsFromTruth):
+class HuberRegression(NormalErrors):
     """Huber's regression on a reused design: normal errors of known scale, residuals beyond k sigma
     pulled in.
 
@@ -82,36 +78,18 @@ class HuberRegression(DrawsFromTruth):
     def __init__(self, X: ArrayLike, beta: ArrayLike, sigma: float, k: float = 1.345) -> None:
         from scipy.special import ndtr
 
-        self.X = check_design(X)
-        n, p = self.X.shape
-        self.design_rows = n
-        self.truth = check_vector(beta, p, "beta")
-        check_size(sigma, "sigma")
+        super().__init__(X, beta, sigma)
         check_size(k, "k", 1e-3)
-        self.sigma, self.k = float(sigma), float(k)
-        basis, upper = np.linalg.qr(self.X)
-        self._design = basis * np.sqrt(n)
-        self._metric = upper.T / np.sqrt(n)
-        self._lift = np.linalg.inv(self._metric)
+        self.k = float(k)
+        self._shown = {**self._shown, "k": float(f"{self.k:.4g}")}
+        n, p = self.X.shape
+        self._design = self._basis * np.sqrt(n)
         self._products = (self._design[:, :, None] * self._design[:, None, :]).reshape(n, p * p)
         inside = 2 * ndtr(self.k) - 1
         density = np.exp(-0.5 * self.k**2) / np.sqrt(2 * np.pi)
         square = inside - 2 * self.k * density + self.k**2 * (1 - inside)
+        self.deviation = self._deviation
         self.limit_risk = self.sigma**2 * p * float(square / inside**2)
-
-    def __repr__(self) -> str:
-        n, p = self.X.shape
-        return f"HuberRegression(X {n} x {p}, beta, sigma={self.sigma:.4g}, k={self.k:.4g})"
-
-    def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        """Draw labelled rows of the design, (R, rows, 2): c whole copies, then distinct rows drawn
-        without replacement.
-        """
-        index = rows_of_design(self.design_rows, len(theta), rows, rng)
-        mean = np.take_along_axis(theta @ self.X.T, index, axis=1)
-        return np.stack(
-            [index.astype(np.float64), mean + self.sigma * rng.standard_normal(mean.shape)], axis=2
-        )
 
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
         """Return the minimisers; NaN where rows do not span, or `ITERATIONS` do not end.
@@ -125,63 +103,40 @@ class HuberRegression(DrawsFromTruth):
         .. [1] K. Madsen and H. B. Nielsen, "Finite algorithms for robust linear regression", BIT 30
         (1990).
         """
-        R = len(rows)
         read = weight > 0
         index = np.where(read, rows[:, :, 0], 0.0).astype(np.intp)
         label = np.where(read, rows[:, :, 1], 0.0) / self.sigma
         weight = np.where(read, weight, 0.0)
         weight /= np.maximum(weight.sum(axis=1, keepdims=True), np.finfo(float).tiny)
         gram = self._gram(index, weight)
-        spans = np.linalg.eigvalsh(gram)[:, 0] > DEPENDENT
-        answer = np.full((R, self.X.shape[1]), np.nan)
-        at = np.flatnonzero(spans & np.isfinite(label).all(axis=1))
-        theta = (
-            np.zeros((R, self.X.shape[1])) if start is None else start @ self._metric / self.sigma
-        )
+        answer = np.full((len(rows), self.X.shape[1]), np.nan)
+        theta = np.zeros(answer.shape) if start is None else start @ self._metric / self.sigma
         theta[~np.isfinite(theta).all(axis=1)] = 0.0
-        index, label, weight, gram, theta = (
-            index[at],
-            label[at],
-            weight[at],
-            TOUCH * gram[at],
-            theta[at],
-        )
-        step, least, before = np.zeros(theta.shape), np.full(len(at), np.inf), theta
+        spans = np.linalg.eigvalsh(gram)[:, 0] > DEPENDENT
+        at = np.flatnonzero(spans & np.isfinite(label).all(axis=1))
+        data, touch, theta = (index[at], label[at], weight[at]), TOUCH * gram[at], theta[at]
+        step, least = np.zeros(theta.shape), np.full(len(at), np.inf)
         for _ in range(ITERATIONS):
             if not len(at):
                 break
-            loss, gradient, inside = self._evaluate(theta, index, label, weight)
-            # the last figures of the loss are rounding
-            high = np.flatnonzero(loss > least + 1e-14 * (1 + least))
-            if len(high):
-                some = index[high], label[high], weight[high]
-                theta[high] = (
-                    before[high]
-                    + self._farthest_down(before[high], step[high], *some)[:, None] * step[high]
-                )
-                loss[high], gradient[high], inside[high] = self._evaluate(theta[high], *some)
-            step = np.linalg.solve(self._gram(index, inside) + gram, gradient[:, :, None])[:, :, 0]
-            least, before, theta = loss, theta, theta + step
+            loss, gradient, inside = self._evaluate(theta, *data)
+            # halve steps that raise the loss; its last figures are rounding
+            far = np.flatnonzero(loss > least + 1e-14 * (1 + least))
+            while far.size:
+                some = data[0][far], data[1][far], data[2][far]
+                step[far] *= 0.5
+                theta[far] -= step[far]
+                loss[far], gradient[far], inside[far] = self._evaluate(theta[far], *some)
+                far = far[loss[far] > least[far] + 1e-14 * (1 + least[far])]
+            curvature = self._gram(data[0], inside) + touch
+            step = np.linalg.solve(curvature, gradient[:, :, None])[:, :, 0]
+            theta = theta + step
             stay = np.vecdot(step, step) > EXACT**2 * (1 + np.vecdot(theta, theta))
-            if not stay.all():
-                answer[at[~stay]] = theta[~stay]
-                at, index, label, weight, gram = (
-                    at[stay],
-                    index[stay],
-                    label[stay],
-                    weight[stay],
-                    gram[stay],
-                )
-                step, least, before, theta = step[stay], least[stay], before[stay], theta[stay]
+            answer[at[~stay]] = theta[~stay]
+            at, touch, theta = at[stay], touch[stay], theta[stay]
+            step, least = step[stay], loss[stay]
+            data = data[0][stay], data[1][stay], data[2][stay]
         return np.asarray(answer @ self._lift * self.sigma)
-
-    def risk(self, theta: Array) -> Array:
-        """Return the mean of (x'(theta - beta))^2 over the rows of X, (R,)."""
-        return np.asarray((self.deviation(theta) ** 2).sum(axis=1))
-
-    def deviation(self, theta: Array) -> Array:
-        """Return the whitened error (R, p), whose squares sum to the risk."""
-        return np.asarray((theta - self.truth) @ self._metric)
 
     def influence_function(self, rows: Array, theta: Array) -> Array:
         """Return the influence of each row (R, N, 2) on the fit theta (R, p), (R, N, p): n times
@@ -194,20 +149,12 @@ class HuberRegression(DrawsFromTruth):
         influence = np.swapaxes(np.linalg.solve(curvature, np.swapaxes(score, 1, 2)), 1, 2)
         return np.asarray(influence @ self._lift * self.sigma)
 
-    def _spread(self, index: NDArray[np.intp], values: Array) -> Array:
-        """Sum values (R, N) over the rows of the design, (R, n)."""
-        R, n = len(index), self.design_rows
-        place = (index + n * np.arange(R)[:, None]).ravel()
-        return (
-            np.bincount(place, values.ravel(), minlength=R * n)
-            .reshape(R, n)
-            .astype(np.float64, copy=False)
-        )
-
     def _gram(self, index: NDArray[np.intp], weight: Array) -> Array:
         """Weighted Gram matrices (R, p, p) of the whitened design."""
         p = self.X.shape[1]
-        return np.asarray((self._spread(index, weight) @ self._products).reshape(-1, p, p))
+        return np.asarray(
+            (on_rows(self.design_rows, index, weight) @ self._products).reshape(-1, p, p)
+        )
 
     def _evaluate(
         self, theta: Array, index: NDArray[np.intp], label: Array, weight: Array
@@ -217,33 +164,9 @@ class HuberRegression(DrawsFromTruth):
         """
         rest = label - np.take_along_axis(theta @ self._design.T, index, axis=1)
         pulled = np.clip(rest, -self.k, self.k)
+        gradient = on_rows(self.design_rows, index, weight * pulled) @ self._design
         loss = np.vecdot(weight, pulled * (rest - 0.5 * pulled))
-        return loss, self._spread(index, weight * pulled) @ self._design, weight * (pulled == rest)
-
-    def _farthest_down(
-        self, theta: Array, step: Array, index: NDArray[np.intp], label: Array, weight: Array
-    ) -> Array:
-        """Share of each step that minimises the loss along it, exactly: its derivative is linear
-        between rows' going in and out, (R,).
-        """
-        rest = label - np.take_along_axis(theta @ self._design.T, index, axis=1)
-        along = np.take_along_axis(step @ self._design.T, index, axis=1)
-        slope = np.vecdot(weight * np.clip(rest, -self.k, self.k), along)
-        moving = np.where(along == 0, 1.0, along)
-        inward, outward = (
-            np.maximum((rest - side * self.k * np.sign(moving)) / moving, 0.0) for side in (1, -1)
-        )
-        turn = np.concatenate([inward, outward], axis=1)
-        order = np.argsort(turn, axis=1)
-        turn = np.take_along_axis(turn, order, axis=1)
-        bend = weight * along**2
-        bend = np.take_along_axis(np.concatenate([bend, -bend], axis=1), order, axis=1).cumsum(
-            axis=1
-        )
-        fallen = np.cumsum(bend[:, :-1] * np.diff(turn, axis=1), axis=1)
-        first = np.argmax(fallen >= (slope * (1 - 1e-12))[:, None], axis=1)
-        each = np.arange(len(theta))
-        return np.asarray(turn[each, first + 1] - (fallen[each, first] - slope) / bend[each, first])
+        return loss, gradient, weight * (pulled == rest)
 
 
 @register(

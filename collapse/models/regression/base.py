@@ -1,0 +1,382 @@
+"""What generalised linear models on a reused design share: the real world and the risk in it, and
+the fit by maximum likelihood.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from collapse.models.protocols import Array
+from collapse.models.regression.design import OnDesign, check_test, check_vector, on_rows
+from collapse.models.regression.family import Classes, Family, margins
+from collapse.models.regression.likelihoods import LIKELIHOODS, Multinomial
+from collapse.models.regression.newton import ITERATIONS, Likelihood, blocks
+
+
+def mean_loss(family: Family, theta: Array, X: Array, label: Array) -> Array:
+    """Return the mean of `Family.loss` over rows with labels (q, m), less label x margin where the
+    link is canonical, (R,).
+    """
+    loss = np.empty(len(theta))
+    for block in blocks(len(theta), len(X) * family.outputs):
+        each = family.loss(margins(theta[block], X), label)
+        loss[block] = np.add.reduce(each, axis=-1)[:, 0]
+    if family.canonical:
+        loss -= theta @ (label @ X).ravel()
+    return loss / len(X)
+
+
+class LabelsOnDesign(OnDesign):
+    """Labels of a family on a reused design: the real world that draws them, and the risk in it.
+
+    Real labels are either drawn from a true `beta` in every replication, or observed once and for
+    all as `y`, or drawn with given means, from a world that the model does not hold.
+    """
+
+    certain: ClassVar[bool] = False
+    """Whether all labels have an estimate."""
+
+    def __init__(
+        self,
+        family: Family,
+        X: ArrayLike,
+        beta: ArrayLike | None,
+        y: ArrayLike | None,
+        test: tuple[ArrayLike, ArrayLike] | None,
+        mean: ArrayLike | None = None,
+        shown: Mapping[str, float] | None = None,
+        make: Callable[[Array], Likelihood] | None = None,
+    ) -> None:
+        super().__init__(X, beta, y, test, mean)
+        (n, p), q = self.X.shape, family.outputs
+        self.family, self._shown = family, shown or {}
+        self._likelihood = make(self.X) if make else LIKELIHOODS[type(family)](self.X, family)
+        if beta is not None:
+            shape = (q, p) if isinstance(family, Classes) else p
+            self.truth = np.ravel(check_vector(beta, shape, "beta"))
+            margin, (low, high) = margins(self.truth[None], self.X), family.reach
+            if margin.min() < low or margin.max() > high:
+                raise ValueError(
+                    f"x'beta must be from {low:.4g} to {high:.4g}, for means to be computed with; "
+                    f"it is from {margin.min():.4g} to {margin.max():.4g}. "
+                    "Take a smaller beta, or rescale X."
+                )
+            self._mean = family.mean(margin)[0]
+        elif y is not None:
+            self.observed = _check_labels(family, check_vector(y, n, "y"), "y")
+            self._mean = family.coded(self.observed)
+        else:
+            self._mean = check_vector(mean, n, "mean")[None]
+            if self._mean.min() < 0 or self._mean.max() > 1:
+                raise ValueError(
+                    "mean must hold the probabilities of label 1, between 0 and 1; it holds"
+                    f" {self._mean.min():g} to {self._mean.max():g}."
+                )
+        if beta is None:
+            self.truth = self._closest()
+            if mean is not None and np.isnan(self.truth).any():
+                raise ValueError(
+                    "no coefficients come closest to mean: a direction of X separates it."
+                )
+            if self.certain and np.isnan(self.truth).any():
+                raise ValueError(f"no fit to y was found in {ITERATIONS} iterations: rescale X.")
+            self.truth.flags.writeable = False
+        self._risk_X, self._risk_label = self.X, self._mean[-q:]
+        if test is not None:
+            self._risk_X, label = check_test(test, p)
+            self._risk_label = family.coded(_check_labels(family, label, "the test y"))
+        self._least_loss = float(
+            self._loss(self.truth[None])[0]
+            if y is None
+            else np.mean(family.least(self._risk_label))
+        )
+
+    def _closest(self) -> Array:
+        """Return the coefficients closest to the real labels, or to their means."""
+        raise NotImplementedError
+
+    def risk(self, theta: Array) -> Array:
+        """Return the risk of each replication's fit.
+
+        Parameters
+        ----------
+        theta : ndarray, shape (R, d)
+            Fitted coefficients.
+
+        Returns
+        -------
+        ndarray, shape (R,)
+            Mean Kullback-Leibler divergence from the truth over the rows of X, or with observed
+            labels half the mean deviance (for classes the mean log loss), in nats; NaN where theta
+            is.
+        """
+        # Both are nonnegative; rounding can leave a divergence a last digit below zero.
+        return np.maximum(self._loss(theta) - self._least_loss, 0.0)
+
+    def _loss(self, theta: Array) -> Array:
+        return mean_loss(self.family, theta, self._risk_X, self._risk_label)
+
+    def _summary(self, label: Array) -> Array:
+        """Return the mean statistic (R, k) of mean labels (R, q, n) on each row."""
+        if not self.family.canonical:
+            return label[:, 0]
+        each = label.reshape(-1, self.design_rows) @ self.X / self.design_rows
+        return np.asarray(each.reshape(len(label), label.shape[1] * self.X.shape[1]))
+
+    def _on_rows(self, rows: Array, weight: Array) -> tuple[Array, Array]:
+        """Return weighted sums of labels (R, q, n), and of weights (R, n), on each row of the
+        design, over its mean weight.
+        """
+        read = weight > 0
+        index = np.where(read, rows[:, :, 0], 0.0).astype(np.intp)
+        label = self.family.coded(np.where(read, rows[:, :, 1], 0.0))
+        weight = np.where(read, weight, 0.0)
+        total = on_rows(self.design_rows, index, weight)
+        mean = total.mean(axis=1, keepdims=True)
+        mean[mean == 0] = np.nan
+        each = [on_rows(self.design_rows, index, weight * own) for own in np.moveaxis(label, 1, 0)]
+        return np.stack(each, axis=1) / mean[:, None], total / mean
+
+
+class Regression(LabelsOnDesign):
+    """A generalised linear model whose reused design every batch labels again; what the models
+    below share.
+
+    With a canonical link the labels enter the fit through the mean over the batch's rows of x y
+    alone, otherwise through the mean label of each row: whole batches need no rows, their mean
+    statistics average. Real labels are either drawn from a true `beta` in every replication, or
+    observed once and for all as `y`, or drawn with given means, from a world that the model does
+    not hold.
+
+    Attributes
+    ----------
+    truth : ndarray, shape (d,)
+        `beta`; with observed labels their maximum-likelihood estimate, NaN where none exists; with
+        given means the coefficients that come closest to them.
+    design_rows : int
+        Rows n of the design.
+    statistic_size : int
+        Numbers in a mean statistic.
+    limit_risk : float
+        n times the risk of the first fit tends to d / 2 (half a squared normal for each
+        coefficient) where the truth is `beta`.
+    """
+
+    def __init__(
+        self,
+        family: Family,
+        X: ArrayLike,
+        beta: ArrayLike | None,
+        y: ArrayLike | None,
+        test: tuple[ArrayLike, ArrayLike] | None,
+        mean: ArrayLike | None = None,
+        shown: Mapping[str, float] | None = None,
+    ) -> None:
+        super().__init__(family, X, beta, y, test, mean, shown)
+        self.limit_risk = len(self.truth) / 2
+        self.statistic_size = len(self.truth) if family.canonical else self.design_rows
+        self._statistic = self._summary(self._mean[None, -family.outputs :])[0]
+        if isinstance(self._likelihood, Multinomial) and np.isfinite(self.truth).all():
+            self._likelihood.near(self.truth)
+
+    def _closest(self) -> Array:
+        return np.asarray(self.fit_statistic(self._summary(self._mean[None]), None)[0])
+
+    @cached_property
+    def dispersion(self) -> float:
+        """Variance of a real row's score at the truth, in units of the model's own: tr(I^-1 J) / d,
+        1 where the model is right.
+
+        J is the mean over rows of the squared residual times x x', the middle of the sandwich [1]_;
+        with given means, of the label's variance times x x'. I is the information, from the fitted
+        probabilities. tr(I^-1 J) is the penalty of Takeuchi's information criterion, d that of
+        Akaike's. `collapse.forecasting.law.misspecified` tells what it does to a workflow.
+
+        Raises
+        ------
+        ValueError
+            Where the link is not canonical: real and synthetic rows then differ in curvature, too,
+            and no one number describes that.
+
+        References
+        ----------
+        .. [1] H. White, "Maximum likelihood estimation of misspecified models", Econometrica 50
+        (1982).
+        """
+        if self.observed is None and not self._given:
+            return 1.0
+        if not self.family.canonical:
+            raise ValueError(
+                f"{self!r} has no canonical link; dispersion is known for logistic, multinomial and"
+                " Poisson regression."
+            )
+        margin = margins(self.truth[None], self.X)
+        score, hessian = self._curved(self.X[None], margin, self._mean[None])
+        if self._given:
+            score = (self.X * np.sqrt(self._mean * (1.0 - self._mean)).T)[None]
+        each = np.linalg.solve(hessian[0], score[0].T)
+        return float(np.vecdot(each.T, score[0]).mean() / len(self.truth))
+
+    def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        """Draw the mean statistic of a batch that labels the whole design rows / n times.
+
+        Parameters
+        ----------
+        theta : ndarray, shape (R, d)
+            Coefficients to label with.
+        rows : int
+            Rows of the batch, a whole multiple of n.
+        rng : numpy.random.Generator
+            Source of randomness.
+
+        Returns
+        -------
+        ndarray, shape (R, k)
+            With a canonical link the mean of x y, otherwise the mean label of each row; NaN where
+            theta is.
+
+        Raises
+        ------
+        ValueError
+            Where `rows` is not a whole multiple of n.
+        """
+        lost = np.isnan(theta[:, 0])
+        theta = np.where(lost[:, None], 0.0, theta)
+        statistic = self._statistics(
+            lambda block: self.family.mean(margins(theta[block], self.X)), len(theta), rows, rng
+        )
+        statistic[lost] = np.nan
+        return statistic
+
+    def draw_real_statistic(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
+        """Draw the mean statistic of the real batch; observed labels have one value of it.
+
+        Parameters
+        ----------
+        replications : int
+            Number R of replications.
+        rows : int
+            Rows of the batch, a whole multiple of n; n where labels are observed.
+        rng : numpy.random.Generator
+            Source of randomness; unused where labels are observed.
+
+        Returns
+        -------
+        ndarray, shape (R, k)
+            Mean statistic.
+
+        Raises
+        ------
+        ValueError
+            Where `rows` does not fit the design.
+        """
+        if self._real(rows) is not None:
+            return super().draw_real_statistic(replications, rows, rng)
+        mean = np.broadcast_to(self._mean, (replications, *self._mean.shape))
+        return self._statistics(lambda block: mean[block], replications, rows, rng)
+
+    def _statistics(
+        self, mean: Callable[[slice], Array], replications: int, rows: int, rng: np.random.Generator
+    ) -> Array:
+        """Draw mean statistics of whole copies of the design, a block of replications at a time."""
+        copies, rest = divmod(rows, self.design_rows)
+        if rest or copies < 1:
+            raise ValueError(
+                "a mean statistic stands for whole copies of the design: rows must be a multiple"
+                f" of {self.design_rows}, not {rows}; use draw for other sizes."
+            )
+        statistic = np.empty((replications, self.statistic_size))
+        for block in blocks(replications, self._likelihood.cells):
+            statistic[block] = self._summary(self.family.sample(mean(block), copies, rng))
+        return statistic
+
+    def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
+        """Return the maximum-likelihood estimates for mean statistics over the whole design.
+
+        Parameters
+        ----------
+        statistic : ndarray, shape (R, k)
+            Weighted mean over batches of their mean statistics.
+        start : ndarray, shape (R, d), or None
+            Where to begin, such as the last fit; a row of NaN, or None, begins afresh. It changes
+            the time taken, not the answer.
+
+        Returns
+        -------
+        ndarray, shape (R, d)
+            Estimates; NaN where none exists (separation), or where the labels are so nearly
+            separated that a statistic in double precision does not determine it, where 1,000
+            iterations do not reach it, and where the statistic is NaN.
+        """
+        return self._likelihood.maximise(statistic, None, start)
+
+    def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
+        """Return the weighted maximum-likelihood estimates for labelled rows.
+
+        Parameters
+        ----------
+        rows : ndarray, shape (R, N, 2)
+            Index of the row of X, and its label.
+        weight : ndarray, shape (R, N)
+            Weight of each row, in any unit; 0 is padding, and what stands there is not read.
+        start : ndarray, shape (R, d), or None
+            Where to begin, as in `fit_statistic`.
+
+        Returns
+        -------
+        ndarray, shape (R, d)
+            Estimates; NaN as in `fit_statistic`, where the rows with weight do not span the
+            columns, and where one of their labels is NaN.
+        """
+        label, share = self._on_rows(rows, weight)
+        return self._likelihood.maximise(self._summary(label), share, start)
+
+    def influence_function(self, rows: Array, theta: Array) -> Array:
+        """Return the influence of each row on the fit: n times its change with the row's weight.
+
+        Parameters
+        ----------
+        rows : ndarray, shape (R, N, 2)
+            Index of the row of X, and its label.
+        theta : ndarray, shape (R, d)
+            Coefficients, such as the fit to the rows.
+
+        Returns
+        -------
+        ndarray, shape (R, N, d)
+            Inverse mean Hessian of the log-likelihood times the row's score.
+        """
+        index = rows[:, :, 0].astype(np.intp)
+        margin = np.take_along_axis(margins(theta, self.X), index[:, None], axis=-1)
+        score, hessian = self._curved(self.X[index], margin, self.family.coded(rows[:, :, 1]))
+        return np.asarray(np.swapaxes(np.linalg.solve(hessian, np.swapaxes(score, 1, 2)), 1, 2))
+
+    def _curved(self, x: Array, margin: Array, label: Array) -> tuple[Array, Array]:
+        """Return the scores (R, N, d) of rows x (R, N, p), and minus the mean Hessian (R, d, d) of
+        the log-likelihood.
+        """
+        R, q, N = margin.shape
+        score, curvature = self.family.derivatives(margin, 1.0, label)
+        each = np.einsum("ran,rni->rnai", score, x).reshape(R, N, -1)
+        bend = curvature.reshape(R, q, q, N) / N
+        hessian = np.einsum("rabn,rni,rnj->raibj", bend, x, x, optimize=True)
+        return each, hessian.reshape(R, each.shape[2], -1)
+
+
+def _check_labels(family: Family, label: Array, name: str) -> Array:
+    other = label[family.refuse(label)]
+    if other.size:
+        remedy = (
+            f"Recode the classes as {family.labels.removeprefix('labels ')}."
+            if "labels" in family.labels
+            else "Check its units."
+        )
+        raise ValueError(
+            f"{name} must hold {family.labels}; it holds {other.min():g} too. {remedy}"
+        )
+    return label
