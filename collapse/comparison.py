@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from collapse.answers import Answer
 from collapse.checks import brief, whole
 from collapse.derivation import derive
 from collapse.plan import Array, Plan
 from collapse.publishing.plot import plot_front
-from collapse.reservoir import Reservoir
+from collapse.reservoir import Reservoir, workflow_of
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
 
 COSTS = {
@@ -29,7 +29,7 @@ COSTS = {
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class Comparison(Answer):
     """Workflows side by side, at one generation. All costs are in units of n, the rows of the first
     real batch.
 
@@ -58,6 +58,8 @@ class Comparison:
     real : ndarray, shape (N,)
         Real rows bought so far, in all.
     """
+
+    readers: ClassVar = {"workflows": lambda documents: tuple(map(workflow_of, documents))}
 
     workflows: tuple[Plan | Reservoir, ...]
     generation: int
@@ -102,24 +104,18 @@ class Comparison:
             raise ValueError(f"expected a cost among {', '.join(COSTS)}; got {brief(cost)}.")
         return np.asarray(getattr(self, cost))
 
-    def to_frame(self) -> pd.DataFrame:
-        """One row for each workflow, as a pandas DataFrame.
+    def columns(self) -> dict[str, Any]:
+        """Return what `to_frame` holds: one entry for each workflow."""
+        return {"workflow": [workflow.name for workflow in self.workflows]} | {
+            name: getattr(self, name) for name in ("ratio", *COSTS)
+        }
 
-        Raises
-        ------
-        ImportError
-            Where pandas is missing: install collapse-companion[data].
-        """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError(
-                "Comparison.to_frame needs pandas: pip install 'collapse-companion[data]'."
-            ) from error
-        names = [workflow.name for workflow in self.workflows]
-        return pd.DataFrame(
-            {"workflow": names, "ratio": self.ratio} | {cost: self._cost(cost) for cost in COSTS}
-        )
+    @classmethod
+    def agree(cls, values: dict[str, Any]) -> None:
+        """Raise a ValueError where a column has not one entry for each workflow."""
+        for name in ("ratio", *COSTS):
+            if values[name].shape != (len(values["workflows"]),):
+                raise ValueError(f"{name} must hold a number for each of the workflows.")
 
     def plot(self, ax: Axes | None = None, cost: str = "stored", **options: Any) -> Axes:
         """Draw the ratio against a cost; `collapse.publishing.plot.plot_front` names the options.

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapse import workflows
+from collapse.answers import Answer
 from collapse.checks import whole
 from collapse.closed_forms import ClosedForm, closed_form
 from collapse.derivation import derive
@@ -46,7 +47,7 @@ Verdict = Literal["bounded", "collapsing", "undecided"]
 
 
 @dataclass(frozen=True, eq=False)
-class Diagnosis:
+class Diagnosis(Answer):
     """What `diagnose` found; print it for a summary in words.
 
     Everything is said of one thing: the Gaussian limit, that is many rows, where `model` is None;
@@ -135,13 +136,21 @@ class Diagnosis:
     absorbed: float | None
     lost: str
 
+    def __repr__(self) -> str:
+        return f"<Diagnosis of {self.workflow} {self.where}: {self.verdict}>"
+
+    @property
+    def where(self) -> str:
+        """Of what everything is said, in words."""
+        return "for many rows" if self.model is None else f"for {self.model} at n = {self.n:,}"
+
     def __str__(self) -> str:
+        where = self.where
         about = (
             "certified"
             if self.certified
             else f"evidence up to generation {self.generations:,}, no proof"
         )
-        where = "for many rows" if self.model is None else f"for {self.model} at n = {self.n:,}"
         lines = [f"{self.workflow}: {self.verdict} {where} ({about}).", self.judged]
         if self.doubles:
             when = f"The risk is twice that of the real data alone by generation {self.doubles:,}."

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapse.checks import brief, saved, text, whole
-from collapse.plan import Numbers, Recipe
+from collapse.plan import Numbers, Plan, Recipe
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,3 +114,8 @@ class Reservoir:
 
     def __repr__(self) -> str:
         return f"<Reservoir {self.name}: {self.generations} fits>"
+
+
+def workflow_of(document: Any) -> Plan | Reservoir:
+    """Rebuild what `to_json` of a Plan or of a Reservoir wrote."""
+    return (Reservoir if "turnover" in document else Plan).from_json(document)

@@ -6,12 +6,15 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from itertools import product
+from typing import TYPE_CHECKING, Any, ClassVar
 from zlib import crc32
 
 import numpy as np
 
 from collapse import checks, models, workflows
+from collapse.answers import Answer, plain, read_fields
 from collapse.checks import brief, check_number, flag, whole
 from collapse.derivation import derive
 from collapse.models import Example, WithStatistic
@@ -22,7 +25,6 @@ from collapse.reservoir import Reservoir
 from collapse.simulation import LARGEST_REPLICATIONS, check_sendable, in_order, simulate
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
 
 FALSE_ALARM = 1e-3
@@ -104,7 +106,7 @@ class Cell:
 
 
 @dataclass(frozen=True, eq=False)
-class Matrix:
+class Matrix(Answer):
     """Models down, workflows across.
 
     Attributes
@@ -118,6 +120,13 @@ class Matrix:
     cells : dict
         The `Cell` of each pair (name of the example, name of the workflow).
     """
+
+    readers: ClassVar = {
+        "examples": lambda documents: tuple(map(_example, documents)),
+        "cells": lambda documents: {
+            (cell.example.name, cell.workflow): cell for cell in map(_cell, documents)
+        },
+    }
 
     examples: tuple[Example, ...]
     workflows: tuple[str, ...]
@@ -148,24 +157,19 @@ class Matrix:
             raise ValueError(f"cell must be a Cell of the matrix; it is {brief(cell)}.")
         return not abs(cell.distance) <= self.alarm
 
-    def to_frame(self) -> pd.DataFrame:
-        """One row for each cell, as a pandas DataFrame.
+    def to_json(self) -> dict[str, Any]:
+        """Return the matrix as plain lists, numbers and text; the models by their names."""
+        return super().to_json() | {"cells": plain(list(self.cells.values()))}
 
-        Raises
-        ------
-        ImportError
-            Where pandas is missing: install collapse-companion[data].
-        """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError(
-                "Matrix.to_frame needs pandas: pip install 'collapse-companion[data]'."
-            ) from error
-        return pd.DataFrame(self.columns())
+    @classmethod
+    def agree(cls, values: dict[str, Any]) -> None:
+        """Raise a ValueError where there is not one cell for each model under each workflow."""
+        names = [example.name for example in values["examples"]]
+        if not values["cells"] or set(values["cells"]) != set(product(names, values["workflows"])):
+            raise ValueError("cells must hold one for each model under each workflow.")
 
-    def columns(self) -> dict[str, list[Any]]:
-        """The matrix as columns of one length, one entry for each cell: what `to_frame` holds."""
+    def columns(self) -> dict[str, Any]:
+        """Return what `to_frame` holds: one entry for each cell."""
         cells = [cell for example in self.examples for cell in self.row(example)]
         return {
             "group": [cell.example.group for cell in cells],
@@ -219,6 +223,26 @@ class Matrix:
             f"<Matrix of {len(self.examples)} models under {len(self.workflows)} workflows,"
             f" generation {self.generations}: {out} of {len(self.cells)} cells stand out>"
         )
+
+
+def _example(document: dict[str, Any]) -> Example:
+    """An example that was saved; its model is the registered one of that name and n."""
+    name, n = document["name"], document["n"]
+    known = [e.make for e in models.examples() if (e.name, e.n) == (name, n)]
+    make = {"make": (lambda _: known[0]) if known else (lambda _: partial(_unknown, name))}
+    return Example(**read_fields(Example, document | {"make": None}, make))
+
+
+def _unknown(name: str) -> Any:
+    raise ValueError(f"the file does not hold how {name} is made; register the model to make it.")
+
+
+def _cell(document: dict[str, Any]) -> Cell:
+    cell = Cell(**read_fields(Cell, document, {"example": _example}))
+    shapes = {part.shape for part in (cell.risk, cell.ratio, cell.stderr, cell.law)}
+    if len(shapes) > 1 or () in shapes or (0,) in shapes:
+        raise ValueError(f"risk, ratio, stderr and law of a cell must be as long; {shapes} are.")
+    return cell
 
 
 def matrix(

@@ -1560,7 +1560,7 @@ def test_forecasts_of_the_first_format_are_read(tmp_path: Path) -> None:
     path.write_text(json.dumps(document))
     with pytest.raises(
         ValueError,
-        match=r"was written by another version of collapse \(format 3\); this one reads 1 and 2\.",
+        match=r"was written by another version of collapse \(schema 3\); this one reads 1 to 2\.",
     ):
         collapse.Forecast.load(path)
 
@@ -1606,7 +1606,7 @@ def test_the_command_writes_report_and_numbers(
 def test_load_refuses_other_files(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{}")
     (tmp_path / "b.json").write_text("no")
-    with pytest.raises(ValueError, match="holds no saved forecast"):
+    with pytest.raises(ValueError, match="holds no saved Forecast"):
         collapse.Forecast.load(tmp_path / "a.json")
     with pytest.raises(ValueError, match="is not JSON"):
         collapse.Forecast.load(tmp_path / "b.json")
