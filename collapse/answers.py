@@ -43,7 +43,7 @@ class Answer:
     fractions as text such as "5/4", NaN and infinity as text; and the number of its schema.
     """
 
-    readers: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
+    _readers: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
     """Readers of fields whose type does not tell how they are read."""
 
     def columns(self) -> dict[str, Any]:
@@ -81,14 +81,14 @@ class Answer:
             Where the document is not what `to_json` wrote.
         """
         with checks.saved(f"this {cls.__name__}"):
-            values = read_fields(cls, document, cls.readers)
-            cls.agree(values)
+            values = read_fields(cls, document, cls._readers)
+            cls._agree(values)
             answer = cls(**values)
             str(answer), repr(answer), answer.columns()  # where fields do not go together
             return answer
 
     @classmethod
-    def agree(cls, values: dict[str, Any]) -> None:
+    def _agree(cls, values: dict[str, Any]) -> None:
         """Raise a ValueError where the fields of a document do not fit together."""
 
     def save(self, path: str | Path) -> Path:

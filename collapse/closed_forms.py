@@ -253,7 +253,7 @@ def _parsed(value: Any) -> Any:
         return tuple(_parsed(part) for part in value)
     if isinstance(value, dict):
         sp, (name, inside) = _sympy(), next(iter(value.items()), ("", []))
-        kind = getattr(sp, name, None)
+        kind: Any = getattr(sp, name, None)
         if isinstance(inside, str) and kind in (sp.Symbol, sp.IndexedBase, sp.Float):
             return kind(inside, **value["assumptions"])
         parts = [_parsed(part) for part in inside]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -59,7 +60,7 @@ class Comparison(Answer):
         Real rows bought so far, in all.
     """
 
-    readers: ClassVar = {"workflows": lambda documents: tuple(map(workflow_of, documents))}
+    _readers: ClassVar = {"workflows": lambda documents: tuple(map(workflow_of, documents))}
 
     workflows: tuple[Plan | Reservoir, ...]
     generation: int
@@ -111,7 +112,7 @@ class Comparison(Answer):
         }
 
     @classmethod
-    def agree(cls, values: dict[str, Any]) -> None:
+    def _agree(cls, values: dict[str, Any]) -> None:
         """Raise a ValueError where a column has not one entry for each workflow."""
         for name in ("ratio", *COSTS):
             if values[name].shape != (len(values["workflows"]),):
@@ -150,13 +151,15 @@ class Comparison(Answer):
         return f"<Comparison of {len(self.workflows)} workflows at generation {self.generation}>"
 
 
-def compare(*workflows: Plan | Reservoir, generation: int | None = None) -> Comparison:
+def compare(
+    *workflows: Plan | Reservoir | Iterable[Plan | Reservoir], generation: int | None = None
+) -> Comparison:
     """Put workflows side by side: risk, and what it costs in computing, memory, synthetic and real
     rows.
 
     Parameters
     ----------
-    *workflows : Plan or Reservoir
+    *workflows : Plan or Reservoir, or one list of them
         At least one.
     generation : int, optional
         Generation at which to compare. Default: the last that all of them reach.
@@ -181,7 +184,7 @@ def compare(*workflows: Plan | Reservoir, generation: int | None = None) -> Comp
     --------
     >>> import collapse
     >>> from collapse.workflows import augment, discard, window
-    >>> table = collapse.compare(discard(20), augment(20), window(20, k=4))
+    >>> table = collapse.compare([discard(20), augment(20), window(20, k=4)])
     >>> print(table)
     generation 20  ratio  read  stored  peak  generated  real
     discard           20     1       0     0         19     1
@@ -190,33 +193,36 @@ def compare(*workflows: Plan | Reservoir, generation: int | None = None) -> Comp
     >>> [workflow.name for workflow in table.front("stored")]
     ['discard', 'augment', 'window(k=4)']
     """
-    if not workflows:
-        raise ValueError(
-            "compare needs at least one workflow, such as collapse.workflows.augment(50)."
-        )
-    for workflow in workflows:
+    given: Any = workflows[0] if len(workflows) == 1 else workflows
+    listed: list[Plan | Reservoir] = []
+    for workflow in given if np.iterable(given) else [given]:
         if not isinstance(workflow, (Plan, Reservoir)):
             raise ValueError(
                 "a workflow must be a collapse.Plan or a collapse.Reservoir; it is"
                 f" {type(workflow).__name__}."
             )
-    horizons = [int(workflow.generation[-1]) for workflow in workflows]
+        listed.append(workflow)
+    if not listed:
+        raise ValueError(
+            "compare needs at least one workflow, such as collapse.workflows.augment(50)."
+        )
+    horizons = [int(workflow.generation[-1]) for workflow in listed]
     at = (
         min(horizons)
         if generation is None
         else whole(generation, "generation", "at which to compare")
     )
-    for workflow, horizon in zip(workflows, horizons, strict=True):
+    for workflow, horizon in zip(listed, horizons, strict=True):
         if at not in workflow.generation:
             raise ValueError(
                 f"{workflow.name} has no generation {at}, its last is {horizon}; make it longer, or"
                 " compare earlier."
             )
-    columns = np.array([_costs(workflow, at) for workflow in workflows]).T
+    columns = np.array([_costs(workflow, at) for workflow in listed]).T
     ratio = np.array(
-        [derive(workflow).risk[workflow.generation == at].mean() for workflow in workflows]
+        [derive(workflow).risk[workflow.generation == at].mean() for workflow in listed]
     )
-    return Comparison(workflows, at, ratio, *columns)
+    return Comparison(tuple(listed), at, ratio, *columns)
 
 
 def _costs(workflow: Plan | Reservoir, at: int) -> tuple[float, ...]:

@@ -80,7 +80,7 @@ class Risk(Answer):
     <Risk of augment, 100 generations, derived in the Gaussian limit: ratio 1.635 at the last>
     """
 
-    readers: ClassVar = {"plan": workflow_of}
+    _readers: ClassVar = {"plan": workflow_of}
 
     risk: NDArray[Any]
     ratio: NDArray[Any]
@@ -205,7 +205,7 @@ class Risk(Answer):
         return plot_risk(self, ax, **options)
 
     @classmethod
-    def agree(cls, values: dict[str, Any]) -> None:
+    def _agree(cls, values: dict[str, Any]) -> None:
         """Raise a ValueError where the parts of a saved answer do not fit together."""
         plan, levels = values["plan"], values["levels"].size
         if not levels and not values["quantiles"].size:

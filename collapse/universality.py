@@ -121,7 +121,7 @@ class Matrix(Answer):
         The `Cell` of each pair (name of the example, name of the workflow).
     """
 
-    readers: ClassVar = {
+    _readers: ClassVar = {
         "examples": lambda documents: tuple(map(_example, documents)),
         "cells": lambda documents: {
             (cell.example.name, cell.workflow): cell for cell in map(_cell, documents)
@@ -162,7 +162,7 @@ class Matrix(Answer):
         return super().to_json() | {"cells": plain(list(self.cells.values()))}
 
     @classmethod
-    def agree(cls, values: dict[str, Any]) -> None:
+    def _agree(cls, values: dict[str, Any]) -> None:
         """Raise a ValueError where there is not one cell for each model under each workflow."""
         names = [example.name for example in values["examples"]]
         if not values["cells"] or set(values["cells"]) != set(product(names, values["workflows"])):

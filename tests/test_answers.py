@@ -144,14 +144,15 @@ def test_nothing_in_a_file_is_evaluated(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [name for name in ANSWERS if "risk" not in name])
 def test_a_changed_file_is_read_or_refused_in_words(name: str, tmp_path: Path) -> None:
     rng, answer, path = random.Random(1), ANSWERS[name], tmp_path / "changed.json"
-    document, refused = json.loads(answer.save(path).read_text()), 0
+    document, refused, said = json.loads(answer.save(path).read_text()), 0, 0
     for _ in range(60):
         path.write_text(json.dumps(changed(document, rng)))
         try:
             assert repr(type(answer).load(path))
         except ValueError as error:
             refused += 1
-            assert len(str(error)) < 500
+            said = max(said, len(str(error)))
+    assert said < 500
     assert refused > (0 if name == "forecast" else 5)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.checks import brief, check_number
+from collapse.checks import brief, check_size
 from collapse.plan import Plan
 
 Array = NDArray[np.float64]
@@ -67,7 +67,7 @@ def misspecified(plan: Plan, dispersion: float) -> Plan:
     >>> collapse.derive(misspecified(collapse.workflows.augment(3), 2.0)).ratio.round(4).tolist()
     [1.0, 1.125, 1.1806]
     """
-    check_number(dispersion, "dispersion", 0)
+    check_size(dispersion, "dispersion")
     if not isinstance(plan, Plan):
         raise ValueError(
             "plan must be a collapse.Plan, whose real rows stand in batches of their own; it is"

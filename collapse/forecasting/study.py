@@ -273,7 +273,7 @@ def forecast(
     encoding: str | None = None,
     worse: float = 0.1,
     budget: float = 60.0,
-    seed: int | np.random.SeedSequence | np.random.Generator | None = 0,
+    rng: int | np.random.SeedSequence | np.random.Generator | None = 0,
     folder: str | Path | None = None,
     progress: bool | checks.Progress | None = None,
 ) -> Forecast:
@@ -318,9 +318,9 @@ def forecast(
         Nominal seconds of simulation: replications are chosen by a table of costs, not by the
         clock, so that the same arguments give the same numbers on every machine. What is read,
         fitted and derived is not counted.
-    seed : int, numpy.random.SeedSequence, numpy.random.Generator or None
-        Of the split and of all simulations; the same seed gives the same numbers, and the document
-        tells it. A Generator is asked for a seed; None is a fresh one.
+    rng : int, numpy.random.SeedSequence, numpy.random.Generator or None
+        Seed of the split and of all simulations; the same seed gives the same numbers, and the
+        document tells it. A Generator is asked for a seed; None is a fresh one.
     folder : path, optional
         Where finished simulations are kept; the same call goes on from there after an interruption.
     progress : callable or bool, optional
@@ -405,7 +405,7 @@ def forecast(
         workflow = f"fixed_real_share(share={real_share})"
     check_number(worse, "worse", 0)
     check_number(budget, "budget", 0)
-    seed = checks.seed(seed, "seed")
+    seed = checks.seed(rng)
     plans = _plans(workflow, against, generations)
     generations = next(iter(plans.values())).generations
     folder = None if folder is None else disk.folder(folder)
