@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapse.answers import Answer
-from collapse.checks import brief, whole
+from collapse.checks import choice, whole
 from collapse.derivation import derive
 from collapse.plan import Array, Plan
 from collapse.publishing.plot import plot_front
@@ -101,9 +101,7 @@ class Comparison(Answer):
         return np.asarray(~(as_good & better).any(axis=0))
 
     def _cost(self, cost: str) -> Array:
-        if not isinstance(cost, str) or cost not in COSTS:  # type: ignore[redundant-expr]
-            raise ValueError(f"expected a cost among {', '.join(COSTS)}; got {brief(cost)}.")
-        return np.asarray(getattr(self, cost))
+        return np.asarray(getattr(self, choice(cost, "cost", tuple(COSTS))))
 
     def columns(self) -> dict[str, Any]:
         """Return what `to_frame` holds: one entry for each workflow."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -80,16 +80,10 @@ class Cell:
         """Distance of the last ratio from the law's value, beyond the allowance, in standard
         errors; NaN where a replication has no fit.
         """
-        off = float(self.ratio[-1] - self.law[-1])
-        beyond = (
-            max(abs(off) - self.allowance * float(self.law[-1]), 0.0)
-            if np.isfinite(off)
-            else np.nan
-        )
-        if beyond and not self.stderr[-1] > 0:
-            beyond *= np.inf
-        elif beyond:
-            beyond /= float(self.stderr[-1])
+        off, error = float(self.ratio[-1] - self.law[-1]), float(self.stderr[-1])
+        beyond = np.maximum(abs(off) - self.allowance * float(self.law[-1]), 0.0)
+        if beyond:  # where it is NaN, too
+            beyond = beyond / error if error > 0 else beyond * np.inf
         return float(np.copysign(beyond, off))
 
     def seen(self, alarm: float, missed: float) -> float:
@@ -98,11 +92,8 @@ class Cell:
         """
         from scipy.special import ndtri
 
-        alarm, missed = (
-            float(check_number(alarm, "alarm")),
-            float(check_number(missed, "missed", 0, 1)),
-        )
-        return self.allowance + float((alarm - ndtri(missed)) * self.stderr[-1] / self.law[-1])
+        apart = check_number(alarm, "alarm") - ndtri(float(check_number(missed, "missed", 0, 1)))
+        return self.allowance + float(apart * self.stderr[-1] / self.law[-1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -300,9 +291,10 @@ def matrix(
     Examples
     --------
     >>> from collapse import models
-    >>> from collapse.universality import matrix
+    >>> import collapse
     >>> names = ("Normal", "Poisson", "Uniform maximum")
-    >>> table = matrix([e for e in models.examples() if e.name in names], replications=2000)
+    >>> chosen = [example for example in models.examples() if example.name in names]
+    >>> table = collapse.matrix(chosen, replications=2000)
     >>> {cell.example.name for cell in table.cells.values() if table.stands_out(cell)}
     {'Uniform maximum'}
     """
@@ -346,29 +338,19 @@ def matrix(
                 f"{plan.name} has {plan.generations} fits and {columns[0].name} has"
                 f" {columns[0].generations}; make them equal."
             )
-    tasks: list[_Task] = []
-    of = {example.name: example for example in rows}
-    for example in rows:
-        model = example.make()
-        if workers > 1:
-            check_sendable(model, workers)
-        for plan in columns:
-            tasks.append(
-                (
-                    example.name,
-                    example.n,
-                    model,
-                    plan,
-                    _replications(plan, model, example, replications),
-                    seed,
-                )
-            )
+    made = [(example, example.make()) for example in rows]
+    for _, model in made if workers > 1 else []:
+        check_sendable(model, workers)
+    pairs = [
+        (*pair, plan, _replications(plan, *pair, replications)) for pair in made for plan in columns
+    ]
+    tasks = [(e.name, e.n, model, plan, count, seed) for e, model, plan, count in pairs]
     cells: dict[tuple[str, str], Cell] = {}
     with ExitStack() as stack:
         simulated = in_order(_simulated, [(task,) for task in tasks], workers, stack)
-        for (name, _, model, plan, count, _), risks in zip(tasks, simulated, strict=True):
-            cells[name, plan.name] = Cell(
-                of[name], plan.name, count, *risks, *_law(plan, of[name], model)
+        for (example, model, plan, count), risks in zip(pairs, simulated, strict=True):
+            cells[example.name, plan.name] = Cell(
+                example, plan.name, count, *risks, *_law(plan, example, model)
             )
             tell(len(cells), len(tasks))
     return Matrix(rows, tuple(plan.name for plan in columns), columns[0].generations, cells)
@@ -403,11 +385,8 @@ def _law(plan: Plan | Reservoir, example: Example, model: Any) -> tuple[Array, b
     `derive` knows it.
     """
     if example.covered:
-        try:
+        with suppress(ValueError):  # no exact form is known: what the example says of finite n
             return np.asarray(derive(plan, model=model, n=example.n).ratio), True, 0.0
-        except ValueError:
-            # no exact form is known: the limit, and what the example says of finite n
-            return np.asarray(derive(plan).ratio), False, example.allowance
     return np.asarray(derive(plan).ratio), False, example.allowance
 
 
@@ -420,7 +399,7 @@ def _plans(generations: int) -> tuple[Plan, ...]:
     )
 
 
-def _replications(plan: Plan | Reservoir, model: Any, example: Example, most: int) -> int:
+def _replications(plan: Plan | Reservoir, example: Example, model: Any, most: int) -> int:
     cost = example.effort * _numbers(plan, model, example.n)
     return min(most, max(FEWEST, int(most * CHEAP / cost)))
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -199,6 +200,17 @@ def test_the_version_is_the_packages(
     with pytest.raises(SystemExit, match="0"):
         main(["--version"])
     assert capsys.readouterr().out == f"collapse {collapse.__version__}\n"
+
+
+def test_every_record_of_the_version_is_the_packages() -> None:
+    root = Path(collapse.__file__).parent.parent
+    cited = re.search(r"^version: (.+)$", (root / "CITATION.cff").read_text(), re.MULTILINE)
+    told = re.findall(r"^## ([0-9.]+)$", (root / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert cited
+    assert cited[1] == told[0] == collapse.__version__
+    written = (root / "pyproject.toml").read_text()
+    assert 'dynamic = ["version"]' in written
+    assert f'"{collapse.__version__}"' not in written
 
 
 def test_a_checkout_that_nobody_installed_answers() -> None:

@@ -197,7 +197,7 @@ def test_nonsense_is_refused_in_words():
     ):
         with pytest.raises(
             ValueError,
-            match="expected a cost among read, stored, peak, generated, real; got 'money'",
+            match="cost must be one of read, stored, peak, generated, real; it is 'money'",
         ):
             refused("money")
 
