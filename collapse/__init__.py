@@ -57,3 +57,7 @@ def __getattr__(name: str) -> Any:
 
         return explorer
     raise AttributeError(f"module 'collapse' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

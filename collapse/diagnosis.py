@@ -263,8 +263,8 @@ def diagnose(
     if derived.n is not None:
         with np.errstate(over="ignore", invalid="ignore"):  # a ratio may grow beyond all floats
             judgement = _judged_at_n(plan, model, derived, v2, curve, judgement)
-    final = int((plan.generation == plan.generation[-1]).sum())  # fits of the last generation
-    last = len(ratio) - 1 - int(np.argmax(ratio[::-1][:final]))
+    # of the fits of the last generation the worst, the later one of two
+    last = len(ratio) - 1 - int(np.argmax(np.flip(ratio[start[-1] :])))
     labels = np.unique(plan.generation)
     reached = np.flatnonzero(first * curve >= 2)
     bounds = [bound for bound in (judgement.bound, judgement.supremum) if bound is not None]
@@ -338,32 +338,37 @@ def _judged_at_n(
         return Judgement(
             "bounded",
             f"The ratio rises to {supremum:.4g} (thm-sizes-finite).",
-            supremum,
-            None,
-            supremum,
-            supremum,
+            limit=supremum,
+            supremum=supremum,
+            bound=supremum,
         )
     first = plan.reference(n)
     if v2 < 0:
         bound, why = n / (-v2 * first), "since the means lie in a bounded range"
         if whole_batches and limit.bound is not None and limit.bound < bound:
             bound, why = limit.bound, "the bound for many rows, since v2 is negative"
-        told = f"No ratio exceeds {at_most(bound, 4)}, {why} (thm-tables-finite)"
-        return Judgement("bounded", f"{told}; bounded is not safe.", bound=bound)
+        return Judgement(
+            "bounded",
+            f"No ratio exceeds {at_most(bound, 4)}, {why} (thm-tables-finite); bounded is not"
+            " safe.",
+            bound=bound,
+        )
     if (
         isinstance(plan, Plan)
         and limit.certified
         and limit.verdict == "collapsing"
         and not plan.replace
     ):
-        why = "since v2 is not negative, it is at least that of the limit"
-        told = f"The ratio grows without bound: {why}"
-        many = f"For many rows {limit.judged[0].lower()}{limit.judged[1:]}"
-        exponent = limit.exponent
-        if v2 > 0 and exponent == 1:
-            # noise that stays in all later fits feeds a share of every earlier risk into each
-            told, exponent = f"{told}; in the end it grows geometrically", inf
-        return Judgement("collapsing", f"{told} (thm-tables-finite). {many}", None, exponent, inf)
+        # noise that stays in all later fits feeds a share of every earlier risk into each
+        geometric = v2 > 0 and limit.exponent == 1
+        return Judgement(
+            "collapsing",
+            "The ratio grows without bound: since v2 is not negative, it is at least that of the"
+            f" limit{'; in the end it grows geometrically' * geometric} (thm-tables-finite). For"
+            f" many rows {limit.judged[0].lower()}{limit.judged[1:]}",
+            exponent=inf if geometric else limit.exponent,
+            supremum=inf,
+        )
     if whole_batches and limit.certified and limit.bound is not None and abs(first - 1) < AGREEMENT:
         synthetic = limit.bound - (isinstance(plan, Plan) and int((plan.source == 0).sum()) == 1)
         if limit.certificate and limit.certificate.workflow == "augment":
@@ -375,9 +380,12 @@ def _judged_at_n(
             )
         if synthetic * v2 < n:
             bound = limit.bound / (1 - synthetic * v2 / n)
-            why = f"as none exceeds {at_most(limit.bound, 4)} for many rows"
-            told = f"No ratio exceeds {at_most(bound, 4)}, {why} (thm-tables-finite)."
-            return Judgement("bounded", told, bound=bound)
+            return Judgement(
+                "bounded",
+                f"No ratio exceeds {at_most(bound, 4)}, as none exceeds {at_most(limit.bound, 4)}"
+                " for many rows (thm-tables-finite).",
+                bound=bound,
+            )
     return evidence(curve)
 
 

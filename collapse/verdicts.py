@@ -100,17 +100,25 @@ def evidence(curve: Array) -> Judgement:
     """Judge a curve by its shape, up to its end."""
     found, G = partial(Judgement, certified=False), len(curve)
     if G < LEAST:
-        few = f"{G} generation{'s are' if G > 1 else ' is'} too few to judge a curve"
-        return found("undecided", f"{few}; derive {LEAST} or more.")
-    finite = np.isfinite(curve)
-    if not finite.all():
-        since = f"from generation {int(np.argmin(finite)) + 1} on"
-        return found("collapsing", f"The ratio is too large to be told {since}.", exponent=inf)
+        return found(
+            "undecided",
+            f"{G} generation{'s are' if G > 1 else ' is'} too few to judge a curve; derive {LEAST}"
+            " or more.",
+        )
+    if not (finite := np.isfinite(curve)).all():
+        return found(
+            "collapsing",
+            f"The ratio is too large to be told from generation {np.argmin(finite) + 1} on.",
+            exponent=inf,
+        )
     first, middle, last = (float(curve[G >> i + 1 : G >> i].mean()) for i in (2, 1, 0))
     before, now = middle - first, last - middle
     if abs(now) <= AGREEMENT * last:
-        where = f"{last:.4g} over the last half of the generations"
-        return found("bounded", f"The ratio stands still at {where}.", limit=last)
+        return found(
+            "bounded",
+            f"The ratio stands still at {last:.4g} over the last half of the generations.",
+            limit=last,
+        )
     factor = now / before if before else inf
     told = (
         f"From octave to octave of g the ratio's mean changes by {before:.3g}, then {now:.3g}: a"
@@ -118,13 +126,20 @@ def evidence(curve: Array) -> Judgement:
     )
     if abs(factor) < 1 - MARGIN:
         limit = last + now * factor / (1 - factor)
-        shrinking = f"{told}. Changes that go on shrinking so lead to {limit:.4g}."
-        return found("bounded", shrinking, limit=limit)
+        return found(
+            "bounded", f"{told}. Changes that go on shrinking so lead to {limit:.4g}.", limit=limit
+        )
     if factor > GEOMETRIC and now > 0 < before:
         each = float((curve[-1] / curve[G // 2]) ** (1 / (G - 1 - G // 2)))
-        half = f"Over the last half the ratio grows by the factor {each:.4g} a generation."
-        return found("collapsing", half, exponent=inf)
+        return found(
+            "collapsing",
+            f"Over the last half the ratio grows by the factor {each:.4g} a generation.",
+            exponent=inf,
+        )
     if factor > 1 + MARGIN and now > 0 < before:
-        power = log2(factor)
-        return found("collapsing", f"{told}, as under growth like g^{power:.2f}.", exponent=power)
+        return found(
+            "collapsing",
+            f"{told}, as under growth like g^{log2(factor):.2f}.",
+            exponent=log2(factor),
+        )
     return found("undecided", f"{told}, which tells neither a limit nor a power of g.")

@@ -123,6 +123,16 @@ def test_answers_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert answer["ratio"] == pytest.approx([9, sum(1 / g**2 for g in range(1, 10))])
 
 
+def test_a_forecast_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, folder = tmp_path / "mine.csv", tmp_path / "out"
+    path.write_text("x,y\n" + "".join(f"{k % 7},{k % 5 + k % 3}\n" for k in range(60)))
+    options = ["--budget", "0.01", "--against", "augment", "--folder", str(folder), "--json"]
+    assert main(["forecast", str(path), "--target", "y", "-g", "2", *options]) == 0
+    answer = read_json(capsys)
+    assert answer == collapse.Forecast.load(folder / "forecast.json").document
+    assert answer["settings"]["generations"] == 2
+
+
 def test_features_as_json(features: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         main(["simulate", "discard", "-g", "2", "-r", "5", "--features", str(features), "--json"])
