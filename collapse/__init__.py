@@ -2,25 +2,34 @@
 model.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from collapse import datasets, models, workflows
 from collapse.closed_forms import ClosedForm, closed_form
 from collapse.comparison import Comparison, compare
 from collapse.derivation import derive
 from collapse.diagnosis import Diagnosis, diagnose
 from collapse.forecasting import Forecast, forecast
+from collapse.forecasting.law import misspecified
 from collapse.optimum import Optimum, optimal_weights
 from collapse.plan import Plan
 from collapse.reservoir import Reservoir
 from collapse.risk import Risk
 from collapse.simulation import simulate
+from collapse.universality import Matrix, matrix
+
+if TYPE_CHECKING:
+    from collapse.explorers.widgets import explorer
 
 __version__ = "0.1.0"
+"""The one place of the version: the distribution and its records are read from here."""
 
 __all__ = [
     "ClosedForm",
     "Comparison",
     "Diagnosis",
     "Forecast",
+    "Matrix",
     "Optimum",
     "Plan",
     "Reservoir",
@@ -30,9 +39,25 @@ __all__ = [
     "datasets",
     "derive",
     "diagnose",
+    "explorer",
     "forecast",
+    "matrix",
+    "misspecified",
     "models",
     "optimal_weights",
     "simulate",
     "workflows",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the explorers when they are asked for: importing the package stays cheap."""
+    if name == "explorer":
+        from collapse.explorers.widgets import explorer
+
+        return explorer
+    raise AttributeError(f"module 'collapse' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -9,9 +9,10 @@ import reprlib
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from decimal import Decimal
 from fractions import Fraction
-from numbers import Rational
+from numbers import Integral, Rational
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +60,9 @@ def check_number(
         Otherwise, naming the argument.
     """
     if is_number(value) and low < float(value) < high:  # type: ignore[arg-type]
-        if isinstance(value, (float, np.floating)):
-            return float(value)
-        if isinstance(value, (int, np.integer)):
-            return int(value)
-        return Fraction(value)  # type: ignore[call-overload,no-any-return]
+        rational = isinstance(value, Rational)
+        kind: Any = int if isinstance(value, Integral) else Fraction if rational else float
+        return kind(value)  # type: ignore[no-any-return]
     between = (
         f"between {low:g} and {high:g}, both excluded"
         if np.isfinite(high)
@@ -79,17 +78,15 @@ LARGE = 1e100
 
 
 def check_size(value: Any, name: str, low: float = 1 / LARGE, high: float = LARGE) -> None:
-    """Raise a ValueError unless `value` is a positive number from `low` to `high`."""
-    check_number(value, name, 0)
+    """Raise a ValueError unless `value` is a number from `low` to `high`."""
+    check_number(value, name, 0 if low > 0 else -np.inf)
     if not low <= float(value) <= high:
         raise ValueError(f"{name} must be a number from {low:g} to {high:g}; it is {brief(value)}.")
 
 
 def check_place(value: Any, name: str) -> None:
     """Raise a ValueError unless `value` is a number of either sign, at most LARGE in size."""
-    check_number(value, name)
-    if abs(float(value)) > LARGE:
-        raise ValueError(f"{name} must be at most {LARGE:g} in size; it is {brief(value)}.")
+    check_size(value, name, -LARGE, LARGE)
 
 
 def is_number(value: object) -> bool:
@@ -161,8 +158,9 @@ def several(value: object, name: str, meaning: str, *, numbers: bool = False) ->
     entries: list[Any] = [value] if alone else list(value)  # type: ignore[call-overload]
     for entry in entries:
         if not isinstance(entry, str) and not (numbers and is_number(entry)):
-            shown = brief(entry)
-            raise ValueError(f"{name} must be {meaning}, or several of these; it holds {shown}.")
+            raise ValueError(
+                f"{name} must be {meaning}, or several of these; it holds {brief(entry)}."
+            )
     return tuple(dict.fromkeys(entries))
 
 
@@ -254,19 +252,9 @@ def seeds(rng: object, count: int) -> tuple[list[np.random.SeedSequence], int | 
             )
         return sequence.spawn(count), None
     if isinstance(rng, np.random.SeedSequence):
-        return _copy(rng).spawn(count), None
+        return deepcopy(rng).spawn(count), None  # spawning leaves the caller's as it was
     start = seed(rng)
     return np.random.SeedSequence(start).spawn(count), start
-
-
-def _copy(rng: np.random.SeedSequence) -> np.random.SeedSequence:
-    """The same sequence: spawning from it leaves the caller's as it was."""
-    return np.random.SeedSequence(
-        rng.entropy,
-        spawn_key=rng.spawn_key,
-        pool_size=rng.pool_size,
-        n_children_spawned=rng.n_children_spawned,
-    )
 
 
 def seed(rng: object, name: str = "rng") -> int:
@@ -285,9 +273,10 @@ def seed(rng: object, name: str = "rng") -> int:
     if isinstance(rng, np.random.SeedSequence):
         return int(rng.generate_state(1, np.uint64)[0])
     if isinstance(rng, bool) or not isinstance(rng, (int, np.integer)) or not 0 <= rng < SEEDS:
-        wanted = "a numpy Generator, a SeedSequence or a seed below 2^128"
-        least = f"(a whole number, at least 0); it is {brief(rng)}"
-        raise ValueError(f"{name} must be {wanted} {least}.")
+        raise ValueError(
+            f"{name} must be a numpy Generator, a SeedSequence or a seed below 2^128 (a whole"
+            f" number, at least 0); it is {brief(rng)}."
+        )
     return int(rng)
 
 
@@ -300,15 +289,14 @@ def progress(teller: object, name: str = "progress") -> Progress:
     ValueError
         Where `teller` is neither callable, nor True, False or None.
     """
-    if teller is None or (isinstance(teller, (bool, np.bool_)) and not teller):
-        return lambda done, total: None
-    if isinstance(teller, (bool, np.bool_)):
-        return _tell
     if callable(teller):
         return teller
-    raise ValueError(
-        f"{name} must be True, False, None or a function of (done, total); it is {brief(teller)}."
-    )
+    if teller is not None and not isinstance(teller, (bool, np.bool_)):
+        raise ValueError(
+            f"{name} must be True, False, None or a function of (done, total); it is"
+            f" {brief(teller)}."
+        )
+    return _tell if teller else lambda done, total: None
 
 
 def _tell(done: int, total: int) -> None:
@@ -417,19 +405,13 @@ def named_call(text: str, kind: str, such: str) -> tuple[str, dict[str, Any]]:
         return ast.literal_eval(node)
 
     try:
-        tree = ast.parse(text, mode="eval").body
-        if isinstance(tree, ast.Name):
-            return tree.id, {}
-        if (
-            isinstance(tree, ast.Call)
-            and isinstance(tree.func, ast.Name)
-            and not tree.args
-            and all(k.arg for k in tree.keywords)
-        ):
-            names = [str(keyword.arg) for keyword in tree.keywords]
+        tree: Any = ast.parse(text, mode="eval").body
+        call = tree if isinstance(tree, ast.Call) else ast.Call(tree, [], [])
+        names = [str(keyword.arg) for keyword in call.keywords]
+        if isinstance(call.func, ast.Name) and not call.args and "None" not in names:
             if twice := [key for key in names if names.count(key) > 1]:
                 raise ValueError(f"{twice[0]} is given twice")
-            return tree.func.id, {str(k.arg): value(k.value) for k in tree.keywords}
+            return call.func.id, {str(k.arg): value(k.value) for k in call.keywords}
     except (
         SyntaxError,
         ValueError,

@@ -9,14 +9,14 @@ import math
 import os
 import re
 import sys
-from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from collapse import __version__, models, workflows
+from collapse.answers import plain
 from collapse.checks import named_call, path, to_text
 from collapse.comparison import COSTS, compare
 from collapse.datasets import read_features
@@ -71,204 +71,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"collapse {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    for name, run, text in (
-        ("derive", _derive, "exact ratio of a named workflow"),
-        ("simulate", _simulate, "Monte Carlo of the Gaussian process"),
-    ):
-        command = commands.add_parser(name, help=text, description=text)
-        command.add_argument(
-            "workflow",
-            help=f"such as augment or 'window(k=3)'; one of {', '.join(workflows.NAMED)}",
-        )
-        command.add_argument("-g", "--generations", type=int, default=50)
-        command.add_argument(
-            "-o",
-            "--output",
-            help="write the whole answer to this file, which collapse.Risk.load reads",
-        )
-        _add_json(
-            command,
-            "workflow, model, n, replications, seed, versions, and by generation: ratio, risk,"
-            " stderr, risk_stderr, failed",
-        )
+    for name, (run, text, arguments) in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         command.set_defaults(run=run)
-        if name == "derive":
-            command.add_argument("--exact", action="store_true", help="answer in fractions")
-        else:
-            command.add_argument(
-                "-r", "--replications", type=int, help="default: 10,000, and 100 with --features"
-            )
-            command.add_argument("--seed", type=int, default=0)
-            command.add_argument("--workers", type=int, default=1)
-            command.add_argument(
-                "--features",
-                metavar="FILE.npz",
-                help=(
-                    "simulate multinomial regressions on these features (X_train, y_train, X_test,"
-                    " y_test) in place of the Gaussian process"
-                ),
-            )
-            command.add_argument(
-                "--components",
-                type=int,
-                metavar="D",
-                help="keep the D leading principal components of the features",
-            )
-
-    command = commands.add_parser(
-        "diagnose",
-        help="verdict on a workflow, in words",
-        description="Verdict on a workflow, in words.",
-    )
-    command.add_argument("workflow", help="such as augment or 'window(k=3)'")
-    command.add_argument("-g", "--generations", type=int, default=50)
-    command.add_argument(
-        "-m",
-        "--model",
-        help=(
-            "verdict at n for this model, such as exponential or 'Bernoulli(p=0.2)' (default: the"
-            " limit, many rows)"
-        ),
-    )
-    command.add_argument("-n", type=int, help="rows of real data, with --model")
-    command.add_argument(
-        "--below",
-        type=float,
-        default=2.0,
-        help="ratio below which the real data's share is to keep it (default: 2)",
-    )
-    _add_json(command, "the attributes of collapse.Diagnosis")
-    command.set_defaults(run=_diagnose)
-
-    text = "workflows side by side: risk, rows read, rows stored, real rows bought"
-    command = commands.add_parser("compare", help=text, description=text)
-    command.add_argument(
-        "workflows", nargs="+", metavar="WORKFLOW", help="such as augment or 'window(k=3)'"
-    )
-    command.add_argument("-g", "--generations", type=int, default=50)
-    _add_json(command, f"generation, and by workflow: workflows (names), ratio, {', '.join(COSTS)}")
-    command.set_defaults(run=_compare)
-
-    text = (
-        "what retraining on synthetic data would cost on a table of your own: a report and its"
-        " numbers"
-    )
-    command = commands.add_parser("forecast", help=text, description=text)
-    text = "a CSV, Excel (.xlsx) or parquet file with a header, packed (.gz, .zip) or not"
-    command.add_argument("data", help=text)
-    command.add_argument("--target", required=True, metavar="COLUMN", help="column to predict")
-    command.add_argument(
-        "--workflow", default="augment", help="such as augment or 'window(k=3)' (default: augment)"
-    )
-    command.add_argument(
-        "--fail-over",
-        metavar="SHARE",
-        help=(
-            "exit with status 1 if the test loss rises by more than this share, such as 10%% or 0.1"
-        ),
-    )
-    command.add_argument(
-        "--real-share",
-        metavar="SHARE",
-        help="short for --workflow 'fixed_real_share(share=SHARE)', such as 1/4",
-    )
-    command.add_argument("-g", "--generations", type=int, default=20)
-    command.add_argument(
-        "--task", choices=TASKS, help="what the target is (default: guessed, and said)"
-    )
-    command.add_argument(
-        "--against",
-        action="append",
-        metavar="WORKFLOW",
-        help="a workflow to compare with; may be repeated (default: six)",
-    )
-    command.add_argument(
-        "--test-share",
-        type=float,
-        default=0.3,
-        help="share of the rows kept to test on (default: 0.3)",
-    )
-    text = "the test set, with the same columns, in place of a share of the rows"
-    command.add_argument("--test-file", metavar="FILE", help=text)
-    text = "a column to leave out; may be repeated"
-    command.add_argument("--exclude", action="append", default=[], metavar="COLUMN", help=text)
-    text = "a value that stands for a missing one, such as -999; may be repeated"
-    command.add_argument("--na", action="append", default=[], metavar="VALUE", help=text)
-    command.add_argument("--encoding", help="of files of text, such as cp1252 (default: found)")
-    command.add_argument(
-        "--worse",
-        type=float,
-        default=0.1,
-        help="tell when the test loss is worse by this share (default: 0.1)",
-    )
-    command.add_argument(
-        "--budget", type=float, default=60.0, help="nominal seconds of simulation (default: 60)"
-    )
-    command.add_argument("--seed", type=int, default=0)
-    command.add_argument(
-        "--folder",
-        help="where report.html and forecast.json go (default: forecasts/NAME-TARGET-WORKFLOW)",
-    )
-    command.set_defaults(run=_forecast)
-
-    text = "execute chapters with other parameters, into a folder of their own"
-    command = commands.add_parser("rerun", help=text, description=text)
-    command.add_argument(
-        "chapters", nargs="*", metavar="CHAPTER", help="file name without its ending; none for all"
-    )
-    command.add_argument(
-        "-p",
-        "--parameter",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="may be repeated",
-    )
-    command.add_argument("--book", default="book", help="folder of the chapters (default: book)")
-    command.add_argument("--folder", help="folder of the run (default: runs/...)")
-    command.add_argument(
-        "--workers", type=int, default=2, help="chapters run at a time (default: 2)"
-    )
-    command.add_argument(
-        "--fresh", action="store_true", help="run again what an earlier run finished"
-    )
-    command.set_defaults(run=_rerun)
+        for flags, options in arguments:
+            command.add_argument(*flags, **options)
     return parser
 
 
-def _add_json(command: argparse.ArgumentParser, keys: str) -> None:
-    text = (
-        f"print one JSON object and nothing else, with {keys}; fractions are text, infinity is"
-        ' "inf", no number is null'
-    )
-    command.add_argument("--json", action="store_true", help=text)
-
-
-def _print_json(answer: dict[str, Any]) -> None:
-    print(json.dumps(_plain(answer), indent=1, allow_nan=False))
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as JSON knows it."""
-    if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [_plain(part) for part in value]
-    if is_dataclass(value):
-        return {part.name: _plain(getattr(value, part.name)) for part in fields(value)}
-    value = value.item() if isinstance(value, np.generic) else value
-    if isinstance(value, float) and not np.isfinite(value):
-        return None if np.isnan(value) else str(value)
-    if value is None or isinstance(value, (bool, int, float)):
-        return value
-    return to_text(value)
+def _show(options: argparse.Namespace, answer: Any, words: Any) -> None:
+    """Print an answer as one JSON object, or in words."""
+    print(json.dumps(plain(answer, nan=None), indent=1, allow_nan=False) if options.json else words)
 
 
 def _derive(options: argparse.Namespace) -> int:
-    return _answer(
-        derive(workflows.named(options.workflow, options.generations), exact=options.exact), options
-    )
+    plan = workflows.named(options.workflow, options.generations)
+    return _risk(derive(plan, exact=options.exact), options)
 
 
 def _simulate(options: argparse.Namespace) -> int:
@@ -293,17 +111,14 @@ def _simulate(options: argparse.Namespace) -> int:
     risk = simulate(
         plan, model=model, replications=replications, rng=options.seed, workers=options.workers
     )
-    return _answer(risk, options)
+    return _risk(risk, options)
 
 
 def _diagnose(options: argparse.Namespace) -> int:
     plan = workflows.named(options.workflow, options.generations)
     model = None if options.model is None else _model(options.model)
     diagnosis = diagnose(plan, model=model, n=options.n, below=options.below)
-    if options.json:
-        _print_json(_plain(diagnosis))
-    else:
-        print(diagnosis)
+    _show(options, vars(diagnosis), diagnosis)
     return 0
 
 
@@ -316,11 +131,7 @@ def _model(text: str) -> Any:
     ]
     if found and not given:
         return found[0].make()
-    makers = {
-        other.lower(): getattr(models, other)
-        for other in models.__all__
-        if callable(getattr(models, other))
-    }
+    makers = {other.lower(): getattr(models, other) for other in models.__all__}
     if key not in makers or not given:
         known = ", ".join(
             example.name for example in models.examples() if example.group == "exponential families"
@@ -336,41 +147,32 @@ def _model(text: str) -> Any:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    comparison = compare(
-        *(workflows.named(text, options.generations) for text in options.workflows)
-    )
-    if options.json:
-        names = [workflow.name for workflow in comparison.workflows]
-        columns = {name: getattr(comparison, name) for name in ("ratio", *COSTS)}
-        _print_json({"generation": comparison.generation, "workflows": names, **columns})
-    else:
-        print(comparison)
+    table = compare([workflows.named(text, options.generations) for text in options.workflows])
+    names = [workflow.name for workflow in table.workflows]
+    columns = {name: getattr(table, name) for name in ("ratio", *COSTS)}
+    _show(options, {"generation": table.generation, "workflows": names, **columns}, table)
     return 0
 
 
-def _answer(risk: Risk, options: argparse.Namespace) -> int:
+def _risk(risk: Risk, options: argparse.Namespace) -> int:
     if options.output is not None:
         print(f"written to {risk.save(options.output)}", file=sys.stderr)
-    simulated = risk.replications is not None
-    if options.json:
-        told = {
-            name: getattr(risk, name) for name in ("model", "n", "replications", "seed", "versions")
-        }
-        columns = {
-            name: getattr(risk, name)
-            for name in ("ratio", "risk", "stderr", "risk_stderr", "failed")
-        }
-        _print_json({"workflow": risk.plan.name, **told, "generation": risk.generations, **columns})
-    elif risk.model is None:
-        print("generation ratio" + (" stderr" if simulated else ""))
-        for g, ratio, stderr in zip(risk.generations, risk.ratio, risk.stderr, strict=True):
-            print(f"{g} {to_text(ratio)}" + (f" {stderr:.3g}" if simulated else ""))
+    if risk.model is None:
+        simulated = risk.replications is not None
+        rows = [
+            f"{g} {to_text(ratio)}" + f" {stderr:.3g}" * simulated
+            for g, ratio, stderr in zip(risk.generations, risk.ratio, risk.stderr, strict=True)
+        ]
+        rows = ["generation ratio" + " stderr" * simulated, *rows]
     else:  # real classes are observed: the loss holds what no fit removes, its ratio says nothing
-        print("generation test_loss rise stderr separated")
-        for g, loss, stderr, lost in zip(
-            risk.generations, risk.risk, risk.risk_stderr, risk.failed, strict=True
-        ):
-            print(f"{g} {loss:.6f} {loss - risk.risk[0]:.6f} {stderr:.2g} {lost:g}")
+        table = zip(risk.generations, risk.risk, risk.risk_stderr, risk.failed, strict=True)
+        rows = [
+            f"{g} {loss:.6f} {loss - risk.risk[0]:.6f} {stderr:.2g} {lost:g}"
+            for g, loss, stderr, lost in table
+        ]
+        rows = ["generation test_loss rise stderr separated", *rows]
+    answer = {"workflow": risk.plan.name, "generation": risk.generations}
+    _show(options, answer | {name: getattr(risk, name) for name in RISK}, "\n".join(rows))
     return 0
 
 
@@ -380,30 +182,15 @@ def _forecast(options: argparse.Namespace) -> int:
     workflow = options.workflow if share is None else f"fixed_real_share({share})"
     name = _slug(f"{Path(options.data).stem}-{options.target}-{workflow}")
     folder = Path("forecasts") / name if options.folder is None else path(options.folder, "folder")
-    names = (
-        "workflow",
-        "generations",
-        "real_share",
-        "task",
-        "test_share",
-        "test_file",
-        "exclude",
-        "na",
-        "encoding",
-        "worse",
-        "budget",
-        "seed",
-    )
-    given = {name: getattr(options, name) for name in names}
+    given = {name: getattr(options, name) for name in FORECAST}
     if options.against:
         given["against"] = options.against
-    answer = forecast(options.data, options.target, folder=folder, progress=True, **given)
-    for sentence in answer.sentences:
-        print(sentence)
-    for sentence in answer.notes:
-        print(f"Note: {sentence}")
-    for sentence in answer.warnings:
-        print(f"Caution: {sentence}")
+    answer = forecast(
+        options.data, options.target, folder=folder, rng=options.seed, progress=True, **given
+    )
+    told = {"": answer.sentences, "Note: ": answer.notes, "Caution: ": answer.warnings}
+    words = [f"{kind}{sentence}" for kind, said in told.items() for sentence in said]
+    _show(options, answer.document, "\n".join(words))
     page, document = _files(folder, answer)
     print(f"written to {answer.save_html(page)} and {answer.save(document)}", file=sys.stderr)
     exceeded = None if limit is None else answer.exceeds(limit)
@@ -473,24 +260,15 @@ def _rerun(options: argparse.Namespace) -> int:
         progress=True,
     )
     for outcome in outcomes:
-        state = (
-            "failed"
-            if outcome.error
-            else f"{outcome.seconds:.1f} s"
-            if outcome.seconds
-            else "taken over from an earlier run"
-        )
-        print(
-            f"{outcome.chapter}: {state}, {outcome.notebook}"
-            + (f" ({outcome.note})" if outcome.note else "")
-        )
-    for outcome in outcomes:
-        if outcome.error:
-            print(
-                f"\ncollapse: chapter {outcome.chapter!r} failed in {outcome.error}",
-                file=sys.stderr,
-            )
-    return int(any(outcome.error for outcome in outcomes))
+        spent = f"{outcome.seconds:.1f} s" if outcome.seconds else "taken over from an earlier run"
+        note = f" ({outcome.note})" if outcome.note else ""
+        state = "failed" if outcome.error else spent
+        print(f"{outcome.chapter}: {state}, {outcome.notebook}{note}")
+    failed = [outcome for outcome in outcomes if outcome.error]
+    for outcome in failed:
+        told = f"chapter {outcome.chapter!r} failed in {outcome.error}"
+        print(f"\ncollapse: {told}", file=sys.stderr)
+    return int(bool(failed))
 
 
 def _parameter(text: str) -> tuple[str, Any]:
@@ -501,6 +279,229 @@ def _parameter(text: str) -> tuple[str, Any]:
         return name, ast.literal_eval(value)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return name, value  # a word needs no quotation marks
+
+
+Argument = tuple[tuple[str, ...], dict[str, Any]]
+
+
+def _option(*flags: str, **options: Any) -> Argument:
+    """An argument of a command: what `add_argument` takes."""
+    return flags, options
+
+
+def _json(keys: str) -> Argument:
+    text = (
+        f"print one JSON object and nothing else, with {keys}; fractions are text, infinity is"
+        ' "inf", no number is null'
+    )
+    return _option("--json", action="store_true", help=text)
+
+
+RISK = (
+    *("model", "n", "replications", "seed", "versions"),
+    *("ratio", "risk", "stderr", "risk_stderr", "failed"),
+)
+"""What --json tells of a risk beside its workflow and its generations."""
+
+FORECAST = (
+    *("generations", "task", "test_share", "test_file", "exclude", "na", "encoding"),
+    *("worse", "budget", "workflow", "real_share"),
+)
+"""Options that `forecast` takes under their own names."""
+
+LENGTH = _option("-g", "--generations", type=int, default=50)
+WORKFLOW = _option("workflow", help="such as augment or 'window(k=3)'")
+SEED = _option("--seed", type=int, default=0)
+ONE_RISK = (
+    _option(
+        "workflow", help=f"such as augment or 'window(k=3)'; one of {', '.join(workflows.NAMED)}"
+    ),
+    LENGTH,
+    _option(
+        "-o",
+        "--output",
+        help="write the whole answer to this file, which collapse.Risk.load reads",
+    ),
+    _json(
+        "workflow, model, n, replications, seed, versions, and by generation: ratio, risk,"
+        " stderr, risk_stderr, failed"
+    ),
+)
+COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str, Sequence[Argument]]] = {
+    "derive": (
+        _derive,
+        "exact ratio of a named workflow",
+        [*ONE_RISK, _option("--exact", action="store_true", help="answer in fractions")],
+    ),
+    "simulate": (
+        _simulate,
+        "Monte Carlo of the Gaussian process",
+        [
+            *ONE_RISK,
+            SEED,
+            _option(
+                "-r", "--replications", type=int, help="default: 10,000, and 100 with --features"
+            ),
+            _option("--workers", type=int, default=1),
+            _option(
+                "--features",
+                metavar="FILE.npz",
+                help="simulate multinomial regressions on these features (X_train, y_train,"
+                " X_test, y_test) in place of the Gaussian process",
+            ),
+            _option(
+                "--components",
+                type=int,
+                metavar="D",
+                help="keep the D leading principal components of the features",
+            ),
+        ],
+    ),
+    "diagnose": (
+        _diagnose,
+        "verdict on a workflow, in words",
+        [
+            WORKFLOW,
+            LENGTH,
+            _option(
+                "-m",
+                "--model",
+                help="verdict at n for this model, such as exponential or 'Bernoulli(p=0.2)'"
+                " (default: the limit, many rows)",
+            ),
+            _option("-n", type=int, help="rows of real data, with --model"),
+            _option(
+                "--below",
+                type=float,
+                default=2.0,
+                help="ratio below which the real data's share is to keep it (default: 2)",
+            ),
+            _json("the attributes of collapse.Diagnosis"),
+        ],
+    ),
+    "compare": (
+        _compare,
+        "workflows side by side: risk, rows read, rows stored, real rows bought",
+        [
+            _option(
+                "workflows", nargs="+", metavar="WORKFLOW", help="such as augment or 'window(k=3)'"
+            ),
+            LENGTH,
+            _json(f"generation, and by workflow: workflows (names), ratio, {', '.join(COSTS)}"),
+        ],
+    ),
+    "forecast": (
+        _forecast,
+        (
+            "what retraining on synthetic data would cost on a table of your own: a report and its"
+            " numbers"
+        ),
+        [
+            _option(
+                "data",
+                help="a CSV, Excel (.xlsx) or parquet file with a header, packed (.gz, .zip) or"
+                " not",
+            ),
+            _option("--target", required=True, metavar="COLUMN", help="column to predict"),
+            _option(
+                "--workflow",
+                default="augment",
+                help="such as augment or 'window(k=3)' (default: augment)",
+            ),
+            _option(
+                "--fail-over",
+                metavar="SHARE",
+                help="exit with status 1 if the test loss rises by more than this share, such as"
+                " 10%% or 0.1",
+            ),
+            _option(
+                "--real-share",
+                metavar="SHARE",
+                help="short for --workflow 'fixed_real_share(share=SHARE)', such as 1/4",
+            ),
+            _option("-g", "--generations", type=int, default=20),
+            _option(
+                "--task", choices=TASKS, help="what the target is (default: guessed, and said)"
+            ),
+            _option(
+                "--against",
+                action="append",
+                metavar="WORKFLOW",
+                help="a workflow to compare with; may be repeated (default: six)",
+            ),
+            _option(
+                "--test-share",
+                type=float,
+                default=0.3,
+                help="share of the rows kept to test on (default: 0.3)",
+            ),
+            _option(
+                "--test-file",
+                metavar="FILE",
+                help="the test set, with the same columns, in place of a share of the rows",
+            ),
+            _option(
+                "--exclude",
+                action="append",
+                default=[],
+                metavar="COLUMN",
+                help="a column to leave out; may be repeated",
+            ),
+            _option(
+                "--na",
+                action="append",
+                default=[],
+                metavar="VALUE",
+                help="a value that stands for a missing one, such as -999; may be repeated",
+            ),
+            _option("--encoding", help="of files of text, such as cp1252 (default: found)"),
+            _option(
+                "--worse",
+                type=float,
+                default=0.1,
+                help="tell when the test loss is worse by this share (default: 0.1)",
+            ),
+            _option(
+                "--budget",
+                type=float,
+                default=60.0,
+                help="nominal seconds of simulation (default: 60)",
+            ),
+            SEED,
+            _option(
+                "--folder",
+                help="where report.html and forecast.json go (default:"
+                " forecasts/NAME-TARGET-WORKFLOW)",
+            ),
+            _json("the document of collapse.forecast"),
+        ],
+    ),
+    "rerun": (
+        _rerun,
+        "execute chapters with other parameters, into a folder of their own",
+        [
+            _option(
+                "chapters",
+                nargs="*",
+                metavar="CHAPTER",
+                help="file name without its ending; none for all",
+            ),
+            _option(
+                "-p",
+                "--parameter",
+                action="append",
+                default=[],
+                metavar="NAME=VALUE",
+                help="may be repeated",
+            ),
+            _option("--book", default="book", help="folder of the chapters (default: book)"),
+            _option("--folder", help="folder of the run (default: runs/...)"),
+            _option("--workers", type=int, default=2, help="chapters run at a time (default: 2)"),
+            _option("--fresh", action="store_true", help="run again what an earlier run finished"),
+        ],
+    ),
+}
+"""Every command: what runs it, what it does, and its arguments."""
 
 
 if __name__ == "__main__":

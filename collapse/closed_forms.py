@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from functools import cache
 from math import floor
 from numbers import Rational
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from collapse import workflows
-from collapse.checks import brief, flag, held, length, whole
+from collapse.answers import Answer
+from collapse.checks import brief, flag, held, length, saved, to_fraction, whole
 from collapse.plan import Plan, Workflow
 from collapse.reservoir import Reservoir
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Parts = dict[str, Any]
 
@@ -26,7 +30,7 @@ MOST, MOST_EXACT = 10**7, 10**4
 
 
 @dataclass(frozen=True, eq=False)
-class ClosedForm:
+class ClosedForm(Answer):
     """The risk ratio of a named workflow, for many rows, as a formula in the generation g.
 
     Parameters
@@ -105,6 +109,49 @@ class ClosedForm:
         out = numbers(expression, {g: numbers.whole(range(1, G + 1))})
         return np.broadcast_to(out, (G,)).copy()
 
+    def plot(self, ax: Axes | None = None, generations: int = 50, **options: Any) -> Axes:
+        """Draw the ratio of g = 1, ..., generations; `collapse.publishing.plot.plot_derived` names
+        the options.
+        """
+        from collapse.publishing import plot
+
+        values = self.values(generations)
+        if ax is None:
+            import matplotlib.pyplot as plt
+
+            ax = plt.figure(figsize=(plot.WIDE, 3.2), layout="constrained").subplots()
+        options = {"family": plot.family_of(self.workflow), **options}
+        plot.plot_derived(ax, np.arange(1, len(values) + 1), values, **options)
+        ax.set(xlabel="generation", ylabel="risk ratio")
+        return ax
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the formula as text, by field; the parameters so that they can be read again."""
+        told = {part.name: getattr(self, part.name) for part in fields(self)}
+        written = {key: None if part is None else str(part) for key, part in told.items()}
+        return written | {"parameters": {k: _write(v) for k, v in self.parameters.items()}}
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> ClosedForm:
+        """Rebuild a formula from `to_json`: it is derived anew, from the workflow's name.
+
+        Raises
+        ------
+        ValueError
+            Where the document is not what `to_json` wrote.
+        """
+        with saved("this ClosedForm"):
+            name = document["workflow"]
+            given = {key: _parsed(value) for key, value in document["parameters"].items()}
+            for role in ("hub", "leaf") if name == "star" else (None,):
+                form = closed_form(name, role=role, **given)
+                if form and document | form.to_json() == document:
+                    return form
+        raise ValueError(f"this ClosedForm is not that of {brief(name)}; ask closed_form for it.")
+
+    def __repr__(self) -> str:
+        return f"<ClosedForm {self}>"
+
     def __str__(self) -> str:
         told = ", ".join(
             f"{key}={'schedule' if isinstance(value, tuple) else value}"
@@ -181,6 +228,40 @@ def closed_form(
         values,
         **{key: sp.sympify(part) if key != "reference" else part for key, part in parts.items()},
     )
+
+
+def _write(value: Any) -> Any:
+    """Return a parameter as JSON holds it: an expression that is no fraction as the name of its
+    class in sympy, and its parts.
+    """
+    sp = _sympy()
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, tuple):
+        return [_write(part) for part in value]
+    if value.is_Rational:
+        return str(value)
+    if isinstance(value, (sp.Symbol, sp.IndexedBase, sp.Float)):
+        assumptions = {} if value.is_Float else value.assumptions0
+        return {type(value).__name__: str(value), "assumptions": assumptions}
+    return {type(value).__name__: [_write(part) for part in value.args]}
+
+
+def _parsed(value: Any) -> Any:
+    """Read what `_write` wrote: no text is evaluated, and nothing but an expression is made."""
+    if isinstance(value, list):
+        return tuple(_parsed(part) for part in value)
+    if isinstance(value, dict):
+        sp, (name, inside) = _sympy(), next(iter(value.items()), ("", []))
+        kind: Any = getattr(sp, name, None)
+        if isinstance(inside, str) and kind in (sp.Symbol, sp.IndexedBase, sp.Float):
+            return kind(inside, **value["assumptions"])
+        parts = [_parsed(part) for part in inside]
+        known = isinstance(kind, type) and issubclass(kind, sp.Expr)
+        if not known or not all(isinstance(part, (sp.Expr, Fraction)) for part in parts):
+            raise ValueError(f"parameters must be expressions of sympy; {brief(value)} is none.")
+        return kind(*parts)
+    return to_fraction(value, "parameters") if isinstance(value, str) else value
 
 
 def generation() -> Any:

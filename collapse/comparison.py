@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.checks import brief, whole
+from collapse.answers import Answer
+from collapse.checks import choice, whole
 from collapse.derivation import derive
 from collapse.exact import Array
 from collapse.plan import Plan, checked_workflow
 from collapse.publishing.plot import plot_front
-from collapse.reservoir import Reservoir
+from collapse.reservoir import Reservoir, workflow_of
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
 
 COSTS = {
@@ -30,7 +31,7 @@ COSTS = {
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class Comparison(Answer):
     """Workflows side by side, at one generation. All costs are in units of n, the rows of the first
     real batch.
 
@@ -59,6 +60,8 @@ class Comparison:
     real : ndarray, shape (N,)
         Real rows bought so far, in all.
     """
+
+    _readers: ClassVar = {"workflows": lambda documents: tuple(map(workflow_of, documents))}
 
     workflows: tuple[Plan | Reservoir, ...]
     generation: int
@@ -99,28 +102,20 @@ class Comparison:
         return np.asarray(~(as_good & better).any(axis=0))
 
     def _cost(self, cost: str) -> Array:
-        if not isinstance(cost, str) or cost not in COSTS:  # type: ignore[redundant-expr]
-            raise ValueError(f"expected a cost among {', '.join(COSTS)}; got {brief(cost)}.")
-        return np.asarray(getattr(self, cost))
+        return np.asarray(getattr(self, choice(cost, "cost", tuple(COSTS))))
 
-    def to_frame(self) -> pd.DataFrame:
-        """One row for each workflow, as a pandas DataFrame.
+    def columns(self) -> dict[str, Any]:
+        """Return what `to_frame` holds: one entry for each workflow."""
+        return {"workflow": [workflow.name for workflow in self.workflows]} | {
+            name: getattr(self, name) for name in ("ratio", *COSTS)
+        }
 
-        Raises
-        ------
-        ImportError
-            Where pandas is missing: install collapse-companion[data].
-        """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError(
-                "Comparison.to_frame needs pandas: pip install 'collapse-companion[data]'."
-            ) from error
-        names = [workflow.name for workflow in self.workflows]
-        return pd.DataFrame(
-            {"workflow": names, "ratio": self.ratio} | {cost: self._cost(cost) for cost in COSTS}
-        )
+    @classmethod
+    def _agree(cls, values: dict[str, Any]) -> None:
+        """Raise a ValueError where a column has not one entry for each workflow."""
+        for name in ("ratio", *COSTS):
+            if values[name].shape != (len(values["workflows"]),):
+                raise ValueError(f"{name} must hold a number for each of the workflows.")
 
     def plot(self, ax: Axes | None = None, cost: str = "stored", **options: Any) -> Axes:
         """Draw the ratio against a cost; `collapse.publishing.plot.plot_front` names the options.
@@ -155,13 +150,15 @@ class Comparison:
         return f"<Comparison of {len(self.workflows)} workflows at generation {self.generation}>"
 
 
-def compare(*workflows: Plan | Reservoir, generation: int | None = None) -> Comparison:
+def compare(
+    *workflows: Plan | Reservoir | Iterable[Plan | Reservoir], generation: int | None = None
+) -> Comparison:
     """Put workflows side by side: risk, and what it costs in computing, memory, synthetic and real
     rows.
 
     Parameters
     ----------
-    *workflows : Plan or Reservoir
+    *workflows : Plan or Reservoir, or one list of them
         At least one.
     generation : int, optional
         Generation at which to compare. Default: the last that all of them reach.
@@ -186,7 +183,7 @@ def compare(*workflows: Plan | Reservoir, generation: int | None = None) -> Comp
     --------
     >>> import collapse
     >>> from collapse.workflows import augment, discard, window
-    >>> table = collapse.compare(discard(20), augment(20), window(20, k=4))
+    >>> table = collapse.compare([discard(20), augment(20), window(20, k=4)])
     >>> print(table)
     generation 20  ratio  read  stored  peak  generated  real
     discard           20     1       0     0         19     1
@@ -195,29 +192,32 @@ def compare(*workflows: Plan | Reservoir, generation: int | None = None) -> Comp
     >>> [workflow.name for workflow in table.front("stored")]
     ['discard', 'augment', 'window(k=4)']
     """
-    if not workflows:
+    given: Any = workflows[0] if len(workflows) == 1 else workflows
+    listed = [
+        checked_workflow(workflow, "a workflow")
+        for workflow in (given if np.iterable(given) else [given])
+    ]
+    if not listed:
         raise ValueError(
             "compare needs at least one workflow, such as collapse.workflows.augment(50)."
         )
-    for workflow in workflows:
-        checked_workflow(workflow, "a workflow")
-    horizons = [int(workflow.generation[-1]) for workflow in workflows]
+    horizons = [int(workflow.generation[-1]) for workflow in listed]
     at = (
         min(horizons)
         if generation is None
         else whole(generation, "generation", "at which to compare")
     )
-    for workflow, horizon in zip(workflows, horizons, strict=True):
+    for workflow, horizon in zip(listed, horizons, strict=True):
         if at not in workflow.generation:
             raise ValueError(
                 f"{workflow.name} has no generation {at}, its last is {horizon}; make it longer, or"
                 " compare earlier."
             )
-    columns = np.array([_costs(workflow, at) for workflow in workflows]).T
+    columns = np.array([_costs(workflow, at) for workflow in listed]).T
     ratio = np.array(
-        [derive(workflow).risk[workflow.generation == at].mean() for workflow in workflows]
+        [derive(workflow).risk[workflow.generation == at].mean() for workflow in listed]
     )
-    return Comparison(workflows, at, ratio, *columns)
+    return Comparison(tuple(listed), at, ratio, *columns)
 
 
 def _costs(workflow: Plan | Reservoir, at: int) -> tuple[float, ...]:

@@ -16,6 +16,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from collapse import checks
 from collapse.archives import read_feature_arrays
 from collapse.checks import brief, check_number, floats, whole
 from collapse.checks import path as read_path
@@ -76,7 +77,9 @@ class Dataset:
         return replace(self, X=2 * (self.X - low) / (high - low) - 1)
 
     def split(
-        self, test_share: float = 0.3, seed: int = 123456
+        self,
+        test_share: float = 0.3,
+        rng: int | np.random.SeedSequence | np.random.Generator | None = 123456,
     ) -> tuple[Array, Array, Array, Array]:
         """Split into X_train, y_train, X_test, y_test; the default is the split of the published
         runs.
@@ -87,7 +90,7 @@ class Dataset:
             Where scikit-learn is missing: install collapse-companion[data].
         """
         test_share = float(check_number(test_share, "test_share", 0, 1))
-        seed = whole(seed, "seed", "of the split", least=0, most=2**32 - 1)
+        seed = checks.seed(rng)
         if not 1 <= test_share * len(self.X) <= len(self.X) - 1:
             raise ValueError(
                 f"test_share must leave rows on both sides; it is {test_share:g} of {len(self.X):,}"
@@ -95,7 +98,12 @@ class Dataset:
             )
         split = _sklearn("model_selection").train_test_split
         X_train, X_test, y_train, y_test = split(
-            self.X, self.y, test_size=test_share, random_state=seed
+            self.X,
+            self.y,
+            test_size=test_share,
+            random_state=np.random.RandomState(
+                seed if seed < 2**32 else np.random.MT19937(np.random.SeedSequence(seed))
+            ),
         )
         return X_train, y_train, X_test, y_test
 

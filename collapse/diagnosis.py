@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import inf, log2
+from math import inf
 from textwrap import fill
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from collapse import workflows
+from collapse.answers import Answer
 from collapse.checks import whole
-from collapse.closed_forms import ClosedForm, closed_form
+from collapse.closed_forms import ClosedForm
 from collapse.derivation import derive
 from collapse.derivation.finite import (
     Anchored,
@@ -30,24 +31,11 @@ from collapse.models.protocols import exact_form
 from collapse.plan import Plan, checked_workflow
 from collapse.reservoir import Reservoir
 from collapse.risk import Risk
-
-AGREEMENT = 1e-9
-"""Largest relative difference between a closed form and the ratios derived from the plan that bears
-its name."""
-LEAST = 16
-"""Generations from which a curve is judged by its shape."""
-MARGIN = 0.1
-"""Increments that change from octave to octave by a factor within 1 +- MARGIN are taken for neither
-bounded nor a power of g."""
-GEOMETRIC = 16.0
-"""Increments that grow from octave to octave by more than this factor, g^4, are taken for geometric
-growth."""
-
-Verdict = Literal["bounded", "collapsing", "undecided"]
+from collapse.verdicts import AGREEMENT, Judgement, Verdict, evidence, in_the_limit
 
 
 @dataclass(frozen=True, eq=False)
-class Diagnosis:
+class Diagnosis(Answer):
     """What `diagnose` found; print it for a summary in words.
 
     Everything is said of one thing: the Gaussian limit, that is many rows, where `model` is None;
@@ -136,64 +124,48 @@ class Diagnosis:
     absorbed: float | None
     lost: str
 
+    def __repr__(self) -> str:
+        return f"<Diagnosis of {self.workflow} {self.where}: {self.verdict}>"
+
+    @property
+    def where(self) -> str:
+        """Of what everything is said, in words."""
+        return "for many rows" if self.model is None else f"for {self.model} at n = {self.n:,}"
+
     def __str__(self) -> str:
-        about = (
-            "certified"
-            if self.certified
-            else f"evidence up to generation {self.generations:,}, no proof"
+        G, where = f"generation {self.generations:,}", self.where
+        about = "certified" if self.certified else f"evidence up to {G}, no proof"
+        when = (
+            f"The risk is twice that of the real data alone by generation {self.doubles:,}."
+            if self.doubles
+            else f"It never doubles, {where}."
+            if self.never_doubles
+            else f"The risk has not doubled by {G}."
         )
-        where = "for many rows" if self.model is None else f"for {self.model} at n = {self.n:,}"
-        lines = [f"{self.workflow}: {self.verdict} {where} ({about}).", self.judged]
-        if self.doubles:
-            when = f"The risk is twice that of the real data alone by generation {self.doubles:,}."
-        elif self.never_doubles:
-            when = f"It never doubles, {where}."
-        else:
-            when = f"The risk has not doubled by generation {self.generations:,}."
         worth = f"{self.worth:,.0f}" if self.worth >= 10 else f"{self.worth:.2g}"
-        lines.append(
-            f"Risk ratio {self.ratio:.4g} at generation {self.generations:,}: 1,000 rows are worth"
-            f" {worth}. {when}"
-        )
-        parts = [
-            f"{share:.0%} from {name}"
-            for share, name in zip((self.real, self.synthetic, self.draws), _ORIGINS, strict=True)
-            if share > 0
+        lines = [
+            f"{self.workflow}: {self.verdict} {where} ({about}).",
+            self.judged,
+            f"Risk ratio {self.ratio:.4g} at {G}: 1,000 rows are worth {worth}. {when}",
         ]
+        shares = zip((self.real, self.synthetic, self.draws), _ORIGINS, strict=True)
+        parts = [f"{share:.0%} from {name}" for share, name in shares if share > 0]
         if parts:
-            lines.append(
-                f"Of that risk {', '.join(parts[:-1]) + ' and ' * (len(parts) > 1) + parts[-1]}."
-            )
+            several = " and ".join([", ".join(parts[:-1]), parts[-1]][len(parts) == 1 :])
+            lines.append(f"Of that risk {several}.")
         if self.least_share is not None:
-            need = at_most(100 * self.least_share, 3)
             lines.append(
-                f"Beside the latest synthetic batch real data need {need} % "
-                "of the weight to keep the ratio below "
-                f"{self.below:g} for ever, "
-                f"{'for many rows' if self.model is None else 'at this n'}."
+                "Beside the latest synthetic batch real data need"
+                f" {at_most(100 * self.least_share, 3)} % of the weight to keep the ratio below"
+                f" {self.below:g} for ever, {where if self.model is None else 'at this n'}."
             )
-        if self.lost:
-            lines.append(self.lost)
+        lines += [self.lost] * bool(self.lost)
         return "\n".join(
             fill(line, 64, subsequent_indent="  ", break_on_hyphens=False) for line in lines
         )
 
 
 _ORIGINS = ("the noise of real data", "synthetic batches", "draws of rows")
-
-
-@dataclass(frozen=True)
-class _Judgement:
-    """A verdict, and how it was reached."""
-
-    verdict: Verdict
-    judged: str
-    limit: float | None = None
-    exponent: float | None = None
-    supremum: float | None = None
-    bound: float | None = None
-    certificate: ClosedForm | None = None
-    certified: bool = True
 
 
 def diagnose(
@@ -288,20 +260,19 @@ def diagnose(
         return np.maximum.reduceat(np.asarray(ratio, np.float64), start)
 
     ratio, curve = np.asarray(derived.ratio, np.float64), worst(derived.ratio)
-    judgement = _in_the_limit(plan, np.asarray(limit.ratio, np.float64), worst(limit.ratio))
+    judgement = in_the_limit(plan, np.asarray(limit.ratio, np.float64), worst(limit.ratio))
     if derived.n is not None:
         with np.errstate(over="ignore", invalid="ignore"):  # a ratio may grow beyond all floats
             judgement = _judged_at_n(plan, model, derived, v2, curve, judgement)
-    final = int((plan.generation == plan.generation[-1]).sum())  # fits of the last generation
-    last = len(ratio) - 1 - int(np.argmax(ratio[::-1][:final]))
+    # of the fits of the last generation the worst, the later one of two
+    last = len(ratio) - 1 - int(np.argmax(np.flip(ratio[start[-1] :])))
     labels = np.unique(plan.generation)
     reached = np.flatnonzero(first * curve >= 2)
     bounds = [bound for bound in (judgement.bound, judgement.supremum) if bound is not None]
     known = np.isfinite(ratio[last]) and (derived.n is None or v2 is not None)
-    squared = 0.0
-    if exact_form(model) == "quadratic variance":
-        # in units of a row's variance, whose n-th part is the risk of a fit to all real rows
-        squared = float(ratio[last]) * first / (derived.n or np.inf)
+    # in units of a row's variance, whose n-th part is the risk of a fit to all real rows
+    rows = derived.n if exact_form(model) == "quadratic variance" and derived.n else np.inf
+    squared = float(ratio[last]) * first / rows
     loss = losses(plan, model, derived.n, squared) if derived.n else Loss(None, None, "")
     real, synthetic, draws = _origins(plan, last, derived, v2) if known else (np.nan,) * 3
     return Diagnosis(
@@ -309,22 +280,15 @@ def diagnose(
         generations=int(plan.generation[-1]),
         ratio=float(ratio[last]),
         worth=float(derived.worth(1000)[last]),
-        verdict=judgement.verdict,
-        limit=judgement.limit,
-        exponent=judgement.exponent,
-        certificate=judgement.certificate,
-        judged=judgement.judged,
+        **vars(judgement),
         real=real,
         synthetic=synthetic,
         draws=draws,
         doubles=int(labels[reached[0]]) if reached.size else None,
         # a bound of 2 is one that is not reached: it belongs to a strictly rising curve
         never_doubles=not reached.size and bool(bounds) and first * min(bounds) <= 2,
-        certified=judgement.certified,
         model=derived.model,
         n=derived.n,
-        supremum=judgement.supremum,
-        bound=judgement.bound,
         below=below,
         least_share=None if v2 is None else least_share(derived.n, v2, below=below),
         variance=loss.variance,
@@ -353,16 +317,16 @@ def _judged_at_n(
     derived: Risk,
     v2: float | None,
     curve: Array,
-    limit: _Judgement,
-) -> _Judgement:
+    limit: Judgement,
+) -> Judgement:
     """Verdict at n, by what is proved there: from the limit's verdict, or beside it."""
     n = derived.n
     assert n is not None
     whole_batches = plan.reads_whole_batches
     if v2 is None:
-        response = model.response if exact_form(model) == "linear response" else None
-        found = responding(plan, response, n) if response else None
-        return _evidence(curve) if found is None else _selected(*found)
+        selected = exact_form(model) == "linear response" and model.response
+        found = responding(plan, selected, n) if selected else None
+        return _selected(*found) if found else evidence(curve)
     if v2 == 0 and whole_batches and limit.certified:
         return replace(
             limit,
@@ -372,109 +336,97 @@ def _judged_at_n(
     if form and np.allclose(form.ratios(len(curve)), curve, rtol=AGREEMENT):
         return _anchored(plan, form, n, v2)
     if supremum := _augmented(plan, n, v2, curve):
-        return _Judgement(
+        return Judgement(
             "bounded",
             f"The ratio rises to {supremum:.4g} (thm-sizes-finite).",
-            supremum,
-            None,
-            supremum,
-            supremum,
+            limit=supremum,
+            supremum=supremum,
+            bound=supremum,
         )
     first = plan.reference(n)
     if v2 < 0:
         bound, why = n / (-v2 * first), "since the means lie in a bounded range"
         if whole_batches and limit.bound is not None and limit.bound < bound:
             bound, why = limit.bound, "the bound for many rows, since v2 is negative"
-        told = f"No ratio exceeds {at_most(bound, 4)}, {why} (thm-tables-finite)"
-        return _Judgement("bounded", f"{told}; bounded is not safe.", bound=bound)
+        return Judgement(
+            "bounded",
+            f"No ratio exceeds {at_most(bound, 4)}, {why} (thm-tables-finite); bounded is not"
+            " safe.",
+            bound=bound,
+        )
     if (
         not plan.persistent
         and limit.certified
         and limit.verdict == "collapsing"
         and not plan.replace
     ):
-        why = "since v2 is not negative, it is at least that of the limit"
-        told = f"The ratio grows without bound: {why}"
-        many = f"For many rows {limit.judged[0].lower()}{limit.judged[1:]}"
-        exponent = limit.exponent
-        if v2 > 0 and exponent == 1:
-            # noise that stays in all later fits feeds a share of every earlier risk into each
-            told, exponent = f"{told}; in the end it grows geometrically", inf
-        return _Judgement("collapsing", f"{told} (thm-tables-finite). {many}", None, exponent, inf)
+        # noise that stays in all later fits feeds a share of every earlier risk into each
+        geometric = v2 > 0 and limit.exponent == 1
+        return Judgement(
+            "collapsing",
+            "The ratio grows without bound: since v2 is not negative, it is at least that of the"
+            f" limit{'; in the end it grows geometrically' * geometric} (thm-tables-finite). For"
+            f" many rows {limit.judged[0].lower()}{limit.judged[1:]}",
+            exponent=inf if geometric else limit.exponent,
+            supremum=inf,
+        )
     if whole_batches and limit.certified and limit.bound is not None and abs(first - 1) < AGREEMENT:
         synthetic = limit.bound - (len(plan.real_sizes()) == 1)
         if limit.certificate and limit.certificate.workflow == "augment":
             bound = augment_supremum(n, v2, size=1 / n)
-            return _Judgement(
+            return Judgement(
                 "bounded",
                 f"No schedule has a ratio above {at_most(bound, 4)} (thm-sizes-finite).",
                 bound=bound,
             )
         if synthetic * v2 < n:
             bound = limit.bound / (1 - synthetic * v2 / n)
-            why = f"as none exceeds {at_most(limit.bound, 4)} for many rows"
-            told = f"No ratio exceeds {at_most(bound, 4)}, {why} (thm-tables-finite)."
-            return _Judgement("bounded", told, bound=bound)
-    return _evidence(curve)
+            return Judgement(
+                "bounded",
+                f"No ratio exceeds {at_most(bound, 4)}, as none exceeds {at_most(limit.bound, 4)}"
+                " for many rows (thm-tables-finite).",
+                bound=bound,
+            )
+    return evidence(curve)
 
 
-def _anchored(plan: Plan | Reservoir, form: Anchored, n: int, v2: float) -> _Judgement:
+def _anchored(plan: Plan | Reservoir, form: Anchored, n: int, v2: float) -> Judgement:
     goes_on = "" if plan.recipe else ", if the tables go on like this"
     where = (
         f"a = {form.share:.3g} is the weight of the real data, k rows are read of the latest batch"
     )
     source = f"(thm-tables-finite{goes_on})"
+    factor = f"(1 - a)^2 (1 + v2/k) = {form.rho:.4g}"
     if form.rho < 1 or form.limit == 1:
         top = max(form.limit, 1.0)
-        told = (
-            f"The ratio tends to {form.limit:.4g}, since (1 - a)^2 (1 + v2/k) = {form.rho:.4g} < 1"
-            f" {source}; {where}."
-        )
-        return _Judgement(
-            "bounded",
-            told if form.rho < 1 else f"The ratio is 1 {source}.",
-            form.limit,
-            None,
-            top,
-            top,
-        )
+        told = f"The ratio tends to {form.limit:.4g}, since {factor} < 1 {source}; {where}."
+        told = told if form.rho < 1 else f"The ratio is 1 {source}."
+        return Judgement("bounded", told, form.limit, supremum=top, bound=top)
     if form.rho == 1:
         step = form.step / (form.real + form.first)
-        return _Judgement(
-            "collapsing",
-            f"The ratio grows by {step:.4g} a generation, without bound {source}.",
-            None,
-            1.0,
-            inf,
-        )
-    return _Judgement(
-        "collapsing",
-        f"In the end the ratio grows by the factor (1 - a)^2 (1 + v2/k) = {form.rho:.4g} a"
-        f" generation {source}; {where}.",
-        None,
-        inf,
-        inf,
-    )
+        told = f"The ratio grows by {step:.4g} a generation, without bound {source}."
+        return Judgement("collapsing", told, exponent=1.0, supremum=inf)
+    told = f"In the end the ratio grows by the factor {factor} a generation {source}; {where}."
+    return Judgement("collapsing", told, exponent=inf, supremum=inf)
 
 
-def _selected(rho: float, limit: float) -> _Judgement:
+def _selected(rho: float, limit: float) -> Judgement:
     where = f"w^2 (m1^2 + v2/k) = {rho:.4g}"
     said = "w the weight of the latest batch, k its rows, m1 the slope of a selected row's mean"
     if limit == inf:
         told = f"The ratio grows without bound, since {where} >= 1; {said}."
-        return _Judgement("collapsing", told, None, inf if rho > 1 else 1.0, inf)
-    return _Judgement(
+        return Judgement("collapsing", told, None, inf if rho > 1 else 1.0, inf)
+    return Judgement(
         "bounded", f"The ratio tends to {limit:.4g}, since {where} < 1; {said}.", limit
     )
 
 
 def _augmented(plan: Plan | Reservoir, n: int, v2: float, curve: Array) -> float | None:
     """Supremum of augment's ratio at n, if the plan is augment with batches of one size."""
-    if plan.recipe is None or plan.recipe.scheduled:
+    recipe = plan.recipe
+    if recipe is None or recipe.scheduled or recipe.workflow != "augment":
         return None
-    if plan.recipe.workflow != "augment":
-        return None
-    size = float(plan.recipe.parameters["size"])
+    size = float(recipe.parameters["size"])
     expected = [1.0]
     for j in range(1, len(curve)):
         expected.append(expected[-1] + size / (1 + j * size) ** 2 * (1 + v2 / n * expected[-1]))
@@ -506,155 +458,6 @@ def _continued(workflow: Plan | Reservoir, generations: int | None) -> Plan | Re
             " leave generations out."
         )
     return longer
-
-
-def _certificate(plan: Plan | Reservoir, ratio: Array) -> tuple[ClosedForm | None, str]:
-    """Return the closed form of the plan's recipe if it holds for the plan, and a remark if it does
-    not."""
-    if plan.recipe is None:
-        return None, ""
-    roles = ("hub", "leaf") if plan.recipe.workflow == "star" else (None,)
-    try:
-        forms = [form for role in roles if (form := closed_form(plan, role=role))]
-    except ImportError as error:
-        return None, f"(No certificate: {error})"
-    if not forms:
-        return None, ""
-    first = np.diff(plan.generation, prepend=0) > 0
-    expected = np.select(
-        [first, ~first], [_at(form, plan.generation) for form in (forms[0], forms[-1])]
-    )
-    error_at = np.abs(expected / ratio - 1)
-    if error_at.max() > AGREEMENT:
-        return (
-            None,
-            (
-                f"The plan is named {plan.name}, but its ratios are not those of that workflow's"
-                " closed form."
-            ),
-        )
-    if forms[0].limit is None and forms[0].bound is None:
-        return (
-            None,
-            (
-                f"The ratio is {forms[0].ratio} ({forms[0].reference}): whether it stays bounded"
-                " depends on how the schedule goes on."
-            ),
-        )
-    return forms[-1], ""
-
-
-def _at(form: ClosedForm, generation: NDArray[np.int64]) -> Array:
-    return np.asarray(form.values(int(generation[-1]))[generation - 1], np.float64)
-
-
-def _in_the_limit(plan: Plan | Reservoir, ratio: Array, curve: Array) -> _Judgement:
-    certificate, remark = _certificate(plan, ratio)
-    found = _certified(certificate, curve) if certificate else _evidence(curve)
-    return replace(found, judged=f"{remark} {found.judged}".strip())
-
-
-def _certified(form: ClosedForm, curve: Array) -> _Judgement:
-    source = f"(closed form, {form.reference})"
-    bound = None if form.bound is None else float(form.bound)
-    if form.limit is None:
-        return _Judgement(
-            "bounded",
-            f"The ratio stays below {form.bound}, however the schedule goes on {source}.",
-            bound=bound,
-            certificate=form,
-        )
-    if form.growth is None:
-        limit = float(form.limit)
-        exactly = (
-            f"{form.limit} = " if len(str(form.limit)) < 40 and not form.limit.is_Integer else ""
-        )
-        # a bound that is reached, or approached, is the least one
-        least = (
-            bound
-            if bound is not None
-            and any(abs(bound / at - 1) < AGREEMENT for at in (limit, curve.max()))
-            else None
-        )
-        return _Judgement(
-            "bounded",
-            f"The ratio tends to {exactly}{limit:.4g} {source}.",
-            limit,
-            None,
-            least,
-            bound,
-            form,
-        )
-    exponent = 0.0 if form.growth.has(_log()) else 1.0
-    return _Judgement(
-        "collapsing",
-        f"The ratio grows like {form.growth} {source}.",
-        None,
-        exponent,
-        inf,
-        None,
-        form,
-    )
-
-
-def _log() -> Any:
-    import sympy
-
-    return sympy.log
-
-
-def _evidence(curve: Array) -> _Judgement:
-    def found(
-        verdict: Verdict, told: str, limit: float | None = None, exponent: float | None = None
-    ) -> _Judgement:
-        return _Judgement(verdict, told, limit, exponent, certified=False)
-
-    G = len(curve)
-    if G < LEAST:
-        return found(
-            "undecided",
-            f"{G} generation{'s are' if G > 1 else ' is'} too few to judge a curve; derive {LEAST}"
-            " or more.",
-        )
-    if not np.all(np.isfinite(curve)):
-        return found(
-            "collapsing",
-            "The ratio is too large to be told from generation"
-            f" {int(np.argmin(np.isfinite(curve))) + 1} on.",
-            None,
-            inf,
-        )
-    means = [float(curve[G >> i + 1 : G >> i].mean()) for i in (2, 1, 0)]
-    before, now = means[1] - means[0], means[2] - means[1]
-    if abs(now) <= AGREEMENT * means[2]:
-        return found(
-            "bounded",
-            f"The ratio stands still at {means[2]:.4g} over the last half of the generations.",
-            means[2],
-        )
-    factor = now / before if before else inf
-    told = (
-        f"From octave to octave of g the ratio's mean changes by {before:.3g}, then {now:.3g}: a"
-        f" factor {factor:.3g}"
-    )
-    if abs(factor) < 1 - MARGIN:
-        limit = means[2] + now * factor / (1 - factor)
-        return found(
-            "bounded", f"{told}. Changes that go on shrinking so lead to {limit:.4g}.", limit
-        )
-    if factor > GEOMETRIC and now > 0 < before:
-        each = float((curve[-1] / curve[G // 2]) ** (1 / (G - 1 - G // 2)))
-        return found(
-            "collapsing",
-            f"Over the last half the ratio grows by the factor {each:.4g} a generation.",
-            None,
-            inf,
-        )
-    if factor > 1 + MARGIN and now > 0 < before:
-        return found(
-            "collapsing", f"{told}, as under growth like g^{log2(factor):.2f}.", None, log2(factor)
-        )
-    return found("undecided", f"{told}, which tells neither a limit nor a power of g.")
 
 
 def _origins(

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 from collapse import checks
 from collapse.checks import brief
@@ -73,27 +72,6 @@ def folder(path: object, name: str = "folder") -> Path:
         why = f"{given} ({'there is a file' if there else error.strerror})"
         raise ValueError(f"no folder can be made at {why}; name another folder.") from error
     return given
-
-
-def answer(path: object, kind: str) -> dict[str, Any]:
-    """Return the document of an answer that was saved as JSON: of a Risk or a Forecast.
-
-    Raises
-    ------
-    ValueError
-        Where the path is none, or that of a folder, or the file holds another thing.
-    FileNotFoundError, OSError
-        Where there is no such file, or the system cannot read it.
-    """
-    given, reader = named(path), f"{kind}.load reads what {kind}.save wrote."
-    try:
-        document = json.loads(given.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"path {given} is not JSON ({brief(str(error))}); {reader}") from error
-    what = kind if kind == "Risk" else kind.lower()
-    if not isinstance(document, dict) or document.get("collapse") != kind.lower():
-        raise ValueError(f"path {given} holds no saved {what}; {reader}")
-    return document
 
 
 def digest(data: bytes) -> str:

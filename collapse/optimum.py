@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from collapse.answers import Answer
 from collapse.checks import check_number, choice, flag
 from collapse.derivation import derive
 from collapse.exact import Array, Scalar
 from collapse.plan import Plan, checked_plan
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Origin = Literal["known", "round", "unknown"]
 
@@ -24,7 +28,7 @@ UNUSED = 1e-13
 
 
 @dataclass(frozen=True, eq=False)
-class Optimum:
+class Optimum(Answer):
     """Weights that minimise risk, and how far they can be from the minimum.
 
     Attributes
@@ -49,6 +53,25 @@ class Optimum:
     risk: float
     bound: float
     residual: float
+
+    def columns(self) -> dict[str, Any]:
+        """Return what `to_frame` holds: one entry for each weight that a fit gives to a batch, both
+        counted from 1.
+        """
+        fit, batch = np.nonzero(self.plan.weight)
+        size, source = self.plan.size[batch], self.plan.source[batch]
+        weight = self.plan.weight[fit, batch]
+        return {
+            "fit": fit + 1,
+            "batch": batch + 1,
+            "source": source,
+            "size": size,
+            "weight": weight,
+        }
+
+    def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
+        """Draw the ratio of the best weights against the generation, as `Risk.plot` does."""
+        return derive(self.plan).plot(ax, **options)
 
     def __repr__(self) -> str:
         return (

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from collapse.checks import brief, saved, text, whole
 from collapse.exact import Numbers
-from collapse.plan import Recipe
+from collapse.plan import Plan, Recipe
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,3 +130,8 @@ class Reservoir:
 
     def __repr__(self) -> str:
         return f"<Reservoir {self.name}: {self.generations} fits>"
+
+
+def workflow_of(document: Any) -> Plan | Reservoir:
+    """Rebuild what `to_json` of a Plan or of a Reservoir wrote."""
+    return (Reservoir if "turnover" in document else Plan).from_json(document)

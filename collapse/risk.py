@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse import disk
-from collapse.checks import brief, is_number, saved, whole
-from collapse.exact import Array, from_list, to_list
+from collapse.answers import Answer
+from collapse.checks import SEEDS, brief, whole
+from collapse.exact import Array
 from collapse.plan import Plan
-from collapse.reservoir import Reservoir
+from collapse.reservoir import Reservoir, workflow_of
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
 
 
@@ -40,7 +37,7 @@ def versions() -> dict[str, str]:
 
 
 @dataclass(frozen=True, eq=False)
-class Risk:
+class Risk(Answer):
     """Risk of every generation of a plan, derived or simulated.
 
     Attributes
@@ -81,6 +78,8 @@ class Risk:
     >>> risk
     <Risk of augment, 100 generations, derived in the Gaussian limit: ratio 1.635 at the last>
     """
+
+    _readers: ClassVar = {"plan": workflow_of}
 
     risk: NDArray[Any]
     ratio: NDArray[Any]
@@ -187,33 +186,12 @@ class Risk:
             whole(n, "n", "rows of real data") / (first * np.asarray(self.ratio, float))
         )
 
-    def to_frame(self) -> pd.DataFrame:
-        """One row for each generation, as a pandas DataFrame.
-
-        Raises
-        ------
-        ImportError
-            Where pandas is missing: install collapse-companion[data].
-        """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError(
-                "Risk.to_frame needs pandas: pip install 'collapse-companion[data]'."
-            ) from error
-        columns: dict[str, Any] = {
-            "generation": self.generations,
-            "risk": self.risk,
-            "ratio": self.ratio,
-            "stderr": self.stderr,
-            "risk_stderr": self.risk_stderr,
-            "failed": self.failed,
-        }
-        columns |= {
-            f"quantile_{level:g}": row
-            for level, row in zip(self.levels, self.quantiles, strict=True)
-        }
-        return pd.DataFrame(columns)
+    def columns(self) -> dict[str, Any]:
+        """Return what `to_frame` holds: one entry for each generation."""
+        names = ("risk", "ratio", "stderr", "risk_stderr", "failed")
+        columns = {"generation": self.generations} | {name: getattr(self, name) for name in names}
+        quantiles = zip(self.levels, self.quantiles, strict=True)
+        return columns | {f"quantile_{level:g}": row for level, row in quantiles}
 
     def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
         """Draw the ratio against the generation: a line where derived, dots with two standard
@@ -225,43 +203,29 @@ class Risk:
 
         return plot_risk(self, ax, **options)
 
-    def save(self, path: str | Path) -> Path:
-        """Write everything as JSON; exact values as text such as "5/4". Returns the path.
-
-        An interruption leaves the file that was there, or the new one, never a part.
-
-        Raises
-        ------
-        ValueError, OSError
-            Where the path is that of no file, or the system cannot write there.
-        """
-        document: dict[str, Any] = {"collapse": "risk", "plan": self.plan.to_json()}
-        document |= {name: getattr(self, name) for name in _PLAIN}
-        document |= {name: to_list(getattr(self, name)) for name in _ARRAYS}
-        tables = {name: value for name, value in self.tables.items() if not callable(value)}
-        document["tables"] = {name: to_list(value) for name, value in tables.items()}
-        return disk.write(path, json.dumps(document, indent=1) + "\n")
-
     @classmethod
-    def load(cls, path: str | Path) -> Risk:
-        """Read what `save` wrote.
-
-        Raises
-        ------
-        FileNotFoundError, ValueError
-            Where there is no such file, or it was not written by `Risk.save`.
-        """
-        document = disk.answer(path, "Risk")
-        with saved(str(path)):
-            kind = Reservoir if "turnover" in document["plan"] else Plan
-            plan = kind.from_json(document["plan"])
-            arrays: dict[str, Any] = {name: from_list(document[name], name) for name in _ARRAYS}
-            if not arrays["levels"].size:
-                arrays["quantiles"] = np.empty((0, 0))
-            tables = {name: from_list(value, name) for name, value in document["tables"].items()}
-            plain = {name: document[name] for name in _PLAIN}
-            _check_saved(plan, arrays, tables, plain)
-            return cls(plan=plan, tables=dict(tables), **arrays, **plain)
+    def _agree(cls, values: dict[str, Any]) -> None:
+        """Raise a ValueError where the parts of a saved answer do not fit together."""
+        plan, levels = values["plan"], values["levels"].size
+        if not levels and not values["quantiles"].size:
+            values["quantiles"] = np.empty((0, 0))
+        sizes = {"G": plan.generations, "B": getattr(plan, "batches", None)}
+        sizes |= {"R": values["replications"], "Q": levels, "g": plan.generations if levels else 0}
+        for name in values["tables"].keys() - _TABLES:
+            raise ValueError(f"tables of a Risk are {', '.join(_TABLES)}; one is {brief(name)}.")
+        arrays = {name: part for name, part in values.items() if isinstance(part, np.ndarray)}
+        for name, array in (arrays | values["tables"]).items():
+            expected = [sizes.get(axis) for axis in _SHAPES.get(name, "G")]
+            if len(expected) != array.ndim or any(
+                size not in (None, length)
+                for size, length in zip(expected, array.shape, strict=True)
+            ):
+                raise ValueError(
+                    f"{name} has shape {array.shape}, which does not fit its workflow or the rest."
+                )
+        for name, least in {"n": 1, "replications": 1, "seed": 0}.items():
+            if values[name] is not None:
+                whole(values[name], name, "of a saved answer", least=least, most=SEEDS)
 
     def __repr__(self) -> str:
         how = "derived" if self.replications is None else f"{self.replications:,} replications"
@@ -275,55 +239,6 @@ class Risk:
         )
 
 
-_PLAIN = ("model", "n", "replications", "seed", "versions")
-
-_ARRAYS = ("risk", "ratio", "stderr", "risk_stderr", "failed", "levels", "quantiles")
-
-
-_SHAPES = {"covariance": ("G", "G"), "contributions": ("G", "B"), "fits": ("R", "G", "d")}
-
-
-def _check_saved(
-    plan: Plan | Reservoir,
-    arrays: dict[str, NDArray[Any]],
-    tables: dict[str, NDArray[Any]],
-    plain: dict[str, Any],
-) -> None:
-    """Raise a ValueError where the parts of a saved answer do not fit together."""
-    G, Q = plan.generations, arrays["levels"].size
-    for name, values in arrays.items():
-        expected = {"levels": (Q,), "quantiles": (Q, G) if Q else (0, 0)}.get(name, (G,))
-        if values.shape != expected:
-            raise ValueError(f"{name} has shape {values.shape}, but its workflow needs {expected}.")
-        if values.dtype == object and not (
-            name in ("risk", "ratio") and all(map(is_number, values))
-        ):
-            raise ValueError(f"{name} must hold numbers that a float can hold.")
-    sizes = {"G": G, "B": getattr(plan, "batches", None), "R": plain["replications"]}
-    for name, values in tables.items():
-        shape = _SHAPES.get(name)
-        if (
-            shape is None
-            or len(shape) != values.ndim
-            or any(
-                sizes.get(axis) not in (None, length)
-                for axis, length in zip(shape, values.shape, strict=True)
-            )
-        ):
-            raise ValueError(
-                f"tables hold {brief(name)} of shape {values.shape}; a Risk has"
-                f" {', '.join(_SHAPES)}, of its own shapes."
-            )
-    if not isinstance(plain["model"], (str, type(None))):
-        raise ValueError(f"model must be text or null; it is {brief(plain['model'])}.")
-    for name, least in {"n": 1, "replications": 1, "seed": 0}.items():
-        value = plain[name]
-        if value is not None and (type(value) is not int or value < least):
-            raise ValueError(
-                f"{name} must be a whole number, at least {least}, or null; it is {brief(value)}."
-            )
-    versions = plain["versions"]
-    if not isinstance(versions, dict) or not all(
-        isinstance(version, str) for version in versions.values()
-    ):
-        raise ValueError(f"versions must map names to text; they are {brief(versions)}.")
+_TABLES = {"covariance": "GG", "contributions": "GB", "fits": "RGd"}
+_SHAPES = _TABLES | {"levels": "Q", "quantiles": "Qg"}
+"""Axes of the arrays that a saved answer holds; of all others one, the generations."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from itertools import product
+from typing import TYPE_CHECKING, Any, ClassVar
 from zlib import crc32
 
 import numpy as np
 
 from collapse import checks, models, workflows
+from collapse.answers import Answer, plain, read_fields
 from collapse.checks import brief, check_number, flag, whole
 from collapse.derivation import derive
 from collapse.exact import Array
@@ -24,7 +27,6 @@ from collapse.simulation import LARGEST_REPLICATIONS, simulate
 from collapse.workers import check_sendable, in_order
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
 
 FALSE_ALARM = 1e-3
@@ -80,16 +82,10 @@ class Cell:
         """Distance of the last ratio from the law's value, beyond the allowance, in standard
         errors; NaN where a replication has no fit.
         """
-        off = float(self.ratio[-1] - self.law[-1])
-        beyond = (
-            max(abs(off) - self.allowance * float(self.law[-1]), 0.0)
-            if np.isfinite(off)
-            else np.nan
-        )
-        if beyond and not self.stderr[-1] > 0:
-            beyond *= np.inf
-        elif beyond:
-            beyond /= float(self.stderr[-1])
+        off, error = float(self.ratio[-1] - self.law[-1]), float(self.stderr[-1])
+        beyond = np.maximum(abs(off) - self.allowance * float(self.law[-1]), 0.0)
+        if beyond:  # where it is NaN, too
+            beyond = beyond / error if error > 0 else beyond * np.inf
         return float(np.copysign(beyond, off))
 
     def seen(self, alarm: float, missed: float) -> float:
@@ -98,15 +94,12 @@ class Cell:
         """
         from scipy.special import ndtri
 
-        alarm, missed = (
-            float(check_number(alarm, "alarm")),
-            float(check_number(missed, "missed", 0, 1)),
-        )
-        return self.allowance + float((alarm - ndtri(missed)) * self.stderr[-1] / self.law[-1])
+        apart = check_number(alarm, "alarm") - ndtri(float(check_number(missed, "missed", 0, 1)))
+        return self.allowance + float(apart * self.stderr[-1] / self.law[-1])
 
 
 @dataclass(frozen=True, eq=False)
-class Matrix:
+class Matrix(Answer):
     """Models down, workflows across.
 
     Attributes
@@ -120,6 +113,13 @@ class Matrix:
     cells : dict
         The `Cell` of each pair (name of the example, name of the workflow).
     """
+
+    _readers: ClassVar = {
+        "examples": lambda documents: tuple(map(_example, documents)),
+        "cells": lambda documents: {
+            (cell.example.name, cell.workflow): cell for cell in map(_cell, documents)
+        },
+    }
 
     examples: tuple[Example, ...]
     workflows: tuple[str, ...]
@@ -150,24 +150,19 @@ class Matrix:
             raise ValueError(f"cell must be a Cell of the matrix; it is {brief(cell)}.")
         return not abs(cell.distance) <= self.alarm
 
-    def to_frame(self) -> pd.DataFrame:
-        """One row for each cell, as a pandas DataFrame.
+    def to_json(self) -> dict[str, Any]:
+        """Return the matrix as plain lists, numbers and text; the models by their names."""
+        return super().to_json() | {"cells": plain(list(self.cells.values()))}
 
-        Raises
-        ------
-        ImportError
-            Where pandas is missing: install collapse-companion[data].
-        """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError(
-                "Matrix.to_frame needs pandas: pip install 'collapse-companion[data]'."
-            ) from error
-        return pd.DataFrame(self.columns())
+    @classmethod
+    def _agree(cls, values: dict[str, Any]) -> None:
+        """Raise a ValueError where there is not one cell for each model under each workflow."""
+        names = [example.name for example in values["examples"]]
+        if not values["cells"] or set(values["cells"]) != set(product(names, values["workflows"])):
+            raise ValueError("cells must hold one for each model under each workflow.")
 
-    def columns(self) -> dict[str, list[Any]]:
-        """The matrix as columns of one length, one entry for each cell: what `to_frame` holds."""
+    def columns(self) -> dict[str, Any]:
+        """Return what `to_frame` holds: one entry for each cell."""
         cells = [cell for example in self.examples for cell in self.row(example)]
         return {
             "group": [cell.example.group for cell in cells],
@@ -221,6 +216,26 @@ class Matrix:
             f"<Matrix of {len(self.examples)} models under {len(self.workflows)} workflows,"
             f" generation {self.generations}: {out} of {len(self.cells)} cells stand out>"
         )
+
+
+def _example(document: dict[str, Any]) -> Example:
+    """An example that was saved; its model is the registered one of that name and n."""
+    name, n = document["name"], document["n"]
+    known = [e.make for e in models.examples() if (e.name, e.n) == (name, n)]
+    make = {"make": (lambda _: known[0]) if known else (lambda _: partial(_unknown, name))}
+    return Example(**read_fields(Example, document | {"make": None}, make))
+
+
+def _unknown(name: str) -> Any:
+    raise ValueError(f"the file does not hold how {name} is made; register the model to make it.")
+
+
+def _cell(document: dict[str, Any]) -> Cell:
+    cell = Cell(**read_fields(Cell, document, {"example": _example}))
+    shapes = {part.shape for part in (cell.risk, cell.ratio, cell.stderr, cell.law)}
+    if len(shapes) > 1 or () in shapes or (0,) in shapes:
+        raise ValueError(f"risk, ratio, stderr and law of a cell must be as long; {shapes} are.")
+    return cell
 
 
 def matrix(
@@ -278,9 +293,10 @@ def matrix(
     Examples
     --------
     >>> from collapse import models
-    >>> from collapse.universality import matrix
+    >>> import collapse
     >>> names = ("Normal", "Poisson", "Uniform maximum")
-    >>> table = matrix([e for e in models.examples() if e.name in names], replications=2000)
+    >>> chosen = [example for example in models.examples() if example.name in names]
+    >>> table = collapse.matrix(chosen, replications=2000)
     >>> {cell.example.name for cell in table.cells.values() if table.stands_out(cell)}
     {'Uniform maximum'}
     """
@@ -324,29 +340,19 @@ def matrix(
                 f"{plan.name} has {plan.generations} fits and {columns[0].name} has"
                 f" {columns[0].generations}; make them equal."
             )
-    tasks: list[_Task] = []
-    of = {example.name: example for example in rows}
-    for example in rows:
-        model = example.make()
-        if workers > 1:
-            check_sendable(model, workers)
-        for plan in columns:
-            tasks.append(
-                (
-                    example.name,
-                    example.n,
-                    model,
-                    plan,
-                    _replications(plan, model, example, replications),
-                    seed,
-                )
-            )
+    made = [(example, example.make()) for example in rows]
+    for _, model in made if workers > 1 else []:
+        check_sendable(model, workers)
+    pairs = [
+        (*pair, plan, _replications(plan, *pair, replications)) for pair in made for plan in columns
+    ]
+    tasks = [(e.name, e.n, model, plan, count, seed) for e, model, plan, count in pairs]
     cells: dict[tuple[str, str], Cell] = {}
     with ExitStack() as stack:
         simulated = in_order(_simulated, [(task,) for task in tasks], workers, stack)
-        for (name, _, model, plan, count, _), risks in zip(tasks, simulated, strict=True):
-            cells[name, plan.name] = Cell(
-                of[name], plan.name, count, *risks, *_law(plan, of[name], model)
+        for (example, model, plan, count), risks in zip(pairs, simulated, strict=True):
+            cells[example.name, plan.name] = Cell(
+                example, plan.name, count, *risks, *_law(plan, example, model)
             )
             tell(len(cells), len(tasks))
     return Matrix(rows, tuple(plan.name for plan in columns), columns[0].generations, cells)
@@ -381,11 +387,8 @@ def _law(plan: Plan | Reservoir, example: Example, model: Any) -> tuple[Array, b
     `derive` knows it.
     """
     if example.covered:
-        try:
+        with suppress(ValueError):  # no exact form is known: what the example says of finite n
             return np.asarray(derive(plan, model=model, n=example.n).ratio), True, 0.0
-        except ValueError:
-            # no exact form is known: the limit, and what the example says of finite n
-            return np.asarray(derive(plan).ratio), False, example.allowance
     return np.asarray(derive(plan).ratio), False, example.allowance
 
 
@@ -398,7 +401,7 @@ def _plans(generations: int) -> tuple[Plan, ...]:
     )
 
 
-def _replications(plan: Plan | Reservoir, model: Any, example: Example, most: int) -> int:
+def _replications(plan: Plan | Reservoir, example: Example, model: Any, most: int) -> int:
     cost = example.effort * _numbers(plan, model, example.n)
     return min(most, max(FEWEST, int(most * CHEAP / cost)))
 

@@ -30,9 +30,11 @@ from matplotlib.figure import Figure
 
 import collapse
 from collapse import Plan, Reservoir, datasets, models, universality, workflows
+from collapse.answers import Answer
 from collapse.derivation import finite
 from collapse.explorers import policies
 from collapse.publishing import figures, plot
+from collapse.publishing.rerun import rerun
 
 HERE = Path(collapse.__file__).parent
 MEMORY = 3 * 2**30
@@ -108,15 +110,19 @@ TABLE = pd.DataFrame(
     {"x": np.sin(np.arange(60)), "y": np.sin(np.arange(60)) + np.cos(7 * np.arange(60) ** 2)}
 )
 
-MADE_BY_FUNCTIONS = {"ClosedForm", "Comparison", "Diagnosis", "Forecast", "Optimum", "Risk"}
+MADE_BY_FUNCTIONS = {
+    *("ClosedForm", "Comparison", "Diagnosis", "Forecast", "Matrix", "Optimum", "Risk"),
+}
 """Answers: nobody else makes them. Their methods are tried."""
 
 METHODS = (
+    Answer,
     Plan,
     Reservoir,
     collapse.Risk,
     collapse.ClosedForm,
     collapse.Comparison,
+    collapse.Optimum,
     collapse.Forecast,
 )
 METHODS += (datasets.Dataset, datasets.Features, universality.Matrix, universality.Cell)
@@ -126,7 +132,7 @@ OF_ITS_OWN = {("progress", "class"), ("draw", "class")}
 
 NAMED_BY = {
     # a saved plan or reservoir goes by what it is
-    "document": "(document|plan|reservoir)",
+    "document": "(document|plan|reservoir|optimum|forecast|closedform)",
     # a table goes by its file's path, which may be one of two, or as the table
     "data": "(data|the table|text)",
     "test_file": "(test[ _]file|the test set|text)",
@@ -137,8 +143,7 @@ NAMED_BY = {
 
 DOCUMENTED = {
     "read_features": FileNotFoundError,
-    "Risk.load": FileNotFoundError,
-    "Forecast.load": FileNotFoundError,
+    "Answer.load": FileNotFoundError,
     "forecast": FileNotFoundError,
     "forecast of a file": FileNotFoundError,
 }
@@ -164,9 +169,8 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
     matrix = universality.matrix([EXAMPLE], [workflows.discard(2)], replications=50)
     (cell,) = matrix.cells.values()
     features, heart = datasets.fashion(), datasets.heart()
-    saved = {name: Path(f"{name}.json").absolute() for name in ("risk", "forecast")}
-    risk.save(saved["risk"])
-    forecast.save(saved["forecast"])
+    best = collapse.optimal_weights(AUGMENT)
+    saved = best.save(Path("best.json").absolute())
     stored = Path("features.npz").absolute()
     x, y = np.arange(3.0), np.ones(3)
     plotted = {"ax": ax, "x": x, "y": y, "family": "real", "label": None}
@@ -199,20 +203,31 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
         "Reservoir.to_json": (RESERVOIR.to_json, {}),
         "Reservoir.from_json": (Reservoir.from_json, {"document": RESERVOIR.to_json()}),
         "Risk.worth": (risk.worth, {"n": 1000}),
-        "Risk.to_frame": (risk.to_frame, {}),
+        "Risk.columns": (risk.columns, {}),
         "Risk.plot": (risk.plot, {"ax": ax}),
-        "Risk.save": (risk.save, {"path": "other.json"}),
-        "Risk.load": (collapse.Risk.load, {"path": saved["risk"]}),
+        "Answer.columns": (best.columns, {}),
+        "Answer.to_frame": (best.to_frame, {}),
+        "Answer.to_json": (best.to_json, {}),
+        "Answer.from_json": (collapse.Optimum.from_json, {"document": best.to_json()}),
+        "Answer.save": (best.save, {"path": "other.json"}),
+        "Answer.load": (collapse.Optimum.load, {"path": saved}),
+        "Optimum.columns": (best.columns, {}),
+        "Optimum.plot": (best.plot, {"ax": ax}),
+        "ClosedForm.plot": (form.plot, {"ax": ax, "generations": 3}),
+        "ClosedForm.to_json": (form.to_json, {}),
+        "ClosedForm.from_json": (collapse.ClosedForm.from_json, {"document": form.to_json()}),
         "ClosedForm.values": (form.values, {"generations": 3, "exact": False}),
         "Comparison.front": (comparison.front, {"costs": ["read"]}),
-        "Comparison.to_frame": (comparison.to_frame, {}),
+        "Comparison.columns": (comparison.columns, {}),
         "Comparison.plot": (comparison.plot, {"ax": ax, "cost": "stored"}),
-        "Forecast.save": (forecast.save, {"path": "other.json"}),
+        "Forecast.columns": (forecast.columns, {}),
+        "Forecast.plot": (forecast.plot, {"figure": narrow}),
+        "Forecast.to_json": (forecast.to_json, {}),
+        "Forecast.from_json": (collapse.Forecast.from_json, {"document": forecast.to_json()}),
         "Forecast.save_html": (forecast.save_html, {"path": "other.html"}),
         "Forecast.exceeds": (forecast.exceeds, {"limit": 0.1}),
         "augment_supremum": (finite.augment_supremum, {"n": 10, "v2": 1, "size": 1}),
         "least_share": (finite.least_share, {"n": 10, "v2": 1, "below": 2, "size": 1}),
-        "Forecast.load": (collapse.Forecast.load, {"path": saved["forecast"]}),
         "closed_form": (collapse.closed_form, {"workflow": "star", "role": "hub", "models": 3}),
         "closed_form of sizes": (collapse.closed_form, {"workflow": "discard", "size": 2}),
         "closed_form of shares": (
@@ -224,6 +239,8 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
             {"workflow": "reservoir", "turnover": 0.5},
         ),
         "compare": (collapse.compare, {"workflows": [AUGMENT], "generation": 3}),
+        "explorer": (collapse.explorer, {"name": "dial", "data": None}),
+        "misspecified": (collapse.misspecified, {"plan": AUGMENT, "dispersion": 2.0}),
         "derive": (collapse.derive, {"plan": AUGMENT, "model": MODEL, "n": 10, "exact": False}),
         "diagnose": (
             collapse.diagnose,
@@ -246,7 +263,7 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
                 "encoding": None,
                 "worse": 0.1,
                 "budget": 0.001,
-                "seed": 0,
+                "rng": 0,
                 "folder": None,
                 "progress": False,
             },
@@ -417,7 +434,7 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
             },
         ),
         "Dataset.scaled": (heart.scaled, {}),
-        "Dataset.split": (heart.split, {"test_share": 0.3, "seed": 0}),
+        "Dataset.split": (heart.split, {"test_share": 0.3, "rng": 0}),
         "Features.part": (
             features.part,
             {"classes": features.classes[:2], "components": 2, "rows": 50},
@@ -524,7 +541,7 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
         ),
         "Matrix.row": (matrix.row, {"example": EXAMPLE}),
         "Matrix.stands_out": (matrix.stands_out, {"cell": cell}),
-        "Matrix.to_frame": (matrix.to_frame, {}),
+        "Matrix.to_json": (matrix.to_json, {}),
         "Matrix.columns": (matrix.columns, {}),
         "Matrix.plot": (matrix.plot, {"ax": ax, "intervals": True}),
         "Cell.seen": (cell.seen, {"alarm": 5.0, "missed": 0.01}),
@@ -595,7 +612,7 @@ def public() -> dict[str, Callable[..., Any]]:
         for name, call in found.items()
         if name not in MADE_BY_FUNCTIONS
         and not getattr(call, "_is_protocol", False)
-        and "state" not in inspect.signature(call).parameters
+        and "state" not in inspect.getfullargspec(inspect.unwrap(call)).args
     }
 
 
@@ -608,8 +625,9 @@ def called(call: Callable[..., Any], given: dict[str, Any]) -> Any:
     """Call with arguments by name; those of a parameter such as *workflows one after the other."""
     parameters = inspect.signature(call).parameters
     spread = [name for name, p in parameters.items() if p.kind == p.VAR_POSITIONAL]
-    rest = {name: value for name, value in given.items() if name not in spread}
-    return call(*(given[spread[0]] if spread else ()), **rest)
+    first = [name for name, p in parameters.items() if p.kind == p.POSITIONAL_ONLY]
+    rest = {name: value for name, value in given.items() if name not in spread + first}
+    return call(*(given[name] for name in first), *(given[spread[0]] if spread else ()), **rest)
 
 
 def sentence(error: BaseException, parameter: str, allowed: type[Exception] | None) -> str | None:
@@ -723,6 +741,37 @@ def test_every_public_callable_and_parameter_is_tried(server: Any) -> None:
             p.name for p in inspect.signature(call).parameters.values() if p.kind != p.VAR_KEYWORD
         ]
         assert set(named) - {"self"} <= set(tried[name]), name
+
+
+SEEDED = {
+    # labels of what was drawn elsewhere, as a figure's files and its colophon tell them
+    "write": "seed",
+    "colophon": "seed",
+}
+"""Parameters that tell a seed, and draw nothing."""
+
+GENERATOR = "int | np.random.SeedSequence | np.random.Generator | None"
+TELLER = "bool | checks.Progress | None"
+
+
+def test_who_draws_takes_rng_and_who_takes_long_tells_progress_in_one_way() -> None:
+    """Chapters' own parameters `seed`, and the controls of explorers, are values that a reader sees
+    and sets, and no arguments of the package's functions.
+    """
+    drawing, telling = set(), set()
+    for name, call in {**public(), "rerun": rerun}.items():
+        for parameter in inspect.signature(call).parameters.values():
+            label, kind = parameter.name, str(parameter.annotation).replace("checks.", "")
+            if label == "rng":
+                drawing.add(name)
+                assert kind == GENERATOR, name
+            elif label == "progress":
+                telling.add(name)
+                assert kind == TELLER.replace("checks.", ""), name
+            elif re.search("seed|random|generator|progress|verbose|callback|teller", label):
+                assert SEEDED.get(name) == label, f"{name}({label})"
+    assert drawing == {"simulate", "matrix", "forecast", "Dataset.split"}
+    assert telling == {"simulate", "matrix", "forecast", "rerun"}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -122,6 +123,16 @@ def test_answers_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert answer["ratio"] == pytest.approx([9, sum(1 / g**2 for g in range(1, 10))])
 
 
+def test_a_forecast_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, folder = tmp_path / "mine.csv", tmp_path / "out"
+    path.write_text("x,y\n" + "".join(f"{k % 7},{k % 5 + k % 3}\n" for k in range(60)))
+    options = ["--budget", "0.01", "--against", "augment", "--folder", str(folder), "--json"]
+    assert main(["forecast", str(path), "--target", "y", "-g", "2", *options]) == 0
+    answer = read_json(capsys)
+    assert answer == collapse.Forecast.load(folder / "forecast.json").document
+    assert answer["settings"]["generations"] == 2
+
+
 def test_features_as_json(features: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         main(["simulate", "discard", "-g", "2", "-r", "5", "--features", str(features), "--json"])
@@ -199,6 +210,17 @@ def test_the_version_is_the_packages(
     with pytest.raises(SystemExit, match="0"):
         main(["--version"])
     assert capsys.readouterr().out == f"collapse {collapse.__version__}\n"
+
+
+def test_every_record_of_the_version_is_the_packages() -> None:
+    root = Path(collapse.__file__).parent.parent
+    cited = re.search(r"^version: (.+)$", (root / "CITATION.cff").read_text(), re.MULTILINE)
+    told = re.findall(r"^## ([0-9.]+)$", (root / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert cited
+    assert cited[1] == told[0] == collapse.__version__
+    written = (root / "pyproject.toml").read_text()
+    assert 'dynamic = ["version"]' in written
+    assert f'"{collapse.__version__}"' not in written
 
 
 def test_a_checkout_that_nobody_installed_answers() -> None:

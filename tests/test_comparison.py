@@ -198,7 +198,7 @@ def test_nonsense_is_refused_in_words():
     ):
         with pytest.raises(
             ValueError,
-            match="expected a cost among read, stored, peak, generated, real; got 'money'",
+            match="cost must be one of read, stored, peak, generated, real; it is 'money'",
         ):
             refused("money")
 
@@ -215,3 +215,17 @@ def test_what_rows_are_worth_is_one_number(plan):
     worth = 1000 / compare(plan).ratio[0]
     assert worth == pytest.approx(diagnose(plan).worth, rel=1e-12)
     assert worth == pytest.approx(derive(plan).worth(1000)[-1], rel=1e-12)
+
+
+def test_workflows_are_arguments_or_one_list_of_them():
+    one, two = workflows.augment(4), workflows.reservoir(4)
+    expected = compare(one, two).to_json()
+    for listed in ([one, two], (one, two), iter([one, two])):
+        assert compare(listed).to_json() == expected
+    assert compare([one]).to_json() == compare(one).to_json()
+    assert compare([one, two], generation=2).generation == 2
+    for wrong in ([[one], [two]], ["augment"], "augment", [one, None]):
+        with pytest.raises(ValueError, match="a workflow must be a collapse"):
+            compare(wrong)
+    with pytest.raises(ValueError, match="compare needs at least one workflow"):
+        compare([])

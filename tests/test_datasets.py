@@ -63,8 +63,13 @@ def test_the_split_is_a_partition_and_depends_on_its_seed():
     assert (len(X), len(X_test)) == (731, 314)
     assert len(y) + len(y_test) == len(data.y)
     assert y.sum() + y_test.sum() == data.y.sum()
-    assert (data.split(seed=1)[0] != X).any()
+    assert (data.split(rng=1)[0] != X).any()
     assert len(data.split(test_share=0.5)[0]) == 522
+    sequence = np.random.SeedSequence(7)
+    same = [data.split(rng=given)[0] for given in (sequence, np.random.SeedSequence(7))]
+    assert (same[0] == same[1]).all()
+    generator = np.random.default_rng(7)
+    assert (data.split(rng=generator)[0] != data.split(rng=generator)[0]).any()
 
 
 @pytest.mark.parametrize("name", [*SETS, "wisconsin"])

@@ -180,9 +180,9 @@ def test_semicolons_tabs_decimal_commas_and_a_byte_order_mark(tmp_path: Path) ->
         ({"workflow": "ring(models=2)"}, "several models"),
         ({"real_share": "1/4", "workflow": "discard"}, "give either real_share"),
         ({"generations": 0}, "generations"),
-        ({"seed": -1}, r"seed must be .* a seed .*\(a whole number, at least 0\); it is -1\."),
-        ({"seed": 10**5000}, r"seed must be .* a seed below 2\^128 .*; it is about 10\^5000\."),
-        ({"seed": 1.5}, "seed must be"),
+        ({"rng": -1}, r"rng must be .* a seed .*\(a whole number, at least 0\); it is -1\."),
+        ({"rng": 10**5000}, r"rng must be .* a seed below 2\^128 .*; it is about 10\^5000\."),
+        ({"rng": 1.5}, "rng must be"),
         ({"test_share": 1.0}, "test_share must lie strictly between 0 and 1"),
         ({"worse": 0}, "worse"),
         (
@@ -530,7 +530,7 @@ def chain(made: Any, workflow: str, G: int, rng: np.random.Generator) -> float:
 def test_brute_force_lies_in_the_band(name: str) -> None:
     make, target, workflow = SETS[name]
     frame, G, runs = make(), 4, 60
-    answer = collapse.forecast(frame, target, workflow, G, against=[], budget=20, seed=3).document
+    answer = collapse.forecast(frame, target, workflow, G, against=[], budget=20, rng=3).document
     row = answer["workflows"][0]
     rng = np.random.default_rng(8)
     made = prepare(frame, target, seed=3)
@@ -553,7 +553,7 @@ def test_brute_force_lies_in_the_band(name: str) -> None:
         G,
         against=[],
         budget=20,
-        seed=3,
+        rng=3,
     )
     wrong = other.document["workflows"][0]
     assert abs(losses.mean() - wrong["simulated"][-1]) > 4.9 * np.hypot(error, wrong["stderr"][-1])
@@ -662,7 +662,7 @@ TASKS = [
 @pytest.mark.parametrize(("task", "model"), TASKS)
 def test_each_task(task: str, model: str) -> None:
     answer = collapse.forecast(
-        table(400, task=task), "y", "discard", 4, against=["augment"], budget=6, seed=1
+        table(400, task=task), "y", "discard", 4, against=["augment"], budget=6, rng=1
     )
     document = answer.document
     check_schema(document)
@@ -771,9 +771,7 @@ def test_the_first_loss_is_that_of_other_libraries_on_all_rows(seed: int) -> Non
     kind = ("binary", "multiclass", "counts", "continuous")[seed % 4]
     frame = mixed(kind, 300 + 250 * seed, seed)
     # so small a budget has room for a part of the rows alone
-    answer = collapse.forecast(
-        frame, "y", "discard", 3, against=[], budget=1e-3, seed=seed
-    ).document
+    answer = collapse.forecast(frame, "y", "discard", 3, against=[], budget=1e-3, rng=seed).document
     assert answer["model"]["estimator"] == "maximum likelihood"
     assert answer["task"]["name"] == kind
     assert answer["first"]["loss"] == pytest.approx(
@@ -911,7 +909,7 @@ def test_what_a_part_of_the_rows_loses_is_not_said_of_all() -> None:
     rng = np.random.default_rng(5)
     frame = pd.DataFrame(rng.standard_normal((5000, 4))).rename(columns="x{}".format)
     frame["y"] = np.where(rng.random(5000) < 0.03, "yes", "no")
-    answer = collapse.forecast(frame, "y", "discard", 12, against=["augment"], budget=0.05, seed=1)
+    answer = collapse.forecast(frame, "y", "discard", 12, against=["augment"], budget=0.05, rng=1)
     document = answer.document
     check_schema(document)
     discard, augment = document["workflows"]
@@ -969,7 +967,7 @@ def rare_levels(seed: int, rows: int = 1500) -> pd.DataFrame:
 def test_a_band_that_few_rows_of_a_level_carry_is_not_trusted() -> None:
     frame, G, runs = rare_levels(2), 6, 40
     answer = collapse.forecast(
-        frame, "y", "discard", G, against=["augment"], budget=0.3, seed=4, task="counts"
+        frame, "y", "discard", G, against=["augment"], budget=0.3, rng=4, task="counts"
     )
     document = answer.document
     assert document["simulation"]["rows"] < document["data"]["real_rows"]
@@ -1109,7 +1107,7 @@ def test_runs_without_an_estimate_are_counted() -> None:
 
 def test_a_large_table_is_fitted_whole_and_simulated_in_part() -> None:
     frame = table(6000, task="binary")
-    answer = collapse.forecast(frame, "y", "augment", 4, against=[], budget=0.05, seed=2)
+    answer = collapse.forecast(frame, "y", "augment", 4, against=[], budget=0.05, rng=2)
     document = answer.document
     check_schema(document)
     simulation, row, made = (
@@ -1250,7 +1248,7 @@ def test_real_share_is_short_for_a_workflow() -> None:
 
 def test_same_seed_same_numbers() -> None:
     one, two, other = (
-        collapse.forecast(table(), "y", seed=seed, **FAST).document for seed in (1, 1, 2)
+        collapse.forecast(table(), "y", rng=seed, **FAST).document for seed in (1, 1, 2)
     )
     assert one == two
     assert one["first"]["loss"] != other["first"]["loss"]
@@ -1345,7 +1343,7 @@ def test_progress_is_told_to_a_function_in_replications_of_all_simulations(tmp_p
 
 def test_a_seed_its_sequence_and_a_generator_are_seeds() -> None:
     def asked(seed: Any) -> Any:
-        return collapse.forecast(table(), "y", seed=seed, **FAST).document
+        return collapse.forecast(table(), "y", rng=seed, **FAST).document
 
     assert asked(np.int64(5)) == asked(5)
     assert asked(np.random.SeedSequence(5)) == asked(np.random.SeedSequence(5))
@@ -1560,7 +1558,7 @@ def test_forecasts_of_the_first_format_are_read(tmp_path: Path) -> None:
     path.write_text(json.dumps(document))
     with pytest.raises(
         ValueError,
-        match=r"was written by another version of collapse \(format 3\); this one reads 1 and 2\.",
+        match=r"was written by another version of collapse \(schema 3\); this one reads 1 to 2\.",
     ):
         collapse.Forecast.load(path)
 
@@ -1606,7 +1604,7 @@ def test_the_command_writes_report_and_numbers(
 def test_load_refuses_other_files(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{}")
     (tmp_path / "b.json").write_text("no")
-    with pytest.raises(ValueError, match="holds no saved forecast"):
+    with pytest.raises(ValueError, match="holds no saved Forecast"):
         collapse.Forecast.load(tmp_path / "a.json")
     with pytest.raises(ValueError, match="is not JSON"):
         collapse.Forecast.load(tmp_path / "b.json")

@@ -83,8 +83,16 @@ def test_what_is_no_file_or_hidden_is_no_chapter(book: Path) -> None:
 
 def test_parameters_reach_the_kernel_and_figures_the_run_folder(book: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    (outcome,) = rerun(["good"], {"seed": 7, "name": "two"}, book=book, folder=run)
+    told: list[tuple[int, int]] = []
+    (outcome,) = rerun(
+        ["good"],
+        {"seed": 7, "name": "two"},
+        book=book,
+        folder=run,
+        progress=lambda *step: told.append(step),
+    )
     assert outcome.error is None
+    assert told == [(0, 1), (1, 1)]
     assert (run / "figures" / "two.txt").read_text() == "7 0.5"
     assert json.loads(outcome.notebook.read_text())["cells"]
 

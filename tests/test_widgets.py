@@ -900,7 +900,7 @@ def test_sources_can_stand_inside_a_page() -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
-        ("fans", {}, "there is no explorer called 'fans'; there are workflow, squares"),
+        ("fans", {}, "name must be one of workflow, squares"),
         ("dial", {"k": 3}, "the explorer 'dial' has no control 'k'; it has share, size"),
         (
             "workflow",

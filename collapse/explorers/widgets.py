@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from collapse import workflows
+from collapse.checks import choice, mapping
 from collapse.explorers import pictures, policies
 from collapse.publishing import plot
 
@@ -240,10 +241,9 @@ def explorer(
     >>> view.plan
     <Plan window(k=3), 50 % kept: 100 fits, 100 batches>
     """
-    if name not in EXPLORERS:
-        raise ValueError(f"there is no explorer called {name!r}; there are {', '.join(EXPLORERS)}.")
-    kind = EXPLORERS[name]
-    checked, told = kind.check(state), kind.told(data or {})
+    kind = EXPLORERS[choice(name, "name", tuple(EXPLORERS))]
+    given = {} if data is None else mapping(data, "data", "what the explorer shows")
+    checked, told = kind.check(state), kind.told(given)
     return (
         StaticView(kind, checked, told)
         if os.environ.get("COLLAPSE_STATIC") == "1"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.checks import check_number
+from collapse.checks import check_size
 from collapse.models.protocols import Array
 from collapse.models.regression.family import FLAT, Classes, Counts, Normal, gram, margins
 from collapse.models.regression.family import Smooth as Family
@@ -62,7 +62,7 @@ def misspecified(plan: Plan, dispersion: float) -> Plan:
     >>> collapse.derive(misspecified(collapse.workflows.augment(3), 2.0)).ratio.round(4).tolist()
     [1.0, 1.125, 1.1806]
     """
-    check_number(dispersion, "dispersion", 0)
+    check_size(dispersion, "dispersion")
     mixed = " In a reservoir's memory real and synthetic rows are mixed: use another workflow."
     checked_plan(plan, "plan", mixed)
     size = np.where(plan.source == 0, plan.size / float(dispersion), plan.size)

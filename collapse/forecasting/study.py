@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapse import checks, disk, models, workflows
+from collapse.answers import Answer
 from collapse.checks import brief, check_number, saved, to_text, whole
 from collapse.closed_forms import closed_form
 from collapse.comparison import compare
@@ -32,6 +33,7 @@ from collapse.simulation import simulate
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 Array = NDArray[np.float64]
 Plans = dict[str, Plan | Reservoir]
@@ -47,7 +49,7 @@ COMPARED = (
 """Workflows that every forecast compares."""
 
 FORMAT = 2
-"""Of the document; `Forecast.load` reads 1, too."""
+"""Of the document, as the schema of its file; `Forecast.load` reads 1, too."""
 
 BAND = (0.05, 0.95)
 REPLICATIONS = {"likelihood": (100, 1000), "ridge": (20, 200)}
@@ -93,7 +95,7 @@ RIDGE_COST = (2e-3, 60e-9)
 
 
 @dataclass(frozen=True, eq=False)
-class Forecast:
+class Forecast(Answer):
     """What `forecast` answers.
 
     Attributes
@@ -170,18 +172,48 @@ class Forecast:
             f" told: {why}."
         )
 
-    def save(self, path: str | Path) -> Path:
-        """Write the document as JSON; returns the path.
+    def columns(self) -> dict[str, Any]:
+        """Return what `to_frame` holds: one entry for each generation of each workflow, NaN where a
+        test loss was not derived or simulated.
+        """
+        rows, G = self.document["workflows"], self.document["settings"]["generations"]
+        columns = {
+            "workflow": [row["name"] for row in rows for _ in range(G)],
+            "generation": [*range(1, G + 1)] * len(rows),
+        }
+        kinds = ("derived", "derived_low", "derived_high", "simulated", "stderr", "failed")
+        return columns | {
+            kind: np.array([v for row in rows for v in row[kind] or [None] * G], np.float64)
+            for kind in kinds
+        }
 
-        An interruption leaves the file that was there, or the new one, never a part.
+    def plot(self, figure: Figure | None = None) -> Figure:
+        """Draw the test loss under the workflow asked for, as the report does.
+
+        Parameters
+        ----------
+        figure : matplotlib.figure.Figure, optional
+            Where to draw; a new one by default.
 
         Raises
         ------
-        ValueError, OSError
-            Where the path is that of no file, or the system cannot write there.
+        ValueError
+            Where nothing was derived or simulated, or figure is no figure.
         """
-        text = json.dumps(self.document, indent=1, ensure_ascii=False, allow_nan=False)
-        return disk.write(path, text + "\n")
+        from matplotlib.figure import Figure
+
+        figure = Figure((plot.WIDE, 3.2), layout="constrained") if figure is None else figure
+        if not isinstance(figure, Figure):
+            raise ValueError(f"figure must be a matplotlib Figure; it is {brief(figure)}.")
+        drawings = report.drawings(self.document)
+        if "loss" not in drawings:
+            raise ValueError("nothing was derived or simulated that a figure could show.")
+        drawings["loss"].draw(figure)
+        return figure
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document."""
+        return self.document
 
     def save_html(self, path: str | Path) -> Path:
         """Write the report, and return the path.
@@ -197,28 +229,22 @@ class Forecast:
         return disk.write(path, report.html(self.document))
 
     @classmethod
-    def load(cls, path: str | Path) -> Forecast:
-        """Read what `save` wrote.
+    def from_json(cls, document: dict[str, Any]) -> Forecast:
+        """Rebuild an answer from its document, this version's or an older one's.
 
         Raises
         ------
-        FileNotFoundError, ValueError
-            Where there is no such file, or it was not written by `Forecast.save`.
+        ValueError
+            Where the document is not what `to_json` returned.
         """
-        document = disk.answer(path, "Forecast")
-        with saved(f"path {path}"):
-            if document.get("format") == 1:  # which gave no reasons, nor compared with a constant
+        with saved("this Forecast"):
+            if document["format"] == 1:  # which gave no reasons, nor compared with a constant
                 document["first"] |= dict.fromkeys(("constant", "gain", "gain_stderr"))
                 document["model"]["separating"] = None
                 document["simulation"]["why"] = None
                 document["data"]["rare"] = []
                 for row in document["workflows"]:
                     row["worse_why"] = dict.fromkeys(row["worse"])
-            elif document.get("format") != FORMAT:
-                raise ValueError(
-                    f"path {path} was written by another version of collapse (format "
-                    f"{brief(document.get('format'))}); this one reads 1 and {FORMAT}."
-                )
             answer = cls(document)
             answer.sentences, answer.warnings, answer.notes, repr(answer), answer.exceeds(1)
             return answer
@@ -247,7 +273,7 @@ def forecast(
     encoding: str | None = None,
     worse: float = 0.1,
     budget: float = 60.0,
-    seed: int | np.random.SeedSequence | np.random.Generator | None = 0,
+    rng: int | np.random.SeedSequence | np.random.Generator | None = 0,
     folder: str | Path | None = None,
     progress: bool | checks.Progress | None = None,
 ) -> Forecast:
@@ -292,9 +318,9 @@ def forecast(
         Nominal seconds of simulation: replications are chosen by a table of costs, not by the
         clock, so that the same arguments give the same numbers on every machine. What is read,
         fitted and derived is not counted.
-    seed : int, numpy.random.SeedSequence, numpy.random.Generator or None
-        Of the split and of all simulations; the same seed gives the same numbers, and the document
-        tells it. A Generator is asked for a seed; None is a fresh one.
+    rng : int, numpy.random.SeedSequence, numpy.random.Generator or None
+        Seed of the split and of all simulations; the same seed gives the same numbers, and the
+        document tells it. A Generator is asked for a seed; None is a fresh one.
     folder : path, optional
         Where finished simulations are kept; the same call goes on from there after an interruption.
     progress : callable or bool, optional
@@ -379,7 +405,7 @@ def forecast(
         workflow = f"fixed_real_share(share={real_share})"
     check_number(worse, "worse", 0)
     check_number(budget, "budget", 0)
-    seed = checks.seed(seed, "seed")
+    seed = checks.seed(rng)
     plans = _plans(workflow, against, generations)
     generations = next(iter(plans.values())).generations
     folder = None if folder is None else disk.folder(folder)

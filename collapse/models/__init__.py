@@ -27,7 +27,16 @@ from collapse.models.families.two_parameter import (
     NormalMeanVariance,
 )
 from collapse.models.families.vector import Multinomial, MultivariateNormal
-from collapse.models.protocols import Model, WithStatistic
+from collapse.models.protocols import (
+    Model,
+    WithDesign,
+    WithDeviation,
+    WithExactForm,
+    WithInfluence,
+    WithObservedLabels,
+    WithPooling,
+    WithStatistic,
+)
 from collapse.models.registry import Example, examples, register
 from collapse.models.regression.glm import (
     GammaRegression,
@@ -89,6 +98,12 @@ __all__ = [
     "Truncated",
     "Uniform",
     "Verified",
+    "WithDesign",
+    "WithDeviation",
+    "WithExactForm",
+    "WithInfluence",
+    "WithObservedLabels",
+    "WithPooling",
     "WithStatistic",
     "check",
     "examples",

@@ -29,7 +29,7 @@ from typing import IO, Any
 import numpy as np
 
 from collapse import checks, disk
-from collapse.checks import brief, flag, is_number, whole
+from collapse.checks import Progress, brief, flag, is_number, whole
 from collapse.risk import versions
 
 EXTRA = "re-running chapters needs papermill and jupytext: pip install 'collapse-companion[rerun]'."
@@ -99,7 +99,7 @@ def rerun(
     folder: str | Path | None = None,
     workers: int = 1,
     fresh: bool = False,
-    progress: bool = False,
+    progress: bool | Progress | None = None,
 ) -> list[Outcome]:
     """Execute chapters with parameters of their own, each in a fresh kernel.
 
@@ -121,8 +121,8 @@ def rerun(
         Run again what the folder already holds. Default: take over chapters that ran with the same
         source, parameters, package and installed versions, and whose files are all there as they
         were written, so that an interrupted run goes on where it stopped.
-    progress : bool, optional
-        Show a progress bar.
+    progress : callable or bool, optional
+        Called as progress(done, total) in chapters. True: tell on stderr.
 
     Returns
     -------
@@ -141,7 +141,7 @@ def rerun(
         Where papermill or jupytext is missing.
     """
     workers = whole(workers, "workers", "chapters run at a time")
-    fresh, progress = flag(fresh, "fresh"), flag(progress, "progress")
+    fresh, tell = flag(fresh, "fresh"), checks.progress(progress)
     known = chapters(book)
     asked: Any = [names] if isinstance(names, str) else names
     if not isinstance(asked, Sequence) or not all(isinstance(name, str) for name in asked):
@@ -171,7 +171,7 @@ def rerun(
         # a kernel whose process was killed may write on for a while: not into a later run's part
         run = _Run(folder, lock, known, values, folder / RUNNING / os.urandom(4).hex())
         outcomes = {} if fresh else {name: outcome for name in names if (outcome := run.kept(name))}
-        return run.execute(names, outcomes, workers, progress)
+        return run.execute(names, outcomes, workers, tell)
 
 
 @dataclass(frozen=True)
@@ -199,13 +199,13 @@ class _Run:
         return Outcome(name, self.folder / f"{name}.ipynb", None, 0.0)
 
     def execute(
-        self, names: Sequence[str], outcomes: dict[str, Outcome], workers: int, progress: bool
+        self, names: Sequence[str], outcomes: dict[str, Outcome], workers: int, tell: Progress
     ) -> list[Outcome]:
         """Execute what is not in `outcomes`; each is recorded as it ends."""
         remaining = [name for name in names if name not in outcomes]
         notes = {name: self.invalidate(name) for name in remaining}
         shutil.rmtree(self.folder / RUNNING, ignore_errors=True)
-        bar = _bar(len(names), len(outcomes)) if progress else None
+        tell(len(outcomes), len(names))
         # workers read the one end, and end when the other is closed, by us or by our death
         lifeline, ours = os.pipe()
         pool = ThreadPoolExecutor(max(1, min(workers, len(remaining))))
@@ -214,15 +214,11 @@ class _Run:
             for future in as_completed(futures):
                 outcome = self.publish(*future.result())
                 outcomes[outcome.chapter] = replace(outcome, note=notes[outcome.chapter])
-                if bar is not None:
-                    bar.set_postfix_str(outcome.chapter)
-                    bar.update()
+                tell(len(outcomes), len(names))
         finally:
             os.close(ours)
             pool.shutdown(wait=True, cancel_futures=True)
             os.close(lifeline)
-            if bar is not None:
-                bar.close()
             shutil.rmtree(self.folder / RUNNING, ignore_errors=True)
         return [outcomes[name] for name in names]
 
@@ -554,14 +550,6 @@ def _digest_of(path: Path) -> str:
 
 def _uncoloured(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
-
-
-def _bar(total: int, done: int) -> Any:
-    try:
-        from tqdm import tqdm
-    except ImportError as error:
-        raise ImportError(EXTRA) from error
-    return tqdm(total=total, initial=done, unit="chapter")
 
 
 if __name__ == "__main__":
