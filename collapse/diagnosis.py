@@ -491,7 +491,7 @@ def _continued(workflow: Plan | Reservoir, generations: int | None) -> Plan | Re
     if generations is None or whole(generations, "generations", "generations to derive") == own:
         return workflow
     recipe = workflow.recipe
-    if recipe is None or not hasattr(workflows, recipe.workflow):
+    if recipe is None or recipe.workflow not in workflows.NAMED:
         raise ValueError(
             f"{workflow.name} is typed for {own} generations, and nothing tells how it goes on;"
             " leave generations out."
@@ -501,7 +501,7 @@ def _continued(workflow: Plan | Reservoir, generations: int | None) -> Plan | Re
             f"{workflow.name} has a schedule for {own} generations; leave generations out, or give"
             " a plan with a longer one."
         )
-    longer: Plan | Reservoir = getattr(workflows, recipe.workflow)(generations, **recipe.parameters)
+    longer: Plan | Reservoir = workflows.NAMED[recipe.workflow](generations, **recipe.parameters)
     both = min(len(workflow.generation), len(longer.generation))
     if not np.allclose(derive(workflow).ratio[:both], derive(longer).ratio[:both], rtol=AGREEMENT):
         raise ValueError(
@@ -514,9 +514,9 @@ def _continued(workflow: Plan | Reservoir, generations: int | None) -> Plan | Re
 def _certificate(plan: Plan | Reservoir, ratio: Array) -> tuple[ClosedForm | None, str]:
     """Return the closed form of the plan's recipe if it holds for the plan, and a remark if it does
     not."""
-    if plan.recipe is None:
+    if plan.recipe is None or plan.recipe.workflow not in workflows.NAMED:
         return None, ""
-    roles = ("hub", "leaf") if plan.recipe.workflow == "star" else (None,)
+    roles = workflows.NAMED[plan.recipe.workflow].roles or (None,)
     try:
         forms = [form for role in roles if (form := closed_form(plan, role=role))]
     except ImportError as error:

@@ -18,6 +18,7 @@ from collapse import models, workflows
 from collapse.checks import whole
 from collapse.datasets import with_intercept
 from collapse.derivation import derive
+from collapse.explorers.record import Control, Explorer, State
 from collapse.models.families.morris import MeanFamily
 from collapse.plan import Array
 from collapse.publishing import plot
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from collapse.universality import Matrix
 
-State = Mapping[str, Any]
 SHOWN = {"discard": workflows.discard, "augment": workflows.augment}
 """The two workflows that the fan and the morph set side by side."""
 GENERATIONS = 50
@@ -104,6 +104,11 @@ def fan_points() -> dict[str, Any]:
     }
 
 
+def paid(ratio: Any, limit: Any) -> Any:
+    """Share of its whole price, limit - 1, that a workflow has paid."""
+    return (ratio - 1) / (limit - 1)
+
+
 def fan_answer(state: State) -> dict[str, Any]:
     """What the explorer's state stands for: ratios, what augment has paid of its price, the lines
     and the ratios that they say themselves.
@@ -119,7 +124,7 @@ def fan_answer(state: State) -> dict[str, Any]:
         "fits": {name: path[:, g] for name, path in made.items()},
         "discard": float(ratio["discard"][g]),
         "augment": float(ratio["augment"][g]),
-        "paid": float((ratio["augment"][g] - 1) / (plot.LIMIT - 1)),
+        "paid": float(paid(ratio["augment"][g], plot.LIMIT)),
         **{
             f"own-{name}": 1 + float(square.sum(axis=1).mean()) / 2
             for name, square in apart.items()
@@ -162,9 +167,23 @@ def fan_draw(figure: Figure, state: State) -> None:
     below.set_yscale("log")
     below.set_yticks([1, 2, 5, 10, 20, 50], ["1", "2", "5", "10", "20", "50"])
     below.minorticks_off()
-    below.set_title("Risk ratio")
-    below.set_xlabel("generation")
+    below.set(title="Risk ratio", xlabel="generation")
     plot.mark_limit(below)
+
+
+Explorer(
+    "fan",
+    "refitted lines, discard beside augment",
+    lambda: (
+        Control("generation", "Generation", GENERATIONS, 1, GENERATIONS, 1),
+        Control("seed", "Draw new noise", 11, 0, 999, 1, seed=True),
+    ),
+    fan_answer,
+    fan_sentence,
+    fan_draw,
+    fan_points,
+    shared={"paid": paid},
+)
 
 
 # --- the morph ------------------------------------------------------------------------------------
@@ -301,22 +320,36 @@ def morph_draw(figure: Figure, state: State) -> None:
                 ax.plot(
                     g, risk / risk[0] ** share, color=plot.colour(name), linewidth=0.7, alpha=0.7
                 )
-        ax.set_yscale("log")
-        ax.set_title(title)
-        ax.set_xlabel("generation")
+        ax.set(yscale="log", title=title, xlabel="generation")
+
+
+Explorer(
+    "morph",
+    "the risk curves of all models, divided by generation 1",
+    lambda: (
+        Control("share", "Divided by generation 1", 0.0, unit="percent"),
+        Control(
+            "n", "Rows n of the exact curves", 1000, ROWS[0], ROWS[-1], values=ROWS, unit="rows"
+        ),
+    ),
+    morph_answer,
+    morph_sentence,
+    morph_draw,
+    exact_curves,
+)
 
 
 # --- the tilt -------------------------------------------------------------------------------------
 
 SAMPLES = {"n": 1201, "replications": 600}
 """Rows of a sample, and samples, of the tilt."""
-_SHRINKAGE = 0.5
+SHRINKAGE = 0.5
 INFORMATION = 1 / 3
 """Fisher information of the logistic law's location."""
 ESTIMATORS = {
     "median": (4.0, 1.0),
     "mean": (np.pi**2 / 3, 1.0),
-    "Hodges' estimator": (_SHRINKAGE**2 * np.pi**2 / 3, _SHRINKAGE),
+    "Hodges' estimator": (SHRINKAGE**2 * np.pi**2 / 3, SHRINKAGE),
 }
 """By name: in the limit the variance of the scaled error, and how far it moves where the law moves
 by h = 1.
@@ -332,7 +365,7 @@ def _samples(n: int, replications: int, seed: int) -> tuple[dict[str, Array], Ar
     fits = {
         "median": models.Median("logistic").fit(rows, alike, None),
         "mean": rows.mean(axis=1, keepdims=True),
-        "Hodges' estimator": models.Hodges(0.0, _SHRINKAGE).fit(rows, alike, None),
+        "Hodges' estimator": models.Hodges(0.0, SHRINKAGE).fit(rows, alike, None),
     }
     return {name: np.sqrt(n) * fit[:, 0] for name, fit in fits.items()}, rows
 
@@ -431,7 +464,28 @@ def tilt_draw(figure: Figure, state: State) -> None:
             ring[0] + centre[0], ring[1] + centre[1], color=colour, linewidth=1.2, linestyle=dash
         )
     ax.axvline(h, color=plot.muted(), linewidth=0.8)
-    ax.set_xlim(-7, 7)
-    ax.set_ylim(-4.2, 4.2)
-    ax.set_xlabel(f"scaled error of the {state['estimator']}")
-    ax.set_ylabel("log-likelihood ratio")
+    ax.set(xlim=(-7, 7), ylim=(-4.2, 4.2))
+    ax.set(xlabel=f"scaled error of the {state['estimator']}", ylabel="log-likelihood ratio")
+
+
+Explorer(
+    "tilt",
+    "estimates, weighted by the likelihood ratio of a moved law",
+    lambda: (
+        Control("estimator", "Estimator", "median", choices=tuple(ESTIMATORS)),
+        Control("h", "The law moves by h/√n; h", 2.0, -2.5, 2.5, 0.1),
+        Control("seed", "Draw new samples", 1, 0, 999, 1, seed=True),
+    ),
+    tilt_answer,
+    tilt_sentence,
+    tilt_draw,
+    lambda: SAMPLES,
+    shared={
+        "INFORMATION": INFORMATION,
+        "SHRINKAGE": SHRINKAGE,
+        "ESTIMATORS": {
+            name: {"variance": variance, "passed": passed}
+            for name, (variance, passed) in ESTIMATORS.items()
+        },
+    },
+)

@@ -7,57 +7,45 @@ Each has three functions: <name>_answer, whose numbers the page shows too; <name
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Mapping
-from math import ceil, inf, log, sqrt
+from math import ceil, inf, log
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from collapse import workflows
-from collapse.checks import brief, check_number, choice
 from collapse.derivation import derive
+from collapse.explorers.record import (
+    GENERATIONS,
+    Control,
+    Explorer,
+    State,
+    kept,
+    one_model,
+    parameters,
+)
 from collapse.plan import Plan
 from collapse.publishing import plot
+from collapse.workflows.record import RATIOS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-State = Mapping[str, Any]
-
-
-SUBSAMPLED = ("discard", "augment", "subsample", "window", "fixed_real_share")
-"""Workflows of which an explorer can let each fit after the first read only the share `kept` of the
-rows.
-"""
-
-
-def settable(name: str) -> tuple[str, ...]:
-    """Names of the parameters of a named workflow on which its ratio depends."""
-    names = tuple(
-        inspect.signature(workflows.NAMED[choice(name, "name", tuple(workflows.NAMED))]).parameters
-    )
-    return () if name == "bootstrap" else names[1:]
-
 
 def plan_of(state: State, generations: int) -> Any:
     """Make the workflow that a state stands for: "workflow" is its name, the rest its parameters,
-    and `kept` for those in `SUBSAMPLED`.
+    and `kept`, where a record says what that does.
     """
-    name = state["workflow"]
-    given = {parameter: state[parameter] for parameter in settable(name) if parameter in state}
-    if given.get("turnover") == 0:
-        del given["turnover"]  # 1/g, the default
-    plan, share = workflows.NAMED[name](generations, **given), state.get("kept", 1)
-    if share == 1 or name not in SUBSAMPLED or not isinstance(plan, Plan):
+    kind = workflows.NAMED[state["workflow"]]
+    plan, share = kind.at(state, generations), state.get("kept", 1)
+    if share == 1 or kind.thinned is None or not isinstance(plan, Plan):
         return plan
-    kept = plan.kept.copy()
-    kept[1:] *= share  # fit 1 is the reference
+    read = plan.kept.copy()
+    read[1:] *= share  # fit 1 is the reference
     return Plan(
         plan.source,
         plan.size,
         plan.weight,
-        kept,
+        read,
         replace=plan.replace,
         name=f"{plan.name}, {100 * share:.3g} % kept",
     )
@@ -68,6 +56,28 @@ def curve_of(plan: Any) -> Any:
     return np.maximum.reduceat(
         derive(plan).ratio, np.flatnonzero(np.diff(plan.generation, prepend=0))
     )
+
+
+def _settle(share: Any, size: Any) -> Any:
+    """Limit of the ratio with this share of weight on the real data, the rest on batches of `size`
+    times n rows.
+    """
+    return 1 + (1 - share) ** 2 / size / (share * (2 - share))
+
+
+def _overtake(extra: Any) -> Any:
+    """Share at which that limit, less one, is extra / size: as augment's in the long run."""
+    return 1 - (extra / (1 + extra)) ** 0.5
+
+
+def _dear(ratio: Any, n: Any, p: Any) -> Any:
+    """Nats that a ratio adds to the log-loss, to first order."""
+    return (ratio - 1) * p / (2 * n)
+
+
+def _seen(test_rows: Any) -> Any:
+    """Nats that so many test rows show, two standard errors, where both models are scored."""
+    return 8 / test_rows
 
 
 # --- the workflow explorer ------------------------------------------------------------------------
@@ -100,9 +110,18 @@ def workflow_draw(figure: Figure, state: State) -> None:
     g = np.arange(1, len(curve) + 1)
     plot.plot_derived(ax, g, curve, family=family)
     plot.mark_limit(ax)
-    ax.set_xlabel("generation")
-    ax.set_ylabel("risk ratio")
+    ax.set(xlabel="generation", ylabel="risk ratio")
     ax.set_title(f"{plan.name}: {curve[-1]:.4g} at generation {g[-1]}", color=plot.colour(family))
+
+
+Explorer(
+    "workflow",
+    "what a workflow costs",
+    lambda: (*parameters(*workflows.NAMED), kept(), GENERATIONS),
+    workflow_answer,
+    workflow_sentence,
+    workflow_draw,
+)
 
 
 # --- squares --------------------------------------------------------------------------------------
@@ -157,8 +176,7 @@ def squares_draw(figure: Figure, state: State) -> None:
         x += side
     if answer["draws"] > 1e-9:
         ax.add_patch(_patch(x, answer["draws"] ** 0.5, plot.muted()))
-    ax.set_xlim(0, max(x + max(answer["draws"], 0) ** 0.5, 4))
-    ax.set_ylim(0, 1.6)
+    ax.set(xlim=(0, max(x + max(answer["draws"], 0) ** 0.5, 4)), ylim=(0, 1.6))
     ax.set_aspect("equal", "box", anchor="W")
     ax.set_axis_off()
     ax.set_title(
@@ -171,6 +189,19 @@ def _patch(x: float, side: float, colour: str) -> Any:
     from matplotlib.patches import Rectangle
 
     return Rectangle((x, 0), side, side, facecolor=colour, edgecolor=plot.ground(), linewidth=0.5)
+
+
+Explorer(
+    "squares",
+    "risk as an area",
+    lambda: (
+        *parameters(*one_model(), leave=("size", "replace")),
+        Control("generation", "Generation", 10, 1, SQUARED, 1),
+    ),
+    squares_answer,
+    squares_sentence,
+    squares_draw,
+)
 
 
 # --- dial -----------------------------------------------------------------------------------------
@@ -206,9 +237,9 @@ def dial_answer(state: State) -> dict[str, Any]:
         "plan": plan,
         "risk": risk,
         "stored": 1 + size,
-        "threshold": 1 - sqrt(extra / (1 + extra)),
+        "threshold": _overtake(extra),
     }
-    limit = limit_at(share, size)
+    limit = _settle(share, size) if share else inf
     if share == 0:
         return answer | {"limit": limit, "worth": 0.0, "wait": inf, "growth": 1 / size}
     # as far as the share of the extra risk that is there, 1 - (1 - share)^(2 (g - 1)), takes to
@@ -234,21 +265,19 @@ def dial_sentence(state: State) -> str:
 def dial_draw(figure: Figure, state: State) -> None:
     left, right = plot.panels(figure, 2)
     shares = np.linspace(0.03, 1, 98)
-    limits = [limit_at(float(share), state["size"]) for share in shares]
+    limits = _settle(shares, state["size"])
     plot.plot_derived(left, shares, limits, family="fixed real share")
     left.plot(
         [state["share"]],
-        [limit_at(state["share"], state["size"])],
+        [dial_answer(state)["limit"]],
         "o",
         color=plot.colour("fixed real share"),
         clip_on=False,
     )
-    left.set_yscale("log")
-    left.set_ylim(0.9, 12)
+    left.set(yscale="log", ylim=(0.9, 12))
+    left.set(xlabel="share of weight on real data", ylabel="limit of the risk ratio")
     left.set_yticks([1, 2, 3, 5, 10], ["1", "2", "3", "5", "10"])
     left.minorticks_off()
-    left.set_xlabel("share of weight on real data")
-    left.set_ylabel("limit of the risk ratio")
     g = np.arange(1, COURSE + 1)
     plot.plot_derived(right, g, dial_answer(state)["risk"].ratio, family="fixed real share")
     plot.plot_derived(
@@ -258,16 +287,21 @@ def dial_draw(figure: Figure, state: State) -> None:
         family="augment",
         dash=(0, (5, 2)),
     )
-    right.set_xlabel("generation")
-    right.set_ylabel("risk ratio (dashed: augment)")
+    right.set(xlabel="generation", ylabel="risk ratio (dashed: augment)")
 
 
-def limit_at(share: float, size: float) -> float:
-    """Limit of the dial's ratio."""
-    share, size = float(check_number(share, "share")), float(check_number(size, "size", 0))
-    if not 0 <= share <= 1:
-        raise ValueError(f"share must lie in [0, 1]; it is {brief(share)}.")
-    return 1 + (1 - share) ** 2 / size / (share * (2 - share)) if share else inf
+Explorer(
+    "dial",
+    "how much weight the real data must keep",
+    lambda: (
+        Control("share", "Weight on the real data", 0.1, unit="percent"),
+        Control("size", "Rows of a synthetic batch, in n", 1.0, 0.1, 10, values=RATIOS),
+    ),
+    dial_answer,
+    dial_sentence,
+    dial_draw,
+    shared={"limitAt": _settle, "shareAt": _overtake},
+)
 
 
 # --- bill -----------------------------------------------------------------------------------------
@@ -277,14 +311,14 @@ def bill_answer(state: State) -> dict[str, Any]:
     plan = plan_of(state, state["generations"])
     risk = derive(plan)
     ratio = float(risk.ratio[-1])
-    extra = max((ratio - 1) * state["p"] / (2 * state["n"]), 0.0)
+    extra = max(_dear(ratio, state["n"], state["p"]), 0.0)
     return {
         "plan": plan,
         "risk": risk,
         "ratio": ratio,
         "rows": state["n"] / ratio,
         "extra": extra,
-        "needed": 8 / extra if extra else inf,
+        "needed": _seen(extra) if extra else inf,
     }
 
 
@@ -301,8 +335,8 @@ def bill_sentence(state: State) -> str:
 def bill_draw(figure: Figure, state: State) -> None:
     answer = bill_answer(state)
     (ax,) = plot.panels(figure, 1)
-    extra = (answer["risk"].ratio[1:] - 1) * state["p"] / (2 * state["n"])
-    least = 8 / state["test_rows"]
+    extra = _dear(answer["risk"].ratio[1:], state["n"], state["p"])
+    least = _seen(state["test_rows"])
     plot.plot_derived(
         ax, np.arange(2, len(extra) + 2), extra, family=plot.family_of(answer["plan"].name)
     )
@@ -314,7 +348,27 @@ def bill_draw(figure: Figure, state: State) -> None:
         textcoords="offset points",
         ha="right",
     )
-    ax.set_yscale("log")
-    ax.set_xlabel("generation")
-    ax.set_ylabel("extra log-loss, nats")
+    ax.set(yscale="log", xlabel="generation", ylabel="extra log-loss, nats")
     ax.set_title(answer["plan"].name)
+
+
+def _decades(first: int, last: int) -> tuple[float, ...]:
+    steps = (float(digit * 10**power) for power in range(first, last) for digit in (1, 2, 5))
+    return (*steps, float(10**last))
+
+
+Explorer(
+    "bill",
+    "what a policy adds to the log-loss",
+    lambda: (
+        *parameters(*one_model(), leave=("replace",)),
+        GENERATIONS,
+        Control("n", "Real rows, n", 2000, 100, 10**7, values=_decades(2, 7), unit="rows"),
+        Control("p", "Parameters, p", 5, 1, 10**4, values=_decades(0, 4), unit="rows"),
+        Control("test_rows", "Test rows", 10**4, 100, 10**7, values=_decades(2, 7), unit="rows"),
+    ),
+    bill_answer,
+    bill_sentence,
+    bill_draw,
+    shared={"extraOf": _dear, "leastOf": _seen},
+)
