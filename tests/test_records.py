@@ -153,15 +153,15 @@ def test_an_explorer_is_written_in_one_place(
         "});\n"
     )
 
-    def draw(figure: Figure, state: Any) -> None:
-        figure.subplots().plot([0, state["size"] / 2])
+    def draw(figure: Figure, shown: Any) -> None:
+        figure.subplots().plot([0, shown["half"]])
 
     Explorer(
         "half",
         "what a half is",
         lambda: (Control("size", "Size", 0.5),),
         lambda state: {"half": state["size"] / 2},
-        lambda state: f"half of {state['size']:g} is {state['size'] / 2:g}",
+        "half of {size:g} is {half:g}",
         draw,
         shared={"halved": lambda size: size / 2},
         folder=tmp_path,

@@ -132,22 +132,12 @@ def fan_answer(state: State) -> dict[str, Any]:
     }
 
 
-def fan_sentence(state: State) -> str:
-    """The same in a sentence."""
-    answer = fan_answer(state)
-    return (
-        f"{state['lines']} lines, each fitted to points that the line before it made: in generation"
-        f" {state['generation']} discard's risk is {answer['discard']:.4g} times that of the real"
-        f" data alone, augment's {answer['augment']:.4g} times"
-    )
-
-
-def fan_draw(figure: Figure, state: State) -> None:
+def fan_draw(figure: Figure, shown: State) -> None:
     """The same for print."""
     left, right, below = plot.panels(figure, 3)
-    x, y = np.asarray(state["x"]), np.asarray(state["y"])
+    x, y = np.asarray(shown["x"]), np.asarray(shown["y"])
     ends = np.array([x.min(), x.max()]) + 0.05 * np.ptp(x) * np.array([-1, 1])
-    for ax, (name, fits) in zip((left, right), fan_answer(state)["fits"].items(), strict=True):
+    for ax, (name, fits) in zip((left, right), shown["fits"].items(), strict=True):
         ax.plot(
             ends,
             fits[:, :1].T + ends[:, None] * fits[:, 1],
@@ -156,9 +146,9 @@ def fan_draw(figure: Figure, state: State) -> None:
             alpha=0.5,
         )
         ax.plot(x, y, "o", color=plot.colour("real"), markeredgecolor=plot.ground(), markersize=4)
-        ax.set_ylim(y.mean() - 6 * state["sigma"], y.mean() + 6 * state["sigma"])
+        ax.set_ylim(y.mean() - 6 * shown["sigma"], y.mean() + 6 * shown["sigma"])
         ax.set_title(
-            f"{name.capitalize()}, generation {state['generation']}", color=plot.colour(name)
+            f"{name.capitalize()}, generation {shown['generation']}", color=plot.colour(name)
         )
     for name, make in SHOWN.items():
         plot.plot_derived(
@@ -179,7 +169,9 @@ Explorer(
         Control("seed", "Draw new noise", 11, 0, 999, 1, seed=True),
     ),
     fan_answer,
-    fan_sentence,
+    "{lines} lines, each fitted to points that the line before it made: in generation {generation}"
+    " discard's risk is {discard:.4g} times that of the real data alone, augment's {augment:.4g}"
+    " times",
     fan_draw,
     fan_points,
     shared={"paid": paid},
@@ -233,17 +225,13 @@ def curves(table: Matrix) -> dict[str, Any]:
 
 def exact_curves() -> dict[str, Any]:
     """The same of the registered models whose risk is known without a simulation."""
-    known: dict[str, Any] = {}
-    risks: dict[str, dict[str, Array]] = {}
-    for example in models.examples():
-        model = example.make()
-        if isinstance(model, MeanFamily):
-            known[example.name] = model
-            risks[example.name] = {
-                name: derive(make(20), model=model, n=example.n).risk
-                for name, make in SHOWN.items()
-            }
-    return _morph(risks, known)
+    made = {example.name: (example.make(), example.n) for example in models.examples()}
+    known = {name: pair for name, pair in made.items() if isinstance(pair[0], MeanFamily)}
+    risks = {
+        name: {kind: derive(make(20), model=model, n=n).risk for kind, make in SHOWN.items()}
+        for name, (model, n) in known.items()
+    }
+    return _morph(risks, {name: model for name, (model, _) in known.items()})
 
 
 def _morph(risks: Mapping[str, Mapping[str, Array]], known: Mapping[str, Any]) -> dict[str, Any]:
@@ -286,26 +274,17 @@ def morph_answer(state: State) -> dict[str, Any]:
     """What the explorer's state stands for: largest curve over smallest, and the outermost of the
     exact ratios.
     """
-    generations = len(state["curves"][0]["discard"])
-    last = [
-        curve["discard"][-1] / curve["discard"][0] ** state["share"] for curve in state["curves"]
-    ]
-    exact = [_exact(family, "discard", state["n"], generations) for family in state["families"]]
+    risks = np.array([curve["discard"] for curve in state["curves"]])
+    (count, G), shares = risks.shape, (state["share"], 0, 1)
+    last = [risks[:, -1] / risks[:, 0] ** share for share in shares]
+    spread = [float(value.max() / value.min()) for value in last]
+    exact = [_exact(family, "discard", state["n"], G) for family in state["families"]]
     ratio = [float(risk[-1] / risk[0]) for risk in exact]
-    return {"spread": max(last) / min(last), "highest": max(ratio), "lowest": min(ratio)}
+    told = {"count": count, "G": G, "apart": spread[1], "together": spread[2]}
+    return told | {"spread": spread[0], "highest": max(ratio), "lowest": min(ratio)}
 
 
-def morph_sentence(state: State) -> str:
-    """What the division does, in a sentence."""
-    G, count = len(state["curves"][0]["discard"]), len(state["curves"])
-    spread = [morph_answer({**state, "share": share})["spread"] for share in (0, 1)]
-    return (
-        f"at generation {G} of discard the largest risk of {count} models is {spread[0]:.3g} times"
-        f" the smallest; divided by their first values it is {spread[1]:.3g} times the smallest"
-    )
-
-
-def morph_draw(figure: Figure, state: State) -> None:
+def morph_draw(figure: Figure, shown: State) -> None:
     """Before and after the division, for print."""
     for ax, share, title in zip(
         plot.panels(figure, 2),
@@ -314,7 +293,7 @@ def morph_draw(figure: Figure, state: State) -> None:
         strict=True,
     ):
         for name in SHOWN:
-            for curve in state["curves"]:
+            for curve in shown["curves"]:
                 risk = np.asarray(curve[name])
                 g = np.arange(1, len(risk) + 1)
                 ax.plot(
@@ -333,7 +312,8 @@ Explorer(
         ),
     ),
     morph_answer,
-    morph_sentence,
+    "at generation {G} of discard the largest risk of {count} models is {apart:.3g} times the"
+    " smallest; divided by their first values it is {together:.3g} times the smallest",
     morph_draw,
     exact_curves,
 )
@@ -421,25 +401,14 @@ def tilt_answer(state: State) -> dict[str, Any]:
     }
 
 
-def tilt_sentence(state: State) -> str:
-    """The same in a sentence."""
-    answer = tilt_answer(state)
-    return (
-        f"samples of {state['n']:,} rows, weighted by the likelihood ratio of a law moved by"
-        f" {state['h']:g} standard units: the scaled error of the {state['estimator']} moves by"
-        f" {answer['moved']:.2g}, and Le Cam's third lemma says {answer['law']:.2g}"
-    )
-
-
-def tilt_draw(figure: Figure, state: State) -> None:
+def tilt_draw(figure: Figure, shown: State) -> None:
     """The same for print."""
-    answer, h = tilt_answer(state), state["h"]
-    variance, passed = ESTIMATORS[state["estimator"]]
+    h, (variance, passed) = shown["h"], ESTIMATORS[shown["estimator"]]
     (ax,) = plot.panels(figure, 1)
     ax.scatter(
-        answer["error"],
-        answer["log_ratio"],
-        s=3 * np.exp(answer["log_ratio"]),
+        shown["error"],
+        shown["log_ratio"],
+        s=3 * np.exp(shown["log_ratio"]),
         color=plot.muted(),
         alpha=0.5,
         linewidths=0,
@@ -465,7 +434,7 @@ def tilt_draw(figure: Figure, state: State) -> None:
         )
     ax.axvline(h, color=plot.muted(), linewidth=0.8)
     ax.set(xlim=(-7, 7), ylim=(-4.2, 4.2))
-    ax.set(xlabel=f"scaled error of the {state['estimator']}", ylabel="log-likelihood ratio")
+    ax.set(xlabel=f"scaled error of the {shown['estimator']}", ylabel="log-likelihood ratio")
 
 
 Explorer(
@@ -477,7 +446,9 @@ Explorer(
         Control("seed", "Draw new samples", 1, 0, 999, 1, seed=True),
     ),
     tilt_answer,
-    tilt_sentence,
+    "samples of {n:,} rows, weighted by the likelihood ratio of a law moved by {h:g} standard"
+    " units: the scaled error of the {estimator} moves by {moved:.2g}, and Le Cam's third lemma"
+    " says {law:.2g}",
     tilt_draw,
     lambda: SAMPLES,
     shared={

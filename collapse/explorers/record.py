@@ -72,13 +72,14 @@ class Explorer:
     answer : callable
         From the state to what it stands for: a mapping of names to a plan, a risk, numbers. A
         number that the page shows, in an element <data data-name="name">, has the same name here.
-    sentence : callable
-        From the state to a sentence for readers without JavaScript.
+    words : str
+        A sentence for readers without JavaScript, with the state, the data and the answer by their
+        names in braces.
     draw : callable
-        Draws the state on a figure, for print and for readers without JavaScript.
+        Draws all these on a figure, for print and for readers without JavaScript.
     data : callable
         What it shows beside its controls' values, in JSON's types, by names: what `explorer` is
-        given as `data` takes its place. These three functions find it in the state.
+        given as `data` takes its place; `answer` finds it in the state.
     shared : mapping
         What its JavaScript takes from Python, by the names there: formulas, as functions that
         answer numbers and symbols alike, and constants in JSON's types.
@@ -90,7 +91,7 @@ class Explorer:
     title: str
     handles: Callable[[], tuple[Control, ...]]
     answer: Callable[[State], dict[str, Any]]
-    sentence: Callable[[State], str]
+    words: str
     draw: Callable[[Figure, State], None]
     data: Callable[[], Mapping[str, Any]] = dict
     shared: Mapping[str, Any] = field(default_factory=dict)
@@ -102,6 +103,14 @@ class Explorer:
     @property
     def controls(self) -> tuple[Control, ...]:
         return self.handles()
+
+    def shown(self, state: State) -> dict[str, Any]:
+        """Return the state and what it stands for."""
+        return {**state, **self.answer(state)}
+
+    def sentence(self, state: State) -> str:
+        """Return the state's sentence."""
+        return self.words.format(**self.shown(state))
 
     def check(self, given: State) -> dict[str, Any]:
         """Return the whole state, checked: what is given, and defaults."""

@@ -156,7 +156,7 @@ def _still(kind: Explorer, state: State) -> bytes:
     stream = io.BytesIO()
     with plot.style():
         figure = Figure((plot.WIDE, 2.6), layout="constrained")
-        kind.draw(figure, state)
+        kind.draw(figure, kind.shown(state))
         figure.savefig(
             stream,
             format="png",
