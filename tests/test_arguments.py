@@ -588,7 +588,7 @@ def public() -> dict[str, Callable[..., Any]]:
         for name, call in found.items()
         if name not in MADE_BY_FUNCTIONS
         and not getattr(call, "_is_protocol", False)
-        and "state" not in inspect.signature(call).parameters
+        and not {"state", "shown"} & inspect.signature(call).parameters.keys()
     }
 
 

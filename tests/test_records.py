@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import runpy
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,10 @@ from collapse.cli import main
 from collapse.explorers import formulas, widgets
 from collapse.explorers.record import EXPLORERS, Control, Explorer
 from collapse.publishing import plot
+from collapse.workflows import symbols
 from collapse.workflows.record import workflow
 from collapse.workflows.symbols import walk
-from tests.test_widgets import Visit, assert_shows, browser, document  # noqa: F401
+from tests.test_widgets import Visit, assert_shows, browser, document, html  # noqa: F401
 
 BOOK = Path(__file__).parents[1] / "book"
 
@@ -130,6 +132,17 @@ def test_the_zoo_shows_a_workflow_that_was_added(tmp_path: Path) -> None:
 def test_the_printed_javascript_is_that_of_the_records() -> None:
     assert formulas.current() == formulas.javascript()
     assert formulas.FILE.read_text() == formulas.javascript()
+
+
+def test_explorers_do_without_sympy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLLAPSE_STATIC", "1")
+    symbols.sympy.cache_clear()
+    monkeypatch.setitem(sys.modules, "sympy", None)
+    with pytest.raises(ImportError, match=r"collapse-companion\[symbolic\]"):
+        formulas.javascript()
+    for name in EXPLORERS:
+        assert "export const WORKFLOWS" in html(widgets.explorer(name))
+    symbols.sympy.cache_clear()
 
 
 def test_hues_belong_to_families() -> None:
