@@ -1,19 +1,12 @@
 // Printed by collapse.explorers.formulas: records of workflows and explorers.
 
 export const limitAt = (share, size) => 1 + Math.pow(1 - share, 2)/(share*size*(2 - share));
-
 export const shareAt = (extra) => -Math.sqrt(extra)*Math.pow(extra + 1, -0.5) + 1;
-
 export const extraOf = (ratio, n, p) => (1/2)*p*(ratio - 1)/n;
-
 export const leastOf = (test_rows) => 8/test_rows;
-
 export const paid = (ratio, limit) => (ratio - 1)/(limit - 1);
-
 export const INFORMATION = 0.3333333333333333;
-
 export const SHRINKAGE = 0.5;
-
 export const ESTIMATORS = {"median": {"variance": 4.0, "passed": 1.0}, "mean": {"variance": 3.289868133696453, "passed": 1.0}, "Hodges' estimator": {"variance": 0.8224670334241132, "passed": 0.5}};
 
 export const FAMILIES = {
@@ -87,4 +80,3 @@ export const FATES = {
   all_to_all: ({ models, share = 0, published = true }) => (share === 0 ? published ? collapsing(1/models) : collapsing(Math.pow(models, -2)) : share === 1 ? bounded(1) : published ? bounded(Math.pow(share, 2) + 2*share*(1 - share)/models + Math.pow(1 - share, 4)/(models*(1 - Math.pow(1 - share, 2))) + 2*Math.pow(1 - share, 2)/models) : bounded(Math.pow(share, 2) + 2*share*(1 - share)/models + 2*Math.pow(1 - share, 2)/models + Math.pow(1 - share, 4)/(Math.pow(models, 2)*(1 - Math.pow(1 - share, 2))))),
   reservoir: ({ turnover }) => (turnover === 0 ? collapsing(2, true) : turnover === 1 ? collapsing(1) : collapsing(turnover*(2 - turnover))),
 };
-

@@ -38,22 +38,18 @@ def javascript() -> str:
         Where sympy is missing: install collapse-companion[symbolic].
     """
     shared = {name: value for kind in EXPLORERS.values() for name, value in kind.shared.items()}
-    return "\n\n".join(
-        [
-            "// Printed by collapse.explorers.formulas: records of workflows and explorers.",
-            *(f"export const {name} = {_shared(value)};" for name, value in shared.items()),
-            _table("FAMILIES", lambda kind: json.dumps(kind.family)),
-            _table("MEANINGS", lambda kind: _arrow(kind, f"`{kind.meaning}`")),
-            _table("WORKFLOWS", lambda kind: _arrow(kind, kind.tables, "G")),
-            _table("FATES", _fate),
-            "",
-        ]
-    ).replace("</", "<\\/")
-
-
-def _table(name: str, entry: Callable[[Record], str]) -> str:
-    rows = (f"  {kind.name}: {entry(kind)}," for kind in NAMED.values())
-    return "\n".join([f"export const {name} = {{", *rows, "};"])
+    tables: dict[str, Callable[[Record], str]] = {
+        "FAMILIES": lambda kind: json.dumps(kind.family),
+        "MEANINGS": lambda kind: _arrow(kind, f"`{kind.meaning}`"),
+        "WORKFLOWS": lambda kind: _arrow(kind, kind.tables, "G"),
+        "FATES": lambda kind: _arrow(kind, _branches(kind, kind.controls, {})),
+    }
+    text = ["// Printed by collapse.explorers.formulas: records of workflows and explorers.", ""]
+    text += (f"export const {name} = {_shared(value)};" for name, value in shared.items())
+    for name, entry in tables.items():
+        rows = (f"  {kind.name}: {entry(kind)}," for kind in NAMED.values())
+        text += ["", f"export const {name} = {{", *rows, "};"]
+    return "\n".join([*text, ""]).replace("</", "<\\/")
 
 
 def _arrow(kind: Record, body: str, *before: str) -> str:
@@ -81,12 +77,6 @@ def _print(expression: Any) -> str:
     return str(sympy().jscode(expression, user_functions=functions))
 
 
-def _fate(kind: Record) -> str:
-    if kind.closed_form is None:
-        return "null"
-    return _arrow(kind, _branches(kind, kind.controls, {}))
-
-
 def _branches(kind: Record, controls: Sequence[Control], given: Mapping[str, Any]) -> str:
     """Its end as an expression in the parameters: the ends of shares have formulas of their own."""
     if not controls:
@@ -111,6 +101,8 @@ def _end(kind: Record, given: Mapping[str, Any]) -> str:
     sp, g = sympy(), generation()
     zeros = {control.name for control in kind.controls if control.zero}
     given = {key: value for key, value in given.items() if value != 0 or key not in zeros}
+    if kind.closed_form is None:
+        return "undefined"
     if kind.thinned:
         plain = {key: sp.sympify(value) for key, value in given.items()}
         end = kind.thinned(sp, g, sp.Symbol("kept", positive=True), **plain)

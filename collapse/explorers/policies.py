@@ -142,29 +142,23 @@ def squares_answer(state: State) -> dict[str, Any]:
 
 
 def squares_draw(figure: Figure, shown: State) -> None:
+    from matplotlib.patches import Rectangle
+
     plan, draws = shown["plan"], shown["draws"]
+    hue, real, edge = plot.colour(plot.family_of(plan.name)), plot.colour("real"), plot.ground()
+    hues = [*(hue if source else real for source in plan.source), plot.muted()]
+    sides = np.sqrt([*shown["area"], draws if draws > 1e-9 else 0.0])
     (ax,) = plot.panels(figure, 1)
-    x = 0.0
-    for batch in np.flatnonzero(shown["area"]):
-        side = shown["area"][batch] ** 0.5
-        family = plot.family_of(plan.name) if plan.source[batch] else "real"
-        ax.add_patch(_patch(x, side, plot.colour(family)))
-        x += side
-    if draws > 1e-9:
-        ax.add_patch(_patch(x, draws**0.5, plot.muted()))
-    ax.set(xlim=(0, max(x + max(draws, 0) ** 0.5, 4)), ylim=(0, 1.6))
+    for x, side, face in zip(np.cumsum(sides) - sides, sides, hues, strict=True):
+        if side:
+            ax.add_patch(Rectangle((x, 0), side, side, fc=face, ec=edge, linewidth=0.5))
+    ax.set(xlim=(0, max(sides.sum(), 4)), ylim=(0, 1.6))
     ax.set_aspect("equal", "box", anchor="W")
     ax.set_axis_off()
     ax.set_title(
         f"{plan.name}, generation {shown['generation']}: the squares have a total area of"
         f" {shown['ratio']:.4g}"
     )
-
-
-def _patch(x: float, side: float, colour: str) -> Any:
-    from matplotlib.patches import Rectangle
-
-    return Rectangle((x, 0), side, side, facecolor=colour, edgecolor=plot.ground(), linewidth=0.5)
 
 
 Explorer(

@@ -109,21 +109,17 @@ class StaticView:
     """
 
     def __init__(self, kind: Explorer, state: State, data: Mapping[str, Any]) -> None:
-        self.__dict__.update(_kind=kind, _data=data, **state)
+        self.__dict__.update(_kind=kind, _data=data, _state=dict(state))
 
     def __setattr__(self, name: str, value: Any) -> None:
-        self.__dict__.update(self._kind.check(self._state() | {name: value}))
+        self._state.update(self._kind.check(self._state | {name: value}))
 
     def __getattr__(self, name: str) -> Any:
-        return _answered(self.__dict__["_kind"], self._everything(), name)
-
-    def _state(self) -> dict[str, Any]:
-        return {
-            control.name: self.__dict__[control.name] for control in self.__dict__["_kind"].controls
-        }
+        known = self.__dict__["_state"]
+        return known[name] if name in known else _answered(self._kind, self._everything(), name)
 
     def _everything(self) -> dict[str, Any]:
-        return {**self.__dict__["_data"], **self._state()}
+        return {**self._data, **self._state}
 
     def __repr__(self) -> str:
         return f"<Explorer {self._kind.name}: {self._kind.sentence(self._everything())}>"
@@ -132,7 +128,7 @@ class StaticView:
         """Return html for a page, a picture for print, a sentence for a terminal."""
         picture = _still(self._kind, self._everything())
         return {
-            "text/html": _page(self._kind, self._state(), self._data, picture),
+            "text/html": _page(self._kind, self._state, self._data, picture),
             "image/png": base64.b64encode(picture).decode(),
             "text/plain": repr(self),
         }
