@@ -167,7 +167,10 @@ def closed_form(
     read = _checked(record, given) if isinstance(workflow, str) else given
     values = {key: _expression(value) for key, value in read.items()}
     sp, whose = sympy(), {"role": role or roles[0]} if roles else {}
-    form = record.closed_form(sp, generation(), **values, **whose)
+    # of a schedule, whose sizes are s[2], s[3], ..., the indexed symbol
+    s = sp.IndexedBase("s", positive=True)
+    told = {key: s if isinstance(value, tuple) else value for key, value in values.items()}
+    form = record.closed_form(sp, generation(), **told, **whose)
     reference = form.pop("reference")
     return ClosedForm(
         name, values, reference=reference, **{key: sp.sympify(part) for key, part in form.items()}

@@ -15,7 +15,6 @@ from collapse.workflows.symbols import (
     bounded,
     contributions,
     indices,
-    schedule,
     trigamma,
     walk,
 )
@@ -30,10 +29,10 @@ from collapse.workflows.tables import (
 
 
 def _discard(sp: Any, g: Any, size: Any) -> Form:
-    s, b = schedule(size), indices("b")
-    if s is None:
-        return walk(g, 1 / size, "thm-origin-discard" if size == 1 else "thm-sizes-discard")
-    return bounded(1 + sp.Sum(1 / s[b], (b, 2, g)), None, "thm-sizes-discard")
+    if isinstance(size, sp.IndexedBase):
+        b = indices("b")
+        return bounded(1 + sp.Sum(1 / size[b], (b, 2, g)), None, "thm-sizes-discard")
+    return walk(g, 1 / size, "thm-origin-discard" if size == 1 else "thm-sizes-discard")
 
 
 @workflow(
@@ -87,11 +86,10 @@ def discard(generations: int, size: Sizes = 1) -> Plan:
 
 
 def _augment(sp: Any, g: Any, size: Any) -> Form:
-    s = schedule(size)
-    if s is not None:
+    if isinstance(size, sp.IndexedBase):
         b, i = indices("b i")
-        pool = 1 + sp.Sum(s[i], (i, 2, b))
-        return bounded(1 + sp.Sum(s[b] / pool**2, (b, 2, g)), None, "thm-sizes-augment", 2)
+        pool = 1 + sp.Sum(size[i], (i, 2, b))
+        return bounded(1 + sp.Sum(size[b] / pool**2, (b, 2, g)), None, "thm-sizes-augment", 2)
     if size == 1:
         return bounded(sp.harmonic(g, 2), sp.pi**2 / 6, "thm-origin-augment", sp.pi**2 / 6)
     limit = 1 + trigamma(1 + 1 / size) / size

@@ -57,14 +57,6 @@ def bounded(ratio: Any, limit: Any, reference: str, bound: Any = None) -> Form:
     return {"ratio": ratio, "limit": limit, "reference": reference, "bound": bound}
 
 
-def schedule(size: Any) -> Any:
-    """Of a schedule, whose sizes are s[2], s[3], ..., the indexed symbol; None for one size."""
-    sp = sympy()
-    if isinstance(size, sp.IndexedBase):
-        return size
-    return sp.IndexedBase("s", positive=True) if isinstance(size, tuple) else None
-
-
 @cache
 def renewal() -> Any:
     """Return the sympy function u(j, k, N) of windows.
