@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: book test versions baselines lab bench lock clean
+.PHONY: book test javascript versions baselines lab bench lock clean
 
 # Executes what must be executed, builds the site, prints its address.
 book: $(ENVIRONMENT)
@@ -23,9 +23,21 @@ test: $(ENVIRONMENT)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/repo-review .
+	$(MAKE) javascript
 	$(BIN)/python -m pytest -n auto --dist loadfile --doctest-modules collapse tests --ignore tests/book
 	$(BIN)/python book/build.py
 	$(BIN)/python -m pytest -n auto --dist worksteal tests/book
+
+# Checks the explorers' JavaScript: file by file, then, for names that nothing declares, module by module as a page puts them together.
+BIOME := npx --yes @biomejs/biome@2.6.8 lint --error-on-warnings
+EXPLORERS := $(filter-out collapse formulas parts shim,$(basename $(notdir $(wildcard collapse/explorers/*.js))))
+
+javascript: export PATH := $(CURDIR)/$(BIN):$(PATH)
+javascript: $(ENVIRONMENT)
+	$(BIOME) collapse/explorers/*.js
+	mkdir -p _build/javascript
+	cd collapse/explorers && for name in $(EXPLORERS); do cat collapse.js formulas.js parts.js $$name.js > $(CURDIR)/_build/javascript/$$name.js || exit; done
+	$(BIOME) --only=correctness/noUndeclaredVariables --only=suspicious/noRedeclare _build/javascript/*.js
 
 # Prints what moved in the numbers behind the figures, and makes them the ones that the tests compare with.
 baselines: book

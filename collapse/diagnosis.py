@@ -440,7 +440,7 @@ def _continued(workflow: Plan | Reservoir, generations: int | None) -> Plan | Re
     if generations is None or whole(generations, "generations", "generations to derive") == own:
         return workflow
     recipe = workflow.recipe
-    if recipe is None or not hasattr(workflows, recipe.workflow):
+    if recipe is None or recipe.workflow not in workflows.NAMED:
         raise ValueError(
             f"{workflow.name} is typed for {own} generations, and nothing tells how it goes on;"
             " leave generations out."
@@ -450,7 +450,7 @@ def _continued(workflow: Plan | Reservoir, generations: int | None) -> Plan | Re
             f"{workflow.name} has a schedule for {own} generations; leave generations out, or give"
             " a plan with a longer one."
         )
-    longer: Plan | Reservoir = getattr(workflows, recipe.workflow)(generations, **recipe.parameters)
+    longer: Plan | Reservoir = workflows.NAMED[recipe.workflow](generations, **recipe.parameters)
     both = min(len(workflow.generation), len(longer.generation))
     if not np.allclose(derive(workflow).ratio[:both], derive(longer).ratio[:both], rtol=AGREEMENT):
         raise ValueError(

@@ -13,6 +13,7 @@ from collapse.closed_forms import ClosedForm, closed_form
 from collapse.exact import Array
 from collapse.plan import Plan
 from collapse.reservoir import Reservoir
+from collapse.workflows.record import NAMED
 
 AGREEMENT = 1e-9
 """Largest relative difference between a closed form and the ratios derived from the plan that bears
@@ -47,10 +48,10 @@ def in_the_limit(plan: Plan | Reservoir, ratio: Array, curve: Array) -> Judgemen
     """Judge a plan by the closed form of its recipe, if that holds for every fit, or else by
     evidence; `curve` has the worst fit of each generation.
     """
-    star = plan.recipe is not None and plan.recipe.workflow == "star"
+    record = NAMED.get(plan.recipe.workflow) if plan.recipe else None
     forms, remark, label = [], "", plan.generation
     try:
-        roles = ("hub", "leaf") if star else (None,)
+        roles = (record and record.roles) or (None,)
         forms = [form for role in roles if (form := closed_form(plan, role=role))]
     except ImportError as error:
         remark = f"(No certificate: {error}) "

@@ -524,9 +524,7 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
         "parameter": (figures.parameter, {"name": "n", "value": 400, "least": 20, "most": 10_000}),
         "provenance": (figures.provenance, {}),
         "colophon": (figures.colophon, {"seed": 0}),
-        "settable": (policies.settable, {"name": "augment"}),
         "curve_of": (policies.curve_of, {"plan": AUGMENT}),
-        "limit_at": (policies.limit_at, {"share": 0.5, "size": 1.0}),
         "matrix": (
             universality.matrix,
             {
@@ -597,7 +595,7 @@ def public() -> dict[str, Callable[..., Any]]:
         }
     for module in (workflows, datasets, plot, figures, policies, universality):
         for name, member in vars(module).items():
-            here = getattr(member, "__module__", "") == module.__name__
+            here = str(getattr(member, "__module__", "")).startswith(module.__name__)
             if name[0] != "_" and here and inspect.isfunction(inspect.unwrap(member)):
                 found[name] = member
     found |= {call.__name__: call for call in (finite.least_share, finite.augment_supremum)}
@@ -612,7 +610,7 @@ def public() -> dict[str, Callable[..., Any]]:
         for name, call in found.items()
         if name not in MADE_BY_FUNCTIONS
         and not getattr(call, "_is_protocol", False)
-        and "state" not in inspect.getfullargspec(inspect.unwrap(call)).args
+        and not {"state", "shown"} & inspect.signature(call).parameters.keys()
     }
 
 

@@ -319,7 +319,7 @@ def test_without_sympy_there_is_evidence_alone(monkeypatch: pytest.MonkeyPatch) 
             raise ImportError(name)
         return load(name, *rest, **options)  # type: ignore[arg-type]
 
-    closed_forms._sympy.cache_clear()
+    closed_forms.sympy.cache_clear()
     monkeypatch.setattr(builtins, "__import__", without)
     found = diagnose(workflows.discard(64))
     assert found.verdict == "collapsing"

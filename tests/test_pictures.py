@@ -54,7 +54,9 @@ def static(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def module(name: str, *changes: tuple[str, str]) -> str:
     """An explorer's JavaScript as it stands in a page, or with wrong formulas planted."""
-    text = "".join((STATIC / f"{file}.js").read_text() for file in ("collapse", "parts", name))
+    text = "".join(
+        (STATIC / f"{file}.js").read_text() for file in ("collapse", "formulas", "parts", name)
+    )
     for right, wrong in changes:
         assert text.count(right) == 1, right
         text = text.replace(right, wrong)

@@ -67,13 +67,10 @@ def test_a_hundred_thousand_generations_take_short_arrays(name):
 
 
 def test_a_workflow_is_a_function_of_at_most_15_lines_with_a_source():
-    functions = [
-        f
-        for f in ast.parse(inspect.getsource(workflows)).body
-        if isinstance(f, ast.FunctionDef) and not f.name.startswith("_")
-    ]
-    assert len(functions) >= 15
-    for function in functions:
+    assert len(workflows.NAMED) >= 15
+    for record in workflows.NAMED.values():
+        (function,) = ast.parse(inspect.getsource(inspect.unwrap(record.function))).body
+        assert isinstance(function, ast.FunctionDef)
         text = ast.get_docstring(function)
         assert all(
             section in text for section in ("Parameters", "Returns", "References", "Examples")
@@ -465,12 +462,11 @@ def test_a_plan_is_made_again_from_its_name(name):
 
 
 def test_every_public_workflow_has_a_name():
-    public = {
-        name
-        for name, f in vars(workflows).items()
-        if inspect.isfunction(f) and f.__module__ == workflows.__name__ and name[0] != "_"
-    }
+    public = {name for name in workflows.__all__ if inspect.isfunction(getattr(workflows, name))}
     assert set(workflows.NAMED) == public - {"golden_share", "named"}
+    for name, record in workflows.NAMED.items():
+        assert record.name == name
+        assert record.function is getattr(workflows, name)
 
 
 MISSPELT = {

@@ -1,1 +1,7 @@
-"""Explorers: each one's Python beside its JavaScript."""
+"""Explorers: their records, in the order in which they are listed."""
+
+# isort: off
+from collapse.explorers import policies, pictures
+# isort: on
+
+__all__ = ["pictures", "policies"]

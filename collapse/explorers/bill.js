@@ -1,11 +1,7 @@
 // Bill: what a policy adds to the log-loss of a model with p parameters fitted to n rows, and who would notice.
 
-// Nats that a ratio adds, to first order; a test set of m rows on which both models are scored shows 8 / m of them (two standard errors).
-const extraOf = (ratio, { n, p }) => ((ratio - 1) * p) / (2 * n);
-const leastOf = ({ test_rows }) => 8 / test_rows;
-
 function drawBill(svg, width, height, name, extra, state) {
-  const least = leastOf(state);
+  const least = leastOf(state.test_rows);
   const alone = state.p / (2 * state.n);
   const points = Array.from(extra, (nats, i) => [i + 1, nats]).filter(([, nats]) => nats > 0);
   const every = [least, alone, ...points.map(([, nats]) => nats)];
@@ -35,9 +31,9 @@ export default explorer(({ state, parameters, picture, width }) => {
   const { workflow: name, generations, n, p, test_rows } = state;
   const values = curve(workflow(name, generations, parameters));
   const last = values[generations - 1];
-  const extras = Float64Array.from(values, (ratio) => Math.max(extraOf(ratio, state), 0));
+  const extras = Float64Array.from(values, (ratio) => Math.max(extraOf(ratio, n, p), 0));
   const extra = extras[generations - 1];
-  const least = leastOf(state);
+  const least = leastOf(state.test_rows);
   const seen = extras.findIndex((nats) => nats >= least) + 1;
   const height = heightFor(width);
   const [[svg, wide]] = panels(picture, width, [1], height);
@@ -45,7 +41,7 @@ export default explorer(({ state, parameters, picture, width }) => {
 
   const rows = Math.max(n / last, 0);
   const count = (value) => plain(value, Math.max(3, Math.ceil(Math.log10(value))));
-  const visible = () => ["needed", 8 / extra, count(Math.ceil((8 / extra).toPrecision(3)))];
+  const visible = () => ["needed", leastOf(extra), count(Math.ceil(leastOf(extra).toPrecision(3)))];
   const judged =
     extra < 1e-12
       ? ["nothing to see."]

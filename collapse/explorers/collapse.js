@@ -122,7 +122,6 @@ function chain(generations, read, { size = 1, replace = false } = {}) {
 }
 
 const alike = (batch) => [batch, batch.map(() => 1 / batch.length)];
-const anchored = (share) => (g) => (g === 0 ? [[0], [1]] : [[0, g], [share, 1 - share]]);
 
 // Several models, each fitted to the latest output of its teachers, weighed alike, and to its own real rows.
 function ecosystem(generations, models, share, published, teachers) {
@@ -143,45 +142,23 @@ function ecosystem(generations, models, share, published, teachers) {
   return plan(source, source.map(() => 1), rows, { generation });
 }
 
-const others = (models) => upTo(models).slice(1);
-
-// Each named workflow of the package, by its name and with its parameters' names.
-export const WORKFLOWS = {
-  discard: (G, { size = 1 }) => chain(G, (g) => [[g], [1]], { size }),
-  augment: (G, { size = 1 }) => chain(G, (g) => [upTo(g + 1), upTo(g + 1).map((b) => (b === 0 ? 1 : size) / (1 + g * size))], { size }),
-  subsample: (G, { replace = false }) => chain(G, (g) => [...alike(upTo(g + 1)), upTo(g + 1).map(() => 1 / (g + 1))], { replace }),
-  bootstrap: (G, { share = 1 }) => chain(G, (g) => [[g], [1], [share]], { replace: true }),
-  window: (G, { k }) => chain(G, (g) => alike(upTo(g + 1).slice(-k))),
-  fixed_real_share: (G, { share }) => chain(G, anchored(share)),
-  real_and_window: (G, { k }) => chain(G, (g) => alike([0, ...upTo(g + 1).slice(1).slice(-k)])),
-  real_and_average: (G, { share }) =>
-    chain(G, (g) => (g === 0 ? [[0], [1]] : [upTo(g + 1), upTo(g + 1).map((b) => (b === 0 ? share : (1 - share) / g))])),
-  fresh_real: (G, { share, kappa = 1 }) => {
-    const later = upTo(G).slice(1);
-    const rows = later.map((g) => ({ batch: [2 * g - 1, 2 * g], weight: [share, 1 - share], kept: null }));
-    const both = (real, synthetic) => later.flatMap((g) => [real, synthetic(g)]);
-    return plan([0, ...both(0, (g) => g)], [1, ...both(1, () => kappa)], [{ batch: [0], weight: [1], kept: null }, ...rows]);
-  },
-  mixture: (G) => {
-    const [source, size, rows] = [[0], [1], [{ batch: [0], weight: [1], kept: null }]];
-    for (let g = 1; g < G; g++) {
-      const batch = upTo(g).map((teacher) => source.push(teacher + 1) - 1);
-      for (let i = 0; i < g; i++) size.push(1 / g);
-      rows.push({ batch, weight: batch.map(() => 1 / g), kept: null });
+// One real batch, then in every round g = 1, 2, ... the batches made(g), each [fit it is drawn from, rows]; read(g) -> [batches, weights].
+function rounds(G, made, read) {
+  const [source, size, rows] = [[0], [1], [{ batch: [0], weight: [1], kept: null }]];
+  for (const g of upTo(G).slice(1)) {
+    for (const [fit, share] of made(g)) {
+      source.push(fit);
+      size.push(share);
     }
-    return plan(source, size, rows);
-  },
-  forgetting: (G, { memory }) =>
-    chain(G, (g) => {
-      const weight = upTo(g + 1).map((b) => memory ** (g - b));
-      const total = weight.reduce((sum, value) => sum + value);
-      return [upTo(g + 1), weight.map((value) => value / total)];
-    }),
-  ring: (G, { models, share }) => ecosystem(G, models, share, true, (i, M) => [(i + M - 1) % M]),
-  star: (G, { models, share, published }) => ecosystem(G, models, share, published, (i, M) => (i ? [0] : others(M))),
-  all_to_all: (G, { models, share, published }) => ecosystem(G, models, share, published, (_, M) => upTo(M)),
-  // a turnover of 0 stands for 1/g: the memory is a fair sample of everything so far
-  reservoir: (G, { turnover }) => ({ turnover: upTo(G).map((g) => (g === 0 ? 1 : turnover === 0 ? 1 / (g + 1) : turnover)) }),
+    const [batch, weight] = read(g);
+    rows.push({ batch, weight, kept: null });
+  }
+  return plan(source, size, rows);
+}
+
+const inProportion = (weight) => {
+  const total = weight.reduce((sum, value) => sum + value);
+  return [upTo(weight.length), weight.map((value) => value / total)];
 };
 
 // With `kept` below 1 every fit but the first, the reference, reads that share of the rows that the workflow calls for.
@@ -203,57 +180,8 @@ export function trigamma(x) {
 const bounded = (limit) => ({ limit, growth: 0, logarithmic: false });
 const collapsing = (growth, logarithmic = false) => ({ limit: Infinity, growth, logarithmic });
 
-// Where only the share `kept` of the rows is read, every fit draws anew: that adds `extraOfDraws` times what it reads, the sum of
-// weight^2 / size over its batches, and is passed on like the noise of the batch drawn from that fit.
-const extraOfDraws = (kept) => 1 / kept - 1;
-
-const FATES = {
-  discard: ({ size = 1, kept = 1 }) => collapsing(1 / (size * kept)),
-  // a draw of variance extra / (1 + (h - 1) size) in fit h reaches all later fits through batch h + 1, whose weight there was
-  // size / (1 + h size); over h > 1 that adds up in partial fractions, 1 / (y (y + 1)^2) = 1 / y - 1 / (y + 1) - 1 / (y + 1)^2
-  augment: ({ size = 1, kept = 1 }) =>
-    bounded(1 + trigamma(1 + 1 / size) / size + (extraOfDraws(kept) / size) * (size / (1 + size) - trigamma(2 + 1 / size))),
-  // fit h > 1 draws with variance 1 / kept - 1 / h, of which 1 / (h + 1)^2 stays; with replacement 1 / kept, and fit 1 draws too
-  subsample: ({ replace, kept = 1 }) => {
-    const drawn = (BASEL - 1 / 4) / kept;
-    return bounded(replace ? (BASEL + 1 / 4 + drawn) / 2 : 2 * BASEL - 7 / 4 + drawn);
-  },
-  bootstrap: () => collapsing(1),
-  // what a fit adds is spread over the mean age of what it reads, (k + 1) / 2
-  window: ({ k, kept = 1 }) => collapsing((4 * (1 + extraOfDraws(kept) / k)) / (k + 1) ** 2),
-  // the distance from the real data's estimate is an autoregression with coefficient 1 - share
-  fixed_real_share: ({ share, kept = 1 }) =>
-    share === 0 ? collapsing(1 / kept) : bounded((1 + extraOfDraws(kept) * (share ** 2 + (1 - share) ** 2)) / (share * (2 - share))),
-  real_and_window: ({ k }) => bounded((2 * (k + 1)) / (k + 2)),
-  real_and_average: ({ share }) => bounded(share === 0 ? 1 + BASEL : 1),
-  fresh_real: ({ share, kappa = 1 }) =>
-    share === 0 ? collapsing(1 / kappa) : bounded((share ** 2 + (1 - share) ** 2 / kappa) / (share * (2 - share))),
-  mixture: () => bounded(1 + BASEL),
-  forgetting: ({ memory }) => collapsing((1 - memory) ** 2),
-  ring: ({ models, share }) => {
-    if (share === 0) return collapsing(1);
-    const rest = 1 - share;
-    const lap = rest ** models;
-    return bounded(share === 1 ? 1 : ((share ** 2 * (1 + lap)) / (1 - lap) + rest ** 2) / (1 - rest ** 2));
-  },
-  star: ({ models, share, published }) => {
-    const [rest, up] = [1 - share, 1 / (models - 1)];
-    const down = published ? 1 : up;
-    if (share === 0) return collapsing((up + down) / 2);
-    if (share === 1) return bounded(1);
-    const hub = (1 + rest ** 2 * up) / (1 + rest) ** 2 + (up * rest ** 2 + down * rest ** 4) / (1 - rest ** 4);
-    return bounded(Math.max(hub, share ** 2 + rest ** 2 * hub + (2 * share * rest ** 2 * up) / (1 + rest) + rest ** 2));
-  },
-  all_to_all: ({ models, share, published }) => {
-    const [rest, noise] = [1 - share, published ? 1 / models : 1 / models ** 2];
-    if (share === 0) return collapsing(noise);
-    return bounded(share ** 2 + (2 * share * rest + 2 * rest ** 2) / models + (noise * rest ** 4) / (1 - rest ** 2));
-  },
-  reservoir: ({ turnover }) => (turnover === 0 ? collapsing(2, true) : collapsing(turnover * (2 - turnover))),
-};
-
 // What the ratio of a named workflow does in the end: its limit, or its growth by generation (by log g where logarithmic).
-export const fate = (name, parameters) => FATES[name](parameters);
+export const fate = (name, parameters) => FATES[name]?.(parameters);
 
 // The stream of numpy.random.RandomState(seed), which numpy froze for good: Python and the page draw the same numbers.
 // Uniform variates by Matsumoto and Nishimura's Mersenne twister (1998), normal ones by Marsaglia's polar method.

@@ -3,14 +3,8 @@
 const SHOWN = 40; // generations
 const HIGHEST_LIMIT = 12;
 
-// The limit of the ratio where synthetic batches have `size` times as many rows as were real.
-const limitAt = (share, size) => (share === 0 ? Infinity : 1 + (1 - share) ** 2 / size / (share * (2 - share)));
-
-// The share above which it lies below augment's limit, the batches being as large.
-function thresholdAt(size) {
-  const extra = trigamma(1 + 1 / size);
-  return 1 - Math.sqrt(extra / (1 + extra));
-}
+// The share above which the limit lies below augment's, the batches being as large.
+const thresholdAt = (size) => shareAt(size * (fate("augment", { size }).limit - 1));
 
 // First generation at which 95 % of the extra risk is there.
 const waitAt = (share) => (share === 0 ? Infinity : share === 1 ? 1 : 1 + Math.ceil(Math.log(20) / (-2 * Math.log(1 - share))));

@@ -34,9 +34,6 @@ export function fan({ x, y, sigma, lines, generations, seed }) {
   return { real, paths, simulated: excess };
 }
 
-// Share of augment's whole price, pi^2/6 - 1, that generation g has paid.
-export const paid = (ratio) => (ratio - 1) / (Math.PI ** 2 / 6 - 1);
-
 const CAPITAL = { discard: "Discard", augment: "Augment" };
 
 // One panel: the real points and the lines of one generation. The panel shows six standard deviations up and down, and cuts the rest.
@@ -102,7 +99,7 @@ export default explorer(({ state: { generation, seed }, data, picture, width }) 
 
   const [wide, tight] = [ratios.discard[generation - 1], ratios.augment[generation - 1]];
   const own = (name) => [`own-${name}`, simulated[name][generation - 1], plain(simulated[name][generation - 1], 3)];
-  const early = generation > 10 ? `, ${percent(Number(paid(ratios.augment[9]).toFixed(2)))} by generation 10` : "";
+  const early = generation > 10 ? `, ${percent(Number(paid(ratios.augment[9], BASEL).toFixed(2)))} by generation 10` : "";
   return {
     family: "real",
     meaning: `The same ${data.x.length} real points and the same noise on both sides; only what is kept differs. Each of ${data.lines} lines is fitted to points that the line before it made.`,
@@ -110,7 +107,7 @@ export default explorer(({ state: { generation, seed }, data, picture, width }) 
       `In generation ${generation} discard's excess risk is `, ["discard", wide, plain(wide, 4)],
       " times that of the real data alone (the lines drawn say ", own("discard"), `), and your 1,000 rows are worth ${rowsWorth(wide)}. Augment's is `,
       ["augment", tight, plain(tight, 4)], " times (the lines: ", own("augment"), `), and they are worth ${rowsWorth(tight)}. Of all that augment will ever pay, π²/6 − 1, it has paid `,
-      ["paid", paid(tight), percent(Number(paid(tight).toFixed(2)))], `${early}.`,
+      ["paid", paid(tight, BASEL), percent(Number(paid(tight, BASEL).toFixed(2)))], `${early}.`,
     ],
   };
 });

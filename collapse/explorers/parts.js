@@ -35,58 +35,18 @@ const times = (count, one, many = `${one}s`) => `${whole(count)} ${count === 1 ?
 
 // ---- workflows
 
-const FAMILIES = {
-  discard: "discard",
-  bootstrap: "discard",
-  augment: "augment",
-  mixture: "augment",
-  subsample: "subsample",
-  reservoir: "subsample",
-  window: "window",
-  forgetting: "window",
-  fixed_real_share: "fixed real share",
-  real_and_window: "fixed real share",
-  real_and_average: "fixed real share",
-  fresh_real: "fixed real share",
-};
 const familyOf = (name) => FAMILIES[name] ?? "real";
 
 const weighing = (what, share) => (share === 0 ? "" : ` and, with ${percent(share)} of the weight, on ${what}`);
 const bySize = (size) => (size === 1 ? "" : ` A batch has ${plain(size, 3)} times as many rows as were real.`);
-const MEANINGS = {
-  discard: ({ size = 1 }) => `Each generation trains on the latest synthetic batch alone.${bySize(size)}`,
-  augment: ({ size = 1 }) => `Each generation trains on the real data and all synthetic batches so far.${bySize(size)}`,
-  subsample: ({ replace }) =>
-    `Each generation trains on as many rows as were real, drawn ${replace ? "with replacement " : ""}from everything so far.` +
-    (replace ? " The first one too: its risk, the ratio's unit, is twice that of a fit to all real rows." : ""),
-  bootstrap: () =>
-    "Each generation trains on rows drawn with replacement from the latest batch. The first one too: its risk is the ratio's unit.",
-  window: ({ k }) => `Each generation trains on the latest ${times(k, "batch", "batches")}; the real data are one of them at first.`,
-  fixed_real_share: ({ share }) => `Each generation gives ${percent(share)} of the weight to the real data, the rest to the latest synthetic batch.`,
-  real_and_window: ({ k }) => `Each generation trains on the real data and the latest ${times(k, "synthetic batch", "synthetic batches")}, every row alike.`,
-  real_and_average: ({ share }) => `Each generation gives ${percent(share)} of the weight to the real data, the rest to all synthetic batches so far.`,
-  fresh_real: ({ share, kappa = 1 }) =>
-    `Each generation gives ${percent(share)} of the weight to fresh real rows, the rest to a synthetic batch of ${kappa === 1 ? "" : `${plain(kappa, 3)} times `}as many.`,
-  mixture: () => "Each generation trains on as many rows as were real, made afresh by all earlier models in equal parts.",
-  forgetting: ({ memory }) => `Each generation trains on all batches so far; a batch has ${plain(memory, 3)} times the weight of the next younger one.`,
-  ring: ({ models, share }) => `${models} models in a ring: each trains on the latest output of the one before it${weighing("its own real rows", share)}.`,
-  star: ({ models, share, published }) =>
-    `A hub trains on the latest output of ${times(models - 1, "other model")}, they train on the hub's${weighing("their own real rows", share)}.` +
-    ` The hub ${published ? "publishes one batch for all" : "draws a batch for each"}. Shown is the worse of hub and leaf.`,
-  all_to_all: ({ models, share, published }) =>
-    `${models} models: each trains on the latest output of all of them${weighing("its own real rows", share)}.` +
-    ` ${published ? "A model publishes one batch for all" : "A model draws a batch for each reader"}.`,
-  reservoir: ({ turnover }) =>
-    turnover === 0
-      ? "Each generation trains on a memory of as many rows as were real: a fair sample of all rows so far, kept from fit to fit."
-      : `Each generation trains on a memory of as many rows as were real; each new batch replaces ${percent(turnover)} of it.`,
-};
 const fewer = ({ kept = 1 }) => (kept === 1 ? "" : ` From generation 2 on a fit reads only ${percent(kept)} of these rows, drawn anew.`);
 const meaningOf = (name, parameters) => MEANINGS[name](parameters) + fewer(parameters);
 const called = (name) => name.replaceAll("_", " ");
 
 // What happens after the last generation shown, in the limit; `first` is the first fit's risk in units of a fit to all real rows.
-function verdict({ limit, growth, logarithmic }, first = 1) {
+function verdict(end, first = 1) {
+  if (!end) return "no formula says what it does in the end";
+  const { limit, growth, logarithmic } = end;
   if (growth === 0) return `for many rows it levels off at ${plain(limit, 5)}, where they are worth ${rowsWorth(first * limit)}`;
   if (logarithmic) return `for many rows it grows without end, like ${plain(growth, 3)} ln g: collapse, but a slow one`;
   return `for many rows it grows without end, by ${plain(growth, 3)} a generation in the end: collapse`;

@@ -19,6 +19,7 @@ from collapse.checks import whole
 from collapse.datasets import with_intercept
 from collapse.derivation import derive
 from collapse.exact import Array
+from collapse.explorers.record import Control, Explorer, State
 from collapse.models.families.morris import MeanFamily
 from collapse.publishing import plot
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from collapse.universality import Matrix
 
-State = Mapping[str, Any]
 SHOWN = {"discard": workflows.discard, "augment": workflows.augment}
 """The two workflows that the fan and the morph set side by side."""
 GENERATIONS = 50
@@ -104,6 +104,11 @@ def fan_points() -> dict[str, Any]:
     }
 
 
+def paid(ratio: Any, limit: Any) -> Any:
+    """Share of its whole price, limit - 1, that a workflow has paid."""
+    return (ratio - 1) / (limit - 1)
+
+
 def fan_answer(state: State) -> dict[str, Any]:
     """What the explorer's state stands for: ratios, what augment has paid of its price, the lines
     and the ratios that they say themselves.
@@ -119,7 +124,7 @@ def fan_answer(state: State) -> dict[str, Any]:
         "fits": {name: path[:, g] for name, path in made.items()},
         "discard": float(ratio["discard"][g]),
         "augment": float(ratio["augment"][g]),
-        "paid": float((ratio["augment"][g] - 1) / (plot.LIMIT - 1)),
+        "paid": float(paid(ratio["augment"][g], plot.LIMIT)),
         **{
             f"own-{name}": 1 + float(square.sum(axis=1).mean()) / 2
             for name, square in apart.items()
@@ -127,22 +132,12 @@ def fan_answer(state: State) -> dict[str, Any]:
     }
 
 
-def fan_sentence(state: State) -> str:
-    """The same in a sentence."""
-    answer = fan_answer(state)
-    return (
-        f"{state['lines']} lines, each fitted to points that the line before it made: in generation"
-        f" {state['generation']} discard's risk is {answer['discard']:.4g} times that of the real"
-        f" data alone, augment's {answer['augment']:.4g} times"
-    )
-
-
-def fan_draw(figure: Figure, state: State) -> None:
+def fan_draw(figure: Figure, shown: State) -> None:
     """The same for print."""
     left, right, below = plot.panels(figure, 3)
-    x, y = np.asarray(state["x"]), np.asarray(state["y"])
+    x, y = np.asarray(shown["x"]), np.asarray(shown["y"])
     ends = np.array([x.min(), x.max()]) + 0.05 * np.ptp(x) * np.array([-1, 1])
-    for ax, (name, fits) in zip((left, right), fan_answer(state)["fits"].items(), strict=True):
+    for ax, (name, fits) in zip((left, right), shown["fits"].items(), strict=True):
         ax.plot(
             ends,
             fits[:, :1].T + ends[:, None] * fits[:, 1],
@@ -151,9 +146,9 @@ def fan_draw(figure: Figure, state: State) -> None:
             alpha=0.5,
         )
         ax.plot(x, y, "o", color=plot.colour("real"), markeredgecolor=plot.ground(), markersize=4)
-        ax.set_ylim(y.mean() - 6 * state["sigma"], y.mean() + 6 * state["sigma"])
+        ax.set_ylim(y.mean() - 6 * shown["sigma"], y.mean() + 6 * shown["sigma"])
         ax.set_title(
-            f"{name.capitalize()}, generation {state['generation']}", color=plot.colour(name)
+            f"{name.capitalize()}, generation {shown['generation']}", color=plot.colour(name)
         )
     for name, make in SHOWN.items():
         plot.plot_derived(
@@ -162,9 +157,25 @@ def fan_draw(figure: Figure, state: State) -> None:
     below.set_yscale("log")
     below.set_yticks([1, 2, 5, 10, 20, 50], ["1", "2", "5", "10", "20", "50"])
     below.minorticks_off()
-    below.set_title("Risk ratio")
-    below.set_xlabel("generation")
+    below.set(title="Risk ratio", xlabel="generation")
     plot.mark_limit(below)
+
+
+Explorer(
+    "fan",
+    "refitted lines, discard beside augment",
+    lambda: (
+        Control("generation", "Generation", GENERATIONS, 1, GENERATIONS, 1),
+        Control("seed", "Draw new noise", 11, 0, 999, 1, seed=True),
+    ),
+    fan_answer,
+    "{lines} lines, each fitted to points that the line before it made: in generation {generation}"
+    " discard's risk is {discard:.4g} times that of the real data alone, augment's {augment:.4g}"
+    " times",
+    fan_draw,
+    fan_points,
+    shared={"paid": paid},
+)
 
 
 # --- the morph ------------------------------------------------------------------------------------
@@ -214,17 +225,13 @@ def curves(table: Matrix) -> dict[str, Any]:
 
 def exact_curves() -> dict[str, Any]:
     """The same of the registered models whose risk is known without a simulation."""
-    known: dict[str, Any] = {}
-    risks: dict[str, dict[str, Array]] = {}
-    for example in models.examples():
-        model = example.make()
-        if isinstance(model, MeanFamily):
-            known[example.name] = model
-            risks[example.name] = {
-                name: derive(make(20), model=model, n=example.n).risk
-                for name, make in SHOWN.items()
-            }
-    return _morph(risks, known)
+    made = {example.name: (example.make(), example.n) for example in models.examples()}
+    known = {name: pair for name, pair in made.items() if isinstance(pair[0], MeanFamily)}
+    risks = {
+        name: {kind: derive(make(20), model=model, n=n).risk for kind, make in SHOWN.items()}
+        for name, (model, n) in known.items()
+    }
+    return _morph(risks, {name: model for name, (model, _) in known.items()})
 
 
 def _morph(risks: Mapping[str, Mapping[str, Array]], known: Mapping[str, Any]) -> dict[str, Any]:
@@ -267,26 +274,17 @@ def morph_answer(state: State) -> dict[str, Any]:
     """What the explorer's state stands for: largest curve over smallest, and the outermost of the
     exact ratios.
     """
-    generations = len(state["curves"][0]["discard"])
-    last = [
-        curve["discard"][-1] / curve["discard"][0] ** state["share"] for curve in state["curves"]
-    ]
-    exact = [_exact(family, "discard", state["n"], generations) for family in state["families"]]
+    risks = np.array([curve["discard"] for curve in state["curves"]])
+    (count, G), shares = risks.shape, (state["share"], 0, 1)
+    last = [risks[:, -1] / risks[:, 0] ** share for share in shares]
+    spread = [float(value.max() / value.min()) for value in last]
+    exact = [_exact(family, "discard", state["n"], G) for family in state["families"]]
     ratio = [float(risk[-1] / risk[0]) for risk in exact]
-    return {"spread": max(last) / min(last), "highest": max(ratio), "lowest": min(ratio)}
+    told = {"count": count, "G": G, "apart": spread[1], "together": spread[2]}
+    return told | {"spread": spread[0], "highest": max(ratio), "lowest": min(ratio)}
 
 
-def morph_sentence(state: State) -> str:
-    """What the division does, in a sentence."""
-    G, count = len(state["curves"][0]["discard"]), len(state["curves"])
-    spread = [morph_answer({**state, "share": share})["spread"] for share in (0, 1)]
-    return (
-        f"at generation {G} of discard the largest risk of {count} models is {spread[0]:.3g} times"
-        f" the smallest; divided by their first values it is {spread[1]:.3g} times the smallest"
-    )
-
-
-def morph_draw(figure: Figure, state: State) -> None:
+def morph_draw(figure: Figure, shown: State) -> None:
     """Before and after the division, for print."""
     for ax, share, title in zip(
         plot.panels(figure, 2),
@@ -295,28 +293,43 @@ def morph_draw(figure: Figure, state: State) -> None:
         strict=True,
     ):
         for name in SHOWN:
-            for curve in state["curves"]:
+            for curve in shown["curves"]:
                 risk = np.asarray(curve[name])
                 g = np.arange(1, len(risk) + 1)
                 ax.plot(
                     g, risk / risk[0] ** share, color=plot.colour(name), linewidth=0.7, alpha=0.7
                 )
-        ax.set_yscale("log")
-        ax.set_title(title)
-        ax.set_xlabel("generation")
+        ax.set(yscale="log", title=title, xlabel="generation")
+
+
+Explorer(
+    "morph",
+    "the risk curves of all models, divided by generation 1",
+    lambda: (
+        Control("share", "Divided by generation 1", 0.0, unit="percent"),
+        Control(
+            "n", "Rows n of the exact curves", 1000, ROWS[0], ROWS[-1], values=ROWS, unit="rows"
+        ),
+    ),
+    morph_answer,
+    "at generation {G} of discard the largest risk of {count} models is {apart:.3g} times the"
+    " smallest; divided by their first values it is {together:.3g} times the smallest",
+    morph_draw,
+    exact_curves,
+)
 
 
 # --- the tilt -------------------------------------------------------------------------------------
 
 SAMPLES = {"n": 1201, "replications": 600}
 """Rows of a sample, and samples, of the tilt."""
-_SHRINKAGE = 0.5
+SHRINKAGE = 0.5
 INFORMATION = 1 / 3
 """Fisher information of the logistic law's location."""
 ESTIMATORS = {
     "median": (4.0, 1.0),
     "mean": (np.pi**2 / 3, 1.0),
-    "Hodges' estimator": (_SHRINKAGE**2 * np.pi**2 / 3, _SHRINKAGE),
+    "Hodges' estimator": (SHRINKAGE**2 * np.pi**2 / 3, SHRINKAGE),
 }
 """By name: in the limit the variance of the scaled error, and how far it moves where the law moves
 by h = 1.
@@ -332,7 +345,7 @@ def _samples(n: int, replications: int, seed: int) -> tuple[dict[str, Array], Ar
     fits = {
         "median": models.Median("logistic").fit(rows, alike, None),
         "mean": rows.mean(axis=1, keepdims=True),
-        "Hodges' estimator": models.Hodges(0.0, _SHRINKAGE).fit(rows, alike, None),
+        "Hodges' estimator": models.Hodges(0.0, SHRINKAGE).fit(rows, alike, None),
     }
     return {name: np.sqrt(n) * fit[:, 0] for name, fit in fits.items()}, rows
 
@@ -388,25 +401,14 @@ def tilt_answer(state: State) -> dict[str, Any]:
     }
 
 
-def tilt_sentence(state: State) -> str:
-    """The same in a sentence."""
-    answer = tilt_answer(state)
-    return (
-        f"samples of {state['n']:,} rows, weighted by the likelihood ratio of a law moved by"
-        f" {state['h']:g} standard units: the scaled error of the {state['estimator']} moves by"
-        f" {answer['moved']:.2g}, and Le Cam's third lemma says {answer['law']:.2g}"
-    )
-
-
-def tilt_draw(figure: Figure, state: State) -> None:
+def tilt_draw(figure: Figure, shown: State) -> None:
     """The same for print."""
-    answer, h = tilt_answer(state), state["h"]
-    variance, passed = ESTIMATORS[state["estimator"]]
+    h, (variance, passed) = shown["h"], ESTIMATORS[shown["estimator"]]
     (ax,) = plot.panels(figure, 1)
     ax.scatter(
-        answer["error"],
-        answer["log_ratio"],
-        s=3 * np.exp(answer["log_ratio"]),
+        shown["error"],
+        shown["log_ratio"],
+        s=3 * np.exp(shown["log_ratio"]),
         color=plot.muted(),
         alpha=0.5,
         linewidths=0,
@@ -431,7 +433,30 @@ def tilt_draw(figure: Figure, state: State) -> None:
             ring[0] + centre[0], ring[1] + centre[1], color=colour, linewidth=1.2, linestyle=dash
         )
     ax.axvline(h, color=plot.muted(), linewidth=0.8)
-    ax.set_xlim(-7, 7)
-    ax.set_ylim(-4.2, 4.2)
-    ax.set_xlabel(f"scaled error of the {state['estimator']}")
-    ax.set_ylabel("log-likelihood ratio")
+    ax.set(xlim=(-7, 7), ylim=(-4.2, 4.2))
+    ax.set(xlabel=f"scaled error of the {shown['estimator']}", ylabel="log-likelihood ratio")
+
+
+Explorer(
+    "tilt",
+    "estimates, weighted by the likelihood ratio of a moved law",
+    lambda: (
+        Control("estimator", "Estimator", "median", choices=tuple(ESTIMATORS)),
+        Control("h", "The law moves by h/√n; h", 2.0, -2.5, 2.5, 0.1),
+        Control("seed", "Draw new samples", 1, 0, 999, 1, seed=True),
+    ),
+    tilt_answer,
+    "samples of {n:,} rows, weighted by the likelihood ratio of a law moved by {h:g} standard"
+    " units: the scaled error of the {estimator} moves by {moved:.2g}, and Le Cam's third lemma"
+    " says {law:.2g}",
+    tilt_draw,
+    lambda: SAMPLES,
+    shared={
+        "INFORMATION": INFORMATION,
+        "SHRINKAGE": SHRINKAGE,
+        "ESTIMATORS": {
+            name: {"variance": variance, "passed": passed}
+            for name, (variance, passed) in ESTIMATORS.items()
+        },
+    },
+)

@@ -2,13 +2,13 @@
 // works over file:// too, where a module in a file of its own may not be imported.
 (() => {
   const host = document.currentScript.parentElement;
-  const { name, explorer, data, state } = JSON.parse(host.dataset.explorer);
+  const { name, files, explorer, data, state } = JSON.parse(host.dataset.explorer);
   const number = document.querySelectorAll(`[data-explorer][id^="explorer-${name}"]`).length + 1;
   host.id = `explorer-${name}${number > 1 ? `-${number}` : ""}`;
 
   const modules = (window.collapseModules ??= new Map());
   if (!modules.has(name)) {
-    const texts = ["collapse", "parts", name].map((file) => document.querySelector(`script[data-collapse="${file}"]`).textContent);
+    const texts = files.map((file) => document.querySelector(`script[data-collapse="${file}"]`).textContent);
     modules.set(name, import(URL.createObjectURL(new Blob(texts, { type: "text/javascript" }))));
   }
 

@@ -1,15 +1,5 @@
 // The tilt: samples from the logistic law, weighted by the likelihood ratio of the same law moved by h / sqrt(n).
 
-const INFORMATION = 1 / 3;
-const SHRINKAGE = 0.5;
-
-// In the limit: variance of the scaled error, and how far it moves for each unit of h.
-export const ESTIMATORS = {
-  median: { variance: 4, passed: 1 },
-  mean: { variance: Math.PI ** 2 / 3, passed: 1 },
-  "Hodges' estimator": { variance: (SHRINKAGE ** 2 * Math.PI ** 2) / 3, passed: SHRINKAGE },
-};
-
 // log of the product of change(value) over `count` values; eight factors at a time are far from the largest double.
 function logOfProduct(values, start, count, change) {
   let sum = 0;

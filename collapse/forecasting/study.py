@@ -1141,7 +1141,7 @@ def _far(plan: Plan | Reservoir) -> tuple[Array, bool]:
         return C, False  # nothing tells how it goes on
     many = not plan.persistent and plan.batches > 2 * G  # as many batches as generations squared
     try:
-        long = getattr(workflows, recipe.workflow)(G if many else max(FAR, G), **recipe.parameters)
+        long = workflows.NAMED[recipe.workflow](G if many else max(FAR, G), **recipe.parameters)
     except ValueError:  # a schedule of sizes is as long as it is
         return C, False
     far = np.asarray(derive(long).risk, np.float64)

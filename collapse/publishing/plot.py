@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from collapse import checks
 from collapse.checks import brief, check_number, choice, floats, whole
+from collapse.workflows import NAMED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -213,17 +214,10 @@ def family_of(name: str) -> str:
     ('fixed real share', 'window')
     """
     words = re.sub(r"[_-]", " ", checks.text(name, "name").lower())
-    return next((family for begin, family in _FAMILIES.items() if words.startswith(begin)), "real")
-
-
-_FAMILIES = {family: family for family in HUES if family != "real"} | {
-    "bootstrap": "discard",
-    "mixture": "augment",
-    "reservoir": "subsample",
-    "forgetting": "window",
-    "real and ": "fixed real share",
-    "fresh real": "fixed real share",
-}
+    known = {family: family for family in HUES if family != "real"}
+    known |= {kind.replace("_", " "): record.family for kind, record in NAMED.items()}
+    begin = max(filter(words.startswith, known), key=len, default="")
+    return known.get(begin, "real")
 
 
 def panels(figure: Figure, count: int, **options: Any) -> list[Axes]:

@@ -62,6 +62,7 @@ def test_the_wheel_has_the_packages_version_data_and_types(tmp_path):
     for path in (
         "py.typed",
         "explorers/collapse.js",
+        "explorers/formulas.js",
         *(f"data/{name}" for name in collapse.datasets.SHA256),
     ):
         assert f"collapse/{path}" in names

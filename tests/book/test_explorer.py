@@ -50,7 +50,7 @@ def test_a_page_holds_each_file_once(site, page):
     text = (site / page).read_text(encoding="utf-8")
     parts = re.findall(r'data-collapse="(\w+)"', text)
     names = set(re.findall(r"data-explorer=\"\{&quot;name&quot;: &quot;(\w+)", text))
-    assert sorted(parts) == sorted({"style", "collapse", "parts", *names})
+    assert sorted(parts) == sorted({"style", "collapse", "formulas", "parts", *names})
     assert (
         len(HOST.findall(text))
         == text.count("<noscript><p>This explorer")
