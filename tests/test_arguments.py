@@ -471,7 +471,10 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
             },
         ),
         "plot_derived": (plot.plot_derived, {**plotted, "dash": "-"}),
-        "plot_simulated": (plot.plot_simulated, {**plotted, "stderr": y, "dots": 20}),
+        "plot_simulated": (
+            plot.plot_simulated,
+            {**plotted, "stderr": y, "dots": 20, "mark": "D"},
+        ),
         "plot_published": (plot.plot_published, {**plotted, "dots": 20}),
         "plot_front": (
             plot.plot_front,

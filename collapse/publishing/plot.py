@@ -504,12 +504,17 @@ def plot_simulated(
     family: str = "real",
     label: str | None = None,
     dots: int = 20,
+    mark: str | None = None,
     **options: Any,
 ) -> ErrorbarContainer:
     """Draw simulated values: dots with bars of plus and minus two standard errors, at most `dots`
-    of them.
+    of them; hollow marks of another form where `mark` names one, such as "D".
     """
     x, y = _points(x, y)
+    marked: dict[str, Any] = {"markeredgecolor": ground(), "markeredgewidth": 0.5, "elinewidth": 1}
+    if mark is not None:
+        choice(mark, "mark", ("o", "s", "D", "^"))
+        marked = {"markerfacecolor": ground(), "markersize": 3.4, "elinewidth": 0.9}
     shown = _shown(len(x), dots)
     bars = None
     if stderr is not None:
@@ -520,14 +525,11 @@ def plot_simulated(
         x[shown],
         y[shown],
         bars,
-        fmt="o",
+        fmt=mark or "o",
         color=colour(family),
-        markeredgecolor=ground(),
-        markeredgewidth=0.5,
-        elinewidth=1,
         label=_label(label),
         zorder=3,
-        **options,
+        **(marked | options),
     )
 
 
