@@ -10,16 +10,22 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: book test javascript versions baselines lab bench lock clean
+.PHONY: book format test javascript versions baselines lab bench lock clean
 
 # Executes what must be executed, builds the site, prints its address.
 book: $(ENVIRONMENT)
 	$(BIN)/python book/build.py
 
+# The package and the chapters' cells, as `make test` wants them.
+format: $(ENVIRONMENT)
+	$(BIN)/ruff format .
+	$(BIN)/python book/cells.py
+
 # Everything: style, types, import order, tests, the book, its pages in a browser.
 test: $(ENVIRONMENT)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python book/cells.py --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/repo-review .

@@ -13,7 +13,8 @@ from collapse.answers import Answer
 from collapse.checks import choice, whole
 from collapse.derivation import derive
 from collapse.exact import Array
-from collapse.plan import Plan, checked_workflow
+from collapse.plan import Array, Plan, checked_workflow
+from collapse.publishing.picture import plot_front
 from collapse.publishing.plot import plot_front
 from collapse.reservoir import Reservoir, workflow_of
 
@@ -118,7 +119,7 @@ class Comparison(Answer):
                 raise ValueError(f"{name} must hold a number for each of the workflows.")
 
     def plot(self, ax: Axes | None = None, cost: str = "stored", **options: Any) -> Axes:
-        """Draw the ratio against a cost; `collapse.publishing.plot.plot_front` names the options.
+        """Draw the ratio against a cost; `collapse.publishing.picture.plot_front` names options.
 
         Raises
         ------

@@ -33,7 +33,7 @@ from collapse import Plan, Reservoir, datasets, models, universality, workflows
 from collapse.answers import Answer
 from collapse.derivation import finite
 from collapse.explorers import policies
-from collapse.publishing import figures, plot
+from collapse.publishing import figures, picture, plot
 from collapse.publishing.rerun import rerun
 
 HERE = Path(collapse.__file__).parent
@@ -481,7 +481,7 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
             {"risk": risk, "ax": ax, "label": None, "family": None, "dash": "-", "dots": 20},
         ),
         "plot_matrix": (
-            plot.plot_matrix,
+            picture.plot_matrix,
             {
                 "rows": ["a"],
                 "columns": ["augment", "discard"],
@@ -493,10 +493,13 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
             },
         ),
         "plot_derived": (plot.plot_derived, {**plotted, "dash": "-"}),
-        "plot_simulated": (plot.plot_simulated, {**plotted, "stderr": y, "dots": 20}),
+        "plot_simulated": (
+            plot.plot_simulated,
+            {**plotted, "stderr": y, "dots": 20, "mark": "D"},
+        ),
         "plot_published": (plot.plot_published, {**plotted, "dots": 20}),
         "plot_front": (
-            plot.plot_front,
+            picture.plot_front,
             {
                 "cost": [1, 2],
                 "ratio": [2, 1],
@@ -593,7 +596,7 @@ def public() -> dict[str, Callable[..., Any]]:
             for name in module.__all__
             if callable(getattr(module, name))
         }
-    for module in (workflows, datasets, plot, figures, policies, universality):
+    for module in (workflows, datasets, plot, picture, figures, policies, universality):
         for name, member in vars(module).items():
             here = str(getattr(member, "__module__", "")).startswith(module.__name__)
             if name[0] != "_" and here and inspect.isfunction(inspect.unwrap(member)):

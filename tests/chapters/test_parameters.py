@@ -15,8 +15,11 @@ Space = dict[str, object]
 
 BOOK = Path(__file__).parents[2] / "book"
 LINE = re.compile(r"(\w+) = (\S+)  # from (\S+) to ([^\s,]+)(?:, .*)?")
-CHECK = re.compile(r'^figures\.parameter\("(\w+)", (\w+), (\S+), (\S+)\)$', re.MULTILINE)
-ELSEWHERE = {"policy", "tables", "sizes", "teach"}
+CHECK = re.compile(
+    r'^(?:figures\.parameter\("(\w+)", (\w+)|    (\w+)=\((\w+)), (\S+), (\S+?)\),?$', re.MULTILINE
+)
+"""One call for each parameter, or an entry of the page's."""
+ELSEWHERE = {"tables", "teach"}
 """Chapters that check their parameters in a way of their own."""
 PAGES = {path.stem: path.read_text() for path in sorted(BOOK.glob("*.md"))}
 CHAPTERS = [name for name in PAGES if "tags: [parameters]" in PAGES[name] and name not in ELSEWHERE]
@@ -48,7 +51,9 @@ def test_every_parameter_is_checked_against_the_range_beside_it(chapter: str) ->
         figures.parameter(name, number(default), *stated[name][1:])
     # in the very next cell, before anything is computed
     found = CHECK.findall(checks)
-    checked = {name: (value, number(low), number(high)) for name, value, low, high in found}
+    checked = {
+        a + b: (value + entry, number(low), number(high)) for a, value, b, entry, low, high in found
+    }
     assert checked == stated
 
 

@@ -1,0 +1,243 @@
+"""A chapter's own voice: its parameters, the numbers in its prose, its tables, its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from collapse.publishing import figures, plot
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from collapse.risk import Risk
+
+
+class Page:
+    """A chapter while it runs.
+
+    Parameters
+    ----------
+    name : str
+        The chapter's name; the keys of the numbers in its prose begin with it.
+    **ranges : tuple of (value, least, most)
+        Its parameters, each checked by `collapse.publishing.figures.parameter`.
+
+    Raises
+    ------
+    ValueError
+        If a parameter lies outside its range.
+
+    Examples
+    --------
+    >>> page = Page("golden", seed=(7, 0, 2**32), n=(400, 20, 5_000))
+    >>> page.parameters
+    {'seed': 7, 'n': 400}
+    """
+
+    def __init__(self, name: str, /, **ranges: tuple[Any, float, float]) -> None:
+        for key, (value, least, most) in ranges.items():
+            figures.parameter(key, value, least, most)
+        self.name = name
+        self.parameters = {key: value for key, (value, _, _) in ranges.items()}
+
+    def say(self, /, **numbers: Any) -> None:
+        """Hand numbers to the prose, under the chapter's name and their own, joined by "_".
+
+        Whole numbers are written with separators from 1,000 on, but for seeds; text stays as it
+        is; all else is a float, which the prose itself rounds.
+        """
+        from myst_nb import glue
+
+        for key, value in numbers.items():
+            glue(f"{self.name}_{key}", _spoken(key, value), display=False)
+
+    def figure(
+        self,
+        label: str,
+        draw: Callable[..., object],
+        numbers: Mapping[str, Any],
+        /,
+        *,
+        panels: int | tuple[int, int] | None = None,
+        x: str | None = None,
+        y: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        seed: int | EllipsisType | None = ...,
+        height: float = 3.2,
+        narrow_height: float = 3.0,
+        **shared: Any,
+    ) -> figures.Bundle:
+        """Write a figure's bundle by `collapse.publishing.figures.write`.
+
+        Parameters
+        ----------
+        label : str
+            As there.
+        draw : callable
+            Draws on the axes it is given, one argument each; on the figure where there is no
+            `panels`.
+        numbers : mapping of str to sequence
+            Columns of the CSV.
+        panels : int or tuple of two int, optional
+            Axes side by side, or rows and columns of them: stacked, or transposed, where the figure
+            is narrow. A grid is handed over as one array, shape (rows, columns).
+        x, y : str, optional
+            Names of the axes, once for the whole figure.
+        parameters : mapping, optional
+            What it depends on besides the chapter's parameters.
+        seed : int or None
+            By default the chapter's; None where nothing is simulated.
+        height, narrow_height : float
+            In inches.
+        **shared
+            Passed on to `Figure.subplots`: sharex, sharey, width_ratios, ...
+        """
+
+        def drawn(figure: Figure) -> None:
+            if panels is None:
+                draw(figure)
+            elif isinstance(panels, int):
+                draw(*plot.panels(figure, panels, **shared))
+            else:
+                draw(grid(figure, *panels, **shared))
+            for place, text in ((figure.supxlabel, x), (figure.supylabel, y)):
+                if text is not None:
+                    place(text, fontsize=9, color=plot.ink())
+            _say_once(figure)
+
+        return figures.write(
+            label,
+            drawn,
+            numbers=numbers,
+            parameters=self.parameters | dict(parameters or {}),
+            seed=self.parameters.get("seed") if isinstance(seed, EllipsisType) else seed,
+            height=height,
+            narrow_height=narrow_height,
+        )
+
+    def colophon(self) -> figures.Colophon:
+        """The line that closes the page."""
+        return figures.colophon(self.parameters.get("seed"))
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table for readers; its text is Markdown, and may hold formulas.
+
+    Attributes
+    ----------
+    columns : mapping of str to str
+        Head of each column, and how its numbers are formatted; "" for text, aligned left.
+    rows : sequence of sequence
+        Text stays as it is; a pair is a value and its error.
+
+    Examples
+    --------
+    >>> Table({"policy": "", "ratio": ".2f"}, [("augment", 1.625), ("measured", (1.63, 0.012))])
+    | policy | ratio |
+    |:--|--:|
+    | augment | 1.62 |
+    | measured | 1.63 ± 0.01 |
+    """
+
+    columns: Mapping[str, str]
+    rows: Sequence[Sequence[Any]]
+
+    def __repr__(self) -> str:
+        sides = ["--:" if how else ":--" for how in self.columns.values()]
+        body = [
+            [_entry(value, how) for value, how in zip(row, self.columns.values(), strict=True)]
+            for row in self.rows
+        ]
+        lines = [" | ".join(self.columns), "|".join(sides), *map(" | ".join, body)]
+        return "\n".join(f"|{line}|" if line == lines[1] else f"| {line} |" for line in lines)
+
+    def _repr_markdown_(self) -> str:
+        return repr(self)
+
+
+def grid(figure: Figure, rows: int, columns: int, **shared: Any) -> Any:
+    """Axes in rows and columns, shape (rows, columns); on a narrow figure the other way round."""
+    if plot.is_wide(figure):
+        return figure.subplots(rows, columns, squeeze=False, **shared)
+    turned = {"row": "col", "col": "row"}
+    shared = {name: turned.get(how, how) for name, how in shared.items()}
+    return figure.subplots(columns, rows, squeeze=False, **shared).T
+
+
+def stack(tables: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Write tables of like columns one below the other.
+
+    Parameters
+    ----------
+    tables : iterable of mapping of str to sequence
+        Columns by name; what is not a sequence is repeated in every row of its table.
+
+    Examples
+    --------
+    >>> stack([{"workflow": "discard", "g": [1, 2]}, {"workflow": "augment", "g": [1]}])
+    {'workflow': ['discard', 'discard', 'augment'], 'g': [1, 2, 1]}
+    """
+    columns: dict[str, list[Any]] = {}
+    for table in tables:
+        length = max(np.size(values) for values in table.values())
+        for name, values in table.items():
+            row = list(values) if np.ndim(values) else [values] * length
+            if len(row) != length:
+                raise ValueError(
+                    f"column {name!r} has {len(row)} rows beside one of {length}; give columns of a"
+                    " table one length, or a single value to repeat."
+                )
+            columns.setdefault(name, []).extend(row)
+    return columns
+
+
+def beside(derived: Risk, simulated: Risk) -> dict[str, Any]:
+    """Columns of a table: the ratio as it is derived, and simulated, by generation."""
+    return {
+        "generation": derived.generations,
+        "derived": derived.ratio,
+        "simulated": simulated.ratio,
+        "standard error": simulated.stderr,
+    }
+
+
+def farthest(derived: Mapping[Any, Any], simulated: Mapping[Any, Any]) -> float:
+    """How far the simulated ratio is from the derived one at most, in standard errors, over the
+    keys of `simulated` and all generations but the first.
+    """
+    return max(
+        float(np.max(abs(risk.ratio - derived[key].ratio)[1:] / risk.stderr[1:]))
+        for key, risk in simulated.items()
+    )
+
+
+def _spoken(key: str, value: Any) -> Any:
+    value = value.item() if isinstance(value, (np.generic, np.ndarray)) else value
+    if isinstance(value, int) and abs(value) >= 1000 and "seed" not in key:
+        return f"{value:,}"
+    return float(value) if isinstance(value, Fraction) else value
+
+
+def _entry(value: Any, how: str) -> str:
+    if isinstance(value, tuple):
+        return " ± ".join(_entry(part, how) for part in value)
+    return value if isinstance(value, str) else format(value, how)
+
+
+def _say_once(figure: Figure) -> None:
+    """Of axes that share a scale only the outer ones keep its name."""
+    for ax in figure.axes:
+        place = ax.get_subplotspec()
+        if place is None:
+            continue
+        if not place.is_first_col() and len(ax.get_shared_y_axes().get_siblings(ax)) > 1:
+            ax.set_ylabel("")
+        if not place.is_last_row() and len(ax.get_shared_x_axes().get_siblings(ax)) > 1:
+            ax.set_xlabel("")
