@@ -25,6 +25,7 @@ format: $(ENVIRONMENT)
 test: $(ENVIRONMENT)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python book/cells.py --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/repo-review .

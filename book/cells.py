@@ -57,7 +57,7 @@ def main(*arguments: str) -> int:
             sys.exit(f"{page}: {formatted.stderr}")
         sources = ["".join(cell["source"]) for cell in json.loads(formatted.stdout)["cells"]]
         new = spliced(text, sources)
-        found = ruff(page, codes, "check", "--quiet", "--output-format", "concise")
+        found = ruff(page, sources, "check", "--quiet", "--output-format", "concise")
         if found.returncode:
             print(found.stdout or found.stderr, end="")
         if check and new != text:

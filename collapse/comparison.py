@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from collapse.checks import brief, whole
 from collapse.derivation import derive
 from collapse.plan import Array, Plan
-from collapse.publishing.plot import plot_front
+from collapse.publishing.picture import plot_front
 from collapse.reservoir import Reservoir
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class Comparison:
         )
 
     def plot(self, ax: Axes | None = None, cost: str = "stored", **options: Any) -> Axes:
-        """Draw the ratio against a cost; `collapse.publishing.plot.plot_front` names the options.
+        """Draw the ratio against a cost; `collapse.publishing.picture.plot_front` names options.
 
         Raises
         ------

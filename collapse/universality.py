@@ -17,7 +17,7 @@ from collapse.derivation import derive
 from collapse.models import Example, WithStatistic
 from collapse.models.protocols import design_of
 from collapse.plan import Array, Plan
-from collapse.publishing.plot import plot_matrix
+from collapse.publishing.picture import plot_matrix
 from collapse.reservoir import Reservoir
 from collapse.simulation import LARGEST_REPLICATIONS, check_sendable, in_order, simulate
 

@@ -32,7 +32,7 @@ import collapse
 from collapse import Plan, Reservoir, datasets, models, universality, workflows
 from collapse.derivation import finite
 from collapse.explorers import policies
-from collapse.publishing import figures, plot
+from collapse.publishing import figures, picture, plot
 
 HERE = Path(collapse.__file__).parent
 MEMORY = 3 * 2**30
@@ -459,7 +459,7 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
             {"risk": risk, "ax": ax, "label": None, "family": None, "dash": "-", "dots": 20},
         ),
         "plot_matrix": (
-            plot.plot_matrix,
+            picture.plot_matrix,
             {
                 "rows": ["a"],
                 "columns": ["augment", "discard"],
@@ -477,7 +477,7 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
         ),
         "plot_published": (plot.plot_published, {**plotted, "dots": 20}),
         "plot_front": (
-            plot.plot_front,
+            picture.plot_front,
             {
                 "cost": [1, 2],
                 "ratio": [2, 1],
@@ -576,7 +576,7 @@ def public() -> dict[str, Callable[..., Any]]:
             for name in module.__all__
             if callable(getattr(module, name))
         }
-    for module in (workflows, datasets, plot, figures, policies, universality):
+    for module in (workflows, datasets, plot, picture, figures, policies, universality):
         for name, member in vars(module).items():
             here = getattr(member, "__module__", "") == module.__name__
             if name[0] != "_" and here and inspect.isfunction(inspect.unwrap(member)):

@@ -14,6 +14,7 @@ import nbformat
 import psutil
 import pytest
 
+import collapse
 from collapse.cli import main
 from collapse.publishing.rerun import _damaged, _read_record, chapters, parameters, rerun
 
@@ -87,6 +88,17 @@ def test_parameters_reach_the_kernel_and_figures_the_run_folder(book: Path, tmp_
     assert outcome.error is None
     assert (run / "figures" / "two.txt").read_text() == "7 0.5"
     assert json.loads(outcome.notebook.read_text())["cells"]
+
+
+def test_a_kernel_imports_the_package_that_runs_it(
+    book: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "elsewhere"))
+    root = Path(collapse.__file__).parents[1]
+    first = f"import os\nassert os.environ['PYTHONPATH'].split(os.pathsep)[0] == {str(root)!r}"
+    (book / "which.md").write_text(code(first))
+    (outcome,) = rerun(["which"], book=book, folder=tmp_path / "run")
+    assert outcome.error is None
 
 
 def test_a_finished_chapter_is_taken_over_until_something_changes(

@@ -147,7 +147,7 @@ class Table:
     """
 
     columns: Mapping[str, str]
-    rows: Iterable[Sequence[Any]]
+    rows: Sequence[Sequence[Any]]
 
     def __repr__(self) -> str:
         sides = ["--:" if how else ":--" for how in self.columns.values()]
@@ -188,7 +188,13 @@ def stack(tables: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
     for table in tables:
         length = max(np.size(values) for values in table.values())
         for name, values in table.items():
-            columns.setdefault(name, []).extend(values if np.ndim(values) else [values] * length)
+            row = list(values) if np.ndim(values) else [values] * length
+            if len(row) != length:
+                raise ValueError(
+                    f"column {name!r} has {len(row)} rows beside one of {length}; give columns of a"
+                    " table one length, or a single value to repeat."
+                )
+            columns.setdefault(name, []).extend(row)
     return columns
 
 

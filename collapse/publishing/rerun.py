@@ -252,7 +252,7 @@ class _Run:
         key = self.key(content)
         job: dict[str, Any] = {"name": name, "source": str(source), "folder": str(chapter.parent)}
         job["values"] = self.values
-        here = str(Path(__file__).parent.parent)
+        here = str(Path(__file__).parents[2])
         environment = os.environ | {
             "COLLAPSE_FIGURES": str(scratch / "figures"),
             "IPYTHONDIR": str(scratch / "ipython"),  # not the reader's own start-up files

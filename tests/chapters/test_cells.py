@@ -1,0 +1,47 @@
+"""Chapters are code: formatted and linted like the package, and no page's cell writes HTML."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BOOK = Path(__file__).parents[2] / "book"
+CELLS = re.compile(r"^```\{code-cell\}.*?^```$", re.MULTILINE | re.DOTALL)
+CHAPTERS = sorted(path.stem for path in BOOK.glob("*.md"))
+PAGE = '# A page\n\n```{{code-cell}} ipython3\n:tags: [hide-input]\n\n{}\n```\n\nProse with "a" .\n'
+
+
+def cells(book: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(book / "cells.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_chapters_cells_are_formatted_and_linted(chapter: str) -> None:
+    found = cells(BOOK, "--check", chapter)
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_no_cell_writes_html(chapter: str) -> None:
+    for cell in CELLS.findall((BOOK / f"{chapter}.md").read_text(encoding="utf-8")):
+        assert not re.search(r"</?(table|tr|td|th|div|span|p|br|i|b|small|code)\b|\bHTML\(", cell)
+
+
+def test_cells_are_formatted_in_place_and_prose_is_left(tmp_path: Path) -> None:
+    (tmp_path / "cells.py").write_text((BOOK / "cells.py").read_text())
+    page = tmp_path / "page.md"
+    page.write_text(PAGE.format("x={'a':1,}\nx"))
+    assert cells(tmp_path, "--check", "page").returncode == 1
+    assert page.read_text() == PAGE.format("x={'a':1,}\nx")
+    assert cells(tmp_path, "page").returncode == 0
+    assert page.read_text() == PAGE.format('x = {"a": 1}\nx')
+    assert cells(tmp_path, "--check", "page").returncode == 0
+    page.write_text(PAGE.format("import os"))
+    unused = cells(tmp_path, "--check", "page")
+    assert unused.returncode == 1
+    assert "page.ipynb:cell 1:1:8: F401" in unused.stdout

@@ -1,0 +1,176 @@
+"""A chapter's parameters, numbers, tables and figures, and what stands in a panel."""
+
+from __future__ import annotations
+
+import csv
+import json
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+import collapse
+from collapse import workflows
+from collapse.publishing import panel, plot
+from collapse.publishing.page import Page, Table, beside, farthest, grid, stack
+
+WIDE, NARROW = (plot.WIDE, 3.0), (plot.NARROW, 3.0)
+
+
+@pytest.fixture
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Page:
+    monkeypatch.setenv("COLLAPSE_FIGURES", str(tmp_path))
+    return Page("golden", seed=(7, 0, 2**32), n=(4_000, 20, 5_000), share=(0.5, 0.1, 0.9))
+
+
+def test_parameters_are_checked_and_kept(page: Page) -> None:
+    assert page.parameters == {"seed": 7, "n": 4_000, "share": 0.5}
+    with pytest.raises(ValueError, match=r"^parameter n must be a whole number from 20 to 5,000;"):
+        Page("golden", n=(19, 20, 5_000))
+
+
+def test_numbers_reach_the_prose_in_pythons_own_types(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import myst_nb
+
+    glued: dict[str, Any] = {}
+    monkeypatch.setattr(
+        myst_nb, "glue", lambda key, value, display: glued.update({key: (value, display)})
+    )
+    page.say(n=4_000, few=np.int64(12), many=np.int64(-12_000), seed_of_runs=20261101)
+    page.say(ratio=np.float64(1.5), half=Fraction(1, 2), one=np.array(2.5), text="none", yes=True)
+    assert glued == {
+        f"golden_{key}": (value, False)
+        for key, value in {
+            "n": "4,000",
+            "few": 12,
+            "many": "-12,000",
+            "seed_of_runs": 20261101,
+            "ratio": 1.5,
+            "half": 0.5,
+            "one": 2.5,
+            "text": "none",
+            "yes": True,
+        }.items()
+    }
+    assert {type(value) for value, _ in glued.values()} == {str, int, float, bool}
+
+
+def test_a_figure_takes_the_pages_parameters_and_seed(page: Page, tmp_path: Path) -> None:
+    drawn = []
+
+    def draw(left: Any, right: Any) -> None:
+        drawn.append((left, right))
+        for ax in (left, right):
+            panel.frame(ax, "Title", "generation", "ratio")
+
+    numbers = {"g": [1, 2], "ratio": [1.0, Fraction(3, 2)]}
+    shown = {"panels": 2, "sharey": True, "x": "all", "parameters": {"k": 3}}
+    bundle = page.figure("golden-two", draw, numbers, **shown)
+    record = json.loads((tmp_path / "golden-two.json").read_text())
+    assert record["parameters"] == {"seed": 7, "n": 4_000, "share": 0.5, "k": 3}
+    assert record["seed"] == 7
+    with (tmp_path / "golden-two.csv").open() as file:
+        assert list(csv.reader(file)) == [["g", "ratio"], ["1", "1.0"], ["2", "3/2"]]
+    assert bundle.label == "golden-two"
+    wide, narrow, *_ = drawn
+    assert [ax.get_ylabel() for ax in wide] == ["ratio", ""]  # one scale, named once
+    assert [ax.get_ylabel() for ax in narrow] == ["ratio", "ratio"]
+    assert [ax.get_xlabel() for ax in narrow] == ["generation", "generation"]  # each its own
+    page.figure("golden-derived", lambda figure: None, numbers, seed=None)
+    assert json.loads((tmp_path / "golden-derived.json").read_text())["seed"] is None
+
+
+def test_a_grid_is_turned_where_narrow() -> None:
+    for size, shape in ((WIDE, (2, 3)), (NARROW, (3, 2))):
+        axes = grid(Figure(size), 2, 3, sharey="row")
+        assert axes.shape == (2, 3)
+        spec = axes[1, 2].get_subplotspec().get_gridspec()
+        assert (spec.nrows, spec.ncols) == shape
+        axes[1, 0].set_ylim(0, 7)  # a row of the grid has one scale, whichever way it lies
+        if size == WIDE:
+            assert axes[1, 2].get_ylim() == (0, 7)
+    figure = Figure(NARROW)
+    axes = grid(figure, 2, 3, sharey="row")
+    axes[1, 0].set_ylim(0, 7)
+    assert axes[1, 2].get_ylim() == (0, 7)
+
+
+def test_tables_are_stacked() -> None:
+    tables = stack([{"a": 1, "b": [1, 2]}, {"a": np.array([5]), "b": "x"}])
+    assert tables == {"a": [1, 1, 5], "b": [1, 2, "x"]}
+    with pytest.raises(ValueError, match="beside one of 3; give"):
+        stack([{"a": [1, 2, 3], "b": [1, 2]}])
+
+
+def test_derived_and_simulated_are_compared() -> None:
+    plan = workflows.augment(4)
+    derived = {"augment": collapse.derive(plan)}
+    simulated = {"augment": collapse.simulate(plan, replications=500, rng=1)}
+    columns = beside(derived["augment"], simulated["augment"])
+    assert list(columns) == ["generation", "derived", "simulated", "standard error"]
+    away = abs(columns["simulated"] - columns["derived"])[1:] / columns["standard error"][1:]
+    assert farthest(derived, simulated) == max(away) > 0
+
+
+def test_a_table_is_markdown() -> None:
+    table = Table({"policy": "", "$n$": ",d", "ratio": ".2f"}, [("all", 1000, (1.234, 0.1))])
+    text = "| policy | $n$ | ratio |\n|:--|--:|--:|\n| all | 1,000 | 1.23 ± 0.10 |"
+    assert repr(table) == table._repr_markdown_() == text
+    with pytest.raises(ValueError, match=r"shorter|longer"):
+        repr(Table({"a": "", "b": ""}, [("one",)]))
+
+
+def test_names_stand_on_the_side_that_the_offset_points_to() -> None:
+    ax = Figure(WIDE).subplots()
+    for offset, ha, va in (
+        ((5, 3), "left", "bottom"),
+        ((-5, -3), "right", "top"),
+        ((0, 0), "right", "center"),
+    ):
+        panel.curve(ax, [1, 2, 3], [1, 4, 9], "augment", "squares", at=2.5, offset=offset)
+        text = ax.texts[-1]
+        assert (text.get_ha(), text.get_va()) == (ha, va)
+        assert text.xy == (2.5, 6.5)
+        assert to_hex(text.get_color()) == plot.HUES["augment"][0].lower()
+    panel.curve(ax, [1, 2, 3], [1, 4, 9])
+    assert len(ax.texts) == 3
+
+
+def test_an_overlay_is_a_line_dots_and_a_name() -> None:
+    ax = Figure(WIDE).subplots()
+    plan = workflows.window(6, 2)
+    simulated = collapse.simulate(plan, replications=200, rng=1)
+    panel.overlay(ax, collapse.derive(plan), simulated, "two batches", dots=3)
+    line, dots = ax.lines[0], ax.lines[1]
+    assert (line.get_marker(), dots.get_marker(), len(dots.get_xdata())) == ("None", "o", 3)
+    assert to_hex(line.get_color()) == plot.HUES["window"][0].lower()
+    assert ax.texts[0].xy == (6.0, line.get_ydata()[-1])
+
+
+def test_a_frame_sets_what_it_is_given() -> None:
+    ax = Figure(WIDE).subplots()
+    panel.frame(ax, "Discard", "g", family="discard", log="y", yticks={1: "one", 2_000: "many"})
+    panel.frame(ax, xticks=[1, 1_000], ylim=(1, 3_000), limit=0.5)
+    assert (ax.get_title(loc="left") or ax.get_title()) == "Discard"
+    assert (ax.get_xlabel(), ax.get_yscale(), ax.get_ylim()) == ("g", "log", (1, 3_000))
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["1", "1,000"]
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["one", "many"]
+    assert not len(ax.yaxis.get_minorticklocs())
+    assert ax.lines[0].get_ydata()[0] == plot.LIMIT
+
+
+def test_remarks_and_reference_lines() -> None:
+    ax = Figure(WIDE).subplots()
+    panel.level(ax, 0.5, "half", 0.02)
+    panel.guide(ax, [1, 2], [1, 2])
+    panel.key(ax, 0.97, 0.06, "circle")
+    assert [list(line.get_ydata()) for line in ax.lines] == [[0.5, 0.5], [1, 2]]
+    half, circle = ax.texts
+    assert (half.get_text(), half.get_ha(), half.get_va()) == ("half", "left", "bottom")
+    assert (circle.get_ha(), circle.get_va()) == ("right", "bottom")
