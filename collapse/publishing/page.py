@@ -196,7 +196,13 @@ def stack(
         table = given if isinstance(given, Mapping) else dict(zip(names, given, strict=True))
         length = max(np.size(values) for values in table.values())
         for name, values in table.items():
-            columns.setdefault(name, []).extend(values if np.ndim(values) else [values] * length)
+            row = list(values) if np.ndim(values) else [values] * length
+            if len(row) != length:
+                raise ValueError(
+                    f"column {name!r} has {len(row)} rows beside one of {length}; give columns of a"
+                    " table one length, or a single value to repeat."
+                )
+            columns.setdefault(name, []).extend(row)
     return columns
 
 
