@@ -20,9 +20,8 @@ from collapse.derivation import derive
 from collapse.exact import Array
 from collapse.models import Example, WithStatistic
 from collapse.models.protocols import design_of
-from collapse.plan import Array, Plan
+from collapse.plan import Plan
 from collapse.publishing.picture import plot_matrix
-from collapse.publishing.plot import plot_matrix
 from collapse.reservoir import Reservoir
 from collapse.simulation import LARGEST_REPLICATIONS, simulate
 from collapse.workers import check_sendable, in_order

@@ -171,21 +171,29 @@ def grid(figure: Figure, rows: int, columns: int, **shared: Any) -> Any:
     return figure.subplots(columns, rows, squeeze=False, **shared).T
 
 
-def stack(tables: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
+def stack(
+    tables: Iterable[Mapping[str, Any] | Sequence[Any]], names: Sequence[str] = ()
+) -> dict[str, list[Any]]:
     """Write tables of like columns one below the other.
 
     Parameters
     ----------
-    tables : iterable of mapping of str to sequence
-        Columns by name; what is not a sequence is repeated in every row of its table.
+    tables : iterable of mapping of str to sequence, or of sequence of sequence
+        Columns by name, or in the order of `names`; what is not a sequence is repeated in every row
+        of its table.
+    names : sequence of str, optional
+        Names of the columns, where the tables do not give them.
 
     Examples
     --------
     >>> stack([{"workflow": "discard", "g": [1, 2]}, {"workflow": "augment", "g": [1]}])
     {'workflow': ['discard', 'discard', 'augment'], 'g': [1, 2, 1]}
+    >>> stack([("discard", [1, 2]), ("augment", [1])], ("workflow", "g"))
+    {'workflow': ['discard', 'discard', 'augment'], 'g': [1, 2, 1]}
     """
     columns: dict[str, list[Any]] = {}
-    for table in tables:
+    for given in tables:
+        table = given if isinstance(given, Mapping) else dict(zip(names, given, strict=True))
         length = max(np.size(values) for values in table.values())
         for name, values in table.items():
             row = list(values) if np.ndim(values) else [values] * length

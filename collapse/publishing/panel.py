@@ -17,6 +17,8 @@ Offset = tuple[float, float]
 Ticks = Sequence[float] | Mapping[float, str]
 
 DASHED, DOTTED = (0, (5, 3)), (0, (1, 1.5))
+PERCENT = {0: "0", 0.25: "25 %", 0.5: "50 %", 0.75: "75 %", 1: "100 %"}
+"""Ticks of an axis of shares."""
 
 
 def frame(

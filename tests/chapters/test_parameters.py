@@ -16,20 +16,18 @@ Space = dict[str, object]
 BOOK = Path(__file__).parents[2] / "book"
 LINE = re.compile(r"(\w+) = (\S+)  # from (\S+) to ([^\s,]+)(?:, .*)?")
 CHECK = re.compile(
-    r'^(?:figures\.parameter\("(\w+)", (\w+)|    (\w+)=\((\w+)), (\S+), (\S+?)\),?$', re.MULTILINE
+    r'(?:figures\.parameter\("(\w+)", (\w+)|\b(\w+)=\((\w+)), ([\d._*]+), ([\d._*]+)'
 )
 """One call for each parameter, or an entry of the page's."""
-ELSEWHERE = {"tables", "teach"}
-"""Chapters that check their parameters in a way of their own."""
 PAGES = {path.stem: path.read_text() for path in sorted(BOOK.glob("*.md"))}
-CHAPTERS = [name for name in PAGES if "tags: [parameters]" in PAGES[name] and name not in ELSEWHERE]
+CHAPTERS = [name for name in PAGES if "tags: [parameters" in PAGES[name]]
 
 
 def first_cells(chapter: str) -> tuple[str, str]:
     """Code of the parameters cell and of the one after it."""
     cell = re.compile(r"^```\{code-cell\} ipython3\n(.*?)^```$", re.MULTILINE | re.DOTALL)
     found = cell.findall(PAGES[chapter])
-    tagged = next(i for i, cell in enumerate(found) if "tags: [parameters]" in cell)
+    tagged = next(i for i, cell in enumerate(found) if "tags: [parameters" in cell)
     first, second = (re.sub(r"^:.*\n", "", cell, flags=re.MULTILINE) for cell in found[tagged:][:2])
     return first, second
 

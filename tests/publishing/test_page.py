@@ -104,6 +104,10 @@ def test_a_grid_is_turned_where_narrow() -> None:
 def test_tables_are_stacked() -> None:
     tables = stack([{"a": 1, "b": [1, 2]}, {"a": np.array([5]), "b": "x"}])
     assert tables == {"a": [1, 1, 5], "b": [1, 2, "x"]}
+    named = [(1, [1, 2]), (np.array([5]), "x")]
+    assert stack(named, ("a", "b")) == tables
+    with pytest.raises(ValueError, match=r"shorter|longer"):
+        stack(named, ("a",))
     with pytest.raises(ValueError, match="beside one of 3; give"):
         stack([{"a": [1, 2, 3], "b": [1, 2]}])
 
