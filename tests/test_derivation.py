@@ -487,3 +487,11 @@ def test_covariance_and_contributions_have_their_shapes(name):
     for options in ({}, {"exact": True}, {"model": models.Poisson(2), "n": 60}):
         risk = derive(NAMED[name](6), **options)
         assert risk.covariance.shape == risk.contributions.shape == (6, 6)
+
+
+def test_a_decay_that_carries_nothing_changes_nothing():
+    plan = workflows.real_and_average(5, share=1)
+    assert plan.recursion.decay.numerator.any()
+    assert not plan.recursion.taken_up.size
+    assert derive(plan, exact=True).risk.tolist() == [1] * 5
+    assert derive(plan, model=models.Bernoulli(F(1, 5)), n=10, exact=True).ratio.tolist() == [1] * 5

@@ -104,7 +104,7 @@ def frontier(plan: Plan, exact: bool, batch_noise: NDArray[Any], V: Any, v2: Any
     rows, entries, places = plan.recursion, plan.recursion.entries, plan.places
     drawing, carries = plan.subsampling_noise(exact), bool(rows.taken_up.size)
     decay, share = (part.values(exact).tolist() for part in (rows.decay, rows.share))
-    at, new = places[entries.batch].tolist(), places[rows.newest].tolist() if carries else []
+    at, newest = places[entries.batch].tolist(), rows.newest.tolist()
     weight = entries.weight.values(exact).tolist()
     S = np.full((plan.live + 1, plan.live + 1), 0 * V * batch_noise[0])
     risk, nothing = [], S[0].copy()
@@ -119,7 +119,7 @@ def frontier(plan: Plan, exact: bool, batch_noise: NDArray[Any], V: Any, v2: Any
                 towards[k] = variance
         read, w = at[few], weight[few]
         if share[g] or decay[g]:
-            d, s, k = decay[g], share[g], new[g]
+            d, s, k = decay[g], share[g], int(places[newest[g]]) if share[g] else 0
             carried = d * S[0] + s * S[k]
             own = d * d * S[0, 0] + s * s * S[k, k] + 2 * d * s * S[0, k]
             S[0] = S[:, 0] = carried
