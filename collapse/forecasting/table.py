@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapse.checks import brief, check_number, choice, several
-from collapse.forecasting.cells import EXTRA, as_other, clean, listed, pandas
+from collapse.forecasting.cells import as_other, clean
+from collapse.forecasting.needs import EXTRA, pandas
+from collapse.forecasting.numerals import listed
 from collapse.forecasting.reading import check_columns, load, read
 from collapse.forecasting.suspects import identifiers, leaks, sentinels
 
