@@ -634,7 +634,7 @@ def user_table(rows: int, columns: int) -> Path:
 def check_forecast(small: bool) -> str:
     rows, columns = (400, 4) if small else (40_000, 20)
     path, budget = user_table(rows, columns), 0.2 if small else 5.0
-    answer = collapse.forecast(path, "y", "discard", 3, against=[], budget=budget, seed=1).document
+    answer = collapse.forecast(path, "y", "discard", 3, against=[], budget=budget, rng=1).document
     table = prepare(read(path, "y"), "y", seed=1)
     share = (
         yardsticks.unpenalised()

@@ -392,9 +392,8 @@ def _forecast(options: argparse.Namespace) -> int:
         "encoding",
         "worse",
         "budget",
-        "seed",
     )
-    given = {name: getattr(options, name) for name in names}
+    given = {name: getattr(options, name) for name in names} | {"rng": options.seed}
     if options.against:
         given["against"] = options.against
     answer = forecast(options.data, options.target, folder=folder, progress=True, **given)

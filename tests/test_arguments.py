@@ -242,7 +242,7 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
                 "encoding": None,
                 "worse": 0.1,
                 "budget": 0.001,
-                "seed": 0,
+                "rng": 0,
                 "folder": None,
                 "progress": False,
             },

@@ -19,8 +19,10 @@ Array = NDArray[np.float64]
 Objects = NDArray[np.object_]
 
 MISSING = frozenset(
-    "|#N/A|#N/A N/A|#NA|-1.#IND|-1.#QNAN|-NaN|-nan|1.#IND|1.#QNAN|<NA>|N/A|NA|NULL|NaN|None|n/a|nan"
-    "|null".split("|")
+    [
+        *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND"),
+        *("1.#QNAN", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"),
+    ]
 )
 """Cells that are empty, in the words that pandas knows."""
 CURRENCY = "[$€£¥₹₽₩₺₪]|US[$]|R[$]|USD|EUR|GBP|CHF|JPY"
@@ -61,7 +63,7 @@ class Texts:
     """How often each stands in the rows that decide what the column holds."""
     wrong: NDArray[np.bool_] | None = None
     """Which texts are no numbers where most cells are."""
-    odd: Sequence[str] = ()
+    odd: Sequence[str] | Objects = ()
     """Texts that are no numbers as the most are."""
     limits: int = 0
     """Cells such as <5."""

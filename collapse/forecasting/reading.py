@@ -239,7 +239,7 @@ def _of_text(text: str, name: str) -> tuple[pd.DataFrame, str]:
     body = text[told.end() :] if told else text
     separator = told[1] if told else _separator(body)
 
-    def table(**options: Any) -> pd.DataFrame:
+    def table(**options: Any) -> Any:
         return pd.read_csv(io.StringIO(body), sep=separator, skipinitialspace=True, **options)
 
     head = table(header=None, nrows=1, dtype=str, na_filter=False)

@@ -157,7 +157,7 @@ def test_the_first_cultivar_is_separable() -> None:
         .assign(first=lambda table: np.where(table["cultivar"] == "first", "yes", "no"))
         .drop(columns="cultivar")
     )
-    answer = collapse.forecast(frame, "first", "augment", 2, against=[], budget=0.5, seed=20261123)
+    answer = collapse.forecast(frame, "first", "augment", 2, against=[], budget=0.5, rng=20261123)
     assert "can be told apart without error" in answer.document["model"]["fallback"]
     # the columns that are named separate the real rows, and no fewer of them do
     made, named = prepare(frame, "first", seed=20261123), answer.document["model"]["separating"]

@@ -1,0 +1,37 @@
+"""Numbers and lists in the words of a forecast's sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+SMALL = 1e-12
+"""First loss up to which changes are not told in parts of it."""
+
+
+def in_short(value: float) -> str:
+    return f"{value:.4g}" if abs(value) < 1e5 else f"{value:,.0f}"
+
+
+def in_percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    return one if count == 1 else many or one + "s"
+
+
+def counted(count: int, what: str) -> str:
+    return f"{count:,} {plural(count, what)}"
+
+
+def were(count: int) -> str:
+    return plural(count, "was", "were")
+
+
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """Names with commas between them, the first few."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def quoted(names: Sequence[object]) -> str:
+    return listed([repr(str(name)) for name in names])
