@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from collapse.forecasting.dates import compact, dates, days, hours
 from collapse.forecasting.needs import pandas
-from collapse.forecasting.numerals import Texts, Told, listed, mixed, numbers, texts_of, undecided
+from collapse.forecasting.numerals import Texts, Told, mixed, numbers, texts_of, undecided
+from collapse.forecasting.words import listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,10 +63,11 @@ class Cells(Told):
 def clean(
     frame: pd.DataFrame,
     target: str,
-    na: Sequence[Any] = (),
-    decimal: str = ".",
-    place: Callable[[int], str] = lambda row: f"row {row + 1}",
-    rows: int | None = None,
+    told: Told,
+    na: Sequence[Any],
+    decimal: str,
+    place: Callable[[int], str],
+    rows: int,
 ) -> Cells:
     """Tell what the columns of a table hold.
 
@@ -75,6 +77,8 @@ def clean(
         The table, rows numbered from 0.
     target : str
         Its target: never left out, and named as such.
+    told : Told
+        Takes notes and cautions.
     na : sequence of numbers and texts
         Values that stand for a missing one, in any column.
     decimal : {".", ",", ""}
@@ -82,7 +86,7 @@ def clean(
         column is refused.
     place : callable
         Names a row in messages.
-    rows : int, optional
+    rows : int
         How many of the first rows decide what a column holds: where most of their cells are
         numbers, all must be.
 
@@ -91,7 +95,7 @@ def clean(
     ValueError
         Where a column holds numbers or dates and something else, or cells that are no values.
     """
-    out, absent = Cells(), {str(value): 0 for value in na}
+    out, absent = Cells(told.notes, told.cautions), {str(value): 0 for value in na}
     what = {name: f"column {name!r}" for name in frame.columns} | {target: f"the target {target!r}"}
     found = {name: _values(frame[name], what[name], place, out) for name in frame.columns}
     texts = [

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapse.forecasting.needs import pandas
+from collapse.forecasting.words import listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -233,8 +234,3 @@ def undecided(column: Texts) -> str:
         f"{comma[k]:.15g}, and other columns have both decimal points and decimal commas; write "
         "all decimals with a point, and no thousands separators."
     )
-
-
-def listed(names: Sequence[str], most: int = 8) -> str:
-    """Names with commas between them, the first few."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

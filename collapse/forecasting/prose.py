@@ -90,8 +90,8 @@ def _of_the_rows(answer: Forecast, found: Fit) -> Doubts:
         (
             bool(rare),
             (
-                f"Few real rows have the {plural(len(rare), 'level')} {listed}: what the model knows of"
-                " such rows rests on these alone, and what is said of them cannot be trusted."
+                f"Few real rows have the {plural(len(rare), 'level')} {listed}: what the model knows"
+                " of such rows rests on these alone, and what is said of them cannot be trusted."
             ),
         ),
     ]
@@ -180,8 +180,8 @@ def _of_the_simulation(answer: Forecast, unknown: dict[str, str], remedy: str) -
         (
             simulation.subsample,
             (
-                f"Simulated on a random part of {simulation.rows:,} of the {n:,} real rows, rescaled"
-                f" to all rows: {simulation.why}. The first loss and the derived values are of all"
+                f"Simulated on a random part of {simulation.rows:,} of the {n:,} real rows,"
+                f" rescaled to all rows: {simulation.why}. The first loss and the derived values are of all"
                 " rows, and are the answers."
             ),
         ),
@@ -193,7 +193,8 @@ def _of_the_simulation(answer: Forecast, unknown: dict[str, str], remedy: str) -
             bool(lost),
             (
                 f"Some runs have no estimate any more at generation {answer.settings.generations}:"
-                f" {shares}. Such a run's loss counts as infinite; the mean does not exist, and quantiles may not."
+                f" {shares}. Such a run's loss counts as infinite; the mean does not exist, and"
+                " quantiles may not."
             ),
         ),
         (

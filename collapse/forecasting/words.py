@@ -35,3 +35,7 @@ def listed(names: Sequence[str], most: int = 8) -> str:
 
 def quoted(names: Sequence[object]) -> str:
     return listed([repr(str(name)) for name in names])
+
+
+def columns_named(names: Sequence[object], one: str = "Column") -> str:
+    return f"{plural(len(names), one)} {quoted(names)}"
