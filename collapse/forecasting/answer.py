@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from collapse import disk
 from collapse.checks import brief, check_number, saved
 from collapse.forecasting import report
-from collapse.forecasting.words import SMALL, in_percent, in_short
+from collapse.forecasting.common import SMALL, in_percent, in_short
 
 Array = NDArray[np.float64]
 

@@ -12,10 +12,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.forecasting.dates import compact, dates, days, hours
-from collapse.forecasting.needs import pandas
-from collapse.forecasting.numerals import Texts, Told, mixed, numbers, texts_of, undecided
-from collapse.forecasting.words import listed
+from collapse.forecasting.common import listed, pandas
+from collapse.forecasting.texts import (
+    Texts,
+    Told,
+    compact,
+    dates,
+    days,
+    hours,
+    mixed,
+    numbers,
+    texts_of,
+    undecided,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +44,11 @@ KINDS: dict[str, tuple[type, ...]] = {
     "bytes": (bytes,),
 }
 """What a value is, by the first of these that has its type."""
+SAID = {
+    "span": "holds spans of time; they were made numbers, in days.",
+    "bytes": "holds bytes, which were read as text in UTF-8 or Latin-1.",
+}
+"""What is said of columns of some kinds."""
 NAMED = 20
 """Most levels that a note names: more may be names of people."""
 
@@ -114,6 +128,11 @@ def clean(
     for column in texts:
         name = column.name
         found[name] = read[name] if name in read else _levels(column, name == target, place, out)
+    if target in out.dates:
+        raise ValueError(
+            f"the target {target!r} holds dates; a forecast predicts numbers or classes. Make a "
+            "number of it first."
+        )
     found = {name: values for name, values in found.items() if values is not None}
     for name, values in found.items():
         plain = name != target and name not in out.dates and values.dtype != object
@@ -211,18 +230,14 @@ def _values(column: pd.Series[Any], what: str, place: Callable[[int], str], out:
             return column.to_numpy(np.float64, na_value=np.nan)
         except OverflowError as error:
             raise ValueError(f"{what} holds a whole number that no float can hold.") from error
+    for word in words & SAID.keys():
+        if word == "bytes" or len(words) == 1:
+            out.notes.append(f"{what[0].upper()}{what[1:]} {SAID[word]}")
+    if words == {"span"}:
+        return days(pd.to_timedelta(column))
     if words == {"date"}:
-        if what.startswith("the target"):
-            raise ValueError(_no_date(name))
         out.dates.add(name)
         return days(pd.to_datetime(column, utc=True, errors="coerce"))
-    if words == {"span"}:
-        said = "holds spans of time; they were made numbers, in days."
-        out.notes.append(f"{what[0].upper()}{what[1:]} {said}")
-        return days(pd.to_timedelta(column))
-    if "bytes" in words:
-        said = "holds bytes, which were read as text in UTF-8 or Latin-1."
-        out.notes.append(f"{what[0].upper()}{what[1:]} {said}")
     return np.asarray(column.astype(object).map(_written, na_action="ignore"), object)
 
 
@@ -236,27 +251,18 @@ def _written(value: Any) -> str:
     return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _no_date(target: str) -> str:
-    return (
-        f"the target {target!r} holds dates; a forecast predicts numbers or classes. Make a number "
-        "of it first."
-    )
-
-
 def _levels(column: Texts, is_target: bool, place: Callable[[int], str], out: Cells) -> Any:
     """Dates as days, times as hours, or levels: those that differ in case and blanks are one."""
     found = dates(column, place)
-    if found is not None and is_target:
-        raise ValueError(_no_date(column.name))
-    if found is not None and np.isnan(found).any():
+    if found is not None:
+        out.dates.add(column.name)
+        if not np.isnan(found).any():
+            return column.spread(found)
         out.notes.append(
             f"Column {column.name!r} has dates that may be read with the month or the day first, "
             "and was left out; write them as 2026-01-31."
         )
         return None
-    if found is not None:
-        out.dates.add(column.name)
-        return column.spread(found)
     if not is_target and (found := hours(column)) is not None:
         out.notes.append(f"Times, or spans, were made numbers, in hours, in {column.name!r}.")
         return column.spread(found)

@@ -10,9 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.forecasting.needs import module, pandas
-from collapse.forecasting.numerals import Told
-from collapse.forecasting.words import columns_named, counted, listed, plural, quoted, were
+from collapse.forecasting.common import (
+    columns_named,
+    counted,
+    listed,
+    module,
+    pandas,
+    plural,
+    quoted,
+    were,
+)
+from collapse.forecasting.texts import Told
 
 if TYPE_CHECKING:
     import pandas as pd

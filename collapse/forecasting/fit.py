@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from collapse import models
 from collapse.forecasting.answer import Model
+from collapse.forecasting.common import in_short, module
 from collapse.forecasting.law import Classes, Counts, Family, Law, Normal, law_of, newton
-from collapse.forecasting.needs import module
 from collapse.forecasting.separation import separation
 from collapse.forecasting.table import Table
-from collapse.forecasting.words import in_short
 
 Array = NDArray[np.float64]
 

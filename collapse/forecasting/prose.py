@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from collapse.forecasting.common import SMALL, counted, in_percent, in_short, plural
 from collapse.forecasting.fit import MARGIN, Fit
-from collapse.forecasting.words import SMALL, counted, in_percent, in_short, plural
 
 if TYPE_CHECKING:
     from collapse.forecasting.answer import Forecast, Workflow

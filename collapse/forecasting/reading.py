@@ -19,8 +19,8 @@ import numpy as np
 
 from collapse.checks import brief
 from collapse.forecasting.cells import is_text, is_written, of_file
-from collapse.forecasting.needs import module, pandas
-from collapse.forecasting.numerals import MISSING, NUMBER, Told
+from collapse.forecasting.common import module, pandas
+from collapse.forecasting.texts import MISSING, NUMBER, Told
 
 if TYPE_CHECKING:
     import pandas as pd

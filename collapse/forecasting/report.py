@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.forecasting.needs import module
+from collapse.forecasting.common import module
 from collapse.publishing import figures, plot
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.forecasting.needs import module
+from collapse.forecasting.common import module
 
 if TYPE_CHECKING:
     import pandas as pd

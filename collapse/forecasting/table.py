@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from collapse.checks import brief, check_number, choice, several
 from collapse.forecasting.cells import as_other, clean
+from collapse.forecasting.common import columns_named, counted, pandas, plural, were
 from collapse.forecasting.design import EXTREME, LEVELS, design, in_words, independent
-from collapse.forecasting.needs import pandas
-from collapse.forecasting.numerals import Told
 from collapse.forecasting.reading import check_columns, load, read
 from collapse.forecasting.suspects import identifiers, leaks, sentinels
-from collapse.forecasting.words import columns_named, counted, plural, were
+from collapse.forecasting.texts import Told
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -338,9 +337,11 @@ def _of_guess(values: pd.Series[Any], task: str, classes: tuple[str, ...]) -> li
     of = f"the target {str(values.name)!r}"
     if len(classes) > 2 and values.dtype != object:
         return [
-            (f"The whole numbers {classes[0]} to {classes[-1]} of {of} were taken for classes; where"
-            " they count or measure something, say so by task='counts' or 'continuous' (--task"
-            " counts).")
+            (
+                f"The whole numbers {classes[0]} to {classes[-1]} of {of} were taken for classes; where"
+                " they count or measure something, say so by task='counts' or 'continuous' (--task"
+                " counts)."
+            )
         ]
     counts = (
         f"T{of[1:]} was taken for counts; where it measures something or names classes, say so by "

@@ -1,11 +1,27 @@
-"""Numbers and lists in the words of a forecast's sentences."""
+"""What all of a forecast uses: modules that only it needs, and words for numbers and lists."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
+from typing import Any
 
+EXTRA = "a forecast needs pandas and scikit-learn: pip install 'collapse-companion[data]'."
 SMALL = 1e-12
 """First loss up to which changes are not told in parts of it."""
+
+
+def module(name: str, refusal: str = EXTRA) -> Any:
+    """Import a module, or raise an ImportError that says what to install."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ImportError(refusal) from error
+
+
+def pandas() -> Any:
+    """pandas itself."""
+    return module("pandas")
 
 
 def in_short(value: float) -> str:

@@ -1,17 +1,16 @@
-"""Numbers as people write them: 1,234.50, 12 %, <0.006, $ 5, 80 km/h, in columns of text."""
+"""What texts mean: numbers as people write them (1,234.50, 12 %, <0.006, 80 km/h), and dates."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.forecasting.needs import pandas
-from collapse.forecasting.words import listed
+from collapse.forecasting.common import listed, pandas
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +40,26 @@ PLAIN = {
 """Digits under a decimal mark, thousands apart or not."""
 APART = {".": r"\d[', ]\d", ",": r"\d[.' ]\d"}
 """Where thousands are apart under a decimal mark."""
+DAYS = (
+    *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y-%m", "%d.%m.%Y", "%d.%m.%y", "%d-%m-%Y", "%m-%d-%Y"),
+    *("%m/%d/%Y", "%d/%m/%Y", "%m/%d/%y", "%d/%m/%y", "%m/%Y", "%d-%b-%Y", "%d-%B-%Y", "%d-%b-%y"),
+    *("%d %b %Y", "%d %B %Y", "%d%b%Y", "%b %d %Y", "%B %d %Y", "%b %Y", "%B %Y", "%b-%Y", "%b-%y"),
+)
+"""Dates as `_plain_date` leaves them."""
+BESIDE = re.compile(
+    r"^(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?[,.]?\s+"
+    r"|(?<=\w)[,.](?=\s)|(?<=\d)(?:st|nd|rd|th)(?=[\s,])|\s(?:GMT|UTC)$",
+    re.IGNORECASE,
+)
+"""What stands in dates beside them: a weekday, commas, 3rd, the zone in which they are counted."""
+CLOCK = re.compile(r"\d{1,3}(?::\d{2}){1,2}(?:\.\d+)?")
+"""A time of day or a span of hours: 08:15, 08:15:30."""
+HOUR = re.compile(
+    r"(?P<gap>[T ])\d{1,2}:\d{2}(?P<second>:\d{2}(?P<part>\.\d+)?)?"
+    r"(?P<half>(?P<blank> ?)[AaPp][Mm])?(?P<zone>Z|[+-]\d{2}:?\d{2})?$"
+)
+COMPACT = 10
+"""Fewest different numbers such as 20260131, or times such as 08:15, that are taken for such."""
 
 
 @dataclass
@@ -166,13 +185,11 @@ def numbers(
     to `whole`.
     """
     columns = [column for column in texts if column.readings]
-    if any("," in column.readings for column in columns):
-        # what looked like plain numbers, 1.200, may have thousands apart
-        for column in columns:
-            if "," not in column.readings and column.has("."):
-                other = _values(_parts(column.unique), ",")
-                if not np.isnan(other).any():
-                    column.readings[","] = other
+    commas = any("," in column.readings for column in columns)
+    for column in [column for column in columns if commas and "," not in column.readings]:
+        other = _values(_parts(column.unique), ",")  # what looked plain, 1.200, may be apart
+        if column.has(".") and not np.isnan(other).any():
+            column.readings[","] = other
     decided = [column for column in columns if len(column.readings) == 1 and column.has(".,")]
     needed = {mark for column in decided for mark in column.readings}
     mark = decimal if not needed else needed.pop() if len(needed) == 1 else ""
@@ -234,3 +251,81 @@ def undecided(column: Texts) -> str:
         f"{comma[k]:.15g}, and other columns have both decimal points and decimal commas; write "
         "all decimals with a point, and no thousands separators."
     )
+
+
+def days(column: Any) -> Array:
+    """Days since 1970 of dates, or days of spans; NaN where they are missing."""
+    span = column.dtype.kind == "m"
+    values = (column if span else column.dt.tz_localize(None)).to_numpy(f"{column.dtype.kind}8[ms]")
+    return np.where(column.isna(), np.nan, values.astype(np.int64) / 86_400_000)
+
+
+def dates(column: Texts, place: Callable[[int], str]) -> Array | None:
+    """Days of the different texts where they are dates, NaN where they may be others; else None."""
+    texts = pandas().Series(column.unique, dtype=object).map(_plain_date)
+    some = texts.iloc[:20]
+    if some.str.contains(r"\d").mean() <= 0.5:
+        return None
+
+    def parsed(values: Any, form: str) -> Any:
+        return pandas().to_datetime(values, format=form, errors="coerce", utc=True)
+
+    forms = [day + hour for hour in dict.fromkeys(map(_hour, some)) for day in DAYS]
+    likely = [form for form in forms if parsed(some, form).notna().mean() > 0.5]
+    found = [parsed(texts, form) for form in likely]
+    rows = [int(column.count[values.notna()].sum()) for values in found]
+    if 2 * max(rows, default=0) <= column.count.sum():
+        return None
+    failed = found[int(np.argmax(rows))].isna().to_numpy()
+    if failed.any():
+        row, text = column.first(failed)
+        raise ValueError(
+            f"column {column.name!r} holds dates and text: {place(row)} holds {text!r:.60}. Leave "
+            "the cell empty where a date is missing (or name what stands there by na), write dates "
+            "alike, or exclude the column."
+        )
+    whole = [days(values) for values in found if values.notna().all()]
+    same = all(np.array_equal(values, whole[0]) for values in whole)
+    return whole[0] if same else np.full(len(texts), np.nan)
+
+
+def _plain_date(text: str) -> str:
+    """A date without its weekday, commas, 3rd and GMT."""
+    while (bare := BESIDE.sub("", text)) != text:
+        text = bare
+    return text
+
+
+def _hour(text: str) -> str:
+    """The form of the time of day at the end of a text; empty where there is none."""
+    part = HOUR.search(text)
+    if part is None:
+        return ""
+    forms = {
+        "gap": part["gap"] + ("%I:%M" if part["half"] else "%H:%M"),
+        "second": ":%S",
+        "part": ".%f",
+        "half": f"{part['blank']}%p",
+        "zone": "%z",
+    }
+    return "".join(form for group, form in forms.items() if part[group])
+
+
+def hours(column: Texts) -> Array | None:
+    """Hours of the different texts where all are such as 08:15 or 08:15:30; else None."""
+    if len(column.unique) < COMPACT or not all(map(CLOCK.fullmatch, column.unique)):
+        return None
+    parts = pandas().Series(column.unique).str.split(":", expand=True).astype(np.float64).fillna(0)
+    return np.asarray(parts @ 60.0 ** -np.arange(parts.shape[1]))
+
+
+def compact(values: Array) -> Array | None:
+    """Days of numbers such as 20260131, where all are dates; else None."""
+    present = values[~np.isnan(values)]
+    if len(np.unique(present)) < COMPACT or (present != np.floor(present)).any():
+        return None
+    if present.min() < 19000101 or present.max() > 21001231:
+        return None
+    texts = pandas().Series(values).map("{:.0f}".format, na_action="ignore")
+    found = pandas().to_datetime(texts, format="%Y%m%d", errors="coerce")
+    return days(found) if found.notna().sum() == len(present) else None
