@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from collapse import disk
 from collapse.checks import brief, check_number, saved
 from collapse.forecasting import report
-from collapse.forecasting.common import SMALL, in_percent, in_short
+from collapse.forecasting.common import SMALL, in_percent, in_short, refuse
 
 Array = NDArray[np.float64]
 
@@ -224,21 +224,27 @@ class Forecast:
         if getattr(asked, kind) is None:
             why = "nothing was derived or simulated"
         elif np.isnan(loss):
-            none = f"{in_percent(lost)} of the simulated runs have no estimate"
-            why = f"its mean does not exist: {none}"
+            why = (
+                f"its mean does not exist: {in_percent(lost)} of the simulated runs have no"
+                " estimate"
+            )
         elif first <= SMALL:
-            share = "no share of it tells how much the loss may rise"
-            why = f"the first test loss is {in_short(first)}, and {share}"
+            why = (
+                f"the first test loss is {in_short(first)}, and no share of it tells how much"
+                " the loss may rise"
+            )
         elif loss / first - 1 <= limit:
             return None
         else:
-            how = "derived for many rows" if kind == "derived" else kind
             return (
-                f"the test loss {after} is {in_percent(loss / first - 1)} above the first ({how}): "
-                f"{in_short(loss)} after {in_short(first)}; the limit is {in_percent(limit)}."
+                f"the test loss {after} is {in_percent(loss / first - 1)} above the first"
+                f" ({'derived for many rows' if kind == 'derived' else kind}): {in_short(loss)}"
+                f" after {in_short(first)}; the limit is {in_percent(limit)}."
             )
-        within = f"whether the test loss {after} is within {in_percent(limit)} of the first"
-        return f"{within} cannot be told: {why}."
+        return (
+            f"whether the test loss {after} is within {in_percent(limit)} of the first cannot"
+            f" be told: {why}."
+        )
 
     def __repr__(self) -> str:
         return (
@@ -283,11 +289,11 @@ class Forecast:
         """
         document = disk.answer(path, "Forecast")
         with saved(f"path {path}"):
-            if document.get("format") not in (1, FORMAT):
-                raise ValueError(
-                    f"path {path} was written by another version of collapse (format "
-                    f"{brief(document.get('format'))}); this one reads 1 and {FORMAT}."
-                )
+            refuse(
+                document.get("format") not in (1, FORMAT),
+                f"path {path} was written by another version of collapse (format "
+                f"{brief(document.get('format'))}); this one reads 1 and {FORMAT}.",
+            )
             answer = of_document(document)
             repr(answer), answer.exceeds(1)
             return answer
@@ -298,23 +304,18 @@ def of_document(document: dict[str, Any]) -> Forecast:
 
     What the documents of format 1 lack, reasons and the comparison with a constant, is None.
     """
-    kinds = (Data, Task, Model, Settings, Simulation, First, Ratio)
-    parts = {kind.__name__.lower(): kind for kind in kinds}
-    read: dict[str, Any] = {name: _of(kind, document[name]) for name, kind in parts.items()}
-    rows = tuple(_of(Workflow, row) for row in document["workflows"])
-    rest = {name: document[name] for name in ("seed", "versions", "warnings", "answers")}
-    return Forecast(workflows=rows, **read, **rest)
+    read = dict(document)
+    for kind in (Data, Task, Model, Settings, Simulation, First, Ratio):
+        read[kind.__name__.lower()] = _of(kind, document[kind.__name__.lower()])
+    read["workflows"] = tuple(_of(Workflow, row) for row in document["workflows"])
+    return Forecast(**{name: read[name] for name in Forecast.__annotations__})
 
 
 def _of(kind: type, values: dict[str, Any]) -> Any:
     """A part of the answer, its curves as arrays."""
-    curves = {name for name, what in kind.__annotations__.items() if what.startswith("Array")}
-    return kind(
-        **{
-            name: np.array(value, np.float64) if name in curves and value is not None else value
-            for name, value in values.items()
-        }
-    )
+    curves = [name for name in values if kind.__annotations__[name].startswith("Array")]
+    arrays = {name: np.array(values[name], np.float64) for name in curves if values[name]}
+    return kind(**(values | arrays))
 
 
 def _plain(value: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.forecasting.common import listed, pandas
+from collapse.forecasting.common import listed, pandas, refuse
 from collapse.forecasting.texts import (
     Texts,
     Told,
@@ -128,11 +128,11 @@ def clean(
     for column in texts:
         name = column.name
         found[name] = read[name] if name in read else _levels(column, name == target, place, out)
-    if target in out.dates:
-        raise ValueError(
-            f"the target {target!r} holds dates; a forecast predicts numbers or classes. Make a "
-            "number of it first."
-        )
+    refuse(
+        target in out.dates,
+        f"the target {target!r} holds dates; a forecast predicts numbers or classes. Make a "
+        "number of it first.",
+    )
     found = {name: values for name, values in found.items() if values is not None}
     for name, values in found.items():
         plain = name != target and name not in out.dates and values.dtype != object
@@ -218,10 +218,10 @@ def _values(column: pd.Series[Any], what: str, place: Callable[[int], str], out:
                 f"{what} holds a {kind.__name__} in {place(row)}, and no number, text or date."
             )
     words = set(kinds.values())
-    if "complex" in words:
-        raise ValueError(
-            f"{what} holds complex numbers; make columns of their real and imaginary parts."
-        )
+    refuse(
+        "complex" in words,
+        f"{what} holds complex numbers; make columns of their real and imaginary parts.",
+    )
     if words <= {"text"}:
         return column.to_numpy(object)
     if words <= {"whole", "number"}:
@@ -294,8 +294,10 @@ def _remove(found: dict[str, Any], na: Sequence[Any], absent: dict[str, int], ou
                 absent[str(value)] += int(hit.sum())
                 found[name] = np.where(hit, np.nan, found[name])
     for text, count in absent.items():
-        cells = f"{count:,} {'cell that holds' if count == 1 else 'cells that hold'}"
-        taken = f"{cells} {text!r} {'was' if count == 1 else 'were'} taken for missing, as na says."
+        taken = (
+            f"{count:,} {'cell that holds' if count == 1 else 'cells that hold'} {text!r}"
+            f" {'was' if count == 1 else 'were'} taken for missing, as na says."
+        )
         out.notes.append(taken if count else f"No cell holds {text!r}, which na names.")
 
 

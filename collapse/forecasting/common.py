@@ -11,6 +11,12 @@ SMALL = 1e-12
 """First loss up to which changes are not told in parts of it."""
 
 
+def refuse(when: object, sentence: str) -> None:
+    """Raise a ValueError that says why, where there is a reason."""
+    if when:
+        raise ValueError(sentence)
+
+
 def module(name: str, refusal: str = EXTRA) -> Any:
     """Import a module, or raise an ImportError that says what to install."""
     try:

@@ -18,6 +18,7 @@ from collapse.forecasting.common import (
     pandas,
     plural,
     quoted,
+    refuse,
     were,
 )
 from collapse.forecasting.texts import Told
@@ -61,11 +62,11 @@ def design(
     frame[texts] = frame[texts].astype(object).where(frame[texts].notna(), ABSENT)
     rare = _levels(frame, texts, train, test, told) + _all_but_constant(frame, numbers, train)
     width = 1 + len(numbers) + sum(min(frame[name].nunique(), LEVELS) for name in texts)
-    if len(frame) * width > ENTRIES:
-        raise ValueError(
-            f"the design would have {len(frame):,} rows and {width:,} columns, more numbers than "
-            f"the {ENTRIES:,} that are supported; exclude columns, or take fewer rows."
-        )
+    refuse(
+        len(frame) * width > ENTRIES,
+        f"the design would have {len(frame):,} rows and {width:,} columns, more numbers than "
+        f"the {ENTRIES:,} that are supported; exclude columns, or take fewer rows.",
+    )
     preprocessing = module("sklearn.preprocessing")
     number = module("sklearn.pipeline").make_pipeline(
         module("sklearn.impute").SimpleImputer(strategy="median"),
@@ -102,8 +103,11 @@ def _used(
     real, text = frame.iloc[train], frame.dtypes == object
     for name in frame.columns[~text]:
         if (infinite := np.isinf(frame[name].to_numpy(np.float64))).any():
-            cell = f"column {name!r} is infinite in {place(int(frame.index[np.argmax(infinite)]))}"
-            raise ValueError(f"{cell}; leave the cell empty, or correct it.")
+            raise ValueError(
+                f"column {name!r} is infinite in"
+                f" {place(int(frame.index[np.argmax(infinite)]))}; leave the cell"
+                " empty, or correct it."
+            )
     distinct, present = real.nunique(), real.notna().sum()
     constant = (distinct == 1) & (~text | (present == len(real)))
     # most are different, and they are many or all
@@ -116,12 +120,16 @@ def _used(
     }
     for why, lost in reasons.items():
         if gone := list(frame.columns[lost]):
-            have = plural(len(gone), "has", "have")
-            told.notes.append(f"{columns_named(gone)} {have} {why} and {were(len(gone))} left out.")
+            told.notes.append(
+                f"{columns_named(gone)} {plural(len(gone), 'has', 'have')} {why}"
+                f" and {were(len(gone))} left out."
+            )
     kept = ~names & ~constant & (distinct > 0)
     numbers, texts = list(frame.columns[kept & ~text]), list(frame.columns[kept & text])
-    if not numbers and not texts:
-        raise ValueError(f"no column can be used to predict the target: {' '.join(told.notes)}")
+    refuse(
+        not numbers and not texts,
+        f"no column can be used to predict the target: {' '.join(told.notes)}",
+    )
     holes = real[numbers + texts].isna().sum()
     if total := int(holes.sum()):
         told.notes.append(
@@ -142,8 +150,16 @@ def _scale(frame: pd.DataFrame, numbers: list[str], train: Rows) -> list[str]:
             with np.errstate(over="ignore"):
                 frame[name] = np.ldexp(values, -power)
             done.append(f"{name!r} (order 1e{int(np.floor((power - 1) * np.log10(2))):+d})")
-    said = "Numbers of extreme size were scaled to the order of 1 before they were standardised"
-    return [f"{said}, which changes no prediction: {listed(done)}."] if done else []
+    return (
+        [
+            (
+                "Numbers of extreme size were scaled to the order of 1 before they were"
+                f" standardised, which changes no prediction: {listed(done)}."
+            )
+        ]
+        if done
+        else []
+    )
 
 
 def _levels(
@@ -166,8 +182,10 @@ def _levels(
         rare += [(name, str(level), int(rows)) for level, rows in count.items() if rows < RARE]
         if new:
             among = "among the levels put together" if grouped else "as the first level"
-            unseen = f"{new:,} test {plural(new, 'row')} with a level of {name!r}"
-            told.notes.append(f"{unseen} that no real row has {were(new)} counted {among}.")
+            told.notes.append(
+                f"{new:,} test {plural(new, 'row')} with a level of {name!r} that"
+                f" no real row has {were(new)} counted {among}."
+            )
     return rare
 
 

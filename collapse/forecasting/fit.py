@@ -117,15 +117,19 @@ def fit(table: Table) -> Fit:
 def _likelihood(table: Table) -> tuple[Family, Array, Law]:
     X, y, (n, p) = table.X, table.y, table.X.shape
     if p >= n:
-        single = "so that maximum likelihood has no single answer"
-        raise _NoEstimate(f"the design has {p:,} columns for {n:,} rows, {single}")
+        raise _NoEstimate(
+            f"the design has {p:,} columns for {n:,} rows, so that maximum"
+            " likelihood has no single answer"
+        )
     test = table.X_test, table.y_test
     if table.task == "continuous":
         theta = np.asarray(np.linalg.lstsq(X, y)[0], np.float64)
         normal = Normal(float(((y - X @ theta) ** 2).sum() / (n - p)))
         if normal.variance <= 1e-20 * float(y.var()):
-            noise = "so that there is no noise to draw labels with"
-            raise _NoEstimate(f"the columns predict the target without error, {noise}")
+            raise _NoEstimate(
+                "the columns predict the target without error, so that there is"
+                " no noise to draw labels with"
+            )
         return normal, theta, law_of(normal, theta, X, *test)
     family: Family = Classes(len(table.classes) - 1) if table.classes else Counts()
     start = np.zeros(p * family.outputs)
@@ -162,7 +166,6 @@ def _separated(table: Table) -> tuple[str, ...]:
         quoted[5:] = [f"{len(names) - 5} more"]
     listed = " and ".join(filter(None, [", ".join(quoted[:-1]), quoted[-1]]))
     alone = "" if one else ", each by itself," if found.alone else " together"
-    which = f"{'column' if one else 'columns'} {listed}{alone}"
     told = " and ".join(repr(table.classes[k]) for k in found.told)
     apart = f"classes {told}" if len(table.classes) == 2 else f"class {told} from the others"
     what = (
@@ -171,7 +174,13 @@ def _separated(table: Table) -> tuple[str, ...]:
         if table.classes
         else f"{'marks' if one else 'mark'} rows whose counts are all zero"
     )
-    return (f"no maximum-likelihood estimate exists: {which} {what} (separation)", *names)
+    return (
+        (
+            f"no maximum-likelihood estimate exists: {'column' if one else 'columns'}"
+            f" {listed}{alone} {what} (separation)"
+        ),
+        *names,
+    )
 
 
 def _ridge(table: Table, model: Model) -> Fit:

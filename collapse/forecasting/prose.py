@@ -90,8 +90,9 @@ def _of_the_rows(answer: Forecast, found: Fit) -> Doubts:
         (
             bool(rare),
             (
-                f"Few real rows have the {plural(len(rare), 'level')} {listed}: what the model knows"
-                " of such rows rests on these alone, and what is said of them cannot be trusted."
+                f"Few real rows have the {plural(len(rare), 'level')} {listed}: what the model"
+                " knows of such rows rests on these alone, and what is said of them cannot be"
+                " trusted."
             ),
         ),
     ]
@@ -181,8 +182,8 @@ def _of_the_simulation(answer: Forecast, unknown: dict[str, str], remedy: str) -
             simulation.subsample,
             (
                 f"Simulated on a random part of {simulation.rows:,} of the {n:,} real rows,"
-                f" rescaled to all rows: {simulation.why}. The first loss and the derived values are of all"
-                " rows, and are the answers."
+                f" rescaled to all rows: {simulation.why}. The first loss and the derived values"
+                " are of all rows, and are the answers."
             ),
         ),
         (
@@ -230,8 +231,13 @@ def answers(answer: Forecast) -> list[str]:
             f" {in_percent(asked.last('failed'))} of the runs have no estimate."
         )
     else:
-        nothing = "nothing can be derived for this model, and nothing was simulated"
-        return [*out, f"{named}. What it is a{after} is not known: {nothing}."]
+        return [
+            *out,
+            (
+                f"{named}. What it is a{after} is not known: nothing can be derived for"
+                " this model, and nothing was simulated."
+            ),
+        ]
     real = (
         "Training on the real rows alone keeps the first loss for ever; a workflow matters where"
         " synthetic rows cannot be told apart or are wanted."

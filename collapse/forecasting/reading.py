@@ -19,7 +19,7 @@ import numpy as np
 
 from collapse.checks import brief
 from collapse.forecasting.cells import is_text, is_written, of_file
-from collapse.forecasting.common import module, pandas
+from collapse.forecasting.common import module, pandas, refuse
 from collapse.forecasting.texts import MISSING, NUMBER, Told
 
 if TYPE_CHECKING:
@@ -43,10 +43,10 @@ def load(data: Any, target: str, encoding: str | None = None, name: str = "data"
     if isinstance(data, (str, Path)):
         return read(data, target, encoding)
     if not isinstance(data, pandas().DataFrame):
-        kinds = "the path of a file or a pandas.DataFrame"
-        raise ValueError(f"{name} must be {kinds}; it is {brief(data)}.")
-    if encoding is not None:
-        raise ValueError(f"encoding is for files of text; {name} is a data frame.")
+        raise ValueError(
+            f"{name} must be the path of a file or a pandas.DataFrame; it is {brief(data)}."
+        )
+    refuse(encoding is not None, f"encoding is for files of text; {name} is a data frame.")
     return data
 
 
@@ -89,12 +89,14 @@ def read(path: str | Path, target: str, encoding: str | None = None) -> pd.DataF
     raw, told, decimal = _unpacked(packed, name, path.suffix), Told(), None
     excel = raw[:4] == b"PK\x03\x04"
     parquet = raw[:4] == b"PAR1" or path.suffix.lower() in (".parquet", ".pq")
-    if encoding is not None and (excel or parquet):
-        raise ValueError(f"encoding is for files of text; {path} is none.")
-    if raw[:8] == b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" and not parquet:
-        raise ValueError(
-            f"{path} is an old Excel file (.xls) or encrypted; save it as .xlsx or CSV."
-        )
+    refuse(
+        encoding is not None and (excel or parquet),
+        f"encoding is for files of text; {path} is none.",
+    )
+    refuse(
+        raw[:8] == b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" and not parquet,
+        f"{path} is an old Excel file (.xls) or encrypted; save it as .xlsx or CSV.",
+    )
     if excel:
         frame = _of_excel(raw, name, told)
     elif parquet:
@@ -138,12 +140,9 @@ def check_columns(frame: pd.DataFrame, target: str, name: str) -> None:
         hint = "" if len(names) > 1 else " alone (separate columns by a comma, semicolon or tab)"
         raise ValueError(f"{name} has no column {target!r} to be the target; it has {known}{hint}.")
     often, times = Counter(names).most_common(1)[0]
-    if times > 1:
-        raise ValueError(f"{name} has {times} columns called {often!r}; rename all but one.")
-    if not len(frame):
-        raise ValueError(f"{name} has a header and no rows.")
-    if len(names) < 2:
-        raise ValueError(f"{name} has no column beside the target {target!r} to predict it from.")
+    refuse(times > 1, f"{name} has {times} columns called {often!r}; rename all but one.")
+    refuse(not len(frame), f"{name} has a header and no rows.")
+    refuse(len(names) < 2, f"{name} has no column beside the target {target!r} to predict it from.")
 
 
 def _refuse_headless(frame: pd.DataFrame, target: str, name: str) -> None:
@@ -166,8 +165,7 @@ def _refuse_headless(frame: pd.DataFrame, target: str, name: str) -> None:
 
 def _unpacked(raw: bytes, name: str, suffix: str) -> bytes:
     """Contents of a packed file, however often it was packed; other bytes as they are."""
-    if not raw:
-        raise ValueError(f"{name} is empty; it needs a line of column names and rows of values.")
+    refuse(not raw, f"{name} is empty; it needs a line of column names and rows of values.")
     broken = (OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError)
     with _refused(f"{name} cannot be unpacked", *broken):
         if raw[:2] == b"\x1f\x8b":
@@ -177,8 +175,10 @@ def _unpacked(raw: bytes, name: str, suffix: str) -> bytes:
                 kind = suffix.lower()[1:]
                 raise ValueError(f"{name} is no {kind} file; name it after what it holds.")
             return raw
-        if raw[:4] != b"PK\x03\x04":
-            raise ValueError(f"{name} is a zip file that holds no file; put one table into it.")
+        refuse(
+            raw[:4] != b"PK\x03\x04",
+            f"{name} is a zip file that holds no file; put one table into it.",
+        )
         with zipfile.ZipFile(io.BytesIO(raw)) as packed:
             names = packed.namelist()
             if "[Content_Types].xml" in names:
@@ -194,10 +194,10 @@ def _unpacked(raw: bytes, name: str, suffix: str) -> bytes:
 
 def _decoded(raw: bytes, name: str, encoding: str | None, told: Told) -> str:
     """Text of a file in the encoding asked for, or in the one that its bytes show."""
-    if encoding is not None and not isinstance(encoding, str):
-        raise ValueError(
-            f"encoding must be the name of one, such as utf-8 or cp1252; it is {brief(encoding)}."
-        )
+    refuse(
+        encoding is not None and not isinstance(encoding, str),
+        f"encoding must be the name of one, such as utf-8 or cp1252; it is {brief(encoding)}.",
+    )
     head = raw[:4096]
     if encoding is not None:
         utf8 = encoding.lower().replace("_", "-") in ("utf-8", "utf8")
@@ -221,9 +221,9 @@ def _decoded(raw: bytes, name: str, encoding: str | None, told: Told) -> str:
             break
         if encoding is None and code != "utf-8-sig":
             latin = "Latin-1 (Windows-1252), since it is not UTF-8"
-            said = latin if code == FALLBACK else code.upper()
             told.notes.append(
-                f"The file was read as {said}; where letters look wrong, give its encoding."
+                f"The file was read as {latin if code == FALLBACK else code.upper()}; where"
+                " letters look wrong, give its encoding."
             )
         return text
     tried = "UTF-8, UTF-16 or Latin-1" if encoding is None else f"the encoding {encoding}"
@@ -248,11 +248,13 @@ def _of_text(text: str, name: str) -> tuple[pd.DataFrame, str]:
     options["na_values"] = sorted(MISSING)
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
-        many = f"{name} is no table in CSV: its rows have more cells than its header, {len(header)}"
         try:
             frame = table(**options)
         except pd.errors.ParserWarning as error:
-            raise ValueError(f"{many}; name every column there.") from error
+            raise ValueError(
+                f"{name} is no table in CSV: its rows have more cells than its"
+                f" header, {len(header)}; name every column there."
+            ) from error
     if any(
         isinstance(cell, str) and "," in cell and NUMBER.match(" ".join(cell.split()))
         for k in np.flatnonzero(list(map(is_text, frame.dtypes)))
@@ -295,10 +297,9 @@ def _of_excel(raw: bytes, name: str, told: Told) -> pd.DataFrame:
         with pd.ExcelFile(io.BytesIO(raw), engine="openpyxl") as book:
             sheets = list(book.sheet_names)
             cells = pd.read_excel(book, header=None, **options).dropna(how="all")
-    if not len(cells):
-        raise ValueError(
-            f"the first sheet of {name}, {sheets[0]!r}, is empty; put the table there."
-        )
+    refuse(
+        not len(cells), f"the first sheet of {name}, {sheets[0]!r}, is empty; put the table there."
+    )
     if len(sheets) > 1:
         told.notes.append(f"The first of {len(sheets)} sheets, {sheets[0]!r}, was read.")
     frame = cells.iloc[1:].reset_index(drop=True)

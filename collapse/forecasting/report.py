@@ -381,15 +381,17 @@ def _pictures(answer: Forecast) -> list[dict[str, Any]]:
     out = []
     with tempfile.TemporaryDirectory() as folder:
         for name, drawing in drawings(answer).items():
-            bundle = drawing.write(name, answer, folder)
-            address = {}
-            for suffix in ("", *MEDIA):
-                content = (bundle.folder / f"{name}{suffix}.png").read_bytes()
-                address[suffix] = f"data:image/png;base64,{base64.b64encode(content).decode()}"
+            file = drawing.write(name, answer, folder).folder / name
+            address = {suffix: _address(f"{file}{suffix}.png") for suffix in ("", *MEDIA)}
             sources = {media: address[suffix] for suffix, media in MEDIA.items()}
-            image = {"image": address[""], "sources": sources}
-            out.append({"heading": HEADINGS[name], "drawing": drawing, **image})
+            heading = {"heading": HEADINGS[name], "drawing": drawing}
+            out.append(heading | {"image": address[""], "sources": sources})
     return out
+
+
+def _address(file: str) -> str:
+    """A picture as an address that holds it."""
+    return f"data:image/png;base64,{base64.b64encode(Path(file).read_bytes()).decode()}"
 
 
 def _cells(answer: Forecast, row: Workflow) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from collapse.forecasting.answer import (
     Task,
     Workflow,
 )
+from collapse.forecasting.common import refuse
 from collapse.forecasting.fit import Fit, fit
 from collapse.forecasting.law import Law
 from collapse.forecasting.simulating import BAND, Plans, Runs, Teller, afford, simulations
@@ -199,13 +200,18 @@ def forecast(
     >>> answer.document["task"], [round(row["ratio"][-1], 4) for row in rows]
     ({'name': 'continuous', 'guessed': True}, [5.0, 1.4636])
     """
-    if not isinstance(target, str):
-        raise ValueError(f"target must be the name of a column, as text; it is {brief(target)}.")
+    refuse(
+        not isinstance(target, str),
+        f"target must be the name of a column, as text; it is {brief(target)}.",
+    )
     if real_share is not None:
         real_share = _real_share(real_share)
         if not isinstance(workflow, str) or workflow not in ("augment", "fixed_real_share"):
-            short = f"real_share, short for fixed_real_share(share={real_share})"
-            raise ValueError(f"give either {short}, or workflow={brief(workflow)}; not both.")
+            raise ValueError(
+                "give either real_share, short for"
+                f" fixed_real_share(share={real_share}), or"
+                f" workflow={brief(workflow)}; not both."
+            )
         workflow = f"fixed_real_share(share={real_share})"
     check_number(worse, "worse", 0)
     check_number(budget, "budget", 0)
@@ -346,10 +352,10 @@ def _row(
         why |= dict.fromkeys(WORSE[3:], within)
         if outcome.failed.any():
             lost = int(np.argmax(outcome.failed > 0)) + 1
-            mean = (
-                f"as far as there is a mean: from generation {lost} on some runs have no estimate"
+            why["simulated"] = (
+                f"{within} as far as there is a mean: from generation {lost} on"
+                " some runs have no estimate"
             )
-            why["simulated"] = f"{within} {mean}"
     worse = {key: _reached(reach[key], bad) if key in reach else None for key in WORSE}
     return Workflow(
         name=plan.name,
@@ -420,8 +426,9 @@ def _real_share(share: object) -> str:
         text = share if isinstance(share, str) else to_text(check_number(share, "real_share"))
         workflows.named(f"fixed_real_share(share={text})", 1)
     except ValueError as error:
-        wanted = "a number from 0 to 1, or text such as '1/4'"
-        raise ValueError(f"real_share must be {wanted}; it is {brief(share)}.") from error
+        raise ValueError(
+            f"real_share must be a number from 0 to 1, or text such as '1/4'; it is {brief(share)}."
+        ) from error
     return text
 
 
@@ -446,33 +453,33 @@ def _plans(workflow: object, against: object, generations: int | None) -> Plans:
             _check_plan(plan, G)
         except ValueError as error:
             raise ValueError(f"{where}{error}") from error
-        if plans.setdefault(plan.name, plan).to_json() != plan.to_json():
-            raise ValueError(
-                f"two different workflows are called {plan.name!r}; give one of them another name."
-            )
+        refuse(
+            plans.setdefault(plan.name, plan).to_json() != plan.to_json(),
+            f"two different workflows are called {plan.name!r}; give one of them another name.",
+        )
     return plans
 
 
 def _check_plan(plan: Plan | Reservoir, generations: int) -> None:
     labels = len(np.unique(plan.generation))
-    if labels != generations:
-        raise ValueError(
-            f"{plan.name} has {labels} generations, and {generations} are asked for; make all"
-            " workflows equally long."
-        )
+    refuse(
+        labels != generations,
+        f"{plan.name} has {labels} generations, and {generations} are asked for; make all"
+        " workflows equally long.",
+    )
     if isinstance(plan, Reservoir):
         return
     real = plan.size[plan.source == 0]
-    if len(real) > 1 or plan.generations != generations:
-        raise ValueError(
-            f"{plan.name} needs several tables of real data, or several models, and there is one of"
-            " each; collapse.derive tells its ratio, which does not depend on the data."
-        )
-    if real[0] != 1:
-        raise ValueError(
-            f"{plan.name} has a real batch of {float(real[0]):g} times the"
-            " real rows, and there are just these; make its size 1."
-        )
+    refuse(
+        len(real) > 1 or plan.generations != generations,
+        f"{plan.name} needs several tables of real data, or several models, and there is one of"
+        " each; collapse.derive tells its ratio, which does not depend on the data.",
+    )
+    refuse(
+        real[0] != 1,
+        f"{plan.name} has a real batch of {float(real[0]):g} times the"
+        " real rows, and there are just these; make its size 1.",
+    )
 
 
 def _teller(progress: object) -> Teller:

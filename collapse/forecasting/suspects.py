@@ -80,8 +80,8 @@ def identifiers(frame: pd.DataFrame, whole: set[str], skip: set[str]) -> dict[st
                 and (named or bool(NAMES_OF_ROWS.fullmatch(name))),
                 "numbers the rows": consecutive and n >= SHUFFLED and not years,
             }
-        found.update({name: why for why in reversed(reasons) if reasons[why]})
-    return found
+        found[name] = next((why for why, holds in reasons.items() if holds), "")
+    return {name: why for name, why in found.items() if why}
 
 
 def sentinels(values: Array) -> list[tuple[float, int]]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from collapse.checks import brief, check_number, choice, several
 from collapse.forecasting.cells import as_other, clean
-from collapse.forecasting.common import columns_named, counted, pandas, plural, were
+from collapse.forecasting.common import columns_named, counted, pandas, plural, refuse, were
 from collapse.forecasting.design import EXTREME, LEVELS, design, in_words, independent
 from collapse.forecasting.reading import check_columns, load, read
 from collapse.forecasting.suspects import identifiers, leaks, sentinels
@@ -140,8 +140,10 @@ def prepare(
         one, the row.
     """
     target = str(target)
-    if not 0 < check_number(test_share, "test_share") < 1:
-        raise ValueError(f"test_share must lie strictly between 0 and 1; it is {test_share}.")
+    refuse(
+        not 0 < check_number(test_share, "test_share") < 1,
+        f"test_share must lie strictly between 0 and 1; it is {test_share}.",
+    )
     task = None if task is None else choice(task, "task", TASKS)
     codes = several(na, "na", "a number or text that stands for a missing value", numbers=True)
     gone = several(exclude, "exclude", "the name of a column")
@@ -152,14 +154,16 @@ def prepare(
     told.notes += [f"Column {name!r} {what} and was left out." for name, what in counts.items()]
     missing = cells.frame[target].isna().to_numpy()
     labelled, lost = n - int(missing[:n].sum()), int(missing.sum())
-    if not labelled:
-        raise ValueError(f"the target {target!r} has no values at all.")
+    refuse(not labelled, f"the target {target!r} has no values at all.")
     if lost:
-        rows = counted(lost, "row")
-        told.notes.append(f"{rows} without a value of {target!r} {were(lost)} left out.")
+        told.notes.append(
+            f"{counted(lost, 'row')} without a value of {target!r} {were(lost)} left out."
+        )
     if labelled < 4:
-        there = f"there {plural(labelled, 'is', 'are')} {counted(labelled, 'row')} with a target"
-        raise ValueError(f"{there}; a forecast needs at least 4, and many more to be trusted.")
+        raise ValueError(
+            f"there {plural(labelled, 'is', 'are')} {counted(labelled, 'row')} with"
+            " a target; a forecast needs at least 4, and many more to be trusted."
+        )
     table = cells.frame.drop(columns=list(counts)).loc[~missing]
     kind, y, classes = _labels(table[target], task, place)
     if task is None:
@@ -171,10 +175,10 @@ def prepare(
     else:
         train, tested = np.arange(labelled), np.arange(labelled, len(table))
         _check_test(y, labelled, classes, table[target], place)
-    if classes and len(np.unique(y[train])) < 2:
-        raise ValueError(
-            f"the target {target!r} has a single value in the real part; a classifier needs two."
-        )
+    refuse(
+        classes and len(np.unique(y[train])) < 2,
+        f"the target {target!r} has a single value in the real part; a classifier needs two.",
+    )
     for name in table.columns:
         if table[name].dtype != object and name not in cells.dates | (
             {target} if classes else set()
@@ -219,15 +223,16 @@ def _joined(
 ) -> tuple[pd.DataFrame, int, Callable[[int], str], str]:
     """The table with the test set below it, its own rows, their names, and the decimal mark."""
     table, said = _part(frame, "the table", target, told)
-    if target in exclude:
-        raise ValueError(f"the target {target!r} cannot be excluded; leave out another column.")
+    refuse(
+        target in exclude, f"the target {target!r} cannot be excluded; leave out another column."
+    )
     if absent := [name for name in exclude if name not in table.columns]:
         raise ValueError(f"the table has no {columns_named(absent, 'column')} to exclude.")
     table = table.drop(columns=list(exclude))
-    if len(table.columns) < 2:
-        raise ValueError(
-            "every column beside the target is excluded; leave at least one to predict it from."
-        )
+    refuse(
+        len(table.columns) < 2,
+        "every column beside the target is excluded; leave at least one to predict it from.",
+    )
     if exclude:
         told.notes.append(f"{columns_named(exclude)} {were(len(exclude))} excluded.")
     if test is None:
@@ -239,8 +244,10 @@ def _joined(
         )
     known = {*table.columns, *exclude}
     if extra := [name for name in below.columns if name not in known]:
-        are = plural(len(extra), "is", "are")
-        told.notes.append(f"{columns_named(extra)} of the test set {are} not in the table.")
+        told.notes.append(
+            f"{columns_named(extra)} of the test set"
+            f" {plural(len(extra), 'is', 'are')} not in the table."
+        )
     told.notes.append(f"The test set is the {len(below):,} rows of a table of its own.")
     below, n = below[table.columns].copy(), len(table)
     other = [name for name in table.columns if table[name].dtype != below[name].dtype]
@@ -263,8 +270,10 @@ def _part(
     frame: pd.DataFrame, what: str, target: str, told: Told, before: str = ""
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """A table with texts for names and rows counted from 0, and what `read` said of its file."""
-    if not isinstance(frame, pandas().DataFrame):
-        raise ValueError(f"{what} must be a pandas.DataFrame; it is {brief(frame)}.")
+    refuse(
+        not isinstance(frame, pandas().DataFrame),
+        f"{what} must be a pandas.DataFrame; it is {brief(frame)}.",
+    )
     said = frame.attrs.get("collapse", {})
     frame = frame.set_axis([str(name) for name in frame.columns], axis=1).reset_index(drop=True)
     check_columns(frame, target, what)
@@ -288,42 +297,45 @@ def _labels(
     if number is not None and not np.isfinite(number).all():
         row = place(int(values.index[int(np.argmin(np.isfinite(number)))]))
         raise ValueError(f"{what} is infinite in {row}; leave the cell empty, or correct it.")
-    if distinct == 1:
-        raise ValueError(
-            f"{what} has the one value {in_words(values.iloc[0])}; there is nothing to predict."
-        )
+    refuse(
+        distinct == 1,
+        f"{what} has the one value {in_words(values.iloc[0])}; there is nothing to predict.",
+    )
     kind = task or _guess(number, distinct)
     if kind in ("counts", "continuous"):
         if number is None:
             raise ValueError(f"{what} must hold numbers for the task {kind}; {holds([True])}.")
         if kind == "counts" and (bad := (number < 0) | (number != np.floor(number))).any():
-            cell = holds(bad)
-            raise ValueError(f"{what} must hold counts 0, 1, 2, ... for the task counts; {cell}.")
+            raise ValueError(
+                f"{what} must hold counts 0, 1, 2, ... for the task counts; {holds(bad)}."
+            )
         largest = np.abs(number).max()
         spread = np.ptp(number / largest) * largest
-        if kind == "continuous" and not (largest < 2.0**EXTREME and spread > 2.0**-EXTREME):
-            raise ValueError(
-                f"{what} has numbers of the order {largest:.0e}, whose squares no float holds; "
-                "give it in a unit that makes them neither huge nor tiny."
-            )
-        return kind, number, ()
-    if kind == "binary" and distinct != 2:
-        raise ValueError(
-            f"{what} has {distinct} values, and the task binary needs 2; leave task out, or "
-            "use multiclass, which takes any number up to fifty."
+        refuse(
+            kind == "continuous" and not (largest < 2.0**EXTREME and spread > 2.0**-EXTREME),
+            f"{what} has numbers of the order {largest:.0e}, whose squares no float holds; "
+            "give it in a unit that makes them neither huge nor tiny.",
         )
+        return kind, number, ()
+    refuse(
+        kind == "binary" and distinct != 2,
+        f"{what} has {distinct} values, and the task binary needs 2; leave task out, or "
+        "use multiclass, which takes any number up to fifty.",
+    )
     if distinct > LARGEST_CLASSES:
         text = "it is text where numbers should be, or an identifier"
         remedy = text if number is None else "use the task counts or continuous"
-        more = f"more than the {LARGEST_CLASSES} classes that are supported"
-        raise ValueError(f"{what} has {distinct:,} different values, {more}; {remedy}.")
+        raise ValueError(
+            f"{what} has {distinct:,} different values, more than the"
+            f" {LARGEST_CLASSES} classes that are supported; {remedy}."
+        )
     code, levels = pandas().factorize(values, sort=True)
     name = "binary" if distinct == 2 else "multiclass"
     return name, code.astype(np.float64), tuple(map(in_words, levels))
 
 
 def _guess(number: Array | None, distinct: int) -> str:
-    """The task that a target suggests: counts come near zero, measurements in whole units do not."""
+    """The task that a target suggests: counts come near zero, measures in whole units do not."""
     if number is None or distinct == 2:
         return "binary" if distinct == 2 else "multiclass"
     low, high = number.min(), number.max()
@@ -334,27 +346,26 @@ def _guess(number: Array | None, distinct: int) -> str:
 
 def _of_guess(values: pd.Series[Any], task: str, classes: tuple[str, ...]) -> list[str]:
     """What is said where numbers were taken for classes or for counts."""
-    of = f"the target {str(values.name)!r}"
     if len(classes) > 2 and values.dtype != object:
-        return [
-            (
-                f"The whole numbers {classes[0]} to {classes[-1]} of {of} were taken for classes; where"
-                " they count or measure something, say so by task='counts' or 'continuous' (--task"
-                " counts)."
-            )
-        ]
-    counts = (
-        f"T{of[1:]} was taken for counts; where it measures something or names classes, say so by "
-        "task='continuous' or 'multiclass' (--task continuous)."
-    )
-    return [counts] if task == "counts" else []
+        taken = (
+            f"The whole numbers {classes[0]} to {classes[-1]} of the target {str(values.name)!r}"
+            " were taken for classes; where they count or measure something, say so by task='counts' or"
+            " 'continuous' (--task counts)."
+        )
+    elif task == "counts":
+        taken = (
+            f"The target {str(values.name)!r} was taken for counts; where it measures something or"
+            " names classes, say so by task='continuous' or 'multiclass' (--task continuous)."
+        )
+    else:
+        return []
+    return [taken]
 
 
 def _check_test(
     y: Array, n: int, classes: tuple[str, ...], values: pd.Series[Any], place: Callable[[int], str]
 ) -> None:
-    if len(y) == n:
-        raise ValueError(f"the test set has no row with a value of {str(values.name)!r}.")
+    refuse(len(y) == n, f"the test set has no row with a value of {str(values.name)!r}.")
     new = ~np.isin(y[n:], y[:n])
     if classes and new.any():
         at = n + int(np.argmax(new))
@@ -391,8 +402,8 @@ def _split(y: Array, classified: bool, share: float, seed: int) -> tuple[Rows, R
             test[label == absent] = False
     if not test.any():
         test[-1] = True
-    if test.all() or (~test).sum() < 2:
-        raise ValueError(
-            f"a test share of {share} leaves fewer than 2 of {len(y)} rows to fit; reduce it."
-        )
+    refuse(
+        test.all() or (~test).sum() < 2,
+        f"a test share of {share} leaves fewer than 2 of {len(y)} rows to fit; reduce it.",
+    )
     return np.sort(order[~test]), np.sort(order[test])

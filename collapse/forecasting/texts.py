@@ -206,9 +206,9 @@ def numbers(
         if not column.has(".,"):
             whole.add(column.name)
         if column.limits:
-            limits = f"{column.limits:,} {'cells' if column.limits > 1 else 'cell'} of"
             told.cautions.append(
-                f"{limits} {column.name!r} with < or > hold a limit, which was taken as the value."
+                f"{column.limits:,} {'cells' if column.limits > 1 else 'cell'} of"
+                f" {column.name!r} with < or > hold a limit, which was taken as the value."
             )
     if odd:
         told.notes.append(f"Numbers were read from their text in {listed(list(odd.values()))}.")
