@@ -143,9 +143,9 @@ def clean(
     _remove(found, na, absent, out)
     if read_dates := [repr(name) for name in found if name in out.dates]:
         out.notes.append(f"Dates were made numbers, in days, in {listed(read_dates)}.")
-    series = pandas().Series
-    columns = {name: series(values, dtype=values.dtype) for name, values in found.items()}
-    out.frame = pandas().DataFrame(columns)  # texts stay objects
+    out.frame = pandas().DataFrame(  # texts stay objects
+        {name: pandas().Series(values, dtype=values.dtype) for name, values in found.items()}
+    )
     return out
 
 
@@ -167,8 +167,11 @@ def of_file(frame: pd.DataFrame, decimal: str, told: Told) -> str:
         Decimal mark of the file, as `clean` takes it.
     """
     whole: set[str] = set()
-    names = [name for name in frame.columns if is_text(frame[name].dtype)]
-    texts = [texts_of(name, frame[name].to_numpy(object), {}) for name in names]
+    texts = [
+        texts_of(name, frame[name].to_numpy(object), {})
+        for name in frame.columns
+        if is_text(frame[name].dtype)
+    ]
     read, _, mark = numbers(texts, decimal, told, whole)
     for name, values in read.items():
         held = not np.isnan(values).any() and np.abs(values).max(initial=0) < 2**53

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from collapse.forecasting.common import SMALL, counted, in_percent, in_short, plural
-from collapse.forecasting.fit import MARGIN, Fit
+from collapse.forecasting.fitting import MARGIN, Fit
 
 if TYPE_CHECKING:
     from collapse.forecasting.answer import Forecast, Workflow
@@ -38,12 +38,12 @@ def warnings(answer: Forecast, found: Fit, part: bool, unknown: dict[str, str]) 
         Workflows that were not simulated, and why.
     """
     remedy = " A larger budget simulates them." if part or found.law is None else ""
-    doubts = [
-        *_of_the_rows(answer, found),
-        *_of_the_derived(answer, found, remedy),
-        *_of_the_loss(answer, found),
-        *_of_the_simulation(answer, unknown, remedy),
-    ]
+    doubts = (
+        _of_the_rows(answer, found)
+        + _of_the_derived(answer, found, remedy)
+        + _of_the_loss(answer, found)
+        + _of_the_simulation(answer, unknown, remedy)
+    )
     return [*found.table.cautions, *(sentence for holds, sentence in doubts if holds)]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from collapse import disk
-from collapse.forecasting.fit import Fit
+from collapse.forecasting.fitting import Fit
 from collapse.forecasting.law import Law, law_of
 from collapse.forecasting.table import Table
 from collapse.plan import Plan

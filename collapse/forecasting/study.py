@@ -31,7 +31,7 @@ from collapse.forecasting.answer import (
     Workflow,
 )
 from collapse.forecasting.common import refuse
-from collapse.forecasting.fit import Fit, fit
+from collapse.forecasting.fitting import Fit, fit
 from collapse.forecasting.law import Law
 from collapse.forecasting.simulating import BAND, Plans, Runs, Teller, afford, simulations
 from collapse.forecasting.table import load, prepare

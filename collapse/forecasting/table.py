@@ -64,8 +64,6 @@ class Table:
         Column, level and rows in the real part, for each level with fewer than twenty rows there.
         A column of numbers that has one value in all but so few rows is among them, with those
         other rows as its level.
-    wide : bool
-        Whether the design has at least as many columns as rows; then redundant ones were left in.
     """
 
     X: Array
@@ -82,10 +80,6 @@ class Table:
     notes: tuple[str, ...] = field(default=())
     cautions: tuple[str, ...] = field(default=())
     rare: tuple[tuple[str, str, int], ...] = field(default=())
-
-    @property
-    def wide(self) -> bool:
-        return bool(self.X.shape[1] >= self.X.shape[0])
 
 
 def prepare(
@@ -146,9 +140,8 @@ def prepare(
     )
     task = None if task is None else choice(task, "task", TASKS)
     codes = several(na, "na", "a number or text that stands for a missing value", numbers=True)
-    gone = several(exclude, "exclude", "the name of a column")
     told = Told()
-    whole, n, place, decimal = _joined(frame, test, target, gone, codes, told)
+    whole, n, place, decimal = _joined(frame, test, target, exclude, codes, told)
     cells = clean(whole, target, told, codes, decimal, place, n)
     counts = identifiers(cells.frame.iloc[:n], cells.whole, {target, *cells.dates})
     told.notes += [f"Column {name!r} {what} and was left out." for name, what in counts.items()]
@@ -217,11 +210,12 @@ def _joined(
     frame: pd.DataFrame,
     test: pd.DataFrame | None,
     target: str,
-    exclude: Sequence[str],
+    exclude: Any,
     na: Sequence[Any],
     told: Told,
 ) -> tuple[pd.DataFrame, int, Callable[[int], str], str]:
     """The table with the test set below it, its own rows, their names, and the decimal mark."""
+    exclude = several(exclude, "exclude", "the name of a column")
     table, said = _part(frame, "the table", target, told)
     refuse(
         target in exclude, f"the target {target!r} cannot be excluded; leave out another column."
@@ -349,8 +343,8 @@ def _of_guess(values: pd.Series[Any], task: str, classes: tuple[str, ...]) -> li
     if len(classes) > 2 and values.dtype != object:
         taken = (
             f"The whole numbers {classes[0]} to {classes[-1]} of the target {str(values.name)!r}"
-            " were taken for classes; where they count or measure something, say so by task='counts' or"
-            " 'continuous' (--task counts)."
+            " were taken for classes; where they count or measure something, say so by"
+            " task='counts' or 'continuous' (--task counts)."
         )
     elif task == "counts":
         taken = (

@@ -151,8 +151,8 @@ def _read(column: Texts) -> None:
 
 def _plain(texts: Objects) -> Array:
     """Numbers that are written as Python does; NaN for others."""
-    numbers = pandas().to_numeric(pandas().Series(texts, dtype=object), errors="coerce")
-    return np.asarray(numbers, np.float64)
+    series = pandas().Series(texts, dtype=object)
+    return np.asarray(pandas().to_numeric(series, errors="coerce"), np.float64)
 
 
 def _parts(texts: Objects) -> pd.DataFrame:

@@ -202,8 +202,8 @@ def _ridge(table: Table, model: Model) -> Fit:
     if table.task == "counts":
         name += " with normal labels in place of counts"
     loss = TASKS["continuous" if table.task == "counts" else table.task][2]
-    described = replace(model, name=name, estimator="ridge", loss=loss)
-    return Fit(table, described, np.asarray(each), _constant(table, False), estimator)
+    model = replace(model, name=name, estimator="ridge", loss=loss)
+    return Fit(table, model, np.asarray(each), _constant(table, False), estimator)
 
 
 def _constant(table: Table, counts: bool) -> Array:
