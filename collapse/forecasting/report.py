@@ -291,7 +291,9 @@ def _workflows(answer: Forecast) -> Drawing:
         end = np.where(np.isfinite(high), high, right)
         bars: dict[str, Any] = {"alpha": 0.35, "linewidth": 6, "capstyle": "butt", "zorder": 1.8}
         ax.hlines(y[known], low[known], end[known], np.array(colours)[known], **bars)
-        ax.vlines(derived, y - 0.3, y + 0.3, colours, linewidth=1.8, zorder=2)
+        ax.vlines(
+            derived, y - 0.3, y + 0.3, colours, linewidth=1.8, capstyle="projecting", zorder=2
+        )
         for at, colour, line, dot, error in zip(
             y, colours, derived, simulated, stderr, strict=True
         ):
