@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,21 +41,14 @@ DEPENDENT = 1e-10
 """Squared share of a standardised column that no other explains, below which it is redundant."""
 
 
-@dataclass(frozen=True, eq=False)
-class Design:
-    """Designs of the real part and the test set, columns used and made, and rare levels."""
-
-    X: Array
-    X_test: Array
-    used: list[str]
-    columns: list[str]
-    rare: list[tuple[str, str, int]]
-
-
 def design(
     frame: pd.DataFrame, train: Rows, test: Rows, place: Callable[[int], str], told: Told
-) -> Design:
-    """Make the design of a table by scikit-learn's own pipeline, fitted to the real part."""
+) -> tuple[Array, Array, list[str], list[str], list[tuple[str, str, int]]]:
+    """Designs of the real part and the test set, columns used and made, and rare levels.
+
+    scikit-learn's own pipeline makes them, fitted to the real part. Columns that earlier ones
+    explain are left out, where there are fewer columns than rows.
+    """
     frame, numbers, texts = _used(frame, train, place, told)
     told.notes += _scale(frame, numbers, train)
     frame[texts] = frame[texts].astype(object).where(frame[texts].notna(), ABSENT)
@@ -93,7 +85,16 @@ def design(
             "far from those of the real rows; correct them, or exclude the column."
         )
     X, X_test = (np.ascontiguousarray(np.insert(part, 0, 1.0, axis=1)) for part in (X, X_test))
-    return Design(X, X_test, numbers + texts, labels, rare)
+    keep = _independent(X) if X.shape[1] < X.shape[0] else list(range(X.shape[1]))
+    redundant = [name for j, name in enumerate(labels) if j not in set(keep)]
+    if count := len(redundant):
+        told.notes.append(
+            f"{count} redundant {plural(count, 'column')} of the design, {quoted(redundant)}, "
+            f"{plural(count, 'follows', 'follow')} from the others and {were(count)} left out; "
+            "predictions by maximum likelihood do not change."
+        )
+        X, X_test = (np.ascontiguousarray(part[:, keep]) for part in (X, X_test))
+    return X, X_test, numbers + texts, [labels[j] for j in keep], rare
 
 
 def _used(
@@ -202,30 +203,17 @@ def _all_but_constant(
     return rare
 
 
-def independent(made: Design, told: Told) -> Design:
-    """The design without columns that earlier ones explain, where it has fewer than rows.
-
-    Cholesky's elimination of the Gram matrix finds them.
-    """
-    if made.X.shape[1] >= made.X.shape[0]:
-        return made
-    gram = made.X.T @ made.X
+def _independent(X: Array) -> list[int]:
+    """Columns that no earlier ones explain: Cholesky's elimination of the Gram matrix."""
+    gram = X.T @ X
     scale = np.sqrt(np.maximum(np.diag(gram), np.finfo(float).tiny))
     gram /= np.outer(scale, scale)
-    keep: list[int] = []
+    keep = []
     for j in range(len(gram)):
         if gram[j, j] > DEPENDENT:
             keep.append(j)
             gram[j + 1 :, j + 1 :] -= np.outer(gram[j + 1 :, j], gram[j, j + 1 :]) / gram[j, j]
-    redundant = [name for j, name in enumerate(made.columns) if j not in set(keep)]
-    if count := len(redundant):
-        told.notes.append(
-            f"{count} redundant {plural(count, 'column')} of the design, {quoted(redundant)}, "
-            f"{plural(count, 'follows', 'follow')} from the others and {were(count)} left out; "
-            "predictions by maximum likelihood do not change."
-        )
-    X, X_test = (np.ascontiguousarray(part[:, keep]) for part in (made.X, made.X_test))
-    return replace(made, X=X, X_test=X_test, columns=[made.columns[j] for j in keep])
+    return keep
 
 
 def in_words(level: Any) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from collapse.checks import brief, check_number, choice, several
 from collapse.forecasting.cells import as_other, clean
 from collapse.forecasting.common import columns_named, counted, pandas, plural, refuse, were
-from collapse.forecasting.design import EXTREME, LEVELS, design, in_words, independent
+from collapse.forecasting.design import EXTREME, LEVELS, design, in_words
 from collapse.forecasting.reading import check_columns, load, read
 from collapse.forecasting.suspects import identifiers, leaks, sentinels
 from collapse.forecasting.texts import Told
@@ -182,27 +182,26 @@ def prepare(
                 f"a missing value, say so by na={value:g} (--na {value:g})."
                 for value, count in sentinels(cells.frame[name].to_numpy(np.float64)[:n])
             ]
-    made = design(features, train, tested, place, told)
+    X, X_test, used, columns, rare = design(features, train, tested, place, told)
     told.cautions += [
         f"Column {name!r} may give the target away: {how}. Exclude it if it is known later."
-        for name, how in leaks(features[made.used].iloc[train], y[train], bool(classes)).items()
+        for name, how in leaks(features[used].iloc[train], y[train], bool(classes)).items()
     ]
-    made = independent(made, told)
     return Table(
-        X=made.X,
+        X=X,
         y=y[train],
-        X_test=made.X_test,
+        X_test=X_test,
         y_test=y[tested],
         task=kind,
         guessed=task is None,
         classes=classes,
-        features=tuple(made.used),
-        columns=tuple(made.columns),
+        features=tuple(used),
+        columns=tuple(columns),
         rows=n,
         unlabelled=n - labelled,
         notes=tuple(told.notes),
         cautions=tuple(told.cautions),
-        rare=tuple(made.rare),
+        rare=tuple(rare),
     )
 
 
