@@ -8,14 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from collapse import disk
 from collapse.checks import brief, check_number, saved
 from collapse.forecasting import report
-from collapse.forecasting.common import SMALL, in_percent, in_short, refuse
-
-Array = NDArray[np.float64]
+from collapse.forecasting.common import SMALL, Array, in_percent, in_short, refuse
 
 FORMAT = 2
 """Of the document; `Forecast.load` reads 1, too."""

@@ -10,7 +10,6 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from collapse.forecasting.common import listed, pandas, refuse
 from collapse.forecasting.texts import (
@@ -29,8 +28,6 @@ from collapse.forecasting.texts import (
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = NDArray[np.float64]
-Objects = NDArray[np.object_]
 
 KINDS: dict[str, tuple[type, ...]] = {
     "text": (str,),

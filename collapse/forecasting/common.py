@@ -6,6 +6,13 @@ import importlib
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Rows = NDArray[np.intp]
+Objects = NDArray[np.object_]
+
 EXTRA = "a forecast needs pandas and scikit-learn: pip install 'collapse-companion[data]'."
 SMALL = 1e-12
 """First loss up to which changes are not told in parts of it."""

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from collapse.forecasting.common import (
+    Array,
+    Rows,
     columns_named,
     counted,
     listed,
@@ -25,8 +26,6 @@ from collapse.forecasting.texts import Told
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = NDArray[np.float64]
-Rows = NDArray[np.intp]
 
 LEVELS = 20
 """Most levels of a text column; rarer ones are put together."""

@@ -7,16 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from collapse import models
 from collapse.forecasting.answer import Model
-from collapse.forecasting.common import in_short, module
+from collapse.forecasting.common import Array, in_short, module
 from collapse.forecasting.law import Classes, Counts, Family, Law, Normal, law_of, newton
 from collapse.forecasting.separation import separation
 from collapse.forecasting.table import Table
-
-Array = NDArray[np.float64]
 
 MARGIN = {"counts": "log mean", "binary": "log-odds", "multiclass": "log-odds"}
 """What a row's margin is."""

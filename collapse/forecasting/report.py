@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from collapse.forecasting.common import module
+from collapse.forecasting.common import Array, module
 from collapse.publishing import figures, plot
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
     from collapse.forecasting.answer import Forecast, Workflow
 
-Array = NDArray[np.float64]
 
 DOTTED, DASHED = (0, (1.5, 2)), (0, (5, 3))
 HEADINGS = {

@@ -6,11 +6,11 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import gammaincinv
 
 from collapse import checks, disk, workflows
@@ -30,7 +30,7 @@ from collapse.forecasting.answer import (
     Task,
     Workflow,
 )
-from collapse.forecasting.common import refuse
+from collapse.forecasting.common import Array, refuse
 from collapse.forecasting.fitting import Fit, fit
 from collapse.forecasting.law import Law
 from collapse.forecasting.simulating import BAND, Plans, Runs, Teller, afford, simulations
@@ -43,7 +43,6 @@ from collapse.risk import Risk, versions
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = NDArray[np.float64]
 
 COMPARED = (
     "discard",
@@ -227,7 +226,7 @@ def forecast(
     table = prepare(frame, target, task, test_share, seed, na=na, exclude=exclude, test=test)
     tell(f"fitting {len(table.y):,} rows, {table.X.shape[1]} columns")
     found = fit(table)
-    runs = afford(found, plans, budget, seed)
+    runs = afford(found, plans, float(budget), seed)
     outcomes = simulations(found, runs, plans, seed, folder, tell)
     unknown = {name: why for name in plans if isinstance(why := outcomes[name], str)}
     simulated = len(unknown) < len(plans)
@@ -439,11 +438,14 @@ def _plans(workflow: object, against: object, generations: int | None) -> Plans:
     if not isinstance(others, Sequence) or isinstance(others, (bytes, bytearray)):
         wanted = "a workflow or a list of them, such as ['discard', 'window(k=3)']"
         raise ValueError(f"against must be {wanted}; it is {brief(against)}.")
-    given = [("", workflow), *(("against: ", other) for other in others)]
-    for where, one in given:
+    given: list[tuple[str, Any]] = []
+    for one in chain([workflow], others):
+        given.append(("against: " if given else "", one))
         if not isinstance(one, kinds):
-            wanted = "a name such as 'augment' or 'window(k=3)', or a Plan or Reservoir"
-            raise ValueError(f"{where}a workflow must be {wanted}; it is {brief(one)}.")
+            raise ValueError(
+                f"{given[-1][0]}a workflow must be a name such as 'augment' or 'window(k=3)', or a "
+                f"Plan or Reservoir; it is {brief(one)}."
+            )
     lengths = [len(np.unique(one.generation)) for _, one in given if not isinstance(one, str)]
     asked = [*lengths, GENERATIONS][0] if generations is None else generations
     G, plans = whole(asked, "generations", "number of fits", most=LONGEST), Plans()

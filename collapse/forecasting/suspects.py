@@ -6,14 +6,12 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from collapse.forecasting.common import module
+from collapse.forecasting.common import Array, module
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = NDArray[np.float64]
 
 NAMES_OF_ROWS = re.compile(
     r"(?i)unnamed: ?\d+|(row|obs|case|record)[ _.-]?(names?|id|nr|no|num|number|index)?"

@@ -7,11 +7,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from collapse.checks import brief, check_number, choice, several
 from collapse.forecasting.cells import as_other, clean
-from collapse.forecasting.common import columns_named, counted, pandas, plural, refuse, were
+from collapse.forecasting.common import (
+    Array,
+    Rows,
+    columns_named,
+    counted,
+    pandas,
+    plural,
+    refuse,
+    were,
+)
 from collapse.forecasting.design import EXTREME, LEVELS, design, in_words
 from collapse.forecasting.reading import check_columns, load, read
 from collapse.forecasting.suspects import identifiers, leaks, sentinels
@@ -22,8 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["TASKS", "Table", "load", "prepare", "read"]
 
-Array = NDArray[np.float64]
-Rows = NDArray[np.intp]
 
 TASKS = ("binary", "multiclass", "counts", "continuous")
 

@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.forecasting.common import listed, pandas
+from collapse.forecasting.common import Array, Objects, Rows, listed, pandas
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = NDArray[np.float64]
-Objects = NDArray[np.object_]
 
 MISSING = frozenset(
     [
@@ -75,11 +73,11 @@ class Texts:
     """A column of texts: the different ones, and the place of each cell among them."""
 
     name: str
-    code: NDArray[np.intp]
+    code: Rows
     unique: Objects
     merged: list[str]
     """Texts as they stand in the table that are another's, but for blanks around them."""
-    count: NDArray[np.intp]
+    count: Rows
     """How often each stands in the rows that decide what the column holds."""
     wrong: NDArray[np.bool_] | None = None
     """Which texts are no numbers where most cells are."""
