@@ -278,37 +278,13 @@ def _workflows(answer: Forecast) -> Drawing:
     )
     level = first * (1 + worse)
     least, ceiling, span = _window(first, level, 2, derived, simulated, low, high)
-    y = np.arange(len(order))[::-1]
+    y = np.arange(len(order), dtype=np.float64)[::-1]
 
     def draw(figure: Figure) -> None:
         (ax,) = plot.panels(figure, 1)
         ax.set_xlim(least - 0.05 * span, ceiling + 0.08 * span)
         right = ax.get_xlim()[1]
-        colours = [plot.colour(row.family) for row in order]
-        known = np.isfinite(low)
-        end = np.where(np.isfinite(high), high, right)
-        bars: dict[str, Any] = {"alpha": 0.35, "linewidth": 6, "capstyle": "butt", "zorder": 1.8}
-        ax.hlines(y[known], low[known], end[known], np.array(colours)[known], **bars)
-        ax.vlines(
-            derived, y - 0.3, y + 0.3, colours, linewidth=1.8, capstyle="projecting", zorder=2
-        )
-        for at, colour, line, dot, error in zip(
-            y, colours, derived, simulated, stderr, strict=True
-        ):
-            if line > right:
-                ax.plot(right, at, ">", color=colour, markersize=6, clip_on=False, zorder=4)
-            if np.isfinite(dot):
-                ax.errorbar(
-                    [dot],
-                    [at],
-                    xerr=[2 * error],
-                    fmt="o",
-                    color=colour,
-                    markeredgecolor=plot.ground(),
-                    markeredgewidth=0.5,
-                    elinewidth=1,
-                    zorder=3,
-                )
+        _strips(ax, y, [row.family for row in order], derived, simulated, stderr, low, high)
         ax.axvline(first, color=plot.muted(), linewidth=0.9, linestyle=DOTTED, zorder=1.5)
         if level < right:
             ax.axvline(level, color=plot.muted(), linewidth=0.9, linestyle=DASHED, zorder=1.5)
@@ -335,6 +311,40 @@ def _workflows(answer: Forecast) -> Drawing:
         f" real rows alone keeps; dashed, where it is in the picture: {100 * worse:g} % worse. An"
         " arrow points to a loss outside the picture.",
     )
+
+
+def _strips(
+    ax: Axes,
+    y: Array,
+    families: list[str],
+    derived: Array,
+    simulated: Array,
+    stderr: Array,
+    low: Array,
+    high: Array,
+) -> None:
+    """Bars for single runs, strokes for derived losses and dots for simulated ones."""
+    colours, right = [plot.colour(family) for family in families], ax.get_xlim()[1]
+    known, end = np.isfinite(low), np.where(np.isfinite(high), high, right)
+    bars: dict[str, Any] = {"alpha": 0.35, "linewidth": 6, "capstyle": "butt", "zorder": 1.8}
+    ax.hlines(y[known], low[known], end[known], list(np.array(colours)[known]), **bars)
+    strokes: dict[str, Any] = {"linewidth": 1.8, "capstyle": "projecting", "zorder": 2}
+    ax.vlines(derived, y - 0.3, y + 0.3, colours, **strokes)
+    for at, colour, line, dot, error in zip(y, colours, derived, simulated, stderr, strict=True):
+        if line > right:
+            ax.plot(right, at, ">", color=colour, markersize=6, clip_on=False, zorder=4)
+        if np.isfinite(dot):
+            ax.errorbar(
+                [dot],
+                [at],
+                xerr=[2 * error],
+                fmt="o",
+                color=colour,
+                markeredgecolor=plot.ground(),
+                markeredgewidth=0.5,
+                elinewidth=1,
+                zorder=3,
+            )
 
 
 def _short(name: str, wide: bool) -> str:

@@ -228,8 +228,6 @@ def forecast(
     found = fit(table)
     runs = afford(found, plans, float(budget), seed)
     outcomes = simulations(found, runs, plans, seed, folder, tell)
-    unknown = {name: why for name in plans if isinstance(why := outcomes[name], str)}
-    simulated = len(unknown) < len(plans)
     asked, *others = plans
     settings = Settings(
         workflow=asked,
@@ -242,7 +240,25 @@ def forecast(
         budget=float(budget),
         band=BAND,
     )
-    first = _first(found)
+    answer = _answer(settings, source, target, seed, plans, found, runs, outcomes)
+    tell("done")
+    return answer
+
+
+def _answer(
+    settings: Settings,
+    source: str,
+    target: str,
+    seed: int,
+    plans: Plans,
+    found: Fit,
+    runs: Runs,
+    outcomes: dict[str | None, Risk | str],
+) -> Forecast:
+    """Put together what was read, fitted, derived and simulated, and say it."""
+    table, first = found.table, _first(found)
+    unknown = {name: why for name in plans if isinstance(why := outcomes[name], str)}
+    simulated = len(unknown) < len(plans)
     kept = {name: getattr(table, name) for name in ("features", "columns", "classes", "notes")}
     answer = Forecast(
         seed=seed,
@@ -267,14 +283,13 @@ def forecast(
             why=runs.why or "; ".join(dict.fromkeys(unknown.values())) or None,
         ),
         first=first,
-        ratio=_ratio(plans[asked], found.law, outcomes.get(None)),
+        ratio=_ratio(plans[settings.workflow], found.law, outcomes.get(None)),
         workflows=tuple(
             _row(plan, settings, found, runs, outcomes[name], first.loss, seed)
             for name, plan in plans.items()
         ),
     )
     doubts = prose.warnings(answer, found, runs.subsample, unknown)
-    tell("done")
     return replace(answer, warnings=doubts, answers=prose.answers(answer))
 
 

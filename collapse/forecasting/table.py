@@ -178,16 +178,10 @@ def prepare(
         classes and len(np.unique(y[train])) < 2,
         f"the target {target!r} has a single value in the real part; a classifier needs two.",
     )
-    for name in table.columns:
-        if table[name].dtype != object and name not in cells.dates | (
-            {target} if classes else set()
-        ):
-            what = f"the target {name!r}" if name == target else repr(name)
-            told.cautions += [
-                f"{count:,} cells of {what} hold {value:g}, far from all others: if it stands for "
-                f"a missing value, say so by na={value:g} (--na {value:g})."
-                for value, count in sentinels(cells.frame[name].to_numpy(np.float64)[:n])
-            ]
+    skip = cells.dates | ({target} if classes else set())
+    told.cautions += _doubts(
+        cells.frame.loc[: n - 1, [name for name in table.columns if name not in skip]], target
+    )
     X, X_test, used, columns, rare = design(features, train, tested, place, told)
     told.cautions += [
         f"Column {name!r} may give the target away: {how}. Exclude it if it is known later."
@@ -209,6 +203,17 @@ def prepare(
         cautions=tuple(told.cautions),
         rare=tuple(rare),
     )
+
+
+def _doubts(frame: pd.DataFrame, target: str) -> list[str]:
+    """What is said of numbers that may stand for missing values."""
+    return [
+        f"{count:,} cells of {'the target ' if name == target else ''}{name!r} hold {value:g}, far"
+        f" from all others: if it stands for a missing value, say so by na={value:g} (--na"
+        f" {value:g})."
+        for name in frame.columns[frame.dtypes != object]
+        for value, count in sentinels(frame[name].to_numpy(np.float64))
+    ]
 
 
 def _joined(
