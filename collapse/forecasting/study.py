@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import gammaincinv
 
 from collapse import checks, disk, workflows
 from collapse.checks import brief, check_number, to_text, whole
@@ -311,6 +310,8 @@ def _first(found: Fit) -> First:
 
 
 def _ratio(plan: Plan | Reservoir, law: Law | None, outcome: Risk | str | None) -> Ratio:
+    from scipy.special import gammaincinv  # slow to import
+
     if law is None:
         return Ratio()
     derived, d = derive(plan).ratio, len(law.spread)
