@@ -51,7 +51,7 @@ def test_the_first_loss_is_scikit_learn_s(seed: int, tmp_path: Path) -> None:
         "generations": 2,
         "against": [],
         "budget": 0.05,
-        "seed": seed,
+        "rng": seed,
     }
     if made.refused:
         with pytest.raises(ValueError, match=made.refused):

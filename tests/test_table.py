@@ -711,7 +711,7 @@ def test_columns_of_extreme_size_are_read_right(power: int) -> None:
 
 
 def test_designs_that_no_memory_holds_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("collapse.forecasting.table.ENTRIES", 3 * N - 1)
+    monkeypatch.setattr("collapse.forecasting.design.ENTRIES", 3 * N - 1)
     with pytest.raises(
         ValueError,
         match="would have 120 rows and 3 columns, more numbers than the 359 that are supported",

@@ -6,12 +6,12 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from collapse.forecasting.common import Array, module
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = NDArray[np.float64]
 
 NAMES_OF_ROWS = re.compile(
     r"(?i)unnamed: ?\d+|(row|obs|case|record)[ _.-]?(names?|id|nr|no|num|number|index)?"
@@ -29,44 +29,9 @@ SHUFFLED = 20
 YEARS = (1500, 2200)
 """Consecutive numbers between these are years."""
 CODES = {
-    -1,
-    -9,
-    -99,
-    -999,
-    -9999,
-    -99999,
-    -88,
-    -888,
-    -8888,
-    -77,
-    -777,
-    -200,
-    -32768,
-    32767,
-    65535,
-} | {
-    *(
-        97,
-        98,
-        99,
-        888,
-        997,
-        998,
-        999,
-        8888,
-        9997,
-        9998,
-        9999,
-        99999,
-        999999,
-        9999999,
-        99.9,
-        -99.9,
-        999.9,
-        -999.9,
-        999.99,
-        9999.9,
-    )
+    *(-1, -9, -99, -999, -9999, -99999, -88, -888, -8888, -77, -777, -200, -32768, 32767, 65535),
+    *(97, 98, 99, 888, 997, 998, 999, 8888, 9997, 9998, 9999, 99999, 999999, 9999999),
+    *(99.9, -99.9, 999.9, -999.9, 999.99, 9999.9),
 }
 """Numbers that often stand for a missing value."""
 LEAST = 30
@@ -91,31 +56,30 @@ def identifiers(frame: pd.DataFrame, whole: set[str], skip: set[str]) -> dict[st
     skip : set of str
         Columns that are not looked at.
     """
-    found = {}
-    n = len(frame)
+    found, n = {}, len(frame)
     names = {name.casefold() for name in frame.columns}
-    for name in frame.columns:
+    for name in [name for name in frame.columns if name not in skip]:
         column = frame[name]
+        if n < 2 or column.isna().any() or not column.is_unique:
+            continue
         answer = name.casefold().endswith("no") and f"{name[:-2].casefold()}yes" in names
-        if name in skip or n < 2 or column.isna().any():
-            continue
-        if column.dtype == object:
-            if IDENTIFIER.fullmatch(name) and not answer and n > 2 and column.is_unique:
-                found[name] = "names the rows"
-            continue
-        values = column.to_numpy(np.float64)
-        if name not in whole or not np.isfinite(values).all() or not column.is_unique:
-            continue
-        consecutive = values.max() - values.min() == n - 1
-        years = YEARS[0] <= values.min() and values.max() <= YEARS[1]
-        first, steps = values[0], np.diff(values)
-        if consecutive and (steps == 1).all() and first in (0, 1):
-            found[name] = "counts the rows"
-        elif NAMES_OF_ROWS.fullmatch(name) or (IDENTIFIER.fullmatch(name) and not answer):
-            found[name] = "has another whole number in every row"
-        elif consecutive and n >= SHUFFLED and not years:
-            found[name] = "numbers the rows"
-    return found
+        named = bool(IDENTIFIER.fullmatch(name)) and not answer
+        reasons = {"names the rows": named and n > 2}
+        if column.dtype != object:
+            values = column.to_numpy(np.float64)
+            counts = name in whole and bool(np.isfinite(values).all())
+            low, high = values.min(), values.max()
+            consecutive = counts and high - low == n - 1
+            years = YEARS[0] <= low and high <= YEARS[1]
+            in_order = consecutive and low in (0, 1) and bool((np.diff(values) > 0).all())
+            reasons = {
+                "counts the rows": in_order,
+                "has another whole number in every row": counts
+                and (named or bool(NAMES_OF_ROWS.fullmatch(name))),
+                "numbers the rows": consecutive and n >= SHUFFLED and not years,
+            }
+        found[name] = next((why for why, holds in reasons.items() if holds), "")
+    return {name: why for name, why in found.items() if why}
 
 
 def sentinels(values: Array) -> list[tuple[float, int]]:
@@ -166,88 +130,59 @@ def leaks(frame: pd.DataFrame, y: Array, classified: bool) -> dict[str, str]:
     if len(y) < LEAST:
         return {}
     step = -(-len(y) // SAMPLE)
-    frame, y = frame.iloc[::step], y[::step]
+    frame, y, tell = frame.iloc[::step], y[::step], _tells_number
     if classified:
-        y = np.where(np.bincount(y.astype(int))[y.astype(int)] < RARE, np.nan, y)
-        frame, y = frame.loc[~np.isnan(y)], y[~np.isnan(y)]
-        if len(y) < LEAST or len(np.unique(y)) < 2:
-            return {}
-        return _of_classes(frame, y.astype(int))
-    return _of_numbers(frame, y)
+        often = np.bincount(y.astype(int))[y.astype(int)] >= RARE
+        frame, y, tell = frame.loc[often], y[often], _tells_class
+    if len(y) < LEAST or np.ptp(y) == 0:
+        return {}
+    found = {name: tell(frame[name], y) for name in frame.columns}
+    return {name: how for name, how in found.items() if how}
 
 
-def _of_numbers(frame: pd.DataFrame, y: Array) -> dict[str, str]:
+def _tells_number(column: pd.Series[Any], y: Array) -> str | None:
     from scipy.stats import rankdata  # slow to import
 
-    out = {}
-    for name in frame.columns:
-        column = frame[name]
-        values = column.to_numpy()
-        present = column.notna().to_numpy()
-        if present.sum() < LEAST or np.ptp(y[present]) == 0:
-            continue
-        here, cells = y[present], values[present]
-        if cells.dtype == object:
-            kinds, group = np.unique(cells.astype(str), return_inverse=True)
-            means = np.bincount(group, weights=here) / np.bincount(group)
-            if 2 * len(kinds) <= len(here) and _unexplained(here - means[group], here) < LEAK**2:
-                out[name] = "its levels tell the target to 1 % of its spread"
-        elif np.array_equal(cells, here):
-            out[name] = "it is the target itself"
-        elif np.ptp(cells) == 0:
-            continue
-        elif _unexplained(_residual(cells / np.abs(cells).max(), here), here) < LEAK**2:
-            out[name] = "a line of it tells the target to 1 % of its spread"
-        elif 1 - abs(np.corrcoef(rankdata(cells), rankdata(here))[0, 1]) < LEAK**3:
-            out[name] = "it puts the rows in the order of the target"
-    return out
+    present = column.notna().to_numpy()
+    cells, y = column.to_numpy()[present], y[present]
+    if len(y) < LEAST or np.ptp(y) == 0:
+        return None
+    if cells.dtype == object:
+        kinds, group = np.unique(cells.astype(str), return_inverse=True)
+        rest = y - (np.bincount(group, weights=y) / np.bincount(group))[group]
+        told = 2 * len(kinds) <= len(y) and rest.var() < LEAK**2 * y.var()
+        return "its levels tell the target to 1 % of its spread" if told else None
+    if np.array_equal(cells, y):
+        return "it is the target itself"
+    if np.ptp(cells) == 0:
+        return None
+    if 1 - np.corrcoef(cells / np.abs(cells).max(), y)[0, 1] ** 2 < LEAK**2:
+        return "a line of it tells the target to 1 % of its spread"
+    ordered = 1 - abs(np.corrcoef(rankdata(cells), rankdata(y))[0, 1]) < LEAK**3
+    return "it puts the rows in the order of the target" if ordered else None
 
 
-def _unexplained(rest: Array, whole: Array) -> float:
-    """Share of the variance of `whole` that is left in `rest`."""
-    centred = whole - whole.mean()
-    scale = np.abs(centred).max()
-    return float(((rest / scale) ** 2).sum() / ((centred / scale) ** 2).sum())
-
-
-def _residual(x: Array, y: Array) -> Array:
-    """What a line of x leaves of y."""
-    x, y = x - x.mean(), y - y.mean()
-    return np.asarray(y - x * (x @ y / (x @ x)))
-
-
-def _of_classes(frame: pd.DataFrame, y: NDArray[np.intp]) -> dict[str, str]:
-    from sklearn.tree import DecisionTreeClassifier
-
-    classes, code = np.unique(y, return_inverse=True)
+def _tells_class(column: pd.Series[Any], y: Array) -> str | None:
+    code, n = np.unique(y, return_inverse=True)[1], len(y)
     count = np.bincount(code)
-    out = {}
-    for name in frame.columns:
-        column = frame[name]
-        present = column.notna().to_numpy()
-        if column.dtype == object:
-            here = column.where(present, "(missing)").to_numpy(object)
-            kinds, group = np.unique(here.astype(str), return_inverse=True)
-            if 2 < 5 * len(kinds) < len(y):
-                table = np.zeros((len(kinds), len(classes)), int)
-                np.add.at(table, (group, code), 1)
-                wrong = 1 - table.max(axis=1).sum() / len(y)
-            else:
-                continue
-        else:
-            ranks = column.fillna(column.median()).rank().to_numpy()
-            if np.isnan(ranks).any() or not _orders(ranks, code, count):
-                continue
-            tree = DecisionTreeClassifier(max_leaf_nodes=2 * len(classes), random_state=0)
-            wrong = 1 - float(tree.fit(ranks[:, None], code).score(ranks[:, None], code))
-        if wrong <= min(LEAK, 0.05 * (1 - count.max() / len(y))):
-            rows = "every row" if wrong == 0 else f"{100 * (1 - wrong):.1f} % of the rows"
-            out[name] = f"it alone tells the class of {rows}"
-    return out
-
-
-def _orders(ranks: Array, code: NDArray[np.intp], count: NDArray[Any]) -> bool:
-    """Whether some class lies almost wholly above or below the others: a test that costs little."""
-    total = np.bincount(code, weights=ranks)
-    area = (total - count * (count + 1) / 2) / (count * (len(code) - count))
-    return bool(np.max(np.abs(area - 0.5)) > 0.48)
+    if column.dtype == object:
+        kinds, group = np.unique(column.fillna("(missing)").astype(str), return_inverse=True)
+        if not 2 < 5 * len(kinds) < n:
+            return None
+        table = np.zeros((len(kinds), len(count)), int)
+        np.add.at(table, (group, code), 1)
+        wrong = 1 - table.max(axis=1).sum() / n
+    else:
+        ranks = column.fillna(column.median()).rank().to_numpy()
+        total = np.bincount(code, weights=ranks)
+        area = (total - count * (count + 1) / 2) / (count * (n - count))
+        if not np.max(np.abs(area - 0.5)) > 0.48:  # a test that costs little
+            return None  # no class lies almost wholly above or below the others
+        tree = module("sklearn.tree").DecisionTreeClassifier(
+            max_leaf_nodes=2 * len(count), random_state=0
+        )
+        wrong = 1 - float(tree.fit(ranks[:, None], code).score(ranks[:, None], code))
+    if wrong > min(LEAK, 0.05 * (1 - count.max() / n)):
+        return None
+    rows = "every row" if wrong == 0 else f"{100 * (1 - wrong):.1f} % of the rows"
+    return f"it alone tells the class of {rows}"

@@ -1,0 +1,70 @@
+"""What all of a forecast uses: modules that only it needs, and words for numbers and lists."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Rows = NDArray[np.intp]
+Objects = NDArray[np.object_]
+
+EXTRA = "a forecast needs pandas and scikit-learn: pip install 'collapse-companion[data]'."
+SMALL = 1e-12
+"""First loss up to which changes are not told in parts of it."""
+
+
+def refuse(when: object, sentence: str) -> None:
+    """Raise a ValueError that says why, where there is a reason."""
+    if when:
+        raise ValueError(sentence)
+
+
+def module(name: str, refusal: str = EXTRA) -> Any:
+    """Import a module, or raise an ImportError that says what to install."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ImportError(refusal) from error
+
+
+def pandas() -> Any:
+    """pandas itself."""
+    return module("pandas")
+
+
+def in_short(value: float) -> str:
+    return f"{value:.4g}" if abs(value) < 1e5 else f"{value:,.0f}"
+
+
+def in_percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    return one if count == 1 else many or one + "s"
+
+
+def counted(count: int, what: str) -> str:
+    return f"{count:,} {plural(count, what)}"
+
+
+def were(count: int) -> str:
+    return plural(count, "was", "were")
+
+
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """Names with commas between them, the first few."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def quoted(names: Sequence[object]) -> str:
+    return listed([repr(str(name)) for name in names])
+
+
+def columns_named(names: Sequence[object], one: str = "Column") -> str:
+    return f"{plural(len(names), one)} {quoted(names)}"
