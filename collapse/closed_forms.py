@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from collapse import workflows
 from collapse.checks import brief, flag, held, length, whole
-from collapse.plan import Plan, Workflow
+from collapse.plan import Plan
+from collapse.protocol import Workflow
 from collapse.reservoir import Reservoir
 
 Parts = dict[str, Any]

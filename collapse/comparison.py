@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from collapse.checks import brief, whole
 from collapse.derivation import derive
 from collapse.exact import Array
-from collapse.plan import Plan, checked_workflow
+from collapse.plan import Plan
+from collapse.protocol import checked_workflow
 from collapse.publishing.plot import plot_front
 from collapse.reservoir import Reservoir
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from collapse.checks import brief, saved, text, whole
 from collapse.exact import Numbers
-from collapse.plan import Recipe
+from collapse.protocol import Recipe
 
 
 @dataclass(frozen=True, eq=False)

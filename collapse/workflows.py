@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from collapse import checks
 from collapse.checks import brief, check_number, flag, named_call, numbers, to_text, whole
 from collapse.exact import Numbers, Scalar
-from collapse.plan import Plan, Recipe
+from collapse.plan import Plan
+from collapse.protocol import Recipe
 from collapse.recursion import FARTHEST, Entries, Recursion
 from collapse.reservoir import Reservoir
 
