@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from collapse import workflows
 from collapse.answers import Answer
 from collapse.checks import brief, flag, held, length, saved, to_fraction, whole
-from collapse.plan import Plan, Workflow
+from collapse.plan import Plan
+from collapse.protocol import Workflow
 from collapse.reservoir import Reservoir
 from collapse.workflows.record import Record
 from collapse.workflows.symbols import generation, renewal, sympy, trigamma

@@ -13,7 +13,8 @@ from collapse.answers import Answer
 from collapse.checks import choice, whole
 from collapse.derivation import derive
 from collapse.exact import Array
-from collapse.plan import Plan, checked_workflow
+from collapse.plan import Plan
+from collapse.protocol import checked_workflow
 from collapse.publishing.picture import plot_front
 from collapse.reservoir import Reservoir, workflow_of
 

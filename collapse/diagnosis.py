@@ -28,7 +28,8 @@ from collapse.derivation.finite import (
 )
 from collapse.exact import Array
 from collapse.models.protocols import exact_form
-from collapse.plan import Plan, checked_workflow
+from collapse.plan import Plan
+from collapse.protocol import checked_workflow
 from collapse.reservoir import Reservoir
 from collapse.risk import Risk
 from collapse.verdicts import AGREEMENT, Judgement, Verdict, evidence, in_the_limit

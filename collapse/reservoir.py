@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from collapse.checks import brief, saved, text, whole
 from collapse.exact import Numbers
-from collapse.plan import Plan, Recipe
+from collapse.plan import Plan
+from collapse.protocol import Recipe
 
 
 @dataclass(frozen=True, eq=False)

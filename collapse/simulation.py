@@ -32,7 +32,8 @@ from collapse.models.protocols import (
     design_of,
     observed_labels,
 )
-from collapse.plan import Plan, checked_workflow
+from collapse.plan import Plan
+from collapse.protocol import checked_workflow
 from collapse.reservoir import Reservoir
 from collapse.risk import Risk
 from collapse.workers import check_sendable, in_order, one_thread

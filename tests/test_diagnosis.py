@@ -30,7 +30,7 @@ from collapse.models import (
     Poisson,
     Uniform,
 )
-from collapse.plan import Recipe
+from collapse.protocol import Recipe
 from collapse.workflows import (
     all_to_all,
     augment,

@@ -14,7 +14,7 @@ from hypothesis import given
 
 from collapse import Plan, Reservoir, derive, workflows
 from collapse.exact import Numbers
-from collapse.plan import Workflow, checked_workflow
+from collapse.protocol import Workflow, checked_workflow
 from collapse.recursion import Recursion
 from tests.plans import KEPT, NAMED, SIZE, WEIGHT, ZOO, dense, plans, typed
 

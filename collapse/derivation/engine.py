@@ -11,7 +11,8 @@ from collapse.derivation.limit import fixed_design, limit
 from collapse.derivation.means import linear_response, quadratic_variance
 from collapse.derivation.reservoir import reservoir_limit, reservoir_quadratic_variance
 from collapse.models.protocols import EXACT_FORMS, design_of, exact_form
-from collapse.plan import Plan, checked_workflow
+from collapse.plan import Plan
+from collapse.protocol import checked_workflow
 from collapse.reservoir import Reservoir
 from collapse.risk import Risk
 

@@ -12,7 +12,8 @@ from typing import Any, TypeVar, cast
 
 from collapse import checks
 from collapse.checks import check_number, named_call, to_text
-from collapse.plan import Plan, Recipe
+from collapse.plan import Plan
+from collapse.protocol import Recipe
 from collapse.reservoir import Reservoir
 from collapse.workflows.tables import READERS
 
