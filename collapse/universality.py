@@ -24,7 +24,7 @@ from collapse.plan import Plan
 from collapse.publishing.picture import plot_matrix
 from collapse.reservoir import Reservoir
 from collapse.simulation import LARGEST_REPLICATIONS, simulate
-from collapse.workers import check_sendable, in_order
+from collapse.simulation.workers import check_sendable, in_order
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

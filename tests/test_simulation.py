@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from collapse import Plan, derive, models, simulate, simulation, workflows
+from collapse import Plan, derive, models, simulate, workflows
+from collapse.simulation import experiment
 from tests.plans import NAMED, SIZE, SOURCE, WEIGHT, private, typed
 from tests.statistics import assert_agree, assert_risks_agree
 
@@ -264,7 +265,7 @@ def test_the_numbers_do_not_depend_on_the_order_of_blocks(name, monkeypatch):
         assert len(done) > 1
         yield from reversed(done)
 
-    monkeypatch.setattr(simulation, "in_order", backward)
+    monkeypatch.setattr(experiment, "in_order", backward)
     assert same_numbers(forward, simulate(**EXPERIMENTS[name], replications=20_000, rng=5))
 
 

@@ -26,13 +26,13 @@ from collapse.derivation.finite import (
     read_below,
     responding,
 )
+from collapse.diagnosis.verdicts import AGREEMENT, Judgement, Verdict, evidence, in_the_limit
 from collapse.exact import Array
 from collapse.models.protocols import exact_form
 from collapse.plan import Plan
 from collapse.protocol import checked_workflow
 from collapse.reservoir import Reservoir
 from collapse.risk import Risk
-from collapse.verdicts import AGREEMENT, Judgement, Verdict, evidence, in_the_limit
 
 
 @dataclass(frozen=True, eq=False)

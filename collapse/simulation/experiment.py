@@ -12,16 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapse import checks
-from collapse.chains import (
-    Chain,
-    GaussianLimit,
-    Memory,
-    MemoryLimit,
-    Rows,
-    Statistics,
-    Told,
-    last_read,
-)
 from collapse.checks import HELD, brief, flag, floats, held, whole
 from collapse.derivation.engine import rows_of
 from collapse.models.protocols import (
@@ -36,7 +26,17 @@ from collapse.plan import Plan
 from collapse.protocol import checked_workflow
 from collapse.reservoir import Reservoir
 from collapse.risk import Risk
-from collapse.workers import check_sendable, in_order, one_thread
+from collapse.simulation.chains import (
+    Chain,
+    GaussianLimit,
+    Memory,
+    MemoryLimit,
+    Rows,
+    Statistics,
+    Told,
+    last_read,
+)
+from collapse.simulation.workers import check_sendable, in_order, one_thread
 
 LARGEST_BLOCK = 16_384
 BLOCK_VALUES = 2**23
