@@ -10,19 +10,25 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: book format test javascript versions baselines lab bench lock clean
+.PHONY: book test check format lint javascript coverage versions baselines lab bench lock clean
 
 # Executes what must be executed, builds the site, prints its address.
 book: $(ENVIRONMENT)
 	$(BIN)/python book/build.py
 
-# The package and the chapters' cells, as `make test` wants them.
-format: $(ENVIRONMENT)
-	$(BIN)/ruff format .
-	$(BIN)/python book/cells.py
-
 # Everything: style, types, import order, tests, the book, its pages in a browser.
-test: $(ENVIRONMENT)
+test: lint
+	$(PYTEST) --dist loadfile --doctest-modules collapse tests --ignore tests/book
+	$(BIN)/python book/build.py
+	$(PYTEST) --dist worksteal tests/book
+
+# Before each commit: what `make test` begins with, and the tests that neither simulate much nor open a browser.
+check: lint
+	$(PYTEST) --dist worksteal --doctest-modules -m fast collapse tests --ignore tests/book
+
+PYTEST := $(BIN)/python -m pytest -n auto
+
+lint: $(ENVIRONMENT)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python book/cells.py --check
@@ -30,9 +36,16 @@ test: $(ENVIRONMENT)
 	$(BIN)/lint-imports
 	$(BIN)/repo-review .
 	$(MAKE) javascript
-	$(BIN)/python -m pytest -n auto --dist loadfile --doctest-modules collapse tests --ignore tests/book
-	$(BIN)/python book/build.py
-	$(BIN)/python -m pytest -n auto --dist worksteal tests/book
+
+# Writes the package, the tests and the chapters' cells as `make lint` wants them.
+format: $(ENVIRONMENT)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/python book/cells.py
+
+# Which lines of the package no test runs; fails below the floor in pyproject.toml.
+coverage: $(ENVIRONMENT)
+	$(PYTEST) --dist loadfile --cov collapse collapse tests --doctest-modules --ignore tests/book
 
 # Checks the explorers' JavaScript: file by file, then, for names that nothing declares, module by module as a page puts them together.
 BIOME := npx --yes @biomejs/biome@2.6.8 lint --error-on-warnings

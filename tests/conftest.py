@@ -8,7 +8,19 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"
 os.environ["MPLBACKEND"] = "Agg"
 
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
 settings.register_profile("suite", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("suite")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as `book` what stands in tests/book, and as `fast` what is not slow by its mark."""
+    for item in items:
+        if Path(__file__).with_name("book") in item.path.parents:
+            item.add_marker("book")
+        if not {"statistical", "book"} & {mark.name for mark in item.iter_markers()}:
+            item.add_marker("fast")

@@ -30,6 +30,8 @@ from collapse.forecasting.answer import of_document
 from collapse.forecasting.table import prepare, read
 from tests.statistics import FALSE_ALARM, assert_agree
 
+pytestmark = pytest.mark.statistical
+
 Array = NDArray[np.float64]
 TASK_NAMES = ("binary", "multiclass", "counts", "continuous")
 FAST: dict[str, Any] = {"generations": 3, "against": [], "budget": 0.5}

@@ -13,6 +13,8 @@ import collapse
 from collapse.forecasting.table import Table, load, prepare
 from tests.messy import SEEDS, messy
 
+pytestmark = pytest.mark.statistical
+
 
 def first_loss(made: Table, by_likelihood: bool) -> float:
     """Loss on the test rows of scikit-learn's fit to the real ones, penalised or not."""

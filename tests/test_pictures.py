@@ -18,6 +18,8 @@ from collapse.explorers import pictures, widgets
 from collapse.models.families.morris import MeanFamily
 from tests.test_widgets import CHROMIUM, Visit, document
 
+pytestmark = pytest.mark.book
+
 STATIC = Path(widgets.__file__).parent
 STATES: dict[str, list[dict[str, Any]]] = {
     "fan": [{}, {"generation": 1}, {"generation": 10, "seed": 3}, {"generation": 23, "seed": 0}],

@@ -27,6 +27,8 @@ from collapse.workflows.record import workflow
 from collapse.workflows.symbols import walk
 from tests.test_widgets import Visit, assert_shows, browser, document, html  # noqa: F401
 
+pytestmark = pytest.mark.book
+
 BOOK = Path(__file__).parents[1] / "book"
 
 

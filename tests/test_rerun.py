@@ -18,6 +18,8 @@ import collapse
 from collapse.cli import main
 from collapse.publishing.rerun import _damaged, _read_record, chapters, parameters, rerun
 
+pytestmark = pytest.mark.book
+
 HEADER = """---
 jupytext:
   text_representation:

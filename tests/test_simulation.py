@@ -19,6 +19,8 @@ from collapse.simulation import experiment
 from tests.plans import NAMED, SIZE, SOURCE, WEIGHT, private, typed
 from tests.statistics import assert_agree, assert_risks_agree
 
+pytestmark = pytest.mark.statistical
+
 REPLICATIONS = 200_000
 DETECTS = 0.06
 

@@ -18,6 +18,8 @@ from collapse.models import Example
 from collapse.models.families.morris import MeanFamily
 from collapse.universality import FALSE_ALARM, Matrix, matrix
 
+pytestmark = pytest.mark.statistical
+
 MISSED = 1e-3
 """Chance that an error as large as DETECTED goes unseen in a cell."""
 DETECTED = 0.6

@@ -32,6 +32,8 @@ import collapse
 from collapse.explorers import policies, record, widgets
 from collapse.publishing import plot
 
+pytestmark = pytest.mark.book
+
 PATIENCE = 300_000  # ms until the browser is given up: a busy machine is no failure
 expect.set_options(timeout=PATIENCE)
 

@@ -15,6 +15,8 @@ from collapse import Plan, Risk, derive, models, simulate
 from collapse.workflows import all_to_all, fixed_real_share, fresh_real, ring, star
 from tests.statistics import assert_agree, assert_risks_agree
 
+pytestmark = pytest.mark.statistical
+
 G = 60
 HALF, THIRD = F(1, 2), F(1, 3)
 

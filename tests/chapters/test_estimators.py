@@ -11,6 +11,8 @@ from collapse import derive, models, simulate
 from collapse.workflows import augment, discard, subsample
 from tests.statistics import assert_agree
 
+pytestmark = pytest.mark.statistical
+
 
 @pytest.mark.parametrize(
     "model",

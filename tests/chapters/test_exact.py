@@ -11,6 +11,8 @@ from collapse import derive, models, simulate
 from collapse.workflows import augment, discard, subsample
 from tests.statistics import assert_agree
 
+pytestmark = pytest.mark.statistical
+
 HALF = Fraction(1, 2)
 
 # model with rational parameters, V(mu*), v2

@@ -12,6 +12,8 @@ from collapse.forecasting.law import Classes, law_of
 from collapse.models import MultinomialRegression
 from tests.statistics import assert_agree
 
+pytestmark = pytest.mark.statistical
+
 TOPS = ["T-shirt", "pullover", "dress", "coat", "shirt"]
 
 

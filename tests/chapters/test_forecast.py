@@ -19,6 +19,8 @@ from collapse.forecasting.table import prepare
 from collapse.models import LinearRegression
 from tests.statistics import assert_agree
 
+pytestmark = pytest.mark.statistical
+
 Array = NDArray[np.float64]
 LEVELS = (0.05, 0.5, 0.95)
 

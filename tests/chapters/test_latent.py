@@ -11,6 +11,8 @@ from collapse import Plan, derive, models, simulate
 from collapse.workflows import augment, discard, subsample
 from tests.statistics import assert_agree
 
+pytestmark = pytest.mark.statistical
+
 
 def counted(plan, p):
     """A synthetic row counts as 1 / p rows, in size and in weight."""

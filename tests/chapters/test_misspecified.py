@@ -28,6 +28,8 @@ from collapse.models.regression.glm import log_loss
 from tests.chapters.observed import Array, observed, split
 from tests.statistics import assert_agree
 
+pytestmark = pytest.mark.statistical
+
 
 def constant(X: Array, y: Array, X_loss: Array, y_loss: Array) -> float:
     """kappa of the proposition at the maximum-likelihood fit, its derivatives by finite

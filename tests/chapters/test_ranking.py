@@ -11,6 +11,8 @@ from collapse.models import BradleyTerry
 from collapse.workflows import augment, discard, subsample
 from tests.statistics import assert_agree
 
+pytestmark = pytest.mark.statistical
+
 PAIRS = list(combinations(range(4), 2))
 
 

@@ -9,6 +9,8 @@ from collapse.plan import Plan
 from collapse.workflows import augment, discard, subsample
 from tests.statistics import assert_agree
 
+pytestmark = pytest.mark.statistical
+
 BETA = [0.2, 0.8, -0.6, 0.4]
 
 

@@ -16,6 +16,8 @@ from scipy.special import gammaln
 from collapse import Plan, Risk, derive, models, simulate, workflows
 from tests.statistics import assert_agree, assert_risks_agree
 
+pytestmark = pytest.mark.statistical
+
 Array = NDArray[np.float64]
 
 DISCARD, AUGMENT = workflows.discard, workflows.augment

@@ -29,6 +29,8 @@ from collapse.models.regression.glm import probability
 from tests.chapters.observed import Array, observed, split
 from tests.statistics import assert_agree
 
+pytestmark = pytest.mark.statistical
+
 
 def programme(X: Array, y: Array) -> bool:
     """Whether some direction classifies every row, not all of them with margin zero."""

@@ -18,6 +18,8 @@ from collapse import datasets, derive, simulate, workflows
 from collapse.models import LogisticRegression
 from tests.chapters.observed import Array, observed, split
 
+pytestmark = pytest.mark.statistical
+
 
 @pytest.mark.parametrize(
     ("name", "loss"), [("titanic", 0.4630763), ("diabetes", 0.4284598), ("heart", 0.5193270)]

@@ -29,6 +29,8 @@ from collapse import models, simulate, workflows
 from collapse.models import Model, from_estimator
 from tests.statistics import assert_agree
 
+pytestmark = pytest.mark.statistical
+
 rng = np.random.default_rng(0)
 X = rng.standard_normal((60, 2))
 X_TEST = rng.standard_normal((40, 2))

@@ -30,6 +30,8 @@ from collapse.models.regression.glm import (
 from collapse.models.regression.ranking import BradleyTerry
 from tests.statistics import assert_agree
 
+pytestmark = pytest.mark.statistical
+
 Array = NDArray[np.float64]
 
 

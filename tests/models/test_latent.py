@@ -13,6 +13,8 @@ from scipy.stats import multivariate_normal, norm
 from collapse import Plan, derive, models, simulate, workflows
 from tests.statistics import assert_agree, assert_risks_agree, assert_same_law
 
+pytestmark = pytest.mark.statistical
+
 PLANS = [workflows.discard(4), workflows.augment(4), workflows.subsample(4)]
 MIXTURE = models.NormalMixture(0.4, 2)
 COMPONENTS = models.PrincipalComponents([[2, 0], [1, 1], [0, 1], [1, 0]], noise=0.7)

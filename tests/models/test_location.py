@@ -17,6 +17,8 @@ from collapse.models.families.location import LAWS, median_of_pairs, weighted_me
 from tests.plans import typed
 from tests.statistics import assert_agree, assert_risks_agree
 
+pytestmark = pytest.mark.statistical
+
 PLANS = [workflows.discard(4), workflows.augment(4), workflows.subsample(4), typed(partly=True)]
 
 

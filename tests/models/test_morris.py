@@ -14,6 +14,8 @@ from collapse.models import WithStatistic
 from tests.plans import typed
 from tests.statistics import assert_agree, assert_risks_agree, assert_same_law
 
+pytestmark = pytest.mark.statistical
+
 FAMILIES = [
     models.Normal(1, 2),
     models.Bernoulli(0.2),

@@ -19,6 +19,8 @@ from collapse import Plan, derive, models, simulate, workflows
 from tests.plans import NAMED, dense, plans, typed
 from tests.statistics import assert_agree, assert_risks_agree, assert_same_law
 
+pytestmark = pytest.mark.statistical
+
 X = np.column_stack([np.ones(8), np.linspace(-1, 1, 8)])
 LINE = models.LinearRegression(X, [1, 2], sigma=1)
 LOGISTIC = models.LogisticRegression(X, [0.3, 0.5])

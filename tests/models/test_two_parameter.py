@@ -16,6 +16,8 @@ from collapse.models.families.digamma import excess, log_less_digamma, slope
 from tests.plans import typed
 from tests.statistics import assert_agree, assert_risks_agree, assert_same_law
 
+pytestmark = pytest.mark.statistical
+
 FAMILIES = [
     models.NormalMeanVariance(1, 4),
     models.GammaShapeRate(2, 1.5),
