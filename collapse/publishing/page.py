@@ -174,8 +174,10 @@ def grid(figure: Figure, rows: int, columns: int, **shared: Any) -> Any:
     """Axes in rows and columns, shape (rows, columns); on a narrow figure the other way round."""
     if plot.is_wide(figure):
         return figure.subplots(rows, columns, squeeze=False, **shared)
-    turned = {"row": "col", "col": "row"}
-    shared = {name: turned.get(how, how) for name, how in shared.items()}
+    turned = {"width_ratios": "height_ratios", "height_ratios": "width_ratios"}
+    shared = {turned.get(name, name): how for name, how in shared.items()}
+    for name in shared.keys() & {"sharex", "sharey"}:
+        shared[name] = {"row": "col", "col": "row"}.get(shared[name], shared[name])
     return figure.subplots(columns, rows, squeeze=False, **shared).T
 
 
