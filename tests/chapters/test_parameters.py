@@ -15,7 +15,7 @@ Space = dict[str, object]
 
 BOOK = Path(__file__).parents[2] / "book"
 LINE = re.compile(r"(\w+) = (\S+)  # from (\S+) to ([^\s,]+)(?:, .*)?")
-PAGE = re.compile(r'Page\(\s*"\w+",\s+globals\(\)(.*?)\n?\)(?:  # fmt: skip)?$', re.M | re.DOTALL)
+PAGE = re.compile(r'(?sm)Page\(\s*"\w+",\s+globals\(\)(.*?)\n?\)(?:  # fmt: skip)?$')
 CHECK = re.compile(r"\b(\w+)=\(([\d._*]+), ([\d._*]+)")
 """An entry of the page's."""
 PAGES = {path.stem: path.read_text() for path in sorted(BOOK.glob("*.md"))}
