@@ -88,10 +88,12 @@ def test_a_figure_takes_the_pages_parameters_and_seed(page: Page, tmp_path: Path
 
 def test_a_grid_is_turned_where_narrow() -> None:
     for size, shape in ((WIDE, (2, 3)), (NARROW, (3, 2))):
-        axes = grid(Figure(size), 2, 3, sharey="row")
+        axes = grid(Figure(size), 2, 3, sharey="row", height_ratios=(1, 4))
         assert axes.shape == (2, 3)
         spec = axes[1, 2].get_subplotspec().get_gridspec()
         assert (spec.nrows, spec.ncols) == shape
+        ratios = spec.get_height_ratios() if size == WIDE else spec.get_width_ratios()
+        assert list(ratios) == [1, 4]
         axes[1, 0].set_ylim(0, 7)  # a row of the grid has one scale, whichever way it lies
         if size == WIDE:
             assert axes[1, 2].get_ylim() == (0, 7)
