@@ -15,8 +15,7 @@ from matplotlib.figure import Figure
 
 import collapse
 from collapse import workflows
-from collapse.publishing import panel, plot
-from collapse.publishing.page import Page, Table, beside, farthest, grid, stack
+from collapse.publishing.page import Page, Table, beside, farthest, grid, panel, plot, stack
 
 WIDE, NARROW = (plot.WIDE, 3.0), (plot.NARROW, 3.0)
 
@@ -24,13 +23,14 @@ WIDE, NARROW = (plot.WIDE, 3.0), (plot.NARROW, 3.0)
 @pytest.fixture
 def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Page:
     monkeypatch.setenv("COLLAPSE_FIGURES", str(tmp_path))
-    return Page("golden", seed=(7, 0, 2**32), n=(4_000, 20, 5_000), share=(0.5, 0.1, 0.9))
+    space = {"seed": 7, "n": 4_000, "share": 0.5, "other": 1}
+    return Page("golden", space, seed=(0, 2**32), n=(20, 5_000), share=(0.1, 0.9))
 
 
 def test_parameters_are_checked_and_kept(page: Page) -> None:
     assert page.parameters == {"seed": 7, "n": 4_000, "share": 0.5}
     with pytest.raises(ValueError, match=r"^parameter n must be a whole number from 20 to 5,000;"):
-        Page("golden", n=(19, 20, 5_000))
+        Page("golden", {"n": 19}, n=(20, 5_000))
 
 
 def test_numbers_reach_the_prose_in_pythons_own_types(
@@ -88,10 +88,12 @@ def test_a_figure_takes_the_pages_parameters_and_seed(page: Page, tmp_path: Path
 
 def test_a_grid_is_turned_where_narrow() -> None:
     for size, shape in ((WIDE, (2, 3)), (NARROW, (3, 2))):
-        axes = grid(Figure(size), 2, 3, sharey="row")
+        axes = grid(Figure(size), 2, 3, sharey="row", height_ratios=(1, 4))
         assert axes.shape == (2, 3)
         spec = axes[1, 2].get_subplotspec().get_gridspec()
         assert (spec.nrows, spec.ncols) == shape
+        ratios = spec.get_height_ratios() if size == WIDE else spec.get_width_ratios()
+        assert list(ratios) == [1, 4]
         axes[1, 0].set_ylim(0, 7)  # a row of the grid has one scale, whichever way it lies
         if size == WIDE:
             assert axes[1, 2].get_ylim() == (0, 7)
