@@ -108,6 +108,31 @@ def curve(
         name(ax, x, y, text, family, at=at, offset=offset, ha=ha, va=va)
 
 
+def both(
+    ax: Axes,
+    x: ArrayLike,
+    derived: ArrayLike,
+    simulated: ArrayLike,
+    stderr: ArrayLike,
+    family: str = "real",
+    text: str = "",
+    *,
+    dots: int = 20,
+    mark: str | None = None,
+    shift: float = 0,
+    **line: Any,
+) -> None:
+    """Draw derived values as `curve` does, and simulated ones as dots, moved aside by `shift`.
+
+    Where the simulated value is not finite there is no dot. Other arguments as for `curve` and for
+    `collapse.publishing.plot.plot_simulated`.
+    """
+    curve(ax, x, derived, family, text, **line)
+    seen = np.isfinite(simulated)
+    at, values, error = (np.asarray(given, float)[seen] for given in (x, simulated, stderr))
+    plot.plot_simulated(ax, at + shift, values, error, family=family, dots=dots, mark=mark)
+
+
 def overlay(
     ax: Axes,
     derived: Any,

@@ -159,6 +159,17 @@ def test_an_overlay_is_a_line_dots_and_a_name() -> None:
     assert ax.texts[0].xy == (6.0, line.get_ydata()[-1])
 
 
+def test_both_is_a_curve_with_its_name_and_dots_aside_where_there_are_values() -> None:
+    ax = Figure(WIDE).subplots()
+    columns = [1, 2, 3], [1, 4, 9], [1.5, np.nan, 9.5], [0.1, np.nan, 0.2]
+    panel.both(ax, *columns, "augment", "squares", mark="D", shift=0.25)
+    line, dots = ax.lines[0], ax.lines[1]
+    assert (list(line.get_xdata()), list(line.get_ydata())) == ([1, 2, 3], [1, 4, 9])
+    assert (list(dots.get_xdata()), list(dots.get_ydata())) == ([1.25, 3.25], [1.5, 9.5])
+    assert (line.get_marker(), dots.get_marker()) == ("None", "D")
+    assert (ax.texts[0].get_text(), ax.texts[0].xy) == ("squares", (3, 9))
+
+
 def test_a_frame_sets_what_it_is_given() -> None:
     ax = Figure(WIDE).subplots()
     panel.frame(ax, "Discard", "g", family="discard", log="y", yticks={1: "one", 2_000: "many"})
