@@ -189,7 +189,7 @@ def _ridge(table: Table, model: Model) -> Fit:
     )
     test = table.X_test[:, 1:], table.y_test
     estimator: Any = models.from_estimator(kind, table.X[:, 1:], table.y, test=test)
-    predicted = estimator._predicted(estimator.truth)
+    predicted = estimator.predicted(estimator.truth)
     if table.classes:
         share = predicted[np.arange(len(predicted)), table.y_test.astype(np.intp)]
         each = -np.log(np.maximum(share, 1e-300))
