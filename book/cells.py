@@ -14,7 +14,7 @@ RUFF = Path(sysconfig.get_path("scripts"), "ruff")
 FORM = "format.skip-magic-trailing-comma=true", "lint.isort.split-on-trailing-comma=false"
 # a cell's fence with what stands at its head (options, or a block of them); its code; the end
 CELL = re.compile(
-    r"(^```\{code-cell\}[^\n]*\n(?:---\n.*?^---\n|(?::[^\n]*\n)*)\n*)(.*?)(^```$)",
+    r"(^```\{code-cell\}[^\n]*\n(?:---\n.*?^---\n|(?::[^\n]*\n)*))\n*(.*?)(^```$)",
     re.MULTILINE | re.DOTALL,
 )
 

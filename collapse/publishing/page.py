@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from collapse.publishing import figures, plot
+from collapse.publishing import figures, panel, plot
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from collapse.risk import Risk
+
+__all__ = ["Page", "Table", "beside", "farthest", "grid", "panel", "plot", "stack"]
+"""What a chapter imports, in one line."""
 
 
 class Page:
@@ -25,8 +28,10 @@ class Page:
     ----------
     name : str
         The chapter's name; the keys of the numbers in its prose begin with it.
-    **ranges : tuple of (value, least, most)
-        Its parameters, each checked by `collapse.publishing.figures.parameter`.
+    space : mapping of str to object, optional
+        Where the values of the parameters stand by name: a chapter's `globals()`.
+    **ranges : tuple of (least, most)
+        The parameters, each checked by `collapse.publishing.figures.parameter`.
 
     Raises
     ------
@@ -35,16 +40,19 @@ class Page:
 
     Examples
     --------
-    >>> page = Page("golden", seed=(7, 0, 2**32), n=(400, 20, 5_000))
+    >>> seed, n = 7, 400
+    >>> page = Page("golden", globals(), seed=(0, 2**32), n=(20, 5_000))
     >>> page.parameters
     {'seed': 7, 'n': 400}
     """
 
-    def __init__(self, name: str, /, **ranges: tuple[Any, float, float]) -> None:
-        for key, (value, least, most) in ranges.items():
-            figures.parameter(key, value, least, most)
+    def __init__(
+        self, name: str, space: Mapping[str, Any] | None = None, /, **ranges: tuple[float, float]
+    ) -> None:
         self.name = name
-        self.parameters = {key: value for key, (value, _, _) in ranges.items()}
+        self.parameters = {key: (space or {})[key] for key in ranges}
+        for key, (least, most) in ranges.items():
+            figures.parameter(key, self.parameters[key], least, most)
 
     def say(self, /, **numbers: Any) -> None:
         """Hand numbers to the prose, under the chapter's name and their own, joined by "_".

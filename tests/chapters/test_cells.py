@@ -12,7 +12,7 @@ import pytest
 BOOK = Path(__file__).parents[2] / "book"
 CELLS = re.compile(r"^```\{code-cell\}.*?^```$", re.MULTILINE | re.DOTALL)
 CHAPTERS = sorted(path.stem for path in BOOK.glob("*.md"))
-PAGE = '# A page\n\n```{{code-cell}} ipython3\n:tags: [hide-input]\n\n{}\n```\n\nProse with "a" .\n'
+PAGE = '# A page\n\n```{{code-cell}} ipython3\n:tags: [hide-input]\n{}\n```\n\nProse with "a" .\n'
 
 
 def cells(book: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -30,6 +30,15 @@ def test_a_chapters_cells_are_formatted_and_linted(chapter: str) -> None:
 def test_no_cell_writes_html(chapter: str) -> None:
     for cell in CELLS.findall((BOOK / f"{chapter}.md").read_text(encoding="utf-8")):
         assert not re.search(r"</?(table|tr|td|th|div|span|p|br|i|b|small|code)\b|\bHTML\(", cell)
+
+
+def test_code_follows_a_cells_tags_at_once(tmp_path: Path) -> None:
+    (tmp_path / "cells.py").write_text((BOOK / "cells.py").read_text())
+    page = tmp_path / "page.md"
+    page.write_text(PAGE.replace("{}", "\n{}").format("x = 1\n\ny = 2"))
+    assert cells(tmp_path, "--check", "page").returncode == 1
+    assert cells(tmp_path, "page").returncode == 0
+    assert page.read_text() == PAGE.format("x = 1\n\ny = 2")
 
 
 def test_cells_are_formatted_in_place_and_prose_is_left(tmp_path: Path) -> None:

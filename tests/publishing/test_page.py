@@ -15,8 +15,7 @@ from matplotlib.figure import Figure
 
 import collapse
 from collapse import workflows
-from collapse.publishing import panel, plot
-from collapse.publishing.page import Page, Table, beside, farthest, grid, stack
+from collapse.publishing.page import Page, Table, beside, farthest, grid, panel, plot, stack
 
 WIDE, NARROW = (plot.WIDE, 3.0), (plot.NARROW, 3.0)
 
@@ -24,13 +23,14 @@ WIDE, NARROW = (plot.WIDE, 3.0), (plot.NARROW, 3.0)
 @pytest.fixture
 def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Page:
     monkeypatch.setenv("COLLAPSE_FIGURES", str(tmp_path))
-    return Page("golden", seed=(7, 0, 2**32), n=(4_000, 20, 5_000), share=(0.5, 0.1, 0.9))
+    space = {"seed": 7, "n": 4_000, "share": 0.5, "other": 1}
+    return Page("golden", space, seed=(0, 2**32), n=(20, 5_000), share=(0.1, 0.9))
 
 
 def test_parameters_are_checked_and_kept(page: Page) -> None:
     assert page.parameters == {"seed": 7, "n": 4_000, "share": 0.5}
     with pytest.raises(ValueError, match=r"^parameter n must be a whole number from 20 to 5,000;"):
-        Page("golden", n=(19, 20, 5_000))
+        Page("golden", {"n": 19}, n=(20, 5_000))
 
 
 def test_numbers_reach_the_prose_in_pythons_own_types(
