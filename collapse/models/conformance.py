@@ -1,7 +1,5 @@
 """check(): what a model promises to simulate() and derive(), tried on the model itself."""
 
-from __future__ import annotations
-
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass

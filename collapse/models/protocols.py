@@ -1,7 +1,5 @@
 """What a model is: the laws of its data, its fit and its risk, batched over replications."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, Final, Protocol, runtime_checkable
 

@@ -1,7 +1,5 @@
 """Models made of estimators of scikit-learn and statsmodels."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

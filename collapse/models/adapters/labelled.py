@@ -1,7 +1,5 @@
 """What adapters of estimators share: the rows of X are labelled again by what was fitted."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress

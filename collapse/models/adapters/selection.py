@@ -1,7 +1,5 @@
 """Selection: synthetic rows that are looked at before they are kept, as a wrapper of a model."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from fractions import Fraction
@@ -107,7 +105,7 @@ class LinearResponse(MeanFamily):
             )
 
     @property
-    def response(self) -> LinearResponse:
+    def response(self) -> "LinearResponse":
         return self
 
     @property

@@ -1,7 +1,5 @@
 """Generalised linear models of statsmodels."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable
 from copy import copy

@@ -1,7 +1,5 @@
 """Tables and labels as estimators of other libraries take them: DataFrames, labels of any kind."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

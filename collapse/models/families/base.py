@@ -1,7 +1,5 @@
 """What families share: parameters that say how they are read, squared errors, likelihoods."""
 
-from __future__ import annotations
-
 from dataclasses import fields
 from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar, get_type_hints

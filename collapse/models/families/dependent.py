@@ -1,7 +1,5 @@
 """A dependent series: first-order autoregression."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial

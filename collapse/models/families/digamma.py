@@ -1,7 +1,5 @@
 """Gamma and beta parameters from what logarithms of means exceed mean logarithms by."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from collapse.models.families.base import tables

@@ -1,7 +1,5 @@
 """Location, and scale, by estimators that are not maximum likelihood."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cached_property, partial

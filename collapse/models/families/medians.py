@@ -1,7 +1,5 @@
 """Weighted medians, of rows and of means of two rows, and other orders of weighted rows."""
 
-from __future__ import annotations
-
 from itertools import count
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Lifetimes of which some are censored: exponential and Weibull, by maximum likelihood."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Final

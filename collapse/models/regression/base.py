@@ -2,8 +2,6 @@
 the fit by maximum likelihood.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import ClassVar

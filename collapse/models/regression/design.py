@@ -2,8 +2,6 @@
 is drawn or observed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any

@@ -4,8 +4,6 @@ Margins x'theta of m rows are (..., q, m): q is 1, but for K classes K - 1, thei
 class 0. Labels enter sums in the same shape (`Family.coded`).
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """What each family adds to its log-likelihood: faster forms, safeguards, penalties."""
 
-from __future__ import annotations
-
 from typing import Final
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Least squares on a reused design."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike
 

@@ -2,8 +2,6 @@
 its certificates.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import cached_property
 from typing import ClassVar, Final

@@ -2,8 +2,6 @@
 bias with it.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike
 

@@ -1,7 +1,5 @@
 """Ranking from paired comparisons, a logistic regression on differences of items."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 

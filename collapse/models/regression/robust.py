@@ -1,7 +1,5 @@
 """Linear regression by an estimator that is not maximum likelihood."""
 
-from __future__ import annotations
-
 from typing import Final
 
 import numpy as np
