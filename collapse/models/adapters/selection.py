@@ -7,6 +7,7 @@ from functools import partial
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
 from collapse.checks import LARGE, brief, check_place, flag, is_number, whole
@@ -411,10 +412,8 @@ class Truncated(_Filter):
     def response(self) -> LinearResponse | None:  # type: ignore[override]
         if not (self.about_fit and isinstance(self.model, Normal)):
             return None
-        from scipy.stats import truncnorm
-
         sd = float(self.model.sd)
-        moments = truncnorm.stats(self.low / sd, self.high / sd, moments="mv")
+        moments = scipy.stats.truncnorm.stats(self.low / sd, self.high / sd, moments="mv")
         return _shifted(self.model, *map(float, moments))
 
 
@@ -488,14 +487,13 @@ class BestOf(_Selection):
     def response(self) -> LinearResponse | None:  # type: ignore[override]
         if self.score is not None or not isinstance(self.model, (Normal, Gamma)):
             return None
-        from scipy import stats
-        from scipy.integrate import quad
-
         k = int(self.k)
         if isinstance(self.model, Normal):
             first, second = (
-                quad(
-                    lambda x, j=j: x**j * k * stats.norm.pdf(x) * stats.norm.cdf(x) ** (k - 1),
+                scipy.integrate.quad(
+                    lambda x, j=j: (
+                        x**j * k * scipy.stats.norm.pdf(x) * scipy.stats.norm.cdf(x) ** (k - 1)
+                    ),
                     -12,
                     12,
                 )[0]
@@ -509,10 +507,10 @@ class BestOf(_Selection):
             # the largest of k exponentials is a sum of independent ones, of means 1/k, ..., 1/2, 1
             largest, spread = (sum(Fraction(1, j**p) for j in range(1, k + 1)) for p in (1, 2))
         else:
-            law = stats.gamma(float(shape), scale=1 / float(shape))
+            law = scipy.stats.gamma(float(shape), scale=1 / float(shape))
             end = float(law.isf(1e-15 / k))
             first, second = (
-                quad(
+                scipy.integrate.quad(
                     lambda x, j=j: j * x ** (j - 1) * -np.expm1(k * law.logcdf(x)),
                     0,
                     end,

@@ -1,6 +1,7 @@
 """Gamma and beta parameters from what logarithms of means exceed mean logarithms by."""
 
 import numpy as np
+import scipy
 
 from collapse.models.families.base import tables
 from collapse.models.families.roots import decreasing_roots
@@ -26,23 +27,21 @@ def excess(value: Array, mean: Array | float, away: Array) -> Array:
 
 def log_less_digamma(a: Array) -> Array:
     """log a - digamma(a), to all digits for large a too (Abramowitz and Stegun 6.3.18)."""
-    from scipy.special import psi
-
     z = np.maximum(a, ASYMPTOTIC) ** -2.0
     series = z * (1 / 12 - z * (1 / 120 - z * (1 / 252 - z * (1 / 240 - z / 132))))
     series += 0.5 / np.maximum(a, ASYMPTOTIC)
     small = np.minimum(a, ASYMPTOTIC)
-    return np.asarray(np.where(a > ASYMPTOTIC, series, np.log(small) - psi(small)))
+    return np.asarray(np.where(a > ASYMPTOTIC, series, np.log(small) - scipy.special.psi(small)))
 
 
 def slope(a: Array) -> Array:
     """Derivative of log_less_digamma: 1 / a - trigamma(a)."""
-    from scipy.special import polygamma
-
     large, small = np.maximum(a, ASYMPTOTIC), np.minimum(a, ASYMPTOTIC)
     z = large**-2.0
     series = -z * (0.5 + (1 / 6 - z * (1 / 30 - z * (1 / 42 - z * (1 / 30 - z * 5 / 66)))) / large)
-    return np.asarray(np.where(a > ASYMPTOTIC, series, 1 / small - polygamma(1, small)))
+    return np.asarray(
+        np.where(a > ASYMPTOTIC, series, 1 / small - scipy.special.polygamma(1, small))
+    )
 
 
 def gamma_shapes(spread: Array, steps: int) -> Array:
@@ -74,10 +73,9 @@ def beta_parameters(share: Array, divergence: Array, steps: int) -> Array:
     L(a) = log a - digamma(a) the equations, log(p / mean) = L(p c) - L(c) - divergence for p = a /
     c and p = b / c, have terms of order 1 / c alone, and nothing cancels where c is large.
     """
-    from scipy.special import betaln
 
     def cost(theta: Array, mean: Array) -> Array:
-        return np.asarray(betaln(*theta.T) - (theta * mean).sum(axis=1))
+        return np.asarray(scipy.special.betaln(*theta.T) - (theta * mean).sum(axis=1))
 
     out, todo = np.full(share.shape, np.nan), np.arange(len(share))
     mean = np.log(share) - divergence

@@ -6,6 +6,7 @@ from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
+import scipy
 
 from collapse.checks import check_number, check_place, check_size, choice
 from collapse.models.families.base import SquaredError
@@ -39,8 +40,6 @@ class Law:
     @property
     def distribution(self) -> Any:
         """The law as a frozen distribution of scipy.stats."""
-        import scipy.stats
-
         return getattr(scipy.stats, self.name)(*self.arguments)
 
 
@@ -157,10 +156,10 @@ class _Clipped(Location):
 
     @property
     def variance(self: Any) -> float:
-        from scipy.integrate import quad
-
         law, end = LAWS[self.law].distribution, self.end
-        square = quad(lambda x: x * x * law.pdf(x), 0, end, epsabs=1e-13, epsrel=1e-12)[0]
+        square = scipy.integrate.quad(
+            lambda x: x * x * law.pdf(x), 0, end, epsabs=1e-13, epsrel=1e-12
+        )[0]
         return float(2 * (square + end**2 * law.sf(end)) / (2 * law.cdf(end) - 1) ** 2)
 
     def influence(self: Any, x: Array) -> Array:

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Annotated, Any, Final
 
 import numpy as np
+import scipy
 
 from collapse.checks import check_size
 from collapse.exact import Scalar
@@ -232,14 +233,12 @@ class CensoredWeibull(Censored):
         return answer
 
     def risk(self, theta: Array) -> Array:
-        from scipy.special import digamma, gammaln
-
         scale, shape = self.truth
         p = float(self.events)
-        mean_log = np.log(scale) + (np.log(p) + digamma(1)) / shape
-        power = theta[:, 1] * (np.log(scale) + np.log(p) / shape - np.log(theta[:, 0])) + gammaln(
-            1 + theta[:, 1] / shape
-        )
+        mean_log = np.log(scale) + (np.log(p) + scipy.special.digamma(1)) / shape
+        power = theta[:, 1] * (
+            np.log(scale) + np.log(p) / shape - np.log(theta[:, 0])
+        ) + scipy.special.gammaln(1 + theta[:, 1] / shape)
 
         def log_hazard(scale: Array, shape: Array) -> Array:
             return np.asarray(np.log(shape / scale) + (shape - 1) * (mean_log - np.log(scale)))

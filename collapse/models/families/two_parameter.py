@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import scipy
 
 from collapse.models.families.base import Family, Place, Size, SquaredError, tables
 from collapse.models.families.digamma import (
@@ -168,19 +169,19 @@ class _GammaLaw(Matching):
     rate: Size
 
     def information(self, theta: Array) -> Array:
-        from scipy.special import polygamma
-
         a, b = theta.T
-        return tables(polygamma(1, a), -1 / b, -1 / b, a / b**2)
+        return tables(scipy.special.polygamma(1, a), -1 / b, -1 / b, a / b**2)
 
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         return rng.standard_gamma(theta[:, :1], (len(theta), rows)) / theta[:, 1:]
 
     def risk(self, theta: Array) -> Array:
-        from scipy.special import gammaln, psi
-
         (a, b), (shape, rate) = theta.T, self.truth
-        shapes = gammaln(a) - gammaln(shape) - (a - shape) * psi(shape)
+        shapes = (
+            scipy.special.gammaln(a)
+            - scipy.special.gammaln(shape)
+            - (a - shape) * scipy.special.psi(shape)
+        )
         return np.asarray(shapes - a * np.log(b / rate) + shape * (b / rate - 1))
 
 
@@ -248,9 +249,7 @@ class Beta(Matching):
     b: Shape
 
     def information(self, theta: Array) -> Array:
-        from scipy.special import polygamma
-
-        own, both = polygamma(1, theta), polygamma(1, theta.sum(axis=1))
+        own, both = scipy.special.polygamma(1, theta), scipy.special.polygamma(1, theta.sum(axis=1))
         return tables(own[:, 0] - both, -both, -both, own[:, 1] - both)
 
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
@@ -290,10 +289,12 @@ class Beta(Matching):
         return out
 
     def risk(self, theta: Array) -> Array:
-        from scipy.special import betaln, psi
-
-        mean = psi(self.truth) - psi(self.truth.sum())
-        return np.asarray(betaln(*theta.T) - betaln(*self.truth) - (theta - self.truth) @ mean)
+        mean = scipy.special.psi(self.truth) - scipy.special.psi(self.truth.sum())
+        return np.asarray(
+            scipy.special.betaln(*theta.T)
+            - scipy.special.betaln(*self.truth)
+            - (theta - self.truth) @ mean
+        )
 
 
 @_likelihood("Inverse Gaussian", at=(1.0, 2.0))

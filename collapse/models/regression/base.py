@@ -9,11 +9,11 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from collapse.models.protocols import Array
+from collapse.models.protocols import Array, parts
 from collapse.models.regression.design import OnDesign, check_test, check_vector, on_rows
 from collapse.models.regression.family import Classes, Family, margins
 from collapse.models.regression.likelihoods import LIKELIHOODS, Multinomial
-from collapse.models.regression.newton import ITERATIONS, Likelihood, blocks
+from collapse.models.regression.newton import ITERATIONS, Likelihood
 
 
 def mean_loss(family: Family, theta: Array, X: Array, label: Array) -> Array:
@@ -21,7 +21,7 @@ def mean_loss(family: Family, theta: Array, X: Array, label: Array) -> Array:
     link is canonical, (R,).
     """
     loss = np.empty(len(theta))
-    for block in blocks(len(theta), len(X) * family.outputs):
+    for block in parts(len(theta), len(X) * family.outputs):
         each = family.loss(margins(theta[block], X), label)
         loss[block] = np.add.reduce(each, axis=-1)[:, 0]
     if family.canonical:
@@ -289,7 +289,7 @@ class Regression(LabelsOnDesign):
                 f" of {self.design_rows}, not {rows}; use draw for other sizes."
             )
         statistic = np.empty((replications, self.statistic_size))
-        for block in blocks(replications, self._likelihood.cells):
+        for block in parts(replications, self._likelihood.cells):
             statistic[block] = self._summary(self.family.sample(mean(block), copies, rng))
         return statistic
 

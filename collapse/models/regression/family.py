@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import scipy
 
 from collapse.checks import LARGE
 from collapse.models.families.morris import COUNTED
@@ -167,23 +168,21 @@ class NormalLink(Logit):
     clear = 7.0
 
     def mean(self, margin: Array) -> Array:
-        from scipy.special import ndtr
-
-        return np.asarray(ndtr(margin))
+        return np.asarray(scipy.special.ndtr(margin))
 
     def loss(self, margin: Array, label: Array) -> Array:
-        from scipy.special import log_ndtr
-
-        return np.asarray(-label * log_ndtr(margin) - (1.0 - label) * log_ndtr(-margin))
+        return np.asarray(
+            -label * scipy.special.log_ndtr(margin)
+            - (1.0 - label) * scipy.special.log_ndtr(-margin)
+        )
 
     def derivatives(
         self, margin: Array, weight: Array | float, total: Array
     ) -> tuple[Array, Array]:
-        from scipy.special import erfcx
-
         # the density over the distribution function, without overflow in either tail
         up, down = (
-            np.sqrt(2 / np.pi) / erfcx(side * np.sqrt(0.5) * margin) for side in (-1.0, 1.0)
+            np.sqrt(2 / np.pi) / scipy.special.erfcx(side * np.sqrt(0.5) * margin)
+            for side in (-1.0, 1.0)
         )
         ones, zeros = total * up, (weight - total) * down
         return ones - zeros, ones * (up + margin) + zeros * np.maximum(down - margin, 0.0)

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.models.protocols import Array
+from collapse.models.protocols import Array, parts
 from collapse.models.regression.family import (
     FLAT,
     Classes,
@@ -24,7 +24,6 @@ from collapse.models.regression.newton import (
     ITERATIONS,
     RIDGE,
     Likelihood,
-    blocks,
     turn,
 )
 
@@ -133,7 +132,7 @@ class Firth(Logistic):
         theta = start[left] if known and start is not None else np.zeros((left.size, p))
         for _ in range(ITERATIONS):
             moved = np.empty(theta.shape)
-            for block in blocks(left.size, self.cells):
+            for block in parts(left.size, self.cells):
                 at = left[block]
                 leverage = self._leverage(theta[block], weight[at])
                 total = rows[at] + p
@@ -237,7 +236,7 @@ class Multinomial(Likelihood):
 
     def _solve(self, hessian: Array, gradient: Array) -> Array:
         step = np.empty(gradient.shape)
-        for block in blocks(len(gradient), self.cells):
+        for block in parts(len(gradient), self.cells):
             step[block] = self._conjugate(self._states(hessian[:, block]), gradient[block])
         return step
 

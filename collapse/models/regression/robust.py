@@ -3,6 +3,7 @@
 from typing import Final
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
 
 from collapse.checks import check_size
@@ -74,8 +75,6 @@ class HuberRegression(NormalErrors):
     """
 
     def __init__(self, X: ArrayLike, beta: ArrayLike, sigma: float, k: float = 1.345) -> None:
-        from scipy.special import ndtr
-
         super().__init__(X, beta, sigma)
         check_size(k, "k", 1e-3)
         self.k = float(k)
@@ -83,7 +82,7 @@ class HuberRegression(NormalErrors):
         n, p = self.X.shape
         self._design = self._basis * np.sqrt(n)
         self._products = (self._design[:, :, None] * self._design[:, None, :]).reshape(n, p * p)
-        inside = 2 * ndtr(self.k) - 1
+        inside = 2 * scipy.special.ndtr(self.k) - 1
         density = np.exp(-0.5 * self.k**2) / np.sqrt(2 * np.pi)
         square = inside - 2 * self.k * density + self.k**2 * (1 - inside)
         self.deviation = self._deviation
