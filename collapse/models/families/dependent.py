@@ -107,14 +107,12 @@ class AR1(SquaredError):
 
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
         with np.errstate(over="ignore", invalid="ignore"):
-            before = weight * rows[..., 0]
-            product, square = (np.einsum("rn,rn->r", before, rows[..., k]) for k in (1, 0))
-        return self.fit_statistic(np.stack([product, square], axis=1), start)
+            sums = np.einsum("rn,rnk->rk", weight * rows[..., 0], rows[..., ::-1])
+        return self.fit_statistic(sums, start)
 
     def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
         product, square = statistic[:, :1], statistic[:, 1:]
-        with np.errstate(invalid="ignore"):
-            return product / np.where(square > 0, square, np.nan)
+        return product / np.where(square > 0, square, np.nan)
 
 
 def _series(theta: Array, rows: int, rng: np.random.Generator) -> Iterator[Array]:

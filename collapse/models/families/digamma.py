@@ -54,8 +54,8 @@ def gamma_shapes(spread: Array, steps: int) -> Array:
     found = np.isfinite(spread) & (spread > 1e-150)
     s = spread[found]
     start = (3 - s + np.sqrt((s - 3) ** 2 + 24 * s)) / (12 * s)
-    close = 1e-9, 0.0  # the error squares with this step
-    shape[found] = decreasing_roots(_shape_step, start, (0.5 / s, 1 / s), (s,), close, steps)
+    # the error squares with a step of 1e-9
+    shape[found] = decreasing_roots(_shape_step, start, (0.5 / s, 1 / s), (s,), (1e-9, 0.0), steps)
     return shape
 
 

@@ -155,8 +155,7 @@ class NormalMixture(SquaredError):
 def _score(contrast: Array, weight: Array) -> Array:
     """Derivative (R, N) of each row's log-likelihood in the weight (R,)."""
     with np.errstate(divide="ignore"):
-        score: Array = contrast / (0.5 + (weight[:, None] - 0.5) * contrast)
-        return score
+        return np.asarray(contrast / (0.5 + (weight[:, None] - 0.5) * contrast))
 
 
 def _score_step(weight: Array, contrast: Array, share: Array) -> tuple[Array, Array]:
@@ -316,34 +315,30 @@ class PrincipalComponents(DrawsFromTruth):
 
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         root = np.linalg.cholesky(self.covariance(theta))
-        return np.asarray(
-            rng.standard_normal((len(theta), rows, self.dimension)) @ root.transpose(0, 2, 1)
-        )
+        return np.asarray(rng.standard_normal((len(theta), rows, self.dimension)) @ root.mT)
 
     def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         R, p = len(theta), self.dimension
-        triangle = np.tril(rng.standard_normal((R, p, p)), -1)
-        # fewer rows than columns: a trapezium of as many columns as there are rows
         each = np.arange(p)
-        triangle[:, :, each >= rows] = 0.0
+        # fewer rows than columns: a trapezium of as many columns as there are rows
+        triangle = np.tril(rng.standard_normal((R, p, p)), -1) * (each < rows)
         triangle[:, each, each] = np.sqrt(
             2 * rng.standard_gamma(np.maximum(rows - each, 0) / 2, (R, p))
         )
         factor = np.linalg.cholesky(self.covariance(theta)) @ triangle
-        return self._triangle(factor @ factor.transpose(0, 2, 1)) / rows
+        return self._triangle(factor @ factor.mT) / rows
 
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
-        total = (weight[..., None] * rows).transpose(0, 2, 1) @ rows
+        total = (weight[..., None] * rows).mT @ rows
         return self.fit_statistic(self._triangle(total) / weight.sum(axis=1)[:, None], start)
 
     def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
         few = self.dimension - self.components
         values, vectors = np.linalg.eigh(self.covariance(statistic))
         noise = values[:, :few].mean(axis=1, keepdims=True)
-        signal = (values[:, few:] - noise)[:, None, :] * vectors[:, :, few:]
-        full = signal @ vectors[:, :, few:].transpose(0, 2, 1) + noise[:, :, None] * np.eye(
-            self.dimension
-        )
+        values_above, leading = values[:, few:] - noise, vectors[:, :, few:]
+        full = values_above[:, None] * leading @ leading.mT
+        full += noise[:, :, None] * np.eye(self.dimension)
         full[noise[:, 0] <= NEGLIGIBLE * values[:, -1]] = np.nan
         return self._triangle(full)
 
