@@ -245,9 +245,9 @@ class _Classifier(_Sklearn):
     def predicted(self, theta: Array) -> Array:
         return theta.reshape(-1, len(self.classes))[len(self.X) :]
 
+    @np.errstate(divide="ignore")
     def _log_loss(self, y: Any, share: Array) -> float:
-        with np.errstate(divide="ignore"):
-            return float(-np.log(share[np.arange(len(share)), self.test_code]).mean())
+        return float(-np.log(share[np.arange(len(share)), self.test_code]).mean())
 
 
 class _Regressor(_Sklearn):

@@ -1,7 +1,7 @@
 """Selection: synthetic rows that are looked at before they are kept, as a wrapper of a model."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from typing import Annotated, Any, ClassVar
@@ -123,16 +123,16 @@ class LinearResponse(MeanFamily):
         return np.asarray(mean + sd * rng.standard_normal((len(theta), rows)))
 
     def draw_real(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
-        noise = rng.standard_normal((replications, rows))
-        return np.asarray(float(self.mean) + np.sqrt(float(self.variance)) * noise)
+        sd = np.sqrt(float(self.variance))
+        return float(self.mean) + sd * rng.standard_normal((replications, rows))
 
     def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         mean, sd = self._law(theta)
         return np.asarray(mean + sd / np.sqrt(rows) * rng.standard_normal(theta.shape))
 
     def draw_real_statistic(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
-        noise = rng.standard_normal((replications, 1))
-        return np.asarray(float(self.mean) + np.sqrt(float(self.variance) / rows) * noise)
+        sd = np.sqrt(float(self.variance) / rows)
+        return float(self.mean) + sd * rng.standard_normal((replications, 1))
 
 
 Wrapped = Annotated[Any, _instance]
@@ -186,11 +186,12 @@ class _Selection:
 
     def __repr__(self) -> str:
         # a function by its name: its address would differ from run to run
-        parts = ((f.name, getattr(self, f.name)) for f in fields(self))  # type: ignore[arg-type]
-        shown = ", ".join(
-            f"{name}={getattr(value, '__qualname__', None) or repr(value)}" for name, value in parts
+        parts = (
+            f"{name}={getattr(value, '__qualname__', None) or repr(value)}"
+            for name, value in vars(self).items()
+            if name in self.__match_args__
         )
-        return f"{type(self).__name__}({shown})"
+        return f"{type(self).__name__}({', '.join(parts)})"
 
     def _check_single(self, remedy: str) -> None:
         """Raise a ValueError unless a row of the wrapped model is one number."""
@@ -349,10 +350,8 @@ class Verified(_Filter):
     def response(self) -> LinearResponse | None:  # type: ignore[override]
         if not isinstance(self.model, Normal):
             return None
-        sd, width = plain(self.model.sd), plain(self.width)
-        inner, outer = sd * sd, width * width
-        total = inner + outer
-        slope = outer * inverse(total)
+        inner, outer = plain(self.model.sd) ** 2, plain(self.width) ** 2
+        slope = outer * inverse(inner + outer)
         return LinearResponse(
             self.model.mean, inner, ((1 - slope) * self.centre, slope), (slope * inner, 0, 0)
         )
@@ -485,41 +484,31 @@ class BestOf(_Selection):
 
     @property
     def response(self) -> LinearResponse | None:  # type: ignore[override]
-        if self.score is not None or not isinstance(self.model, (Normal, Gamma)):
+        model, k = self.model, int(self.k)
+        if self.score is not None or not isinstance(model, (Normal, Gamma)):
             return None
-        k = int(self.k)
-        if isinstance(self.model, Normal):
-            first, second = (
-                scipy.integrate.quad(
-                    lambda x, j=j: (
-                        x**j * k * scipy.stats.norm.pdf(x) * scipy.stats.norm.cdf(x) ** (k - 1)
-                    ),
-                    -12,
-                    12,
-                )[0]
-                for j in (1, 2)
-            )
-            return _shifted(self.model, first, second - first**2)
-        mean, shape = self.model.mean, self.model.shape
-        largest: Scalar
-        spread: Scalar
-        if shape == 1:
+        if isinstance(model, Gamma) and model.shape == 1:
             # the largest of k exponentials is a sum of independent ones, of means 1/k, ..., 1/2, 1
             largest, spread = (sum(Fraction(1, j**p) for j in range(1, k + 1)) for p in (1, 2))
         else:
-            law = scipy.stats.gamma(float(shape), scale=1 / float(shape))
-            end = float(law.isf(1e-15 / k))
-            first, second = (
+            law, low = scipy.stats.norm(), -12.0
+            if isinstance(model, Gamma):
+                law, low = scipy.stats.gamma(float(model.shape), scale=1 / float(model.shape)), 0.0
+            high = float(law.isf(1e-32 / k))
+            largest, second = (
                 scipy.integrate.quad(
-                    lambda x, j=j: j * x ** (j - 1) * -np.expm1(k * law.logcdf(x)),
-                    0,
-                    end,
+                    lambda x, j=j: x**j * k * law.pdf(x) * law.cdf(x) ** (k - 1),
+                    low,
+                    high,
                     limit=200,
                 )[0]
                 for j in (1, 2)
             )
-            largest, spread = first, second - first**2
-        return LinearResponse(mean, mean * mean * inverse(shape), (0, largest), (0, 0, spread))
+            spread = second - largest**2
+        if isinstance(model, Normal):
+            return _shifted(model, largest, spread)
+        first = plain(model.mean)
+        return LinearResponse(first, first**2 * inverse(model.shape), (0, largest), (0, 0, spread))
 
 
 def _shifted(model: Normal, shift: float, variance: float) -> LinearResponse:

@@ -159,9 +159,9 @@ class GLM(OnDesign):
         return f"from_estimator({self.name}, X {n} x {p}, observed y)"
 
 
+@np.errstate(divide="ignore")
 def _bernoulli_loss(y: Any, share: Array) -> float:
-    with np.errstate(divide="ignore"):
-        return float(-np.log(np.where(y > 0.5, share, 1 - share)).mean())
+    return float(-np.log(np.where(y > 0.5, share, 1 - share)).mean())
 
 
 def _weights(values: Any, n: int, name: str) -> Array:

@@ -11,14 +11,14 @@ ASYMPTOTIC = 20.0
 """Argument from which the digamma function is computed by its asymptotic series."""
 
 
+@np.errstate(divide="ignore")
 def excess(value: Array, mean: Array | float, away: Array) -> Array:
     """u - log(1 + u) with u = away / mean, away = value - mean.
 
     There is no cancellation at small u, and close to -1 log(1 + u) is log(value / mean).
     """
     u: Array = np.asarray(away / mean)
-    with np.errstate(divide="ignore"):
-        out: Array = np.asarray(u - np.log(value / mean))
+    out: Array = np.asarray(u - np.log(value / mean))
     small = np.abs(u) < 0.1
     t = u[small] / (2 + u[small])  # log(1 + u) = 2 artanh t, and u - 2 t = u t
     out[small] = u[small] * t - 2 * t * sum(t ** (2 * k) / (2 * k + 1) for k in range(1, 7))

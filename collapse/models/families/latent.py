@@ -152,10 +152,10 @@ class NormalMixture(SquaredError):
         return np.asarray(np.tanh(float(self.separation) / 2 * (rows - float(self.separation) / 2)))
 
 
+@np.errstate(divide="ignore")
 def _score(contrast: Array, weight: Array) -> Array:
     """Derivative (R, N) of each row's log-likelihood in the weight (R,)."""
-    with np.errstate(divide="ignore"):
-        return np.asarray(contrast / (0.5 + (weight[:, None] - 0.5) * contrast))
+    return np.asarray(contrast / (0.5 + (weight[:, None] - 0.5) * contrast))
 
 
 def _score_step(weight: Array, contrast: Array, share: Array) -> tuple[Array, Array]:

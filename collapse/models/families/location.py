@@ -251,6 +251,7 @@ class Huber(_Clipped):
     def end(self) -> float:
         return self.k
 
+    @np.errstate(invalid="ignore")
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
         """Newton's method on a decreasing piecewise linear function; the middle of several roots.
 
@@ -274,9 +275,8 @@ class Huber(_Clipped):
         below = greatest(rows, used & (rows <= out[:, None]))
         above = least(rows, used & (rows > out[:, None]))
         reach = clip * (1 - 1e-9)
-        with np.errstate(invalid="ignore"):
-            middle = (below + above) / 2
-            alone = (out - below >= reach) & (above - out >= reach) & np.isfinite(middle)
+        middle = (below + above) / 2
+        alone = (out - below >= reach) & (above - out >= reach) & np.isfinite(middle)
         return np.where(alone, middle, out)[:, None]
 
 

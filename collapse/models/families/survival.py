@@ -58,10 +58,9 @@ class Censored(Family):
     def _observed(
         self: Any, theta: Array, rows: int, rng: np.random.Generator, censored: bool
     ) -> Array:
-        time = self.lifetimes(theta, rows, rng)
-        if not censored or self.events == 1:
-            return np.stack([time, np.ones_like(time)], axis=2)
-        limit = self.lifetimes(replicate(self.censoring, len(theta)), rows, rng)
+        time, limit = self.lifetimes(theta, rows, rng), np.inf
+        if censored and self.events != 1:
+            limit = self.lifetimes(replicate(self.censoring, len(theta)), rows, rng)
         return np.stack([np.minimum(time, limit), time <= limit], axis=2)
 
     def influence_function(self: Any, rows: Array, theta: Array) -> Array:
@@ -228,10 +227,11 @@ class CensoredWeibull(Censored):
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
         answer = np.empty((len(rows), 2))
         for part in parts(*weight.shape):
-            shape = None if start is None else start[part, 1]
-            answer[part] = _weibull(rows[part], weight[part], shape)
+            begin = None if start is None else start[part, 1]
+            answer[part] = _weibull(rows[part], weight[part], begin)
         return answer
 
+    @np.errstate(over="ignore")  # of a fit far out it may be more than a double holds
     def risk(self, theta: Array) -> Array:
         scale, shape = self.truth
         p = float(self.events)
@@ -244,23 +244,22 @@ class CensoredWeibull(Censored):
             return np.asarray(np.log(shape / scale) + (shape - 1) * (mean_log - np.log(scale)))
 
         apart = log_hazard(scale, shape) - log_hazard(theta[:, 0], theta[:, 1])
-        with np.errstate(over="ignore"):  # of a fit far out it may be more than a double holds
-            return np.asarray(p * apart + np.exp(power) - p)
+        return np.asarray(p * apart + np.exp(power) - p)
 
 
+@np.errstate(divide="ignore", invalid="ignore")
 def _weibull(rows: Array, weight: Array, start: Array | None) -> Array:
     """Scale and shape (R, 2) of rows (R, N, 2); NaN where none is, or `STEPS` steps find none."""
     event = weight * rows[..., 1]
     answer = np.full((len(rows), 2), np.nan)
     total = event.sum(axis=1)
     longest = np.where(weight > 0, rows[..., 0], 0.0).max(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        # logarithms of times over the longest, which lose no digits where times lie close together
-        near = (rows[..., 0] - longest[:, None]) / longest[:, None]
-        far = np.log(rows[..., 0] / longest[:, None])
-        time = np.where(weight > 0, np.where(near > -0.5, np.log1p(near), far), 0.0)
-        # mean depth of the events below the longest time; NaN without an event
-        depth = -np.einsum("rn,rn->r", event, time) / total
+    # logarithms of times over the longest, which lose no digits where times lie close together
+    near = (rows[..., 0] - longest[:, None]) / longest[:, None]
+    far = np.log(rows[..., 0] / longest[:, None])
+    time = np.where(weight > 0, np.where(near > -0.5, np.log1p(near), far), 0.0)
+    # mean depth of the events below the longest time; NaN without an event
+    depth = -np.einsum("rn,rn->r", event, time) / total
     found = np.flatnonzero((depth > 0) & np.isfinite(depth) & np.isfinite(longest))
     # powers of what is at most one do not overflow
     time, weight, total = time[found], weight[found], total[found]

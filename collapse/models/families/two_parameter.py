@@ -61,28 +61,27 @@ class Matching(Family):
         """
         moments = self.expectation(theta)
         mean = moments[:, :1]
-        spread = self.divergence(rows, mean) - moments[:, None, 1:]
-        away = np.concatenate([(rows - mean)[..., None], spread], axis=2)
+        away = np.concatenate([(rows - mean)[..., None], self.divergence(rows, mean)], axis=2)
+        away[..., 1:] -= moments[:, None, 1:]
         return np.asarray(np.linalg.solve(self.jacobian(theta)[:, None], away[..., None])[..., 0])
 
+    @np.errstate(all="ignore")  # a row or a mean that has underflown: no estimate
     def moments(self: Any, rows: Array, weight: Array) -> Array:
         """Mean, and mean divergences from it, of weighted rows: (R, N), (R, N) to (R, 1 + q)."""
         share = weight / weight.sum(axis=1, keepdims=True)
         mean = np.einsum("rn,rn->r", share, rows)[:, None]
         mean += np.einsum("rn,rn->r", share, rows - mean)[:, None]  # what rounding left
-        with np.errstate(all="ignore"):  # a row or a mean that has underflown: no estimate
-            within = np.einsum("rn,rnq->rq", share, self.divergence(rows, mean))
+        within = np.einsum("rn,rnq->rq", share, self.divergence(rows, mean))
         return np.concatenate([mean, within], axis=1)
 
+    @np.errstate(all="ignore")
     def pool(self: Any, first: Array, second: Array, share: float) -> Array:
         """Moments (R, 1 + q) of two sets of rows as one; the second holds `share` of the weight."""
         mean = first[:, :1] + share * (second[:, :1] - first[:, :1])
         each = np.concatenate([first[:, :1], second[:, :1]], axis=1)
-        with np.errstate(all="ignore"):
-            between = self.divergence(each, mean)
-        within = (1 - share) * (first[:, 1:] + between[:, 0])
-        within += share * (second[:, 1:] + between[:, 1])
-        return np.concatenate([mean, within], axis=1)
+        between = self.divergence(each, mean)
+        one, two = first[:, 1:] + between[:, 0], second[:, 1:] + between[:, 1]
+        return np.concatenate([mean, (1 - share) * one + share * two], axis=1)
 
     def fit(self: Any, rows: Array, weight: Array, start: Array | None) -> Array:
         return np.asarray(self.fit_statistic(self.moments(rows, weight), start))
@@ -136,9 +135,8 @@ class NormalMeanVariance(Matching):
         return theta[:, :1] + np.sqrt(theta[:, 1:]) * rng.standard_normal((len(theta), rows))
 
     def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        R = len(theta)
-        mean = theta[:, 0] + np.sqrt(theta[:, 1] / rows) * rng.standard_normal(R)
-        spread = theta[:, 1] * (2 / rows) * rng.standard_gamma((rows - 1) / 2, R)
+        mean = theta[:, 0] + np.sqrt(theta[:, 1] / rows) * rng.standard_normal(len(theta))
+        spread = theta[:, 1] * (2 / rows) * rng.standard_gamma((rows - 1) / 2, len(theta))
         return np.stack([mean, spread], axis=1)
 
     def divergence(self, rows: Array, mean: Array) -> Array:
@@ -154,11 +152,11 @@ class NormalMeanVariance(Matching):
         found = (statistic[:, 1:] > 0) & np.isfinite(statistic[:, 1:])
         return np.where(found, statistic, np.nan)
 
+    @np.errstate(over="ignore")  # a fit without spread costs more than a double holds
     def risk(self, theta: Array) -> Array:
         mean, variance = self.truth
-        with np.errstate(over="ignore"):  # a fit without spread costs more than a double holds
-            narrower = excess(variance, theta[:, 1], variance - theta[:, 1])
-            return np.asarray((narrower + (theta[:, 0] - mean) ** 2 / theta[:, 1]) / 2)
+        narrower = excess(variance, theta[:, 1], variance - theta[:, 1])
+        return np.asarray((narrower + (theta[:, 0] - mean) ** 2 / theta[:, 1]) / 2)
 
 
 @dataclass(frozen=True)
@@ -354,17 +352,17 @@ class InverseGaussian(Matching):
         none = 0 * theta[:, 1]
         return tables(none + 1, none, none, -1 / theta[:, 1] ** 2)
 
+    @np.errstate(over="ignore")
     def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
-        with np.errstate(over="ignore"):
-            shape = 1 / np.where(statistic[:, 1] > 0, statistic[:, 1], np.nan)
+        shape = 1 / np.where(statistic[:, 1] > 0, statistic[:, 1], np.nan)
         found = np.isfinite(shape) & (shape > 0)
         return np.where(found[:, None], np.stack([statistic[:, 0], shape], axis=1), np.nan)
 
+    @np.errstate(over="ignore")
     def risk(self, theta: Array) -> Array:
         mean, shape = self.truth
-        with np.errstate(over="ignore"):
-            away = theta[:, 1] * ((theta[:, 0] - mean) / theta[:, 0]) ** 2 / mean
-            return np.asarray((excess(theta[:, 1], shape, theta[:, 1] - shape) + away) / 2)
+        away = theta[:, 1] * ((theta[:, 0] - mean) / theta[:, 0]) ** 2 / mean
+        return np.asarray((excess(theta[:, 1], shape, theta[:, 1] - shape) + away) / 2)
 
 
 @_smooth(
