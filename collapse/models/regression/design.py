@@ -41,8 +41,9 @@ def numbers(values: Any, name: str, shape: str) -> Array:
 def check_pair(test: Any, name: str = "test") -> tuple[Any, Any]:
     """Return a pair of covariates and labels; raise a ValueError where it is none."""
     if not isinstance(test, (tuple, list)) or len(test) != 2:
-        pair = "a tuple of two arrays, covariates and labels"
-        raise ValueError(f"{name} must be {pair}; it is {brief(test)}.")
+        raise ValueError(
+            f"{name} must be a tuple of two arrays, covariates and labels; it is {brief(test)}."
+        )
     return test[0], test[1]
 
 
@@ -138,8 +139,8 @@ def rows_of_design(
 
 def on_rows(n: int, index: NDArray[np.intp], values: Array) -> Array:
     """Sum values (R, N) over the rows of the design that they stand on, (R, n)."""
-    place = (index + n * np.arange(len(index))[:, None]).ravel()
-    sums = np.bincount(place, values.ravel(), minlength=n * len(index))
+    place = index + n * np.arange(len(index))[:, None]
+    sums = np.bincount(place.ravel(), values.ravel(), minlength=n * len(index))
     return sums.reshape(-1, n).astype(np.float64, copy=False)
 
 
@@ -155,11 +156,8 @@ def example_design(n: int, columns: int) -> Array:
     """A fixed design (n, columns) for examples: ones, and cosines of rising frequency, orthogonal
     and bounded.
     """
-    t = (np.arange(n) + 0.5) / n
-    return np.asarray(
-        np.cos(np.pi * np.arange(columns) * t[:, None])
-        * np.where(np.arange(columns), np.sqrt(2), 1.0)
-    )
+    t, k = (np.arange(n)[:, None] + 0.5) / n, np.arange(columns)
+    return np.asarray(np.cos(np.pi * k * t) * np.where(k, np.sqrt(2), 1.0))
 
 
 class OnDesign(DrawsFromTruth):
@@ -204,8 +202,8 @@ class OnDesign(DrawsFromTruth):
     def __repr__(self) -> str:
         n, p = self.X.shape
         world = "observed y" if self.observed is not None else "mean" if self._given else "beta"
-        more = "".join(f", {key}={value:g}" for key, value in self._shown.items())
-        return f"{type(self).__name__}(X {n} x {p}, {world}{more})"
+        more = [f"{key}={value:g}" for key, value in self._shown.items()]
+        return f"{type(self).__name__}({', '.join([f'X {n} x {p}', world, *more])})"
 
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         """Draw labelled rows of the design.
@@ -225,10 +223,9 @@ class OnDesign(DrawsFromTruth):
         ndarray, shape (R, rows, 2)
             Index of the row of X, and its label (NaN where theta is).
         """
-        lost = np.asarray(np.isnan(theta).any(axis=1))
-        mean = self.family.mean(margins(np.where(lost[:, None], 0.0, theta), self.X))
+        mean = self.family.mean(margins(np.nan_to_num(theta), self.X))
         drawn = self._labelled(mean, rows, rng)
-        drawn[lost, :, 1] = np.nan
+        drawn[np.isnan(theta).any(axis=1), :, 1] = np.nan
         return drawn
 
     def draw_real(self, replications: int, rows: int, rng: np.random.Generator) -> Array:

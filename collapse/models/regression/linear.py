@@ -48,8 +48,7 @@ class NormalErrors(OnDesign):
                     f"sigma cannot be estimated from n = p = {n} rows; give sigma, or more rows."
                 )
             if sigma is None:
-                rest = self.observed - self.X @ self.truth
-                sigma = float(np.sqrt((rest**2).sum() / (n - p)))
+                sigma = np.sqrt(((self.observed - self.X @ self.truth) ** 2).sum() / (n - p))
         check_size(sigma, "sigma")
         self.sigma = float(sigma)
         self.family = Normal(self.sigma**2)
@@ -149,8 +148,7 @@ class LinearRegression(NormalErrors):
     def risk(self, theta: Array) -> Array:
         if self.observed is None:
             return super().risk(theta)
-        X, y = self.test
-        return np.asarray(((theta @ X.T - y) ** 2).mean(axis=1))
+        return np.asarray(((theta @ self.test[0].T - self.test[1]) ** 2).mean(axis=1))
 
 
 @register(
