@@ -91,16 +91,14 @@ class GLM(OnDesign):
         if not (precise > 0).all():
             raise ValueError("var_weights (or weights) must be positive; drop rows of weight 0.")
         copies = np.repeat(np.arange(n), often.astype(np.int64))
-        label = np.asarray(model.endog, np.float64)[copies]
-        self.read(check_design(np.asarray(model.exog)[copies]), label, test)
+        self.read(check_design(np.asarray(model.exog)[copies]), model.endog[copies], test)
         self.observed, self.precision, self.trials = self.y, precise[copies], trials[copies]
         single = self.law == "Binomial" and bool((trials == 1).all())
-        binary = single and bool(np.isin(self.observed, (0, 1)).all())
-        if single and not binary:
+        if single and not np.isin(self.observed, (0, 1)).all():
             raise ValueError(
                 "a Binomial response must hold 0 and 1, or two columns, of successes and failures"
             )
-        self.loss = loss or (_bernoulli_loss if binary else squared_error)
+        self.loss = loss or (_bernoulli_loss if single else squared_error)
         # what can show that there is no estimate
         self.certificate: Likelihood | None = None
         if self.law == "Binomial":
@@ -138,8 +136,8 @@ class GLM(OnDesign):
             var_weights=self.precision[rows] * self.trials[rows],
         )
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # said by `converged`, too
-            warnings.simplefilter("ignore", PerfectSeparationWarning)  # as the certificate
+            for said in (ConvergenceWarning, PerfectSeparationWarning):  # `converged`, certificate
+                warnings.simplefilter("ignore", said)
             try:
                 fit = model.fit()
             except (ValueError, np.linalg.LinAlgError):  # statsmodels' iteration left the numbers

@@ -268,7 +268,7 @@ class Regression(LabelsOnDesign):
         ValueError
             Where `rows` does not fit the design.
         """
-        if self._real(rows) is not None:
+        if self.observed is not None:
             return super().draw_real_statistic(replications, rows, rng)
         mean = np.broadcast_to(self._mean, (replications, *self._mean.shape))
         return self._statistics(mean.__getitem__, replications, rows, rng)

@@ -137,6 +137,18 @@ def rows_of_design(
     return np.concatenate([whole, part], axis=1)
 
 
+def observed_batch(labels: Array, replications: int, rows: int) -> Array:
+    """Observed labels on their rows, once for each replication, (R, rows, 2); raise a ValueError
+    where the plan asks for another number of rows.
+    """
+    if rows != len(labels):
+        raise ValueError(
+            f"observed labels y make one real batch of {len(labels)} rows, and the plan asks for"
+            f" {rows}; use a real batch of size 1."
+        )
+    return np.tile(np.column_stack([np.arange(rows, dtype=float), labels]), (replications, 1, 1))
+
+
 def on_rows(n: int, index: NDArray[np.intp], values: Array) -> Array:
     """Sum values (R, N) over the rows of the design that they stand on, (R, n)."""
     place = index + n * np.arange(len(index))[:, None]
@@ -250,10 +262,8 @@ class OnDesign(DrawsFromTruth):
         ValueError
             Where labels are observed and `rows` is not n.
         """
-        labels = self._real(rows)
-        if labels is not None:
-            each = np.column_stack([np.arange(rows, dtype=float), labels])
-            return np.tile(each, (replications, 1, 1))
+        if self.observed is not None:
+            return observed_batch(self.observed, replications, rows)
         mean = np.broadcast_to(self._mean, (replications, *self._mean.shape))
         return self._labelled(mean, rows, rng)
 
@@ -279,18 +289,10 @@ class OnDesign(DrawsFromTruth):
         ValueError
             Where `rows` does not fit the design.
         """
-        if self._real(rows) is None:
+        if self.observed is None:
             return super().draw_real_statistic(replications, rows, rng)  # type: ignore[misc]
+        observed_batch(self.observed, 0, rows)
         return np.array(replicate(self._statistic, replications))
-
-    def _real(self, rows: int) -> Array | None:
-        """Return the observed labels, which make a batch of n rows; None where there are none."""
-        if self.observed is not None and rows != self.design_rows:
-            raise ValueError(
-                f"observed labels y make one real batch of {self.design_rows} rows, and the plan"
-                f" asks for {rows}; use a real batch of size 1."
-            )
-        return self.observed
 
     def _labelled(self, mean: Array, rows: int, rng: np.random.Generator) -> Array:
         """Draw labels with given means (R, q, n), or probabilities of all classes, on so many rows
