@@ -123,7 +123,7 @@ class LinearResponse(MeanFamily):
         return np.asarray(mean + sd * rng.standard_normal((len(theta), rows)))
 
     def draw_real(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
-        sd = np.sqrt(float(self.variance))
+        sd = float(self.variance) ** 0.5
         return float(self.mean) + sd * rng.standard_normal((replications, rows))
 
     def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
@@ -131,7 +131,7 @@ class LinearResponse(MeanFamily):
         return np.asarray(mean + sd / np.sqrt(rows) * rng.standard_normal(theta.shape))
 
     def draw_real_statistic(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
-        sd = np.sqrt(float(self.variance) / rows)
+        sd = float(np.sqrt(float(self.variance) / rows))
         return float(self.mean) + sd * rng.standard_normal((replications, 1))
 
 
@@ -189,7 +189,7 @@ class _Selection:
         parts = (
             f"{name}={getattr(value, '__qualname__', None) or repr(value)}"
             for name, value in vars(self).items()
-            if name in self.__match_args__
+            if name != "deviation"
         )
         return f"{type(self).__name__}({', '.join(parts)})"
 
@@ -506,7 +506,7 @@ class BestOf(_Selection):
             )
             spread = second - largest**2
         if isinstance(model, Normal):
-            return _shifted(model, largest, spread)
+            return _shifted(model, float(largest), float(spread))
         first = plain(model.mean)
         return LinearResponse(first, first**2 * inverse(model.shape), (0, largest), (0, 0, spread))
 

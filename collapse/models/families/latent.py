@@ -133,16 +133,14 @@ class NormalMixture(SquaredError):
         for part in parts(*weight.shape):
             share = weight[part] / weight[part].sum(axis=1, keepdims=True)
             theta = np.full(len(share), 0.5) if start is None else start[part, 0]
-            contrast = self._contrast(rows[part])
+            data = self._contrast(rows[part]), share
             if start is None or self.steps is None:
                 theta = np.where((theta > 0) & (theta < 1), theta, 0.5)
-                data, close = (contrast, share), (0, SHORTEST)
-                answer[part, 0] = decreasing_roots(_score_step, theta, ENDS, data, close, STEPS)
+                theta = decreasing_roots(_score_step, theta, ENDS, data, (0, SHORTEST), STEPS)
             else:
                 for _ in range(self.steps):
-                    score = np.einsum("rn,rn->r", share, _score(contrast, theta))
-                    theta = theta + theta * (1 - theta) * score
-                answer[part, 0] = theta
+                    theta = theta + theta * (1 - theta) * _score_step(theta, *data)[0]
+            answer[part, 0] = theta
         return answer
 
     def _contrast(self, rows: Array) -> Array:
@@ -265,12 +263,10 @@ class PrincipalComponents(DrawsFromTruth):
         """V (d, d), of rank 2 limit_risk: the covariance of a row's second moments, projected on
         the model's tangent space.
         """
-        covariance = self.covariance(self.truth[None])[0]
-        (i, j), tangent = self._upper, self._tangent(covariance)
-        moments = (
-            covariance[np.ix_(i, i)] * covariance[np.ix_(j, j)]
-            + covariance[np.ix_(i, j)] * covariance[np.ix_(j, i)]
-        )
+        S, (i, j) = self.covariance(self.truth[None])[0], self._upper
+        tangent = self._tangent(S)
+        # Cov(x_a x_b, x_c x_d) = S_ac S_bd + S_ad S_bc
+        moments = S[np.ix_(i, i)] * S[np.ix_(j, j)] + S[np.ix_(i, j)] * S[np.ix_(j, i)]
         return np.asarray(tangent @ moments @ tangent.T)
 
     @property

@@ -37,7 +37,7 @@ class Law:
     name: str
     arguments: tuple[float, ...] = ()
 
-    @property
+    @cached_property
     def distribution(self) -> Any:
         """The law as a frozen distribution of scipy.stats."""
         return getattr(scipy.stats, self.name)(*self.arguments)
@@ -274,10 +274,9 @@ class Huber(_Clipped):
         # where no row is within reach, every point between these two is a root
         below = greatest(rows, used & (rows <= out[:, None]))
         above = least(rows, used & (rows > out[:, None]))
-        reach = clip * (1 - 1e-9)
         middle = (below + above) / 2
-        alone = (out - below >= reach) & (above - out >= reach) & np.isfinite(middle)
-        return np.where(alone, middle, out)[:, None]
+        alone = np.minimum(out - below, above - out) >= clip * (1 - 1e-9)
+        return np.where(alone & np.isfinite(middle), middle, out)[:, None]
 
 
 @_smooth("Hodges-Lehmann", at=("laplace",), n=50, allowance=0.05, effort=8)
@@ -387,8 +386,7 @@ class MedianMAD(Location):
         centre = weighted_median(rows, weight)
         spread = weighted_median(abs(rows - centre[:, None]), weight)
         theta = np.stack([centre, spread / self._quartile[0]], axis=1)
-        theta[spread == 0] = np.nan
-        return theta
+        return np.where(theta[:, 1:] == 0, np.nan, theta)
 
     def deviation(self, theta: Array) -> Array:
         return (theta - self.truth) / self.scale

@@ -145,7 +145,8 @@ class Normal(MeanFamily):
         return theta + float(self.sd) * rng.standard_normal((len(theta), rows))
 
     def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        return theta + float(self.sd) / np.sqrt(rows) * rng.standard_normal((len(theta), 1))
+        noise = rng.standard_normal((len(theta), 1))
+        return np.asarray(theta + float(self.sd) / np.sqrt(rows) * noise)
 
 
 @_exact("Binomial", at=(5, 0.4))

@@ -262,11 +262,12 @@ def _weibull(rows: Array, weight: Array, start: Array | None) -> Array:
     depth = -np.einsum("rn,rn->r", event, time) / total
     found = np.flatnonzero((depth > 0) & np.isfinite(depth) & np.isfinite(longest))
     # powers of what is at most one do not overflow
-    time, weight, total = time[found], weight[found], total[found]
-    depth, longest = depth[found], longest[found]
+    time, weight, total, depth, longest = (
+        each[found] for each in (time, weight, total, depth, longest)
+    )
     x = -np.log(depth) if start is None else np.log(start[found])
-    ends = -np.inf, np.inf
-    x = decreasing_roots(_shape_step, x, ends, (time, weight, depth), (0, SHORTEST), STEPS)
+    data, ends = (time, weight, depth), (-np.inf, np.inf)
+    x = decreasing_roots(_shape_step, x, ends, data, (0, SHORTEST), STEPS)
     mean = np.einsum("rn,rn->r", weight, np.exp(np.exp(x)[:, None] * time))
     answer[found] = np.stack([longest * (mean / total) ** np.exp(-x), np.exp(x)], axis=1)
     return answer

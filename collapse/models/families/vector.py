@@ -143,8 +143,7 @@ class MultivariateNormal(Average):
         values = table.astype(np.float64)
         if not np.allclose(values, values.T, rtol=1e-12, atol=0):
             raise ValueError("covariance must be symmetric; give (covariance + covariance.T) / 2.")
-        least = np.linalg.eigvalsh(values)[0]
-        if least <= 0:
+        if (least := np.linalg.eigvalsh(values)[0]) <= 0:
             raise ValueError(
                 f"covariance must be positive definite; its least eigenvalue is {least:.3g}."
             )

@@ -94,6 +94,10 @@ class LabelsOnDesign(OnDesign):
             else np.mean(family.least(self._risk_label))
         )
 
+    def _closest(self) -> Array:
+        """Return the coefficients closest to the real labels, or to their means."""
+        raise NotImplementedError
+
     def risk(self, theta: Array) -> Array:
         """Return the risk of each replication's fit.
 
@@ -347,7 +351,7 @@ class Regression(LabelsOnDesign):
         index = rows[:, :, 0].astype(np.intp)
         margin = np.take_along_axis(margins(theta, self.X), index[:, None], axis=-1)
         score, hessian = self._curved(self.X[index], margin, self.family.coded(rows[:, :, 1]))
-        return np.asarray(np.swapaxes(np.linalg.solve(hessian, np.swapaxes(score, 1, 2)), 1, 2))
+        return np.asarray(np.linalg.solve(hessian, score.mT).mT)
 
     def _curved(self, x: Array, margin: Array, label: Array) -> tuple[Array, Array]:
         """Return the scores (R, N, d) of rows x (R, N, p), and minus the mean Hessian (R, d, d) of

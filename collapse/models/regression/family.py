@@ -382,7 +382,8 @@ class Normal(Smooth):
         return margin
 
     def sample(self, mean: Array, copies: int, rng: np.random.Generator) -> Array:
-        return mean + np.sqrt(self.variance / copies) * rng.standard_normal(mean.shape)
+        noise = np.sqrt(self.variance / copies) * rng.standard_normal(mean.shape)
+        return np.asarray(mean + noise)
 
     def loss(self, margin: Array, label: Array) -> Array:
         return np.asarray((margin - label) ** 2 / (2 * self.variance))

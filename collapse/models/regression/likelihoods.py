@@ -181,7 +181,7 @@ class LogLink(Likelihood):
         # Means of very unlike size leave some directions to rounding; the touch of the identity has
         # the size of the largest.
         touch = self.ridge * np.maximum(state.mean(axis=1), 1.0)
-        return super()._hessian(state, weight) + touch
+        return np.asarray(super()._hessian(state, weight) + touch)
 
     def _begin(self, target: Array, weight: Array | None) -> Array:
         """Begin with the same mean on all rows, as nearly as the columns can."""

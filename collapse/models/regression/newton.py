@@ -181,9 +181,11 @@ class Likelihood:
                     data = target[hard : hard + 1], take(weight, slice(hard, hard + 1))
                     answer[row[hard]] = self.search(self._begin(*data), *data)[0]
             if np.count_nonzero(stay) < row.size:
-                row, theta, target, gradient = row[stay], theta[stay], target[stay], gradient[stay]
-                step, decrement, moved = step[stay], decrement[stay], moved[stay]
-                fresh, weight, hessian = fresh[stay], take(weight, stay), hessian[:, stay]
+                row, theta, target, gradient, step, decrement, moved, fresh = (
+                    each[stay]
+                    for each in (row, theta, target, gradient, step, decrement, moved, fresh)
+                )
+                weight, hessian = take(weight, stay), hessian[:, stay]
         return turn(answer, self.to_original.T)
 
     def search(self, theta: Array, target: Array, weight: Array | None) -> Array:
