@@ -159,7 +159,7 @@ def examples() -> tuple[Example, ...]:
     """
 
     def place(example: Example) -> tuple[int, str, bool, str]:
-        rank = GROUPS.index(example.group) if example.group in GROUPS else len(GROUPS)
+        rank = (*GROUPS, example.group).index(example.group)
         return rank, example.group, not example.covered, example.made_by[0]
 
     return tuple(sorted(_EXAMPLES.values(), key=place))

@@ -20,7 +20,6 @@ from collapse.models.protocols import (
     WithDeviation,
     design_of,
     observed_labels,
-    replicate,
 )
 
 TRIES = 10_000
@@ -123,16 +122,16 @@ class LinearResponse(MeanFamily):
         return np.asarray(mean + sd * rng.standard_normal((len(theta), rows)))
 
     def draw_real(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
-        sd = float(self.variance) ** 0.5
-        return float(self.mean) + sd * rng.standard_normal((replications, rows))
+        noise = rng.standard_normal((replications, rows))
+        return np.asarray(float(self.mean) + np.sqrt(float(self.variance)) * noise)
 
     def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         mean, sd = self._law(theta)
         return np.asarray(mean + sd / np.sqrt(rows) * rng.standard_normal(theta.shape))
 
     def draw_real_statistic(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
-        sd = float(np.sqrt(float(self.variance) / rows))
-        return float(self.mean) + sd * rng.standard_normal((replications, 1))
+        noise = rng.standard_normal((replications, 1))
+        return np.asarray(float(self.mean) + np.sqrt(float(self.variance) / rows) * noise)
 
 
 Wrapped = Annotated[Any, _instance]
@@ -195,7 +194,7 @@ class _Selection:
 
     def _check_single(self, remedy: str) -> None:
         """Raise a ValueError unless a row of the wrapped model is one number."""
-        one = self.model.draw(replicate(self.truth, 1), 1, np.random.default_rng(0))
+        one = self.model.draw(self.truth[None], 1, np.random.default_rng(0))
         if self.design_rows is not None or one.ndim != 2:
             raise ValueError(
                 f"a row of {self.model!r} is more than one number; give {remedy} that says which"

@@ -124,9 +124,8 @@ class GLM(OnDesign):
         if self.certificate is not None:
             each = np.stack([rows.astype(np.float64), label], axis=1)[None]
             total, sums = totals(self.design_rows, each, (weight * self.trials[rows])[None])
-            mean = total.mean()
-            statistic = sums / mean @ self.X / self.design_rows
-            if np.isnan(self.certificate.maximise(statistic, total / mean, None)).any():
+            statistic = sums @ self.X / total.sum()
+            if np.isnan(self.certificate.maximise(statistic, total / total.mean(), None)).any():
                 return none
         model = sm.GLM(
             label,

@@ -67,8 +67,8 @@ class Censored(Family):
         """Censored rows (R, N, 2) at parameters (R, d): the first-order effect of each on the fit,
         (R, N, d).
         """
-        score = self.score(rows, theta)[..., None]
-        return np.asarray(np.linalg.solve(self.information(theta)[:, None], score)[..., 0])
+        score = self.score(rows, theta)
+        return np.asarray(np.linalg.solve(self.information(theta), score.mT).mT)
 
 
 @_censored(

@@ -263,26 +263,19 @@ class Beta(Matching):
         spread = log_less_digamma(theta) - log_less_digamma(total)
         return np.concatenate([theta[:, :1] / total, spread], axis=1)
 
-    def jacobian(self, theta: Array) -> Array:
-        total = theta.sum(axis=1, keepdims=True)
-        slopes = np.eye(2) * slope(theta)[:, None] - slope(total)[:, None]
-        return np.concatenate([(theta[:, ::-1] * [1, -1] / total**2)[:, None], slopes], axis=1)
-
     def influence_function(self, rows: Array, theta: Array) -> Array:
         """Rows (R, N) at parameters (R, 2): inverse information times scores, (R, N, 2)."""
         moments = self.expectation(theta)
         mean = moments[:, :1]
         u = np.stack([(rows - mean) / mean, (mean - rows) / (1 - mean)], axis=2)
         score = u - (self.divergence(rows, mean) - moments[:, None, 1:])
-        information = self.information(theta)[:, None]
-        return np.asarray(np.linalg.solve(information, score[..., None])[..., 0])
+        return np.asarray(np.linalg.solve(self.information(theta), score.mT).mT)
 
     def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
         """Newton's method; NaN where rows are equal, one is 0 or 1, or it does not converge."""
         out = np.full((len(statistic), 2), np.nan)
         found = np.isfinite(statistic).all(axis=1) & (statistic[:, 1:] > 0).all(axis=1)
-        mean = statistic[found, :1]
-        share = np.concatenate([mean, 1 - mean], axis=1)
+        share = np.abs(statistic[found, :1] - [0, 1])
         out[found] = beta_parameters(share, statistic[found, 1:], STEPS)
         return out
 
