@@ -1,7 +1,5 @@
 """What a model is: the laws of its data, its fit and its risk, batched over replications."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, Final, Protocol, runtime_checkable
 
@@ -267,9 +265,9 @@ def replicate(truth: Array, replications: int) -> Array:
     return np.broadcast_to(truth, (replications, truth.shape[0]))
 
 
-def parts(replications: int, rows: int, cells: int = CELLS) -> Iterator[slice]:
-    """Divide replications of so many rows each into slices of about so many cells."""
-    step = max(1, cells // max(1, rows))
+def parts(replications: int, rows: int, cells: int | None = None) -> Iterator[slice]:
+    """Divide replications of so many rows each into slices of about so many cells, `CELLS`."""
+    step = max(1, (cells or CELLS) // max(1, rows))
     return (slice(r, r + step) for r in range(0, replications, step))
 
 

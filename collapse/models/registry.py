@@ -1,7 +1,5 @@
 """The registry: every model once, with the parameters at which pages and tests run it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -68,7 +66,7 @@ class Example:
         made = self.make.func if isinstance(self.make, partial) else self.make
         return made.__module__, made.__qualname__
 
-    def larger(self, times: int) -> Example:
+    def larger(self, times: int) -> "Example":
         """The same example with so many times the rows: there what the allowance is for is
         smaller.
         """
@@ -161,7 +159,7 @@ def examples() -> tuple[Example, ...]:
     """
 
     def place(example: Example) -> tuple[int, str, bool, str]:
-        rank = GROUPS.index(example.group) if example.group in GROUPS else len(GROUPS)
+        rank = (*GROUPS, example.group).index(example.group)
         return rank, example.group, not example.covered, example.made_by[0]
 
     return tuple(sorted(_EXAMPLES.values(), key=place))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linprog
 
 from collapse import datasets, simulate, workflows
+from collapse.models import protocols
 from collapse.models.protocols import WithDesign, WithStatistic
 from collapse.models.regression import likelihoods, newton
 from collapse.models.regression.glm import LogisticRegression, log_loss, probability
@@ -145,7 +146,7 @@ class TestFit:
         batch = model.fit_statistic(statistic, None)
         loop = np.concatenate([model.fit_statistic(row[None], None) for row in statistic])
         np.testing.assert_allclose(batch, loop, rtol=1e-10, atol=1e-11)
-        monkeypatch.setattr(newton, "CELLS", 400)
+        monkeypatch.setattr(protocols, "CELLS", 400)
         np.testing.assert_allclose(
             batch, model.fit_statistic(statistic, None), rtol=1e-10, atol=1e-11
         )

@@ -15,8 +15,9 @@ from scipy import stats
 from scipy.optimize import linprog
 
 from collapse import derive, models, simulate, workflows
+from collapse.models import protocols
 from collapse.models.protocols import WithDesign, WithStatistic
-from collapse.models.regression import likelihoods, newton
+from collapse.models.regression import likelihoods
 from collapse.models.regression.design import example_design
 from collapse.models.regression.family import Classes
 from collapse.models.regression.glm import (
@@ -183,7 +184,7 @@ class TestFit:
         model = BUILD[name](design(13))
         statistic = model.draw_real_statistic(30, 60, np.random.default_rng(14))
         batch = model.fit_statistic(statistic, None)
-        monkeypatch.setattr(newton, "CELLS", 400)
+        monkeypatch.setattr(protocols, "CELLS", 400)
         np.testing.assert_allclose(
             model.fit_statistic(statistic, None), batch, rtol=1e-9, atol=1e-10
         )

@@ -1,7 +1,5 @@
 """Models made of estimators of scikit-learn and statsmodels."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -155,8 +153,8 @@ class _Sklearn(OnDesign):
 
     def _parameters(self, name: str) -> dict[str, Any]:
         """The estimator's parameters of this name, and those of its steps."""
-        all_of_them = self.estimator.get_params().items()
-        return {key: value for key, value in all_of_them if key.split("__")[-1] == name}
+        every = self.estimator.get_params()
+        return {key: every[key] for key in every if key.split("__")[-1] == name}
 
     def _clone(self, index: Any, label: Any, weight: Array, **changed: Any) -> Any:
         from sklearn.base import clone
@@ -200,14 +198,15 @@ class _Classifier(_Sklearn):
             raise ValueError(
                 f"y has the one class {self.classes[0]!r}; a classifier needs two or more."
             )
-        if unknown := set(self.test_y.tolist()) - set(self.classes.tolist()):
+        known = set(self.classes.tolist())
+        if unknown := set(self.test_y.tolist()) - known:
             raise ValueError(f"the test y has the class {min(map(str, unknown))}, which y has not.")
         self.observed = code.astype(np.float64)
         self.test_code = np.searchsorted(self.classes, self.test_y)
         given = self._parameters("class_weight").items()
         self.weights = {name: value for name, value in given if isinstance(value, dict)}
         for name, value in self.weights.items():
-            if strange := set(value) - set(self.classes.tolist()):
+            if strange := set(value) - known:
                 raise ValueError(
                     f"{name} weighs the class {min(map(repr, strange))}, which y has not; its"
                     f" classes are {', '.join(map(repr, self.classes.tolist()[:10]))}."
@@ -223,8 +222,7 @@ class _Classifier(_Sklearn):
         code = label.astype(np.int64)
         seen = np.unique(code)
         if len(seen) == 1:
-            # an estimator refuses labels of one class; a law that knows one class gives it
-            # probability one
+            # an estimator refuses labels of one class, and such a law has no doubt
             out[:, seen] = 1.0
             return out.ravel()
         left = self.classes[seen].tolist()
@@ -247,9 +245,9 @@ class _Classifier(_Sklearn):
     def predicted(self, theta: Array) -> Array:
         return theta.reshape(-1, len(self.classes))[len(self.X) :]
 
+    @np.errstate(divide="ignore")
     def _log_loss(self, y: Any, share: Array) -> float:
-        with np.errstate(divide="ignore"):
-            return float(-np.log(share[np.arange(len(share)), self.test_code]).mean())
+        return float(-np.log(share[np.arange(len(share)), self.test_code]).mean())
 
 
 class _Regressor(_Sklearn):
@@ -276,21 +274,15 @@ class _Regressor(_Sklearn):
         self.noise = None if noise is None else float(check_number(noise, "noise", 0))
         self.observed = self.y
         self.settle()
+        rows, equal = np.arange(self.design_rows), np.ones(self.design_rows)
         if noise is None:
-            rows = np.arange(self.design_rows)
             if len(rows) < FOLDS:
                 raise ValueError(f"noise cannot be estimated from {len(rows)} rows; give noise=...")
-            crossed = self._crossed(rows, self.observed, np.ones(len(rows)))
+            crossed = self._crossed(rows, self.observed, equal)
             if crossed**2 > MILD * self.truth[-1] ** 2:
                 self.crosses, self.truth[-1] = True, crossed
-        self._try_again()
-
-    def _try_again(self) -> None:
-        """Fit synthetic labels once: some estimators refuse those that a normal law draws."""
-        rows = np.arange(self.design_rows)
-        label = self.labels_at(self.truth, rows, np.random.default_rng(0))
-        try:
-            self._clone(rows, label, np.ones(len(rows)))
+        try:  # some estimators refuse labels that a normal law draws
+            self._clone(rows, self.labels_at(self.truth, rows, np.random.default_rng(0)), equal)
         except ValueError as error:
             raise ValueError(
                 f"{self.name} cannot be fitted to synthetic labels, drawn from a normal law about"
@@ -302,12 +294,12 @@ class _Regressor(_Sklearn):
         return np.asarray(theta[rows] + theta[-1] * rng.standard_normal(len(rows)))
 
     def fitted(self, rows: Any, label: Array, weight: Array) -> Array:
-        mean = self._mean(self._clone(rows, label, weight), self.both)
-        if self.noise is not None:
-            return np.append(mean, self.noise)
+        mean, noise = self._mean(self._clone(rows, label, weight), self.both), self.noise
         if self.crosses:
-            return np.append(mean, self._crossed(rows, label, weight))
-        return np.append(mean, np.sqrt(np.average((label - mean[rows]) ** 2, weights=weight)))
+            noise = self._crossed(rows, label, weight)
+        elif noise is None:
+            noise = np.sqrt(np.average((label - mean[rows]) ** 2, weights=weight))
+        return np.append(mean, noise)
 
     def _crossed(self, index: Any, label: Array, weight: Array) -> float:
         """Root mean square of the residuals of rows that the fit has not seen."""

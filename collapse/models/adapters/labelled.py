@@ -1,7 +1,5 @@
 """What adapters of estimators share: the rows of X are labelled again by what was fitted."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,7 +11,7 @@ from numpy.typing import NDArray
 from collapse.checks import brief, is_number
 from collapse.models.adapters.tables import covariates
 from collapse.models.protocols import Array
-from collapse.models.regression.design import check_pair, rows_of_design
+from collapse.models.regression.design import check_pair, observed_batch, rows_of_design
 
 Loss = Callable[[Any, Array], float]
 
@@ -70,20 +68,14 @@ class OnDesign(ABC):
             )
 
     def draw_real(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
-        if rows != self.design_rows:
-            raise ValueError(
-                f"the observed labels make one real batch of {self.design_rows} rows, and the plan"
-                f" asks for {rows}; use a real batch of size 1."
-            )
-        real = np.column_stack([np.arange(rows, dtype=np.float64), self.observed])
-        return np.array(np.broadcast_to(real, (replications, *real.shape)))
+        return observed_batch(self.observed, replications, rows)
 
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         index = rows_of_design(self.design_rows, len(theta), rows, rng)
-        label = np.empty(index.shape)
+        drawn = np.stack([index, index], axis=2).astype(np.float64)
         for r, chosen in enumerate(index):
-            label[r] = self.labels_at(theta[r], chosen, rng)
-        return np.stack([index.astype(np.float64), label], axis=2)
+            drawn[r, :, 1] = self.labels_at(theta[r], chosen, rng)
+        return drawn
 
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
         out = np.full((len(rows), len(self.truth)), np.nan)

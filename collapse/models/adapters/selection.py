@@ -1,14 +1,13 @@
 """Selection: synthetic rows that are looked at before they are kept, as a wrapper of a model."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
 from collapse.checks import LARGE, brief, check_place, flag, is_number, whole
@@ -21,7 +20,6 @@ from collapse.models.protocols import (
     WithDeviation,
     design_of,
     observed_labels,
-    replicate,
 )
 
 TRIES = 10_000
@@ -107,7 +105,7 @@ class LinearResponse(MeanFamily):
             )
 
     @property
-    def response(self) -> LinearResponse:
+    def response(self) -> "LinearResponse":
         return self
 
     @property
@@ -187,15 +185,16 @@ class _Selection:
 
     def __repr__(self) -> str:
         # a function by its name: its address would differ from run to run
-        parts = ((f.name, getattr(self, f.name)) for f in fields(self))  # type: ignore[arg-type]
-        shown = ", ".join(
-            f"{name}={getattr(value, '__qualname__', None) or repr(value)}" for name, value in parts
+        parts = (
+            f"{name}={getattr(value, '__qualname__', None) or repr(value)}"
+            for name, value in vars(self).items()
+            if name != "deviation"
         )
-        return f"{type(self).__name__}({shown})"
+        return f"{type(self).__name__}({', '.join(parts)})"
 
     def _check_single(self, remedy: str) -> None:
         """Raise a ValueError unless a row of the wrapped model is one number."""
-        one = self.model.draw(replicate(self.truth, 1), 1, np.random.default_rng(0))
+        one = self.model.draw(self.truth[None], 1, np.random.default_rng(0))
         if self.design_rows is not None or one.ndim != 2:
             raise ValueError(
                 f"a row of {self.model!r} is more than one number; give {remedy} that says which"
@@ -350,10 +349,8 @@ class Verified(_Filter):
     def response(self) -> LinearResponse | None:  # type: ignore[override]
         if not isinstance(self.model, Normal):
             return None
-        sd, width = plain(self.model.sd), plain(self.width)
-        inner, outer = sd * sd, width * width
-        total = inner + outer
-        slope = outer * inverse(total)
+        inner, outer = plain(self.model.sd) ** 2, plain(self.width) ** 2
+        slope = outer * inverse(inner + outer)
         return LinearResponse(
             self.model.mean, inner, ((1 - slope) * self.centre, slope), (slope * inner, 0, 0)
         )
@@ -413,10 +410,8 @@ class Truncated(_Filter):
     def response(self) -> LinearResponse | None:  # type: ignore[override]
         if not (self.about_fit and isinstance(self.model, Normal)):
             return None
-        from scipy.stats import truncnorm
-
         sd = float(self.model.sd)
-        moments = truncnorm.stats(self.low / sd, self.high / sd, moments="mv")
+        moments = scipy.stats.truncnorm.stats(self.low / sd, self.high / sd, moments="mv")
         return _shifted(self.model, *map(float, moments))
 
 
@@ -488,42 +483,31 @@ class BestOf(_Selection):
 
     @property
     def response(self) -> LinearResponse | None:  # type: ignore[override]
-        if self.score is not None or not isinstance(self.model, (Normal, Gamma)):
+        model, k = self.model, int(self.k)
+        if self.score is not None or not isinstance(model, (Normal, Gamma)):
             return None
-        from scipy import stats
-        from scipy.integrate import quad
-
-        k = int(self.k)
-        if isinstance(self.model, Normal):
-            first, second = (
-                quad(
-                    lambda x, j=j: x**j * k * stats.norm.pdf(x) * stats.norm.cdf(x) ** (k - 1),
-                    -12,
-                    12,
-                )[0]
-                for j in (1, 2)
-            )
-            return _shifted(self.model, first, second - first**2)
-        mean, shape = self.model.mean, self.model.shape
-        largest: Scalar
-        spread: Scalar
-        if shape == 1:
+        if isinstance(model, Gamma) and model.shape == 1:
             # the largest of k exponentials is a sum of independent ones, of means 1/k, ..., 1/2, 1
             largest, spread = (sum(Fraction(1, j**p) for j in range(1, k + 1)) for p in (1, 2))
         else:
-            law = stats.gamma(float(shape), scale=1 / float(shape))
-            end = float(law.isf(1e-15 / k))
-            first, second = (
-                quad(
-                    lambda x, j=j: j * x ** (j - 1) * -np.expm1(k * law.logcdf(x)),
-                    0,
-                    end,
+            law, low = scipy.stats.norm(), -12.0
+            if isinstance(model, Gamma):
+                law, low = scipy.stats.gamma(float(model.shape), scale=1 / float(model.shape)), 0.0
+            high = float(law.isf(1e-32 / k))
+            largest, second = (
+                scipy.integrate.quad(
+                    lambda x, j=j: x**j * k * law.pdf(x) * law.cdf(x) ** (k - 1),
+                    low,
+                    high,
                     limit=200,
                 )[0]
                 for j in (1, 2)
             )
-            largest, spread = first, second - first**2
-        return LinearResponse(mean, mean * mean * inverse(shape), (0, largest), (0, 0, spread))
+            spread = second - largest**2
+        if isinstance(model, Normal):
+            return _shifted(model, float(largest), float(spread))
+        first = plain(model.mean)
+        return LinearResponse(first, first**2 * inverse(model.shape), (0, largest), (0, 0, spread))
 
 
 def _shifted(model: Normal, shift: float, variance: float) -> LinearResponse:

@@ -1,7 +1,5 @@
 """Generalised linear models of statsmodels."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable
 from copy import copy
@@ -93,16 +91,14 @@ class GLM(OnDesign):
         if not (precise > 0).all():
             raise ValueError("var_weights (or weights) must be positive; drop rows of weight 0.")
         copies = np.repeat(np.arange(n), often.astype(np.int64))
-        label = np.asarray(model.endog, np.float64)[copies]
-        self.read(check_design(np.asarray(model.exog)[copies]), label, test)
+        self.read(check_design(np.asarray(model.exog)[copies]), model.endog[copies], test)
         self.observed, self.precision, self.trials = self.y, precise[copies], trials[copies]
         single = self.law == "Binomial" and bool((trials == 1).all())
-        binary = single and bool(np.isin(self.observed, (0, 1)).all())
-        if single and not binary:
+        if single and not np.isin(self.observed, (0, 1)).all():
             raise ValueError(
                 "a Binomial response must hold 0 and 1, or two columns, of successes and failures"
             )
-        self.loss = loss or (_bernoulli_loss if binary else squared_error)
+        self.loss = loss or (_bernoulli_loss if single else squared_error)
         # what can show that there is no estimate
         self.certificate: Likelihood | None = None
         if self.law == "Binomial":
@@ -128,9 +124,8 @@ class GLM(OnDesign):
         if self.certificate is not None:
             each = np.stack([rows.astype(np.float64), label], axis=1)[None]
             total, sums = totals(self.design_rows, each, (weight * self.trials[rows])[None])
-            mean = total.mean()
-            statistic = sums / mean @ self.X / self.design_rows
-            if np.isnan(self.certificate.maximise(statistic, total / mean, None)).any():
+            statistic = sums @ self.X / total.sum()
+            if np.isnan(self.certificate.maximise(statistic, total / total.mean(), None)).any():
                 return none
         model = sm.GLM(
             label,
@@ -140,8 +135,8 @@ class GLM(OnDesign):
             var_weights=self.precision[rows] * self.trials[rows],
         )
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # said by `converged`, too
-            warnings.simplefilter("ignore", PerfectSeparationWarning)  # as the certificate
+            for said in (ConvergenceWarning, PerfectSeparationWarning):  # `converged`, certificate
+                warnings.simplefilter("ignore", said)
             try:
                 fit = model.fit()
             except (ValueError, np.linalg.LinAlgError):  # statsmodels' iteration left the numbers
@@ -161,9 +156,9 @@ class GLM(OnDesign):
         return f"from_estimator({self.name}, X {n} x {p}, observed y)"
 
 
+@np.errstate(divide="ignore")
 def _bernoulli_loss(y: Any, share: Array) -> float:
-    with np.errstate(divide="ignore"):
-        return float(-np.log(np.where(y > 0.5, share, 1 - share)).mean())
+    return float(-np.log(np.where(y > 0.5, share, 1 - share)).mean())
 
 
 def _weights(values: Any, n: int, name: str) -> Array:

@@ -1,7 +1,5 @@
 """Tables and labels as estimators of other libraries take them: DataFrames, labels of any kind."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -34,10 +32,8 @@ def covariates(X: Any, name: str, like: Any = None) -> Any:
         raise ValueError(f"{name} must be a table of shape (n, p); it has shape {table.shape}.")
     odd: Any = X.isna() | X.isin([np.inf, -np.inf]) if frame else ~np.isfinite(table)
     if np.any(odd):
-        which = (
-            f"; column {X.columns[np.any(odd, axis=0)][0]!r} is not. Drop" if frame else "; drop"
-        )
-        raise ValueError(f"{name} must be finite{which} or impute missing values first.")
+        where = f"column {X.columns[np.any(odd, axis=0)][0]!r} is not. Drop" if frame else "drop"
+        raise ValueError(f"{name} must be finite; {where} or impute missing values first.")
     if like is not None and table.shape[1] != like.shape[1]:
         raise ValueError(
             f"test must be (X, y), X with {like.shape[1]} columns, not {table.shape[1]}."

@@ -1,8 +1,5 @@
 """What families share: parameters that say how they are read, squared errors, likelihoods."""
 
-from __future__ import annotations
-
-from dataclasses import fields
 from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar, get_type_hints
 
@@ -59,8 +56,8 @@ class Family(DrawsFromTruth):
 
     @cached_property
     def truth(self: Any) -> Array:
-        names = self.estimated or [field.name for field in fields(self)]
-        return np.array([float(getattr(self, name)) for name in names])
+        values = (getattr(self, name) for name in self.estimated or self.__match_args__)
+        return np.hstack([np.asarray(value, np.float64) for value in values])
 
     @property
     def influence_covariance(self: Any) -> Array:
@@ -90,4 +87,4 @@ class SquaredError(Family):
         return theta - self.truth
 
     def risk(self, theta: Array) -> Array:
-        return np.asarray(((theta - self.truth) ** 2).sum(axis=1))
+        return np.asarray((self.deviation(theta) ** 2).sum(axis=1))

@@ -1,7 +1,5 @@
 """A dependent series: first-order autoregression."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -92,37 +90,34 @@ class AR1(SquaredError):
         before, after = rows[..., 0], rows[..., 1]
         return np.asarray((1 - theta**2) * before * (after - theta * before))[..., None]
 
+    @np.errstate(over="ignore", invalid="ignore")
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        series = np.zeros((rows + 1, len(theta)))
-        for t, x in enumerate(_series(theta, rows, rng)):
-            series[t + 1] = x
-        return np.stack([series[:-1].T, series[1:].T], axis=2)
+        series = np.stack([np.zeros(len(theta)), *_series(theta, rows, rng)], axis=1)
+        return np.stack([series[:, :-1], series[:, 1:]], axis=2)
 
+    @np.errstate(over="ignore", invalid="ignore")
     def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         before, product, square = np.zeros((3, len(theta)))
-        with np.errstate(over="ignore", invalid="ignore"):
-            for x in _series(theta, rows, rng):
-                product += before * x
-                square += before * before
-                before = x
+        for x in _series(theta, rows, rng):
+            product += before * x
+            square += before * before
+            before = x
         return np.stack([product, square], axis=1) / rows
 
+    @np.errstate(over="ignore", invalid="ignore")
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
-        with np.errstate(over="ignore", invalid="ignore"):
-            before = weight * rows[..., 0]
-            product, square = (np.einsum("rn,rn->r", before, rows[..., k]) for k in (1, 0))
-        return self.fit_statistic(np.stack([product, square], axis=1), start)
+        sums = np.einsum("rn,rnk->rk", weight * rows[..., 0], rows[..., ::-1])
+        return self.fit_statistic(sums, start)
 
+    @np.errstate(invalid="ignore")
     def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
         product, square = statistic[:, :1], statistic[:, 1:]
-        with np.errstate(invalid="ignore"):
-            return product / np.where(square > 0, square, np.nan)
+        return product / np.where(square > 0, square, np.nan)
 
 
 def _series(theta: Array, rows: int, rng: np.random.Generator) -> Iterator[Array]:
     """Yield x_1, ..., x_rows of each replication, (R,) each."""
     x = np.zeros(len(theta))
-    with np.errstate(over="ignore", invalid="ignore"):
-        for _ in range(rows):
-            x = theta[:, 0] * x + rng.standard_normal(len(theta))
-            yield x
+    for _ in range(rows):
+        x = theta[:, 0] * x + rng.standard_normal(len(theta))
+        yield x

@@ -1,8 +1,7 @@
 """Gamma and beta parameters from what logarithms of means exceed mean logarithms by."""
 
-from __future__ import annotations
-
 import numpy as np
+import scipy
 
 from collapse.models.families.base import tables
 from collapse.models.families.roots import decreasing_roots
@@ -12,14 +11,14 @@ ASYMPTOTIC = 20.0
 """Argument from which the digamma function is computed by its asymptotic series."""
 
 
+@np.errstate(divide="ignore")
 def excess(value: Array, mean: Array | float, away: Array) -> Array:
     """u - log(1 + u) with u = away / mean, away = value - mean.
 
     There is no cancellation at small u, and close to -1 log(1 + u) is log(value / mean).
     """
     u: Array = np.asarray(away / mean)
-    with np.errstate(divide="ignore"):
-        out: Array = np.asarray(u - np.log(value / mean))
+    out: Array = np.asarray(u - np.log(value / mean))
     small = np.abs(u) < 0.1
     t = u[small] / (2 + u[small])  # log(1 + u) = 2 artanh t, and u - 2 t = u t
     out[small] = u[small] * t - 2 * t * sum(t ** (2 * k) / (2 * k + 1) for k in range(1, 7))
@@ -28,23 +27,21 @@ def excess(value: Array, mean: Array | float, away: Array) -> Array:
 
 def log_less_digamma(a: Array) -> Array:
     """log a - digamma(a), to all digits for large a too (Abramowitz and Stegun 6.3.18)."""
-    from scipy.special import psi
-
     z = np.maximum(a, ASYMPTOTIC) ** -2.0
     series = z * (1 / 12 - z * (1 / 120 - z * (1 / 252 - z * (1 / 240 - z / 132))))
     series += 0.5 / np.maximum(a, ASYMPTOTIC)
     small = np.minimum(a, ASYMPTOTIC)
-    return np.asarray(np.where(a > ASYMPTOTIC, series, np.log(small) - psi(small)))
+    return np.asarray(np.where(a > ASYMPTOTIC, series, np.log(small) - scipy.special.psi(small)))
 
 
 def slope(a: Array) -> Array:
     """Derivative of log_less_digamma: 1 / a - trigamma(a)."""
-    from scipy.special import polygamma
-
     large, small = np.maximum(a, ASYMPTOTIC), np.minimum(a, ASYMPTOTIC)
     z = large**-2.0
     series = -z * (0.5 + (1 / 6 - z * (1 / 30 - z * (1 / 42 - z * (1 / 30 - z * 5 / 66)))) / large)
-    return np.asarray(np.where(a > ASYMPTOTIC, series, 1 / small - polygamma(1, small)))
+    return np.asarray(
+        np.where(a > ASYMPTOTIC, series, 1 / small - scipy.special.polygamma(1, small))
+    )
 
 
 def gamma_shapes(spread: Array, steps: int) -> Array:
@@ -57,8 +54,8 @@ def gamma_shapes(spread: Array, steps: int) -> Array:
     found = np.isfinite(spread) & (spread > 1e-150)
     s = spread[found]
     start = (3 - s + np.sqrt((s - 3) ** 2 + 24 * s)) / (12 * s)
-    close = 1e-9, 0.0  # the error squares with this step
-    shape[found] = decreasing_roots(_shape_step, start, (0.5 / s, 1 / s), (s,), close, steps)
+    # the error squares with a step of 1e-9
+    shape[found] = decreasing_roots(_shape_step, start, (0.5 / s, 1 / s), (s,), (1e-9, 0.0), steps)
     return shape
 
 
@@ -76,10 +73,9 @@ def beta_parameters(share: Array, divergence: Array, steps: int) -> Array:
     L(a) = log a - digamma(a) the equations, log(p / mean) = L(p c) - L(c) - divergence for p = a /
     c and p = b / c, have terms of order 1 / c alone, and nothing cancels where c is large.
     """
-    from scipy.special import betaln
 
     def cost(theta: Array, mean: Array) -> Array:
-        return np.asarray(betaln(*theta.T) - (theta * mean).sum(axis=1))
+        return np.asarray(scipy.special.betaln(*theta.T) - (theta * mean).sum(axis=1))
 
     out, todo = np.full(share.shape, np.nan), np.arange(len(share))
     mean = np.log(share) - divergence

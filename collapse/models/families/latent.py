@@ -2,8 +2,6 @@
 components.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Final
@@ -135,16 +133,14 @@ class NormalMixture(SquaredError):
         for part in parts(*weight.shape):
             share = weight[part] / weight[part].sum(axis=1, keepdims=True)
             theta = np.full(len(share), 0.5) if start is None else start[part, 0]
-            contrast = self._contrast(rows[part])
+            data = self._contrast(rows[part]), share
             if start is None or self.steps is None:
                 theta = np.where((theta > 0) & (theta < 1), theta, 0.5)
-                data, close = (contrast, share), (0, SHORTEST)
-                answer[part, 0] = decreasing_roots(_score_step, theta, ENDS, data, close, STEPS)
+                theta = decreasing_roots(_score_step, theta, ENDS, data, (0, SHORTEST), STEPS)
             else:
                 for _ in range(self.steps):
-                    score = np.einsum("rn,rn->r", share, _score(contrast, theta))
-                    theta = theta + theta * (1 - theta) * score
-                answer[part, 0] = theta
+                    theta = theta + theta * (1 - theta) * _score_step(theta, *data)[0]
+            answer[part, 0] = theta
         return answer
 
     def _contrast(self, rows: Array) -> Array:
@@ -154,11 +150,10 @@ class NormalMixture(SquaredError):
         return np.asarray(np.tanh(float(self.separation) / 2 * (rows - float(self.separation) / 2)))
 
 
+@np.errstate(divide="ignore")
 def _score(contrast: Array, weight: Array) -> Array:
     """Derivative (R, N) of each row's log-likelihood in the weight (R,)."""
-    with np.errstate(divide="ignore"):
-        score: Array = contrast / (0.5 + (weight[:, None] - 0.5) * contrast)
-        return score
+    return np.asarray(contrast / (0.5 + (weight[:, None] - 0.5) * contrast))
 
 
 def _score_step(weight: Array, contrast: Array, share: Array) -> tuple[Array, Array]:
@@ -268,12 +263,10 @@ class PrincipalComponents(DrawsFromTruth):
         """V (d, d), of rank 2 limit_risk: the covariance of a row's second moments, projected on
         the model's tangent space.
         """
-        covariance = self.covariance(self.truth[None])[0]
-        (i, j), tangent = self._upper, self._tangent(covariance)
-        moments = (
-            covariance[np.ix_(i, i)] * covariance[np.ix_(j, j)]
-            + covariance[np.ix_(i, j)] * covariance[np.ix_(j, i)]
-        )
+        S, (i, j) = self.covariance(self.truth[None])[0], self._upper
+        tangent = self._tangent(S)
+        # Cov(x_a x_b, x_c x_d) = S_ac S_bd + S_ad S_bc
+        moments = S[np.ix_(i, i)] * S[np.ix_(j, j)] + S[np.ix_(i, j)] * S[np.ix_(j, i)]
         return np.asarray(tangent @ moments @ tangent.T)
 
     @property
@@ -318,34 +311,30 @@ class PrincipalComponents(DrawsFromTruth):
 
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         root = np.linalg.cholesky(self.covariance(theta))
-        return np.asarray(
-            rng.standard_normal((len(theta), rows, self.dimension)) @ root.transpose(0, 2, 1)
-        )
+        return np.asarray(rng.standard_normal((len(theta), rows, self.dimension)) @ root.mT)
 
     def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         R, p = len(theta), self.dimension
-        triangle = np.tril(rng.standard_normal((R, p, p)), -1)
-        # fewer rows than columns: a trapezium of as many columns as there are rows
         each = np.arange(p)
-        triangle[:, :, each >= rows] = 0.0
+        # fewer rows than columns: a trapezium of as many columns as there are rows
+        triangle = np.tril(rng.standard_normal((R, p, p)), -1) * (each < rows)
         triangle[:, each, each] = np.sqrt(
             2 * rng.standard_gamma(np.maximum(rows - each, 0) / 2, (R, p))
         )
         factor = np.linalg.cholesky(self.covariance(theta)) @ triangle
-        return self._triangle(factor @ factor.transpose(0, 2, 1)) / rows
+        return self._triangle(factor @ factor.mT) / rows
 
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
-        total = (weight[..., None] * rows).transpose(0, 2, 1) @ rows
+        total = (weight[..., None] * rows).mT @ rows
         return self.fit_statistic(self._triangle(total) / weight.sum(axis=1)[:, None], start)
 
     def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
         few = self.dimension - self.components
         values, vectors = np.linalg.eigh(self.covariance(statistic))
         noise = values[:, :few].mean(axis=1, keepdims=True)
-        signal = (values[:, few:] - noise)[:, None, :] * vectors[:, :, few:]
-        full = signal @ vectors[:, :, few:].transpose(0, 2, 1) + noise[:, :, None] * np.eye(
-            self.dimension
-        )
+        values_above, leading = values[:, few:] - noise, vectors[:, :, few:]
+        full = values_above[:, None] * leading @ leading.mT
+        full += noise[:, :, None] * np.eye(self.dimension)
         full[noise[:, 0] <= NEGLIGIBLE * values[:, -1]] = np.nan
         return self._triangle(full)
 

@@ -1,13 +1,12 @@
 """Location, and scale, by estimators that are not maximum likelihood."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
+import scipy
 
 from collapse.checks import check_number, check_place, check_size, choice
 from collapse.models.families.base import SquaredError
@@ -38,11 +37,9 @@ class Law:
     name: str
     arguments: tuple[float, ...] = ()
 
-    @property
+    @cached_property
     def distribution(self) -> Any:
         """The law as a frozen distribution of scipy.stats."""
-        import scipy.stats
-
         return getattr(scipy.stats, self.name)(*self.arguments)
 
 
@@ -159,10 +156,10 @@ class _Clipped(Location):
 
     @property
     def variance(self: Any) -> float:
-        from scipy.integrate import quad
-
         law, end = LAWS[self.law].distribution, self.end
-        square = quad(lambda x: x * x * law.pdf(x), 0, end, epsabs=1e-13, epsrel=1e-12)[0]
+        square = scipy.integrate.quad(
+            lambda x: x * x * law.pdf(x), 0, end, epsabs=1e-13, epsrel=1e-12
+        )[0]
         return float(2 * (square + end**2 * law.sf(end)) / (2 * law.cdf(end) - 1) ** 2)
 
     def influence(self: Any, x: Array) -> Array:
@@ -254,6 +251,7 @@ class Huber(_Clipped):
     def end(self) -> float:
         return self.k
 
+    @np.errstate(invalid="ignore")
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
         """Newton's method on a decreasing piecewise linear function; the middle of several roots.
 
@@ -276,11 +274,9 @@ class Huber(_Clipped):
         # where no row is within reach, every point between these two is a root
         below = greatest(rows, used & (rows <= out[:, None]))
         above = least(rows, used & (rows > out[:, None]))
-        reach = clip * (1 - 1e-9)
-        with np.errstate(invalid="ignore"):
-            middle = (below + above) / 2
-            alone = (out - below >= reach) & (above - out >= reach) & np.isfinite(middle)
-        return np.where(alone, middle, out)[:, None]
+        middle = (below + above) / 2
+        alone = np.minimum(out - below, above - out) >= clip * (1 - 1e-9)
+        return np.where(alone & np.isfinite(middle), middle, out)[:, None]
 
 
 @_smooth("Hodges-Lehmann", at=("laplace",), n=50, allowance=0.05, effort=8)
@@ -390,14 +386,10 @@ class MedianMAD(Location):
         centre = weighted_median(rows, weight)
         spread = weighted_median(abs(rows - centre[:, None]), weight)
         theta = np.stack([centre, spread / self._quartile[0]], axis=1)
-        theta[spread == 0] = np.nan
-        return theta
+        return np.where(theta[:, 1:] == 0, np.nan, theta)
 
     def deviation(self, theta: Array) -> Array:
         return (theta - self.truth) / self.scale
-
-    def risk(self, theta: Array) -> Array:
-        return np.asarray((self.deviation(theta) ** 2).sum(axis=1))
 
     def influence_function(self, rows: Array, theta: Array) -> Array:
         """Rows (R, N) at locations and scales (R, 2): their first-order effect on both, (R, N,

@@ -1,7 +1,5 @@
 """Weighted medians, of rows and of means of two rows, and other orders of weighted rows."""
 
-from __future__ import annotations
-
 from itertools import count
 
 import numpy as np
@@ -14,8 +12,7 @@ def ordered_rows(rows: Array, weight: Array) -> tuple[Array, Array]:
     """Rows (R, N) in ascending order, and the share of the weight up to each."""
     order = np.argsort(rows, axis=1)
     upto = np.cumsum(np.take_along_axis(weight, order, axis=1), axis=1)
-    upto /= upto[:, -1:]
-    return np.take_along_axis(rows, order, axis=1), upto
+    return np.take_along_axis(rows, order, axis=1), upto / upto[:, -1:]
 
 
 def weighted_median(rows: Array, weight: Array) -> Array:
@@ -65,9 +62,7 @@ def median_of_pairs(rows: Array, weight: Array) -> Array:
             )
         if not len(todo):
             break
-        part = (
-            np.clip(left / (left - right), 0.02, 0.98) if trial % 4 < 3 else np.full(len(todo), 0.5)
-        )
+        part = np.clip(left / (left - right), 0.02, 0.98) if trial % 4 < 3 else 0.5
         t = low + part * (high - low)
         k = _count(x, 2 * t[:, None] - x)
         beyond = np.einsum("rn,rn->r", share, np.take_along_axis(upto, k, axis=1)) - 0.5

@@ -2,12 +2,11 @@
 class).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from numbers import Rational
+from operator import attrgetter
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -84,16 +83,23 @@ _exact = partial(
 )
 
 
-class MeanFamily(SquaredError):
-    """What the families share: the fit is the weighted mean of the rows, the risk its squared
-    error.
+class Average(SquaredError):
+    """The fit is the weighted mean of rows, numbers or vectors; the risk is its squared error.
 
-    A family adds its mean, its variance function V(mu) = v0 + v1 mu + v2 mu^2 as (v0, v1, v2), and
-    its samplers.
+    A family adds its mean, its variance function and its samplers. The variance of a row, or the
+    trace of its covariance, is v0 + v1 mu + v2 mu^2, for a vector v0 + v1 sum_j mu_j + v2 mu'mu,
+    and the variance function is (v0, v1, v2).
     """
 
     exact_form: ClassVar[str | None] = "quadratic variance"
     estimated = ("mean",)
+
+    def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
+        return statistic
+
+
+class MeanFamily(Average):
+    """What families of numbers share: the weighted mean and its influence."""
 
     @property
     def influence_covariance(self: Any) -> Array:
@@ -106,11 +112,8 @@ class MeanFamily(SquaredError):
         return np.asarray(rows - theta)[:, :, None]
 
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
-        total: Array = np.einsum("rn,rn->r", weight, rows)[:, None]
-        return np.asarray(total / weight.sum(axis=1, keepdims=True))
-
-    def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
-        return statistic
+        total = np.einsum("rn,rn->r", weight, rows)
+        return np.asarray(total / weight.sum(axis=1))[:, None]
 
 
 @_exact("Normal", at=(1, 2))
@@ -143,9 +146,7 @@ class Normal(MeanFamily):
 
     def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         noise = rng.standard_normal((len(theta), 1))
-        noise *= float(self.sd) / np.sqrt(rows)
-        noise += theta
-        return noise
+        return np.asarray(theta + float(self.sd) / np.sqrt(rows) * noise)
 
 
 @_exact("Binomial", at=(5, 0.4))
@@ -238,10 +239,7 @@ class Poisson(MeanFamily):
     rate: Count
 
     variance_function = (0, 1, 0)
-
-    @property
-    def mean(self) -> Scalar:
-        return self.rate
+    mean = property(attrgetter("rate"))
 
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         return counts(np.broadcast_to(theta, (len(theta), rows)), rng)
@@ -391,8 +389,7 @@ class HyperbolicSecant(MeanFamily):
             for _ in range(self.shape):
                 total += sign * np.log(rng.standard_gamma(a + 1, total.shape))
             total -= sign / a * rng.standard_gamma(float(self.shape), total.shape)
-        total /= np.pi
-        return total
+        return total / np.pi
 
     def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         # the sum of rows has the same law with another shape, and no quicker sampler: blocks keep

@@ -1,12 +1,11 @@
 """Lifetimes of which some are censored: exponential and Weibull, by maximum likelihood."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Final
 
 import numpy as np
+import scipy
 
 from collapse.checks import check_size
 from collapse.exact import Scalar
@@ -59,18 +58,17 @@ class Censored(Family):
     def _observed(
         self: Any, theta: Array, rows: int, rng: np.random.Generator, censored: bool
     ) -> Array:
-        time = self.lifetimes(theta, rows, rng)
-        if not censored or self.events == 1:
-            return np.stack([time, np.ones_like(time)], axis=2)
-        limit = self.lifetimes(replicate(self.censoring, len(theta)), rows, rng)
+        time, limit = self.lifetimes(theta, rows, rng), np.inf
+        if censored and self.events != 1:
+            limit = self.lifetimes(replicate(self.censoring, len(theta)), rows, rng)
         return np.stack([np.minimum(time, limit), time <= limit], axis=2)
 
     def influence_function(self: Any, rows: Array, theta: Array) -> Array:
         """Censored rows (R, N, 2) at parameters (R, d): the first-order effect of each on the fit,
         (R, N, d).
         """
-        score = self.score(rows, theta)[..., None]
-        return np.asarray(np.linalg.solve(self.information(theta)[:, None], score)[..., 0])
+        score = self.score(rows, theta)
+        return np.asarray(np.linalg.solve(self.information(theta), score.mT).mT)
 
 
 @_censored(
@@ -229,48 +227,47 @@ class CensoredWeibull(Censored):
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
         answer = np.empty((len(rows), 2))
         for part in parts(*weight.shape):
-            shape = None if start is None else start[part, 1]
-            answer[part] = _weibull(rows[part], weight[part], shape)
+            begin = None if start is None else start[part, 1]
+            answer[part] = _weibull(rows[part], weight[part], begin)
         return answer
 
+    @np.errstate(over="ignore")  # of a fit far out it may be more than a double holds
     def risk(self, theta: Array) -> Array:
-        from scipy.special import digamma, gammaln
-
         scale, shape = self.truth
         p = float(self.events)
-        mean_log = np.log(scale) + (np.log(p) + digamma(1)) / shape
-        power = theta[:, 1] * (np.log(scale) + np.log(p) / shape - np.log(theta[:, 0])) + gammaln(
-            1 + theta[:, 1] / shape
-        )
+        mean_log = np.log(scale) + (np.log(p) + scipy.special.digamma(1)) / shape
+        power = theta[:, 1] * (
+            np.log(scale) + np.log(p) / shape - np.log(theta[:, 0])
+        ) + scipy.special.gammaln(1 + theta[:, 1] / shape)
 
         def log_hazard(scale: Array, shape: Array) -> Array:
             return np.asarray(np.log(shape / scale) + (shape - 1) * (mean_log - np.log(scale)))
 
         apart = log_hazard(scale, shape) - log_hazard(theta[:, 0], theta[:, 1])
-        with np.errstate(over="ignore"):  # of a fit far out it may be more than a double holds
-            return np.asarray(p * apart + np.exp(power) - p)
+        return np.asarray(p * apart + np.exp(power) - p)
 
 
+@np.errstate(divide="ignore", invalid="ignore")
 def _weibull(rows: Array, weight: Array, start: Array | None) -> Array:
     """Scale and shape (R, 2) of rows (R, N, 2); NaN where none is, or `STEPS` steps find none."""
     event = weight * rows[..., 1]
     answer = np.full((len(rows), 2), np.nan)
     total = event.sum(axis=1)
     longest = np.where(weight > 0, rows[..., 0], 0.0).max(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        # logarithms of times over the longest, which lose no digits where times lie close together
-        near = (rows[..., 0] - longest[:, None]) / longest[:, None]
-        far = np.log(rows[..., 0] / longest[:, None])
-        time = np.where(weight > 0, np.where(near > -0.5, np.log1p(near), far), 0.0)
-        # mean depth of the events below the longest time; NaN without an event
-        depth = -np.einsum("rn,rn->r", event, time) / total
+    # logarithms of times over the longest, which lose no digits where times lie close together
+    near = (rows[..., 0] - longest[:, None]) / longest[:, None]
+    far = np.log(rows[..., 0] / longest[:, None])
+    time = np.where(weight > 0, np.where(near > -0.5, np.log1p(near), far), 0.0)
+    # mean depth of the events below the longest time; NaN without an event
+    depth = -np.einsum("rn,rn->r", event, time) / total
     found = np.flatnonzero((depth > 0) & np.isfinite(depth) & np.isfinite(longest))
     # powers of what is at most one do not overflow
-    time, weight, total = time[found], weight[found], total[found]
-    depth, longest = depth[found], longest[found]
+    time, weight, total, depth, longest = (
+        each[found] for each in (time, weight, total, depth, longest)
+    )
     x = -np.log(depth) if start is None else np.log(start[found])
-    ends = -np.inf, np.inf
-    x = decreasing_roots(_shape_step, x, ends, (time, weight, depth), (0, SHORTEST), STEPS)
+    data, ends = (time, weight, depth), (-np.inf, np.inf)
+    x = decreasing_roots(_shape_step, x, ends, data, (0, SHORTEST), STEPS)
     mean = np.einsum("rn,rn->r", weight, np.exp(np.exp(x)[:, None] * time))
     answer[found] = np.stack([longest * (mean / total) ** np.exp(-x), np.exp(x)], axis=1)
     return answer

@@ -2,13 +2,12 @@
 mean.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
+import scipy
 
 from collapse.models.families.base import Family, Place, Size, SquaredError, tables
 from collapse.models.families.digamma import (
@@ -62,28 +61,27 @@ class Matching(Family):
         """
         moments = self.expectation(theta)
         mean = moments[:, :1]
-        spread = self.divergence(rows, mean) - moments[:, None, 1:]
-        away = np.concatenate([(rows - mean)[..., None], spread], axis=2)
+        away = np.concatenate([(rows - mean)[..., None], self.divergence(rows, mean)], axis=2)
+        away[..., 1:] -= moments[:, None, 1:]
         return np.asarray(np.linalg.solve(self.jacobian(theta)[:, None], away[..., None])[..., 0])
 
+    @np.errstate(all="ignore")  # a row or a mean that has underflown: no estimate
     def moments(self: Any, rows: Array, weight: Array) -> Array:
         """Mean, and mean divergences from it, of weighted rows: (R, N), (R, N) to (R, 1 + q)."""
         share = weight / weight.sum(axis=1, keepdims=True)
         mean = np.einsum("rn,rn->r", share, rows)[:, None]
         mean += np.einsum("rn,rn->r", share, rows - mean)[:, None]  # what rounding left
-        with np.errstate(all="ignore"):  # a row or a mean that has underflown: no estimate
-            within = np.einsum("rn,rnq->rq", share, self.divergence(rows, mean))
+        within = np.einsum("rn,rnq->rq", share, self.divergence(rows, mean))
         return np.concatenate([mean, within], axis=1)
 
+    @np.errstate(all="ignore")
     def pool(self: Any, first: Array, second: Array, share: float) -> Array:
         """Moments (R, 1 + q) of two sets of rows as one; the second holds `share` of the weight."""
         mean = first[:, :1] + share * (second[:, :1] - first[:, :1])
         each = np.concatenate([first[:, :1], second[:, :1]], axis=1)
-        with np.errstate(all="ignore"):
-            between = self.divergence(each, mean)
-        within = (1 - share) * (first[:, 1:] + between[:, 0])
-        within += share * (second[:, 1:] + between[:, 1])
-        return np.concatenate([mean, within], axis=1)
+        between = self.divergence(each, mean)
+        one, two = first[:, 1:] + between[:, 0], second[:, 1:] + between[:, 1]
+        return np.concatenate([mean, (1 - share) * one + share * two], axis=1)
 
     def fit(self: Any, rows: Array, weight: Array, start: Array | None) -> Array:
         return np.asarray(self.fit_statistic(self.moments(rows, weight), start))
@@ -137,9 +135,8 @@ class NormalMeanVariance(Matching):
         return theta[:, :1] + np.sqrt(theta[:, 1:]) * rng.standard_normal((len(theta), rows))
 
     def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        R = len(theta)
-        mean = theta[:, 0] + np.sqrt(theta[:, 1] / rows) * rng.standard_normal(R)
-        spread = theta[:, 1] * (2 / rows) * rng.standard_gamma((rows - 1) / 2, R)
+        mean = theta[:, 0] + np.sqrt(theta[:, 1] / rows) * rng.standard_normal(len(theta))
+        spread = theta[:, 1] * (2 / rows) * rng.standard_gamma((rows - 1) / 2, len(theta))
         return np.stack([mean, spread], axis=1)
 
     def divergence(self, rows: Array, mean: Array) -> Array:
@@ -155,11 +152,11 @@ class NormalMeanVariance(Matching):
         found = (statistic[:, 1:] > 0) & np.isfinite(statistic[:, 1:])
         return np.where(found, statistic, np.nan)
 
+    @np.errstate(over="ignore")  # a fit without spread costs more than a double holds
     def risk(self, theta: Array) -> Array:
         mean, variance = self.truth
-        with np.errstate(over="ignore"):  # a fit without spread costs more than a double holds
-            narrower = excess(variance, theta[:, 1], variance - theta[:, 1])
-            return np.asarray((narrower + (theta[:, 0] - mean) ** 2 / theta[:, 1]) / 2)
+        narrower = excess(variance, theta[:, 1], variance - theta[:, 1])
+        return np.asarray((narrower + (theta[:, 0] - mean) ** 2 / theta[:, 1]) / 2)
 
 
 @dataclass(frozen=True)
@@ -170,19 +167,19 @@ class _GammaLaw(Matching):
     rate: Size
 
     def information(self, theta: Array) -> Array:
-        from scipy.special import polygamma
-
         a, b = theta.T
-        return tables(polygamma(1, a), -1 / b, -1 / b, a / b**2)
+        return tables(scipy.special.polygamma(1, a), -1 / b, -1 / b, a / b**2)
 
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         return rng.standard_gamma(theta[:, :1], (len(theta), rows)) / theta[:, 1:]
 
     def risk(self, theta: Array) -> Array:
-        from scipy.special import gammaln, psi
-
         (a, b), (shape, rate) = theta.T, self.truth
-        shapes = gammaln(a) - gammaln(shape) - (a - shape) * psi(shape)
+        shapes = (
+            scipy.special.gammaln(a)
+            - scipy.special.gammaln(shape)
+            - (a - shape) * scipy.special.psi(shape)
+        )
         return np.asarray(shapes - a * np.log(b / rate) + shape * (b / rate - 1))
 
 
@@ -250,9 +247,7 @@ class Beta(Matching):
     b: Shape
 
     def information(self, theta: Array) -> Array:
-        from scipy.special import polygamma
-
-        own, both = polygamma(1, theta), polygamma(1, theta.sum(axis=1))
+        own, both = scipy.special.polygamma(1, theta), scipy.special.polygamma(1, theta.sum(axis=1))
         return tables(own[:, 0] - both, -both, -both, own[:, 1] - both)
 
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
@@ -268,34 +263,29 @@ class Beta(Matching):
         spread = log_less_digamma(theta) - log_less_digamma(total)
         return np.concatenate([theta[:, :1] / total, spread], axis=1)
 
-    def jacobian(self, theta: Array) -> Array:
-        total = theta.sum(axis=1, keepdims=True)
-        slopes = np.eye(2) * slope(theta)[:, None] - slope(total)[:, None]
-        return np.concatenate([(theta[:, ::-1] * [1, -1] / total**2)[:, None], slopes], axis=1)
-
     def influence_function(self, rows: Array, theta: Array) -> Array:
         """Rows (R, N) at parameters (R, 2): inverse information times scores, (R, N, 2)."""
         moments = self.expectation(theta)
         mean = moments[:, :1]
         u = np.stack([(rows - mean) / mean, (mean - rows) / (1 - mean)], axis=2)
         score = u - (self.divergence(rows, mean) - moments[:, None, 1:])
-        information = self.information(theta)[:, None]
-        return np.asarray(np.linalg.solve(information, score[..., None])[..., 0])
+        return np.asarray(np.linalg.solve(self.information(theta), score.mT).mT)
 
     def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
         """Newton's method; NaN where rows are equal, one is 0 or 1, or it does not converge."""
         out = np.full((len(statistic), 2), np.nan)
         found = np.isfinite(statistic).all(axis=1) & (statistic[:, 1:] > 0).all(axis=1)
-        mean = statistic[found, :1]
-        share = np.concatenate([mean, 1 - mean], axis=1)
+        share = np.abs(statistic[found, :1] - [0, 1])
         out[found] = beta_parameters(share, statistic[found, 1:], STEPS)
         return out
 
     def risk(self, theta: Array) -> Array:
-        from scipy.special import betaln, psi
-
-        mean = psi(self.truth) - psi(self.truth.sum())
-        return np.asarray(betaln(*theta.T) - betaln(*self.truth) - (theta - self.truth) @ mean)
+        mean = scipy.special.psi(self.truth) - scipy.special.psi(self.truth.sum())
+        return np.asarray(
+            scipy.special.betaln(*theta.T)
+            - scipy.special.betaln(*self.truth)
+            - (theta - self.truth) @ mean
+        )
 
 
 @_likelihood("Inverse Gaussian", at=(1.0, 2.0))
@@ -355,17 +345,17 @@ class InverseGaussian(Matching):
         none = 0 * theta[:, 1]
         return tables(none + 1, none, none, -1 / theta[:, 1] ** 2)
 
+    @np.errstate(over="ignore")
     def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
-        with np.errstate(over="ignore"):
-            shape = 1 / np.where(statistic[:, 1] > 0, statistic[:, 1], np.nan)
+        shape = 1 / np.where(statistic[:, 1] > 0, statistic[:, 1], np.nan)
         found = np.isfinite(shape) & (shape > 0)
         return np.where(found[:, None], np.stack([statistic[:, 0], shape], axis=1), np.nan)
 
+    @np.errstate(over="ignore")
     def risk(self, theta: Array) -> Array:
         mean, shape = self.truth
-        with np.errstate(over="ignore"):
-            away = theta[:, 1] * ((theta[:, 0] - mean) / theta[:, 0]) ** 2 / mean
-            return np.asarray((excess(theta[:, 1], shape, theta[:, 1] - shape) + away) / 2)
+        away = theta[:, 1] * ((theta[:, 0] - mean) / theta[:, 0]) ** 2 / mean
+        return np.asarray((excess(theta[:, 1], shape, theta[:, 1] - shape) + away) / 2)
 
 
 @_smooth(

@@ -2,19 +2,18 @@
 multivariate normal.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any, ClassVar
+from operator import attrgetter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from collapse.checks import brief, check_number, check_place, check_size, numbers
 from collapse.exact import Scalar
-from collapse.models.families.base import SquaredError
+from collapse.models.families.morris import Average
 from collapse.models.protocols import Array
 from collapse.models.registry import register
 
@@ -27,27 +26,9 @@ _exact = partial(
 )
 
 
-class MeanVector(SquaredError):
-    """What the families share: the fit is the weighted mean of vectors, the risk its squared
-    Euclidean error.
-
-    A family adds its mean, a tuple, the covariance of a row as `influence_covariance`, and its
-    trace, v0 + v1 sum_j mu_j + v2 mu'mu, as the variance function (v0, v1, v2).
-    """
-
-    exact_form: ClassVar[str | None] = "quadratic variance"
-
-    @cached_property
-    def truth(self: Any) -> Array:
-        return np.array([float(v) for v in self.mean])
-
-    def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
-        return statistic
-
-
 @_exact("Multinomial", at=((0.4, 0.3, 0.2, 0.1),))
 @dataclass(frozen=True)
-class Multinomial(MeanVector):
+class Multinomial(Average):
     """Shares of classes: a row is one label, the fit is the vector of shares, the risk the expected
     squared distance of shares.
 
@@ -92,10 +73,7 @@ class Multinomial(MeanVector):
         object.__setattr__(self, "p", tuple(shares))
 
     variance_function = (0, 1, -1)
-
-    @property
-    def mean(self) -> tuple[Scalar, ...]:
-        return self.p
+    mean = property(attrgetter("p"))
 
     @property
     def influence_covariance(self) -> Array:
@@ -103,10 +81,8 @@ class Multinomial(MeanVector):
 
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         u = rng.random((len(theta), rows))
-        label = np.zeros(u.shape)
-        for edge in np.cumsum(theta[:, :-1], axis=1).T:
-            label += u >= edge[:, None]
-        return label
+        edges = np.cumsum(theta[:, :-1], axis=1).T
+        return sum((u >= edge[:, None] for edge in edges), np.zeros(u.shape))
 
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
         total = np.array([np.einsum("rn,rn->r", weight, rows == j) for j in range(len(self.p))]).T
@@ -125,7 +101,7 @@ class Multinomial(MeanVector):
     at=((1.0, 2.0, 0.0), ((2.0, 0.5, 0.0), (0.5, 1.0, -0.3), (0.0, -0.3, 0.5))),
 )
 @dataclass(frozen=True)
-class MultivariateNormal(MeanVector):
+class MultivariateNormal(Average):
     """Mean of a multivariate normal law with known covariance; risk is the expected squared
     Euclidean distance.
 
@@ -167,8 +143,7 @@ class MultivariateNormal(MeanVector):
         values = table.astype(np.float64)
         if not np.allclose(values, values.T, rtol=1e-12, atol=0):
             raise ValueError("covariance must be symmetric; give (covariance + covariance.T) / 2.")
-        least = np.linalg.eigvalsh(values)[0]
-        if least <= 0:
+        if (least := np.linalg.eigvalsh(values)[0]) <= 0:
             raise ValueError(
                 f"covariance must be positive definite; its least eigenvalue is {least:.3g}."
             )
@@ -188,17 +163,15 @@ class MultivariateNormal(MeanVector):
         return np.asarray(np.linalg.cholesky(self.influence_covariance))
 
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        noise: Array = rng.standard_normal((len(theta), rows, len(self.mean))) @ self._root.T
-        noise += theta[:, None]
-        return noise
+        noise = rng.standard_normal((len(theta), rows, len(self.mean)))
+        return np.asarray(theta[:, None] + noise @ self._root.T)
 
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
         return np.asarray(np.einsum("rn,rnd->rd", weight, rows) / weight.sum(axis=1, keepdims=True))
 
     def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        noise: Array = rng.standard_normal(theta.shape) @ (self._root.T / np.sqrt(rows))
-        noise += theta
-        return noise
+        noise = rng.standard_normal(theta.shape)
+        return np.asarray(theta + noise @ (self._root.T / np.sqrt(rows)))
 
     def influence_function(self, rows: Array, theta: Array) -> Array:
         """Rows (R, N, d) at means (R, d): row minus mean, (R, N, d)."""

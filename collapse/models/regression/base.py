@@ -2,8 +2,6 @@
 the fit by maximum likelihood.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import ClassVar
@@ -11,11 +9,11 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from collapse.models.protocols import Array
+from collapse.models.protocols import Array, parts
 from collapse.models.regression.design import OnDesign, check_test, check_vector, on_rows
 from collapse.models.regression.family import Classes, Family, margins
 from collapse.models.regression.likelihoods import LIKELIHOODS, Multinomial
-from collapse.models.regression.newton import ITERATIONS, Likelihood, blocks
+from collapse.models.regression.newton import ITERATIONS, Likelihood
 
 
 def mean_loss(family: Family, theta: Array, X: Array, label: Array) -> Array:
@@ -23,9 +21,8 @@ def mean_loss(family: Family, theta: Array, X: Array, label: Array) -> Array:
     link is canonical, (R,).
     """
     loss = np.empty(len(theta))
-    for block in blocks(len(theta), len(X) * family.outputs):
-        each = family.loss(margins(theta[block], X), label)
-        loss[block] = np.add.reduce(each, axis=-1)[:, 0]
+    for block in parts(len(theta), len(X) * family.outputs):
+        loss[block] = family.loss(margins(theta[block], X), label).sum(axis=-1)[:, 0]
     if family.canonical:
         loss -= theta @ (label @ X).ravel()
     return loss / len(X)
@@ -57,8 +54,9 @@ class LabelsOnDesign(OnDesign):
         self.family, self._shown = family, shown or {}
         self._likelihood = make(self.X) if make else LIKELIHOODS[type(family)](self.X, family)
         if beta is not None:
-            shape = (q, p) if isinstance(family, Classes) else p
-            self.truth = np.ravel(check_vector(beta, shape, "beta"))
+            self.truth = np.ravel(
+                check_vector(beta, (q, p) if isinstance(family, Classes) else p, "beta")
+            )
             margin, (low, high) = margins(self.truth[None], self.X), family.reach
             if margin.min() < low or margin.max() > high:
                 raise ValueError(
@@ -216,11 +214,11 @@ class Regression(LabelsOnDesign):
                 " Poisson regression."
             )
         margin = margins(self.truth[None], self.X)
-        score, hessian = self._curved(self.X[None], margin, self._mean[None])
+        (score,), (hessian,) = self._curved(self.X[None], margin, self._mean[None])
         if self._given:
-            score = (self.X * np.sqrt(self._mean * (1.0 - self._mean)).T)[None]
-        each = np.linalg.solve(hessian[0], score[0].T)
-        return float(np.vecdot(each.T, score[0]).mean() / len(self.truth))
+            score = self.X * np.sqrt(self._mean * (1.0 - self._mean)).T
+        each = np.linalg.solve(hessian, score.T)
+        return float(np.vecdot(each.T, score).mean() / len(self.truth))
 
     def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         """Draw the mean statistic of a batch that labels the whole design rows / n times.
@@ -245,12 +243,11 @@ class Regression(LabelsOnDesign):
         ValueError
             Where `rows` is not a whole multiple of n.
         """
-        lost = np.isnan(theta[:, 0])
-        theta = np.where(lost[:, None], 0.0, theta)
+        known = np.nan_to_num(theta)
         statistic = self._statistics(
-            lambda block: self.family.mean(margins(theta[block], self.X)), len(theta), rows, rng
+            lambda block: self.family.mean(margins(known[block], self.X)), len(theta), rows, rng
         )
-        statistic[lost] = np.nan
+        statistic[np.isnan(theta[:, 0])] = np.nan
         return statistic
 
     def draw_real_statistic(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
@@ -275,10 +272,10 @@ class Regression(LabelsOnDesign):
         ValueError
             Where `rows` does not fit the design.
         """
-        if self._real(rows) is not None:
+        if self.observed is not None:
             return super().draw_real_statistic(replications, rows, rng)
         mean = np.broadcast_to(self._mean, (replications, *self._mean.shape))
-        return self._statistics(lambda block: mean[block], replications, rows, rng)
+        return self._statistics(mean.__getitem__, replications, rows, rng)
 
     def _statistics(
         self, mean: Callable[[slice], Array], replications: int, rows: int, rng: np.random.Generator
@@ -291,7 +288,7 @@ class Regression(LabelsOnDesign):
                 f" of {self.design_rows}, not {rows}; use draw for other sizes."
             )
         statistic = np.empty((replications, self.statistic_size))
-        for block in blocks(replications, self._likelihood.cells):
+        for block in parts(replications, self._likelihood.cells):
             statistic[block] = self._summary(self.family.sample(mean(block), copies, rng))
         return statistic
 
@@ -354,7 +351,7 @@ class Regression(LabelsOnDesign):
         index = rows[:, :, 0].astype(np.intp)
         margin = np.take_along_axis(margins(theta, self.X), index[:, None], axis=-1)
         score, hessian = self._curved(self.X[index], margin, self.family.coded(rows[:, :, 1]))
-        return np.asarray(np.swapaxes(np.linalg.solve(hessian, np.swapaxes(score, 1, 2)), 1, 2))
+        return np.asarray(np.linalg.solve(hessian, score.mT).mT)
 
     def _curved(self, x: Array, margin: Array, label: Array) -> tuple[Array, Array]:
         """Return the scores (R, N, d) of rows x (R, N, p), and minus the mean Hessian (R, d, d) of
@@ -371,12 +368,9 @@ class Regression(LabelsOnDesign):
 def _check_labels(family: Family, label: Array, name: str) -> Array:
     other = label[family.refuse(label)]
     if other.size:
-        remedy = (
-            f"Recode the classes as {family.labels.removeprefix('labels ')}."
-            if "labels" in family.labels
-            else "Check its units."
-        )
+        codes = family.labels.removeprefix("labels ")
+        remedy = "Check its units" if codes == family.labels else f"Recode the classes as {codes}"
         raise ValueError(
-            f"{name} must hold {family.labels}; it holds {other.min():g} too. {remedy}"
+            f"{name} must hold {family.labels}; it holds {other.min():g} too. {remedy}."
         )
     return label

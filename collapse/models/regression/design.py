@@ -2,8 +2,6 @@
 is drawn or observed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -43,8 +41,9 @@ def numbers(values: Any, name: str, shape: str) -> Array:
 def check_pair(test: Any, name: str = "test") -> tuple[Any, Any]:
     """Return a pair of covariates and labels; raise a ValueError where it is none."""
     if not isinstance(test, (tuple, list)) or len(test) != 2:
-        pair = "a tuple of two arrays, covariates and labels"
-        raise ValueError(f"{name} must be {pair}; it is {brief(test)}.")
+        raise ValueError(
+            f"{name} must be a tuple of two arrays, covariates and labels; it is {brief(test)}."
+        )
     return test[0], test[1]
 
 
@@ -138,10 +137,22 @@ def rows_of_design(
     return np.concatenate([whole, part], axis=1)
 
 
+def observed_batch(labels: Array, replications: int, rows: int) -> Array:
+    """Observed labels on their rows, once for each replication, (R, rows, 2); raise a ValueError
+    where the plan asks for another number of rows.
+    """
+    if rows != len(labels):
+        raise ValueError(
+            f"observed labels y make one real batch of {len(labels)} rows, and the plan asks for"
+            f" {rows}; use a real batch of size 1."
+        )
+    return np.tile(np.column_stack([np.arange(rows, dtype=float), labels]), (replications, 1, 1))
+
+
 def on_rows(n: int, index: NDArray[np.intp], values: Array) -> Array:
     """Sum values (R, N) over the rows of the design that they stand on, (R, n)."""
-    place = (index + n * np.arange(len(index))[:, None]).ravel()
-    sums = np.bincount(place, values.ravel(), minlength=n * len(index))
+    place = index + n * np.arange(len(index))[:, None]
+    sums = np.bincount(place.ravel(), values.ravel(), minlength=n * len(index))
     return sums.reshape(-1, n).astype(np.float64, copy=False)
 
 
@@ -157,11 +168,8 @@ def example_design(n: int, columns: int) -> Array:
     """A fixed design (n, columns) for examples: ones, and cosines of rising frequency, orthogonal
     and bounded.
     """
-    t = (np.arange(n) + 0.5) / n
-    return np.asarray(
-        np.cos(np.pi * np.arange(columns) * t[:, None])
-        * np.where(np.arange(columns), np.sqrt(2), 1.0)
-    )
+    t, k = (np.arange(n)[:, None] + 0.5) / n, np.arange(columns)
+    return np.asarray(np.cos(np.pi * k * t) * np.where(k, np.sqrt(2), 1.0))
 
 
 class OnDesign(DrawsFromTruth):
@@ -206,8 +214,8 @@ class OnDesign(DrawsFromTruth):
     def __repr__(self) -> str:
         n, p = self.X.shape
         world = "observed y" if self.observed is not None else "mean" if self._given else "beta"
-        more = "".join(f", {key}={value:g}" for key, value in self._shown.items())
-        return f"{type(self).__name__}(X {n} x {p}, {world}{more})"
+        more = [f"{key}={value:g}" for key, value in self._shown.items()]
+        return f"{type(self).__name__}({', '.join([f'X {n} x {p}', world, *more])})"
 
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         """Draw labelled rows of the design.
@@ -227,10 +235,9 @@ class OnDesign(DrawsFromTruth):
         ndarray, shape (R, rows, 2)
             Index of the row of X, and its label (NaN where theta is).
         """
-        lost = np.asarray(np.isnan(theta).any(axis=1))
-        mean = self.family.mean(margins(np.where(lost[:, None], 0.0, theta), self.X))
+        mean = self.family.mean(margins(np.nan_to_num(theta), self.X))
         drawn = self._labelled(mean, rows, rng)
-        drawn[lost, :, 1] = np.nan
+        drawn[np.isnan(theta).any(axis=1), :, 1] = np.nan
         return drawn
 
     def draw_real(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
@@ -255,10 +262,8 @@ class OnDesign(DrawsFromTruth):
         ValueError
             Where labels are observed and `rows` is not n.
         """
-        labels = self._real(rows)
-        if labels is not None:
-            each = np.column_stack([np.arange(rows, dtype=float), labels])
-            return np.tile(each, (replications, 1, 1))
+        if self.observed is not None:
+            return observed_batch(self.observed, replications, rows)
         mean = np.broadcast_to(self._mean, (replications, *self._mean.shape))
         return self._labelled(mean, rows, rng)
 
@@ -284,18 +289,10 @@ class OnDesign(DrawsFromTruth):
         ValueError
             Where `rows` does not fit the design.
         """
-        if self._real(rows) is None:
+        if self.observed is None:
             return super().draw_real_statistic(replications, rows, rng)  # type: ignore[misc]
+        observed_batch(self.observed, 0, rows)
         return np.array(replicate(self._statistic, replications))
-
-    def _real(self, rows: int) -> Array | None:
-        """Return the observed labels, which make a batch of n rows; None where there are none."""
-        if self.observed is not None and rows != self.design_rows:
-            raise ValueError(
-                f"observed labels y make one real batch of {self.design_rows} rows, and the plan"
-                f" asks for {rows}; use a real batch of size 1."
-            )
-        return self.observed
 
     def _labelled(self, mean: Array, rows: int, rng: np.random.Generator) -> Array:
         """Draw labels with given means (R, q, n), or probabilities of all classes, on so many rows

@@ -4,13 +4,12 @@ Margins x'theta of m rows are (..., q, m): q is 1, but for K classes K - 1, thei
 class 0. Labels enter sums in the same shape (`Family.coded`).
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import scipy
 
 from collapse.checks import LARGE
 from collapse.models.families.morris import COUNTED
@@ -43,11 +42,10 @@ def margins(theta: Array, X: Array) -> Array:
 def gram(X: Array, curvature: Array) -> Array:
     """Return the sum over rows of curvature (q, q, m), or (1, m), times x x', (q p, q p)."""
     q, p = len(curvature), X.shape[1]
-    curvature = curvature.reshape(q, q, -1)
     out = np.empty((q, p, q, p))
-    for a in range(q):
-        for b in range(a + 1):
-            out[a, :, b] = (X * curvature[a, b, :, None]).T @ X
+    for (a, b), each in zip(np.ndindex(q, q), curvature.reshape(q * q, -1, 1), strict=True):
+        if a >= b:
+            out[a, :, b] = (X * each).T @ X
             out[b, :, a] = out[a, :, b].T
     return out.reshape(q * p, q * p)
 
@@ -169,23 +167,21 @@ class NormalLink(Logit):
     clear = 7.0
 
     def mean(self, margin: Array) -> Array:
-        from scipy.special import ndtr
-
-        return np.asarray(ndtr(margin))
+        return np.asarray(scipy.special.ndtr(margin))
 
     def loss(self, margin: Array, label: Array) -> Array:
-        from scipy.special import log_ndtr
-
-        return np.asarray(-label * log_ndtr(margin) - (1.0 - label) * log_ndtr(-margin))
+        return np.asarray(
+            -label * scipy.special.log_ndtr(margin)
+            - (1.0 - label) * scipy.special.log_ndtr(-margin)
+        )
 
     def derivatives(
         self, margin: Array, weight: Array | float, total: Array
     ) -> tuple[Array, Array]:
-        from scipy.special import erfcx
-
         # the density over the distribution function, without overflow in either tail
         up, down = (
-            np.sqrt(2 / np.pi) / erfcx(side * np.sqrt(0.5) * margin) for side in (-1.0, 1.0)
+            np.sqrt(2 / np.pi) / scipy.special.erfcx(side * np.sqrt(0.5) * margin)
+            for side in (-1.0, 1.0)
         )
         ones, zeros = total * up, (weight - total) * down
         return ones - zeros, ones * (up + margin) + zeros * np.maximum(down - margin, 0.0)
@@ -335,8 +331,7 @@ class Classes(Smooth):
 
     def sample(self, mean: Array, copies: int, rng: np.random.Generator) -> Array:
         if copies > 1:
-            count = rng.multinomial(copies, np.moveaxis(mean, 1, 2))
-            return np.asarray(np.moveaxis(count, 2, 1)[:, 1:] / copies)
+            return np.asarray(rng.multinomial(copies, mean.mT).mT[:, 1:] / copies)
         # beyond[k] tells whether the class is above k
         beyond = rng.random((len(mean), 1, mean.shape[2])) >= np.cumsum(mean, axis=1)[:, :-1]
         drawn = beyond.astype(float)
@@ -368,8 +363,7 @@ class Classes(Smooth):
 
     def coded(self, label: Array) -> Array:
         each = label[..., None, :]
-        own = each == np.arange(1.0, self.outputs + 1)[:, None]
-        return np.where(np.isnan(each), np.nan, own)
+        return np.where(np.isnan(each), np.nan, each == np.arange(1.0, self.outputs + 1)[:, None])
 
 
 @dataclass(frozen=True)
@@ -388,8 +382,8 @@ class Normal(Smooth):
         return margin
 
     def sample(self, mean: Array, copies: int, rng: np.random.Generator) -> Array:
-        scale = np.sqrt(self.variance / copies)
-        return np.asarray(mean + scale * rng.standard_normal(mean.shape))
+        noise = np.sqrt(self.variance / copies) * rng.standard_normal(mean.shape)
+        return np.asarray(mean + noise)
 
     def loss(self, margin: Array, label: Array) -> Array:
         return np.asarray((margin - label) ** 2 / (2 * self.variance))
@@ -416,12 +410,9 @@ def _softplus(margin: Array) -> Array:
     lost.
     """
     tail = np.abs(margin)
-    np.negative(tail, out=tail)
-    np.exp(tail, out=tail)
-    np.log1p(tail, out=tail)
-    np.maximum(margin, 0.0, out=margin)
-    tail += margin
-    return tail
+    for step in (np.negative, np.exp, np.log1p):
+        step(tail, out=tail)
+    return np.add(tail, np.maximum(margin, 0.0, out=margin), out=tail)
 
 
 def _log_times(label: Array) -> Array:

@@ -2,8 +2,6 @@
 and its design.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike
 

@@ -1,13 +1,11 @@
 """What each family adds to its log-likelihood: faster forms, safeguards, penalties."""
 
-from __future__ import annotations
-
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.models.protocols import Array
+from collapse.models.protocols import Array, parts
 from collapse.models.regression.family import (
     FLAT,
     Classes,
@@ -26,7 +24,6 @@ from collapse.models.regression.newton import (
     ITERATIONS,
     RIDGE,
     Likelihood,
-    blocks,
     turn,
 )
 
@@ -135,7 +132,7 @@ class Firth(Logistic):
         theta = start[left] if known and start is not None else np.zeros((left.size, p))
         for _ in range(ITERATIONS):
             moved = np.empty(theta.shape)
-            for block in blocks(left.size, self.cells):
+            for block in parts(left.size, self.cells):
                 at = left[block]
                 leverage = self._leverage(theta[block], weight[at])
                 total = rows[at] + p
@@ -154,8 +151,7 @@ class Firth(Logistic):
         """
         curvature = weight * self.family.derivatives(theta @ self.X.T, 1.0, np.zeros(1))[1]
         information = self._gram(curvature, self.products)[self.entry].transpose(2, 0, 1)
-        root = np.linalg.inv(np.linalg.cholesky(information))
-        half = self.design @ root.transpose(0, 2, 1)
+        half = self.design @ np.linalg.inv(np.linalg.cholesky(information)).mT
         return np.asarray(curvature * np.vecdot(half, half) / len(self.X))
 
 
@@ -182,11 +178,10 @@ class LogLink(Likelihood):
         return mean, target - mean @ self.mean_design
 
     def _hessian(self, state: Array, weight: Array | None) -> Array:
-        gram = super()._hessian(state, weight)
         # Means of very unlike size leave some directions to rounding; the touch of the identity has
         # the size of the largest.
-        gram += self.ridge * np.maximum(state.mean(axis=1), 1.0)
-        return gram
+        touch = self.ridge * np.maximum(state.mean(axis=1), 1.0)
+        return np.asarray(super()._hessian(state, weight) + touch)
 
     def _begin(self, target: Array, weight: Array | None) -> Array:
         """Begin with the same mean on all rows, as nearly as the columns can."""
@@ -220,7 +215,7 @@ class Multinomial(Likelihood):
         singular.
         """
         state, _ = self._evaluate(turn(theta, self.from_original.T)[None], np.zeros(1), None)
-        self.anchor = np.linalg.inv(self._dense(state[0]) + RIDGE * np.eye(self.size))
+        self.anchor = np.linalg.inv(self._regular(state[0]))
 
     def _evaluate(self, theta: Array, target: Array, weight: Array | None) -> tuple[Array, Array]:
         state = self.family.mean(margins(theta, self.design))
@@ -239,13 +234,12 @@ class Multinomial(Likelihood):
 
     def _solve(self, hessian: Array, gradient: Array) -> Array:
         step = np.empty(gradient.shape)
-        for block in blocks(len(gradient), self.cells):
+        for block in parts(len(gradient), self.cells):
             step[block] = self._conjugate(self._states(hessian[:, block]), gradient[block])
         return step
 
     def _solve_alone(self, hessian: Array, gradient: Array) -> Array:
-        dense = self._dense(self._states(hessian)[0])
-        return np.linalg.solve(dense + RIDGE * np.eye(self.size), gradient[0])[None]
+        return np.linalg.solve(self._regular(self._states(hessian)[0]), gradient[0])[None]
 
     def _conjugate(self, state: Array, gradient: Array) -> Array:
         share, weight = state[:, 1:], state.sum(axis=1)
@@ -277,9 +271,10 @@ class Multinomial(Likelihood):
         weight[weight == 0] = 1.0
         return np.asarray(np.eye(len(share))[:, :, None] * share - share[:, None] * share / weight)
 
-    def _dense(self, state: Array) -> Array:
-        """Return the Hessian (d, d) of one replication."""
-        return gram(self.design, self._curvature(state)) / len(self.design)
+    def _regular(self, state: Array) -> Array:
+        """Return the Hessian (d, d) of one replication, with a touch of the identity."""
+        hessian = gram(self.design, self._curvature(state)) / len(self.design)
+        return hessian + RIDGE * np.eye(self.size)
 
     def _least(self, curvature: Array) -> float:
         return float(np.linalg.eigvalsh(gram(self.design, curvature) / len(self.design))[0])

@@ -1,7 +1,5 @@
 """Least squares on a reused design."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -50,8 +48,7 @@ class NormalErrors(OnDesign):
                     f"sigma cannot be estimated from n = p = {n} rows; give sigma, or more rows."
                 )
             if sigma is None:
-                rest = self.observed - self.X @ self.truth
-                sigma = float(np.sqrt((rest**2).sum() / (n - p)))
+                sigma = np.sqrt(((self.observed - self.X @ self.truth) ** 2).sum() / (n - p))
         check_size(sigma, "sigma")
         self.sigma = float(sigma)
         self.family = Normal(self.sigma**2)
@@ -59,9 +56,8 @@ class NormalErrors(OnDesign):
 
     def risk(self, theta: Array) -> Array:
         """Return the mean of (x'(theta - beta))^2 over the rows of X, (R,)."""
-        error = self._deviation(theta)
-        error *= error
-        return np.asarray(error @ np.ones(len(self.truth)))  # faster than a sum along a short axis
+        # a product with ones is faster than a sum along a short axis
+        return np.asarray(self._deviation(theta) ** 2 @ np.ones(len(self.truth)))
 
     def _deviation(self, theta: Array) -> Array:
         """Whitened error (R, p), whose squares sum to the risk."""
@@ -133,10 +129,8 @@ class LinearRegression(NormalErrors):
 
     def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         """The coefficients of the batch's least squares in whitened coordinates, (R, p)."""
-        noise = rng.standard_normal(theta.shape)
-        noise *= self.sigma / np.sqrt(rows)
-        noise += theta @ self._metric
-        return noise
+        noise = self.sigma / np.sqrt(rows) * rng.standard_normal(theta.shape)
+        return np.asarray(noise + theta @ self._metric)
 
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
         total, labels = totals(self.design_rows, rows, weight)
@@ -154,8 +148,7 @@ class LinearRegression(NormalErrors):
     def risk(self, theta: Array) -> Array:
         if self.observed is None:
             return super().risk(theta)
-        X, y = self.test
-        return np.asarray(((theta @ X.T - y) ** 2).mean(axis=1))
+        return np.asarray(((theta @ self.test[0].T - self.test[1]) ** 2).mean(axis=1))
 
 
 @register(

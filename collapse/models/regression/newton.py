@@ -2,24 +2,16 @@
 its certificates.
 """
 
-from __future__ import annotations
-
-from collections.abc import Iterator
 from functools import cached_property
 from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.models.protocols import Array
+from collapse.models.protocols import Array, parts
 from collapse.models.regression.family import FLAT, SEPARATED, Family, margins
 
 Rows = NDArray[np.intp] | NDArray[np.bool_] | slice
-
-CELLS: Final = 1 << 15
-"""Replications times rows worked on at once: a quarter of a megabyte an array, so that a block
-stays in a core's cache.
-"""
 
 DECREMENT: Final = 1e-20
 """Newton decrement, squared and predicted for the next iterate, at which a fit is done: twice what
@@ -134,7 +126,7 @@ class Likelihood:
         for iteration in range(PATIENCE + 1):
             if not row.size:
                 break
-            for block in blocks(row.size, self.cells):
+            for block in parts(row.size, self.cells):
                 each = take(weight, block)
                 state, gradient[block] = self._evaluate(theta[block], target[block], each)
                 # The slope at the end of the step is negative: the gradient has turned against it.
@@ -189,9 +181,11 @@ class Likelihood:
                     data = target[hard : hard + 1], take(weight, slice(hard, hard + 1))
                     answer[row[hard]] = self.search(self._begin(*data), *data)[0]
             if np.count_nonzero(stay) < row.size:
-                row, theta, target, gradient = row[stay], theta[stay], target[stay], gradient[stay]
-                step, decrement, moved = step[stay], decrement[stay], moved[stay]
-                fresh, weight, hessian = fresh[stay], take(weight, stay), hessian[:, stay]
+                row, theta, target, gradient, step, decrement, moved, fresh = (
+                    each[stay]
+                    for each in (row, theta, target, gradient, step, decrement, moved, fresh)
+                )
+                weight, hessian = take(weight, stay), hessian[:, stay]
         return turn(answer, self.to_original.T)
 
     def search(self, theta: Array, target: Array, weight: Array | None) -> Array:
@@ -308,7 +302,7 @@ class Likelihood:
         duality), for any theta.
         """
         separates = np.empty(len(theta), dtype=bool)
-        for block in blocks(len(theta), self.cells):
+        for block in parts(len(theta), self.cells):
             margin, each = margins(theta[block], self.design), take(weight, block)
             if each is not None:
                 margin *= each[:, None]
@@ -357,8 +351,3 @@ def turn(theta: Array, matrix: Array) -> Array:
 
 def take(weight: Array | None, rows: Rows) -> Array | None:
     return None if weight is None else weight[rows]
-
-
-def blocks(replications: int, rows: int) -> Iterator[slice]:
-    size = max(1, CELLS // rows)
-    return (slice(start, min(start + size, replications)) for start in range(0, replications, size))

@@ -2,8 +2,6 @@
 bias with it.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -43,8 +41,9 @@ class _Penalised(LabelsOnDesign):
         """
         label, share = self._on_rows(rows, weight)
         count = np.maximum((weight > 0).sum(axis=1), 1)
-        mean = label[:, 0] @ self.X / self.design_rows
-        return self._likelihood.maximise(np.column_stack([mean, count]), share, start)
+        return self._likelihood.maximise(
+            np.column_stack([self._summary(label), count]), share, start
+        )
 
 
 class RidgeLogisticRegression(_Penalised):

@@ -1,7 +1,5 @@
 """Ranking from paired comparisons, a logistic regression on differences of items."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -150,12 +148,11 @@ def _check_schedule(
     group = np.arange(max(items, count))
     for i, j in meet:
         group[group == group[i]] = group[j]
-    if np.any(group != group[0]):
-        apart = [np.flatnonzero(group == g).tolist() for g in np.unique(group)]
+    apart = [str(np.flatnonzero(group == g).tolist()) for g in np.unique(group)]
+    if len(apart) > 1:
         raise ValueError(
-            "the comparisons leave groups of items that never meet,"
-            f" {' and '.join(map(str, apart))}: their strengths cannot be compared. Add pairs that"
-            " link them."
+            f"the comparisons leave groups of items that never meet, {' and '.join(apart)}: their"
+            " strengths cannot be compared. Add pairs that link them."
         )
     return meet.astype(np.intp), np.broadcast_to(often, len(meet)).astype(np.intp)
 

@@ -1,10 +1,9 @@
 """Linear regression by an estimator that is not maximum likelihood."""
 
-from __future__ import annotations
-
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
 
 from collapse.checks import check_size
@@ -76,8 +75,6 @@ class HuberRegression(NormalErrors):
     """
 
     def __init__(self, X: ArrayLike, beta: ArrayLike, sigma: float, k: float = 1.345) -> None:
-        from scipy.special import ndtr
-
         super().__init__(X, beta, sigma)
         check_size(k, "k", 1e-3)
         self.k = float(k)
@@ -85,7 +82,7 @@ class HuberRegression(NormalErrors):
         n, p = self.X.shape
         self._design = self._basis * np.sqrt(n)
         self._products = (self._design[:, :, None] * self._design[:, None, :]).reshape(n, p * p)
-        inside = 2 * ndtr(self.k) - 1
+        inside = 2 * scipy.special.ndtr(self.k) - 1
         density = np.exp(-0.5 * self.k**2) / np.sqrt(2 * np.pi)
         square = inside - 2 * self.k * density + self.k**2 * (1 - inside)
         self.deviation = self._deviation
@@ -114,7 +111,8 @@ class HuberRegression(NormalErrors):
         theta[~np.isfinite(theta).all(axis=1)] = 0.0
         spans = np.linalg.eigvalsh(gram)[:, 0] > DEPENDENT
         at = np.flatnonzero(spans & np.isfinite(label).all(axis=1))
-        data, touch, theta = (index[at], label[at], weight[at]), TOUCH * gram[at], theta[at]
+        data: Any = index[at], label[at], weight[at]
+        touch, theta = TOUCH * gram[at], theta[at]
         step, least = np.zeros(theta.shape), np.full(len(at), np.inf)
         for _ in range(ITERATIONS):
             if not len(at):
@@ -123,9 +121,9 @@ class HuberRegression(NormalErrors):
             # halve steps that raise the loss; its last figures are rounding
             far = np.flatnonzero(loss > least + 1e-14 * (1 + least))
             while far.size:
-                some = data[0][far], data[1][far], data[2][far]
                 step[far] *= 0.5
                 theta[far] -= step[far]
+                some = (each[far] for each in data)
                 loss[far], gradient[far], inside[far] = self._evaluate(theta[far], *some)
                 far = far[loss[far] > least[far] + 1e-14 * (1 + least[far])]
             curvature = self._gram(data[0], inside) + touch
@@ -133,9 +131,9 @@ class HuberRegression(NormalErrors):
             theta = theta + step
             stay = np.vecdot(step, step) > EXACT**2 * (1 + np.vecdot(theta, theta))
             answer[at[~stay]] = theta[~stay]
-            at, touch, theta = at[stay], touch[stay], theta[stay]
-            step, least = step[stay], loss[stay]
-            data = data[0][stay], data[1][stay], data[2][stay]
+            at, touch, theta, step, least, *data = (
+                each[stay] for each in (at, touch, theta, step, loss, *data)
+            )
         return np.asarray(answer @ self._lift * self.sigma)
 
     def influence_function(self, rows: Array, theta: Array) -> Array:
@@ -146,15 +144,12 @@ class HuberRegression(NormalErrors):
         rest = (rows[:, :, 1] - np.take_along_axis(theta @ self.X.T, index, axis=1)) / self.sigma
         curvature = self._gram(index, (np.abs(rest) <= self.k) / rest.shape[1])
         score = np.clip(rest, -self.k, self.k)[:, :, None] * self._design[index]
-        influence = np.swapaxes(np.linalg.solve(curvature, np.swapaxes(score, 1, 2)), 1, 2)
-        return np.asarray(influence @ self._lift * self.sigma)
+        return np.asarray(np.linalg.solve(curvature, score.mT).mT @ self._lift * self.sigma)
 
     def _gram(self, index: NDArray[np.intp], weight: Array) -> Array:
         """Weighted Gram matrices (R, p, p) of the whitened design."""
-        p = self.X.shape[1]
-        return np.asarray(
-            (on_rows(self.design_rows, index, weight) @ self._products).reshape(-1, p, p)
-        )
+        gram = on_rows(self.design_rows, index, weight) @ self._products
+        return np.asarray(gram.reshape(-1, self.X.shape[1], self.X.shape[1]))
 
     def _evaluate(
         self, theta: Array, index: NDArray[np.intp], label: Array, weight: Array
