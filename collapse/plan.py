@@ -515,10 +515,10 @@ def draw_noise(plan: Plan, n: int | None, exact: bool = False) -> NDArray[Any]:
     k, the rows read, is kept * rows where that is whole, otherwise its floor or its ceiling at
     random with that mean. With replacement: (1 - 1/rows) E[1/k].
     """
-    if n is None:
-        return np.asarray(plan._drawing(plan.exact_kept(exact)) / plan.exact_size(exact))
     if plan.reads_whole_batches:
         return zeros(exact, plan.generations, plan.batches)
+    if n is None:
+        return np.asarray(plan._drawing(plan.exact_kept(exact)) / plan.exact_size(exact))
     reads, once = plan.reads(n), inverses(plan.rows(n), exact)
     mean = plan.exact_kept() / once if exact else reads
     low = np.maximum(mean // 1, 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from functools import partial
 from math import prod
 from numbers import Rational
 from typing import Any
@@ -11,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from collapse.checks import check_number
-from collapse.derivation.limit import contributions
-from collapse.derivation.means import number
+from collapse.derivation.means import limit, number
 from collapse.plan import Plan
 from collapse.risk import Risk
 
@@ -72,5 +70,5 @@ def sample_maximum(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
         plan,
         model=repr(model),
         n=n,
-        tables={"contributions": partial(contributions, plan, exact)},
+        tables={"contributions": limit(plan, exact).tables["contributions"]},
     )
