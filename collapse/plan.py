@@ -500,11 +500,9 @@ class Plan:
 
 def feedback(weight: NDArray[Any], source: NDArray[np.int64]) -> NDArray[Any]:
     """A (G, G) of a weight table (G, B): the weight of each fit's batches together."""
-    table = 0 * np.resize(weight[0], (len(weight), len(weight)))
-    order = np.argsort(source, kind="stable")[np.count_nonzero(source == 0) :]
-    if order.size:
-        fits, start = np.unique(source[order], return_index=True)
-        table[:, fits - 1] = np.add.reduceat(weight[:, order], start, axis=1)
+    table = zeros(weight.dtype == object, len(weight), len(weight))
+    for b in np.flatnonzero(source):
+        table[:, source[b] - 1] += weight[:, b]
     return table
 
 

@@ -157,7 +157,7 @@ def limit_chain(plan: Plan, exact: bool) -> NDArray[Any]:
     steps = share**2 * (before + 1 / plan.exact_size(exact))
     # doubles are summed in longer ones, where the machine has them, and rounded once
     sums = np.cumsum(steps, dtype=object if exact else np.longdouble)
-    return sums.astype(steps.dtype) + drawn
+    return np.asarray(sums.astype(steps.dtype) + drawn)
 
 
 def chain(plan: Plan, exact: bool, law: Law, batch_noise: NDArray[Any]) -> NDArray[Any]:
