@@ -10,10 +10,10 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from collapse.answers import plain
 from collapse.checks import (
     HELD,
     LARGEST,
-    brief,
     flag,
     held,
     numbers,
@@ -295,13 +295,9 @@ class Plan:
         What a recursion carries on is not looked up.
         """
         first, last = np.full(self.batches, self.generations), np.full(self.batches, -1)
-        rows, newest = self.recursion, self.recursion.taken_up
-        for fit, batch in (
-            (newest, rows.newest[newest]),
-            (rows.entries.fit, rows.entries.batch),
-        ):
-            np.minimum.at(first, batch, fit)
-            np.maximum.at(last, batch, fit)
+        fit, batch, *_ = self.recursion.looked_up
+        np.minimum.at(first, batch, fit)
+        np.maximum.at(last, batch, fit)
         return np.where(last < 0, -1, first), last
 
     @cached_property
@@ -459,7 +455,7 @@ class Plan:
             "size": self._size.to_json(),
             "generation": self.generation.tolist(),
             "recipe": self.recipe and self.recipe.to_json(),
-            "recursion": self.recursion.to_json(),
+            "recursion": plain(self.recursion),
         }
 
     @classmethod
@@ -473,8 +469,6 @@ class Plan:
         """
 
         with saved("this plan"):
-            if not isinstance(document["name"], str):
-                raise ValueError(f"name must be text; it is {brief(document['name'])}.")
             tables: list[Any] = (
                 [Recursion.from_json(document["recursion"])]
                 if "recursion" in document  # in older documents: tables (G, B)

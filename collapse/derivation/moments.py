@@ -54,18 +54,20 @@ def weighted_means(
     unbiased = law.slope == 1 and law.shift == 0
     full = 4 * plan.recursion.entries.fit.size >= plan.generations * plan.batches
     dense = cache(partial(moments, plan, exact, law, noise, n))
+    tables: dict[str, Any] = {
+        "covariance": lambda: (dense()[1] * dense()[2]) @ dense()[1].T,
+        "contributions": lambda: dense()[1][:, : plan.batches],
+    }
     if apart and plan.recursion.chain:
         risk = chain(plan, exact, law, noise) if n else limit_chain(plan, exact)
     elif apart and unbiased and (exact or (not full and plan.live <= FRONTIER)):
         risk = frontier(plan, exact, law, noise)
     else:
         risk = dense()[0]
-    tables: dict[str, Any] = {
-        "covariance": lambda: (dense()[1] * dense()[2]) @ dense()[1].T,
-        "contributions": lambda: dense()[1][:, : plan.batches],
-    }
-    name = None if model is None else repr(model)
-    return Risk(risk, risk / risk[0], plan, model=name, n=n, tables=tables)
+        if n:  # most of their work is done
+            tables = {name: table() for name, table in tables.items()}
+    told = None if model is None else repr(model)
+    return Risk(risk, risk / risk[0], plan, model=told, n=n, tables=tables)
 
 
 def moments(
