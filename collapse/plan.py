@@ -321,13 +321,9 @@ class Plan:
         """
         last, places = self.reading[1].tolist(), np.zeros(self.batches, np.int64)
         leaving: list[list[int]] = [[] for _ in range(self.generations)]
-        free: list[int] = []
-        most = 0
+        free = list(range(self.batches, 0, -1))  # places given up are taken again first
         for g, batches in enumerate(self.arrivals):
             for b in batches:
-                if not free:
-                    most += 1
-                    free.append(most)
                 places[b] = free.pop()
                 leaving[last[b]].append(int(places[b]))
             free += reversed(leaving[g])
