@@ -192,7 +192,7 @@ def _read(value: Any, kind: Any, name: str) -> Any:
         nothing = value is None and NoneType in inside
         return None if nothing else _read(value, inside[0], name)
     if origin is np.ndarray:
-        return _array(value, name, exact=np.float64 not in get_args(inside[1]))
+        return read_array(value, name, exact=np.float64 not in get_args(inside[1]))
     if origin is tuple and isinstance(value, list):
         return tuple(_read(part, inside[0], name) for part in value)
     if origin in (dict, Mapping):
@@ -209,7 +209,7 @@ def _read(value: Any, kind: Any, name: str) -> Any:
     raise ValueError(f"{name} must be {_WORDS.get(kind, 'a list')}; it is {brief(value)}.")
 
 
-def _array(values: Any, name: str, exact: bool) -> NDArray[Any]:
+def read_array(values: Any, name: str, exact: bool) -> NDArray[Any]:
     """Return nested lists as an array of floats, or of fractions where they are allowed."""
     if not isinstance(values, list):
         raise ValueError(f"{name} must be a list; it is {brief(values)}.")

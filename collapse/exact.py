@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from collapse.checks import brief, numbers, to_fraction, to_text
+from collapse.answers import plain, read_array
+from collapse.checks import numbers
 
 Array = NDArray[np.float64]
 Scalar = float | Fraction
@@ -125,54 +126,19 @@ class Numbers:
         return self.fractions(name) if exact else self.floats()
 
     def to_json(self) -> Any:
-        """Nested lists: floats as numbers, rationals as text such as '1/3'."""
-        return to_list(self.values(self.rational))
+        """Nested lists: floats as numbers, rationals as text such as '1/3'; None for one number
+        that holds for every entry.
+        """
+        return plain(self.values(self.rational)) if self.shape else None
 
     @classmethod
-    def from_json(cls, values: Any, name: str, ndim: int) -> Numbers:
-        """Read what `to_json` wrote: all entries numbers, or all of them text."""
-        return cls.read(from_list(values, name), name, ndim)
+    def from_json(cls, values: Any, name: str = "weight", ndim: int = 1) -> Numbers:
+        """Read what `to_json` wrote: all entries numbers, or all of them text; None is 1."""
+        return ONE if values is None else cls.read(read_array(values, name, True), name, ndim)
 
 
 ONE = Numbers.ratio(1, 1)
 """The number one, for every entry."""
-
-
-def to_list(values: NDArray[Any]) -> Any:
-    """Nested lists for JSON: floats as numbers, or as text where they are not finite; rationals as
-    text.
-    """
-    if values.dtype != object and np.all(np.isfinite(values)):
-        return values.tolist()
-    flat = [v if isinstance(v, float) and np.isfinite(v) else to_text(v) for v in values.flat]
-    return np.array(flat, dtype=object).reshape(values.shape).tolist()
-
-
-def from_list(values: Any, name: str) -> NDArray[Any]:
-    """Read what `to_list` wrote: an array of floats, or of Fractions.
-
-    Raises
-    ------
-    ValueError
-        Where it is no such list.
-    """
-    if not isinstance(values, list):
-        raise ValueError(f"{name} must be a list; it is {brief(values)}.")
-    try:
-        table = np.array(values, dtype=object)
-    except ValueError as error:
-        raise ValueError(f"{name} has rows of different lengths.") from error
-    entries = table.ravel().tolist()
-    texts = [entry for entry in entries if isinstance(entry, str) and entry not in NOT_FINITE]
-    if texts and len(texts) == len(entries):
-        table.flat[:] = [to_fraction(entry, name) for entry in entries]
-        return table
-    if not all(type(entry) in (int, float) or entry in NOT_FINITE for entry in entries):
-        raise ValueError(f"{name} must hold numbers, or fractions as text.")
-    return table.astype(np.float64)
-
-
-NOT_FINITE = ("nan", "inf", "-inf")
 
 
 def zeros(exact: bool, *shape: int) -> NDArray[Any]:

@@ -59,14 +59,12 @@ class Optimum(Answer):
         counted from 1.
         """
         fit, batch = np.nonzero(self.plan.weight)
-        size, source = self.plan.size[batch], self.plan.source[batch]
-        weight = self.plan.weight[fit, batch]
         return {
             "fit": fit + 1,
             "batch": batch + 1,
-            "source": source,
-            "size": size,
-            "weight": weight,
+            "source": self.plan.source[batch],
+            "size": self.plan.size[batch],
+            "weight": self.plan.weight[fit, batch],
         }
 
     def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
@@ -193,11 +191,10 @@ class _Row(NamedTuple):
     source: NDArray[np.int64]
     draw: Array  # (m,), variance that reading part of the batch adds, for a weight of one
 
-    def corners(self) -> Array:
-        """Weights of every corner, shape (m, corners)."""
-        return np.asarray(
-            self.group[:, self.one] * (1 - self.t) + self.group[:, self.other] * self.t
-        )
+    def corners(self, at: Any = slice(None)) -> Array:
+        """Weights of every corner, shape (m, corners), or of those at some places."""
+        one, other, t = self.group[:, self.one[at]], self.group[:, self.other[at]], self.t[at]
+        return np.asarray(one * (1 - t) + other * t)
 
     def cheapest(self, cost: Array) -> tuple[float, Array]:
         """Cheapest corner where a weight of one on batch i costs cost[i]: its cost, its weights
@@ -206,11 +203,7 @@ class _Row(NamedTuple):
         each = cost @ self.group
         total = (1 - self.t) * each[self.one] + self.t * each[self.other]
         best = int(np.argmin(total))
-        t = self.t[best]
-        return (
-            float(total[best]),
-            (1 - t) * self.group[:, self.one[best]] + t * self.group[:, self.other[best]],
-        )
+        return float(total[best]), self.corners(best)
 
 
 def _rows(plan: Plan, synthetic: float, origin: Origin) -> list[_Row]:
@@ -352,20 +345,9 @@ def _joint(plan: Plan, rows: list[_Row]) -> tuple[Array, float, float]:
             f"optimal_weights did not converge in {STEPS} steps on {plan.name}; take fewer"
             " generations, or greedy=True."
         )
-    return (
-        _weights(plan, rows, flow, start, choice),
-        max(touch, 0.0) ** 2 / risk,
-        max(1 - touch / risk, 0.0),
-    )
-
-
-def _weights(
-    plan: Plan, rows: list[_Row], flow: Array, start: NDArray[Any], choice: list[Array]
-) -> Array:
-    """Rows of weights that make a flow; where it does not pass, what a fit would choose."""
-    weight = np.zeros((plan.generations, plan.batches))
-    for g, row in enumerate(rows):
+    weight = np.zeros((G, B))
+    for g, row in enumerate(rows):  # where the flow does not pass, what a fit would choose
         part = flow[start[g] : start[g + 1]]
         w = part if part.sum() > UNUSED else choice[g]
         weight[g, row.batch] = w / w.sum()
-    return weight
+    return weight, max(touch, 0.0) ** 2 / risk, max(1 - touch / risk, 0.0)

@@ -10,10 +10,10 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from collapse.answers import plain
 from collapse.checks import (
     HELD,
     LARGEST,
-    brief,
     flag,
     held,
     numbers,
@@ -295,13 +295,9 @@ class Plan:
         What a recursion carries on is not looked up.
         """
         first, last = np.full(self.batches, self.generations), np.full(self.batches, -1)
-        rows, newest = self.recursion, self.recursion.taken_up
-        for fit, batch in (
-            (newest, rows.newest[newest]),
-            (rows.entries.fit, rows.entries.batch),
-        ):
-            np.minimum.at(first, batch, fit)
-            np.maximum.at(last, batch, fit)
+        fit, batch, *_ = self.recursion.looked_up
+        np.minimum.at(first, batch, fit)
+        np.maximum.at(last, batch, fit)
         return np.where(last < 0, -1, first), last
 
     @cached_property
@@ -325,13 +321,9 @@ class Plan:
         """
         last, places = self.reading[1].tolist(), np.zeros(self.batches, np.int64)
         leaving: list[list[int]] = [[] for _ in range(self.generations)]
-        free: list[int] = []
-        most = 0
+        free = list(range(self.batches, 0, -1))  # places given up are taken again first
         for g, batches in enumerate(self.arrivals):
             for b in batches:
-                if not free:
-                    most += 1
-                    free.append(most)
                 places[b] = free.pop()
                 leaving[last[b]].append(int(places[b]))
             free += reversed(leaving[g])
@@ -459,7 +451,7 @@ class Plan:
             "size": self._size.to_json(),
             "generation": self.generation.tolist(),
             "recipe": self.recipe and self.recipe.to_json(),
-            "recursion": self.recursion.to_json(),
+            "recursion": plain(self.recursion),
         }
 
     @classmethod
@@ -473,8 +465,6 @@ class Plan:
         """
 
         with saved("this plan"):
-            if not isinstance(document["name"], str):
-                raise ValueError(f"name must be text; it is {brief(document['name'])}.")
             tables: list[Any] = (
                 [Recursion.from_json(document["recursion"])]
                 if "recursion" in document  # in older documents: tables (G, B)
@@ -500,11 +490,9 @@ class Plan:
 
 def feedback(weight: NDArray[Any], source: NDArray[np.int64]) -> NDArray[Any]:
     """A (G, G) of a weight table (G, B): the weight of each fit's batches together."""
-    table = 0 * np.resize(weight[0], (len(weight), len(weight)))
-    order = np.argsort(source, kind="stable")[np.count_nonzero(source == 0) :]
-    if order.size:
-        fits, start = np.unique(source[order], return_index=True)
-        table[:, fits - 1] = np.add.reduceat(weight[:, order], start, axis=1)
+    table = zeros(weight.dtype == object, len(weight), len(weight))
+    for b in np.flatnonzero(source):
+        table[:, source[b] - 1] += weight[:, b]
     return table
 
 
@@ -515,10 +503,10 @@ def draw_noise(plan: Plan, n: int | None, exact: bool = False) -> NDArray[Any]:
     k, the rows read, is kept * rows where that is whole, otherwise its floor or its ceiling at
     random with that mean. With replacement: (1 - 1/rows) E[1/k].
     """
-    if n is None:
-        return np.asarray(plan._drawing(plan.exact_kept(exact)) / plan.exact_size(exact))
     if plan.reads_whole_batches:
         return zeros(exact, plan.generations, plan.batches)
+    if n is None:
+        return np.asarray(plan._drawing(plan.exact_kept(exact)) / plan.exact_size(exact))
     reads, once = plan.reads(n), inverses(plan.rows(n), exact)
     mean = plan.exact_kept() / once if exact else reads
     low = np.maximum(mean // 1, 1)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.checks import brief, to_fraction, to_text
+from collapse.answers import plain
+from collapse.checks import brief, to_fraction
 from collapse.exact import Array
 
 W = TypeVar("W")
@@ -29,14 +29,7 @@ class Recipe(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain lists, numbers and text; rationals are text."""
-
-        def plain(value: Any) -> Any:
-            if isinstance(value, tuple):
-                return [plain(v) for v in value]
-            return to_text(value) if isinstance(value, Fraction) else value
-
-        parameters = {key: plain(value) for key, value in self.parameters.items()}
-        return {"workflow": self.workflow, "parameters": parameters}
+        return {"workflow": self.workflow, "parameters": plain(self.parameters)}
 
     @classmethod
     def read(cls, document: Any) -> Recipe | None:

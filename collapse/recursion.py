@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import pairwise
 from math import lcm
+from operator import eq
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,19 @@ class Recursion:
         """Fits that take up a batch to carry it on."""
         return np.flatnonzero(self.share.numerator)
 
+    @property
+    def looked_up(self) -> tuple[NDArray[np.int64], NDArray[np.int64], Array, Array]:
+        """Fit, batch, weight and share kept of each batch that is taken up to be carried on, then
+        of each entry.
+        """
+        taken, entries = self.taken_up, self.entries
+        return (
+            np.append(taken, entries.fit),
+            np.append(self.newest[taken], entries.batch),
+            np.append(self.share.floats()[taken], entries.weight.floats()),
+            np.append(self.share_kept(False)[taken], entries.share_kept(False)),
+        )
+
     def weight(self, batches: int, exact: bool) -> NDArray[Any]:
         """The dense table (G, B)."""
         table = zeros(exact, self.fits, batches)
@@ -124,20 +138,16 @@ class Recursion:
 
     def rows(self, exact: bool, fits: int | None = None) -> Iterator[dict[int, tuple[Any, Any]]]:
         """For each fit (the first ones): {batch: (weight, share kept)} of the batches it reads."""
-        first = slice(fits)
-        decay, share = (part[first].values(exact).tolist() for part in (self.decay, self.share))
-        kept = self.share_kept(exact)[first].tolist()
-        few = slice(int(np.searchsorted(self.entries.fit, len(decay))))
-        single = self.entries.weight[few].values(exact), self.entries.share_kept(exact)[few]
-        pairs = zip(*(part.tolist() for part in single), strict=True)
-        listed = zip(self.entries.batch[few].tolist(), pairs, strict=True)
-        newest, carried = self.newest.tolist(), dict[int, Any]()
-        for g, at in enumerate(self.entries.by_fit(len(decay))):
+        decay, share = (part[:fits].values(exact).tolist() for part in (self.decay, self.share))
+        entries, newest, carried = self.entries, self.newest.tolist(), dict[int, Any]()
+        kept, kept_single = self.share_kept(exact)[:fits].tolist(), entries.share_kept(exact)
+        for g, at in enumerate(entries.by_fit(len(decay))):
             carried = {b: decay[g] * w for b, w in carried.items() if decay[g]}
             if share[g]:
                 carried[newest[g]] = carried.get(newest[g], 0) + share[g]
-            row = {b: (w, kept[g]) for b, w in carried.items()}
-            yield row | dict(islice(listed, at.stop - at.start))
+            single = entries.weight[at].values(exact).tolist(), kept_single[at].tolist()
+            listed = zip(entries.batch[at].tolist(), zip(*single, strict=True), strict=True)
+            yield {b: (w, kept[g]) for b, w in carried.items()} | dict(listed)
 
     def carried(self, cost: NDArray[Any], power: int, exact: bool) -> NDArray[Any]:
         """Sum over the batches carried of weight ** power * cost, cost (B,), shape (G,)."""
@@ -158,71 +168,27 @@ class Recursion:
 
     def same(self, other: Recursion, batches: int) -> bool:
         """Whether the tables are equal; told by fit, without them."""
-        if _equal(self, other):
+        written = [(part.newest, part.entries.fit, part.entries.batch) for part in (self, other)]
+        if all(map(np.array_equal, *written)) and all(map(Numbers.same, self.tables, other.tables)):
             return True
         cost = np.random.default_rng(0).random(batches)  # what differs, differs here but for chance
         if not np.allclose(self.sums(cost), other.sums(cost), rtol=1e-9, atol=0):
             return False
-        return all(
-            a == b
-            for a, b in zip(self.rows(self.rational), other.rows(other.rational), strict=True)
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as plain lists, numbers and text."""
-
-        def perhaps(kept: Numbers) -> Any:
-            return kept.to_json() if kept.shape else None
-
-        entries = self.entries
-        return {
-            "decay": self.decay.to_json(),
-            "share": self.share.to_json(),
-            "kept": perhaps(self.kept),
-            "batch": None if self.batch is None else self.batch.tolist(),
-            "entries": {
-                "fit": entries.fit.tolist(),
-                "batch": entries.batch.tolist(),
-                "weight": entries.weight.to_json(),
-                "kept": perhaps(entries.kept),
-            },
-        }
+        return all(map(eq, self.rows(self.rational), other.rows(other.rational)))
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Recursion:
-        """Read what `to_json` wrote; `entries` may be null."""
-
-        def perhaps(part: dict[str, Any]) -> Numbers:
-            return ONE if part["kept"] is None else Numbers.from_json(part["kept"], "kept", 1)
-
-        e, batch = document["entries"], document["batch"]
-        return cls(
-            Numbers.from_json(document["decay"], "weight", 1),
-            Numbers.from_json(document["share"], "weight", 1),
-            perhaps(document),
-            None if batch is None else whole_numbers(batch, "batch"),
-            Entries(
-                whole_numbers(e["fit"], "fit"),
-                whole_numbers(e["batch"], "batch"),
-                Numbers.from_json(e["weight"], "weight", 1),
-                perhaps(e),
-            )
-            if e and e["fit"]
-            else NOTHING,
+        """Read the fields as `answers.plain` wrote them; `entries` may be null."""
+        decay, share, kept = (
+            Numbers.from_json(document[key]) for key in ("decay", "share", "kept")
         )
-
-
-def _equal(one: Recursion, other: Recursion) -> bool:
-    """Whether two recursions are written alike."""
-    places = [
-        np.array_equal(a, b)
-        for a, b in (
-            (one.newest, other.newest),
-            (one.entries.fit, other.entries.fit),
-            (one.entries.batch, other.entries.batch),
-        )
-    ]
-    return all(places) and all(a.same(b) for a, b in zip(one.tables, other.tables, strict=True))
+        at, single = document["batch"], document["entries"]
+        batch = None if at is None else whole_numbers(at, "batch")
+        if not single or not single["fit"]:
+            return cls(decay, share, kept, batch)
+        fits, batches = (whole_numbers(single[key], key) for key in ("fit", "batch"))
+        weight, part = (Numbers.from_json(single[key]) for key in ("weight", "kept"))
+        return cls(decay, share, kept, batch, Entries(fits, batches, weight, part))
 
 
 # --- what is no workflow, in words -----------------------------------------------------------
@@ -317,17 +283,15 @@ def check_recursion(rows: Recursion, source: NDArray[np.int64], sizes: Numbers) 
         ),
     )
     _check_entries(rows, rows.entries, B)
-    for fit, batch in (taken, rows.newest[taken]), (rows.entries.fit, rows.entries.batch):
-        _require(
-            source[batch] <= fit,
-            lambda i, fit, batch: (
-                f"batch {batch[i] + 1} is read by fit {fit[i] + 1}, but it is drawn from the model"
-                f" of fit {source[batch[i]]}, which is fitted later; give it weight 0 there, or"
-                " reorder the fits."
-            ),
-            fit,
-            batch,
-        )
+    fit, batch, *_ = rows.looked_up
+    _require(
+        source[batch] <= fit,
+        lambda i: (
+            f"batch {batch[i] + 1} is read by fit {fit[i] + 1}, but it is drawn from the model of"
+            f" fit {source[batch[i]]}, which is fitted later; give it weight 0 there, or reorder"
+            " the fits."
+        ),
+    )
     _require(
         (kept > 0) & (kept <= 1),
         lambda i: f"kept must lie in (0, 1]; it is {kept.flat[i]:g} for one fit.",
@@ -384,18 +348,19 @@ def _totals(rows: Recursion) -> Numbers:
     """Sum of each fit's weights, given that those before it sum to one."""
     if rows.chain:
         return rows.decay + rows.share
-    weight, fit, sums = rows.entries.weight, rows.entries.fit, zeros(True, rows.fits)
+    weight, fit = rows.entries.weight, rows.entries.fit
     if weight.denominator is None:
         total = Numbers(np.bincount(fit, weight.numerator, rows.fits), None)
     else:
         common = lcm(*np.unique(weight.denominator).tolist())
-        if common * int(weight.numerator.max(initial=0)) * len(fit) < 2**62:
-            sums = np.zeros(rows.fits, np.int64)
-            np.add.at(sums, fit, weight.numerator * (common // weight.denominator))
-            total = Numbers.ratio(sums, common)
-        else:
-            np.add.at(sums, fit, weight.fractions("weight"))
-            total = Numbers.read(sums, "turnover", 1)
+        small = common * int(weight.numerator.max(initial=0)) * len(fit) < 2**62
+        top, bottom = (
+            part.astype(np.int64 if small else object)
+            for part in (weight.numerator, weight.denominator)
+        )
+        sums = np.zeros(rows.fits, top.dtype)
+        np.add.at(sums, fit, top * (common // bottom))
+        total = Numbers(sums, np.full(rows.fits, common, top.dtype))
     if not rows.taken_up.size:
         return total
     before = total[np.maximum(np.arange(rows.fits) - 1, 0)].complement()

@@ -124,8 +124,6 @@ class Reservoir:
             Where the document is not what `to_json` wrote.
         """
         with saved("this reservoir"):
-            if not isinstance(document["name"], str):
-                raise ValueError(f"name must be text; it is {brief(document['name'])}.")
             turnover = Numbers.from_json(document["turnover"], "turnover", 1)
             return cls(turnover, document["name"], Recipe.read(document["recipe"]))
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collapse import Plan, derive, models, workflows
-from collapse.derivation import means
+from collapse.derivation import moments
 from collapse.exact import Numbers
 from collapse.recursion import Recursion
 from tests.plans import NAMED, dense, plans, private, typed
@@ -148,7 +148,7 @@ def test_the_enumeration_catches_a_derivation_without_v2(monkeypatch):
 
 def test_the_enumeration_catches_a_draw_without_the_finite_population(monkeypatch):
     monkeypatch.setattr(
-        means,
+        moments,
         "draw_noise",
         lambda plan, n, exact: np.where(plan.weight > 0, F(1), F(0)) / plan.exact_kept() / n,
     )

@@ -182,7 +182,7 @@ def test_whole_numbers_of_any_length_are_saved_and_loaded(tmp_path):
             r"source must be a list of whole numbers; it is \[0, 0\.5\]",
         ),
         (lambda d: d.update(recursion=7), r"this plan was changed since it was saved \("),
-        (lambda d: d.update(name=7), "name must be text; it is 7"),
+        (lambda d: d.update(name=7), r"name must be text \(a str\); it is 7"),
         (
             lambda d: d.update(recipe={"workflow": 1, "parameters": {}}),
             "workflow of a recipe must be a name; it is 1",

@@ -226,8 +226,8 @@ def test_a_workflow_without_a_small_recursion_says_how_far_it_goes():
     with pytest.raises(
         ValueError,
         match=(
-            r"window\(k=20000\) with 20000 fits of 20000 batches needs dense tables of 3.2 GB;"
-            r" derive goes up to"
+            r"dense table \(G, B\) of window\(k=20000\), 20,000 by 20,000, would hold 400,000,000"
+            r" numbers in memory \(3.2 GB\), and can hold 100,000,000 at most"
         ),
     ):
         _ = derive(

@@ -7,8 +7,7 @@ from typing import Any
 
 from collapse.checks import brief, flag, whole
 from collapse.derivation.extremes import sample_maximum
-from collapse.derivation.limit import fixed_design, limit
-from collapse.derivation.means import linear_response, quadratic_variance
+from collapse.derivation.means import fixed_design, limit, linear_response, quadratic_variance
 from collapse.derivation.reservoir import reservoir_limit, reservoir_quadratic_variance
 from collapse.models.protocols import EXACT_FORMS, design_of, exact_form
 from collapse.plan import Plan

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-from functools import partial
-from math import prod
 from numbers import Rational
 from typing import Any
 
 import numpy as np
 
 from collapse.checks import check_number
-from collapse.derivation.limit import contributions
-from collapse.derivation.means import number
+from collapse.derivation.means import limit, number
 from collapse.plan import Plan
 from collapse.risk import Risk
 
@@ -52,25 +48,24 @@ def sample_maximum(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
         for b in np.flatnonzero(plan.source == g + 1).tolist():
             below[b] = (*line[g], b)
 
-    def variates(m: list[int]) -> Any:
-        # variance plus squared bias, each without a difference of numbers close to one: (Var t) /
-        # (E t)^2 + 1 = prod 1 + 1 / (m (m + 2))
-        if exact:
-            mean = prod((Fraction(k, k + 1) for k in m), start=Fraction(1))
-            spread = prod((1 + Fraction(1, k * (k + 2)) for k in m), start=Fraction(1)) - 1
-            return mean**2 * spread + (1 - mean) ** 2
-        bias = -np.expm1(-sum(np.log1p(1 / k) for k in m))
-        spread = np.expm1(sum(np.log1p(1 / (k * (k + 2))) for k in m))
+    def variates(descent: tuple[int, ...]) -> Any:
+        # variance plus squared bias of a product t of Beta(k, 1) variates, each a sum of positive
+        # terms: the bias 1 - prod k / (k + 1), the spread (Var t) / (E t)^2 = prod (1 + 1 / (k (k +
+        # 2))) - 1
+        bias = spread = number(0, exact)
+        for b in descent:
+            k = number(rows[b], exact)
+            bias += (1 - bias) / (k + 1)
+            spread += (1 + spread) / (k * (k + 2))
         return (1 - bias) ** 2 * spread + bias**2
 
     square = number(model.endpoint, exact) ** 2
-    terms = [square * variates([int(rows[b]) for b in descent]) for descent in line]
-    risk = np.array(terms, dtype=object if exact else np.float64)
+    risk = np.array([square * variates(descent) for descent in line])
     return Risk(
         risk,
         risk / risk[0],
         plan,
         model=repr(model),
         n=n,
-        tables={"contributions": partial(contributions, plan, exact)},
+        tables={"contributions": limit(plan, exact).tables["contributions"]},
     )

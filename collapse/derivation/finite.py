@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from collapse.checks import brief, check_number, is_number, whole
+from collapse.derivation.means import response_law
 from collapse.exact import Array, Scalar
 from collapse.models.families.morris import (
     Binomial,
@@ -239,34 +240,26 @@ def anchored(plan: Plan | Reservoir, n: int, v2: float) -> Anchored | None:
         or np.any(plan.recursion.decay.numerator)  # carries on what was read
     ):
         return None
-    rows, entries, taken = plan.recursion, plan.recursion.entries, plan.recursion.taken_up
-    fit = np.append(taken, entries.fit)
-    batch = np.append(rows.newest[taken], entries.batch)
-    weight = np.append(rows.share.floats()[taken], entries.weight.floats())
-    share = np.append(rows.share_kept(False)[taken], entries.share_kept(False))
-    if np.any((batch != 0) & (batch != fit)):
+    fit, batch, weight, share = plan.recursion.looked_up
+    real, latest = batch == 0, batch == fit
+    # weight and share read of the real batch, then of the latest one, by fit
+    table = np.tile([[[0.0], [1.0]], [[0.0], [1.0]]], G)
+    for part, at in zip(table, (real, latest), strict=True):
+        part[:, fit[at]] = weight[at], share[at]
+    (a, b), later = table[:, 0, 1], np.vstack([*table[:, :, 1:], plan.size[1:]])
+    if (
+        not np.all(real | latest)
+        or np.any(np.abs(later[0] + later[2] - 1) > TOLERANCE)
+        or np.any(np.ptp(later, axis=1) > TOLERANCE)
+    ):
         return None
-    (real, latest), (kept_real, kept) = np.zeros((2, G)), np.ones((2, G))
-    at, new = batch == 0, batch == fit
-    real[fit[at]], kept_real[fit[at]] = weight[at], share[at]
-    latest[fit[new]], kept[fit[new]] = weight[new], share[new]
-    first_kept = kept[0]
-    real, latest, kept_real, kept = real[1:], latest[1:], kept_real[1:], kept[1:]
-    if np.any(np.abs(real + latest - 1) > TOLERANCE):
-        return None
-    if any(np.ptp(table) > TOLERANCE for table in (real, kept_real, kept, plan.size[1:])):
-        return None
-    pair = Plan(
-        [0, 1],
-        plan.size[:2],
-        [[1, 0], [real[0], latest[0]]],
-        [[first_kept, 1], [kept_real[0], kept[0]]],
-        replace=plan.replace,
-    )
+    kept = np.array([[table[0, 1, 0], 1.0], table[:, 1, 1]])
+    pair = Plan([0, 1], plan.size[:2], [[1, 0], [a, b]], kept, replace=plan.replace)
     draw, (m, k) = draw_noise(pair, n), pair.rows(n).tolist()
-    a, b, noise = float(real[0]), float(latest[0]), 1 / k + draw[1, 1]
+    noise = 1 / k + draw[1, 1]
     step = b * b * noise * (1 + v2 / m) + (a * a * draw[1, 0] if a else 0.0)
-    return Anchored(a, 1 / m, float(draw[0, 0]), float(b * b * (1 + v2 * noise)), float(step))
+    rho = float(b * b * (1 + v2 * noise))
+    return Anchored(float(a), 1 / m, float(draw[0, 0]), rho, float(step))
 
 
 def responding(plan: Plan | Reservoir, response: Any, n: int) -> tuple[float, float] | None:
@@ -281,25 +274,15 @@ def responding(plan: Plan | Reservoir, response: Any, n: int) -> tuple[float, fl
     form = anchored(plan, n, 0.0)
     if plan.persistent or form is None or not plan.reads_whole_batches:
         return None
-    mean, V, m0, m1, v0, v1, v2 = (
-        float(v)
-        for v in (
-            response.mean,
-            response.variance,
-            *response.selected_mean,
-            *response.selected_variance,
-        )
-    )
-    w, k = 1 - form.share, int(plan.rows(n)[1])
-    slope, rho = w * m1, w * w * (m1 * m1 + v2 / k)
+    law, w, k = response_law(response), 1 - form.share, int(plan.rows(n)[1])
+    slope, rho = w * law.slope, w * w * (law.slope**2 + law.variance[2] / k)
     if abs(slope) >= 1:
         return None
-    bias = w * (m0 + m1 * mean - mean) / (1 - slope)
-    fixed = bias * bias + (form.share / (1 - slope)) ** 2 * V * form.real
-    level = v0 + v1 * mean + v2 * mean * mean + (v1 + 2 * v2 * mean) * bias + v2 * fixed
     if rho >= 1:
         return rho, inf
-    return rho, (fixed + w * w / k * level / (1 - rho)) / (V * form.real)
+    bias, real = w * law.shift / (1 - slope), law.real * form.real
+    fixed = bias * bias + (form.share / (1 - slope)) ** 2 * real
+    return rho, (fixed + w * w / k * law.expected(bias, fixed) / (1 - rho)) / real
 
 
 # --- what is absorbed or lost ----------------------------------------------------------------

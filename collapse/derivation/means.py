@@ -1,22 +1,25 @@
-"""Weighted means at every n: families with quadratic variance, and selected rows."""
+"""Models whose fits are weighted means: in the limit all regular ones; at every n families with
+quadratic variance, selected rows, and least squares on a fixed design."""
 
 from __future__ import annotations
 
 from fractions import Fraction
-from functools import cache
 from numbers import Rational
 from typing import Any
 
 import numpy as np
 
-from collapse.checks import is_number
-from collapse.derivation.limit import check_room, frontier, sparse
-from collapse.derivation.moments import Law, chain, moments
-from collapse.exact import inverses
+from collapse.checks import check_number, is_number
+from collapse.derivation.moments import Law, weighted_means
 from collapse.models.adapters.selection import LinearResponse
 from collapse.models.families.morris import plain
-from collapse.plan import Plan, draw_noise
+from collapse.plan import Plan
 from collapse.risk import Risk
+
+
+def limit(plan: Plan, exact: bool) -> Risk:
+    """Risk of every fit in units of that of a fit to n rows, for many rows."""
+    return weighted_means(plan, exact, Law(1, (1, 0, 0)))
 
 
 def variance_of(model: Any, exact: bool) -> tuple[Any, Any]:
@@ -49,11 +52,16 @@ def variance_of(model: Any, exact: bool) -> tuple[Any, Any]:
 def quadratic_variance(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
     """Risk of the mean of a family whose variance function is quadratic."""
     V, v2 = variance_of(model, exact)
-    whole, noise = plan.reads_whole_batches, inverses(plan.rows(n), exact)
-    law = Law(V, 1, 0, lambda bias, square: V + v2 * square)
-    known = whole and not plan.recursion.chain and (exact or sparse(plan))
-    risk = frontier(plan, exact, noise, V, v2) if known else None
-    return _means(plan, model, n, exact, law, risk)
+    return weighted_means(plan, exact, Law(V, (V, 0, v2)), model, n)
+
+
+def response_law(response: LinearResponse, exact: bool = False) -> Law:
+    """The law of rows whose mean is m0 + m1 mu and variance v0 + v1 mu + v2 mu^2, by errors."""
+    mean, V = number(response.mean, exact), number(response.variance, exact)
+    m0, slope = (number(value, exact) for value in response.selected_mean)
+    v0, v1, v2 = (number(value, exact) for value in response.selected_variance)
+    variance = v0 + v1 * mean + v2 * mean * mean, v1 + 2 * v2 * mean, v2
+    return Law(V, variance, slope, m0 + slope * mean - mean)
 
 
 def linear_response(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
@@ -78,29 +86,34 @@ def linear_response(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
         *response.selected_variance,
     )
     _check_rational(given, f"a rational response, and that of {model!r} holds", exact)
-    mean, V, m0, slope, v0, v1, v2 = (number(value, exact) for value in given)
-
-    def variance(bias: Any, square: Any) -> Any:
-        return v0 + v1 * mean + v2 * mean * mean + (v1 + 2 * v2 * mean) * bias + v2 * square
-
-    return _means(plan, model, n, exact, Law(V, slope, m0 + slope * mean - mean, variance))
+    return weighted_means(plan, exact, response_law(response, exact), model, n)
 
 
-def _means(plan: Plan, model: Any, n: int, exact: bool, law: Law, risk: Any = None) -> Risk:
-    """The answer at n, its tables when asked for where the risk is known without them."""
-    noise = inverses(plan.rows(n), exact)
-
-    @cache
-    def dense() -> Any:
-        check_room(plan)
-        return moments(plan, exact, law, noise, draw_noise(plan, n, exact))
-
-    if risk is None and plan.recursion.chain and plan.reads_whole_batches:
-        risk = chain(plan, exact, law, noise)
-    tables: dict[str, Any] = {"covariance": lambda: dense()[0], "contributions": lambda: dense()[1]}
-    if risk is None:
-        tables["covariance"], tables["contributions"] = dense()
-        risk = np.diag(tables["covariance"]).copy()
+def fixed_design(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
+    """Risk of least squares on a fixed design, every batch read whole: that of the limit."""
+    if exact:
+        raise ValueError(
+            "exact=True needs rational arithmetic, and a regression's design is floats; derive"
+            " without it."
+        )
+    if not plan.reads_whole_batches:
+        raise ValueError(
+            f"{plan.name} reads part of a batch, which makes the Gram matrix random: no exact form"
+            " is known for least squares there. Use derive(plan) for the limit, or simulate(plan,"
+            " model=...)."
+        )
+    if np.any(plan.rows(n) % n):
+        raise ValueError(
+            "a batch labels part of the design, and no exact form is known then; use sizes that are"
+            " whole numbers, or simulate."
+        )
+    check_number(model.first_risk, f"first_risk of {model!r}", 0)
+    many = limit(plan, False)
+    risk = model.first_risk * many.risk
+    tables: dict[str, Any] = {
+        "contributions": many.tables["contributions"],
+        "covariance": lambda: model.first_risk * many.covariance,
+    }
     return Risk(risk, risk / risk[0], plan, model=repr(model), n=n, tables=tables)
 
 

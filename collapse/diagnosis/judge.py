@@ -491,21 +491,11 @@ def _origins(
             batches[newest[g]] += share[g] * carried
         batches[entries.batch[read[g]]] += weight[read[g]] * fits[g]
     spread, real = batches**2 / plan.size, plan.source == 0
-    level, whole_risk = np.ones(plan.batches), 1.0
-    if derived.n is not None:
-        # risks in units of V / n, that of a fit to all real rows
-        unit = float(derived.risk[0]) / plan.reference(derived.n)
-        level[~real] += (
-            float(v2 or 0)
-            * np.asarray(derived.risk, np.float64)[plan.source[~real] - 1]
-            / unit
-            / derived.n
-        )
-        whole_risk = float(derived.risk[last]) / unit
+    # risks in units of that of a fit to all real rows, which at n is V / n
+    risk = np.asarray(derived.risk, np.float64)
+    risk = risk / (risk[0] / plan.reference(derived.n))
+    level = np.where(real, 1, 1 + float(v2 or 0) * risk[plan.source - 1] / (derived.n or inf))
     known = np.array([spread[real].sum(), (spread * level)[~real].sum()])
-    if derived.n is None:
-        drawn = float((fits**2) @ plan.subsampling_noise())
-    else:
-        drawn = 0.0 if plan.reads_whole_batches else max(whole_risk - float(known.sum()), 0.0)
+    drawn = 0.0 if plan.reads_whole_batches else max(float(risk[last] - known.sum()), 0.0)
     total = float(known.sum()) + drawn
     return float(known[0] / total), float(known[1] / total), drawn / total

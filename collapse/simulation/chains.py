@@ -7,8 +7,7 @@ still have an estimate.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,62 +19,38 @@ from collapse.models.protocols import WithPooling
 from collapse.plan import Plan
 from collapse.reservoir import Reservoir
 
-Method = Callable[..., Any]
-
 FEW = 16
 """Statistics up to which a weighted sum is faster one by one than as a product of matrices."""
 
 
-@dataclass(eq=False)
+ANSWERS = {
+    "draw": "row",
+    "draw_real": "row",
+    "draw_statistic": "statistic",
+    "draw_real_statistic": "statistic",
+    "pool": "statistic",
+    "fit": "fit",
+    "fit_statistic": "fit",
+    "risk": "risk",
+    "deviation": "deviation",
+}
+"""What each method of a model answers. Replications, first, are as many as its first argument says
+or holds; rows as many as its second says."""
+
+
 class Told:
-    """A model as the engine calls it: what a method raises, or returns in another shape, is told by
-    its name.
+    """A model as the engine calls it, by a method's name: what that raises, or returns in another
+    shape, is told by the name.
     """
 
-    model: Any
-    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    """Shape of a row, of a statistic and of a deviation, as first answered."""
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        # of one answer without its replications; those of others are the first ones answered
+        self.shapes: dict[str, tuple[int, ...]] = {"fit": (len(model.truth),), "risk": ()}
 
-    def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        return self._ask("draw", self.model.draw, (len(theta), rows), "row", theta, rows, rng)
-
-    def draw_real(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
-        shape, call = (replications, rows), self.model.draw_real
-        return self._ask("draw_real", call, shape, "row", *shape, rng)
-
-    def draw_statistic(self, theta: Array, rows: float, rng: np.random.Generator) -> Array:
-        shape, call = (len(theta),), self.model.draw_statistic
-        return self._ask("draw_statistic", call, shape, "statistic", theta, rows, rng)
-
-    def draw_real_statistic(
-        self, replications: int, rows: float, rng: np.random.Generator
-    ) -> Array:
-        shape, call = (replications,), self.model.draw_real_statistic
-        return self._ask("draw_real_statistic", call, shape, "statistic", *shape, rows, rng)
-
-    def pool(self, first: Array, second: Array, share: float) -> Array:
-        shape, call = (len(second),), self.model.pool
-        return self._ask("pool", call, shape, "statistic", first, second, share)
-
-    def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
-        shape, call = (len(rows), len(self.model.truth)), self.model.fit
-        return self._ask("fit", call, shape, "", rows, weight, start)
-
-    def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
-        shape, call = (len(statistic), len(self.model.truth)), self.model.fit_statistic
-        return self._ask("fit_statistic", call, shape, "", statistic, start)
-
-    def risk(self, theta: Array) -> Array:
-        return self._ask("risk", self.model.risk, (len(theta),), "", theta)
-
-    def deviation(self, theta: Array) -> Array:
-        return self._ask("deviation", self.model.deviation, (len(theta),), "deviation", theta)
-
-    def _ask(
-        self, method: str, call: Method, shape: tuple[int, ...], of: str, *arguments: Any
-    ) -> Array:
+    def __call__(self, method: str, *arguments: Any) -> Array:
         try:
-            answer = call(*arguments)
+            answer = getattr(self.model, method)(*arguments)
         except Exception as error:  # the model's own code may raise anything
             if isinstance(error, ValueError) and str(error).endswith("."):
                 raise
@@ -93,13 +68,13 @@ class Told:
                 f"{method} of the model {brief(self.model)} must return an array; it returned a"
                 f" {type(answer).__name__}."
             )
-        if of:
-            rest = answer.shape[2:] if of == "row" else answer.shape[1:2]
-            shape += self.shapes.setdefault(of, rest)
-        if answer.shape != shape or (of != "row" and answer.dtype.kind not in "fiu"):
+        many, what = arguments[0], ANSWERS[method]
+        shape = many if isinstance(many, int) else len(many), *arguments[1 : 1 + (what == "row")]
+        shape += self.shapes.setdefault(what, answer.shape[len(shape) :][: 1 + (what == "row")])
+        if answer.shape != shape or (what != "row" and answer.dtype.kind not in "fiu"):
             raise ValueError(
                 f"{method} of the model {brief(self.model)} must return"
-                f" {'an array' if of == 'row' else 'real numbers'} of shape {shape}, replications"
+                f" {'an array' if what == 'row' else 'real numbers'} of shape {shape}, replications"
                 f" first; it returned {answer.dtype} data of shape {answer.shape}."
             )
         return answer
@@ -154,7 +129,7 @@ class Statistics:
         self.rows = (plan.rows(n) if n else plan.size).tolist()
         drawn = not n and not plan.reads_whole_batches
         self.drawn = np.sqrt(plan.subsampling_noise()) if drawn else np.zeros(plan.generations)
-        self.merge = self.model.pool if isinstance(model, WithPooling) else None
+        self.merge = partial(self.model, "pool") if isinstance(model, WithPooling) else None
         self.places = plan.places.tolist()
         self.decay, self.share = rows.decay.floats().tolist(), rows.share.floats().tolist()
         self.newest, self.held, self.table = rows.newest.tolist(), 0.0, np.zeros((0, 0, 0))
@@ -164,14 +139,14 @@ class Statistics:
     def fit(self, g: int, theta: Any, alive: int, rng: np.random.Generator) -> Array:
         for b in self.plan.arrivals[g]:
             mean = (
-                self.model.draw_statistic(theta, self.rows[b], rng)
+                self.model("draw_statistic", theta, self.rows[b], rng)
                 if self.plan.source[b]
-                else self.model.draw_real_statistic(alive, self.rows[b], rng)
+                else self.model("draw_real_statistic", alive, self.rows[b], rng)
             )
             if not self.table.size:
                 self.table = np.zeros((self.plan.live + 1, *mean.shape))
             self.table[self.places[b]] = mean
-        fit = self.model.fit_statistic(self._mean(g), theta)
+        fit = self.model("fit_statistic", self._mean(g), theta)
         if not self.drawn[g]:
             return fit
         return np.asarray(fit + self.drawn[g] * rng.standard_normal(fit.shape))
@@ -229,9 +204,9 @@ class Rows:
     def fit(self, g: int, theta: Any, alive: int, rng: np.random.Generator) -> Array:
         for b in self.plan.arrivals[g]:
             self.batches[b] = (
-                self.model.draw(theta, self.rows[b], rng)
+                self.model("draw", theta, self.rows[b], rng)
                 if self.plan.source[b]
-                else self.model.draw_real(alive, self.rows[b], rng)
+                else self.model("draw_real", alive, self.rows[b], rng)
             )
         pieces, shares = [], []
         for b in np.flatnonzero(self.weight[g]).tolist():
@@ -240,7 +215,7 @@ class Rows:
             shares.append(self.weight[g, b] * share)
         self.batches = {b: batch for b, batch in self.batches.items() if self.last[b] > g}
         rows, shared = np.concatenate(pieces, axis=1), np.concatenate(shares, axis=1)
-        return self.model.fit(rows, shared, theta)
+        return self.model("fit", rows, shared, theta)
 
     def drop(self, good: NDArray[np.bool_]) -> None:
         self.batches = {b: batch[good] for b, batch in self.batches.items()}
@@ -257,13 +232,13 @@ class Memory:
         if g:
             self._renew(self.replaced[g], theta, rng)
         else:
-            self.memory = self.model.draw_real(alive, self.n, rng)
-        return self.model.fit(self.memory, np.full((alive, self.n), 1 / self.n), theta)
+            self.memory = self.model("draw_real", alive, self.n, rng)
+        return self.model("fit", self.memory, np.full((alive, self.n), 1 / self.n), theta)
 
     def _renew(self, mean: float, theta: Array, rng: np.random.Generator) -> None:
         # the floor or the ceiling, at random, where the mean number of rows replaced is not whole
         memory, most = self.memory, int(np.ceil(mean - 1e-9))
-        rows = self.model.draw(theta, most, rng)
+        rows = self.model("draw", theta, most, rng)
         place = distinct(len(theta), self.n, most, rng)
         few = np.flatnonzero(rng.random(len(theta)) < most - mean)
         spot = few, place[few, -1]

@@ -237,7 +237,7 @@ class _Experiment:
             and not np.any(rows % (design or 1))
         ):
             told, at_truth = Told(model), np.asarray(model.truth)[None]
-            statistic = told.draw_statistic(at_truth, int(rows[0]), np.random.default_rng(0))
+            statistic = told("draw_statistic", at_truth, int(rows[0]), np.random.default_rng(0))
             values = plan.live * statistic.shape[1]
             block = _block(values + FIT_VALUES * (design or 0))
             return cls(plan, model, n, block, values, Statistics)
@@ -294,7 +294,7 @@ class _Experiment:
                 if not good.all():
                     alive, theta = alive[good], theta[good]
                     chain.drop(good)
-                risk = _everyone(model.risk(theta), alive, replications)
+                risk = _everyone(model("risk", theta), alive, replications)
                 # a loss may be infinite: its mean is, and it has no standard error
                 with np.errstate(invalid="ignore", over="ignore"):
                     mean[g] = risk.sum() / replications
@@ -307,7 +307,7 @@ class _Experiment:
                 if fits:
                     thetas.append(np.array(_everyone(theta, alive, replications)))
                 if covariance:
-                    error = _everyone(model.deviation(theta), alive, replications)
+                    error = _everyone(model("deviation", theta), alive, replications)
                     squares = (error**2).reshape(replications, -1).sum(axis=1)
                     if not np.allclose(squares, risk, rtol=1e-6, atol=0, equal_nan=True):
                         raise ValueError(

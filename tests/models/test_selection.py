@@ -484,7 +484,7 @@ def test_tables_that_are_too_large_are_refused_before_they_are_made():
     model = models.LinearResponse(0, 1, (0, 0.5), (0.5, 0, 0))
     with pytest.raises(
         ValueError,
-        match=(r"window.*needs dense tables of .* GB; .*Take fewer generations"),
+        match=(r"dense table .* of window.* would hold .* GB.*take fewer generations"),
     ):
         derive(workflows.window(20_000, 3), model=model, n=10)
     assert derive(workflows.augment(20_000), model=model, n=10).ratio[-1] < 1e-3
