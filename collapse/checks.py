@@ -82,7 +82,7 @@ def check_size(
 ) -> int | Fraction | float:
     """Return `value` if it is a number from `low` to `high`; raise a ValueError otherwise."""
     size = check_number(value, name, 0 if low > 0 else -np.inf)
-    if not low <= size <= high:
+    if not low <= float(size) <= high:
         raise ValueError(f"{name} must be a number from {low:g} to {high:g}; it is {brief(value)}.")
     return size
 
@@ -93,9 +93,10 @@ check_place = partial(check_size, low=-LARGE, high=LARGE)
 
 def is_number(value: object) -> bool:
     """Whether `value` is a real number that a float can hold; a truth value is none."""
-    if isinstance(value, bool) or not isinstance(value, Rational):  # as numpy's whole numbers are
-        return isinstance(value, (float, np.floating))
-    return bool(abs(value) <= sys.float_info.max)  # type: ignore[operator]
+    if isinstance(value, bool) or not isinstance(value, (float, np.floating, Rational)):
+        return False
+    largest: Any = sys.float_info.max
+    return not isinstance(value, Rational) or bool(-largest <= value <= largest)
 
 
 def flag(value: object, name: str) -> bool:
