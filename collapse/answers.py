@@ -24,7 +24,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapse import checks, disk
-from collapse.checks import brief, to_fraction, to_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,14 +57,10 @@ class Answer:
         ImportError
             Where pandas is missing: install collapse-companion[data].
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError(
-                f"{type(self).__name__}.to_frame needs pandas: pip install"
-                " 'collapse-companion[data]'."
-            ) from error
-        return pd.DataFrame(self.columns())
+        kind = type(self).__name__
+        needs = f"{kind}.to_frame needs pandas: pip install 'collapse-companion[data]'."
+        table: pd.DataFrame = checks.module("pandas", needs).DataFrame(self.columns())
+        return table
 
     def to_json(self) -> dict[str, Any]:
         """Return the answer as plain lists, numbers and text, by field."""
@@ -119,14 +114,16 @@ class Answer:
         try:
             document = json.loads(given.read_bytes())
         except (ValueError, RecursionError) as error:
-            raise ValueError(f"path {given} is not JSON ({brief(str(error))}); {reader}") from error
+            raise ValueError(
+                f"path {given} is not JSON ({checks.brief(str(error))}); {reader}"
+            ) from error
         if not isinstance(document, dict) or document.get("collapse") != name.lower():
             raise ValueError(f"path {given} holds no saved {name}; {reader}")
         schema = document.pop("schema", document.get("format", 1))
         if schema not in range(1, SCHEMA + 1):
             raise ValueError(
-                f"path {given} was written by another version of collapse (schema {brief(schema)});"
-                f" this one reads 1 to {SCHEMA}."
+                f"path {given} was written by another version of collapse (schema"
+                f" {checks.brief(schema)}); this one reads 1 to {SCHEMA}."
             )
         with checks.saved(f"path {given}"):
             return cls.from_json(document)
@@ -160,7 +157,9 @@ def plain(value: Any, *, nan: str | None = "nan") -> Any:
     value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, float) and not np.isfinite(value):
         return nan if np.isnan(value) else str(value)
-    return value if value is None or isinstance(value, (bool, int, float)) else to_text(value)
+    return (
+        value if value is None or isinstance(value, (bool, int, float)) else checks.to_text(value)
+    )
 
 
 def read_fields(
@@ -206,13 +205,13 @@ def _read(value: Any, kind: Any, name: str) -> Any:
         return float(value)
     if kind is Any or type(value) is kind:
         return value
-    raise ValueError(f"{name} must be {_WORDS.get(kind, 'a list')}; it is {brief(value)}.")
+    raise ValueError(f"{name} must be {_WORDS.get(kind, 'a list')}; it is {checks.brief(value)}.")
 
 
 def read_array(values: Any, name: str, exact: bool) -> NDArray[Any]:
     """Return nested lists as an array of floats, or of fractions where they are allowed."""
     if not isinstance(values, list):
-        raise ValueError(f"{name} must be a list; it is {brief(values)}.")
+        raise ValueError(f"{name} must be a list; it is {checks.brief(values)}.")
     try:
         raw = np.array(values, dtype=object)
     except ValueError as error:
@@ -221,12 +220,13 @@ def read_array(values: Any, name: str, exact: bool) -> NDArray[Any]:
     texts = {entry for entry in entries if isinstance(entry, str)}
     if exact and texts - {*NOT_FINITE} and all(isinstance(entry, str) for entry in entries):
         fractions = np.empty(len(entries), object)
-        fractions[:] = [to_fraction(entry, name) for entry in entries]
+        fractions[:] = [checks.to_fraction(entry, name) for entry in entries]
         if not all(map(checks.is_number, fractions)):
             raise ValueError(f"{name} must hold numbers that a float can hold.")
         return fractions.reshape(raw.shape)
     if texts - {*NOT_FINITE} or not all(type(entry) in (int, float, str) for entry in entries):
         raise ValueError(
-            f"{name} must hold numbers{', or fractions as text' * exact}; it is {brief(values)}."
+            f"{name} must hold numbers{', or fractions as text' * exact}; it is"
+            f" {checks.brief(values)}."
         )
     return raw.astype(np.float64)

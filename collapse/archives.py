@@ -2,8 +2,6 @@
 is taken on trust.
 """
 
-from __future__ import annotations
-
 import zipfile
 import zlib
 from math import prod

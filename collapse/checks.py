@@ -1,7 +1,5 @@
 """Readers of arguments: each returns what it was given in one form, or refuses it in a sentence."""
 
-from __future__ import annotations
-
 import ast
 import os
 import re
@@ -12,6 +10,8 @@ from contextlib import contextmanager
 from copy import deepcopy
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
+from importlib import import_module
 from numbers import Integral, Rational
 from pathlib import Path
 from typing import Any
@@ -77,27 +77,26 @@ LARGE = 1e100
 """Size up to which, and down to whose inverse, numbers are read: fourth powers are doubles."""
 
 
-def check_size(value: Any, name: str, low: float = 1 / LARGE, high: float = LARGE) -> None:
-    """Raise a ValueError unless `value` is a number from `low` to `high`."""
-    check_number(value, name, 0 if low > 0 else -np.inf)
-    if not low <= float(value) <= high:
+def check_size(
+    value: Any, name: str, low: float = 1 / LARGE, high: float = LARGE
+) -> int | Fraction | float:
+    """Return `value` if it is a number from `low` to `high`; raise a ValueError otherwise."""
+    size = check_number(value, name, 0 if low > 0 else -np.inf)
+    if not low <= float(size) <= high:
         raise ValueError(f"{name} must be a number from {low:g} to {high:g}; it is {brief(value)}.")
+    return size
 
 
-def check_place(value: Any, name: str) -> None:
-    """Raise a ValueError unless `value` is a number of either sign, at most LARGE in size."""
-    check_size(value, name, -LARGE, LARGE)
+check_place = partial(check_size, low=-LARGE, high=LARGE)
+"""Reader of a number of either sign, at most LARGE in size."""
 
 
 def is_number(value: object) -> bool:
     """Whether `value` is a real number that a float can hold; a truth value is none."""
-    if isinstance(value, bool) or not isinstance(value, (float, Rational, np.floating, np.integer)):
+    if isinstance(value, bool) or not isinstance(value, (float, np.floating, Rational)):
         return False
-    try:
-        float(value)
-    except OverflowError:
-        return False
-    return True
+    largest: Any = sys.float_info.max
+    return not isinstance(value, Rational) or bool(-largest <= value <= largest)
 
 
 def flag(value: object, name: str) -> bool:
@@ -332,16 +331,10 @@ def to_text(value: object) -> str:
     >>> to_text(Fraction(5, 4)), to_text(Fraction(2)), to_text(0.5), len(to_text(10**5000))
     ('5/4', '2', '0.5', 5001)
     """
-    if isinstance(value, Fraction):
-        parts = (
-            [value.numerator] if value.denominator == 1 else [value.numerator, value.denominator]
-        )
-        return "/".join(format(Decimal(part), "f") for part in parts)
-    return (
-        format(Decimal(value), "f")
-        if isinstance(value, int) and not isinstance(value, bool)
-        else str(value)
-    )
+    if isinstance(value, bool) or not isinstance(value, (int, Fraction)):
+        return str(value)
+    parts = [value.numerator, value.denominator][: 1 if value.denominator == 1 else 2]
+    return "/".join(format(Decimal(part), "f") for part in parts)
 
 
 def to_fraction(text: object, name: str) -> Fraction:
@@ -362,6 +355,14 @@ def to_fraction(text: object, name: str) -> Fraction:
     if not found or not bottom:
         raise ValueError(f"{name} must hold fractions such as '5/4'; it holds {brief(text)}.")
     return Fraction(int(Decimal(found[1])), bottom)
+
+
+def module(name: str, refusal: str) -> Any:
+    """Import a module that is an extra, or raise an ImportError that says what to install."""
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise ImportError(refusal) from error
 
 
 def whole_numbers(values: object, name: str) -> NDArray[np.int64]:

@@ -1,7 +1,5 @@
 """The `collapse` command."""
 
-from __future__ import annotations
-
 import argparse
 import ast
 import json

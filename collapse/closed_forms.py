@@ -115,14 +115,11 @@ class ClosedForm(Answer):
         from collapse.publishing import plot
 
         values = self.values(generations)
-        if ax is None:
-            import matplotlib.pyplot as plt
-
-            ax = plt.figure(figsize=(plot.WIDE, 3.2), layout="constrained").subplots()
         options = {"family": plot.family_of(self.workflow), **options}
-        plot.plot_derived(ax, np.arange(1, len(values) + 1), values, **options)
-        ax.set(xlabel="generation", ylabel="risk ratio")
-        return ax
+        with plot.on_axes(ax, 3.2) as drawn:
+            plot.plot_derived(drawn, np.arange(1, len(values) + 1), values, **options)
+            drawn.set(xlabel="generation", ylabel="risk ratio")
+        return drawn
 
     def to_json(self) -> dict[str, Any]:
         """Return the formula as text, by field; the parameters so that they can be read again."""

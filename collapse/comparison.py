@@ -134,18 +134,13 @@ class Comparison(Answer):
     def __str__(self) -> str:
         head = [f"generation {self.generation}", "ratio", *COSTS]
         columns = [self.ratio, *(self._cost(cost) for cost in COSTS)]
-        rows = [
-            head,
-            *([w.name, *(f"{c[i]:.4g}" for c in columns)] for i, w in enumerate(self.workflows)),
-        ]
-        width = [max(len(row[j]) for row in rows) for j in range(len(head))]
-        return "\n".join(
-            "  ".join(
-                cell.rjust(w) if j else cell.ljust(w)
-                for j, (cell, w) in enumerate(zip(row, width, strict=True))
-            )
-            for row in rows
-        )
+        names = [workflow.name for workflow in self.workflows]
+        texts = [names, *([f"{value:.4g}" for value in column] for column in columns)]
+        padded: list[list[str]] = []
+        for title, column in zip(head, texts, strict=True):
+            width = max(map(len, [title, *column]))
+            padded.append([f"{text:{'>' if padded else '<'}{width}}" for text in [title, *column]])
+        return "\n".join(map("  ".join, zip(*padded, strict=True)))
 
     def __repr__(self) -> str:
         return f"<Comparison of {len(self.workflows)} workflows at generation {self.generation}>"
@@ -231,12 +226,8 @@ def _costs(workflow: Plan | Reservoir, at: int) -> tuple[float, ...]:
     size, label = workflow.size, workflow.generation
     now = label == at
     used = last >= 0
-    size, real, born, dies = (
-        size[used],
-        workflow.source[used] == 0,
-        label[first[used]],
-        label[last[used]],
-    )
+    size, real = size[used], workflow.source[used] == 0
+    born, dies = label[first[used]], label[last[used]]
     change = np.zeros(int(label[-1]) + 2)
     np.add.at(change, born + 1, size)
     np.add.at(change, dies + 1, -size)
@@ -256,22 +247,16 @@ def _reading(plan: Plan) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
     it must be there.
     """
     G, B, size = plan.generations, plan.batches, plan.size
-    first, last, read = np.full(B, G), np.full(B, -1), np.zeros(G)
-
-    def note(begin: NDArray[np.int64], end: NDArray[np.int64], batch: NDArray[np.int64]) -> None:
-        np.minimum.at(first, batch, begin)
-        np.maximum.at(last, batch, end)
-
+    first, last, fresh = np.full(B, G), np.full(B, -1), np.zeros(G)
     rows, fit, batch = plan.recursion, plan.recursion.entries.fit, plan.recursion.entries.batch
-    run = np.cumsum(rows.decay.numerator == 0)  # fits that carry on from one another
-    taken = rows.taken_up
-    note(taken, np.searchsorted(run, run[taken], "right") - 1, rows.newest[taken])
-    _, once = np.unique(run[taken] * B + rows.newest[taken], return_index=True)
-    fresh = np.zeros(G)
-    np.add.at(fresh, taken[once], size[rows.newest[taken[once]]])
-    carried = np.cumsum(fresh)
-    begin = np.searchsorted(run, run)
-    read += (carried - carried[begin] + fresh[begin]) * rows.share_kept(False)
-    note(fit, fit, batch)
+    run, taken = np.cumsum(rows.decay.numerator == 0), rows.taken_up  # fits that carry on
+    newest, stay = rows.newest[taken], np.searchsorted(run, run[taken], "right") - 1
+    both = np.concatenate([newest, batch])
+    np.minimum.at(first, both, np.concatenate([taken, fit]))
+    np.maximum.at(last, both, np.concatenate([stay, fit]))
+    _, once = np.unique(run[taken] * B + newest, return_index=True)
+    np.add.at(fresh, taken[once], size[newest[once]])
+    carried, begin = np.cumsum(fresh), np.searchsorted(run, run)
+    read = (carried - carried[begin] + fresh[begin]) * rows.share_kept(False)
     np.add.at(read, fit, size[batch] * rows.entries.share_kept(False))
     return first, last, read

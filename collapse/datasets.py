@@ -5,21 +5,18 @@ feature files of one's own.
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module, resources
+from importlib import resources
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from collapse import checks
+from collapse import checks, disk
 from collapse.archives import read_feature_arrays
-from collapse.checks import brief, check_number, floats, whole
-from collapse.checks import path as read_path
 from collapse.models import MultinomialRegression
 
 Array = NDArray[np.float64]
@@ -89,7 +86,7 @@ class Dataset:
         ImportError
             Where scikit-learn is missing: install collapse-companion[data].
         """
-        test_share = float(check_number(test_share, "test_share", 0, 1))
+        test_share = float(checks.check_number(test_share, "test_share", 0, 1))
         seed = checks.seed(rng)
         if not 1 <= test_share * len(self.X) <= len(self.X) - 1:
             raise ValueError(
@@ -165,16 +162,18 @@ class Features:
         if not 2 <= len(wanted) == len(set(wanted) & set(self.classes)):
             raise ValueError(
                 f"{self.name}: classes must be at least two of {', '.join(self.classes)}, each"
-                f" once; they are {brief(classes)}."
+                f" once; they are {checks.brief(classes)}."
             )
         number = np.full(len(self.classes), -1)
         number[[self.classes.index(name) for name in wanted]] = np.arange(len(wanted))
         label, label_test = number[self.y.astype(np.intp)], number[self.y_test.astype(np.intp)]
         real, test, d = np.flatnonzero(label >= 0), label_test >= 0, self.X.shape[1]
         if components is not None:
-            d = whole(components, "components", f"features of {self.name} to keep", most=d)
+            d = checks.whole(components, "components", f"features of {self.name} to keep", most=d)
         if rows is not None:
-            real = real[: whole(rows, "rows", f"rows of {self.name} to keep", most=len(real))]
+            real = real[
+                : checks.whole(rows, "rows", f"rows of {self.name} to keep", most=len(real))
+            ]
         part = replace(
             self,
             X=self.X[real, :d],
@@ -265,7 +264,7 @@ def with_intercept(X: ArrayLike) -> Array:
     array([[1., 2.],
            [1., 3.]])
     """
-    table = floats(X, "X", "rows of covariates, shape (n, p)")
+    table = checks.floats(X, "X", "rows of covariates, shape (n, p)")
     if table.ndim not in (1, 2):
         raise ValueError(
             f"X must hold rows of covariates, shape (n, p); it has shape {table.shape}."
@@ -334,8 +333,12 @@ def breast_cancer() -> Dataset:
     >>> collapse.datasets.breast_cancer()
     <breast_cancer: 569 rows, 30 attributes, 63% benign>
     """
-    source = "UCI Machine Learning Repository, Breast Cancer Wisconsin (Diagnostic)"
-    return _bundled("breast_cancer", 0.5, "benign", source)
+    return _bundled(
+        "breast_cancer",
+        0.5,
+        "benign",
+        "UCI Machine Learning Repository, Breast Cancer Wisconsin (Diagnostic)",
+    )
 
 
 def diabetes() -> Dataset:
@@ -357,8 +360,12 @@ def diabetes() -> Dataset:
     >>> collapse.datasets.diabetes()
     <diabetes: 442 rows, 10 attributes, 67% above 100>
     """
-    source = "Efron, Hastie, Johnstone and Tibshirani (2004), Least Angle Regression"
-    return _bundled("diabetes", 100, "above 100", source)
+    return _bundled(
+        "diabetes",
+        100,
+        "above 100",
+        "Efron, Hastie, Johnstone and Tibshirani (2004), Least Angle Regression",
+    )
 
 
 def published(name: str, workflow: str) -> dict[str, Array]:
@@ -424,8 +431,7 @@ def glosses() -> Features:
     >>> collapse.datasets.glosses()
     <glosses: 9,000 real rows and 3,000 to test on, 32 features, 10 classes>
     """
-    source = "WordNet 3.0 (Princeton University), embedded by all-MiniLM-L6-v2"
-    return _features(io.BytesIO(_read("glosses.npz")), "glosses", source)
+    return _encoded("glosses", "WordNet 3.0 (Princeton University), embedded by all-MiniLM-L6-v2")
 
 
 def fashion() -> Features:
@@ -455,8 +461,9 @@ def fashion() -> Features:
     >>> collapse.datasets.fashion().classes[:3]
     ('T-shirt', 'trouser', 'pullover')
     """
-    source = "Fashion-MNIST (Zalando SE), encoded by a SimCLR network of this project"
-    return _features(io.BytesIO(_read("fashion.npz")), "fashion", source)
+    return _encoded(
+        "fashion", "Fashion-MNIST (Zalando SE), encoded by a SimCLR network of this project"
+    )
 
 
 def read_features(path: str | Path) -> Features:
@@ -491,10 +498,10 @@ def read_features(path: str | Path) -> Features:
     ...     read_features(path)
     <mine: 40 real rows and 20 to test on, 3 features, 4 classes>
     """
-    path = read_path(path, "path")
+    path = checks.path(path, "path")
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}; features are read from an .npz file.")
-    return _features(path, path.stem, str(path))
+    return Features(path.stem, *read_feature_arrays(path, f"path {path}"), str(path))
 
 
 def published_features(method: str, workflow: str) -> dict[str, Array]:
@@ -541,9 +548,9 @@ def _published(file: str, key: str, name: str, workflow: str) -> dict[str, Array
     if not chosen:
         runs = sorted({f"{row[key]}, {row['workflow']}" for row in rows})
         raise ValueError(
-            f"there is no published run of {brief(name)}, {brief(workflow)}; there are:"
-            f" {'; '.join(runs)}; give the {'name' if key == 'dataset' else key} and the workflow"
-            " of one of them."
+            f"there is no published run of {checks.brief(name)}, {checks.brief(workflow)}; there"
+            f" are: {'; '.join(runs)}; give the {'name' if key == 'dataset' else key} and the"
+            " workflow of one of them."
         )
     return {
         column: np.array([float(row[column]) for row in chosen])
@@ -552,9 +559,9 @@ def _published(file: str, key: str, name: str, workflow: str) -> dict[str, Array
     }
 
 
-def _features(file: Path | IO[bytes], name: str, origin: str) -> Features:
-    source = f"path {origin}" if isinstance(file, Path) else origin
-    return Features(name, *read_feature_arrays(file, source), origin)
+def _encoded(name: str, source: str) -> Features:
+    file = io.BytesIO(_read(f"{name}.npz"))
+    return Features(name, *read_feature_arrays(file, source), source)
 
 
 def _shipped(name: str, label: str, source: str) -> Dataset:
@@ -577,7 +584,7 @@ def _read(file: str) -> bytes:
             f"{file} is missing from the installed package; reinstall collapse-companion."
         )
     content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != SHA256[file]:
+    if disk.digest(content) != SHA256[file]:
         raise ValueError(
             f"{file} differs from the file that was shipped (its SHA-256 is another); reinstall"
             " collapse-companion."
@@ -586,9 +593,5 @@ def _read(file: str) -> bytes:
 
 
 def _sklearn(module: str) -> Any:
-    try:
-        return import_module(f"sklearn.{module}")
-    except ImportError as error:
-        raise ImportError(
-            "this needs scikit-learn: pip install 'collapse-companion[data]'."
-        ) from error
+    needs = "this needs scikit-learn: pip install 'collapse-companion[data]'."
+    return checks.module(f"sklearn.{module}", needs)

@@ -1,21 +1,18 @@
 """Files of the package's own: written whole or not at all, read in words, and their digest."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
 from pathlib import Path
 
 from collapse import checks
-from collapse.checks import brief
 
 
 def named(path: object, name: str = "path") -> Path:
     """Return the path of a file; raise a ValueError where it is none, or that of a folder."""
     given = checks.path(path, name)
     if os.path.isdir(given):
-        raise ValueError(f"{name} must name a file; {brief(str(given))} is a folder.")
+        raise ValueError(f"{name} must name a file; {checks.brief(str(given))} is a folder.")
     return given
 
 

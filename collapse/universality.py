@@ -15,7 +15,6 @@ import numpy as np
 
 from collapse import checks, models, workflows
 from collapse.answers import Answer, plain, read_fields
-from collapse.checks import brief, check_number, flag, whole
 from collapse.derivation import derive
 from collapse.exact import Array
 from collapse.models import Example, WithStatistic
@@ -94,7 +93,9 @@ class Cell:
         """
         from scipy.special import ndtri
 
-        apart = check_number(alarm, "alarm") - ndtri(float(check_number(missed, "missed", 0, 1)))
+        apart = checks.check_number(alarm, "alarm") - ndtri(
+            float(checks.check_number(missed, "missed", 0, 1))
+        )
         return self.allowance + float(apart * self.stderr[-1] / self.law[-1])
 
 
@@ -130,7 +131,9 @@ class Matrix(Answer):
         """Cells of one model, in the order of the workflows."""
         known = isinstance(example, Example)
         if not known or (example.name, self.workflows[0]) not in self.cells:
-            raise ValueError(f"example must be one of those of the matrix; it is {brief(example)}.")
+            raise ValueError(
+                f"example must be one of those of the matrix; it is {checks.brief(example)}."
+            )
         return tuple(self.cells[example.name, workflow] for workflow in self.workflows)
 
     @property
@@ -147,7 +150,7 @@ class Matrix(Answer):
         replications.
         """
         if not isinstance(cell, Cell):
-            raise ValueError(f"cell must be a Cell of the matrix; it is {brief(cell)}.")
+            raise ValueError(f"cell must be a Cell of the matrix; it is {checks.brief(cell)}.")
         return not abs(cell.distance) <= self.alarm
 
     def to_json(self) -> dict[str, Any]:
@@ -194,7 +197,7 @@ class Matrix(Answer):
         intervals : bool, optional
             Write two standard errors beside each ratio.
         """
-        intervals = flag(intervals, "intervals")
+        intervals = checks.flag(intervals, "intervals")
         cells = [self.row(example) for example in self.examples]
         return plot_matrix(
             [example.label for example in self.examples],
@@ -305,23 +308,25 @@ def matrix(
         if examples is None
         else _members(examples, "examples", Example, "models, such as collapse.models.examples()")
     )
-    generations = whole(
+    generations = checks.whole(
         generations, "generations", "fits in each chain", most=workflows.LARGEST_GENERATIONS
     )
+    quarter = partial(workflows.fixed_real_share, share=Fraction(1, 4))
+    standard = workflows.discard, workflows.augment, workflows.subsample, quarter
     columns = (
-        _plans(generations)
+        tuple(make(generations) for make in standard)
         if plans is None
         else _members(
             plans, "plans", (Plan, Reservoir), "workflows, such as collapse.workflows.augment(20)"
         )
     )
-    replications = whole(
+    replications = checks.whole(
         replications,
         "replications",
         "repetitions of each cell at the most",
         most=LARGEST_REPLICATIONS,
     )
-    workers = whole(workers, "workers", "processes")
+    workers = checks.whole(workers, "workers", "processes")
     seed = checks.seed(rng)
     tell = checks.progress(progress)
     for what, given, names in (
@@ -343,13 +348,15 @@ def matrix(
     made = [(example, example.make()) for example in rows]
     for _, model in made if workers > 1 else []:
         check_sendable(model, workers)
-    pairs = [
-        (*pair, plan, _replications(plan, *pair, replications)) for pair in made for plan in columns
-    ]
+    pairs = []
+    for (example, model), plan in product(made, columns):
+        cost = example.effort * _numbers(plan, model, example.n)
+        count = min(replications, max(FEWEST, int(replications * CHEAP / cost)))
+        pairs.append((example, model, plan, count))
     tasks = [(e.name, e.n, model, plan, count, seed) for e, model, plan, count in pairs]
     cells: dict[tuple[str, str], Cell] = {}
     with ExitStack() as stack:
-        simulated = in_order(_simulated, [(task,) for task in tasks], workers, stack)
+        simulated = in_order(_simulated, tasks, workers, stack)
         for (example, model, plan, count), risks in zip(pairs, simulated, strict=True):
             cells[example.name, plan.name] = Cell(
                 example, plan.name, count, *risks, *_law(plan, example, model)
@@ -358,23 +365,18 @@ def matrix(
     return Matrix(rows, tuple(plan.name for plan in columns), columns[0].generations, cells)
 
 
-_Task = tuple[str, int, Any, Plan | Reservoir, int, int]
-
-
 def _members(given: Any, name: str, kind: type | tuple[type, ...], such: str) -> tuple[Any, ...]:
     """What an argument that lists things of one kind holds."""
-    if not np.iterable(given):
-        raise ValueError(f"{name} must hold {such}; it is {brief(given)}.")
-    members = []
-    for member in given:
+    members = tuple(given) if np.iterable(given) else (given,)
+    for member in members:
         if not isinstance(member, kind):
-            raise ValueError(f"{name} must hold {such}; one is {brief(member)}.")
-        members.append(member)
-    return tuple(members)
+            raise ValueError(f"{name} must hold {such}; one is {checks.brief(member)}.")
+    return members
 
 
-def _simulated(task: _Task) -> tuple[Array, Array, Array]:
-    name, n, model, plan, replications, rng = task
+def _simulated(
+    name: str, n: int, model: Any, plan: Plan | Reservoir, replications: int, rng: int
+) -> tuple[Array, Array, Array]:
     seed = np.random.SeedSequence([rng, crc32(f"{name} | {plan.name}".encode())])
     risk = simulate(
         plan, model=model, n=n, replications=replications, rng=np.random.default_rng(seed)
@@ -390,20 +392,6 @@ def _law(plan: Plan | Reservoir, example: Example, model: Any) -> tuple[Array, b
         with suppress(ValueError):  # no exact form is known: what the example says of finite n
             return np.asarray(derive(plan, model=model, n=example.n).ratio), True, 0.0
     return np.asarray(derive(plan).ratio), False, example.allowance
-
-
-def _plans(generations: int) -> tuple[Plan, ...]:
-    return (
-        workflows.discard(generations),
-        workflows.augment(generations),
-        workflows.subsample(generations),
-        workflows.fixed_real_share(generations, Fraction(1, 4)),
-    )
-
-
-def _replications(plan: Plan | Reservoir, example: Example, model: Any, most: int) -> int:
-    cost = example.effort * _numbers(plan, model, example.n)
-    return min(most, max(FEWEST, int(most * CHEAP / cost)))
 
 
 def _numbers(plan: Plan | Reservoir, model: Any, n: int) -> float:

@@ -916,7 +916,10 @@ TOO_LARGE = {
         lambda: workflows.forgetting(10**6, Fraction(1, 2)),
         "memory as a Fraction would need .* GB of digits",
     ),
-    "size": (lambda: workflows.discard(3, 10**300), r"size must lie between 1e-150 and 1e\+150"),
+    "size": (
+        lambda: workflows.discard(3, 10**300),
+        r"size must be a number from 1e-150 to 1e\+150",
+    ),
     "table": (
         lambda: workflows.augment(10**5).weight,
         r"10,000,000,000 numbers in memory \(80.0 GB\), .* 100,000,000 at most",

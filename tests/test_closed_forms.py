@@ -4,7 +4,7 @@ out and against sympy.
 
 from __future__ import annotations
 
-import builtins
+import sys
 from fractions import Fraction as F
 from itertools import product
 
@@ -375,15 +375,8 @@ def test_too_many_generations_are_refused_before_anything_is_allocated() -> None
 
 
 def test_sympy_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    load = builtins.__import__
-
-    def without(name: str, *rest: object, **options: object) -> object:
-        if name == "sympy":
-            raise ImportError(name)
-        return load(name, *rest, **options)  # type: ignore[arg-type]
-
     closed_forms.sympy.cache_clear()
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "sympy", None)
     with pytest.raises(ImportError, match=r"pip install 'collapse-companion\[symbolic\]'"):
         closed_form("augment")
 

@@ -4,7 +4,7 @@ are those of the dense tables.
 
 from __future__ import annotations
 
-import builtins
+import sys
 from collections.abc import Callable
 from fractions import Fraction as F
 from typing import Any
@@ -312,15 +312,8 @@ def test_it_prints_in_words() -> None:
 
 
 def test_without_sympy_there_is_evidence_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    load = builtins.__import__
-
-    def without(name: str, *rest: object, **options: object) -> object:
-        if name == "sympy":
-            raise ImportError(name)
-        return load(name, *rest, **options)  # type: ignore[arg-type]
-
     closed_forms.sympy.cache_clear()
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "sympy", None)
     found = diagnose(workflows.discard(64))
     assert found.verdict == "collapsing"
     assert found.certificate is None

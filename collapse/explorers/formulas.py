@@ -2,8 +2,6 @@
 share with Python. `python -m collapse.explorers.formulas` writes it anew.
 """
 
-from __future__ import annotations
-
 import inspect
 import json
 import re

@@ -255,12 +255,6 @@ def _morph(risks: Mapping[str, Mapping[str, Array]], known: Mapping[str, Any]) -
     }
 
 
-def _exact(family: Mapping[str, Any], name: str, n: int, generations: int) -> Array:
-    """Risk of each generation in a family with quadratic variance function, by the package."""
-    model = _Quadratic(family["mean"], tuple(family["variance"]))
-    return np.asarray(derive(SHOWN[name](generations), model=model, n=n).risk)
-
-
 class _Quadratic(MeanFamily):
     """A family known by its mean and variance function alone: enough to derive, not to draw
     from.
@@ -278,8 +272,9 @@ def morph_answer(state: State) -> dict[str, Any]:
     (count, G), shares = risks.shape, (state["share"], 0, 1)
     last = [risks[:, -1] / risks[:, 0] ** share for share in shares]
     spread = [float(value.max() / value.min()) for value in last]
-    exact = [_exact(family, "discard", state["n"], G) for family in state["families"]]
-    ratio = [float(risk[-1] / risk[0]) for risk in exact]
+    made = [_Quadratic(family["mean"], tuple(family["variance"])) for family in state["families"]]
+    exact = [derive(SHOWN["discard"](G), model=model, n=state["n"]) for model in made]
+    ratio = [float(answer.ratio[-1]) for answer in exact]
     told = {"count": count, "G": G, "apart": spread[1], "together": spread[2]}
     return told | {"spread": spread[0], "highest": max(ratio), "lowest": min(ratio)}
 

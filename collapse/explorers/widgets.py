@@ -4,8 +4,6 @@ static page.
 An explorer is one record, an `Explorer`, and one file of JavaScript, `<name>.js`, which draws it.
 """
 
-from __future__ import annotations
-
 import base64
 import io
 import json
@@ -15,7 +13,7 @@ from functools import cache
 from html import escape
 from typing import Any
 
-from collapse.checks import choice, mapping
+from collapse.checks import choice, mapping, module
 from collapse.explorers import formulas
 from collapse.explorers.record import EXPLORERS, HERE, Control, Explorer, State
 from collapse.publishing import plot
@@ -196,14 +194,8 @@ def _page(kind: Explorer, state: State, told: Mapping[str, Any], picture: bytes)
 @cache
 def _live(name: str, controls: tuple[Control, ...]) -> Any:
     """The widget's class, made at first use: the package itself does without anywidget."""
-    try:
-        import anywidget
-        import traitlets
-    except ImportError as error:
-        raise ImportError(
-            "a live explorer needs anywidget: pip install 'collapse-companion[widgets]'."
-        ) from error
-
+    needs = "a live explorer needs anywidget: pip install 'collapse-companion[widgets]'."
+    anywidget, traitlets = (module(extra, needs) for extra in ("anywidget", "traitlets"))
     kind = EXPLORERS[name]
     types = {
         str: traitlets.Unicode,
@@ -216,7 +208,7 @@ def _live(name: str, controls: tuple[Control, ...]) -> Any:
     def state(self: Any) -> dict[str, Any]:
         return {name: getattr(self, name) for name in names}
 
-    @traitlets.validate(*names)
+    @traitlets.validate(*names)  # type: ignore[untyped-decorator]
     def checked(self: Any, proposal: Any) -> Any:
         return next(control for control in controls if control.name == proposal.trait.name).check(
             proposal.value

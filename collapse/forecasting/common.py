@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from collapse import checks
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -26,10 +27,7 @@ def refuse(when: object, sentence: str) -> None:
 
 def module(name: str, refusal: str = EXTRA) -> Any:
     """Import a module, or raise an ImportError that says what to install."""
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise ImportError(refusal) from error
+    return checks.module(name, refusal)
 
 
 def pandas() -> Any:

@@ -5,8 +5,6 @@ errors.
 status 1 if anything did; with `--accept` the baselines become what the figures are now.
 """
 
-from __future__ import annotations
-
 import argparse
 import csv
 import math
@@ -17,6 +15,8 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 DEFAULT = 1e-9
 """Relative difference up to which a number stands where it stood: other processors round otherwise.
@@ -201,24 +201,19 @@ def _column(
     spread: Sequence[float],
     tolerance: float,
 ) -> Iterator[Moved]:
-    numbers = [abs(_number(text)) for text in (*before, *after)]
-    top = max(filter(math.isfinite, numbers), default=0.0)
-    worst, rows = (-1.0, 0), 0
-    for row, (old, new) in enumerate(zip(before, after, strict=True)):
-        if old == new or math.isinf(tolerance):
-            continue
-        a, b = _number(old), _number(new)
-        off = abs(b - a) if math.isfinite(a) and math.isfinite(b) else math.inf
-        allowed = tolerance * max(abs(a), abs(b)) + FLOOR * top if tolerance else 0.0
-        if math.isinf(off) or off > allowed:
-            rows += 1
-            worst = max(worst, (off, row))
-    if rows:
-        row = worst[1]
-        a, b = _number(before[row]), _number(after[row])
-        relative = (b - a) / abs(a) if a and math.isfinite(a) and math.isfinite(b) else math.nan
+    both = np.array([[_number(text) for text in texts] for texts in (before, after)])
+    finite = np.isfinite(both)
+    size = np.where(finite, abs(both), 0.0)
+    off = np.where(finite.all(axis=0), abs(np.subtract(*size * np.sign(both))), np.inf)
+    allowed = tolerance * size.max(axis=0) + FLOOR * size.max(initial=0.0) if tolerance else 0.0
+    out = (np.array(before) != np.array(after)) & ~(off <= allowed)
+    if out.any() and not math.isinf(tolerance):
+        row = int(np.flatnonzero(out & (off == off[out].max()))[-1])
+        a, b = both[:, row]
+        relative = (b - a) / abs(a) if a and finite[:, row].all() else math.nan
         errors = abs(b - a) / spread[row] if spread and spread[row] > 0 else math.nan
-        yield Moved(label, column, rows, row + 1, before[row], after[row], relative, errors)
+        moved = int(out.sum()), row + 1, before[row], after[row], float(relative), float(errors)
+        yield Moved(label, column, *moved)
 
 
 def _errors(column: str, then: Table, now: Table) -> list[float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import html
 import io
 import json
@@ -21,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from collapse import checks, disk
-from collapse.checks import brief, held, is_number, to_text
 from collapse.publishing import plot
 from collapse.risk import versions
 
@@ -129,11 +127,13 @@ def write(
     if not re.fullmatch(words, checks.text(label, "label")):
         raise ValueError(
             "expected a label of lower-case words joined by hyphens, not ending in -dark or "
-            f"-narrow, got {brief(label)}; name the figure after what it shows, such as "
+            f"-narrow, got {checks.brief(label)}; name the figure after what it shows, such as "
             "'ratio-by-generation'."
         )
     if not callable(draw):
-        raise ValueError(f"draw must be a function of a matplotlib Figure; it is {brief(draw)}.")
+        raise ValueError(
+            f"draw must be a function of a matplotlib Figure; it is {checks.brief(draw)}."
+        )
     seed = _seed(seed)
     height, narrow_height = _inches(height, "height"), _inches(narrow_height, "narrow_height")
     table = _csv(numbers)
@@ -158,7 +158,7 @@ def write(
         "versions": versions(),
         **provenance(),
         "inches": {"wide": [plot.WIDE, height], "narrow": [plot.NARROW, narrow_height]},
-        "files": {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)},
+        "files": {name: disk.digest(files[name]) for name in sorted(files)},
     }
     files[f"{label}.json"] = (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode()
     disk.folder(target)
@@ -177,10 +177,10 @@ def _inches(height: Any, name: str) -> float:
 
 
 def _seed(seed: Any) -> int | None:
-    if seed is None or (checks.is_number(seed) and isinstance(seed, (int, np.integer))):
-        return None if seed is None else checks.seed(seed, "seed")
-    remedy = "give the seed that the numbers were simulated with"
-    raise ValueError(f"expected a whole number or None as seed, got {brief(seed)}; {remedy}.")
+    what = "that the numbers were simulated with, or None"
+    return (
+        None if seed is None else checks.whole(seed, "seed", what, least=0, most=checks.SEEDS - 1)
+    )
 
 
 def manifest(folder: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
@@ -201,8 +201,10 @@ def manifest(folder: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
         try:
             record = json.loads(path.read_bytes())
         except (ValueError, RecursionError) as error:
-            why = f"not JSON ({brief(str(error))}); write the figure again, or move the file away"
-            raise ValueError(f"the folder holds {path}, which is {why}.") from error
+            raise ValueError(
+                f"the folder holds {path}, which is not JSON ({checks.brief(str(error))}); write"
+                " the figure again, or move the file away."
+            ) from error
         if not isinstance(record, dict) or not {"label", "files", "inches"} <= record.keys():
             continue  # no figure's
         missing = [name for name in record["files"] if not (path.parent / name).is_file()]
@@ -300,15 +302,14 @@ def parameter(name: str, value: object, least: float, most: float) -> None:
     name = checks.text(name, "name")
     low, high = checks.check_number(least, "least"), checks.check_number(most, "most")
     if low > high:
-        raise ValueError(f"least, {brief(least)}, must not be greater than most, {brief(most)}.")
-    kind = "number"
-    fits = is_number(value)
-    if isinstance(low, int) and isinstance(high, int):
-        kind = "whole number"
-        fits = fits and isinstance(value, (int, np.integer))
+        raise ValueError(
+            f"least, {checks.brief(least)}, must not be greater than most, {checks.brief(most)}."
+        )
+    whole = isinstance(low, int) and isinstance(high, int)
+    fits = checks.is_number(value) and (not whole or isinstance(value, (int, np.integer)))
     if not (fits and low <= value <= high):  # type: ignore[operator]
-        needed = f"a {kind} from {low:,} to {high:,}"
-        raise ValueError(f"parameter {name} must be {needed}; it is {brief(value)}.")
+        needed = f"a {'whole ' * whole}number from {low:,} to {high:,}"
+        raise ValueError(f"parameter {name} must be {needed}; it is {checks.brief(value)}.")
 
 
 def _drawn(
@@ -342,9 +343,11 @@ def _csv(numbers: Mapping[str, Sequence[Any] | np.ndarray[Any, Any]]) -> str:
     given = checks.mapping(numbers, "numbers", "columns")
     for name, values in given.items():
         if isinstance(values, (str, bytes, type)) or not np.iterable(values):
-            got = f"got {brief(values)}; one value for each row"
+            got = f"got {checks.brief(values)}; one value for each row"
             raise ValueError(f"numbers: expected a sequence as column {name!r}, {got}.")
-        held(checks.length(values), f"column {brief(name)} of numbers", "draw fewer points")
+        checks.held(
+            checks.length(values), f"column {checks.brief(name)} of numbers", "draw fewer points"
+        )
     columns = {name: list(values) for name, values in given.items()}
     lengths = {name: len(values) for name, values in columns.items()}
     if not columns or len(set(lengths.values())) != 1:
@@ -374,8 +377,8 @@ def _cell(column: str, value: Any) -> str:
     if isinstance(value, str):
         return _harmless(value)
     if isinstance(value, (bool, int, Fraction)):
-        return to_text(value)
-    got = f"got {brief(value)}; flatten it into columns of scalars"
+        return checks.to_text(value)
+    got = f"got {checks.brief(value)}; flatten it into columns of scalars"
     raise ValueError(f"numbers: expected numbers, fractions or text in column {column!r}, {got}.")
 
 
@@ -396,7 +399,7 @@ def _described(parameters: Mapping[str, Any]) -> Any:
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(
             "expected parameters that JSON can hold (finite numbers, text, lists, mappings), got "
-            f"{brief(given)}: {error}; give a model or a plan by its name and its numbers."
+            f"{checks.brief(given)}: {error}; give a model or a plan by its name and its numbers."
         ) from error
 
 
@@ -404,7 +407,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
     if isinstance(value, Fraction):
-        return to_text(value)
+        return checks.to_text(value)
     raise TypeError(f"no JSON for {type(value).__name__}")
 
 

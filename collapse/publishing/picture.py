@@ -9,20 +9,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from collapse import checks
-from collapse.checks import brief, check_number
 from collapse.publishing.plot import (
-    WIDE,
     _offset,
-    _on,
     _table,
-    _theme,
     colour,
     family_of,
     ground,
     ink,
     label_curve,
     muted,
-    style,
+    on_axes,
 )
 
 if TYPE_CHECKING:
@@ -67,54 +63,46 @@ def plot_matrix(
     shape = len(rows), len(columns)
     values, distance = _table(values, "values", shape), _table(distance, "distance", shape)
     margins = None if margins is None else _table(margins, "margins", shape)
-    check_number(alarm, "alarm", 0)
-    if ax is None:
-        import matplotlib.pyplot as plt
-
-        with style(_theme.get()):
-            ax = plt.figure(figsize=(WIDE, 0.6 + 0.2 * len(rows)), layout="constrained").subplots()
-            return plot_matrix(rows, columns, values, margins, distance, alarm, ax)
-    ax = _on(ax)
-    for (i, j), value in np.ndenumerate(values):
-        out = not abs(distance[i, j]) <= alarm
-        shade = 1.0 if out else 0.35 * abs(distance[i, j]) / alarm
-        ax.add_patch(
-            Rectangle(
-                (j + 0.01, i + 0.03),
-                0.98,
-                0.94,
-                facecolor=ink() if out else muted(),
-                alpha=shade,
-                linewidth=0,
+    checks.check_number(alarm, "alarm", 0)
+    with on_axes(ax, 0.6 + 0.2 * len(rows)) as drawn:
+        for (i, j), value in np.ndenumerate(values):
+            out = not abs(distance[i, j]) <= alarm
+            shade = 1.0 if out else 0.35 * abs(distance[i, j]) / alarm
+            drawn.add_patch(
+                Rectangle(
+                    (j + 0.01, i + 0.03),
+                    0.98,
+                    0.94,
+                    facecolor=ink() if out else muted(),
+                    alpha=shade,
+                    linewidth=0,
+                )
             )
-        )
-        text, digits = "\N{EN DASH}", 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
-        if np.isfinite(value):
-            text = f"{value:.{digits}f}"
-            if margins is not None and margins[i, j] > 0:
-                text += f" \N{PLUS-MINUS SIGN} {max(margins[i, j], 10.0**-digits):.{digits}f}"
-        ax.text(
-            j + 0.5,
-            i + 0.53,
-            text,
-            ha="center",
-            va="center",
-            fontsize=8,
-            color=ground() if out else ink(),
-            zorder=4,
-        )
-    ax.set_xlim(0, len(columns))
-    ax.set_ylim(len(rows), 0)
-    ax.set_yticks(np.arange(len(rows)) + 0.5, rows)
-    ax.set_xticks(np.arange(len(columns)) + 0.5, columns)
-    for tick, name in zip(ax.get_xticklabels(), columns, strict=True):
-        tick.set(color=colour(family_of(name)), fontweight="bold")
-    ax.xaxis.tick_top()
-    ax.tick_params(length=0)
-    ax.grid(visible=False)
-    for side in ax.spines.values():
-        side.set_visible(False)
-    return ax
+            text, digits = "\N{EN DASH}", 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+            if np.isfinite(value):
+                text = f"{value:.{digits}f}"
+                if margins is not None and margins[i, j] > 0:
+                    text += f" \N{PLUS-MINUS SIGN} {max(margins[i, j], 10.0**-digits):.{digits}f}"
+            drawn.text(
+                j + 0.5,
+                i + 0.53,
+                text,
+                ha="center",
+                va="center",
+                fontsize=8,
+                color=ground() if out else ink(),
+                zorder=4,
+            )
+        drawn.set(xlim=(0, len(columns)), ylim=(len(rows), 0))
+        drawn.set_yticks(np.arange(len(rows)) + 0.5, rows)
+        drawn.set_xticks(np.arange(len(columns)) + 0.5, columns)
+        for tick, name in zip(drawn.get_xticklabels(), columns, strict=True):
+            tick.set(color=colour(family_of(name)), fontweight="bold")
+        drawn.xaxis.tick_top()
+        drawn.tick_params(length=0)
+        drawn.grid(visible=False)
+        drawn.spines[:].set_visible(False)
+    return drawn
 
 
 def plot_front(
@@ -156,40 +144,38 @@ def plot_front(
     if not isinstance(front, (Sequence, np.ndarray)) or np.shape(x) != (checks.length(front),):
         raise ValueError(
             f"front must hold True or False for each of the {len(names)} names; it is"
-            f" {brief(front)}."
+            f" {checks.brief(front)}."
         )
     best = np.array([checks.flag(value, "front") for value in front])
     if offsets is not None and not isinstance(offsets, Mapping):
-        raise ValueError(f"offsets must map names to pairs of points; it is {brief(offsets)}.")
+        raise ValueError(
+            f"offsets must map names to pairs of points; it is {checks.brief(offsets)}."
+        )
     aside = {name: _offset(offset, "offsets") for name, offset in (offsets or {}).items()}
     xlabel = checks.text(xlabel, "xlabel")
-    if ax is None:
-        import matplotlib.pyplot as plt
-
-        with style(_theme.get()):
-            ax = plt.figure(figsize=(WIDE, 3.6), layout="constrained").subplots()
-            return plot_front(cost, ratio, names, front, ax, xlabel=xlabel, offsets=offsets)
-    ax = _on(ax)
-    order = np.flatnonzero(best)[np.argsort(x[best])]
-    ax.step(x[order], y[order], where="post", color=muted(), linewidth=0.9, zorder=1.8)
-    for i, name in enumerate(names):
-        family = family_of(name)
-        face = colour(family) if best[i] else ground()
-        ax.plot(x[i], y[i], "o", color=colour(family), markerfacecolor=face, markersize=5, zorder=3)
-        dx, dy = aside.get(name, (4, 3))
-        side, level = (
-            "left" if dx > 0 else "center" if dx == 0 else "right",
-            "bottom" if dy > 0 else "center" if dy == 0 else "top",
-        )
-        text = label_curve(ax, x[i], y[i], name, family=family, offset=(dx, dy), ha=side, va=level)
-        text.set_fontweight("bold" if best[i] else "normal")
-    ax.set_yscale("log")
-    ax.set_xlabel(xlabel)
-    ax.set_ylabel("risk ratio")
-    return ax
+    with on_axes(ax, 3.6) as drawn:
+        order = np.flatnonzero(best)[np.argsort(x[best])]
+        drawn.step(x[order], y[order], where="post", color=muted(), linewidth=0.9, zorder=1.8)
+        for i, name in enumerate(names):
+            family = family_of(name)
+            face = colour(family) if best[i] else ground()
+            drawn.plot(
+                x[i], y[i], "o", color=colour(family), markerfacecolor=face, markersize=5, zorder=3
+            )
+            dx, dy = aside.get(name, (4, 3))
+            side, level = (
+                "left" if dx > 0 else "center" if dx == 0 else "right",
+                "bottom" if dy > 0 else "center" if dy == 0 else "top",
+            )
+            text = label_curve(
+                drawn, x[i], y[i], name, family=family, offset=(dx, dy), ha=side, va=level
+            )
+            text.set_fontweight("bold" if best[i] else "normal")
+        drawn.set(yscale="log", xlabel=xlabel, ylabel="risk ratio")
+    return drawn
 
 
 def _names(values: Any, name: str) -> list[str]:
     if isinstance(values, Sequence) and not isinstance(values, (str, bytes)) and values:
         return [checks.text(value, name) for value in values]
-    raise ValueError(f"{name} must list names, at least one; it is {brief(values)}.")
+    raise ValueError(f"{name} must list names, at least one; it is {checks.brief(values)}.")

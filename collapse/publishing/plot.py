@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from collapse import checks
-from collapse.checks import brief, choice, floats, whole
+from collapse.risk import Risk
 from collapse.workflows import NAMED
 
 if TYPE_CHECKING:
@@ -51,29 +51,6 @@ _GRID = {"light": "#E4E6E9", "dark": "#2B323B"}
 _theme: ContextVar[Theme] = ContextVar("theme", default="light")
 
 
-class _Plan(Protocol):
-    @property
-    def name(self) -> str: ...
-
-
-@runtime_checkable
-class RiskCurve(Protocol):
-    """What is drawn of a `Risk`: a ratio for each generation, and its error where it was
-    simulated.
-    """
-
-    @property
-    def generations(self) -> NDArray[np.int64]: ...
-    @property
-    def ratio(self) -> NDArray[Any]: ...
-    @property
-    def stderr(self) -> NDArray[np.float64]: ...
-    @property
-    def replications(self) -> int | None: ...
-    @property
-    def plan(self) -> _Plan: ...
-
-
 @contextmanager
 def style(theme: Theme = "light") -> Iterator[None]:
     """Draw in the house style: sans, 8 pt or more, quiet axes, reproducible files.
@@ -94,10 +71,7 @@ def style(theme: Theme = "light") -> Iterator[None]:
     ...     colour("augment")
     '#3D8BFD'
     """
-    if not isinstance(theme, str) or theme not in _GROUND:  # type: ignore[redundant-expr]
-        raise ValueError(
-            f"expected theme 'light' or 'dark', got {brief(theme)}; choose one of the two."
-        )
+    checks.choice(theme, "theme", tuple(_GROUND))
     import matplotlib as mpl
     from cycler import cycler
 
@@ -161,6 +135,18 @@ def style(theme: Theme = "light") -> Iterator[None]:
         _theme.reset(token)
 
 
+@contextmanager
+def on_axes(ax: Axes | None, height: float) -> Iterator[Axes]:
+    """Draw on these axes, or on those of a new figure of this height, in inches."""
+    if ax is not None:
+        yield _on(ax)
+        return
+    import matplotlib.pyplot as plt
+
+    with style(_theme.get()):
+        yield plt.figure(figsize=(WIDE, height), layout="constrained").subplots()
+
+
 def colour(family: str) -> str:
     """Hue of a family of workflows in the current theme.
 
@@ -179,12 +165,7 @@ def colour(family: str) -> str:
     >>> colour("discard")
     '#C8102E'
     """
-    if not isinstance(family, str) or family not in HUES:  # type: ignore[redundant-expr]
-        raise ValueError(
-            f"expected a family among {', '.join(HUES)}, got {brief(family)}; use the family that"
-            " the workflow belongs to."
-        )
-    return HUES[family][_theme.get() == "dark"]
+    return HUES[checks.choice(family, "family", tuple(HUES))][_theme.get() == "dark"]
 
 
 def ink() -> str:
@@ -239,13 +220,10 @@ def panels(figure: Figure, count: int, **options: Any) -> list[Axes]:
     >>> [len({round(ax.get_position().x0, 2) for ax in axes}) for axes in both]
     [2, 1]
     """
-    count = whole(count, "count", "number of axes", most=MOST_AXES)
+    count = checks.whole(count, "count", "number of axes", most=MOST_AXES)
     shape = (1, count) if is_wide(figure) else (count, 1)
-    if shape[0] > 1:
-        options = {
-            {"width_ratios": "height_ratios"}.get(name, name): value
-            for name, value in options.items()
-        }
+    if shape[0] > 1 and "width_ratios" in options:
+        options["height_ratios"] = options.pop("width_ratios")
     return list(figure.subplots(*shape, squeeze=False, **options).flat)
 
 
@@ -254,7 +232,7 @@ def is_wide(figure: Figure) -> bool:
     from matplotlib.figure import Figure
 
     if not isinstance(figure, Figure):
-        raise ValueError(f"figure must be a matplotlib Figure; it is {brief(figure)}.")
+        raise ValueError(f"figure must be a matplotlib Figure; it is {checks.brief(figure)}.")
     return bool(figure.get_figwidth() > (WIDE + NARROW) / 2)
 
 
@@ -316,8 +294,8 @@ def label_curve(
         Which corner of the text the offset leads to.
     """
     offset = _offset(offset, "offset")
-    choice(ha, "ha", ("left", "center", "right"))
-    choice(va, "va", ("top", "center", "bottom", "baseline", "center_baseline"))
+    checks.choice(ha, "ha", ("left", "center", "right"))
+    checks.choice(va, "va", ("top", "center", "bottom", "baseline", "center_baseline"))
     return _on(ax).annotate(
         checks.text(text, "text"),
         (_point(x, "x"), _point(y, "y")),
@@ -333,7 +311,7 @@ def label_curve(
 
 
 def plot_risk(
-    risk: RiskCurve,
+    risk: Risk,
     ax: Axes | None = None,
     *,
     label: str | None = None,
@@ -364,23 +342,19 @@ def plot_risk(
     matplotlib.axes.Axes
         The axes drawn on.
     """
-    if not isinstance(risk, RiskCurve):
-        raise ValueError(f"risk must be what derive or simulate returned; it is {brief(risk)}.")
-    if ax is None:
-        import matplotlib.pyplot as plt
-
-        with style(_theme.get()):
-            ax = plt.figure(figsize=(WIDE, 3.2), layout="constrained").subplots()
-            return plot_risk(risk, ax, label=label, family=family, dash=dash, dots=dots)
+    if not isinstance(risk, Risk):
+        raise ValueError(
+            f"risk must be what derive or simulate returned; it is {checks.brief(risk)}."
+        )
+    g, ratio = risk.generations, np.asarray(risk.ratio, dtype=float)
     hue = family_of(risk.plan.name) if family is None else family
-    ratio = np.asarray(risk.ratio, dtype=float)
-    if risk.replications is None:
-        plot_derived(ax, risk.generations, ratio, family=hue, dash=dash, label=label)
-    else:
-        plot_simulated(ax, risk.generations, ratio, risk.stderr, family=hue, label=label, dots=dots)
-    ax.set_xlabel("generation")
-    ax.set_ylabel("risk ratio")
-    return ax
+    with on_axes(ax, 3.2) as drawn:
+        if risk.replications is None:
+            plot_derived(drawn, g, ratio, family=hue, dash=dash, label=label)
+        else:
+            plot_simulated(drawn, g, ratio, risk.stderr, family=hue, label=label, dots=dots)
+        drawn.set(xlabel="generation", ylabel="risk ratio")
+    return drawn
 
 
 def plot_derived(
@@ -419,7 +393,7 @@ def plot_simulated(
     x, y = _points(x, y)
     marked: dict[str, Any] = {"markeredgecolor": ground(), "markeredgewidth": 0.5, "elinewidth": 1}
     if mark is not None:
-        choice(mark, "mark", ("o", "s", "D", "^"))
+        checks.choice(mark, "mark", ("o", "s", "D", "^"))
         marked = {"markerfacecolor": ground(), "markersize": 3.4, "elinewidth": 0.9}
     shown = _shown(len(x), dots)
     bars = None
@@ -480,11 +454,11 @@ def _on(ax: Any) -> Axes:
 
     if isinstance(ax, Axes):
         return ax
-    raise ValueError(f"ax must be matplotlib Axes; it is {brief(ax)}.")
+    raise ValueError(f"ax must be matplotlib Axes; it is {checks.brief(ax)}.")
 
 
 def _table(values: ArrayLike, name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    table = floats(values, name, f"numbers of shape {shape}")
+    table = checks.floats(values, name, f"numbers of shape {shape}")
     if table.shape == shape:
         return table
     raise ValueError(f"{name} must have shape {shape}; it has shape {table.shape}.")
@@ -492,36 +466,31 @@ def _table(values: ArrayLike, name: str, shape: tuple[int, ...]) -> NDArray[np.f
 
 def _points(x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Read as many x as y, shape (N,)."""
-    at = floats(x, "x", "one number for each point, shape (N,)")
+    at = checks.floats(x, "x", "one number for each point, shape (N,)")
     if at.ndim != 1 or not at.size:
         raise ValueError(
             f"x must hold one number for each point, shape (N,); it has shape {at.shape}."
         )
-    values = floats(y, "y", "one number for each point, shape (N,)")
-    if values.shape != at.shape:
-        raise ValueError(
-            f"x and y must have one shape, (N,); they have {at.shape} and {values.shape}."
-        )
-    return at, values
+    return at, _table(y, "y", at.shape)
 
 
 def _point(value: ArrayLike, name: str) -> float:
-    number = floats(value, name, "one number")
+    number = checks.floats(value, name, "one number")
     if number.size == 1:
         return float(number.item())
-    raise ValueError(f"{name} must be one number; it is {brief(value)}.")
+    raise ValueError(f"{name} must be one number; it is {checks.brief(value)}.")
 
 
 def _offset(value: Any, name: str) -> tuple[float, float]:
     pair = _table(value, name, (2,))
     if np.all(np.isfinite(pair)):
         return float(pair[0]), float(pair[1])
-    raise ValueError(f"{name} must be two finite numbers, in points; it is {brief(value)}.")
+    raise ValueError(f"{name} must be two finite numbers, in points; it is {checks.brief(value)}.")
 
 
 def _shown(points: int, dots: int) -> NDArray[np.int64]:
     """At most `dots` of the points, spread over all."""
-    most = min(whole(dots, "dots", "points drawn at most"), points)
+    most = min(checks.whole(dots, "dots", "points drawn at most"), points)
     return np.unique(np.linspace(0, points - 1, most).round().astype(int))
 
 
@@ -538,6 +507,6 @@ def _dash(dash: Any) -> Any:
     except (TypeError, ValueError, AttributeError) as error:
         raise ValueError(
             "dash must be a matplotlib line style, such as '--' or (0, (4, 2)); it is"
-            f" {brief(dash)}."
+            f" {checks.brief(dash)}."
         ) from error
     return dash

@@ -5,8 +5,6 @@ well, its files are moved to the run's folder and its record is written: the las
 makes them count. The record holds a digest of each file.
 """
 
-from __future__ import annotations
-
 import ast
 import contextlib
 import json
@@ -29,7 +27,6 @@ from typing import IO, Any
 import numpy as np
 
 from collapse import checks, disk
-from collapse.checks import Progress, brief, flag, is_number, whole
 from collapse.risk import versions
 
 EXTRA = "re-running chapters needs papermill and jupytext: pip install 'collapse-companion[rerun]'."
@@ -99,7 +96,7 @@ def rerun(
     folder: str | Path | None = None,
     workers: int = 1,
     fresh: bool = False,
-    progress: bool | Progress | None = None,
+    progress: bool | checks.Progress | None = None,
 ) -> list[Outcome]:
     """Execute chapters with parameters of their own, each in a fresh kernel.
 
@@ -140,12 +137,14 @@ def rerun(
     ImportError
         Where papermill or jupytext is missing.
     """
-    workers = whole(workers, "workers", "chapters run at a time")
-    fresh, tell = flag(fresh, "fresh"), checks.progress(progress)
+    workers = checks.whole(workers, "workers", "chapters run at a time")
+    fresh, tell = checks.flag(fresh, "fresh"), checks.progress(progress)
     known = chapters(book)
     asked: Any = [names] if isinstance(names, str) else names
     if not isinstance(asked, Sequence) or not all(isinstance(name, str) for name in asked):
-        raise ValueError(f"names must be the names of chapters, as text; they are {brief(names)}.")
+        raise ValueError(
+            f"names must be the names of chapters, as text; they are {checks.brief(names)}."
+        )
     names = list(dict.fromkeys(asked)) or list(known)
     if not names:
         raise ValueError(f"there is no chapter in {book}; name a folder of notebooks with --book.")
@@ -192,14 +191,17 @@ class _Run:
     def kept(self, name: str) -> Outcome | None:
         """Outcome of an earlier run, where all that it wrote is there."""
         record = _read_record(self.folder / f"{name}.json")
-        if record is None or record["key"] != self.key(self.known[name].read_bytes()):
-            return None
-        if _damaged(self.folder, record):
+        same = record is not None and record["key"] == self.key(self.known[name].read_bytes())
+        if record is None or not same or _damaged(self.folder, record):
             return None
         return Outcome(name, self.folder / f"{name}.ipynb", None, 0.0)
 
     def execute(
-        self, names: Sequence[str], outcomes: dict[str, Outcome], workers: int, tell: Progress
+        self,
+        names: Sequence[str],
+        outcomes: dict[str, Outcome],
+        workers: int,
+        tell: checks.Progress,
     ) -> list[Outcome]:
         """Execute what is not in `outcomes`; each is recorded as it ends."""
         remaining = [name for name in names if name not in outcomes]
@@ -315,10 +317,10 @@ class _Run:
         """Say which other chapter has written a figure file of the same name, if one has."""
         for path in sorted(self.folder.glob("*.json")):
             record = None if path.stem == name else _read_record(path)
-            theirs = record["files"] if record else {}
-            for file in (file.as_posix() for file in made):
-                if file in theirs:
-                    return f"its figures: {path.stem!r} has written {file} too; labels must differ."
+            theirs = [file for file in made if record and file.as_posix() in record["files"]]
+            if theirs:
+                told = f"{path.stem!r} has written {theirs[0].as_posix()} too"
+                return f"its figures: {told}; labels must differ."
         return None
 
 
@@ -339,30 +341,24 @@ def _locked(folder: Path) -> Iterator[int]:
 
 def _read_record(path: Path) -> dict[str, Any] | None:
     """Record of a chapter's run, None where there is none that can be read."""
+    mine, inside = f"{path.stem}.ipynb", r"figures(/(?!\.{0,2}(/|$))[^/]+)+"
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        files = record["files"].keys()
+        sound = isinstance(record["key"], str) and mine in files
+        sound = sound and all(re.fullmatch(inside, file, re.DOTALL) for file in files - {mine})
+    except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError):
         return None
-    if not isinstance(record, dict) or not isinstance(record.get("key"), str):
-        return None
-    files, mine = record.get("files"), f"{path.stem}.ipynb"
-    if not isinstance(files, dict) or mine not in files:
-        return None
-    others = [file.split("/") for file in files if file != mine]
-    inside = all(
-        parts[0] == "figures" and len(parts) > 1 and not {"", ".", ".."} & {*parts}
-        for parts in others
-    )
-    return record if inside else None
+    return record if sound else None
 
 
 def _damaged(folder: Path, record: dict[str, Any]) -> list[str]:
     """Files of a record that are missing or differ from what was written."""
-    damaged = []
-    for file, digest in record["files"].items():
-        if not os.path.isfile(folder / file) or _digest_of(folder / file) != digest:
-            damaged.append(file)
-    return damaged
+    return [
+        file
+        for file, digest in record["files"].items()
+        if not os.path.isfile(folder / file) or _digest_of(folder / file) != digest
+    ]
 
 
 def _work(job: dict[str, Any], answer: IO[str]) -> None:
@@ -384,8 +380,8 @@ def _work(job: dict[str, Any], answer: IO[str]) -> None:
             log_output=False,
         )
     except papermill.PapermillExecutionError as failure:
-        told = "\n".join(failure.traceback)
-        error = f"{_where(target, source)}: {failure.ename}: {failure.evalue}\n{_uncoloured(told)}"
+        told = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(failure.traceback))  # without colours
+        error = f"{_where(target, source)}: {failure.ename}: {failure.evalue}\n{told}"
     except DeadKernelError:
         error = f"{_where(target, source)}: the kernel died"
     except OSError as failure:
@@ -459,17 +455,14 @@ def _has_cells(chapter: Path) -> bool:
 
 def _read(chapter: Path) -> Any:
     """A chapter as a notebook of Python, whichever way it is written."""
-    try:
-        import jupytext
-    except ImportError as error:
-        raise ImportError(EXTRA) from error
+    jupytext = checks.module("jupytext", EXTRA)
     try:
         # a page's code cells tell its format, whether a header names it or not
         notebook = jupytext.read(chapter, fmt="md:myst" if _has_cells(chapter) else None)
     except Exception as error:
         raise ValueError(
-            f"{chapter} cannot be read as a notebook: {brief(str(error))}; save it again from"
-            " Jupyter."
+            f"{chapter} cannot be read as a notebook: {checks.brief(str(error))}; save it again"
+            " from Jupyter."
         ) from error
     spec = notebook.metadata.get("kernelspec", {})
     told = notebook.metadata.get("language_info", {}).get("name")
@@ -486,14 +479,10 @@ def _read(chapter: Path) -> Any:
 
 def _inspect(chapter: Path) -> dict[str, Any]:
     notebook = _read(chapter)
-    try:
-        import nbformat
-        import papermill
-    except ImportError as error:
-        raise ImportError(EXTRA) from error
+    nbformat, papermill = (checks.module(name, EXTRA) for name in ("nbformat", "papermill"))
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "chapter.ipynb"
-        nbformat.write(notebook, target)  # type: ignore[no-untyped-call]
+        nbformat.write(notebook, target)
         return dict(papermill.inspect_notebook(target))
 
 
@@ -505,7 +494,7 @@ def _plain(name: str, value: Any) -> Any:
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"parameter {name!r} must be a number, a truth value, text, or a list of these; it is"
-            f" {brief(value)}."
+            f" {checks.brief(value)}."
         ) from error
     return plain
 
@@ -517,21 +506,18 @@ def _check_values(chapter: str, values: dict[str, Any], defined: dict[str, Any])
                 f"chapter {chapter!r} has no parameter {name!r}; it has:"
                 f" {', '.join(defined) or 'none'}."
             )
-        written = defined[name]["default"]
-        try:
+        written, default = defined[name]["default"], None
+        with contextlib.suppress(ValueError, SyntaxError):  # computed: the chapter alone can tell
             default = ast.literal_eval(written)
-        except (ValueError, SyntaxError):
-            continue  # computed in the chapter: it alone can tell
-        if default is None or _kind(value) == _kind(default):
-            continue
-        raise ValueError(
-            f"parameter {name!r} of chapter {chapter!r} must be {_kind(default)}, like its default"
-            f" {written}; it is {brief(value)}."
-        )
+        if default is not None and _kind(value) != _kind(default):
+            raise ValueError(
+                f"parameter {name!r} of chapter {chapter!r} must be {_kind(default)}, like its"
+                f" default {written}; it is {checks.brief(value)}."
+            )
 
 
 def _kind(value: Any) -> str:
-    if is_number(value):
+    if checks.is_number(value):
         return "a number"
     kinds = {bool: "True or False", str: "text", list: "a list", tuple: "a list", dict: "a mapping"}
     return kinds.get(type(value), type(value).__name__)
@@ -546,10 +532,6 @@ def _installed() -> list[str]:
 
 def _digest_of(path: Path) -> str:
     return disk.digest(path.read_bytes())
-
-
-def _uncoloured(text: str) -> str:
-    return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """Workflows that keep real data, or a part of everything so far, in every training set."""
 
-from __future__ import annotations
-
 from fractions import Fraction
 from typing import Any
 

@@ -1,9 +1,6 @@
 """Workflows that read the latest batch, the last few, or all of them."""
 
-from __future__ import annotations
-
 from fractions import Fraction
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -237,7 +234,6 @@ def subsample(generations: int, replace: bool = False) -> Plan:
         " The first one too: its risk is the ratio's unit."
     ),
     tables="chain(G, (g) => [[g], [1], [share]], { replace: true })",
-    reads={"share": partial(read_share, low=False)},
     closed_form=lambda sp, g, share: walk(g, 1, "thm-zoo-bootstrap"),
 )
 def bootstrap(generations: int, share: Scalar = 1) -> Plan:
@@ -273,7 +269,7 @@ def bootstrap(generations: int, share: Scalar = 1) -> Plan:
     [2.0, 4.0, 6.0]
     """
     G, ones = generations, np.ones(generations, int)
-    kept = Numbers.read([share] * G, "turnover", 1)
+    kept = Numbers.read([read_share(share, "share", low=False)] * G, "turnover", 1)
     rows = Recursion(Numbers.ratio(0 * ones, 1), Numbers.ratio(ones, 1), kept=kept)
     return Plan(np.arange(G), ones, rows, replace=True)
 

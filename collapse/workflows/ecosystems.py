@@ -1,7 +1,5 @@
 """Workflows of several models that train on each other's output."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any

@@ -1,7 +1,5 @@
 """The workflow whose rows persist: a memory of fixed size."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

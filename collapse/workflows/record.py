@@ -2,8 +2,6 @@
 (plots, commands, closed forms, explorers, the zoo) reads it here.
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -160,29 +158,25 @@ NAMED: dict[str, Record] = {}
 """Every named workflow."""
 
 
-def workflow(
-    *, reads: Mapping[str, Callable[[Any, str], Any]] | None = None, **record: Any
-) -> Callable[[F], F]:
+def workflow(**record: Any) -> Callable[[F], F]:
     """Make a function a named workflow: it is called with parameters that were read, what it
     returns carries its name and recipe, and its record stands in `NAMED`.
 
     Parameters
     ----------
-    reads : mapping, optional
-        How a parameter is read, where not as in `READERS`.
     **record
-        The rest of its `Record`.
+        Its `Record`, but for the function.
     """
 
     def named(function: F) -> F:
-        signature, readers = inspect.signature(function), READERS | dict(reads or {})
+        signature = inspect.signature(function)
 
         @wraps(function)
         def make(*args: Any, **kwargs: Any) -> Any:
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
             given = {
-                key: readers.get(key, check_number)(value, key)
+                key: READERS.get(key, check_number)(value, key)
                 for key, value in bound.arguments.items()
                 if value is not None or signature.parameters[key].default is not None
             }

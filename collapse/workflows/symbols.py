@@ -1,9 +1,9 @@
 """What closed forms are made of: sympy, the symbol g, random walks, renewal sequences."""
 
-from __future__ import annotations
-
 from functools import cache
 from typing import Any
+
+from collapse.checks import module
 
 Form = dict[str, Any]
 
@@ -17,13 +17,8 @@ def sympy() -> Any:
     ImportError
         Where it is missing: install collapse-companion[symbolic].
     """
-    try:
-        import sympy
-    except ImportError as error:
-        raise ImportError(
-            "closed forms need sympy: pip install 'collapse-companion[symbolic]'."
-        ) from error
-    return sympy
+    needs = "closed forms need sympy: pip install 'collapse-companion[symbolic]'."
+    return module("sympy", needs)
 
 
 def generation() -> Any:

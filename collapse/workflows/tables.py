@@ -1,7 +1,5 @@
 """Readers of a workflow's arguments, and the tables that they become."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from functools import partial
@@ -11,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.checks import brief, check_number, flag, numbers, whole
+from collapse.checks import brief, check_number, check_size, flag, numbers, whole
 from collapse.exact import Numbers, Scalar
 from collapse.plan import Plan
 from collapse.recursion import FARTHEST, Entries, Recursion
@@ -37,13 +35,7 @@ def check_room(entries: int) -> None:
         )
 
 
-def read_size(value: object, name: str) -> Scalar:
-    size = check_number(value, name, 0)
-    if not 1 / FARTHEST <= size <= FARTHEST:
-        raise ValueError(
-            f"{name} must lie between {1 / FARTHEST:g} and {FARTHEST:g}; it is {brief(value)}."
-        )
-    return size
+read_size = partial(check_size, low=1 / FARTHEST, high=FARTHEST)
 
 
 def read_sizes(value: object, name: str) -> Scalar | tuple[Scalar, ...]:
