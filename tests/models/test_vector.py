@@ -215,7 +215,7 @@ def test_share_of_absorbed_chains_of_two_rows():
         ),
         (
             lambda: models.MultivariateNormal([0, 0], [[1, 0], [0, 1e101]]),
-            r"covariance\[1\]\[1\] must be at most 1e\+100 in size",
+            r"covariance\[1\]\[1\] must be a number from -1e\+100 to 1e\+100",
         ),
     ],
 )

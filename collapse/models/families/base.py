@@ -87,4 +87,4 @@ class SquaredError(Family):
         return theta - self.truth
 
     def risk(self, theta: Array) -> Array:
-        return np.asarray((self.deviation(theta) ** 2).sum(axis=1))
+        return np.asarray(((theta - self.truth) ** 2).sum(axis=1))

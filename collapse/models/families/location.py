@@ -391,6 +391,9 @@ class MedianMAD(Location):
     def deviation(self, theta: Array) -> Array:
         return (theta - self.truth) / self.scale
 
+    def risk(self, theta: Array) -> Array:
+        return np.asarray((self.deviation(theta) ** 2).sum(axis=1))
+
     def influence_function(self, rows: Array, theta: Array) -> Array:
         """Rows (R, N) at locations and scales (R, 2): their first-order effect on both, (R, N,
         2).
