@@ -465,6 +465,7 @@ class Plan:
         """
 
         with saved("this plan"):
+            called = document["name"]  # fails where it is no mapping at all
             tables: list[Any] = (
                 [Recursion.from_json(document["recursion"])]
                 if "recursion" in document  # in older documents: tables (G, B)
@@ -475,7 +476,7 @@ class Plan:
                 Numbers.from_json(document["size"], "size", 1),
                 *tables,
                 replace=document["replace"],
-                name=document["name"],
+                name=called,
                 generation=whole_numbers(document["generation"], "generation"),
             )
             plan.__dict__.update(recipe=Recipe.read(document.get("recipe")))
