@@ -367,11 +367,12 @@ def matrix(
 
 def _members(given: Any, name: str, kind: type | tuple[type, ...], such: str) -> tuple[Any, ...]:
     """What an argument that lists things of one kind holds."""
-    members = tuple(given) if np.iterable(given) else (given,)
-    for member in members:
-        if not isinstance(member, kind):
+    members = []
+    for member in given if np.iterable(given) else [given]:
+        if not isinstance(member, kind):  # at the first: a range may be too long to be listed
             raise ValueError(f"{name} must hold {such}; one is {checks.brief(member)}.")
-    return members
+        members.append(member)
+    return tuple(members)
 
 
 def _simulated(

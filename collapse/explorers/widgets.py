@@ -4,6 +4,8 @@ static page.
 An explorer is one record, an `Explorer`, and one file of JavaScript, `<name>.js`, which draws it.
 """
 
+from __future__ import annotations
+
 import base64
 import io
 import json

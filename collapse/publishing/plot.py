@@ -136,7 +136,7 @@ def style(theme: Theme = "light") -> Iterator[None]:
 
 
 @contextmanager
-def on_axes(ax: Axes | None, height: float) -> Iterator[Axes]:
+def _on_axes(ax: Axes | None, height: float) -> Iterator[Axes]:
     """Draw on these axes, or on those of a new figure of this height, in inches."""
     if ax is not None:
         yield _on(ax)
@@ -348,7 +348,7 @@ def plot_risk(
         )
     g, ratio = risk.generations, np.asarray(risk.ratio, dtype=float)
     hue = family_of(risk.plan.name) if family is None else family
-    with on_axes(ax, 3.2) as drawn:
+    with _on_axes(ax, 3.2) as drawn:
         if risk.replications is None:
             plot_derived(drawn, g, ratio, family=hue, dash=dash, label=label)
         else:

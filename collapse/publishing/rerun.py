@@ -5,6 +5,8 @@ well, its files are moved to the run's folder and its record is written: the las
 makes them count. The record holds a digest of each file.
 """
 
+from __future__ import annotations
+
 import ast
 import contextlib
 import json
