@@ -219,12 +219,12 @@ class TestFit:
         likelihood = likelihoods.Multinomial(X, Classes(2))
         state, _ = likelihood._evaluate(rng.standard_normal((1, 8)), np.zeros((1, 8)), None)
         right = rng.standard_normal((1, 8))
-        exact = np.linalg.solve(likelihood._dense(state[0]), right[0])
+        exact = np.linalg.solve(likelihood._regular(state[0]), right[0])
         for near in (np.zeros(8), rng.standard_normal(8)):
             likelihood.near(near)
             step = likelihood._solve(likelihood._hessian(state, None), right)[0]
             lost = step - exact
-            assert lost @ likelihood._dense(state[0]) @ lost < 1e-6 * exact @ right[0]
+            assert lost @ likelihood._regular(state[0]) @ lost < 1e-6 * exact @ right[0]
 
 
 class TestNoEstimate:
