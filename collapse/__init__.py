@@ -2,6 +2,7 @@
 model.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from collapse import datasets, models, workflows
@@ -9,8 +10,6 @@ from collapse.closed_forms import ClosedForm, closed_form
 from collapse.comparison import Comparison, compare
 from collapse.derivation import derive
 from collapse.diagnosis import Diagnosis, diagnose
-from collapse.forecasting import Forecast, forecast
-from collapse.forecasting.law import misspecified
 from collapse.optimum import Optimum, optimal_weights
 from collapse.plan import Plan
 from collapse.reservoir import Reservoir
@@ -20,6 +19,8 @@ from collapse.universality import Matrix, matrix
 
 if TYPE_CHECKING:
     from collapse.explorers.widgets import explorer
+    from collapse.forecasting import Forecast, forecast
+    from collapse.forecasting.law import misspecified
 
 __version__ = "0.1.0"
 """The one place of the version: the distribution and its records are read from here."""
@@ -50,12 +51,18 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Import the explorers when they are asked for: importing the package stays cheap."""
-    if name == "explorer":
-        from collapse.explorers.widgets import explorer
+_LATER = {
+    "explorer": "collapse.explorers.widgets",
+    "Forecast": "collapse.forecasting",
+    "forecast": "collapse.forecasting",
+    "misspecified": "collapse.forecasting.law",
+}
 
-        return explorer
+
+def __getattr__(name: str) -> Any:
+    """Import explorers and forecasts when they are asked for: importing the package stays cheap."""
+    if name in _LATER:
+        return getattr(import_module(_LATER[name]), name)
     raise AttributeError(f"module 'collapse' has no attribute {name!r}")
 
 

@@ -252,10 +252,13 @@ def _parsed(value: Any) -> Any:
             return kind(inside, **value["assumptions"])
         parts = [_parsed(part) for part in inside]
         known = isinstance(kind, type) and issubclass(kind, sp.Expr)
-        if not known or not all(isinstance(part, (sp.Expr, Fraction)) for part in parts):
+        if not known or not all(isinstance(part, (sp.Expr, Fraction, int)) for part in parts):
             raise ValueError(f"parameters must be expressions of sympy; {brief(value)} is none.")
         return kind(*parts)
-    return to_fraction(value, "parameters") if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    number = to_fraction(value, "parameters")
+    return int(number) if number.denominator == 1 else number
 
 
 def _read(workflow: object, parameters: dict[str, Any]) -> tuple[str, dict[str, Any]]:

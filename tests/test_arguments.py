@@ -613,7 +613,10 @@ def public() -> dict[str, Callable[..., Any]]:
         for name, call in found.items()
         if name not in MADE_BY_FUNCTIONS
         and not getattr(call, "_is_protocol", False)
-        and not {"state", "shown"} & inspect.signature(call).parameters.keys()
+        and not any(
+            option.name in ("state", "shown") and option.kind is not option.VAR_KEYWORD
+            for option in inspect.signature(call).parameters.values()
+        )
     }
 
 

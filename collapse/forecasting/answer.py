@@ -331,7 +331,7 @@ def of_document(document: dict[str, Any]) -> Forecast:
 
     What the documents of format 1 lack, reasons and the comparison with a constant, is None.
     """
-    read = dict(document)
+    read = {**document}
     for kind in (Data, Task, Model, Settings, Simulation, First, Ratio):
         read[kind.__name__.lower()] = _of(kind, document[kind.__name__.lower()])
     read["workflows"] = tuple(_of(Workflow, row) for row in document["workflows"])

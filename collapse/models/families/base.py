@@ -33,10 +33,14 @@ def between(
 
 
 def read_parameters(model: object) -> None:
-    """Read each parameter of a model as its type says: by the readers of what is Annotated."""
+    """Read each parameter of a model as its type says, by the readers of what is Annotated; what
+    they return is kept.
+    """
     for name, hint in get_type_hints(type(model), include_extras=True).items():
         for reader in getattr(hint, "__metadata__", ()):
-            reader(getattr(model, name), name)
+            value = reader(getattr(model, name), name)
+            if value is not None:
+                object.__setattr__(model, name, value)
 
 
 class Family(DrawsFromTruth):
