@@ -252,7 +252,8 @@ def _parsed(value: Any) -> Any:
             return kind(inside, **value["assumptions"])
         parts = [_parsed(part) for part in inside]
         known = isinstance(kind, type) and issubclass(kind, sp.Expr)
-        if not known or not all(isinstance(part, (sp.Expr, Fraction, int)) for part in parts):
+        numbers = (sp.Expr, Fraction, int)
+        if not known or any(type(part) is bool or not isinstance(part, numbers) for part in parts):
             raise ValueError(f"parameters must be expressions of sympy; {brief(value)} is none.")
         return kind(*parts)
     if not isinstance(value, str):
