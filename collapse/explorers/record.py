@@ -177,6 +177,6 @@ def one_model() -> tuple[str, ...]:
     plain = [
         name
         for name, plan in made.items()
-        if hasattr(plan, "source") and list(plan.source).count(0) == 1 == plan.reference()
+        if not plan.persistent and len(plan.real_sizes()) == 1 == plan.reference()
     ]
     return tuple(sorted(plain, key=lambda name: name != "augment"))
