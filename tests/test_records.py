@@ -189,7 +189,7 @@ def test_an_explorer_is_written_in_one_place(
         assert_shows(visit.page.locator(".collapse-explorer"), view)
         visit.close()
         assert repr(view) == "<Explorer half: half of 0.25 is 0.125>"
-        with pytest.raises(ValueError, match=r"there are workflow, .*, half"):
+        with pytest.raises(ValueError, match=r"one of workflow, .*, half"):
             widgets.explorer("whole")
     finally:
         del EXPLORERS["half"]
