@@ -471,7 +471,12 @@ def _points(x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np
         raise ValueError(
             f"x must hold one number for each point, shape (N,); it has shape {at.shape}."
         )
-    return at, _table(y, "y", at.shape)
+    values = checks.floats(y, "y", "one number for each point, shape (N,)")
+    if values.shape != at.shape:
+        raise ValueError(
+            f"x and y must have one shape, (N,); they have {at.shape} and {values.shape}."
+        )
+    return at, values
 
 
 def _point(value: ArrayLike, name: str) -> float:
