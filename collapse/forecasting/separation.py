@@ -69,8 +69,7 @@ def separation(X: Array, y: Array, classes: int) -> Separation | None:
     References
     ----------
     .. [1] A. Albert and J. A. Anderson, "On the existence of maximum likelihood estimates in
-    logistic
-       regression models", Biometrika 71 (1984).
+       logistic regression models", Biometrika 71 (1984).
 
     Examples
     --------

@@ -204,7 +204,7 @@ class Regression(LabelsOnDesign):
         References
         ----------
         .. [1] H. White, "Maximum likelihood estimation of misspecified models", Econometrica 50
-        (1982).
+           (1982).
         """
         if self.observed is None and not self._given:
             return 1.0

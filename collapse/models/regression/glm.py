@@ -129,10 +129,9 @@ class LogisticRegression(Regression):
     References
     ----------
     .. [1] A. Albert and J. A. Anderson, "On the existence of maximum likelihood estimates in
-    logistic regression models",
-       Biometrika 71 (1984).
+       logistic regression models", Biometrika 71 (1984).
     .. [2] Francis Bach, "Self-concordant analysis for logistic regression", Electronic Journal of
-    Statistics 4 (2010).
+       Statistics 4 (2010).
 
     Examples
     --------

@@ -119,7 +119,7 @@ class Firth(Logistic):
     References
     ----------
     .. [1] G. Heinze and M. Schemper, "A solution to the problem of separation in logistic
-    regression", Statistics in Medicine 21 (2002).
+       regression", Statistics in Medicine 21 (2002).
     """
 
     def maximise(self, statistic: Array, weight: Array | None, start: Array | None) -> Array:

@@ -73,7 +73,7 @@ class Likelihood:
     References
     ----------
     .. [1] Francis Bach, "Self-concordant analysis for logistic regression", Electronic Journal of
-    Statistics 4 (2010).
+       Statistics 4 (2010).
     """
 
     inexact: ClassVar[float] = 0.0

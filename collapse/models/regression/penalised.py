@@ -79,8 +79,7 @@ class RidgeLogisticRegression(_Penalised):
     References
     ----------
     .. [1] Dey and Donoho (2024), arXiv 2410.22812, for the workflows; A. E. Hoerl and R. W.
-    Kennard, "Ridge regression", Technometrics 12
-       (1970), for the penalty.
+       Kennard, "Ridge regression", Technometrics 12 (1970), for the penalty.
 
     Examples
     --------

@@ -51,9 +51,9 @@ class BradleyTerry(Regression):
     References
     ----------
     .. [1] R. A. Bradley and M. E. Terry, "Rank analysis of incomplete block designs", Biometrika 39
-    (1952).
+       (1952).
     .. [2] L. R. Ford, "Solution of a ranking problem from binary comparisons", American
-    Mathematical Monthly 64 (1957).
+       Mathematical Monthly 64 (1957).
 
     Examples
     --------

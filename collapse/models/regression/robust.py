@@ -64,7 +64,7 @@ class HuberRegression(NormalErrors):
     References
     ----------
     .. [1] P. J. Huber, "Robust regression: asymptotics, conjectures and Monte Carlo", Annals of
-    Statistics 1 (1973).
+       Statistics 1 (1973).
 
     Examples
     --------
@@ -98,7 +98,7 @@ class HuberRegression(NormalErrors):
         References
         ----------
         .. [1] K. Madsen and H. B. Nielsen, "Finite algorithms for robust linear regression", BIT 30
-        (1990).
+           (1990).
         """
         read = weight > 0
         index = np.where(read, rows[:, :, 0], 0.0).astype(np.intp)
