@@ -79,13 +79,14 @@ READERS: dict[str, Callable[[Any, str], Any]] = {
 
 def batches(size: Any, G: int) -> NDArray[Any]:
     """Size of each batch, the real one first: whole numbers, Fractions or floats."""
-    later = list(size) if isinstance(size, tuple) else [size] * (G - 1)
+    given = list(size) if isinstance(size, tuple) else [size]
+    later = given if isinstance(size, tuple) else given * (G - 1)
     if len(later) != G - 1:
         raise ValueError(
             f"size has {len(later)} entries, and {G} generations have {G - 1} synthetic"
             " batches; give one size for each."
         )
-    if not all(isinstance(value, Rational) for value in later or [size]):
+    if not all(isinstance(value, Rational) for value in given):
         return np.array([1.0, *later])
     # augment adds them up, in 64 bits
     if all(value == int(value) for value in later) and sum(map(int, later)) < 2**62:
