@@ -156,7 +156,8 @@ def _plain(texts: Objects) -> Array:
 def _parts(texts: Objects) -> pd.DataFrame:
     """The groups of `NUMBER` in each text, and its unit; NaN where it is no number."""
     parts = pandas().Series(texts, dtype=object).str.extract(NUMBER)
-    unit = parts["before"].fillna(parts["after"]).fillna("").str.casefold()
+    before = parts["before"].fillna("")
+    unit = before.where(before != "", parts["after"].fillna("")).str.casefold()
     return parts.assign(unit=unit.where(parts["digits"].notna()))
 
 
