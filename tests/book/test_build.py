@@ -69,7 +69,7 @@ def project(tmp_path):
 
 
 def figure(label):
-    return f"""from collapse import figures
+    return f"""from collapse.publishing import figures
 figures.write("{label}", lambda figure: None, numbers={{"x": [1]}}, parameters={{}}, seed=None)"""
 
 
