@@ -83,8 +83,8 @@ class Explorer:
     shared : mapping
         What its JavaScript takes from Python, by the names there: formulas, as functions that
         answer numbers and symbols alike, and constants in JSON's types.
-    folder : pathlib.Path
-        Where its JavaScript stands, in a file of its name.
+    folder : pathlib.Path, optional
+        Where its JavaScript stands, in a file of its name; by default with the package's own.
     """
 
     name: str
@@ -95,7 +95,7 @@ class Explorer:
     draw: Callable[[Figure, State], None]
     data: Callable[[], Mapping[str, Any]] = dict
     shared: Mapping[str, Any] = field(default_factory=dict)
-    folder: Path = HERE
+    folder: Path | None = None
 
     def __post_init__(self) -> None:
         EXPLORERS[self.name] = self

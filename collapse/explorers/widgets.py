@@ -241,7 +241,7 @@ def _files(kind: Explorer) -> dict[str, str]:
         "collapse": _source("collapse.js"),
         "formulas": formulas.current(),
         "parts": _source("parts.js"),
-        kind.name: (kind.folder / f"{kind.name}.js").read_text(encoding="utf-8"),
+        kind.name: ((kind.folder or HERE) / f"{kind.name}.js").read_text(encoding="utf-8"),
     }
 
 
