@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from math import lcm
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.checks import brief, whole_numbers
+from collapse.checks import brief, require, whole_numbers
 from collapse.exact import ONE, Array, Numbers, zeros
 
 TOLERANCE = 1e-12
@@ -194,12 +194,6 @@ class Recursion:
 # --- what is no workflow, in words -----------------------------------------------------------
 
 
-def _require(good: Any, told: Callable[..., str], *of: Any) -> None:
-    """Raise a ValueError that tells of the first entry that is not good."""
-    if not np.all(good):
-        raise ValueError(told(int(np.argmin(good)), *of))
-
-
 def typed(weight: Numbers, kept: Numbers, source: NDArray[np.int64], sizes: int) -> Recursion:
     """Entries of tables (G, B) typed by hand; kept is ignored where the weight is 0.
 
@@ -209,22 +203,22 @@ def typed(weight: Numbers, kept: Numbers, source: NDArray[np.int64], sizes: int)
         Where shapes disagree, or a weight is negative or not finite.
     """
     (G, B), table = weight.shape, weight.floats()
-    _require(G > 0, lambda _: "weight has no row; give one row for each fit.")
-    _require(
+    require(G > 0, lambda _: "weight has no row; give one row for each fit.")
+    require(
         len(source) == sizes == B,
         lambda _: (
             f"shapes disagree: source has {len(source)} batches, size {sizes}, weight {B} columns;"
             " all must be B."
         ),
     )
-    _require(
+    require(
         kept.shape in ((), weight.shape),
         lambda _: (
             f"shapes disagree: kept is {kept.shape}, weight {weight.shape}; both must be (G, B)."
         ),
     )
     for good, told in ((np.isfinite(table), "be finite"), (table >= 0, "not be negative")):
-        _require(
+        require(
             good,
             lambda i, told: (
                 f"weight must {told}; (fit {i // B + 1}, batch {i % B + 1}) is {table.flat[i]:g}."
@@ -240,26 +234,26 @@ def check_recursion(rows: Recursion, source: NDArray[np.int64], sizes: Numbers) 
     """Raise a ValueError where a Recursion is no workflow on these batches."""
     G, B, taken, size = rows.fits, len(source), rows.taken_up, sizes.floats()
     decay, share, kept = rows.decay.floats(), rows.share.floats(), rows.kept.floats()
-    _require(
+    require(
         rows.batch is not None or not taken.size or np.array_equal(source[:G], np.arange(G)),
         lambda _: (
             "a Recursion without batch carries the newest batch of each fit: source must be 0, 1,"
             " ..., G - 1."
         ),
     )
-    _require(
+    require(
         share.shape == (G,) and size.shape == (B,) and kept.shape in ((), (G,)),
         lambda _: (
             "shapes disagree: decay, share and kept of a Recursion must all have shape (G,), size"
             " and source (B,)."
         ),
     )
-    _require(
+    require(
         rows.batch is None
         or (rows.batch.shape == (G,) and np.all((rows.batch >= 0) & (rows.batch < B))),
         lambda _: "batch of a Recursion must name one of the batches, from 0, for each fit.",
     )
-    _require(
+    require(
         source <= G,
         lambda _: f"source names fit {source.max()}, but weight has {G} rows (fits).",
     )
@@ -271,12 +265,12 @@ def check_recursion(rows: Recursion, source: NDArray[np.int64], sizes: Numbers) 
             f"lie between {1 / FARTHEST:g} and {FARTHEST:g}, whose squares floats hold",
         ),
     ):
-        _require(good, lambda b, told: f"size must {told}; batch {b + 1} is {size[b]:g}.", told)
-    _require(
+        require(good, lambda b, told: f"size must {told}; batch {b + 1} is {size[b]:g}.", told)
+    require(
         (decay >= 0) & (share >= 0) & (decay <= 1),
         lambda _: "decay and share of a Recursion must lie between 0 and 1.",
     )
-    _require(
+    require(
         decay[0] == 0,
         lambda _: (
             f"decay of a Recursion must be 0 for fit 1, which no fit precedes; it is {decay[0]:g}."
@@ -284,7 +278,7 @@ def check_recursion(rows: Recursion, source: NDArray[np.int64], sizes: Numbers) 
     )
     _check_entries(rows, rows.entries, B)
     fit, batch, *_ = rows.looked_up
-    _require(
+    require(
         source[batch] <= fit,
         lambda i: (
             f"batch {batch[i] + 1} is read by fit {fit[i] + 1}, but it is drawn from the model of"
@@ -292,7 +286,7 @@ def check_recursion(rows: Recursion, source: NDArray[np.int64], sizes: Numbers) 
             " the fits."
         ),
     )
-    _require(
+    require(
         (kept > 0) & (kept <= 1),
         lambda i: f"kept must lie in (0, 1]; it is {kept.flat[i]:g} for one fit.",
     )
@@ -301,31 +295,31 @@ def check_recursion(rows: Recursion, source: NDArray[np.int64], sizes: Numbers) 
 
 def _check_entries(rows: Recursion, entries: Entries, B: int) -> None:
     fit, batch, weight, kept = entries.fit, entries.batch, entries.weight, entries.kept.floats()
-    _require(
+    require(
         fit.shape == batch.shape == weight.shape and kept.shape in ((), fit.shape),
         lambda _: "shapes disagree: fit, batch, weight and kept of Entries must have one length.",
     )
     apart = np.diff(fit * B + batch)
     inside = (fit >= 0) & (fit < rows.fits) & (batch >= 0) & (batch < B)
-    _require(
+    require(
         np.all(apart >= 0) and np.all(inside),
         lambda _: (
             "Entries must be ordered by fit and then by batch, with fits below"
             f" {rows.fits} and batches below {B}, from 0."
         ),
     )
-    _require(
+    require(
         (weight.numerator > 0) & np.isfinite(weight.floats()),
         lambda _: "weights of Entries must be positive and finite; leave out those that are zero.",
     )
-    _require(
+    require(
         np.all(apart > 0) and not (rows.taken_up.size and np.any(_carried(rows, B))),
         lambda _: (
             "an entry (fit, batch) of Entries occurs twice, or names a batch that is carried on"
             " already; give one weight to each."
         ),
     )
-    _require(
+    require(
         (kept > 0) & (kept <= 1),
         lambda i: (
             f"kept must lie in (0, 1]; (fit {fit[i] + 1}, batch {batch[i] + 1}) is {kept[i]:g}."
@@ -369,7 +363,7 @@ def _totals(rows: Recursion) -> Numbers:
 
 def _check_sums(total: Numbers) -> None:
     sums = total.floats()
-    _require(
+    require(
         sums != 0,
         lambda g: f"no batch read: fit {g + 1} gives weight to no batch; a fit needs data.",
     )
@@ -383,4 +377,4 @@ def _check_sums(total: Numbers) -> None:
             " the row by its sum."
         )
 
-    _require(near & exactly, told)
+    require(near & exactly, told)
