@@ -303,7 +303,7 @@ def seed(rng: Any, name: str = "rng") -> int:
     return int(rng)
 
 
-def progress(teller: Any, name: str = "progress") -> Progress:
+def progress(teller: object, name: str = "progress") -> Progress:
     """Return a function of (done, total): the one given, one that writes to stderr (True), or a
     silent one.
 

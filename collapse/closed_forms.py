@@ -16,7 +16,7 @@ from collapse import workflows
 from collapse.answers import Answer
 from collapse.checks import brief, flag, held, length, saved, to_fraction, whole
 from collapse.plan import Plan
-from collapse.protocol import Workflow
+from collapse.protocol import is_workflow
 from collapse.reservoir import Reservoir
 from collapse.workflows.record import Record
 from collapse.workflows.symbols import generation, renewal, sympy, trigamma
@@ -262,9 +262,9 @@ def _parsed(value: Any) -> Any:
     return int(number) if number.denominator == 1 else number
 
 
-def _read(workflow: object, parameters: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+def _read(workflow: Any, parameters: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """Name of the workflow and its parameters, defaults included."""
-    if isinstance(workflow, Workflow) and not isinstance(workflow, type):
+    if is_workflow(workflow):
         if parameters:
             raise ValueError(
                 f"{workflow.name} has its parameters already; leave out {', '.join(parameters)}, or"

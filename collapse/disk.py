@@ -11,8 +11,10 @@ from collapse import checks
 def named(path: object, name: str = "path") -> Path:
     """Return the path of a file; raise a ValueError where it is none, or that of a folder."""
     given = checks.path(path, name)
-    if os.path.isdir(given):
-        raise ValueError(f"{name} must name a file; {checks.brief(str(given))} is a folder.")
+    checks.require(
+        not os.path.isdir(given),
+        f"{name} must name a file; {checks.brief(str(given))} is a folder.",
+    )
     return given
 
 

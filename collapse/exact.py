@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from collapse.answers import plain, read_array
-from collapse.checks import numbers
+from collapse.checks import numbers, require
 
 Array = NDArray[np.float64]
 Scalar = float | Fraction
@@ -48,11 +48,11 @@ class Numbers:
         if isinstance(values, Numbers):
             return values
         raw = numbers(values, name, SHAPES[name])
-        if raw.ndim != ndim:
-            raise ValueError(
-                f"{name} must have {ndim} dimension{'s' * (ndim > 1)}, it has {raw.ndim}; give"
-                f" {SHAPES[name]}."
-            )
+        require(
+            raw.ndim == ndim,
+            f"{name} must have {ndim} dimension{'s' * (ndim > 1)}, it has {raw.ndim}; give"
+            f" {SHAPES[name]}.",
+        )
         if raw.dtype.kind == "i":
             return cls(raw, np.ones(raw.shape, np.int64))
         if raw.dtype.kind == "O" and all(isinstance(value, Rational) for value in raw.flat):

@@ -352,8 +352,8 @@ class Plan:
         """A, shape (G, G): A[g, s] is the weight that fit g + 1 puts on data drawn from fit s +
         1.
         """
-        weight = self.exact_weight(exact)
-        table = zeros(exact, self.generations, self.generations)
+        weight, G = self.exact_weight(exact), self.generations
+        table = zeros(exact, G, G)
         for b in np.flatnonzero(self.source):
             table[:, self.source[b] - 1] += weight[:, b]
         return table
@@ -363,7 +363,7 @@ class Plan:
         if self.reads_whole_batches:
             return zeros(flag(exact, "exact"), self.generations)
         cost, rows = 1 / self.exact_size(exact), self.recursion
-        out = rows.carried(cost, 2, exact) * self._drawing(rows.share_kept(exact))
+        out: NDArray[Any] = rows.carried(cost, 2, exact) * self._drawing(rows.share_kept(exact))
         single = rows.entries.weight.values(exact) ** 2 * cost[rows.entries.batch]
         drawn = single * self._drawing(rows.entries.share_kept(exact))
         np.add.at(out, rows.entries.fit, drawn)
