@@ -307,6 +307,13 @@ class Plan:
         return np.where(last < 0, -1, first), last
 
     @cached_property
+    def drawn_from(self) -> list[NDArray[np.int64]]:
+        """For each fit the batches, from 0, that are drawn from its model."""
+        order = np.argsort(self.source, kind="stable")
+        ends = np.searchsorted(self.source, np.arange(1, self.generations + 1), sorter=order)
+        return np.split(order, ends)[1:]
+
+    @cached_property
     def arrivals(self) -> list[list[int]]:
         """For each fit the batches, from 0, drawn just before it: synthetic ones as soon as their
         source is fitted, then real ones to be read.

@@ -104,11 +104,10 @@ def moments(
     row = np.full(B, law.real + 0 * A[0, 0])
     level, risk = 0 * c[0], 0 * A[0]
     level[:B], level[-1] = row * batch_noise, 1
-    for g in range(G):
+    for g, later in enumerate(plan.drawn_from):
         if draws.size:
             level[B + g] = drawn[g] @ row
         risk[g] = c[g] ** 2 @ level
-        later = np.flatnonzero(plan.source == g + 1)
         row[later] = law.expected(c[g, -1], risk[g])
         level[later] = row[later] * batch_noise[later]
     return risk, c, level
