@@ -359,11 +359,7 @@ class Plan:
         """A, shape (G, G): A[g, s] is the weight that fit g + 1 puts on data drawn from fit s +
         1.
         """
-        weight, G = self.exact_weight(exact), self.generations
-        table = zeros(exact, G, G)
-        for b in np.flatnonzero(self.source):
-            table[:, self.source[b] - 1] += weight[:, b]
-        return table
+        return feedback(self.exact_weight(exact), self.source)
 
     def subsampling_noise(self, exact: bool = False) -> NDArray[Any]:
         """Limit variance (G,) that draws of rows add to each fit, in units of a fit to n rows."""
@@ -533,6 +529,14 @@ class Plan:
         how = ", drawn with replacement" * self.bootstraps
         more = [f"... ({G} fits, {B} batches in all)"] * (fits < G or batches < B)
         return "\n".join([f"{head}{how}", *(line.rstrip() for line in lines), *more])
+
+
+def feedback(weight: NDArray[Any], source: NDArray[np.int64]) -> NDArray[Any]:
+    """A (G, G) of a weight table (G, B): the weight of each fit's batches together."""
+    table = zeros(weight.dtype == object, len(weight), len(weight))
+    for b in np.flatnonzero(source):
+        table[:, source[b] - 1] += weight[:, b]
+    return table
 
 
 def draw_noise(plan: Plan, n: int | None, exact: bool = False) -> NDArray[Any]:

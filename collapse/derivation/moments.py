@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapse.exact import inverses
-from collapse.plan import Plan, draw_noise
+from collapse.plan import Plan, draw_noise, feedback
 from collapse.risk import Risk
 
 FRONTIER = 512
@@ -84,8 +84,9 @@ def moments(
     from scipy.linalg.lapack import dtrtri
 
     G, B = plan.generations, plan.batches
-    A, W = plan.feedback(exact), plan.exact_weight(exact)
-    drawn = W * W * draw_noise(plan, n, exact)
+    W = plan.exact_weight(exact)
+    A = feedback(W, plan.source)
+    drawn = A[:, :0] if plan.reads_whole_batches else W * W * draw_noise(plan, n, exact)
     draws = np.eye(G, dtype=int) + 0 * A if drawn.any() else A[:, :0]
     c = np.hstack([W, draws, law.shift * A.sum(axis=1, keepdims=True)])
     if exact:
