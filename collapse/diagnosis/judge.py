@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from collapse import workflows
 from collapse.answers import Answer
-from collapse.checks import whole
+from collapse.checks import require, whole
 from collapse.closed_forms import ClosedForm
 from collapse.derivation import derive
 from collapse.derivation.finite import (
     Anchored,
-    Loss,
     anchored,
     at_most,
     augment_supremum,
@@ -274,7 +273,7 @@ def diagnose(
     # in units of a row's variance, whose n-th part is the risk of a fit to all real rows
     rows = derived.n if exact_form(model) == "quadratic variance" and derived.n else np.inf
     squared = float(ratio[last]) * first / rows
-    loss = losses(plan, model, derived.n, squared) if derived.n else Loss(None, None, "")
+    lost = losses(plan, model, derived.n, squared) if derived.n else (None, None, "")
     real, synthetic, draws = _origins(plan, last, derived, v2) if known else (np.nan,) * 3
     return Diagnosis(
         workflow=plan.name,
@@ -292,9 +291,9 @@ def diagnose(
         n=derived.n,
         below=below,
         least_share=None if v2 is None else least_share(derived.n, v2, below=below),
-        variance=loss.variance,
-        absorbed=loss.absorbed,
-        lost=loss.words,
+        variance=lost[0],
+        absorbed=lost[1],
+        lost=lost[2],
     )
 
 
@@ -436,28 +435,26 @@ def _augmented(plan: Plan | Reservoir, n: int, v2: float, curve: Array) -> float
 
 
 def _continued(workflow: Plan | Reservoir, generations: int | None) -> Plan | Reservoir:
-    checked_workflow(workflow)
-    own = int(workflow.generation[-1])
+    own, recipe = int(checked_workflow(workflow).generation[-1]), workflow.recipe
     if generations is None or whole(generations, "generations", "generations to derive") == own:
         return workflow
-    recipe = workflow.recipe
     if recipe is None or recipe.workflow not in workflows.NAMED:
         raise ValueError(
             f"{workflow.name} is typed for {own} generations, and nothing tells how it goes on;"
             " leave generations out."
         )
-    if recipe.scheduled:
-        raise ValueError(
-            f"{workflow.name} has a schedule for {own} generations; leave generations out, or give"
-            " a plan with a longer one."
-        )
+    require(
+        not recipe.scheduled,
+        f"{workflow.name} has a schedule for {own} generations; leave generations out, or give a"
+        " plan with a longer one.",
+    )
     longer: Plan | Reservoir = workflows.NAMED[recipe.workflow](generations, **recipe.parameters)
     both = min(len(workflow.generation), len(longer.generation))
-    if not np.allclose(derive(workflow).ratio[:both], derive(longer).ratio[:both], rtol=AGREEMENT):
-        raise ValueError(
-            f"{workflow.name} does not have the ratios of {longer.name}, which its recipe names;"
-            " leave generations out."
-        )
+    require(
+        np.allclose(derive(workflow).ratio[:both], derive(longer).ratio[:both], rtol=AGREEMENT),
+        f"{workflow.name} does not have the ratios of {longer.name}, which its recipe names; leave"
+        " generations out.",
+    )
     return longer
 
 
@@ -479,13 +476,11 @@ def _origins(
         return 1 / whole_risk, synthetic / whole_risk, drawn / whole_risk
     fits, batches = np.zeros(plan.generations), np.zeros(plan.batches)
     fits[last] = 1.0
-    order = np.argsort(plan.source, kind="stable")
-    start = np.searchsorted(plan.source[order], np.arange(1, plan.generations + 2))
     rows, entries, carried = plan.recursion, plan.recursion.entries, 0.0
     decay, share, newest = np.append(rows.decay.floats(), 0.0), rows.share.floats(), rows.newest
     weight, read = entries.weight.floats(), entries.by_fit(plan.generations)
     for g in range(last, -1, -1):
-        fits[g] += batches[order[start[g] : start[g + 1]]].sum()
+        fits[g] += batches[plan.drawn_from[g]].sum()
         carried = fits[g] + decay[g + 1] * carried
         if share[g]:
             batches[newest[g]] += share[g] * carried
