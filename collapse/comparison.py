@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapse.answers import Answer
-from collapse.checks import choice, whole
+from collapse.checks import choice, require, whole
 from collapse.derivation import derive
 from collapse.exact import Array
 from collapse.plan import Plan
@@ -114,9 +114,11 @@ class Comparison(Answer):
     @classmethod
     def _agree(cls, values: dict[str, Any]) -> None:
         """Raise a ValueError where a column has not one entry for each workflow."""
-        for name in ("ratio", *COSTS):
-            if values[name].shape != (len(values["workflows"]),):
-                raise ValueError(f"{name} must hold a number for each of the workflows.")
+        names, shape = ("ratio", *COSTS), (len(values["workflows"]),)
+        require(
+            [values[name].shape == shape for name in names],
+            lambda i: f"{names[i]} must hold a number for each of the workflows.",
+        )
 
     def plot(self, ax: Axes | None = None, cost: str = "stored", **options: Any) -> Axes:
         """Draw the ratio against a cost; `collapse.publishing.picture.plot_front` names options.
@@ -193,22 +195,18 @@ def compare(
         checked_workflow(workflow, "a workflow")
         for workflow in (given if np.iterable(given) else [given])
     ]
-    if not listed:
-        raise ValueError(
-            "compare needs at least one workflow, such as collapse.workflows.augment(50)."
-        )
-    horizons = [int(workflow.generation[-1]) for workflow in listed]
-    at = (
-        min(horizons)
-        if generation is None
-        else whole(generation, "generation", "at which to compare")
+    require(
+        bool(listed), "compare needs at least one workflow, such as collapse.workflows.augment(50)."
     )
-    for workflow, horizon in zip(listed, horizons, strict=True):
-        if at not in workflow.generation:
-            raise ValueError(
-                f"{workflow.name} has no generation {at}, its last is {horizon}; make it longer, or"
-                " compare earlier."
-            )
+    last = min(int(workflow.generation[-1]) for workflow in listed)
+    at = last if generation is None else whole(generation, "generation", "at which to compare")
+    require(
+        [at in workflow.generation for workflow in listed],
+        lambda i: (
+            f"{listed[i].name} has no generation {at}, its last is {listed[i].generation[-1]}; make"
+            " it longer, or compare earlier."
+        ),
+    )
     columns = np.array([_costs(workflow, at) for workflow in listed]).T
     ratio = np.array(
         [derive(workflow).risk[workflow.generation == at].mean() for workflow in listed]

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapse.answers import Answer
-from collapse.checks import check_number, choice, flag
+from collapse.checks import choice, flag, require
 from collapse.derivation import derive
 from collapse.exact import Array, Scalar
 from collapse.plan import Plan, checked_plan
+from collapse.workflows.tables import read_share
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -142,21 +143,17 @@ def optimal_weights(
     [1.0, 2.0, 5.0, 13.0, 34.0]
     """
     checked_plan(plan, "plan")
-    synthetic = check_number(synthetic, "synthetic")
-    if not 0 <= synthetic <= 1:
-        raise ValueError(
-            "synthetic (smallest share of the weight on synthetic batches) must lie in [0, 1]; it"
-            f" is {synthetic}."
-        )
+    meaning = "smallest share of the weight on synthetic batches"
+    synthetic = read_share(synthetic, f"synthetic ({meaning})")
     choice(origin, "origin", get_args(Origin))
     greedy = flag(greedy, "greedy")
-    if plan.generations * plan.batches > 100 * LARGEST or np.count_nonzero(plan.weight) > LARGEST:
-        raise ValueError(
-            f"{plan.name} has {plan.generations:,} fits and {plan.batches:,} batches;"
-            f" optimal_weights chooses up to {LARGEST:,} weights, in a table of up to"
-            f" {100 * LARGEST:,} entries. Take fewer generations, or a workflow that reads fewer"
-            " batches."
-        )
+    G, B = plan.generations, plan.batches
+    require(
+        G * B <= 100 * LARGEST and np.count_nonzero(plan.weight) <= LARGEST,
+        f"{plan.name} has {G:,} fits and {B:,} batches; optimal_weights chooses up to {LARGEST:,}"
+        f" weights, in a table of up to {100 * LARGEST:,} entries. Take fewer generations, or a"
+        " workflow that reads fewer batches.",
+    )
     rows = _rows(plan, float(synthetic), origin)
     weight, bound, residual = (_greedy if greedy else _joint)(plan, rows)
     told = (
@@ -165,15 +162,7 @@ def optimal_weights(
         + ["greedy"] * greedy
     )
     name = f"best weights on {plan.name}" + (f" ({', '.join(told)})" if told else "")
-    best = Plan(
-        plan.source,
-        plan._size,
-        weight,
-        plan.exact_kept(plan.rational),
-        replace=plan.replace,
-        name=name,
-        generation=plan.generation,
-    )
+    best = plan.replace(weight=weight, kept=plan.exact_kept(plan.rational), name=name)
     risk = float(derive(best).risk[-1])
     return Optimum(best, "greedy" if greedy else "joint", risk, min(bound, risk), residual)
 
@@ -226,12 +215,12 @@ def _rows(plan: Plan, synthetic: float, origin: Origin) -> list[_Row]:
         share = (plan.source[batch] > 0) @ group
         # fits that read real rows alone have nothing to choose there
         least = min(synthetic, 1.0) if share.max() > 0 else 0.0
-        if share.max() < least - 1e-12:
-            raise ValueError(
-                f"fit {g + 1} cannot put {least:g} of its weight on synthetic rows: at most"
-                f" {share.max():g} where their origin is {origin}; lower synthetic, or make the"
-                " synthetic batches larger."
-            )
+        require(
+            share.max() >= least - 1e-12,
+            f"fit {g + 1} cannot put {least:g} of its weight on synthetic rows: at most"
+            f" {share.max():g} where their origin is {origin}; lower synthetic, or make the"
+            " synthetic batches larger.",
+        )
         enough = np.flatnonzero(share >= least - 1e-12)
         short = np.flatnonzero(share < least - 1e-12)
         i, j = (part.ravel() for part in np.meshgrid(short, enough, indexing="ij"))

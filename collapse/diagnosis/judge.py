@@ -335,7 +335,7 @@ def _judged_at_n(
     form = anchored(plan, n, v2)
     if form and np.allclose(form.ratios(len(curve)), curve, rtol=AGREEMENT):
         return _anchored(plan, form, n, v2)
-    if supremum := _augmented(plan, n, v2, curve):
+    if supremum := _augmented(plan, n, v2):
         return Judgement(
             "bounded",
             f"The ratio rises to {supremum:.4g} (thm-sizes-finite).",
@@ -421,17 +421,13 @@ def _selected(rho: float, limit: float) -> Judgement:
     )
 
 
-def _augmented(plan: Plan | Reservoir, n: int, v2: float, curve: Array) -> float | None:
+def _augmented(plan: Plan | Reservoir, n: int, v2: float) -> float | None:
     """Supremum of augment's ratio at n, if the plan is augment with batches of one size."""
     recipe = plan.recipe
     if recipe is None or recipe.scheduled or recipe.workflow != "augment":
         return None
-    size = float(recipe.parameters["size"])
-    expected = [1.0]
-    for j in range(1, len(curve)):
-        expected.append(expected[-1] + size / (1 + j * size) ** 2 * (1 + v2 / n * expected[-1]))
-    agree = np.allclose(expected, curve, rtol=AGREEMENT)
-    return augment_supremum(n, v2, size=size) if agree else None
+    named = plan == workflows.augment(plan.generations, **recipe.parameters)
+    return augment_supremum(n, v2, size=recipe.parameters["size"]) if named else None
 
 
 def _continued(workflow: Plan | Reservoir, generations: int | None) -> Plan | Reservoir:
