@@ -57,10 +57,9 @@ class Answer:
         ImportError
             Where pandas is missing: install collapse-companion[data].
         """
-        kind = type(self).__name__
-        needs = f"{kind}.to_frame needs pandas: pip install 'collapse-companion[data]'."
-        table: pd.DataFrame = checks.module("pandas", needs).DataFrame(self.columns())
-        return table
+        needs = "to_frame needs pandas: pip install 'collapse-companion[data]'."
+        pandas = checks.module("pandas", f"{type(self).__name__}.{needs}")
+        return pandas.DataFrame(self.columns())
 
     def to_json(self) -> dict[str, Any]:
         """Return the answer as plain lists, numbers and text, by field."""
@@ -193,7 +192,12 @@ def _read(value: Any, kind: Any, name: str) -> Any:
         nothing = value is None and NoneType in inside
         return None if nothing else _read(value, inside[0], name)
     if origin is np.ndarray:
-        return read_array(value, name, exact=np.float64 not in get_args(inside[1]))
+        whole = np.int64 in get_args(inside[1])
+        return (
+            checks.whole_numbers(value, name)
+            if whole
+            else read_array(value, name, exact=np.float64 not in get_args(inside[1]))
+        )
     if origin is tuple and isinstance(value, list):
         return tuple(_read(part, inside[0], name) for part in value)
     if origin in (dict, Mapping):

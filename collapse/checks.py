@@ -5,7 +5,7 @@ import os
 import re
 import reprlib
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from decimal import Decimal
@@ -64,7 +64,7 @@ def whole(value: Any, name: str, meaning: str, *, least: int = 1, most: int = LA
 
 
 def check_number(
-    value: object, name: str, low: float = -np.inf, high: float = np.inf
+    value: Any, name: str, low: float = -np.inf, high: float = np.inf
 ) -> int | Fraction | float:
     """Return `value`, as Python's own number, if it is real and strictly between `low` and `high`.
 
@@ -73,10 +73,6 @@ def check_number(
     ValueError
         Otherwise, naming the argument.
     """
-    if is_number(value) and low < float(value) < high:  # type: ignore[arg-type]
-        rational = isinstance(value, Rational)
-        kind: Any = int if isinstance(value, Integral) else Fraction if rational else float
-        return kind(value)  # type: ignore[no-any-return]
     between = (
         f"between {low:g} and {high:g}, both excluded"
         if np.isfinite(high)
@@ -84,7 +80,13 @@ def check_number(
         if low > -np.inf
         else "finite"
     )
-    raise ValueError(f"{name} must be a number, {between}; it is {brief(value)}.")
+    require(
+        is_number(value) and low < float(value) < high,
+        lambda _: f"{name} must be a number, {between}; it is {brief(value)}.",
+    )
+    if isinstance(value, Rational):
+        return int(value) if isinstance(value, Integral) else Fraction(value)
+    return float(value)
 
 
 LARGE = 1e100
@@ -148,11 +150,13 @@ def mapping(value: Any, name: str, meaning: str) -> dict[str, Any]:
     ValueError
         Where `value` is no mapping, has other keys, or a key twice; it names the argument.
     """
-    if isinstance(value, Mapping) or (hasattr(value, "keys") and not isinstance(value, type)):
-        keys = list(value.keys())
-        if all(isinstance(key, str) for key in keys) and len(set(keys)) == len(keys):
-            return {key: value[key] for key in keys}
-    raise ValueError(f"{name} must map different texts to {meaning}; it is {brief(value)}.")
+    named = hasattr(value, "keys") and not isinstance(value, type)
+    keys: list[Any] = list(value.keys()) if named else [None]
+    require(
+        all(isinstance(key, str) for key in keys) and len(set(keys)) == len(keys),
+        lambda _: f"{name} must map different texts to {meaning}; it is {brief(value)}.",
+    )
+    return {key: value[key] for key in keys}
 
 
 def choice(value: object, name: str, among: Sequence[str]) -> str:
@@ -227,8 +231,9 @@ def floats(values: Any, name: str, shape: str) -> Array:
 
 def _hidden(values: object) -> bool:
     """Whether it is a masked array, which may hide values, or a list of such."""
-    listed = isinstance(values, (list, tuple)) and any(map(_hidden, values))
-    return listed or isinstance(values, np.ma.MaskedArray)
+    return isinstance(values, np.ma.MaskedArray) or (
+        isinstance(values, (list, tuple)) and any(map(_hidden, values))
+    )
 
 
 def length(values: Any) -> int:
@@ -434,12 +439,14 @@ def named_call(text: str, kind: str, such: str) -> tuple[str, dict[str, Any]]:
 
     try:
         tree: Any = ast.parse(text, mode="eval").body
-        call = tree if isinstance(tree, ast.Call) else ast.Call(tree, [], [])
+        call: Any = tree if isinstance(tree, ast.Call) else ast.Call(tree, [], [])
         names = [str(keyword.arg) for keyword in call.keywords]
-        if isinstance(call.func, ast.Name) and not call.args and "None" not in names:
-            if twice := [key for key in names if names.count(key) > 1]:
-                raise ValueError(f"{twice[0]} is given twice")
-            return call.func.id, {str(k.arg): value(k.value) for k in call.keywords}
+        require(
+            isinstance(call.func, ast.Name) and not call.args and "None" not in names,
+            "only a name, and parameters by name, are read",
+        )
+        require([names.count(key) == 1 for key in names], lambda i: f"{names[i]} is given twice")
+        return call.func.id, {str(k.arg): value(k.value) for k in call.keywords}
     except (
         SyntaxError,
         ValueError,
@@ -451,4 +458,3 @@ def named_call(text: str, kind: str, such: str) -> tuple[str, dict[str, Any]]:
         raise ValueError(
             f"text {brief(text)} is no {kind} ({error}); write one as {such}."
         ) from error
-    raise ValueError(f"text {brief(text)} is no {kind}; write one as {such}.")

@@ -95,9 +95,9 @@ class Comparison(Answer):
         return tuple(self.workflows[i] for i in np.flatnonzero(self._unbeaten(*costs)))
 
     def _unbeaten(self, *costs: str) -> NDArray[np.bool_]:
-        table = np.array([self.ratio, *(self._cost(cost) for cost in costs or COSTS)]).T
+        columns = [self.ratio, *(self._cost(cost) for cost in costs or COSTS)]
         # ties of equal workflows, computed along different paths, stay ties
-        table = np.array([[float(f"{value:.12g}") for value in row] for row in table])
+        table = np.array([[float(f"{value:.12g}") for value in column] for column in columns]).T
         as_good = (table[:, None] <= table[None]).all(axis=2)
         better = (table[:, None] < table[None]).any(axis=2)
         return np.asarray(~(as_good & better).any(axis=0))
@@ -128,21 +128,18 @@ class Comparison(Answer):
         ValueError
             Where the cost has another name than those of `front`.
         """
-        spent = self._cost(cost)
+        spent, names = self._cost(cost), [workflow.name for workflow in self.workflows]
         options = {"xlabel": f"{COSTS[cost]}, in units of n", **options}
-        names = [workflow.name for workflow in self.workflows]
         return plot_front(spent, self.ratio, names, self._unbeaten(cost), ax, **options)
 
     def __str__(self) -> str:
-        head = [f"generation {self.generation}", "ratio", *COSTS]
-        columns = [self.ratio, *(self._cost(cost) for cost in COSTS)]
-        names = [workflow.name for workflow in self.workflows]
-        texts = [names, *([f"{value:.4g}" for value in column] for column in columns)]
-        padded: list[list[str]] = []
-        for title, column in zip(head, texts, strict=True):
-            width = max(map(len, [title, *column]))
-            padded.append([f"{text:{'>' if padded else '<'}{width}}" for text in [title, *column]])
-        return "\n".join(map("  ".join, zip(*padded, strict=True)))
+        rows = [[f"generation {self.generation}", "ratio", *COSTS]]
+        for name, *numbers in zip(*self.columns().values(), strict=True):
+            rows.append([name, *(f"{number:.4g}" for number in numbers)])
+        width = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return "\n".join(
+            "  ".join([row[0].ljust(width[0]), *map(str.rjust, row[1:], width[1:])]) for row in rows
+        )
 
     def __repr__(self) -> str:
         return f"<Comparison of {len(self.workflows)} workflows at generation {self.generation}>"
@@ -207,11 +204,9 @@ def compare(
             " it longer, or compare earlier."
         ),
     )
-    columns = np.array([_costs(workflow, at) for workflow in listed]).T
-    ratio = np.array(
-        [derive(workflow).risk[workflow.generation == at].mean() for workflow in listed]
-    )
-    return Comparison(tuple(listed), at, ratio, *columns)
+    ratio = [derive(workflow).risk[workflow.generation == at].mean() for workflow in listed]
+    costs = np.array([_costs(workflow, at) for workflow in listed]).T
+    return Comparison(tuple(listed), at, np.array(ratio), *costs)
 
 
 def _costs(workflow: Plan | Reservoir, at: int) -> tuple[float, ...]:
@@ -221,17 +216,14 @@ def _costs(workflow: Plan | Reservoir, at: int) -> tuple[float, ...]:
         held = 1 - replaced
         return 1.0, held[-1], held.max(), replaced[1:].sum(), 1.0
     first, last, read = _reading(workflow)
-    size, label = workflow.size, workflow.generation
-    now = label == at
-    used = last >= 0
-    size, real = size[used], workflow.source[used] == 0
+    used, label = last >= 0, workflow.generation
+    now, size, real = label == at, workflow.size[used], workflow.source[used] == 0
     born, dies = label[first[used]], label[last[used]]
     change = np.zeros(int(label[-1]) + 2)
     np.add.at(change, born + 1, size)
     np.add.at(change, dies + 1, -size)
-    held = (
-        np.cumsum(change)[1 : at + 1].round(9) + 0.0
-    )  # sums of thirds that cancel leave 1e-16, and so does minus zero
+    # sums of thirds that cancel leave 1e-16, or minus zero
+    held = np.cumsum(change)[1 : at + 1].round(9) + 0.0
     models = now.sum()
     bought, generated = (size[kind & (born <= at)].sum() / models for kind in (real, ~real))
     return read[now].mean(), held[-1] / models, held.max() / models, generated, bought
@@ -244,17 +236,13 @@ def _reading(plan: Plan) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
     Other than `Plan.reading` this counts a batch as read by every fit that carries it on: as rows
     it must be there.
     """
-    G, B, size = plan.generations, plan.batches, plan.size
-    first, last, fresh = np.full(B, G), np.full(B, -1), np.zeros(G)
-    rows, fit, batch = plan.recursion, plan.recursion.entries.fit, plan.recursion.entries.batch
+    (first, looked), rows, entries = plan.reading, plan.recursion, plan.recursion.entries
     run, taken = np.cumsum(rows.decay.numerator == 0), rows.taken_up  # fits that carry on
-    newest, stay = rows.newest[taken], np.searchsorted(run, run[taken], "right") - 1
-    both = np.concatenate([newest, batch])
-    np.minimum.at(first, both, np.concatenate([taken, fit]))
-    np.maximum.at(last, both, np.concatenate([stay, fit]))
-    _, once = np.unique(run[taken] * B + newest, return_index=True)
-    np.add.at(fresh, taken[once], size[newest[once]])
+    newest, last, fresh = rows.newest[taken], looked.copy(), np.zeros(plan.generations)
+    np.maximum.at(last, newest, np.searchsorted(run, run[taken], "right") - 1)
+    _, once = np.unique(run[taken] * plan.batches + newest, return_index=True)
+    np.add.at(fresh, taken[once], plan.size[newest[once]])
     carried, begin = np.cumsum(fresh), np.searchsorted(run, run)
     read = (carried - carried[begin] + fresh[begin]) * rows.share_kept(False)
-    np.add.at(read, fit, size[batch] * rows.entries.share_kept(False))
+    np.add.at(read, entries.fit, plan.size[entries.batch] * entries.share_kept(False))
     return first, last, read

@@ -93,11 +93,12 @@ class Dataset:
             f"test_share must leave rows on both sides; it is {test_share:g} of {len(self.X):,}"
             " rows.",
         )
-        split = _sklearn("model_selection").train_test_split
         large = np.random.MT19937(np.random.SeedSequence(seed))
         state = np.random.RandomState(seed if seed < 2**32 else large)
-        parts = split(self.X, self.y, test_size=test_share, random_state=state)
-        return parts[0], parts[2], parts[1], parts[3]
+        X_train, X_test, y_train, y_test = _sklearn("model_selection").train_test_split(
+            self.X, self.y, test_size=test_share, random_state=state
+        )
+        return X_train, y_train, X_test, y_test
 
     def __repr__(self) -> str:
         return (
@@ -237,9 +238,11 @@ class Features:
         """Return the multinomial logistic regression of the observed classes, with an intercept;
         its risk is the log-loss on the test rows.
         """
-        test = with_intercept(self.X_test), self.y_test
         return MultinomialRegression(
-            with_intercept(self.X), y=self.y, test=test, classes=len(self.classes)
+            with_intercept(self.X),
+            y=self.y,
+            test=(with_intercept(self.X_test), self.y_test),
+            classes=len(self.classes),
         )
 
     def __repr__(self) -> str:
@@ -555,8 +558,7 @@ def _published(file: str, key: str, name: str, workflow: str) -> dict[str, Array
 
 
 def _encoded(name: str, source: str) -> Features:
-    file = io.BytesIO(_read(f"{name}.npz"))
-    return Features(name, *read_feature_arrays(file, source), source)
+    return Features(name, *read_feature_arrays(io.BytesIO(_read(f"{name}.npz")), source), source)
 
 
 def _shipped(name: str, label: str, source: str) -> Dataset:
@@ -568,8 +570,8 @@ def _shipped(name: str, label: str, source: str) -> Dataset:
 def _bundled(name: str, above: float, label: str, source: str) -> Dataset:
     """A data set that scikit-learn ships; label 1 is what lies above a number."""
     bunch = getattr(_sklearn("datasets"), f"load_{name}")()
-    label_1 = (bunch.target > above).astype(float)
-    return Dataset(name, bunch.data, label_1, tuple(bunch.feature_names), label, source)
+    y = (bunch.target > above).astype(float)
+    return Dataset(name, bunch.data, y, tuple(bunch.feature_names), label, source)
 
 
 def _read(file: str) -> bytes:
@@ -588,5 +590,7 @@ def _read(file: str) -> bytes:
 
 
 def _sklearn(module: str) -> Any:
-    needs = "this needs scikit-learn: pip install 'collapse-companion[data]'."
-    return checks.module(f"sklearn.{module}", needs)
+    return checks.module(
+        f"sklearn.{module}",
+        "this needs scikit-learn: pip install 'collapse-companion[data]'.",
+    )

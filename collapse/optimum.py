@@ -242,9 +242,7 @@ def _nearest(corners: Array) -> tuple[Array, float]:
     from scipy.optimize import nnls
 
     P = np.vstack([corners, np.ones(corners.shape[1])])
-    target = np.zeros(len(P))
-    target[-1] = 1.0
-    x, _ = nnls(P, target, maxiter=30 * P.shape[1])
+    x, _ = nnls(P, np.append(np.zeros(len(corners)), 1.0), maxiter=30 * P.shape[1])
     x = x / x.sum()
     point = corners @ x
     return x, float(point @ point)
@@ -255,13 +253,10 @@ def _greedy(plan: Plan, rows: list[_Row]) -> tuple[Array, float, float]:
     in units of variance one.
     """
     G, B = plan.generations, plan.batches
-    error = np.zeros((G, B + G))
-    weight = np.zeros((G, B))
-    noise = 1 / np.sqrt(plan.size)
-    worst, bound = 0.0, 0.0
+    error, weight, worst, bound = np.zeros((G, B + G)), np.zeros((G, B)), 0.0, 0.0
     for g, row in enumerate(rows):
         mean = np.where(row.source[:, None] > 0, error[row.source - 1], 0.0)
-        mean[np.arange(len(mean)), row.batch] += noise[row.batch]
+        mean[np.arange(len(mean)), row.batch] += 1 / np.sqrt(plan.size[row.batch])
         corners = row.corners()
         points = np.vstack([mean.T @ corners, np.sqrt(row.draw)[:, None] * corners])
         x, risk = _nearest(points)
@@ -279,12 +274,8 @@ def _joint(plan: Plan, rows: list[_Row]) -> tuple[Array, float, float]:
     walk until none is cheaper.
     """
     G, B = plan.generations, plan.batches
-    start = np.concatenate([[0], np.cumsum([len(row.batch) for row in rows])])
-    size, batch, draw = (
-        plan.size,
-        np.concatenate([row.batch for row in rows]),
-        np.concatenate([row.draw for row in rows]),
-    )
+    size, start = plan.size, np.cumsum([0, *(len(row.batch) for row in rows)])
+    batch, draw = (np.concatenate([getattr(r, part) for r in rows]) for part in ("batch", "draw"))
     drawn = np.flatnonzero(draw)
 
     def walk(price: Array) -> tuple[Array, list[Array]]:
@@ -314,9 +305,8 @@ def _joint(plan: Plan, rows: list[_Row]) -> tuple[Array, float, float]:
         out[drawn] += at[B:] * np.sqrt(draw[drawn])
         return np.asarray(out)
 
-    flows = [walk(1 / size[batch])[0]]
+    flows, last = [walk(1 / size[batch])[0]], np.inf
     points = [point(flows[0])]
-    last = np.inf
     for _ in range(STEPS):
         x, risk = _nearest(np.array(points).T)
         flows, points = ([part[i] for i in np.flatnonzero(x)] for part in (flows, points))

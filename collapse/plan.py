@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from collapse.answers import plain
+from collapse.answers import plain, read_fields
 from collapse.checks import (
     HELD,
     LARGEST,
@@ -34,7 +34,7 @@ SHOWN = 8
 """Fits and batches that a plan prints at most."""
 
 
-def checked_plan(value: object, name: str, why: str = "") -> Plan:
+def checked_plan(value: Any, name: str, why: str = "") -> Plan:
     """Return `value` if it is a plan; refuse a reservoir too, saying why.
 
     Raises
@@ -42,12 +42,12 @@ def checked_plan(value: object, name: str, why: str = "") -> Plan:
     ValueError
         Otherwise, naming the argument.
     """
-    if isinstance(value, Plan):
-        return value
-    raise ValueError(
+    require(
+        isinstance(value, Plan),
         f"{name} must be a collapse.Plan, such as collapse.workflows.augment(50); it is"
-        f" {type(value).__name__}.{why}"
+        f" {type(value).__name__}.{why}",
     )
+    return value  # type: ignore[no-any-return]
 
 
 class Replace(int):
@@ -148,9 +148,8 @@ class Plan:
             require(kept is None, "a Recursion carries its own kept; give kept there.")
             rows = weight
         else:
-            table = Numbers.read(weight, "weight", 2)
             share = ONE if kept is None else Numbers.read(kept, "kept", 2)
-            rows = typed(table, share, batches, len(sizes.numerator))
+            rows = typed(Numbers.read(weight, "weight", 2), share, batches, len(sizes.numerator))
         check_recursion(rows, batches, sizes)
         batches.flags.writeable = False
         self.__dict__.update(
@@ -234,8 +233,7 @@ class Plan:
         )
 
     def __hash__(self) -> int:
-        tables = (self.source, self.generation, self.size)
-        return hash((self.bootstraps, *(table.tobytes() for table in tables)))
+        return hash((self.source.tobytes(), self.generation.tobytes(), self.size.tobytes()))
 
     @property
     def generations(self) -> int:
@@ -282,9 +280,12 @@ class Plan:
     def _table(self, written: Callable[[int, bool], NDArray[Any]], exact: bool) -> NDArray[Any]:
         """A table (G, B) that memory holds, and whose fractions are no work of hours."""
         G, B = self.generations, self.batches
-        shape = f"the dense table (G, B) of {self.name}, {G:,} by {B:,},"
-        fewer = "take fewer generations, or a workflow that looks fewer batches up"
-        held(G * max(G, B), shape, fewer, LARGEST_EXACT if flag(exact, "exact") else HELD)
+        held(
+            G * max(G, B),
+            f"the dense table (G, B) of {self.name}, {G:,} by {B:,},",
+            "take fewer generations, or a workflow that looks fewer batches up",
+            LARGEST_EXACT if flag(exact, "exact") else HELD,
+        )
         return _frozen(written(B, exact))
 
     @cached_property
@@ -320,11 +321,8 @@ class Plan:
         """
         first, last = self.reading
         out: list[list[int]] = [[] for _ in range(self.generations)]
-        for b in [
-            *np.flatnonzero((last >= 0) & (self.source > 0)).tolist(),
-            *np.flatnonzero((last >= 0) & (self.source == 0)).tolist(),
-        ]:
-            out[int(self.source[b]) or int(first[b])].append(b)
+        for b in np.flatnonzero(last >= 0)[np.argsort(self.source[last >= 0] == 0, kind="stable")]:
+            out[int(self.source[b]) or int(first[b])].append(int(b))
         return out
 
     @cached_property
@@ -368,8 +366,7 @@ class Plan:
         cost, rows = 1 / self.exact_size(exact), self.recursion
         out: NDArray[Any] = rows.carried(cost, 2, exact) * self._drawing(rows.share_kept(exact))
         single = rows.entries.weight.values(exact) ** 2 * cost[rows.entries.batch]
-        drawn = single * self._drawing(rows.entries.share_kept(exact))
-        np.add.at(out, rows.entries.fit, drawn)
+        np.add.at(out, rows.entries.fit, single * self._drawing(rows.entries.share_kept(exact)))
         return out
 
     def _drawing(self, kept: NDArray[Any]) -> NDArray[Any]:
@@ -481,9 +478,10 @@ class Plan:
 
         with saved("this plan"):
             called = document["name"]  # fails where it is no mapping at all
+            # in older documents tables (G, B), or a recursion whose entries are null
             tables: list[Any] = (
-                [Recursion.from_json(document["recursion"])]
-                if "recursion" in document  # in older documents: tables (G, B)
+                [Recursion(**read_fields(Recursion, {"entries": None} | document["recursion"], {}))]
+                if "recursion" in document
                 else [Numbers.from_json(document[key], key, 2) for key in ("weight", "kept")]
             )
             plan = cls(
@@ -586,8 +584,8 @@ def _read_source(source: ArrayLike) -> NDArray[np.int64]:
 
 
 def _read_generation(generation: ArrayLike | None, fits: int) -> NDArray[np.int64]:
-    shape = "one generation for each fit, shape (G,)"
-    raw = np.arange(1, fits + 1) if generation is None else numbers(generation, "generation", shape)
+    given = np.arange(1, fits + 1) if generation is None else generation
+    raw = numbers(given, "generation", "one generation for each fit, shape (G,)")
     require(
         raw.shape == (fits,) and raw.dtype.kind == "i" and np.all(np.diff(raw, prepend=1) >= 0),
         f"generation must hold {fits} whole numbers from 1 on, one for each fit, none smaller"

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.checks import brief, require, whole_numbers
+from collapse.answers import read_fields
+from collapse.checks import brief, require
 from collapse.exact import ONE, Array, Numbers, zeros
 
 TOLERANCE = 1e-12
@@ -40,8 +41,13 @@ class Entries:
 
     def by_fit(self, fits: int) -> list[slice]:
         """Where the entries of each fit stand."""
-        ends = np.searchsorted(self.fit, np.arange(fits + 1)).tolist()
-        return [slice(*pair) for pair in pairwise(ends)]
+        ends = np.searchsorted(self.fit, np.arange(fits + 1))
+        return [slice(*pair) for pair in pairwise(ends.tolist())]
+
+    @classmethod
+    def from_json(cls, document: Any) -> Entries:
+        """Read the fields as `answers.plain` wrote them; null is none."""
+        return cls(**read_fields(cls, document, {})) if document else NOTHING
 
 
 NOTHING = Entries(np.empty(0, np.int64), np.empty(0, np.int64), Numbers.ratio([], []))
@@ -118,12 +124,9 @@ class Recursion:
         if self.taken_up.size:
             decay, share = self.decay.values(exact), self.share.values(exact)
             for g, b in enumerate(self.newest.tolist()):
-                if g:
-                    table[g] = decay[g] * table[g - 1]
-                if share[g]:
-                    table[g, b] += share[g]
-        at = self.entries.fit * batches + self.entries.batch
-        table.reshape(-1)[at] = self.entries.weight.values(exact)
+                table[g] = decay[g] * table[g - 1]  # the first decay is 0
+                table[g, b] += share[g]
+        table[self.entries.fit, self.entries.batch] = self.entries.weight.values(exact)
         return table
 
     def kept_table(self, batches: int, exact: bool) -> NDArray[Any]:
@@ -145,20 +148,18 @@ class Recursion:
             carried = {b: decay[g] * w for b, w in carried.items() if decay[g]}
             if share[g]:
                 carried[newest[g]] = carried.get(newest[g], 0) + share[g]
-            single = entries.weight[at].values(exact).tolist(), kept_single[at].tolist()
-            listed = zip(entries.batch[at].tolist(), zip(*single, strict=True), strict=True)
-            yield {b: (w, kept[g]) for b, w in carried.items()} | dict(listed)
+            single = entries.batch[at], entries.weight[at].values(exact), kept_single[at]
+            listed = zip(*(part.tolist() for part in single), strict=True)
+            yield {b: (w, kept[g]) for b, w in carried.items()} | {b: (w, k) for b, w, k in listed}
 
     def carried(self, cost: NDArray[Any], power: int, exact: bool) -> NDArray[Any]:
         """Sum over the batches carried of weight ** power * cost, cost (B,), shape (G,)."""
         out = zeros(exact, self.fits)
-        if not self.taken_up.size:
-            return out
-        decay, share = (part.values(exact) ** power for part in (self.decay, self.share))
-        total = 0 * cost[0]
-        fresh = share * cost[self.newest]
-        for g, (d, s) in enumerate(zip(decay.tolist(), fresh.tolist(), strict=True)):
-            out[g] = total = d * total + s
+        if self.taken_up.size:
+            decay, share = (part.values(exact) ** power for part in (self.decay, self.share))
+            fresh, total = share * cost[self.newest], out[0]
+            for g, (d, s) in enumerate(zip(decay.tolist(), fresh.tolist(), strict=True)):
+                out[g] = total = d * total + s
         return out
 
     def sums(self, cost: Array) -> Array:
@@ -175,20 +176,6 @@ class Recursion:
         if not np.allclose(self.sums(cost), other.sums(cost), rtol=1e-9, atol=0):
             return False
         return all(map(eq, self.rows(self.rational), other.rows(other.rational)))
-
-    @classmethod
-    def from_json(cls, document: dict[str, Any]) -> Recursion:
-        """Read the fields as `answers.plain` wrote them; `entries` may be null."""
-        decay, share, kept = (
-            Numbers.from_json(document[key]) for key in ("decay", "share", "kept")
-        )
-        at, single = document["batch"], document["entries"]
-        batch = None if at is None else whole_numbers(at, "batch")
-        if not single or not single["fit"]:
-            return cls(decay, share, kept, batch)
-        fits, batches = (whole_numbers(single[key], key) for key in ("fit", "batch"))
-        weight, part = (Numbers.from_json(single[key]) for key in ("weight", "kept"))
-        return cls(decay, share, kept, batch, Entries(fits, batches, weight, part))
 
 
 # --- what is no workflow, in words -----------------------------------------------------------
@@ -334,8 +321,7 @@ def _carried(rows: Recursion, B: int) -> NDArray[np.bool_]:
     since[rows.newest[rows.taken_up]] = rows.taken_up
     taken = since[rows.entries.batch]
     stops = np.cumsum(rows.decay.numerator == 0)
-    alike = stops[fit] == stops[np.minimum(taken, rows.fits - 1)]
-    return np.asarray((taken <= fit) & alike)
+    return np.asarray((taken <= fit) & (stops[fit] == stops[np.minimum(taken, rows.fits - 1)]))
 
 
 def _totals(rows: Recursion) -> Numbers:
@@ -348,13 +334,10 @@ def _totals(rows: Recursion) -> Numbers:
     else:
         common = lcm(*np.unique(weight.denominator).tolist())
         small = common * int(weight.numerator.max(initial=0)) * len(fit) < 2**62
-        top, bottom = (
-            part.astype(np.int64 if small else object)
-            for part in (weight.numerator, weight.denominator)
-        )
-        sums = np.zeros(rows.fits, top.dtype)
-        np.add.at(sums, fit, top * (common // bottom))
-        total = Numbers(sums, np.full(rows.fits, common, top.dtype))
+        kind: Any = np.int64 if small else object
+        each, sums = common // weight.denominator.astype(kind), np.zeros(rows.fits, kind)
+        np.add.at(sums, fit, weight.numerator.astype(kind) * each)
+        total = Numbers(sums, np.full(rows.fits, common, kind))
     if not rows.taken_up.size:
         return total
     before = total[np.maximum(np.arange(rows.fits) - 1, 0)].complement()

@@ -32,8 +32,8 @@ def versions() -> dict[str, str]:
 
     from collapse import __version__
 
-    own = {"python": platform.python_version(), "collapse-companion": __version__}
-    return own | {name: metadata.version(name) for name in ("numpy", "scipy", "matplotlib")}
+    others = {name: metadata.version(name) for name in ("numpy", "scipy", "matplotlib")}
+    return {"python": platform.python_version(), "collapse-companion": __version__} | others
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,9 +145,8 @@ class Risk(Answer):
     def _table(self, name: str, remedy: str) -> NDArray[Any]:
         require(name in self.tables, f"this Risk does not hold {name}; {remedy}.")
         value = self.tables[name]
-        if callable(value):
-            value = self.tables[name] = value()
-        return value
+        self.tables[name] = table = value() if callable(value) else value
+        return table
 
     def worth(self, n: int) -> Array:
         """How many rows of real data alone, read whole, would have the risk that n rows have under
@@ -215,8 +214,9 @@ class Risk(Answer):
             [name in _TABLES for name in named],
             lambda i: f"tables of a Risk are {', '.join(_TABLES)}; one is {brief(named[i])}.",
         )
-        arrays = {name: part for name, part in values.items() if isinstance(part, np.ndarray)}
-        for name, array in (arrays | values["tables"]).items():
+        for name, array in (values | values["tables"]).items():
+            if not isinstance(array, np.ndarray):
+                continue
             expected = [sizes.get(axis) for axis in _SHAPES.get(name, "G")]
             pairs = zip(expected, array.shape, strict=False)
             require(
@@ -229,13 +229,11 @@ class Risk(Answer):
 
     def __repr__(self) -> str:
         how = "derived" if self.replications is None else f"{self.replications:,} replications"
-        where = (
-            "in the Gaussian limit" if self.model is None else f"of {self.model} at n = {self.n}"
-        )
-        last = float(self.ratio[-1])
+        limit = self.model is None
+        where = "in the Gaussian limit" if limit else f"of {self.model} at n = {self.n}"
         return (
             f"<Risk of {self.plan.name}, {len(self.risk)} generations, {how} {where}: ratio"
-            f" {last:.4g} at the last>"
+            f" {float(self.ratio[-1]):.4g} at the last>"
         )
 
 

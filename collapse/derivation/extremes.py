@@ -1,7 +1,5 @@
 """The maximum of a uniform sample, where one batch surely holds it."""
 
-from __future__ import annotations
-
 from numbers import Rational
 from typing import Any
 

@@ -219,10 +219,9 @@ class Anchored:
         return (self.real + self.step / (1 - self.rho)) / (self.real + self.first)
 
     def ratios(self, generations: int) -> Array:
-        distance = [self.first]
-        for _ in range(generations - 1):
-            distance.append(self.rho * distance[-1] + self.step)
-        return (self.real + np.array(distance)) / (self.real + self.first)
+        powers = self.rho ** np.arange(generations)
+        distance = self.first * powers + self.step * np.append(0, np.cumsum(powers[:-1]))
+        return np.asarray((self.real + distance) / (self.real + self.first))
 
 
 def anchored(plan: Plan | Reservoir, n: int, v2: float) -> Anchored | None:
@@ -314,8 +313,7 @@ def losses(plan: Plan | Reservoir, model: Any, n: int, squared: float) -> Loss:
         told = "A fit never exceeds the largest real row read: what lies above it is lost from the"
         return None, None, f"{told} first fit on."
     if form != "quadratic variance":
-        exact = form == "fixed design"
-        return (None, 0.0, "Nothing is absorbed.") if exact else (None, None, "")
+        return (None, 0.0, "Nothing is absorbed.") if form == "fixed design" else (None, None, "")
     v2 = float(model.variance_function[2])
     left, chance, known = max(1 + v2 * squared, 0.0), None, ""
     told = f" A row of generation {G:,} has on average {left:.3g} times a real one's variance"

@@ -1,8 +1,6 @@
 """Models whose fits are weighted means: in the limit all regular ones; at every n families with
 quadratic variance, selected rows, and least squares on a fixed design."""
 
-from __future__ import annotations
-
 from fractions import Fraction
 from numbers import Rational
 from typing import Any
@@ -76,10 +74,10 @@ def linear_response(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
         " its values at the truth into collapse.models.LinearResponse for a linearisation."
         " derive(plan) alone leaves selection out.",
     )
-    kind = "a collapse.models.LinearResponse, or None"
     require(
         isinstance(response, LinearResponse),
-        f"response of {model!r} must be {kind}; it is {response!r}.",
+        f"response of {model!r} must be a collapse.models.LinearResponse, or None; it is"
+        f" {response!r}.",
     )
     selected = *response.selected_mean, *response.selected_variance
     given = response.mean, response.variance, *selected

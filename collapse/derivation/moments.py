@@ -1,8 +1,6 @@
 """Moments of weighted means, where a row's mean and variance are polynomials of the fit it comes
 from: by tables, by the batches still to be read, or along a chain."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -67,7 +65,7 @@ def weighted_means(
         if n:  # most of their work is done
             tables = {name: table() for name, table in tables.items()}
     told = None if model is None else repr(model)
-    return Risk(risk, risk / risk[0], plan, model=told, n=n, tables=tables)
+    return Risk(risk, risk / risk[0], plan, told, n, tables=tables)
 
 
 def moments(

@@ -1,7 +1,5 @@
 """A reservoir, whose rows persist: each fit moves by a martingale difference."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
