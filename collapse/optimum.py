@@ -215,17 +215,18 @@ def _rows(plan: Plan, synthetic: float, origin: Origin) -> list[_Row]:
         share = (plan.source[batch] > 0) @ group
         # fits that read real rows alone have nothing to choose there
         least = min(synthetic, 1.0) if share.max() > 0 else 0.0
+        enough = share >= least - 1e-12
         require(
-            share.max() >= least - 1e-12,
+            bool(enough.any()),
             f"fit {g + 1} cannot put {least:g} of its weight on synthetic rows: at most"
             f" {share.max():g} where their origin is {origin}; lower synthetic, or make the"
             " synthetic batches larger.",
         )
-        enough = np.flatnonzero(share >= least - 1e-12)
-        short = np.flatnonzero(share < least - 1e-12)
-        i, j = (part.ravel() for part in np.meshgrid(short, enough, indexing="ij"))
-        one, other = np.concatenate([enough, i]), np.concatenate([enough, j])
-        t = np.concatenate([np.ones(len(enough)), (least - share[i]) / (share[j] - share[i])])
+        alone = np.flatnonzero(enough)
+        pairs = np.meshgrid(np.flatnonzero(~enough), alone, indexing="ij")
+        i, j = (part.ravel() for part in pairs)
+        one, other = np.append(alone, i), np.append(alone, j)
+        t = np.append(np.ones(len(alone)), (least - share[i]) / (share[j] - share[i]))
         out.append(
             _Row(batch, group, one, other, np.minimum(t, 1.0), plan.source[batch], draw[g, batch])
         )

@@ -80,9 +80,8 @@ def derive(
     array([0.0016   , 0.003184 , 0.0047522])
     """
     checked_workflow(plan, "plan")
-    exact = flag(exact, "exact")
+    exact, n = flag(exact, "exact"), rows_of(model, n)
     many: Callable[..., Risk] = reservoir_limit if plan.persistent else limit
-    n = rows_of(model, n)
     if n is None:
         return many(plan, exact)
     form, known = exact_form(model), AT_N_PERSISTENT if plan.persistent else AT_N

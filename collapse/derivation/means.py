@@ -79,9 +79,11 @@ def linear_response(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
         f"response of {model!r} must be a collapse.models.LinearResponse, or None; it is"
         f" {response!r}.",
     )
-    selected = *response.selected_mean, *response.selected_variance
-    given = response.mean, response.variance, *selected
-    _check_rational(given, f"a rational response, and that of {model!r} holds", exact)
+    _check_rational(
+        (response.mean, response.variance, *response.selected_mean, *response.selected_variance),
+        f"a rational response, and that of {model!r} holds",
+        exact,
+    )
     return weighted_means(plan, exact, response_law(response, exact), model, n)
 
 
