@@ -183,7 +183,7 @@ def _page(kind: Explorer, state: State, told: Mapping[str, Any], picture: bytes)
         f' data-explorer="{escape(json.dumps(data), quote=True)}">\n'
         f'<noscript><p>{escape(sentence)}</p><img class="collapse-still" src="{still}"'
         f' alt="{escape(sentence, quote=True)}"></noscript>\n'
-        f'<style data-collapse="style">\n{_source("explorer.css")}</style>\n'
+        f'<style data-collapse="style">\n{_style()}</style>\n'
         f"{scripts}\n"
         f"<script>\n{_source('shim.js')}</script>\n"
         "</div>"
@@ -222,7 +222,7 @@ def _live(name: str, controls: tuple[Control, ...]) -> Any:
         "__getattr__": lambda self, name: _answered(kind, {**self.data, **state(self)}, name),
         "_checked": checked,
         "_esm": "".join(_files(kind).values()),
-        "_css": _source("explorer.css"),
+        "_css": _style(),
         "data": traitlets.Dict().tag(sync=True),
         "explorer": traitlets.Dict(kind.to_json()).tag(sync=True),
         **{
@@ -246,5 +246,16 @@ def _files(kind: Explorer) -> dict[str, str]:
 
 
 @cache
+@cache
+def _style() -> str:
+    """The style sheet, with the hues of the plots."""
+    hues = (
+        f'.collapse-explorer[data-family="{family}"], .collapse-explorer [data-family="{family}"]'
+        f" {{ --hue: light-dark({light}, {dark}); }}"
+        for family, (light, dark) in plot.HUES.items()
+    )
+    return _source("explorer.css") + "\n".join(hues) + "\n"
+
+
 def _source(name: str) -> str:
     return (HERE / name).read_text(encoding="utf-8")
