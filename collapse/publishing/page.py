@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from textwrap import fill
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from collapse.derivation import derive
 from collapse.publishing import figures, panel, plot
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from collapse.plan import Plan
+    from collapse.reservoir import Reservoir
     from collapse.risk import Risk
 
-__all__ = ["Page", "Table", "beside", "farthest", "grid", "panel", "plot", "stack"]
+__all__ = [
+    "Page",
+    "Table",
+    "beside",
+    "farthest",
+    "grid",
+    "last_ratio",
+    "panel",
+    "plot",
+    "refused",
+    "stack",
+]
 """What a chapter imports, in one line."""
+
+RANGE = re.compile(r"^(\w+) = .*  # from ([^\s,]+) to ([^\s,]+)", re.MULTILINE)
+"""A line of the `parameters` cell."""
 
 
 class Page:
@@ -29,27 +49,36 @@ class Page:
     name : str
         The chapter's name; the keys of the numbers in its prose begin with it.
     space : mapping of str to object, optional
-        Where the values of the parameters stand by name: a chapter's `globals()`.
+        Where the values of the parameters stand by name: a chapter's `globals()`. The code of the
+        cells that have been run stands there too, as `In`.
     **ranges : tuple of (least, most)
-        The parameters, each checked by `collapse.publishing.figures.parameter`.
+        The parameters, each checked by `collapse.publishing.figures.parameter`; by default those
+        of the `parameters` cell, where each has its range beside it.
 
     Raises
     ------
     ValueError
-        If a parameter lies outside its range.
+        If a parameter lies outside its range, or none has one.
 
     Examples
     --------
-    >>> seed, n = 7, 400
-    >>> page = Page("golden", globals(), seed=(0, 2**32), n=(20, 5_000))
-    >>> page.parameters
-    {'seed': 7, 'n': 400}
+    >>> cell = "seed = 7  # from 0 to 2**32\\nn = 400  # from 20 to 5_000, rows of real data"
+    >>> Page("golden", {"In": [cell], "seed": 7, "n": 500}).parameters
+    {'seed': 7, 'n': 500}
     """
 
     def __init__(
         self, name: str, space: Mapping[str, Any] | None = None, /, **ranges: tuple[float, float]
     ) -> None:
         self.name = name
+        if not ranges:
+            stated = RANGE.findall("\n".join((space or {}).get("In", ())))
+            ranges = {key: (_bound(least), _bound(most)) for key, least, most in stated}
+        if not ranges:
+            raise ValueError(
+                "expected parameters with their ranges, found none; write each into the cell before"
+                " as `n = 400  # from 20 to 5_000`."
+            )
         self.parameters = {key: (space or {})[key] for key in ranges}
         for key, (least, most) in ranges.items():
             figures.parameter(key, self.parameters[key], least, most)
@@ -234,6 +263,35 @@ def farthest(derived: Mapping[Any, Any], simulated: Mapping[Any, Any]) -> float:
         float(np.max(abs(risk.ratio - derived[key].ratio)[1:] / risk.stderr[1:]))
         for key, risk in simulated.items()
     )
+
+
+def last_ratio(plan: Plan | Reservoir, **at: Any) -> float:
+    """The risk ratio of the last generation, as `derive` has it."""
+    return float(derive(plan, **at).ratio[-1])
+
+
+@contextmanager
+def refused(width: int = 62, indent: str = "") -> Iterator[None]:
+    """Print the sentence in which what is done here is refused.
+
+    Examples
+    --------
+    >>> with refused():
+    ...     figures.parameter("share", 1.5, 0.1, 0.9)
+    parameter share must be a number from 0.1 to 0.9; it is 1.5.
+    """
+    try:
+        yield
+    except ValueError as error:
+        print(fill(str(error), width, initial_indent=indent, subsequent_indent=indent))
+    else:
+        raise AssertionError("this was to be refused, and was not")
+
+
+def _bound(text: str) -> float:
+    """A bound as it is written in the `parameters` cell: 0.5, 1_000, 2**32."""
+    base, _, power = text.partition("**")
+    return float(base) if "." in base else int(base) ** int(power or 1)
 
 
 def _spoken(key: str, value: Any) -> Any:

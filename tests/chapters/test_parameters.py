@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from collapse.publishing import figures
+from collapse.publishing.page import Page
 
 Space = dict[str, object]
 
@@ -50,7 +51,16 @@ def test_every_parameter_is_checked_against_the_range_beside_it(chapter: str) ->
     page = PAGE.search(checks)
     assert page, f"{chapter} has no page of its own"
     found = CHECK.findall(page[1])
-    assert {name: (number(low), number(high)) for name, low, high in found} == stated
+    assert {name: (number(low), number(high)) for name, low, high in found} == (
+        stated if found else {}
+    )
+    space: Space = {"In": ["", parameters]}
+    exec(parameters, space)  # noqa: S102 - the book's own cells
+    assert Page(chapter, space).parameters == {name: space[name] for name in stated}
+    for name, (least, most) in stated.items():
+        for beyond in (least - 1, most + 1):
+            with pytest.raises(ValueError, match=f"^parameter {name} must be a .*number from "):
+                Page(chapter, space | {name: beyond})
 
 
 @pytest.mark.parametrize("value", [19, 10_001, 20.0, "20", True, None, 2**70])
@@ -77,7 +87,7 @@ def test_a_number_outside_its_range_is_refused_in_a_sentence(value: object) -> N
 )
 def test_parameters_are_made_to_fit(chapter: str, values: Space, fitted: Space) -> None:
     parameters, checks = first_cells(chapter)
-    space: Space = {}
+    space: Space = {"In": [parameters]}
     exec(parameters, space)  # noqa: S102 - the book's own cells
     defaults = {name: space[name] for name in fitted}
     exec(checks, space)  # noqa: S102

@@ -15,7 +15,17 @@ from matplotlib.figure import Figure
 
 import collapse
 from collapse import workflows
-from collapse.publishing.page import Page, Table, beside, farthest, grid, panel, plot, stack
+from collapse.publishing.page import (
+    Page,
+    Table,
+    beside,
+    farthest,
+    grid,
+    panel,
+    plot,
+    refused,
+    stack,
+)
 
 WIDE, NARROW = (plot.WIDE, 3.0), (plot.NARROW, 3.0)
 
@@ -31,6 +41,26 @@ def test_parameters_are_checked_and_kept(page: Page) -> None:
     assert page.parameters == {"seed": 7, "n": 4_000, "share": 0.5}
     with pytest.raises(ValueError, match=r"^parameter n must be a whole number from 20 to 5,000;"):
         Page("golden", {"n": 19}, n=(20, 5_000))
+
+
+def test_ranges_stand_in_the_parameters_cell() -> None:
+    cells = ["", "seed = 7  # from 0 to 2**32\nshare = 0.5  # from 0.1 to 0.9, of n", "m = 3"]
+    space = {"In": cells, "seed": 2**32, "share": 0.9}
+    assert Page("golden", space).parameters == {"seed": 2**32, "share": 0.9}
+    with pytest.raises(ValueError, match=r"^parameter share must be a number from 0\.1 to 0\.9;"):
+        Page("golden", space | {"share": 0.91})
+    with pytest.raises(ValueError, match=r"^parameter seed must be a whole number from 0 to "):
+        Page("golden", space | {"seed": 2**32 + 1})
+    with pytest.raises(ValueError, match=r"^expected parameters with their ranges, found none;"):
+        Page("golden", {"In": ["n = 400"], "n": 400})
+
+
+def test_what_is_not_refused_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with refused(30, "  "):
+        raise ValueError("n must be even, since a plan reads half of the rows.")
+    assert capsys.readouterr().out == "  n must be even, since a plan\n  reads half of the rows.\n"
+    with pytest.raises(AssertionError, match="was to be refused"), refused():
+        pass
 
 
 def test_numbers_reach_the_prose_in_pythons_own_types(
