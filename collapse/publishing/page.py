@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ast import literal_eval
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from collapse.datasets import Dataset, with_intercept
 from collapse.derivation import derive
+from collapse.models import LogisticRegression
 from collapse.publishing import figures, panel, plot
 
 if TYPE_CHECKING:
@@ -27,9 +30,11 @@ __all__ = [
     "Page",
     "Table",
     "beside",
+    "compared",
     "farthest",
     "grid",
     "last_ratio",
+    "observed",
     "panel",
     "plot",
     "refused",
@@ -37,8 +42,7 @@ __all__ = [
 ]
 """What a chapter imports, in one line."""
 
-RANGE = re.compile(r"^(\w+) = .*  # from ([^\s,]+) to ([^\s,]+)", re.MULTILINE)
-"""A line of the `parameters` cell."""
+_STATED = re.compile(r"^(\w+) = \S+  # from (\S+) to ([^\s,]+)", re.MULTILINE)
 
 
 class Page:
@@ -49,37 +53,33 @@ class Page:
     name : str
         The chapter's name; the keys of the numbers in its prose begin with it.
     space : mapping of str to object, optional
-        Where the values of the parameters stand by name: a chapter's `globals()`. The code of the
-        cells that have been run stands there too, as `In`.
+        Where the values of the parameters stand by name: a chapter's `globals()`.
     **ranges : tuple of (least, most)
-        The parameters, each checked by `collapse.publishing.figures.parameter`; by default those
-        of the `parameters` cell, where each has its range beside it.
+        The parameters, each checked by `collapse.publishing.figures.parameter`. Where none is
+        given they are those that the chapter's cells state, as lines `n = 400  # from 20 to 5_000`;
+        `In`, among the globals, holds the cells that ran.
 
     Raises
     ------
     ValueError
-        If a parameter lies outside its range, or none has one.
+        If a parameter lies outside its range.
 
     Examples
     --------
-    >>> cell = "seed = 7  # from 0 to 2**32\\nn = 400  # from 20 to 5_000, rows of real data"
-    >>> Page("golden", {"In": [cell], "seed": 7, "n": 500}).parameters
-    {'seed': 7, 'n': 500}
+    >>> seed, n = 7, 400
+    >>> page = Page("golden", globals(), seed=(0, 2**32), n=(20, 5_000))
+    >>> page.parameters
+    {'seed': 7, 'n': 400}
     """
 
     def __init__(
         self, name: str, space: Mapping[str, Any] | None = None, /, **ranges: tuple[float, float]
     ) -> None:
+        space = {} if space is None else space
+        ranges = ranges or _stated("\n".join(space.get("In", ())))
         self.name = name
-        if not ranges:
-            stated = RANGE.findall("\n".join((space or {}).get("In", ())))
-            ranges = {key: (_bound(least), _bound(most)) for key, least, most in stated}
-        if not ranges:
-            raise ValueError(
-                "expected parameters with their ranges, found none; write each into the cell before"
-                " as `n = 400  # from 20 to 5_000`."
-            )
-        self.parameters = {key: (space or {})[key] for key in ranges}
+        self.parameters = {key: space[key] for key in ranges}
+        self._told: set[str] = set()
         for key, (least, most) in ranges.items():
             figures.parameter(key, self.parameters[key], least, most)
 
@@ -91,6 +91,7 @@ class Page:
         """
         from myst_nb import glue
 
+        self._told |= numbers.keys()
         for key, value in numbers.items():
             glue(f"{self.name}_{key}", _spoken(key, value), display=False)
 
@@ -159,7 +160,8 @@ class Page:
         )
 
     def colophon(self) -> figures.Colophon:
-        """The line that closes the page."""
+        """Say the parameters that nothing was said of yet; the line that closes the page."""
+        self.say(**{key: v for key, v in self.parameters.items() if key not in self._told})
         return figures.colophon(self.parameters.get("seed"))
 
 
@@ -255,6 +257,19 @@ def beside(derived: Risk, simulated: Risk) -> dict[str, Any]:
     }
 
 
+def compared(
+    names: Sequence[str], derived: Mapping[Any, Risk], simulated: Mapping[Any, Risk]
+) -> dict[str, list[Any]]:
+    """Tables of `beside` for all keys of `simulated`, one below the other; the parts of a key
+    stand in columns of these names.
+    """
+    keys = {key: key if isinstance(key, tuple) else (key,) for key in simulated}
+    return stack(
+        dict(zip(names, parts, strict=True)) | beside(derived[key], simulated[key])
+        for key, parts in keys.items()
+    )
+
+
 def farthest(derived: Mapping[Any, Any], simulated: Mapping[Any, Any]) -> float:
     """How far the simulated ratio is from the derived one at most, in standard errors, over the
     keys of `simulated` and all generations but the first.
@@ -268,6 +283,17 @@ def farthest(derived: Mapping[Any, Any], simulated: Mapping[Any, Any]) -> float:
 def last_ratio(plan: Plan | Reservoir, **at: Any) -> float:
     """The risk ratio of the last generation, as `derive` has it."""
     return float(derive(plan, **at).ratio[-1])
+
+
+def observed(
+    table: Dataset, make: Any = LogisticRegression, *, judged: bool = True, **how: Any
+) -> Any:
+    """A regression with an intercept on the real rows of the published split; its risk is the loss
+    on the test rows, or on the real ones where it is not `judged`.
+    """
+    X, y, X_test, y_test = table.split()
+    test = (with_intercept(X_test), y_test) if judged else None
+    return make(with_intercept(X), y=y, test=test, **how)
 
 
 @contextmanager
@@ -288,10 +314,15 @@ def refused(width: int = 62, indent: str = "") -> Iterator[None]:
         raise AssertionError("this was to be refused, and was not")
 
 
-def _bound(text: str) -> float:
-    """A bound as it is written in the `parameters` cell: 0.5, 1_000, 2**32."""
+def _stated(code: str) -> dict[str, tuple[float, float]]:
+    """Ranges that the lines of a parameters cell state."""
+    return {key: (_bound(least), _bound(most)) for key, least, most in _STATED.findall(code)}
+
+
+def _bound(text: str) -> Any:
+    """A number as it is written, perhaps as a power: 5_000, 0.1, 2**32."""
     base, _, power = text.partition("**")
-    return float(base) if "." in base else int(base) ** int(power or 1)
+    return literal_eval(base) ** int(power or 1)
 
 
 def _spoken(key: str, value: Any) -> Any:
