@@ -39,6 +39,7 @@ __all__ = [
     "plot",
     "refused",
     "stack",
+    "with_intercept",
 ]
 """What a chapter imports, in one line."""
 
