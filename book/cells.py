@@ -16,6 +16,7 @@ FORM = (
     "lint.isort.split-on-trailing-comma=false",
     # what a chapter imports is one block
     "lint.isort.no-lines-before=['third-party', 'first-party', 'local-folder']",
+    "lint.isort.lines-after-imports=1",
 )
 # a cell's fence with what stands at its head (options, or a block of them); its code; the end
 CELL = re.compile(
@@ -63,6 +64,8 @@ def main(*arguments: str) -> int:
             if formatted.returncode:
                 sys.exit(f"{page}: {formatted.stderr}")
             sources = ["".join(cell["source"]) for cell in json.loads(formatted.stdout)["cells"]]
+        # cells are short: one blank line parts their functions
+        sources = [re.sub(r"\n{3,}", "\n\n", source) for source in sources]
         new = spliced(text, sources)
         found = ruff(page, sources, "check", "--quiet", "--output-format", "concise")
         if found.returncode:
