@@ -84,16 +84,18 @@ class Page:
         for key, (least, most) in ranges.items():
             figures.parameter(key, self.parameters[key], least, most)
 
-    def say(self, /, **numbers: Any) -> None:
-        """Hand numbers to the prose, under the chapter's name and their own, joined by "_".
+    def say(self, /, *of: Any, **numbers: Any) -> None:
+        """Hand numbers to the prose, under the chapter's name, what they are `of`, and their own,
+        joined by "_".
 
         Whole numbers are written with separators from 1,000 on, but for seeds; text stays as it
         is; all else is a float, which the prose itself rounds.
         """
         from myst_nb import glue
 
-        self._told |= numbers.keys()
-        for key, value in numbers.items():
+        named = {"_".join(map(str, (*of, key))): value for key, value in numbers.items()}
+        self._told |= named.keys()
+        for key, value in named.items():
             glue(f"{self.name}_{key}", _spoken(key, value), display=False)
 
     def figure(

@@ -84,6 +84,7 @@ def test_numbers_reach_the_prose_in_pythons_own_types(
         myst_nb, "glue", lambda key, value, display: glued.update({key: (value, display)})
     )
     page.say(n=4_000, few=np.int64(12), many=np.int64(-12_000), seed_of_runs=20261101)
+    page.say("Poisson", 20, last=2)
     page.say(ratio=np.float64(1.5), half=Fraction(1, 2), one=np.array(2.5), text="none", yes=True)
     assert glued == {
         f"golden_{key}": (value, False)
@@ -92,6 +93,7 @@ def test_numbers_reach_the_prose_in_pythons_own_types(
             "few": 12,
             "many": "-12,000",
             "seed_of_runs": 20261101,
+            "Poisson_20_last": 2,
             "ratio": 1.5,
             "half": 0.5,
             "one": 2.5,
