@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from ast import literal_eval
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,8 +19,10 @@ if TYPE_CHECKING:
 
     from collapse.risk import Risk
 
-__all__ = ["Page", "Table", "beside", "farthest", "grid", "panel", "plot", "stack"]
+__all__ = ["Page", "Table", "beside", "compared", "farthest", "grid", "panel", "plot", "stack"]
 """What a chapter imports, in one line."""
+
+_STATED = re.compile(r"^(\w+) = \S+  # from (\S+) to ([^\s,]+)", re.MULTILINE)
 
 
 class Page:
@@ -31,7 +35,9 @@ class Page:
     space : mapping of str to object, optional
         Where the values of the parameters stand by name: a chapter's `globals()`.
     **ranges : tuple of (least, most)
-        The parameters, each checked by `collapse.publishing.figures.parameter`.
+        The parameters, each checked by `collapse.publishing.figures.parameter`. Where none is
+        given they are those that the chapter's cells state, as lines `n = 400  # from 20 to 5_000`;
+        `In`, among the globals, holds the cells that ran.
 
     Raises
     ------
@@ -49,8 +55,11 @@ class Page:
     def __init__(
         self, name: str, space: Mapping[str, Any] | None = None, /, **ranges: tuple[float, float]
     ) -> None:
+        space = {} if space is None else space
+        ranges = ranges or _stated("\n".join(space.get("In", ())))
         self.name = name
-        self.parameters = {key: (space or {})[key] for key in ranges}
+        self.parameters = {key: space[key] for key in ranges}
+        self._told: set[str] = set()
         for key, (least, most) in ranges.items():
             figures.parameter(key, self.parameters[key], least, most)
 
@@ -62,6 +71,7 @@ class Page:
         """
         from myst_nb import glue
 
+        self._told |= numbers.keys()
         for key, value in numbers.items():
             glue(f"{self.name}_{key}", _spoken(key, value), display=False)
 
@@ -130,7 +140,8 @@ class Page:
         )
 
     def colophon(self) -> figures.Colophon:
-        """The line that closes the page."""
+        """Say the parameters that nothing was said of yet; the line that closes the page."""
+        self.say(**{key: v for key, v in self.parameters.items() if key not in self._told})
         return figures.colophon(self.parameters.get("seed"))
 
 
@@ -226,6 +237,19 @@ def beside(derived: Risk, simulated: Risk) -> dict[str, Any]:
     }
 
 
+def compared(
+    names: Sequence[str], derived: Mapping[Any, Risk], simulated: Mapping[Any, Risk]
+) -> dict[str, list[Any]]:
+    """Tables of `beside` for all keys of `simulated`, one below the other; the parts of a key
+    stand in columns of these names.
+    """
+    keys = {key: key if isinstance(key, tuple) else (key,) for key in simulated}
+    return stack(
+        dict(zip(names, parts, strict=True)) | beside(derived[key], simulated[key])
+        for key, parts in keys.items()
+    )
+
+
 def farthest(derived: Mapping[Any, Any], simulated: Mapping[Any, Any]) -> float:
     """How far the simulated ratio is from the derived one at most, in standard errors, over the
     keys of `simulated` and all generations but the first.
@@ -234,6 +258,17 @@ def farthest(derived: Mapping[Any, Any], simulated: Mapping[Any, Any]) -> float:
         float(np.max(abs(risk.ratio - derived[key].ratio)[1:] / risk.stderr[1:]))
         for key, risk in simulated.items()
     )
+
+
+def _stated(code: str) -> dict[str, tuple[float, float]]:
+    """Ranges that the lines of a parameters cell state."""
+    return {key: (_bound(least), _bound(most)) for key, least, most in _STATED.findall(code)}
+
+
+def _bound(text: str) -> Any:
+    """A number as it is written, perhaps as a power: 5_000, 0.1, 2**32."""
+    base, _, power = text.partition("**")
+    return literal_eval(base) ** int(power or 1)
 
 
 def _spoken(key: str, value: Any) -> Any:

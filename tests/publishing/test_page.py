@@ -15,7 +15,17 @@ from matplotlib.figure import Figure
 
 import collapse
 from collapse import workflows
-from collapse.publishing.page import Page, Table, beside, farthest, grid, panel, plot, stack
+from collapse.publishing.page import (
+    Page,
+    Table,
+    beside,
+    compared,
+    farthest,
+    grid,
+    panel,
+    plot,
+    stack,
+)
 
 WIDE, NARROW = (plot.WIDE, 3.0), (plot.NARROW, 3.0)
 
@@ -31,6 +41,34 @@ def test_parameters_are_checked_and_kept(page: Page) -> None:
     assert page.parameters == {"seed": 7, "n": 4_000, "share": 0.5}
     with pytest.raises(ValueError, match=r"^parameter n must be a whole number from 20 to 5,000;"):
         Page("golden", {"n": 19}, n=(20, 5_000))
+
+
+def test_ranges_are_those_that_the_cells_state() -> None:
+    cells = ["", "seed = 7  # from 0 to 2**32\nn = 30  # from 20 to 5_000, even", "share = 0.5"]
+    cells += ["share = 0.5  # from 0.1 to 0.9\nother = 1"]
+    space = {"In": cells, "seed": 7, "n": 40, "share": 0.2, "other": 1}
+    assert Page("golden", space).parameters == {"seed": 7, "n": 40, "share": 0.2}
+    for name, value, expected in (
+        ("seed", 2**32 + 1, "a whole number from 0 to 4,294,967,296"),
+        ("n", 19, "a whole number from 20 to 5,000"),
+        ("n", 30.0, "a whole number from 20 to 5,000"),
+        ("share", 1, r"a number from 0\.1 to 0\.9"),
+    ):
+        with pytest.raises(ValueError, match=f"^parameter {name} must be {expected}; it is"):
+            Page("golden", space | {name: value})
+
+
+def test_parameters_that_nothing_was_said_of_are_said_at_the_end(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import myst_nb
+
+    glued: list[tuple[str, Any]] = []
+    monkeypatch.setattr(myst_nb, "glue", lambda key, value, display: glued.append((key, value)))
+    page.say(n=20, ratio=1.5)
+    page.colophon()
+    said = [("golden_n", 20), ("golden_ratio", 1.5), ("golden_seed", 7), ("golden_share", 0.5)]
+    assert glued == said
 
 
 def test_numbers_reach_the_prose_in_pythons_own_types(
@@ -122,6 +160,10 @@ def test_derived_and_simulated_are_compared() -> None:
     assert list(columns) == ["generation", "derived", "simulated", "standard error"]
     away = abs(columns["simulated"] - columns["derived"])[1:] / columns["standard error"][1:]
     assert farthest(derived, simulated) == max(away) > 0
+    named = {"workflow": ["augment"] * 4} | {name: list(column) for name, column in columns.items()}
+    assert compared(["workflow"], derived, simulated) == named
+    pairs = [{("Poisson", name): risk for name, risk in by.items()} for by in (derived, simulated)]
+    assert compared(["model", "workflow"], *pairs) == {"model": ["Poisson"] * 4} | named
 
 
 def test_a_table_is_markdown() -> None:
