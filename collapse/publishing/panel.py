@@ -151,7 +151,7 @@ def overlay(
     ax : matplotlib.axes.Axes
         The panel.
     derived, simulated : Risk
-        Answers of `derive` and `simulate`; the second may be missing.
+        Answers of `derive` and `simulate`; one of them may be missing.
     text : str
         The curve's name; nothing is written where it is empty.
     family : str, optional
@@ -161,12 +161,12 @@ def overlay(
     **place
         Where the name stands: at, offset, ha and va of `curve`.
     """
-    hue = family or plot.family_of(derived.plan.name)
-    for risk in (derived, simulated):
-        if risk is not None:
-            plot.plot_risk(risk, ax, family=hue, dash=dash, dots=dots)
+    given = [risk for risk in (derived, simulated) if risk is not None]
+    hue = family or plot.family_of(given[0].plan.name)
+    for risk in given:
+        plot.plot_risk(risk, ax, family=hue, dash=dash, dots=dots)
     if text:
-        name(ax, derived.generations, derived.ratio, text, hue, **place)
+        name(ax, given[0].generations, given[0].ratio, text, hue, **place)
 
 
 def name(
