@@ -4,22 +4,43 @@ from __future__ import annotations
 
 import re
 from ast import literal_eval
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from textwrap import fill
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from collapse.datasets import Dataset, with_intercept
+from collapse.derivation import derive
+from collapse.models import LogisticRegression
 from collapse.publishing import figures, panel, plot
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from collapse.plan import Plan
+    from collapse.reservoir import Reservoir
     from collapse.risk import Risk
 
-__all__ = ["Page", "Table", "beside", "compared", "farthest", "grid", "panel", "plot", "stack"]
+__all__ = [
+    "Page",
+    "Table",
+    "beside",
+    "compared",
+    "farthest",
+    "grid",
+    "last_ratio",
+    "observed",
+    "panel",
+    "plot",
+    "refused",
+    "stack",
+    "with_intercept",
+]
 """What a chapter imports, in one line."""
 
 _STATED = re.compile(r"^(\w+) = \S+  # from (\S+) to ([^\s,]+)", re.MULTILINE)
@@ -63,16 +84,18 @@ class Page:
         for key, (least, most) in ranges.items():
             figures.parameter(key, self.parameters[key], least, most)
 
-    def say(self, /, **numbers: Any) -> None:
-        """Hand numbers to the prose, under the chapter's name and their own, joined by "_".
+    def say(self, /, *of: Any, **numbers: Any) -> None:
+        """Hand numbers to the prose, under the chapter's name, what they are `of`, and their own,
+        joined by "_".
 
         Whole numbers are written with separators from 1,000 on, but for seeds; text stays as it
         is; all else is a float, which the prose itself rounds.
         """
         from myst_nb import glue
 
-        self._told |= numbers.keys()
-        for key, value in numbers.items():
+        named = {"_".join(map(str, (*of, key))): value for key, value in numbers.items()}
+        self._told |= named.keys()
+        for key, value in named.items():
             glue(f"{self.name}_{key}", _spoken(key, value), display=False)
 
     def figure(
@@ -258,6 +281,40 @@ def farthest(derived: Mapping[Any, Any], simulated: Mapping[Any, Any]) -> float:
         float(np.max(abs(risk.ratio - derived[key].ratio)[1:] / risk.stderr[1:]))
         for key, risk in simulated.items()
     )
+
+
+def last_ratio(plan: Plan | Reservoir, **at: Any) -> float:
+    """The risk ratio of the last generation, as `derive` has it."""
+    return float(derive(plan, **at).ratio[-1])
+
+
+def observed(
+    table: Dataset, make: Any = LogisticRegression, *, judged: bool = True, **how: Any
+) -> Any:
+    """A regression with an intercept on the real rows of the published split; its risk is the loss
+    on the test rows, or on the real ones where it is not `judged`.
+    """
+    X, y, X_test, y_test = table.split()
+    test = (with_intercept(X_test), y_test) if judged else None
+    return make(with_intercept(X), y=y, test=test, **how)
+
+
+@contextmanager
+def refused(width: int = 62, indent: str = "") -> Iterator[None]:
+    """Print the sentence in which what is done here is refused.
+
+    Examples
+    --------
+    >>> with refused():
+    ...     figures.parameter("share", 1.5, 0.1, 0.9)
+    parameter share must be a number from 0.1 to 0.9; it is 1.5.
+    """
+    try:
+        yield
+    except ValueError as error:
+        print(fill(str(error), width, initial_indent=indent, subsequent_indent=indent))
+    else:
+        raise AssertionError("this was to be refused, and was not")
 
 
 def _stated(code: str) -> dict[str, tuple[float, float]]:

@@ -22,8 +22,11 @@ from collapse.publishing.page import (
     compared,
     farthest,
     grid,
+    last_ratio,
+    observed,
     panel,
     plot,
+    refused,
     stack,
 )
 
@@ -81,6 +84,7 @@ def test_numbers_reach_the_prose_in_pythons_own_types(
         myst_nb, "glue", lambda key, value, display: glued.update({key: (value, display)})
     )
     page.say(n=4_000, few=np.int64(12), many=np.int64(-12_000), seed_of_runs=20261101)
+    page.say("Poisson", 20, last=2)
     page.say(ratio=np.float64(1.5), half=Fraction(1, 2), one=np.array(2.5), text="none", yes=True)
     assert glued == {
         f"golden_{key}": (value, False)
@@ -89,6 +93,7 @@ def test_numbers_reach_the_prose_in_pythons_own_types(
             "few": 12,
             "many": "-12,000",
             "seed_of_runs": 20261101,
+            "Poisson_20_last": 2,
             "ratio": 1.5,
             "half": 0.5,
             "one": 2.5,
@@ -164,6 +169,31 @@ def test_derived_and_simulated_are_compared() -> None:
     assert compared(["workflow"], derived, simulated) == named
     pairs = [{("Poisson", name): risk for name, risk in by.items()} for by in (derived, simulated)]
     assert compared(["model", "workflow"], *pairs) == {"model": ["Poisson"] * 4} | named
+
+
+def test_what_is_not_refused_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with refused(30, "  "):
+        raise ValueError("n must be even, since a plan reads half of the rows.")
+    assert capsys.readouterr().out == "  n must be even, since a plan\n  reads half of the rows.\n"
+    with pytest.raises(AssertionError, match="was to be refused"), refused():
+        pass
+
+
+def test_a_regression_on_a_table_is_judged_on_its_test_rows() -> None:
+    table = collapse.datasets.titanic()
+    X, y, X_test, y_test = table.split()
+    model, own = observed(table), observed(table, judged=False)
+    np.testing.assert_array_equal(model.X, collapse.datasets.with_intercept(X))
+    for judged, rows, label in ((model, X_test, y_test), (own, X, y)):
+        margin = model.truth[0] + rows @ model.truth[1:]
+        loss = np.mean(np.logaddexp(0, margin) - label * margin)
+        assert judged.risk(model.truth[None])[0] == pytest.approx(loss, rel=1e-12)
+
+
+def test_the_last_ratio_is_the_derived_one() -> None:
+    assert last_ratio(workflows.augment(3)) == pytest.approx(1 + 1 / 4 + 1 / 9, rel=1e-14)
+    coin = collapse.models.Bernoulli(0.3)
+    assert last_ratio(workflows.discard(2), model=coin, n=10) == pytest.approx(1.9, rel=1e-14)
 
 
 def test_a_table_is_markdown() -> None:
