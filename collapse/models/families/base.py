@@ -80,15 +80,17 @@ class Family(DrawsFromTruth):
 
 
 class SquaredError(Family):
-    """A family whose risk is the squared error of the parameter."""
+    """A family whose risk is the squared error of the parameter, in a `unit` of its own or in 1."""
+
+    unit: Any = 1.0
 
     @property
     def risk_hessian(self) -> Array:
         """Hessian (d, d) of the risk: of a square, 2."""
-        return 2 * np.eye(len(self.truth))
+        return np.asarray(2 * np.eye(len(self.truth)) / self.unit**2)
 
     def deviation(self, theta: Array) -> Array:
-        return theta - self.truth
+        return np.asarray((theta - self.truth) / self.unit)
 
     def risk(self, theta: Array) -> Array:
-        return np.asarray(((theta - self.truth) ** 2).sum(axis=1))
+        return np.asarray((self.deviation(theta) ** 2).sum(axis=1))

@@ -13,7 +13,7 @@ from collapse.checks import LARGE, check_size, floats, whole
 from collapse.exact import Scalar
 from collapse.models.families.base import Share, SquaredError
 from collapse.models.families.roots import decreasing_roots
-from collapse.models.protocols import Array, DrawsFromTruth, parts
+from collapse.models.protocols import Array, DrawsFromTruth, by_parts
 from collapse.models.registry import register
 
 STEPS: Final = 200
@@ -129,19 +129,22 @@ class NormalMixture(SquaredError):
         return rng.standard_normal(shape) + float(self.separation) * (rng.random(shape) < theta)
 
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
-        answer = np.empty((len(rows), 1))
-        for part in parts(*weight.shape):
-            share = weight[part] / weight[part].sum(axis=1, keepdims=True)
-            theta = np.full(len(share), 0.5) if start is None else start[part, 0]
-            data = self._contrast(rows[part]), share
+        begin = np.full(len(rows), 0.5) if start is None else start[:, 0]
+
+        def weights(part: slice) -> Array:
+            theta = begin[part]
+            data = (
+                self._contrast(rows[part]),
+                weight[part] / weight[part].sum(axis=1, keepdims=True),
+            )
             if start is None or self.steps is None:
                 theta = np.where((theta > 0) & (theta < 1), theta, 0.5)
-                theta = decreasing_roots(_score_step, theta, ENDS, data, (0, SHORTEST), STEPS)
-            else:
-                for _ in range(self.steps):
-                    theta = theta + theta * (1 - theta) * _score_step(theta, *data)[0]
-            answer[part, 0] = theta
-        return answer
+                return decreasing_roots(_score_step, theta, ENDS, data, (0, SHORTEST), STEPS)
+            for _ in range(self.steps):
+                theta = theta + theta * (1 - theta) * _score_step(theta, *data)[0]
+            return theta
+
+        return by_parts(weights, *weight.shape)[:, None]
 
     def _contrast(self, rows: Array) -> Array:
         """Difference of the components' densities at each row over their sum; 1 or -1 where the row

@@ -11,7 +11,7 @@ from collapse.checks import check_size
 from collapse.exact import Scalar
 from collapse.models.families.base import Family, Size, between, tables
 from collapse.models.families.roots import decreasing_roots
-from collapse.models.protocols import Array, parts, replicate
+from collapse.models.protocols import Array, by_parts, replicate
 from collapse.models.registry import register
 
 STEPS: Final = 200
@@ -225,11 +225,12 @@ class CensoredWeibull(Censored):
         return np.stack([-shape / scale * excess, event / shape + z * excess], axis=2)
 
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
-        answer = np.empty((len(rows), 2))
-        for part in parts(*weight.shape):
-            begin = None if start is None else start[part, 1]
-            answer[part] = _weibull(rows[part], weight[part], begin)
-        return answer
+        return by_parts(
+            lambda part: _weibull(
+                rows[part], weight[part], start if start is None else start[part]
+            ),
+            *weight.shape,
+        )
 
     @np.errstate(over="ignore")  # of a fit far out it may be more than a double holds
     def risk(self, theta: Array) -> Array:
@@ -265,9 +266,9 @@ def _weibull(rows: Array, weight: Array, start: Array | None) -> Array:
     time, weight, total, depth, longest = (
         each[found] for each in (time, weight, total, depth, longest)
     )
-    x = -np.log(depth) if start is None else np.log(start[found])
-    data, ends = (time, weight, depth), (-np.inf, np.inf)
-    x = decreasing_roots(_shape_step, x, ends, data, (0, SHORTEST), STEPS)
+    x = -np.log(depth) if start is None else np.log(start[found, 1])
+    ends = -np.inf, np.inf
+    x = decreasing_roots(_shape_step, x, ends, (time, weight, depth), (0, SHORTEST), STEPS)
     mean = np.einsum("rn,rn->r", weight, np.exp(np.exp(x)[:, None] * time))
     answer[found] = np.stack([longest * (mean / total) ** np.exp(-x), np.exp(x)], axis=1)
     return answer

@@ -18,7 +18,7 @@ from collapse.models.families.digamma import (
     slope,
 )
 from collapse.models.families.morris import VALUES, Shape
-from collapse.models.protocols import Array, parts
+from collapse.models.protocols import Array, by_parts
 from collapse.models.registry import register
 
 STEPS = 100
@@ -87,11 +87,11 @@ class Matching(Family):
         return np.asarray(self.fit_statistic(self.moments(rows, weight), start))
 
     def draw_statistic(self: Any, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        statistic: Array = np.empty_like(self.expectation(theta))
-        for part in parts(len(theta), rows, VALUES):
+        def moments(part: slice) -> Array:
             batch = self.draw(theta[part], rows, rng)
-            statistic[part] = self.moments(batch, np.ones(batch.shape))
-        return statistic
+            return np.asarray(self.moments(batch, np.ones(batch.shape)))
+
+        return by_parts(moments, len(theta), rows, VALUES)
 
 
 @_likelihood("Normal mean and variance", at=(1.0, 4.0))

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from collapse.models.protocols import Array, parts
+from collapse.models.protocols import Array, by_parts
 from collapse.models.regression.design import OnDesign, check_test, check_vector, on_rows
 from collapse.models.regression.family import Classes, Family, margins
 from collapse.models.regression.likelihoods import LIKELIHOODS, Multinomial
@@ -20,9 +20,11 @@ def mean_loss(family: Family, theta: Array, X: Array, label: Array) -> Array:
     """Return the mean of `Family.loss` over rows with labels (q, m), less label x margin where the
     link is canonical, (R,).
     """
-    loss = np.empty(len(theta))
-    for block in parts(len(theta), len(X) * family.outputs):
-        loss[block] = family.loss(margins(theta[block], X), label).sum(axis=-1)[:, 0]
+    loss = by_parts(
+        lambda block: family.loss(margins(theta[block], X), label).sum(axis=-1)[:, 0],
+        len(theta),
+        len(X) * family.outputs,
+    )
     if family.canonical:
         loss -= theta @ (label @ X).ravel()
     return loss / len(X)
@@ -287,10 +289,11 @@ class Regression(LabelsOnDesign):
                 "a mean statistic stands for whole copies of the design: rows must be a multiple"
                 f" of {self.design_rows}, not {rows}; use draw for other sizes."
             )
-        statistic = np.empty((replications, self.statistic_size))
-        for block in parts(replications, self._likelihood.cells):
-            statistic[block] = self._summary(self.family.sample(mean(block), copies, rng))
-        return statistic
+        return by_parts(
+            lambda block: self._summary(self.family.sample(mean(block), copies, rng)),
+            replications,
+            self._likelihood.cells,
+        )
 
     def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
         """Return the maximum-likelihood estimates for mean statistics over the whole design.
