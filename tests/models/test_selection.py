@@ -418,10 +418,10 @@ N = models.Normal(0, 1)
         (lambda: models.Truncated(LINE, 0, 1), "is more than one number; give Accepted"),
         (
             lambda: models.Truncated(N, 1, 1),
-            r"low < high \(-inf and inf are allowed\); they are 1 and 1",
+            r"low must be less than high \(-inf and inf are allowed\); they are 1 and 1",
         ),
-        (lambda: models.Truncated(N, np.nan, 1), "they are nan and 1"),
-        (lambda: models.Truncated(N, "0", 1), "they are '0' and 1"),
+        (lambda: models.Truncated(N, np.nan, 1), r"low \(.*\) must be a number, .*it is nan"),
+        (lambda: models.Truncated(N, "0", 1), r"low \(.*\) must be a number, .*it is '0'"),
         (
             lambda: models.Truncated(N, 0, 1, about_fit=1),
             "about_fit must be True or False; it is 1",

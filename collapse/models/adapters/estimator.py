@@ -6,9 +6,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from collapse.checks import brief, check_number
-from collapse.models.adapters.labelled import Loss, OnDesign, squared_error
+from collapse.models.adapters.labelled import (
+    Loss,
+    OnDesign,
+    covariates,
+    labels_of,
+    rows_at,
+    squared_error,
+    stacked,
+)
 from collapse.models.adapters.statsmodels_glm import GLM
-from collapse.models.adapters.tables import covariates, labels_of, rows_at, stacked
 from collapse.models.protocols import Array, Model
 from collapse.models.regression.design import check_vector
 
@@ -141,14 +148,16 @@ class _Sklearn(OnDesign):
     def __init__(self, estimator: Any, X: Any, y: Any, test: Any) -> None:
         from sklearn.base import clone
 
+        self.name = type(estimator).__name__
         self.read(covariates(X, "X"), y, test)
         self.both = stacked(self.X, self.test_X)
         try:
             self.estimator = clone(estimator)
         except (TypeError, RuntimeError) as error:
-            raise ValueError(f"{type(estimator).__name__} cannot be cloned: {error}") from error
+            raise ValueError(f"{self.name} cannot be cloned: {error}") from error
         seeds = self._parameters("random_state")
         self.estimator.set_params(**{name: 0 for name, seed in seeds.items() if seed is None})
+        self.shown = " ".join(repr(self.estimator).split())
         self.weighs = _weight_of(self.estimator)
 
     def _parameters(self, name: str) -> dict[str, Any]:
@@ -172,14 +181,6 @@ class _Sklearn(OnDesign):
                 " another estimator."
             )
         return super().fit(rows, weight, start)
-
-    @property
-    def name(self) -> str:
-        return type(self.estimator).__name__
-
-    def __repr__(self) -> str:
-        n, p = self.X.shape
-        return f"from_estimator({' '.join(repr(self.estimator).split())}, X {n} x {p}, observed y)"
 
 
 class _Classifier(_Sklearn):

@@ -58,8 +58,9 @@ class GLM(OnDesign):
         if name not in alike:
             fit = "; give the model itself, not the results of its fit" if "Results" in name else ""
             raise ValueError(f"a statsmodels {name} is not supported{fit}: {', '.join(alike)} are.")
-        self.kind, self.family = name, copy(alike[name]())
+        self.family = copy(alike[name]())
         self.law = type(self.family).__name__
+        self.name = self.shown = f"GLM {self.law}" if name == "GLM" else name
         if self.law == "Binomial":
             self.family.n = 1  # it remembers the numbers of trials, which enter here as weights
         if self.law not in LAWS:
@@ -100,13 +101,14 @@ class GLM(OnDesign):
             )
         self.loss = loss or (_bernoulli_loss if single else squared_error)
         # what can show that there is no estimate
-        self.certificate: Likelihood | None = None
-        if self.law == "Binomial":
-            self.certificate = Logistic(self.X, Logit())
-        elif self.law in ("Poisson", "NegativeBinomial") and isinstance(
-            self.family.link, families.links.Log
-        ):
-            self.certificate = LogLink(self.X, Counts())
+        counted = self.law in ("Poisson", "NegativeBinomial")
+        self.certificate: Likelihood | None = (
+            Logistic(self.X, Logit())
+            if self.law == "Binomial"
+            else LogLink(self.X, Counts())
+            if counted and isinstance(self.family.link, families.links.Log)
+            else None
+        )
         self.settle()
 
     def labels_at(self, theta: Array, rows: Any, rng: np.random.Generator) -> Array:
@@ -146,14 +148,6 @@ class GLM(OnDesign):
 
     def predicted(self, theta: Array) -> Array:
         return np.asarray(self.family.fitted(self.test_X @ theta[:-1]))
-
-    @property
-    def name(self) -> str:
-        return f"{self.kind} {self.law}" if self.kind == "GLM" else self.kind
-
-    def __repr__(self) -> str:
-        n, p = self.X.shape
-        return f"from_estimator({self.name}, X {n} x {p}, observed y)"
 
 
 @np.errstate(divide="ignore")
