@@ -70,12 +70,8 @@ class Example:
         """The same example with so many times the rows: there what the allowance is for is
         smaller.
         """
-        n = times * self.n
-        return replace(
-            self,
-            n=n,
-            make=partial(self.make, n) if "rows" in signature(self.make).parameters else self.make,
-        )
+        n, takes = times * self.n, signature(self.make).parameters
+        return replace(self, n=n, make=partial(self.make, rows=n) if "rows" in takes else self.make)
 
 
 GROUPS = (

@@ -93,4 +93,4 @@ class SquaredError(Family):
         return np.asarray((theta - self.truth) / self.unit)
 
     def risk(self, theta: Array) -> Array:
-        return np.asarray((self.deviation(theta) ** 2).sum(axis=1))
+        return np.asarray((((theta - self.truth) / self.unit) ** 2).sum(axis=1))

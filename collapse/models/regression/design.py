@@ -2,8 +2,9 @@
 is drawn or observed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from collapse.checks import LARGE, brief, floats, held, length
 from collapse.models.protocols import Array, DrawsFromTruth, replicate
+from collapse.models.registry import Made, register
 from collapse.models.regression.family import Family, margins
 
 _counted = np.frompyfunc(
@@ -170,6 +172,38 @@ def example_design(n: int, columns: int) -> Array:
     """
     t, k = (np.arange(n)[:, None] + 0.5) / n, np.arange(columns)
     return np.asarray(np.cos(np.pi * k * t) * np.where(k, np.sqrt(2), 1.0))
+
+
+def on_example_design(
+    name: str,
+    beta: Any,
+    *,
+    n: int,
+    why: str,
+    allowance: float,
+    page: str = "glm",
+    conditional: bool = False,
+    **more: float,
+) -> Callable[[Made], Made]:
+    """Register the decorated regression, with true coefficients, on a design of examples."""
+
+    def keep(made: Made) -> Made:
+        register(
+            name,
+            n=n,
+            group="regression",
+            why=why,
+            page=page,
+            allowance=allowance,
+            conditional=conditional,
+        )(partial(_example, made, beta, more, rows=n))
+        return made
+
+    return keep
+
+
+def _example(made: Callable[..., Any], beta: Any, more: dict[str, float], rows: int) -> Any:
+    return made(example_design(rows, np.shape(beta)[-1]), beta, **more)
 
 
 class OnDesign(DrawsFromTruth):
