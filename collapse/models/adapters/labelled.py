@@ -7,7 +7,6 @@ from contextlib import suppress
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from collapse.checks import brief, held, is_number, length
 from collapse.models.protocols import Array
@@ -128,7 +127,7 @@ def covariates(X: Any, name: str, like: Any = None) -> Any:
     return table
 
 
-def labels_of(y: Any, rows: int, name: str) -> NDArray[Any]:
+def labels_of(y: Any, rows: int, name: str) -> Any:
     """Return labels (n,) of any kind, none missing; raise a ValueError where they are not."""
     if isinstance(y, np.ma.MaskedArray):
         raise ValueError(f"{name} is a masked array; fill or drop its hidden values.")

@@ -92,8 +92,10 @@ class AR1(SquaredError):
 
     @np.errstate(over="ignore", invalid="ignore")
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        series = np.stack([np.zeros(len(theta)), *_series(theta, rows, rng)], axis=1)
-        return np.stack([series[:, :-1], series[:, 1:]], axis=2)
+        series = np.zeros((rows + 1, len(theta)))
+        for after, x in zip(series[1:], _series(theta, rows, rng), strict=True):
+            after[:] = x
+        return np.stack([series[:-1].T, series[1:].T], axis=2)
 
     @np.errstate(over="ignore", invalid="ignore")
     def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:

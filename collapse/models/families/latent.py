@@ -4,7 +4,7 @@ components.
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -25,6 +25,11 @@ NEGLIGIBLE: Final = 1e-12
 """Noise variance, relative to the largest eigenvalue, below which rounding alone remains."""
 
 _latent = partial(register, group="latent structure", page="latent")
+
+
+def _steps(value: Any, name: str) -> int | None:
+    meaning = "EM steps of a fit that starts from an earlier one"
+    return None if value is None else whole(value, name, meaning, most=10_000)
 
 
 @_latent(
@@ -84,18 +89,8 @@ class NormalMixture(SquaredError):
     weight: Share
     # closer components are one, farther ones are never confused
     separation: Annotated[Scalar, partial(check_size, low=1e-3, high=1e3)]
-    steps: int | None = None
+    steps: Annotated[int | None, _steps] = None
     estimated = ("weight",)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.steps is not None:
-            whole(
-                self.steps,
-                "steps",
-                "EM steps of a fit that starts from an earlier one",
-                most=10_000,
-            )
 
     @property
     def missing_information(self) -> float:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, partial
-from operator import attrgetter
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -361,7 +360,7 @@ class MedianMAD(Location):
     """
 
     estimated = ("location", "scale")
-    unit = property(attrgetter("scale"))
+    unit = property(lambda self: self.scale)
 
     @cached_property
     def _quartile(self) -> tuple[float, float]:

@@ -5,9 +5,7 @@ class).
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from math import sqrt
 from numbers import Rational
-from operator import attrgetter
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -155,7 +153,8 @@ class Normal(MeanFamily):
         return (plain(self.sd) * plain(self.sd), 0, 0)
 
     def sample(self, theta: Array, rows: int, means: int, rng: np.random.Generator) -> Array:
-        return theta + float(self.sd) / sqrt(rows) * rng.standard_normal((len(theta), means))
+        noise = rng.standard_normal((len(theta), means))
+        return np.asarray(theta + float(self.sd) / np.sqrt(rows) * noise)
 
 
 @_exact("Binomial", at=(5, 0.4))
@@ -239,7 +238,7 @@ class Poisson(MeanFamily):
     rate: Count
 
     variance_function = (0, 1, 0)
-    mean = property(attrgetter("rate"))
+    mean = property(lambda self: self.rate)
 
     def sample(self, theta: Array, rows: int, means: int, rng: np.random.Generator) -> Array:
         return counts(np.broadcast_to(rows * theta, (len(theta), means)), rng) / rows

@@ -175,12 +175,13 @@ class _GammaLaw(Matching):
 
     def risk(self, theta: Array) -> Array:
         (a, b), (shape, rate) = theta.T, self.truth
-        shapes = (
+        return np.asarray(
             scipy.special.gammaln(a)
             - scipy.special.gammaln(shape)
             - (a - shape) * scipy.special.psi(shape)
+            - a * np.log(b / rate)
+            + shape * (b / rate - 1)
         )
-        return np.asarray(shapes - a * np.log(b / rate) + shape * (b / rate - 1))
 
 
 # effort: where the mean of a batch's statistic is no variate of a known law, all its rows are drawn
@@ -342,14 +343,13 @@ class InverseGaussian(Matching):
         return np.stack([theta[:, 0], 1 / theta[:, 1]], axis=1)
 
     def jacobian(self, theta: Array) -> Array:
-        none = 0 * theta[:, 1]
-        return tables(none + 1, none, none, -1 / theta[:, 1] ** 2)
+        return tables(theta[:, 1] ** 0, 0 * theta[:, 1], 0 * theta[:, 1], -1 / theta[:, 1] ** 2)
 
     @np.errstate(over="ignore")
     def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
-        shape = 1 / np.where(statistic[:, 1] > 0, statistic[:, 1], np.nan)
+        shape = 1 / np.where(statistic[:, 1:] > 0, statistic[:, 1:], np.nan)
         found = np.isfinite(shape) & (shape > 0)
-        return np.where(found[:, None], np.stack([statistic[:, 0], shape], axis=1), np.nan)
+        return np.where(found, np.hstack([statistic[:, :1], shape]), np.nan)
 
     @np.errstate(over="ignore")
     def risk(self, theta: Array) -> Array:

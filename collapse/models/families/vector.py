@@ -4,7 +4,6 @@ multivariate normal.
 
 from dataclasses import dataclass
 from functools import cached_property, partial
-from operator import attrgetter
 from typing import Annotated, Any
 
 import numpy as np
@@ -80,7 +79,7 @@ class Multinomial(Average):
     p: Annotated[tuple[Scalar, ...], _shares]
 
     variance_function = (0, 1, -1)
-    mean = property(attrgetter("p"))
+    mean = property(lambda self: self.p)
 
     @property
     def influence_covariance(self) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from collapse.models.protocols import Array, by_parts
-from collapse.models.regression.design import OnDesign, check_test, check_vector, on_rows
+from collapse.models.regression.design import OnDesign, check_test, check_vector, labelled, on_rows
 from collapse.models.regression.family import Classes, Family, margins
 from collapse.models.regression.likelihoods import LIKELIHOODS, Multinomial
 from collapse.models.regression.newton import ITERATIONS, Likelihood
@@ -34,9 +34,12 @@ class LabelsOnDesign(OnDesign):
     """Labels of a family on a reused design: the real world that draws them, and the risk in it.
 
     Real labels are either drawn from a true `beta` in every replication, or observed once and for
-    all as `y`, or drawn with given means, from a world that the model does not hold.
+    all as `y`, or drawn with given means, from a world that the model does not hold. A model adds
+    its fit.
     """
 
+    _closest: Callable[[], Array]
+    """Return the coefficients closest to the real labels, or to their means."""
     certain: ClassVar[bool] = False
     """Whether all labels have an estimate."""
 
@@ -96,10 +99,6 @@ class LabelsOnDesign(OnDesign):
             else np.mean(family.least(self._risk_label))
         )
 
-    def _closest(self) -> Array:
-        """Return the coefficients closest to the real labels, or to their means."""
-        raise NotImplementedError
-
     def risk(self, theta: Array) -> Array:
         """Return the risk of each replication's fit.
 
@@ -132,14 +131,12 @@ class LabelsOnDesign(OnDesign):
         """Return weighted sums of labels (R, q, n), and of weights (R, n), on each row of the
         design, over its mean weight.
         """
-        read = weight > 0
-        index = np.where(read, rows[:, :, 0], 0.0).astype(np.intp)
-        label = self.family.coded(np.where(read, rows[:, :, 1], 0.0))
-        weight = np.where(read, weight, 0.0)
+        index, label, weight = labelled(rows, weight)
         total = on_rows(self.design_rows, index, weight)
         mean = total.mean(axis=1, keepdims=True)
         mean[mean == 0] = np.nan
-        each = [on_rows(self.design_rows, index, weight * own) for own in np.moveaxis(label, 1, 0)]
+        coded = np.moveaxis(self.family.coded(label), 1, 0)
+        each = [on_rows(self.design_rows, index, weight * own) for own in coded]
         return np.stack(each, axis=1) / mean[:, None], total / mean
 
 

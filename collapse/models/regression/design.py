@@ -107,6 +107,15 @@ def check_vector(values: ArrayLike | None, shape: int | tuple[int, ...], name: s
     return _finite(array, name)
 
 
+def labelled(rows: Array, weight: Array) -> tuple[NDArray[np.intp], Array, Array]:
+    """Return indices, labels and weights (R, N) of rows (R, N, 2), 0 where there is no weight."""
+    read = weight > 0
+    index, label, share = (
+        np.where(read, each, 0.0) for each in (rows[:, :, 0], rows[:, :, 1], weight)
+    )
+    return index.astype(np.intp), label, share
+
+
 def check_test(test: Any, columns: int) -> tuple[Array, Array]:
     """Return covariates (m, p) and labels (m,) of a test set.
 

@@ -14,6 +14,7 @@ from collapse.models.regression.design import (
     OnDesign,
     check_test,
     check_vector,
+    labelled,
     on_example_design,
     on_rows,
     totals,
@@ -256,11 +257,9 @@ class HuberRegression(NormalErrors):
         .. [1] K. Madsen and H. B. Nielsen, "Finite algorithms for robust linear regression", BIT 30
            (1990).
         """
-        read = weight > 0
-        index = np.where(read, rows[:, :, 0], 0.0).astype(np.intp)
-        label = np.where(read, rows[:, :, 1], 0.0) / self.sigma
-        weight = np.where(read, weight, 0.0)
-        weight /= np.maximum(weight.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+        index, label, weight = labelled(rows, weight)
+        label = label / self.sigma
+        weight = weight / np.maximum(weight.sum(axis=1, keepdims=True), np.finfo(float).tiny)
         gram = self._gram(index, weight)
         answer = np.full((len(rows), self.X.shape[1]), np.nan)
         theta = np.zeros(answer.shape) if start is None else start @ self._metric / self.sigma

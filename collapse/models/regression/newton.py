@@ -117,8 +117,7 @@ class Likelihood:
         target, weight = target[row], take(weight, row)
         theta = answer[row] if start is None else turn(start[row], self.from_original.T)
         cold = np.asarray(~np.isfinite(theta).all(axis=1))
-        if np.count_nonzero(cold):
-            theta[cold] = self._begin(target[cold], take(weight, cold))
+        theta[cold] = self._begin(target[cold], take(weight, cold))
         hessian = self._room(row.size)
         gradient, step = np.empty(theta.shape), np.zeros(theta.shape)
         decrement, moved = np.zeros(row.size), np.zeros(row.size)

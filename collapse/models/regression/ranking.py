@@ -76,11 +76,9 @@ class BradleyTerry(Regression):
             raise ValueError(
                 "give either strength (of the true items) or wins (observed results), and not both."
             )
-        if strength is not None:
-            strength = numbers(strength, "strength", "a number for each item")
-        meet, often = _check_schedule(pairs, times, 0 if strength is None else np.size(strength))
-        items = np.eye(int(meet.max()) + 1)
-        beta = y = None
+        given = numbers([] if strength is None else strength, "strength", "a number for each item")
+        meet, often = _check_schedule(pairs, times, given.size)
+        items, beta, y = np.eye(int(meet.max()) + 1), None, None
         if wins is not None:
             won = check_vector(wins, len(meet), "wins")
             if np.any((won < 0) | (won > often) | (won != np.floor(won))):
@@ -90,8 +88,8 @@ class BradleyTerry(Regression):
                 )
             y = np.concatenate([np.arange(k) < w for k, w in zip(often, won, strict=True)])
         else:
-            strength = check_vector(strength, len(items), "strength")
-            beta = strength[1:] - strength[0]
+            given = check_vector(given, len(items), "strength")
+            beta = given[1:] - given[0]
         self.pairs, self.times = meet, often
         sign = items[meet[:, 0], 1:] - items[meet[:, 1], 1:]
         super().__init__(Logit(), np.repeat(sign, often, axis=0), beta, y, None)
