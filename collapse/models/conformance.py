@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from collapse.checks import whole
+from collapse.checks import refuse, whole
 from collapse.models.protocols import (
     Array,
     Model,
@@ -110,16 +110,16 @@ def check(model: Any, rows: int | None = None) -> tuple[str, ...]:
     influence function
     exact form
     """
-    if not isinstance(model, Model):
-        raise ValueError(
-            f"a model needs truth, draw, draw_real, fit and risk; {type(model).__name__} lacks"
-            f" {', '.join(lacking(model, Model))}."
-        )
+    refuse(
+        not isinstance(model, Model),
+        f"a model needs truth, draw, draw_real, fit and risk; {type(model).__name__} lacks"
+        f" {', '.join(lacking(model, Model))}.",
+    )
     truth = np.asarray(model.truth)
-    if truth.ndim != 1 or truth.dtype != np.float64 or not np.all(np.isfinite(truth)):
-        raise ValueError(
-            f"{model!r}: truth must be a finite float64 array of shape (d,); it is {model.truth!r}."
-        )
+    refuse(
+        truth.ndim != 1 or truth.dtype != np.float64 or not np.all(np.isfinite(truth)),
+        f"{model!r}: truth must be a finite float64 array of shape (d,); it is {model.truth!r}.",
+    )
     rows = whole(
         design_of(model) or 30 if rows is None else rows,
         "rows",
@@ -129,17 +129,17 @@ def check(model: Any, rows: int | None = None) -> tuple[str, ...]:
     # parameters that the model itself would meet: fits to real data, or to synthetic data where the
     # real ones are always the same
     real = model.draw(np.repeat(truth[None], REPLICATIONS, axis=0), rows, np.random.default_rng(2))
-    if real.shape[:2] != (REPLICATIONS, rows):
-        raise ValueError(
-            f"{model!r}: expected draw to return (R, rows, ...), here ({REPLICATIONS}, {rows}), not"
-            f" {real.shape}; add the axis."
-        )
+    refuse(
+        real.shape[:2] != (REPLICATIONS, rows),
+        f"{model!r}: expected draw to return (R, rows, ...), here ({REPLICATIONS}, {rows}), not"
+        f" {real.shape}; add the axis.",
+    )
     theta = np.asarray(model.fit(real, np.ones((REPLICATIONS, rows)), None))
-    if theta.shape != (REPLICATIONS, len(truth)):
-        raise ValueError(
-            f"{model!r}: fit must return one parameter for each replication, ({REPLICATIONS},"
-            f" {len(truth)}); it has {theta.shape}."
-        )
+    refuse(
+        theta.shape != (REPLICATIONS, len(truth)),
+        f"{model!r}: fit must return one parameter for each replication, ({REPLICATIONS},"
+        f" {len(truth)}); it has {theta.shape}.",
+    )
     theta = np.where(np.isfinite(theta).all(axis=1, keepdims=True), theta, truth)
     weight = np.random.default_rng(4).uniform(0.1, 1, (REPLICATIONS, rows))
     batch = model.draw(theta, rows, np.random.default_rng(3))
@@ -150,8 +150,7 @@ def check(model: Any, rows: int | None = None) -> tuple[str, ...]:
         promises["exact form"] = _exact
     for promise in promises.values():
         for kept, what, remedy in promise(trial):
-            if not kept:
-                raise ValueError(f"{model!r}: expected {what}; {remedy}.")
+            refuse(not kept, f"{model!r}: expected {what}; {remedy}.")
     return tuple(promises)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from collapse.checks import brief, held, is_number, length
+from collapse.checks import brief, held, is_number, length, refuse
 from collapse.models.protocols import Array
 from collapse.models.regression.design import check_pair, numbers, observed_batch, rows_of_design
 
@@ -46,11 +46,11 @@ class OnDesign:
             raise ValueError(
                 f"{self.name} cannot be fitted to the real data: {' '.join(str(error).split())}"
             ) from error
-        if not np.isfinite(self.truth).all():
-            raise ValueError(
-                f"{self.name} has no estimate on the real data: labels are separated, or the fit"
-                " did not converge."
-            )
+        refuse(
+            not np.isfinite(self.truth).all(),
+            f"{self.name} has no estimate on the real data: labels are separated, or the fit"
+            " did not converge.",
+        )
         predicted = self.predicted(self.truth)
         try:
             value = self.loss(self.test_y, predicted)
@@ -59,10 +59,10 @@ class OnDesign:
                 "loss fails on the test set and its predictions"
                 f" ({type(error).__name__}: {brief(str(error))})."
             ) from error
-        if not is_number(value):
-            raise ValueError(
-                f"loss must give one number, the mean loss on the test set; it gave {brief(value)}."
-            )
+        refuse(
+            not is_number(value),
+            f"loss must give one number, the mean loss on the test set; it gave {brief(value)}.",
+        )
 
     def draw_real(self: Any, replications: int, rows: int, rng: np.random.Generator) -> Array:
         return observed_batch(self.observed, replications, rows)
@@ -109,13 +109,17 @@ def covariates(X: Any, name: str, like: Any = None) -> Any:
         Where it is no such table, or an entry is missing or not finite.
     """
     frame = is_frame(X)
-    if like is not None and is_frame(like) != frame:
-        raise ValueError(f"{name} must be a DataFrame where X is one, and an array where X is one.")
+    refuse(
+        like is not None and is_frame(like) != frame,
+        f"{name} must be a DataFrame where X is one, and an array where X is one.",
+    )
     table = X.reset_index(drop=True) if frame else numbers(X, name, "a table of shape (n, p)")
     if like is not None and frame and list(X.columns) != list(like.columns):
         raise ValueError(f"{name} must have the columns of X; it has {brief(list(X.columns))}.")
-    if table.ndim != 2 or 0 in table.shape:
-        raise ValueError(f"{name} must be a table of shape (n, p); it has shape {table.shape}.")
+    refuse(
+        table.ndim != 2 or 0 in table.shape,
+        f"{name} must be a table of shape (n, p); it has shape {table.shape}.",
+    )
     odd: Any = X.isna() | X.isin([np.inf, -np.inf]) if frame else ~np.isfinite(table)
     if np.any(odd):
         where = f"column {X.columns[np.any(odd, axis=0)][0]!r} is not. Drop" if frame else "drop"
@@ -129,8 +133,10 @@ def covariates(X: Any, name: str, like: Any = None) -> Any:
 
 def labels_of(y: Any, rows: int, name: str) -> Any:
     """Return labels (n,) of any kind, none missing; raise a ValueError where they are not."""
-    if isinstance(y, np.ma.MaskedArray):
-        raise ValueError(f"{name} is a masked array; fill or drop its hidden values.")
+    refuse(
+        isinstance(y, np.ma.MaskedArray),
+        f"{name} is a masked array; fill or drop its hidden values.",
+    )
     held(0 if isinstance(y, np.ndarray) else length(y), name, f"give {rows:,} labels")
     try:
         label = np.asarray(y)
@@ -141,10 +147,14 @@ def labels_of(y: Any, rows: int, name: str) -> Any:
         raise ValueError(
             f"{pair}{name} must have shape ({rows},) to match X; it has shape {label.shape}."
         )
-    if label.dtype.kind in "cV":
-        raise ValueError(f"{name} must hold numbers, texts or truth values, not {label.dtype}.")
-    if any(map(_missing, label.tolist())):
-        raise ValueError(f"{name} must be finite; drop rows with missing labels first.")
+    refuse(
+        label.dtype.kind in "cV",
+        f"{name} must hold numbers, texts or truth values, not {label.dtype}.",
+    )
+    refuse(
+        any(map(_missing, label.tolist())),
+        f"{name} must be finite; drop rows with missing labels first.",
+    )
     return label
 
 

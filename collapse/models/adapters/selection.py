@@ -11,7 +11,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from collapse.checks import LARGE, brief, check_place, flag, whole
+from collapse.checks import LARGE, brief, check_place, flag, refuse, whole
 from collapse.exact import Scalar
 from collapse.models.families.base import Place, Size, between, read_parameters
 from collapse.models.families.morris import Gamma, MeanFamily, Normal, inverse, plain
@@ -30,27 +30,27 @@ Rule = Callable[[Array], Any]
 
 
 def _coefficients(value: Any, name: str, count: int) -> None:
-    if not isinstance(value, tuple) or len(value) != count:
-        raise ValueError(
-            f"{name} must be a tuple of {count} numbers, constant term first; it is {brief(value)}."
-        )
+    refuse(
+        not isinstance(value, tuple) or len(value) != count,
+        f"{name} must be a tuple of {count} numbers, constant term first; it is {brief(value)}.",
+    )
     for number in value:
         check_place(number, name)
 
 
 def _instance(value: Any, name: str) -> None:
-    if isinstance(value, type) or not isinstance(value, Model):
-        raise ValueError(
-            f"{name} must be an instance of a model, such as collapse.models.Normal(0, 1); it is"
-            f" {brief(value)}."
-        )
+    refuse(
+        isinstance(value, type) or not isinstance(value, Model),
+        f"{name} must be an instance of a model, such as collapse.models.Normal(0, 1); it is"
+        f" {brief(value)}.",
+    )
 
 
 def _function(value: Any, name: str, such: str, optional: bool = False) -> None:
-    if not callable(value) and not (optional and value is None):
-        raise ValueError(
-            f"{name} must be a function of an array of rows, such as {such}; it is {brief(value)}."
-        )
+    refuse(
+        not callable(value) and not (optional and value is None),
+        f"{name} must be a function of an array of rows, such as {such}; it is {brief(value)}.",
+    )
 
 
 @dataclass(frozen=True)
@@ -99,11 +99,11 @@ class LinearResponse(MeanFamily):
         super().__post_init__()
         v0, v1, v2 = self.selected_variance
         at_truth = v0 + v1 * self.mean + v2 * self.mean * self.mean
-        if not at_truth > 0:
-            raise ValueError(
-                f"selected_variance must be positive at the truth, mu = {self.mean}; there it is"
-                f" {at_truth}."
-            )
+        refuse(
+            not at_truth > 0,
+            f"selected_variance must be positive at the truth, mu = {self.mean}; there it is"
+            f" {at_truth}.",
+        )
 
     response = property(lambda self: self)
 
@@ -162,21 +162,21 @@ class _Selection:
         read_parameters(self)
         if self.single:
             one = self.model.draw(self.truth[None], 1, np.random.default_rng(0))
-            if self.design_rows is not None or one.ndim != 2:
-                raise ValueError(
-                    f"a row of {self.model!r} is more than one number; give {self.single} that says"
-                    " which rows are kept."
-                )
+            refuse(
+                self.design_rows is not None or one.ndim != 2,
+                f"a row of {self.model!r} is more than one number; give {self.single} that says"
+                " which rows are kept.",
+            )
         # only some models have one; statistics and exact forms are changed by selection
         if isinstance(self.model, WithDeviation):
             object.__setattr__(self, "deviation", self.model.deviation)
 
     def draw(self: Any, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        if self.design_rows and rows % self.design_rows:
-            raise ValueError(
-                "selection draws labels again at the same x, so a batch must label the whole design"
-                f" of {self.design_rows} rows; it has {rows}: use sizes that are whole numbers."
-            )
+        refuse(
+            self.design_rows and rows % self.design_rows,
+            "selection draws labels again at the same x, so a batch must label the whole design"
+            f" of {self.design_rows} rows; it has {rows}: use sizes that are whole numbers.",
+        )
         return np.asarray(self._select(self.model.draw(theta, rows, rng), theta, rng))
 
     def __repr__(self) -> str:
@@ -370,11 +370,11 @@ class Truncated(_Filter):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.low < self.high:
-            raise ValueError(
-                f"low must be less than high (-inf and inf are allowed); they are {self.low} and"
-                f" {self.high}."
-            )
+        refuse(
+            not self.low < self.high,
+            f"low must be less than high (-inf and inf are allowed); they are {self.low} and"
+            f" {self.high}.",
+        )
 
     def _acceptance(self, rows: Array, theta: Array) -> Array:
         low, high = float(self.low), float(self.high)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import scipy
 
+from collapse.checks import refuse
 from collapse.models.families.base import Family, Place, Size, SquaredError, tables
 from collapse.models.families.digamma import (
     beta_parameters,
@@ -318,11 +319,11 @@ class InverseGaussian(Matching):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if float(self.mean) > MOST_SKEWED * float(self.shape):
-            raise ValueError(
-                f"mean / shape must be {MOST_SKEWED:g} at the most, where rows can be drawn; "
-                f"it is {float(self.mean) / float(self.shape):.3g}."
-            )
+        refuse(
+            float(self.mean) > MOST_SKEWED * float(self.shape),
+            f"mean / shape must be {MOST_SKEWED:g} at the most, where rows can be drawn; "
+            f"it is {float(self.mean) / float(self.shape):.3g}.",
+        )
 
     def information(self, theta: Array) -> Array:
         mean, shape = theta.T

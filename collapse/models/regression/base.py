@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from collapse.checks import refuse
 from collapse.models.protocols import Array, by_parts
 from collapse.models.regression.design import OnDesign, check_test, check_vector, labelled, on_rows
 from collapse.models.regression.family import Classes, Family, margins
@@ -63,31 +64,33 @@ class LabelsOnDesign(OnDesign):
                 check_vector(beta, (q, p) if isinstance(family, Classes) else p, "beta")
             )
             margin, (low, high) = margins(self.truth[None], self.X), family.reach
-            if margin.min() < low or margin.max() > high:
-                raise ValueError(
-                    f"x'beta must be from {low:.4g} to {high:.4g}, for means to be computed with; "
-                    f"it is from {margin.min():.4g} to {margin.max():.4g}. "
-                    "Take a smaller beta, or rescale X."
-                )
+            refuse(
+                margin.min() < low or margin.max() > high,
+                f"x'beta must be from {low:.4g} to {high:.4g}, for means to be computed with; "
+                f"it is from {margin.min():.4g} to {margin.max():.4g}. "
+                "Take a smaller beta, or rescale X.",
+            )
             self._mean = family.mean(margin)[0]
         elif y is not None:
             self.observed = _check_labels(family, check_vector(y, n, "y"), "y")
             self._mean = family.coded(self.observed)
         else:
             self._mean = check_vector(mean, n, "mean")[None]
-            if self._mean.min() < 0 or self._mean.max() > 1:
-                raise ValueError(
-                    "mean must hold the probabilities of label 1, between 0 and 1; it holds"
-                    f" {self._mean.min():g} to {self._mean.max():g}."
-                )
+            refuse(
+                self._mean.min() < 0 or self._mean.max() > 1,
+                "mean must hold the probabilities of label 1, between 0 and 1; it holds"
+                f" {self._mean.min():g} to {self._mean.max():g}.",
+            )
         if beta is None:
             self.truth = self._closest()
-            if mean is not None and np.isnan(self.truth).any():
-                raise ValueError(
-                    "no coefficients come closest to mean: a direction of X separates it."
-                )
-            if self.certain and np.isnan(self.truth).any():
-                raise ValueError(f"no fit to y was found in {ITERATIONS} iterations: rescale X.")
+            refuse(
+                mean is not None and np.isnan(self.truth).any(),
+                "no coefficients come closest to mean: a direction of X separates it.",
+            )
+            refuse(
+                self.certain and np.isnan(self.truth).any(),
+                f"no fit to y was found in {ITERATIONS} iterations: rescale X.",
+            )
             self.truth.flags.writeable = False
         self._risk_X, self._risk_label = self.X, self._mean[-q:]
         if test is not None:
@@ -207,11 +210,11 @@ class Regression(LabelsOnDesign):
         """
         if self.observed is None and not self._given:
             return 1.0
-        if not self.family.canonical:
-            raise ValueError(
-                f"{self!r} has no canonical link; dispersion is known for logistic, multinomial and"
-                " Poisson regression."
-            )
+        refuse(
+            not self.family.canonical,
+            f"{self!r} has no canonical link; dispersion is known for logistic, multinomial and"
+            " Poisson regression.",
+        )
         margin = margins(self.truth[None], self.X)
         (score,), (hessian,) = self._curved(self.X[None], margin, self._mean[None])
         if self._given:
@@ -281,11 +284,11 @@ class Regression(LabelsOnDesign):
     ) -> Array:
         """Draw mean statistics of whole copies of the design, a block of replications at a time."""
         copies, rest = divmod(rows, self.design_rows)
-        if rest or copies < 1:
-            raise ValueError(
-                "a mean statistic stands for whole copies of the design: rows must be a multiple"
-                f" of {self.design_rows}, not {rows}; use draw for other sizes."
-            )
+        refuse(
+            rest or copies < 1,
+            "a mean statistic stands for whole copies of the design: rows must be a multiple"
+            f" of {self.design_rows}, not {rows}; use draw for other sizes.",
+        )
         return by_parts(
             lambda block: self._summary(self.family.sample(mean(block), copies, rng)),
             replications,

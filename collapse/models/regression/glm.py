@@ -5,7 +5,7 @@ and its design.
 import numpy as np
 from numpy.typing import ArrayLike
 
-from collapse.checks import check_size, whole
+from collapse.checks import check_size, refuse, whole
 from collapse.models.families.morris import SHAPES
 from collapse.models.protocols import Array
 from collapse.models.regression.base import Regression, mean_loss
@@ -311,8 +311,8 @@ class GammaRegression(Regression):
         y: ArrayLike | None = None,
         test: tuple[ArrayLike, ArrayLike] | None = None,
     ) -> None:
-        check_size(shape, "shape", *SHAPES)
-        super().__init__(Positive(float(shape)), X, beta, y, test, shown={"shape": float(shape)})
+        shape = float(check_size(shape, "shape", *SHAPES))
+        super().__init__(Positive(shape), X, beta, y, test, shown={"shape": shape})
 
 
 @on_example_design(
@@ -431,9 +431,9 @@ class MultinomialRegression(Regression):
                 label = numbers(y, "y", "classes 0, ..., K - 1")
                 most = np.where(np.isnan(label), 0.0, label).max(initial=0.0)
                 classes = 1 + int(np.clip(most, 0, MOST_CLASSES))
-        if whole(classes, "classes", "values of the label", most=MOST_CLASSES) < 2:
-            raise ValueError(
-                "labels must have at least two classes; give beta as a table (K - 1, p), or y with"
-                " classes 0, ..., K - 1."
-            )
+        refuse(
+            whole(classes, "classes", "values of the label", most=MOST_CLASSES) < 2,
+            "labels must have at least two classes; give beta as a table (K - 1, p), or y with"
+            " classes 0, ..., K - 1.",
+        )
         super().__init__(Classes(classes - 1), X, beta, y, test, shown={"classes": classes})

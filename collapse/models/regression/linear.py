@@ -8,7 +8,7 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
 
-from collapse.checks import check_size
+from collapse.checks import check_size, refuse
 from collapse.models.protocols import Array
 from collapse.models.regression.design import (
     OnDesign,
@@ -53,22 +53,21 @@ class NormalErrors(OnDesign):
         if y is None:
             self.truth = check_vector(beta, p, "beta")
             self._mean = (self.X @ self.truth)[None]
-            if sigma is None:
-                raise ValueError(
-                    "sigma (standard deviation of the errors) is needed with a true beta."
-                )
+            refuse(
+                sigma is None,
+                "sigma (standard deviation of the errors) is needed with a true beta.",
+            )
         else:
             self.observed = check_vector(y, n, "y")
             self._statistic = self.observed @ self._basis / np.sqrt(n)
             self.truth = self._statistic @ self._lift
-            if sigma is None and n == p:
-                raise ValueError(
-                    f"sigma cannot be estimated from n = p = {n} rows; give sigma, or more rows."
-                )
+            refuse(
+                sigma is None and n == p,
+                f"sigma cannot be estimated from n = p = {n} rows; give sigma, or more rows.",
+            )
             if sigma is None:
                 sigma = np.sqrt(((self.observed - self.X @ self.truth) ** 2).sum() / (n - p))
-        check_size(sigma, "sigma")
-        self.sigma = float(sigma)
+        self.sigma = float(check_size(sigma, "sigma"))
         self.family = Normal(self.sigma**2)
         self._shown = {"sigma": float(f"{self.sigma:.4g}")}
 
@@ -233,8 +232,7 @@ class HuberRegression(NormalErrors):
 
     def __init__(self, X: ArrayLike, beta: ArrayLike, sigma: float, k: float = 1.345) -> None:
         super().__init__(X, beta, sigma)
-        check_size(k, "k", 1e-3)
-        self.k = float(k)
+        self.k = float(check_size(k, "k", 1e-3))
         self._shown = {**self._shown, "k": float(f"{self.k:.4g}")}
         n, p = self.X.shape
         self._design = self._basis * np.sqrt(n)
