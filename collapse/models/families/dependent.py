@@ -108,8 +108,9 @@ class AR1(SquaredError):
 
     @np.errstate(over="ignore", invalid="ignore")
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
-        sums = np.einsum("rn,rnk->rk", weight * rows[..., 0], rows[..., ::-1])
-        return self.fit_statistic(sums, start)
+        return self.fit_statistic(
+            np.einsum("rn,rnk->rk", weight * rows[..., 0], rows[..., ::-1]), start
+        )
 
     @np.errstate(invalid="ignore")
     def fit_statistic(self, statistic: Array, start: Array | None) -> Array:

@@ -325,8 +325,8 @@ class PrincipalComponents(DrawsFromTruth):
         return self._triangle(factor @ factor.mT) / rows
 
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
-        total = (weight[..., None] * rows).mT @ rows
-        return self.fit_statistic(self._triangle(total) / weight.sum(axis=1)[:, None], start)
+        total = self._triangle((weight[..., None] * rows).mT @ rows)
+        return self.fit_statistic(total / weight.sum(axis=1)[:, None], start)
 
     def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
         few = self.dimension - self.components

@@ -67,8 +67,7 @@ class Censored(Family):
         """Censored rows (R, N, 2) at parameters (R, d): the first-order effect of each on the fit,
         (R, N, d).
         """
-        score = self.score(rows, theta)
-        return np.asarray(np.linalg.solve(self.information(theta), score.mT).mT)
+        return np.asarray(np.linalg.solve(self.information(theta), self.score(rows, theta).mT).mT)
 
 
 @_censored(
@@ -287,5 +286,5 @@ def _shape_step(x: Array, time: Array, weight: Array, depth: Array) -> tuple[Arr
     first = power.sum(axis=1) / mean
     second = np.einsum("rn,rn->r", power, time) / mean
     score = 1 / shape - depth - first
-    step = score / (shape * (second - first**2) + 1 / shape)
-    return score, x + np.clip(step, -LONGEST, LONGEST)
+    slope = shape * (second - first**2) + 1 / shape
+    return score, x + np.clip(score / slope, -LONGEST, LONGEST)

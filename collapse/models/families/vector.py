@@ -173,8 +173,8 @@ class MultivariateNormal(Average):
         return np.asarray(np.einsum("rn,rnd->rd", weight, rows) / weight.sum(axis=1, keepdims=True))
 
     def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        noise = rng.standard_normal(theta.shape)
-        return np.asarray(theta + noise @ (self._root.T / np.sqrt(rows)))
+        root = self._root.T / np.sqrt(rows)
+        return np.asarray(theta + rng.standard_normal(theta.shape) @ root)
 
     def influence_function(self, rows: Array, theta: Array) -> Array:
         """Rows (R, N, d) at means (R, d): row minus mean, (R, N, d)."""

@@ -276,8 +276,7 @@ class Regression(LabelsOnDesign):
         """
         if self.observed is not None:
             return super().draw_real_statistic(replications, rows, rng)
-        mean = np.broadcast_to(self._mean, (replications, *self._mean.shape))
-        return self._statistics(mean.__getitem__, replications, rows, rng)
+        return self._statistics(self._real_mean(replications).__getitem__, replications, rows, rng)
 
     def _statistics(
         self, mean: Callable[[slice], Array], replications: int, rows: int, rng: np.random.Generator
