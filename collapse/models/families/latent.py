@@ -11,8 +11,7 @@ from numpy.typing import ArrayLike
 
 from collapse.checks import LARGE, check_size, floats, refuse, whole
 from collapse.exact import Scalar
-from collapse.models.families.base import Share, SquaredError
-from collapse.models.families.roots import decreasing_roots
+from collapse.models.families.base import Share, SquaredError, decreasing_roots
 from collapse.models.protocols import Array, DrawsFromTruth, by_parts
 from collapse.models.registry import register
 

@@ -10,7 +10,7 @@ import numpy as np
 import scipy
 
 from collapse.checks import check_number, check_place, check_size, choice
-from collapse.models.families.base import SquaredError
+from collapse.models.families.base import SquaredError, decreasing_roots
 from collapse.models.families.medians import (
     greatest,
     least,
@@ -18,7 +18,6 @@ from collapse.models.families.medians import (
     ordered_rows,
     weighted_median,
 )
-from collapse.models.families.roots import decreasing_roots
 from collapse.models.protocols import Array
 from collapse.models.registry import register
 

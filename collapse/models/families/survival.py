@@ -9,8 +9,7 @@ import scipy
 
 from collapse.checks import check_size
 from collapse.exact import Scalar
-from collapse.models.families.base import Family, Size, between, tables
-from collapse.models.families.roots import decreasing_roots
+from collapse.models.families.base import Family, Size, between, decreasing_roots, tables
 from collapse.models.protocols import Array, by_parts, replicate
 from collapse.models.registry import register
 
@@ -233,8 +232,7 @@ class CensoredWeibull(Censored):
 
     @np.errstate(over="ignore")  # of a fit far out it may be more than a double holds
     def risk(self, theta: Array) -> Array:
-        scale, shape = self.truth
-        p = float(self.events)
+        (scale, shape), p = self.truth, float(self.events)
         mean_log = np.log(scale) + (np.log(p) + scipy.special.digamma(1)) / shape
         power = theta[:, 1] * (
             np.log(scale) + np.log(p) / shape - np.log(theta[:, 0])

@@ -150,8 +150,8 @@ class NormalMeanVariance(Matching):
         return np.broadcast_to(np.eye(2), (len(theta), 2, 2))
 
     def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
-        found = (statistic[:, 1:] > 0) & np.isfinite(statistic[:, 1:])
-        return np.where(found, statistic, np.nan)
+        variance = statistic[:, 1:]
+        return np.where((variance > 0) & np.isfinite(variance), statistic, np.nan)
 
     @np.errstate(over="ignore")  # a fit without spread costs more than a double holds
     def risk(self, theta: Array) -> Array:

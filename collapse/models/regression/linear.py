@@ -145,9 +145,8 @@ class LinearRegression(NormalErrors):
         super().__init__(X, beta, sigma, y, test)
         n, p = self.X.shape
         self.limit_risk = self.sigma**2 * p
-        self.exact_form = None
+        self.exact_form = "fixed design" if self.observed is None else None
         if self.observed is None:
-            self.exact_form = "fixed design"
             self.first_risk = self.limit_risk / n
             self.deviation = self._deviation
         else:
