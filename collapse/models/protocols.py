@@ -261,8 +261,8 @@ def observed_labels(model: object) -> Array | None:
 
 
 def replicate(truth: Array, replications: int) -> Array:
-    """Return the truth (d,) once for each replication, (R, d), without a copy."""
-    return np.broadcast_to(truth, (replications, truth.shape[0]))
+    """Return an array once for each replication, (R, ...), without a copy."""
+    return np.broadcast_to(truth, (replications, *truth.shape))
 
 
 def parts(replications: int, rows: int, cells: int | None = None) -> Iterator[slice]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from collapse.checks import refuse
-from collapse.models.protocols import Array, by_parts
+from collapse.models.protocols import Array, by_parts, replicate
 from collapse.models.regression.design import OnDesign, check_test, check_vector, labelled, on_rows
 from collapse.models.regression.family import Classes, Family, margins
 from collapse.models.regression.likelihoods import LIKELIHOODS, Multinomial
@@ -276,7 +276,8 @@ class Regression(LabelsOnDesign):
         """
         if self.observed is not None:
             return super().draw_real_statistic(replications, rows, rng)
-        return self._statistics(self._real_mean(replications).__getitem__, replications, rows, rng)
+        mean = replicate(self._mean, replications)
+        return self._statistics(mean.__getitem__, replications, rows, rng)
 
     def _statistics(
         self, mean: Callable[[slice], Array], replications: int, rows: int, rng: np.random.Generator

@@ -309,11 +309,7 @@ class OnDesign(DrawsFromTruth):
         """
         if self.observed is not None:
             return observed_batch(self.observed, replications, rows)
-        return self._labelled(self._real_mean(replications), rows, rng)
-
-    def _real_mean(self, replications: int) -> Array:
-        """Mean labels of real rows (R, q, n)."""
-        return np.broadcast_to(self._mean, (replications, *self._mean.shape))
+        return self._labelled(replicate(self._mean, replications), rows, rng)
 
     def draw_real_statistic(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
         """Draw the mean statistic of the real batch; observed labels have one value of it.
