@@ -53,6 +53,21 @@ def _function(value: Any, name: str, such: str, optional: bool = False) -> None:
     )
 
 
+def _judged(
+    rows: Array, rule: Rule, name: str, ends: tuple[float, float] = (-np.inf, np.inf)
+) -> Array:
+    """What a function gives for each row (R, N), a number between two ends."""
+    given = np.asarray(rule(rows), np.float64)
+    if given.shape != rows.shape[:2] or not ((given >= ends[0]) & (given <= ends[1])).all():
+        values = f"values from {given.min():.4g} to {given.max():.4g}"
+        raise ValueError(
+            f"{name} must give one number from {ends[0]:g} to {ends[1]:g} for each row, shape"
+            f" {rows.shape[:2]} for rows of shape {rows.shape}; it gave"
+            f" {values if given.shape == rows.shape[:2] else f'shape {given.shape}'}."
+        )
+    return given
+
+
 @dataclass(frozen=True)
 class LinearResponse(MeanFamily):
     """Selection known by two moments: how mean and variance of a selected row depend on the fit it
@@ -274,15 +289,7 @@ class Accepted(_Filter):
     probability: Annotated[Rule, partial(_function, such="lambda rows: np.exp(-rows**2)")]
 
     def _acceptance(self, rows: Array, theta: Array) -> Array:
-        chance = np.asarray(self.probability(rows), np.float64)
-        if chance.shape != rows.shape[:2] or not np.all((chance >= 0) & (chance <= 1)):
-            values = f"values from {chance.min():.4g} to {chance.max():.4g}"
-            what = values if chance.shape == rows.shape[:2] else f"shape {chance.shape}"
-            raise ValueError(
-                f"probability must give one number in [0, 1] for each row, shape {rows.shape[:2]}"
-                f" for rows of shape {rows.shape}; it gave {what}."
-            )
-        return chance
+        return _judged(rows, self.probability, "probability", (0, 1))
 
 
 @dataclass(frozen=True, repr=False)
@@ -428,16 +435,7 @@ class BestOf(_Selection):
     single = property(lambda self: "a score" if self.score is None else None)
 
     def _scores(self, rows: Array) -> Array:
-        if self.score is None:
-            return rows
-        score = np.asarray(self.score(rows), np.float64)
-        if score.shape != rows.shape[:2] or np.isnan(score).any():
-            raise ValueError(
-                f"score must give one number for each row, shape {rows.shape[:2]} for rows of shape"
-                f" {rows.shape}; it gave"
-                f" {'NaN' if score.shape == rows.shape[:2] else f'shape {score.shape}'}."
-            )
-        return score
+        return rows if self.score is None else _judged(rows, self.score, "score")
 
     def _select(self, best: Array, theta: Array, rng: np.random.Generator) -> Array:
         highest = self._scores(best).copy()
