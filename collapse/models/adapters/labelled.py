@@ -159,9 +159,8 @@ def labels_of(y: Any, rows: int, name: str) -> Any:
 
 
 def _missing(value: object) -> bool:
-    if isinstance(value, float):
-        return bool(np.isnan(value))
-    return value is None or type(value).__name__ in ("NAType", "NaTType")
+    nan = isinstance(value, float) and bool(np.isnan(value))
+    return nan or value is None or type(value).__name__ in ("NAType", "NaTType")
 
 
 def rows_at(X: Any, index: Any) -> Any:
