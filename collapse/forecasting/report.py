@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from collapse.forecasting.common import Array, module
-from collapse.publishing import figures, plot
+from collapse.publishing import figures, panel, plot
+from collapse.publishing.panel import DASHED, DOTTED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collapse.forecasting.answer import Forecast, Workflow
 
 
-DOTTED, DASHED = (0, (1.5, 2)), (0, (5, 3))
 HEADINGS = {
     "loss": "The loss on the test set",
     "ratio": "What your rows are worth",
@@ -143,26 +143,9 @@ def _course(
         plot.plot_derived(ax, g, derived, family=row.family)
     if np.isfinite(simulated).any():
         plot.plot_simulated(ax, g, simulated, error, family=row.family)
-    ax.set_xlim(1 - 0.02 * G, G + 0.02 * G + 0.1)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
-    ax.set_xlabel("generation")
+    panel.frame(ax, x="generation", xlim=(1 - 0.02 * G, G + 0.02 * G + 0.1))
     return ax
-
-
-def _level(ax: Axes, y: float, words: str, va: str, right: bool, dash: Any = DOTTED) -> None:
-    """A level line, with words at the end where the curve is farther from it."""
-    ax.axhline(y, color=plot.muted(), linewidth=0.9, linestyle=dash, zorder=1.5)
-    ax.annotate(
-        words,
-        (0.985 if right else 0.015, y),
-        xycoords=("axes fraction", "data"),
-        xytext=(0, 2 if va == "bottom" else -2),
-        textcoords="offset points",
-        ha="right" if right else "left",
-        va=va,
-        fontsize=8,
-        color=plot.ink(),
-    )
 
 
 def _window(first: float, level: float, most: float, *curves: Array) -> tuple[float, float, float]:
@@ -185,13 +168,13 @@ def _loss(answer: Forecast) -> Drawing:
 
     def draw(figure: Figure) -> None:
         ax = _course(figure, row, derived, simulated, stderr, band)
-        ax.set_ylim(least - 0.06 * span, ceiling + 0.14 * span)
-        right = bool(np.nanmax([derived[-1], simulated[-1], -np.inf]) > level)
-        _level(ax, first, "real rows alone", "top", right)
+        window = (least - 0.06 * span, ceiling + 0.14 * span)
+        panel.frame(ax, answer.model.loss, y="test loss", ylim=window)
+        # words stand at the end where the curve is farther from the line
+        at = 0.985 if np.nanmax([derived[-1], simulated[-1], -np.inf]) > level else 0.015
+        panel.level(ax, first, "real rows alone", at, dash=DOTTED, va="top")
         if level <= ceiling + 0.1 * span:
-            _level(ax, level, f"{100 * worse:g} % worse", "bottom", right, DASHED)
-        ax.set_ylabel("test loss")
-        ax.set_title(answer.model.loss)
+            panel.level(ax, level, f"{100 * worse:g} % worse", at)
 
     line = " Line: derived for many rows." if row.derived is not None else ""
     where = f", on {simulation.rows:,} of the rows" if simulation.subsample else ""
@@ -229,12 +212,12 @@ def _ratio(answer: Forecast) -> Drawing:
 
     def draw(figure: Figure) -> None:
         ax = _course(figure, row, derived, simulated, stderr, (low, high))
-        if high.max() < 30:
-            plot.mark_limit(ax)
-        far = high.max() > 8
-        _level(ax, 1, "real rows alone", "bottom" if far else "top", far)
-        ax.set_ylim(0, 1.08 * high.max())
-        ax.set_ylabel("risk ratio")
+        top, limit = high.max(), 0.99 if high.max() < 30 else None
+        panel.frame(ax, y="risk ratio", ylim=(0, 1.08 * top), limit=limit)
+        place: dict[str, Any] = (
+            {"x": 0.985, "va": "bottom"} if top > 8 else {"x": 0.015, "va": "top"}
+        )
+        panel.level(ax, 1, "real rows alone", dash=DOTTED, **place)
 
     dots = (
         f" Dots: {answer.simulation.replications:,} simulated runs of {answer.simulation.rows:,}"
@@ -281,21 +264,19 @@ def _workflows(answer: Forecast) -> Drawing:
     y = np.arange(len(order), dtype=np.float64)[::-1]
 
     def draw(figure: Figure) -> None:
-        (ax,) = plot.panels(figure, 1)
-        ax.set_xlim(least - 0.05 * span, ceiling + 0.08 * span)
-        right = ax.get_xlim()[1]
+        (ax,), wide = plot.panels(figure, 1), plot.is_wide(figure)
+        x, right = f"test loss at generation {G}", ceiling + 0.08 * span
+        panel.frame(ax, x=x, xlim=(least - 0.05 * span, right), ylim=(-0.6, len(order) - 0.4))
         _strips(ax, y, [row.family for row in order], derived, simulated, stderr, low, high)
         ax.axvline(first, color=plot.muted(), linewidth=0.9, linestyle=DOTTED, zorder=1.5)
         if level < right:
             ax.axvline(level, color=plot.muted(), linewidth=0.9, linestyle=DASHED, zorder=1.5)
-        ax.set_yticks(y, [_short(row.name, plot.is_wide(figure)) for row in order])
-        ax.set_ylim(-0.6, len(order) - 0.4)
+        ax.set_yticks(y, [_short(row.name, wide) for row in order])
         ax.grid(axis="y", visible=False)
         ax.tick_params(axis="y", length=0)
         for label, row in zip(ax.get_yticklabels(), order, strict=True):
             label.set_fontweight("bold" if row.asked else "normal")
-        ax.locator_params(axis="x", nbins=6 if plot.is_wide(figure) else 4)
-        ax.set_xlabel(f"test loss at generation {G}")
+        ax.locator_params(axis="x", nbins=6 if wide else 4)
 
     height = 1.0 + 0.32 * len(order)
     return Drawing(

@@ -43,10 +43,13 @@ HUES: dict[str, tuple[str, str]] = {
 }
 """One hue for each family of workflows: (light, dark)."""
 
-_GROUND = {"light": "#FFFFFF", "dark": "#14181E"}
-_INK = {"light": "#1A1A1A", "dark": "#F0F0F0"}
-_MUTED = {"light": "#5A5F66", "dark": "#A9B1BA"}
-_GRID = {"light": "#E4E6E9", "dark": "#2B323B"}
+_SHADES: dict[str, tuple[str, str]] = {
+    "ground": ("#FFFFFF", "#14181E"),
+    "ink": ("#1A1A1A", "#F0F0F0"),
+    "muted": ("#5A5F66", "#A9B1BA"),
+    "grid": ("#E4E6E9", "#2B323B"),
+}
+"""All else that has a colour, likewise."""
 
 _theme: ContextVar[Theme] = ContextVar("theme", default="light")
 
@@ -71,11 +74,11 @@ def style(theme: Theme = "light") -> Iterator[None]:
     ...     colour("augment")
     '#3D8BFD'
     """
-    checks.choice(theme, "theme", tuple(_GROUND))
+    checks.choice(theme, "theme", ("light", "dark"))
     import matplotlib as mpl
     from cycler import cycler
 
-    ink, muted, ground = _INK[theme], _MUTED[theme], _GROUND[theme]
+    ground, ink, muted, grid = (pair[theme == "dark"] for pair in _SHADES.values())
     settings: Any = {
         "axes.axisbelow": True,
         "axes.edgecolor": muted,
@@ -98,7 +101,7 @@ def style(theme: Theme = "light") -> Iterator[None]:
         # the one sans face that matplotlib carries itself: the same outlines on every machine
         "font.family": "DejaVu Sans",
         "font.size": 8.5,
-        "grid.color": _GRID[theme],
+        "grid.color": grid,
         "grid.linewidth": 0.6,
         "hatch.color": muted,
         "image.cmap": "cividis",
@@ -170,17 +173,17 @@ def colour(family: str) -> str:
 
 def ink() -> str:
     """Colour of text in the current theme."""
-    return _INK[_theme.get()]
+    return _SHADES["ink"][_theme.get() == "dark"]
 
 
 def muted() -> str:
     """Colour of reference lines and side remarks in the current theme."""
-    return _MUTED[_theme.get()]
+    return _SHADES["muted"][_theme.get() == "dark"]
 
 
 def ground() -> str:
     """Colour behind the figure in the current theme."""
-    return _GROUND[_theme.get()]
+    return _SHADES["ground"][_theme.get() == "dark"]
 
 
 def family_of(name: str) -> str:
@@ -467,30 +470,16 @@ def _table(values: ArrayLike, name: str, shape: tuple[int, ...]) -> NDArray[np.f
 def _points(x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Read as many x as y, shape (N,)."""
     at = checks.floats(x, "x", "one number for each point, shape (N,)")
-    if at.ndim != 1 or not at.size:
-        raise ValueError(
-            f"x must hold one number for each point, shape (N,); it has shape {at.shape}."
-        )
-    values = checks.floats(y, "y", "one number for each point, shape (N,)")
-    if values.shape != at.shape:
-        raise ValueError(
-            f"x and y must have one shape, (N,); they have {at.shape} and {values.shape}."
-        )
-    return at, values
+    return _table(at, "x", (max(at.size, 1),)), _table(y, "y", at.shape)
 
 
 def _point(value: ArrayLike, name: str) -> float:
-    number = checks.floats(value, name, "one number")
-    if number.size == 1:
-        return float(number.item())
-    raise ValueError(f"{name} must be one number; it is {checks.brief(value)}.")
+    return float(_table(value, name, ()))
 
 
 def _offset(value: Any, name: str) -> tuple[float, float]:
-    pair = _table(value, name, (2,))
-    if np.all(np.isfinite(pair)):
-        return float(pair[0]), float(pair[1])
-    raise ValueError(f"{name} must be two finite numbers, in points; it is {checks.brief(value)}.")
+    dx, dy = (float(checks.check_number(part, name)) for part in _table(value, name, (2,)))
+    return dx, dy
 
 
 def _shown(points: int, dots: int) -> NDArray[np.int64]:
