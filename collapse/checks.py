@@ -32,6 +32,12 @@ HELD = 10**8
 """Numbers in the largest array that is kept in memory, 0.8 GB."""
 
 
+def refuse(when: object, sentence: str) -> None:
+    """Raise a ValueError that says why, where there is a reason."""
+    if when:
+        raise ValueError(sentence)
+
+
 def whole(value: object, name: str, meaning: str, *, least: int = 1, most: int = LARGEST) -> int:
     """Return `value` if it is a whole number from `least` to `most`.
 

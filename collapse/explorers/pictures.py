@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from collapse import models, workflows
-from collapse.checks import whole
+from collapse.checks import refuse, whole
 from collapse.datasets import with_intercept
 from collapse.derivation import derive
 from collapse.exact import Array
@@ -198,10 +198,11 @@ def curves(table: Matrix) -> dict[str, Any]:
     >>> sorted(curve["name"] for curve in curves), [family["name"] for family in families]
     (['Median', 'Normal'], ['Normal'])
     """
-    if missing := [name for name in SHOWN if name not in table.workflows]:
-        raise ValueError(
-            f"the morph shows discard and augment, and the matrix has no column {missing[0]!r}; it"
-            f" has {', '.join(table.workflows)}."
+    for name in SHOWN:
+        refuse(
+            name not in table.workflows,
+            f"the morph shows discard and augment, and the matrix has no column {name!r}; it has"
+            f" {', '.join(table.workflows)}.",
         )
     covered = [example for example in table.examples if example.covered]
     risks = {

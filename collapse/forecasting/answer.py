@@ -217,7 +217,7 @@ class Forecast(Answer):
         ValueError
             Where the limit is no number greater than 0.
         """
-        check_number(limit, "limit", 0)
+        limit = float(check_number(limit, "limit", 0))
         first, asked = self.first.loss, self.workflows[0]
         kind = "simulated" if asked.derived is None else "derived"
         loss, lost = asked.last(kind), asked.last("failed")

@@ -210,12 +210,11 @@ def _values(column: pd.Series[Any], what: str, place: Callable[[int], str], out:
     kinds = {
         kind: next((k for k, of in KINDS.items() if issubclass(kind, of)), "") for kind in types
     }
-    for kind, word in kinds.items():
-        if word == "container":
-            row = next(k for k, value in present.items() if type(value) is kind)
-            raise ValueError(
-                f"{what} holds a {kind.__name__} in {place(row)}, and no number, text or date."
-            )
+    for kind in [kind for kind, word in kinds.items() if word == "container"]:
+        row = next(k for k, value in present.items() if type(value) is kind)
+        raise ValueError(
+            f"{what} holds a {kind.__name__} in {place(row)}, and no number, text or date."
+        )
     words = set(kinds.values())
     refuse(
         "complex" in words,

@@ -1,7 +1,5 @@
 """The first fit: by maximum likelihood with its law, or by ridge where no estimate exists."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any

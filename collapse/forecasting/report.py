@@ -38,8 +38,9 @@ MEDIA = {
     "-narrow-dark": "(prefers-color-scheme: dark) and (max-width: 560px)",
     "-narrow": "(max-width: 560px)",
     "-dark": "(prefers-color-scheme: dark)",
+    "": "",
 }
-"""Where each picture of a figure is shown, the first that fits."""
+"""Where each picture of a figure is shown, the first that fits; the last anywhere."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,9 +207,8 @@ def _loss(answer: Forecast) -> Drawing:
 def _ratio(answer: Forecast) -> Drawing:
     ratio, row, G = answer.ratio, answer.workflows[0], answer.settings.generations
     derived, simulated, stderr = _curves(ratio, G, "derived", "simulated", "stderr")
-    low, high, bottom, top = _curves(ratio, G, "low", "high", "simulated_low", "simulated_high")
-    if np.isfinite(bottom).all() and np.isfinite(top).all():
-        low, high = bottom, top
+    ends = _curves(ratio, G, "low", "high", "simulated_low", "simulated_high")
+    low, high = ends[2:] if np.isfinite(ends[2:]).all() else ends[:2]
 
     def draw(figure: Figure) -> None:
         ax = _course(figure, row, derived, simulated, stderr, (low, high))
@@ -373,16 +373,12 @@ def _pictures(answer: Forecast) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         for name, drawing in drawings(answer).items():
             file = drawing.write(name, answer, folder).folder / name
-            address = {suffix: _address(f"{file}{suffix}.png") for suffix in ("", *MEDIA)}
-            sources = {media: address[suffix] for suffix, media in MEDIA.items()}
-            heading = {"heading": HEADINGS[name], "drawing": drawing}
-            out.append(heading | {"image": address[""], "sources": sources})
+            pictures = {
+                media: base64.b64encode(Path(f"{file}{suffix}.png").read_bytes()).decode()
+                for suffix, media in MEDIA.items()
+            }
+            out.append({"heading": HEADINGS[name], "drawing": drawing, "pictures": pictures})
     return out
-
-
-def _address(file: str) -> str:
-    """A picture as an address that holds it."""
-    return f"data:image/png;base64,{base64.b64encode(Path(file).read_bytes()).decode()}"
 
 
 def _cells(answer: Forecast, row: Workflow) -> dict[str, Any]:

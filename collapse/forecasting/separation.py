@@ -1,8 +1,6 @@
 """Whether labels are separated, so that no maximum-likelihood estimate exists, and by which
 columns."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

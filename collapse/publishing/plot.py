@@ -345,10 +345,10 @@ def plot_risk(
     matplotlib.axes.Axes
         The axes drawn on.
     """
-    if not isinstance(risk, Risk):
-        raise ValueError(
-            f"risk must be what derive or simulate returned; it is {checks.brief(risk)}."
-        )
+    checks.refuse(
+        not isinstance(risk, Risk),
+        f"risk must be what derive or simulate returned; it is {checks.brief(risk)}.",
+    )
     g, ratio = risk.generations, np.asarray(risk.ratio, dtype=float)
     hue = family_of(risk.plan.name) if family is None else family
     with _on_axes(ax, 3.2) as drawn:
@@ -402,8 +402,8 @@ def plot_simulated(
     bars = None
     if stderr is not None:
         bars = 2 * _table(stderr, "stderr", x.shape)[shown]
-        if np.any(bars < 0):
-            raise ValueError(f"stderr must not be negative; it is {bars.min() / 2:g} at one point.")
+        least = np.min(bars, initial=0) / 2
+        checks.refuse(least < 0, f"stderr must not be negative; it is {least:g} at one point.")
     return _on(ax).errorbar(
         x[shown],
         y[shown],
@@ -411,8 +411,7 @@ def plot_simulated(
         fmt=mark or "o",
         color=colour(family),
         label=_label(label),
-        zorder=3,
-        **(marked | options),
+        **({"zorder": 3} | marked | options),
     )
 
 
@@ -427,21 +426,11 @@ def plot_published(
     **options: Any,
 ) -> Line2D:
     """Draw published values: hollow squares, at most `dots` of them."""
-    x, y = _points(x, y)
-    shown = _shown(len(x), dots)
-    (line,) = _on(ax).plot(
-        x[shown],
-        y[shown],
-        "s",
-        color=colour(family),
-        markerfacecolor="none",
-        markeredgewidth=1,
-        markersize=4.5,
-        label=_label(label),
-        zorder=3.5,
-        **options,
+    look: dict[str, Any] = {"markerfacecolor": "none", "markeredgewidth": 1, "markersize": 4.5}
+    squares = plot_simulated(
+        ax, x, y, family=family, label=label, dots=dots, mark="s", zorder=3.5, **(look | options)
     )
-    return line
+    return squares.lines[0]
 
 
 def _halo() -> list[Any]:
@@ -470,7 +459,10 @@ def _table(values: ArrayLike, name: str, shape: tuple[int, ...]) -> NDArray[np.f
 def _points(x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Read as many x as y, shape (N,)."""
     at = checks.floats(x, "x", "one number for each point, shape (N,)")
-    return _table(at, "x", (max(at.size, 1),)), _table(y, "y", at.shape)
+    values = checks.floats(y, "y", "one number for each point, shape (N,)")
+    shapes = f"x and y must have one shape, (N,); they have {at.shape} and {values.shape}."
+    checks.refuse(at.ndim != 1 or not at.size or values.shape != at.shape, shapes)
+    return at, values
 
 
 def _point(value: ArrayLike, name: str) -> float:
