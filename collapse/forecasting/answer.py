@@ -266,16 +266,12 @@ class Forecast(Answer):
         test loss was not derived or simulated.
         """
         G, rows = self.settings.generations, self.workflows
-        curves = ("derived", "derived_low", "derived_high", "simulated", "stderr", "failed")
-        unknown = np.full(G, np.nan)
-        given = {
-            name: [unknown if (curve := getattr(row, name)) is None else curve for row in rows]
-            for name in curves
-        }
+        names = ("derived", "derived_low", "derived_high", "simulated", "stderr", "failed")
+        curves = np.concatenate([report.curves(row, G, *names) for row in rows], axis=1)
         return {
             "workflow": [row.name for row in rows for _ in range(G)],
             "generation": [*range(1, G + 1)] * len(rows),
-        } | {name: np.concatenate(parts) for name, parts in given.items()}
+        } | dict(zip(names, curves, strict=True))
 
     def plot(self, figure: Figure | None = None) -> Figure:
         """Draw the test loss under the workflow asked for, as the report does.

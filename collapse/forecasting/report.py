@@ -115,10 +115,10 @@ def drawings(answer: Forecast) -> dict[str, Drawing]:
     return {name: make(answer) for name, make in made.items() if make}
 
 
-def _curves(of: Any, G: int, *names: str) -> list[Array]:
+def curves(of: Any, G: int, *names: str) -> list[Array]:
     """Curves by name, NaN where there are none."""
-    curves = [getattr(of, name) for name in names]
-    return [np.full(G, np.nan) if curve is None else curve for curve in curves]
+    known = [getattr(of, name) for name in names]
+    return [np.full(G, np.nan) if curve is None else curve for curve in known]
 
 
 def _columns(**columns: Array) -> dict[str, list[Any]]:
@@ -162,8 +162,8 @@ def _window(first: float, level: float, most: float, *curves: Array) -> tuple[fl
 def _loss(answer: Forecast) -> Drawing:
     row, first, worse = answer.workflows[0], answer.first.loss, answer.settings.worse
     G, simulation, level = answer.settings.generations, answer.simulation, first * (1 + worse)
-    ends = _curves(row, G, "derived_low", "derived_high", "simulated_low", "simulated_high")
-    derived, simulated, stderr = _curves(row, G, "derived", "simulated", "stderr")
+    ends = curves(row, G, "derived_low", "derived_high", "simulated_low", "simulated_high")
+    derived, simulated, stderr = curves(row, G, "derived", "simulated", "stderr")
     band = ends[2:] if row.kind == "simulated" else ends[:2]
     least, ceiling, span = _window(first, level, 6, derived, simulated, *band)
 
@@ -206,8 +206,8 @@ def _loss(answer: Forecast) -> Drawing:
 
 def _ratio(answer: Forecast) -> Drawing:
     ratio, row, G = answer.ratio, answer.workflows[0], answer.settings.generations
-    derived, simulated, stderr = _curves(ratio, G, "derived", "simulated", "stderr")
-    ends = _curves(ratio, G, "low", "high", "simulated_low", "simulated_high")
+    derived, simulated, stderr = curves(ratio, G, "derived", "simulated", "stderr")
+    ends = curves(ratio, G, "low", "high", "simulated_low", "simulated_high")
     low, high = ends[2:] if np.isfinite(ends[2:]).all() else ends[:2]
 
     def draw(figure: Figure) -> None:

@@ -272,8 +272,7 @@ def dates(column: Texts, place: Callable[[int], str]) -> Array | None:
         return pandas().to_datetime(values, format=form, errors="coerce", utc=True)
 
     forms = [day + hour for hour in dict.fromkeys(map(_hour, some)) for day in DAYS]
-    likely = [form for form in forms if parsed(some, form).notna().mean() > 0.5]
-    found = [parsed(texts, form) for form in likely]
+    found = [parsed(texts, form) for form in forms if parsed(some, form).notna().mean() > 0.5]
     rows = [int(column.count[values.notna()].sum()) for values in found]
     if 2 * max(rows, default=0) <= column.count.sum():
         return None
