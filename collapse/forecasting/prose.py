@@ -218,12 +218,9 @@ def answers(answer: Forecast) -> list[str]:
     out = [] if answer.ratio.derived is None else [_excess(answer)]
     if np.isfinite(loss):
         how = "simulated" if asked.kind == "simulated" else "derived for many rows"
-        between = f"; 90 % of single runs end between {in_short(low)} and {in_short(high)}"
-        known = np.isfinite(low) and np.isfinite(high)
-        out.append(
-            f"{named} and is {in_short(loss)} a{after}"
-            f" ({_change(loss, first)}, {how}{between if known else ''})."
-        )
+        if np.isfinite([low, high]).all():
+            how += f"; 90 % of single runs end between {in_short(low)} and {in_short(high)}"
+        out.append(f"{named} and is {in_short(loss)} a{after} ({_change(loss, first)}, {how}).")
     elif asked.failed is not None:
         out.append(
             f"The loss on the test set {start}. A{after} its mean does not exist:"

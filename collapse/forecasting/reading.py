@@ -199,13 +199,9 @@ def _unpacked(raw: bytes, name: str, suffix: str) -> bytes:
 
 def _decoded(raw: bytes, name: str, encoding: str | None, told: Told) -> str:
     """Text of a file in the encoding asked for, or in the one that its bytes show."""
-    refuse(
-        encoding is not None and not isinstance(encoding, str),
-        f"encoding must be the name of one, such as utf-8 or cp1252; it is {brief(encoding)}.",
-    )
     head = raw[:4096]
     if encoding is not None:
-        utf8 = encoding.lower().replace("_", "-") in ("utf-8", "utf8")
+        utf8 = str(encoding).lower().replace("_", "-") in ("utf-8", "utf8")
         codes = ["utf-8-sig" if utf8 else encoding]
     elif head.startswith((b"\xff\xfe", b"\xfe\xff")):
         codes = ["utf-16"]

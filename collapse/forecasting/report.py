@@ -253,11 +253,9 @@ def _workflows(answer: Forecast) -> Drawing:
         return -row.last("ratio"), row.name
 
     order = sorted(answer.workflows, key=place)
-    derived, simulated, stderr = (
-        np.array([row.last(curve) for row in order]) for curve in ("derived", "simulated", "stderr")
-    )
-    low, high = (
-        np.array([row.last(f"{row.kind}_{end}") for row in order]) for end in ("low", "high")
+    derived, simulated, stderr, low, high = (
+        np.array([row.last(name.format(row.kind)) for row in order])
+        for name in ("derived", "simulated", "stderr", "{}_low", "{}_high")
     )
     level = first * (1 + worse)
     least, ceiling, span = _window(first, level, 2, derived, simulated, low, high)

@@ -58,9 +58,8 @@ def identifiers(frame: pd.DataFrame, whole: set[str], skip: set[str]) -> dict[st
     """
     found, n = {}, len(frame)
     names = {name.casefold() for name in frame.columns}
-    for name in [name for name in frame.columns if name not in skip]:
-        column = frame[name]
-        if n < 2 or column.isna().any() or not column.is_unique:
+    for name, column in frame.items():
+        if name in skip or n < 2 or column.isna().any() or not column.is_unique:
             continue
         answer = name.casefold().endswith("no") and f"{name[:-2].casefold()}yes" in names
         named = bool(IDENTIFIER.fullmatch(name)) and not answer
@@ -71,9 +70,9 @@ def identifiers(frame: pd.DataFrame, whole: set[str], skip: set[str]) -> dict[st
             low, high = values.min(), values.max()
             consecutive = counts and high - low == n - 1
             years = YEARS[0] <= low and high <= YEARS[1]
-            in_order = consecutive and low in (0, 1) and bool((np.diff(values) > 0).all())
+            rising = bool((np.diff(values) > 0).all())
             reasons = {
-                "counts the rows": in_order,
+                "counts the rows": consecutive and low in (0, 1) and rising,
                 "has another whole number in every row": counts
                 and (named or bool(NAMES_OF_ROWS.fullmatch(name))),
                 "numbers the rows": consecutive and n >= SHUFFLED and not years,
@@ -127,8 +126,6 @@ def leaks(frame: pd.DataFrame, y: Array, classified: bool) -> dict[str, str]:
     classified : bool
         Whether it is a class.
     """
-    if len(y) < LEAST:
-        return {}
     step = -(-len(y) // SAMPLE)
     frame, y, tell = frame.iloc[::step], y[::step], _tells_number
     if classified:

@@ -233,9 +233,8 @@ def mixed(column: Texts, place: Any) -> str:
     """What is wrong in a column of numbers, in words."""
     assert column.wrong is not None
     row, text = column.first(column.wrong)
-    parts = _parts(np.array([text], object))
-    number = not all(np.isnan(_values(parts, mark)).all() for mark in PLAIN)
-    kinds = "numbers written in different ways" if number else "numbers and text"
+    values = [_values(_parts(np.array([text], object)), mark) for mark in PLAIN]
+    kinds = "numbers and text" if np.isnan(values).all() else "numbers written in different ways"
     return (
         f"holds {kinds}: {place(row)} holds {text!r:.60}. Leave the cell empty where a value is "
         "missing (or name what stands there by na), write all decimals with a point and in one "
