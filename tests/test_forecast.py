@@ -435,7 +435,7 @@ def test_rows_in_blocks_are_rows_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(law, "BLOCK", 37)
     parts = law.law_of(family, theta, X, X[:90], y[:90])
     assert parts.kappa == pytest.approx(whole.kappa, rel=1e-12)
-    assert parts.stderr == pytest.approx(whole.stderr, rel=1e-12)
+    assert parts.each == pytest.approx(whole.each, rel=1e-12)
     # from a fit to every eighth row, and where these have none
     for size in (37, 2):
         monkeypatch.setattr(law, "BLOCK", size)
