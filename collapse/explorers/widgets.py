@@ -7,7 +7,6 @@ An explorer is one record, an `Explorer`, and one file of JavaScript, `<name>.js
 from __future__ import annotations
 
 import base64
-import io
 import json
 import os
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from typing import Any
 from collapse.checks import choice, mapping, module
 from collapse.explorers import formulas
 from collapse.explorers.record import EXPLORERS, HERE, Control, Explorer, State
-from collapse.publishing import plot
+from collapse.publishing import figures, plot
 
 
 def explorer(
@@ -146,20 +145,10 @@ def _answered(kind: Explorer, state: State, name: str) -> Any:
 
 def _still(kind: Explorer, state: State) -> bytes:
     """The picture for print and for readers without JavaScript, a PNG."""
-    from matplotlib.figure import Figure
-
-    stream = io.BytesIO()
-    with plot.style():
-        figure = Figure((plot.WIDE, 2.6), layout="constrained")
-        kind.draw(figure, kind.shown(state))
-        figure.savefig(
-            stream,
-            format="png",
-            dpi=120,
-            metadata={"Software": None},
-            pil_kwargs={"optimize": True},
-        )
-    return stream.getvalue()
+    shown, size, small = kind.shown(state), (plot.WIDE, 2.6), {"optimize": True}
+    return figures.drawn(
+        lambda figure: kind.draw(figure, shown), size, "light", ("png",), dpi=120, pil_kwargs=small
+    )["png"]
 
 
 def _page(kind: Explorer, state: State, told: Mapping[str, Any], picture: bytes) -> str:

@@ -72,12 +72,11 @@ class Drawing:
         self, label: str, answer: Forecast, folder: str | Path | None = None
     ) -> figures.Bundle:
         """Write the figure as a bundle; `label` names its files."""
-        document = answer.document
         return figures.write(
             label,
             self.draw,
             numbers=self.numbers,
-            parameters={key: document[key] for key in ("task", "settings", "simulation")}
+            parameters={key: answer.document[key] for key in ("task", "settings", "simulation")}
             | {"target": answer.data.target},
             seed=answer.seed,
             height=self.height,

@@ -250,11 +250,9 @@ def _joined(
     below, n = below[table.columns].copy(), len(table)
     other = [name for name in table.columns if table[name].dtype != below[name].dtype]
     numeric = pandas().api.types.is_numeric_dtype
-    for name in other:
-        if numeric(below[name].dtype):
-            table[name] = as_other(table[name], na, said.get("decimal", "."))
-        elif numeric(table[name].dtype):
-            below[name] = as_other(below[name], na, more.get("decimal", "."))
+    for part, beside, words in ((table, below, said), (below, table, more)):
+        for name in [name for name in other if numeric(beside[name].dtype)]:
+            part[name] = as_other(part[name], na, words.get("decimal", "."))
     parts = [part.astype(dict.fromkeys(other, object)) for part in (table, below)]
 
     def place(row: int) -> str:

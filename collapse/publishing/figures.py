@@ -144,7 +144,7 @@ def write(
     themes: dict[str, plot.Theme] = {"": "light", "-dark": "dark"}
     for (dark, theme), (suffix, inches) in product(themes.items(), sizes.items()):
         formats = ("png",) if suffix or dark else ("png", "pdf", "svg")
-        for extension, data in _drawn(draw, inches, theme, formats).items():
+        for extension, data in drawn(draw, inches, theme, formats).items():
             files[f"{label}{suffix}{dark}.{extension}"] = data
     record = {
         "label": label,
@@ -310,12 +310,17 @@ def parameter(name: str, value: object, least: float, most: float) -> None:
     )
 
 
-def _drawn(
+def drawn(
     draw: Callable[[Figure], object],
     inches: tuple[float, float],
     theme: plot.Theme,
     formats: Sequence[str],
+    dpi: int = DPI,
+    **options: Any,
 ) -> dict[str, bytes]:
+    """Draw a figure in the house style, and return its files by format; a file's bytes depend on
+    nothing else. Options are passed on to `Figure.savefig`.
+    """
     from matplotlib.figure import Figure
 
     # a date, or the name of the program that wrote it, would make two writes differ
@@ -324,17 +329,18 @@ def _drawn(
         "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
         "svg": {"Date": None, "Creator": None},
     }
-    drawn = {}
+    files = {}
     with plot.style(theme):
         figure = Figure(inches, layout="constrained")
         draw(figure)
         for extension in formats:
             stream = io.BytesIO()
-            figure.savefig(stream, format=extension, dpi=DPI, metadata=undated[extension])
-            drawn[extension] = stream.getvalue()
+            metadata = undated[extension]
+            figure.savefig(stream, format=extension, dpi=dpi, metadata=metadata, **options)
+            files[extension] = stream.getvalue()
             # one layout for all formats, computed once
             figure.set_layout_engine("none")
-    return drawn
+    return files
 
 
 def _csv(numbers: Mapping[str, Sequence[Any] | np.ndarray[Any, Any]]) -> str:
