@@ -146,7 +146,7 @@ def _answered(kind: Explorer, state: State, name: str) -> Any:
 def _still(kind: Explorer, state: State) -> bytes:
     """The picture for print and for readers without JavaScript, a PNG."""
     shown, size, small = kind.shown(state), (plot.WIDE, 2.6), {"optimize": True}
-    return figures.drawn(
+    return figures._drawn(
         lambda figure: kind.draw(figure, shown), size, "light", ("png",), dpi=120, pil_kwargs=small
     )["png"]
 

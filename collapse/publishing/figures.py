@@ -144,7 +144,7 @@ def write(
     themes: dict[str, plot.Theme] = {"": "light", "-dark": "dark"}
     for (dark, theme), (suffix, inches) in product(themes.items(), sizes.items()):
         formats = ("png",) if suffix or dark else ("png", "pdf", "svg")
-        for extension, data in drawn(draw, inches, theme, formats).items():
+        for extension, data in _drawn(draw, inches, theme, formats).items():
             files[f"{label}{suffix}{dark}.{extension}"] = data
     record = {
         "label": label,
@@ -310,7 +310,7 @@ def parameter(name: str, value: object, least: float, most: float) -> None:
     )
 
 
-def drawn(
+def _drawn(
     draw: Callable[[Figure], object],
     inches: tuple[float, float],
     theme: plot.Theme,
