@@ -54,6 +54,8 @@ def frame(
     **limits
         `xlim` and `ylim`.
     """
+    from matplotlib.ticker import NullLocator
+
     scales = {f"{axis}scale": "log" for axis in log}
     given = {"xlabel": x, "ylabel": y}
     ax.set(**scales, **{name: text for name, text in given.items() if text is not None}, **limits)
@@ -63,7 +65,7 @@ def frame(
         if ticks is not None:
             texts = ticks.values() if isinstance(ticks, Mapping) else [f"{t:,g}" for t in ticks]
             axis.set_ticks(list(ticks), list(texts))
-            axis.set_minor_locator(_none())
+            axis.set_minor_locator(NullLocator())
     if limit is not None:
         plot.mark_limit(ax, limit)
 
@@ -236,9 +238,3 @@ def _sides(offset: Offset) -> tuple[str, str]:
     """How text is aligned that stands aside by this offset."""
     dx, dy = offset
     return "left" if dx > 0 else "right", "bottom" if dy > 0 else "top" if dy < 0 else "center"
-
-
-def _none() -> Any:
-    from matplotlib.ticker import NullLocator
-
-    return NullLocator()
