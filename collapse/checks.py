@@ -40,12 +40,6 @@ def require(good: Any, told: str | Callable[..., str], *of: Any) -> None:
         raise ValueError(told if isinstance(told, str) else told(int(np.argmin(good)), *of))
 
 
-def refuse(when: object, sentence: str) -> None:
-    """Raise a ValueError that says why, where there is a reason."""
-    if when:
-        raise ValueError(sentence)
-
-
 def whole(value: Any, name: str, meaning: str, *, least: int = 1, most: int = LARGEST) -> int:
     """Return `value` if it is a whole number from `least` to `most`.
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from collapse import models, workflows
-from collapse.checks import refuse, whole
+from collapse.checks import require, whole
 from collapse.datasets import with_intercept
 from collapse.derivation import derive
 from collapse.exact import Array
@@ -199,8 +199,8 @@ def curves(table: Matrix) -> dict[str, Any]:
     (['Median', 'Normal'], ['Normal'])
     """
     for name in SHOWN:
-        refuse(
-            name not in table.workflows,
+        require(
+            name in table.workflows,
             f"the morph shows discard and augment, and the matrix has no column {name!r}; it has"
             f" {', '.join(table.workflows)}.",
         )

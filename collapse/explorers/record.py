@@ -45,8 +45,8 @@ class Control(record.Control):
             ("a number", Real) if type(self.default) is float else ("a whole number", Integral)
         )
         right = isinstance(value, wanted) and not isinstance(value, bool)
-        checks.refuse(
-            not right or not self.low <= value <= self.high,
+        checks.require(
+            not (not right or not self.low <= value <= self.high),
             f"{self.name} must be {what} from {self.low:g} to {self.high:g}, as the slider; it is"
             f" {value!r}.",
         )
@@ -116,8 +116,8 @@ class Explorer:
         """Return the whole state, checked: what is given, and defaults."""
         known = {control.name: control for control in self.controls}
         for name in given:
-            checks.refuse(
-                name not in known,
+            checks.require(
+                name in known,
                 f"the explorer {self.name!r} has no control {name!r}; it has {', '.join(known)}.",
             )
         return {
@@ -128,8 +128,8 @@ class Explorer:
         """Return all data: what is given, and defaults."""
         known = dict(self.data())
         for name in given:
-            checks.refuse(
-                name not in known,
+            checks.require(
+                name in known,
                 f"the explorer {self.name!r} shows no data called {name!r}; it shows"
                 f" {', '.join(known) or 'none'}.",
             )

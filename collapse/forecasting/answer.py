@@ -10,9 +10,9 @@ import numpy as np
 
 from collapse import disk
 from collapse.answers import Answer
-from collapse.checks import check_number, saved
+from collapse.checks import check_number, require, saved
 from collapse.forecasting import report
-from collapse.forecasting.common import SMALL, Array, in_percent, in_short, refuse
+from collapse.forecasting.common import SMALL, Array, in_percent, in_short
 from collapse.publishing import plot
 
 if TYPE_CHECKING:
@@ -290,7 +290,7 @@ class Forecast(Answer):
 
         figure = Figure((plot.WIDE, 3.2), layout="constrained") if figure is None else figure
         drawings = report.drawings(self)
-        refuse("loss" not in drawings, "nothing was derived or simulated that a figure could show.")
+        require("loss" in drawings, "nothing was derived or simulated that a figure could show.")
         drawings["loss"].draw(figure)
         return figure
 

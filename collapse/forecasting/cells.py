@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from collapse.forecasting.common import listed, pandas, plural, refuse, were
+from collapse.checks import require
+from collapse.forecasting.common import listed, pandas, plural, were
 from collapse.forecasting.texts import (
     Texts,
     Told,
@@ -125,8 +126,8 @@ def clean(
             raise ValueError(f"{what[column.name]} {mixed(column, place)}")
     levels = [column for column in texts if column.name not in read]
     found |= read | {one.name: _levels(one, one.name == target, place, out) for one in levels}
-    refuse(
-        target in out.dates,
+    require(
+        target not in out.dates,
         f"the target {target!r} holds dates; a forecast predicts numbers or classes. Make a "
         "number of it first.",
     )
@@ -216,8 +217,8 @@ def _values(column: pd.Series[Any], what: str, place: Callable[[int], str], out:
             f"{what} holds a {kind.__name__} in {place(row)}, and no number, text or date."
         )
     words = set(kinds.values())
-    refuse(
-        "complex" in words,
+    require(
+        "complex" not in words,
         f"{what} holds complex numbers; make columns of their real and imaginary parts.",
     )
     if words <= {"text"}:

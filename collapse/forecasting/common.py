@@ -17,9 +17,6 @@ SMALL = 1e-12
 """First loss up to which changes are not told in parts of it."""
 
 
-refuse = checks.refuse
-
-
 def module(name: str, refusal: str = EXTRA) -> Any:
     """Import a module, or raise an ImportError that says what to install."""
     return checks.module(name, refusal)

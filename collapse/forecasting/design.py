@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from collapse.checks import require
 from collapse.forecasting.common import (
     Array,
     Rows,
@@ -18,7 +19,6 @@ from collapse.forecasting.common import (
     pandas,
     plural,
     quoted,
-    refuse,
     were,
 )
 from collapse.forecasting.texts import Told
@@ -53,8 +53,8 @@ def design(
     frame[texts] = frame[texts].astype(object).where(frame[texts].notna(), ABSENT)
     rare = _levels(frame, texts, train, test, told) + _all_but_constant(frame, numbers, train)
     width = 1 + len(numbers) + sum(min(frame[name].nunique(), LEVELS) for name in texts)
-    refuse(
-        len(frame) * width > ENTRIES,
+    require(
+        not (len(frame) * width > ENTRIES),
         f"the design would have {len(frame):,} rows and {width:,} columns, more numbers than "
         f"the {ENTRIES:,} that are supported; exclude columns, or take fewer rows.",
     )
@@ -79,8 +79,8 @@ def design(
     levels = columns.named_transformers_["text"].get_feature_names_out(texts) if texts else []
     labels = ["(intercept)", *numbers, *map(str, levels)]
     far = ~np.isfinite(X_test).all(axis=0)
-    refuse(
-        far.any(),
+    require(
+        not far.any(),
         f"column {labels[1 + int(np.argmax(far))]!r} has numbers in the test set that are too "
         "far from those of the real rows; correct them, or exclude the column.",
     )
@@ -107,8 +107,8 @@ def _used(
     for name in frame.columns[~text]:
         infinite = np.isinf(frame[name].to_numpy(np.float64))
         row = place(int(frame.index[np.argmax(infinite)]))
-        refuse(
-            infinite.any(),
+        require(
+            not infinite.any(),
             f"column {name!r} is infinite in {row}; leave the cell empty, or correct it.",
         )
     distinct, present = real.nunique(), real.notna().sum()
@@ -127,8 +127,8 @@ def _used(
         told.note(gone, f"{columns_named(gone)} {verb} {why} and {were(len(gone))} left out.")
     kept = ~names & ~constant & (distinct > 0)
     numbers, texts = list(frame.columns[kept & ~text]), list(frame.columns[kept & text])
-    refuse(
-        not numbers and not texts,
+    require(
+        bool(numbers or texts),
         f"no column can be used to predict the target: {' '.join(told.notes)}",
     )
     holes = real[numbers + texts].isna().sum()

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from collapse.checks import brief
+from collapse.checks import brief, require
 from collapse.forecasting.cells import is_text, is_written, of_file
-from collapse.forecasting.common import module, pandas, quoted, refuse
+from collapse.forecasting.common import module, pandas, quoted
 from collapse.forecasting.texts import MISSING, NUMBER, Told
 
 if TYPE_CHECKING:
@@ -42,11 +42,11 @@ def load(data: Any, target: str, encoding: str | None = None, name: str = "data"
     """
     if isinstance(data, (str, Path)):
         return read(data, target, encoding)
-    refuse(
-        not isinstance(data, pandas().DataFrame),
+    require(
+        isinstance(data, pandas().DataFrame),
         f"{name} must be the path of a file or a pandas.DataFrame; it is {brief(data)}.",
     )
-    refuse(encoding is not None, f"encoding is for files of text; {name} is a data frame.")
+    require(encoding is None, f"encoding is for files of text; {name} is a data frame.")
     return data
 
 
@@ -89,12 +89,12 @@ def read(path: str | Path, target: str, encoding: str | None = None) -> pd.DataF
     raw, told, decimal = _unpacked(packed, name, path.suffix), Told(), None
     excel = raw[:4] == b"PK\x03\x04"
     parquet = raw[:4] == b"PAR1" or path.suffix.lower() in (".parquet", ".pq")
-    refuse(
-        encoding is not None and (excel or parquet),
+    require(
+        not (encoding is not None and (excel or parquet)),
         f"encoding is for files of text; {path} is none.",
     )
-    refuse(
-        raw[:8] == b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" and not parquet,
+    require(
+        not (raw[:8] == b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" and not parquet),
         f"{path} is an old Excel file (.xls) or encrypted; save it as .xlsx or CSV.",
     )
     if excel:
@@ -132,18 +132,21 @@ def check_columns(frame: pd.DataFrame, target: str, name: str) -> None:
     """Refuse a table that has no header, no rows, no column `target` or nothing but it."""
     names = [str(column) for column in frame.columns]
     absent, numbers = target not in names, [column for column in names if is_written(column)]
-    refuse(
-        absent and numbers,
+    require(
+        not (absent and numbers),
         f"{name} seems to have no header, since its first line holds the number"
         f" {', '.join(numbers[:1])}; write the names of the columns there in a line of their own.",
     )
     hint = "" if len(names) > 1 else " alone (separate columns by a comma, semicolon or tab)"
     known = _some(names, 12)
-    refuse(absent, f"{name} has no column {target!r} to be the target; it has {known}{hint}.")
+    require(not absent, f"{name} has no column {target!r} to be the target; it has {known}{hint}.")
     often, times = Counter(names).most_common(1)[0]
-    refuse(times > 1, f"{name} has {times} columns called {often!r}; rename all but one.")
-    refuse(not len(frame), f"{name} has a header and no rows.")
-    refuse(len(names) < 2, f"{name} has no column beside the target {target!r} to predict it from.")
+    require(not (times > 1), f"{name} has {times} columns called {often!r}; rename all but one.")
+    require(bool(len(frame)), f"{name} has a header and no rows.")
+    require(
+        len(names) >= 2,
+        f"{name} has no column beside the target {target!r} to predict it from.",
+    )
 
 
 def _some(names: list[str], most: int) -> str:
@@ -161,8 +164,8 @@ def _refuse_headless(frame: pd.DataFrame, target: str, name: str) -> None:
     over = [column for column in alike if column != target]
     counted = {str(k) for k in range(len(frame.columns) + 1)}
     rows = target in alike and over and numeric <= set(alike)
-    refuse(
-        rows and not counted.issuperset(alike),
+    require(
+        not (rows and not counted.issuperset(alike)),
         f"{name} seems to have no header, since its first line holds {quoted(over[:1])} and "
         f"{target!r}, which look like cells of the columns below; write their names there.",
     )
@@ -170,19 +173,20 @@ def _refuse_headless(frame: pd.DataFrame, target: str, name: str) -> None:
 
 def _unpacked(raw: bytes, name: str, suffix: str) -> bytes:
     """Contents of a packed file, however often it was packed; other bytes as they are."""
-    refuse(not raw, f"{name} is empty; it needs a line of column names and rows of values.")
+    require(bool(raw), f"{name} is empty; it needs a line of column names and rows of values.")
     broken = (OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError)
     with _refused(f"{name} cannot be unpacked", *broken):
         if raw[:2] == b"\x1f\x8b":
             return _unpacked(gzip.decompress(raw), name, "")
         if raw[:2] != b"PK":
             ending, packed = suffix.lower(), (".gz", ".zip", ".xlsx")
-            refuse(
-                ending in packed, f"{name} is no {ending[1:]} file; name it after what it holds."
+            require(
+                ending not in packed,
+                f"{name} is no {ending[1:]} file; name it after what it holds.",
             )
             return raw
-        refuse(
-            raw[:4] != b"PK\x03\x04",
+        require(
+            raw[:4] == b"PK\x03\x04",
             f"{name} is a zip file that holds no file; put one table into it.",
         )
         with zipfile.ZipFile(io.BytesIO(raw)) as file:
@@ -190,8 +194,8 @@ def _unpacked(raw: bytes, name: str, suffix: str) -> bytes:
             if "[Content_Types].xml" in names:
                 return raw  # Excel's
             members = [n for n in names if not n.startswith("__MACOSX/") and not n.endswith("/")]
-            refuse(
-                len(members) != 1,
+            require(
+                len(members) == 1,
                 f"{name} holds {len(members)} files ({_some(members, 5)}); put one table into it.",
             )
             return _unpacked(file.read(members[0]), f"{members[0]} in {name}", "")
@@ -298,8 +302,9 @@ def _of_excel(raw: bytes, name: str, told: Told) -> pd.DataFrame:
         with pd.ExcelFile(io.BytesIO(raw), engine="openpyxl") as book:
             sheets = list(book.sheet_names)
             cells = pd.read_excel(book, header=None, **options).dropna(how="all")
-    refuse(
-        not len(cells), f"the first sheet of {name}, {sheets[0]!r}, is empty; put the table there."
+    require(
+        bool(len(cells)),
+        f"the first sheet of {name}, {sheets[0]!r}, is empty; put the table there.",
     )
     several = len(sheets) > 1
     told.note(several, f"The first of {len(sheets)} sheets, {sheets[0]!r}, was read.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from collapse.checks import brief, check_number, choice, several
+from collapse.checks import brief, check_number, choice, require, several
 from collapse.forecasting.cells import as_other, clean
 from collapse.forecasting.common import (
     Array,
@@ -17,7 +17,6 @@ from collapse.forecasting.common import (
     counted,
     pandas,
     plural,
-    refuse,
     were,
 )
 from collapse.forecasting.design import EXTREME, LEVELS, design, in_words
@@ -140,8 +139,8 @@ def prepare(
         one, the row.
     """
     target = str(target)
-    refuse(
-        not 0 < check_number(test_share, "test_share") < 1,
+    require(
+        0 < check_number(test_share, "test_share") < 1,
         f"test_share must lie strictly between 0 and 1; it is {test_share}.",
     )
     task = None if task is None else choice(task, "task", TASKS)
@@ -153,10 +152,10 @@ def prepare(
     told.notes += [f"Column {name!r} {what} and was left out." for name, what in counts.items()]
     missing = cells.frame[target].isna().to_numpy()
     labelled, lost = n - int(missing[:n].sum()), int(missing.sum())
-    refuse(not labelled, f"the target {target!r} has no values at all.")
+    require(bool(labelled), f"the target {target!r} has no values at all.")
     told.note(lost, f"{counted(lost, 'row')} without a value of {target!r} {were(lost)} left out.")
-    refuse(
-        labelled < 4,
+    require(
+        not (labelled < 4),
         f"there {plural(labelled, 'is', 'are')} {counted(labelled, 'row')} with a target; a"
         " forecast needs at least 4, and many more to be trusted.",
     )
@@ -171,8 +170,8 @@ def prepare(
     else:
         train, tested = np.arange(labelled), np.arange(labelled, len(table))
         _check_test(y, labelled, classes, table[target], place)
-    refuse(
-        classes and len(np.unique(y[train])) < 2,
+    require(
+        not (classes and len(np.unique(y[train])) < 2),
         f"the target {target!r} has a single value in the real part; a classifier needs two.",
     )
     skip = cells.dates | ({target} if classes else set())
@@ -224,14 +223,15 @@ def _joined(
     """The table with the test set below it, its own rows, their names, and the decimal mark."""
     exclude = several(exclude, "exclude", "the name of a column")
     table, said = _part(frame, "the table", target, told)
-    refuse(
-        target in exclude, f"the target {target!r} cannot be excluded; leave out another column."
+    require(
+        target not in exclude,
+        f"the target {target!r} cannot be excluded; leave out another column.",
     )
     absent = [name for name in exclude if name not in table.columns]
-    refuse(absent, f"the table has no {columns_named(absent, 'column')} to exclude.")
+    require(not absent, f"the table has no {columns_named(absent, 'column')} to exclude.")
     table = table.drop(columns=list(exclude))
-    refuse(
-        len(table.columns) < 2,
+    require(
+        len(table.columns) >= 2,
         "every column beside the target is excluded; leave at least one to predict it from.",
     )
     told.note(exclude, f"{columns_named(exclude)} {were(len(exclude))} excluded.")
@@ -239,8 +239,8 @@ def _joined(
         return table, len(table), lambda row: f"row {row + 1}", said.get("decimal", ".")
     below, more = _part(test, "the test set", target, told, "Test set: ")
     absent = [name for name in table.columns if name not in below.columns]
-    refuse(
-        absent,
+    require(
+        not absent,
         f"the test set has no {columns_named(absent, 'column')}; it needs those of the table.",
     )
     extra = [name for name in below.columns if name not in {*table.columns, *exclude}]
@@ -266,8 +266,8 @@ def _part(
     frame: pd.DataFrame, what: str, target: str, told: Told, before: str = ""
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """A table with texts for names and rows counted from 0, and what `read` said of its file."""
-    refuse(
-        not isinstance(frame, pandas().DataFrame),
+    require(
+        isinstance(frame, pandas().DataFrame),
         f"{what} must be a pandas.DataFrame; it is {brief(frame)}.",
     )
     said = frame.attrs.get("collapse", {})
@@ -292,9 +292,11 @@ def _labels(
 
     infinite = np.array([False]) if number is None else np.isinf(number)
     row = place(int(values.index[np.argmax(infinite)]))
-    refuse(infinite.any(), f"{what} is infinite in {row}; leave the cell empty, or correct it.")
-    refuse(
-        distinct == 1,
+    require(
+        not infinite.any(), f"{what} is infinite in {row}; leave the cell empty, or correct it."
+    )
+    require(
+        distinct != 1,
         f"{what} has the one value {in_words(values.iloc[0])}; there is nothing to predict.",
     )
     kind = task or _guess(number, distinct)
@@ -302,27 +304,27 @@ def _labels(
         if number is None:
             raise ValueError(f"{what} must hold numbers for the task {kind}; {holds([True])}.")
         bad = (number < 0) | (number != np.floor(number))
-        refuse(
-            kind == "counts" and bad.any(),
+        require(
+            not (kind == "counts" and bad.any()),
             f"{what} must hold counts 0, 1, 2, ... for the task counts; {holds(bad)}.",
         )
         largest = np.abs(number).max()
         spread = np.ptp(number / largest) * largest
-        refuse(
-            kind == "continuous" and not (largest < 2.0**EXTREME and spread > 2.0**-EXTREME),
+        require(
+            not (kind == "continuous" and not (largest < 2.0**EXTREME and spread > 2.0**-EXTREME)),
             f"{what} has numbers of the order {largest:.0e}, whose squares no float holds; "
             "give it in a unit that makes them neither huge nor tiny.",
         )
         return kind, number, ()
-    refuse(
-        kind == "binary" and distinct != 2,
+    require(
+        not (kind == "binary" and distinct != 2),
         f"{what} has {distinct} values, and the task binary needs 2; leave task out, or "
         "use multiclass, which takes any number up to fifty.",
     )
     text = "it is text where numbers should be, or an identifier"
     remedy = text if number is None else "use the task counts or continuous"
-    refuse(
-        distinct > LARGEST_CLASSES,
+    require(
+        not (distinct > LARGEST_CLASSES),
         f"{what} has {distinct:,} different values, more than the {LARGEST_CLASSES} classes that"
         f" are supported; {remedy}.",
     )
@@ -360,7 +362,7 @@ def _tell_guess(values: pd.Series[Any], task: str, classes: tuple[str, ...], tol
 def _check_test(
     y: Array, n: int, classes: tuple[str, ...], values: pd.Series[Any], place: Callable[[int], str]
 ) -> None:
-    refuse(len(y) == n, f"the test set has no row with a value of {str(values.name)!r}.")
+    require(len(y) != n, f"the test set has no row with a value of {str(values.name)!r}.")
     new = ~np.isin(y[n:], y[:n])
     if classes and new.any():
         at = n + int(np.argmax(new))
@@ -394,8 +396,8 @@ def _split(y: Array, classified: bool, share: float, seed: int) -> tuple[Rows, R
         label = y[order]
         test &= np.isin(label, label[~test])
     test[-1] |= not test.any()
-    refuse(
-        test.all() or (~test).sum() < 2,
+    require(
+        not (test.all() or (~test).sum() < 2),
         f"a test share of {share} leaves fewer than 2 of {len(y)} rows to fit; reduce it.",
     )
     return np.sort(order[~test]), np.sort(order[test])

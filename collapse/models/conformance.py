@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from collapse.checks import refuse, whole
+from collapse.checks import require, whole
 from collapse.models.protocols import (
     Array,
     Model,
@@ -110,14 +110,14 @@ def check(model: Any, rows: int | None = None) -> tuple[str, ...]:
     influence function
     exact form
     """
-    refuse(
-        not isinstance(model, Model),
+    require(
+        isinstance(model, Model),
         f"a model needs truth, draw, draw_real, fit and risk; {type(model).__name__} lacks"
         f" {', '.join(lacking(model, Model))}.",
     )
     truth = np.asarray(model.truth)
-    refuse(
-        truth.ndim != 1 or truth.dtype != np.float64 or not np.all(np.isfinite(truth)),
+    require(
+        not (truth.ndim != 1 or truth.dtype != np.float64 or not np.all(np.isfinite(truth))),
         f"{model!r}: truth must be a finite float64 array of shape (d,); it is {model.truth!r}.",
     )
     rows = whole(
@@ -129,14 +129,14 @@ def check(model: Any, rows: int | None = None) -> tuple[str, ...]:
     # parameters that the model itself would meet: fits to real data, or to synthetic data where the
     # real ones are always the same
     real = model.draw(np.repeat(truth[None], REPLICATIONS, axis=0), rows, np.random.default_rng(2))
-    refuse(
-        real.shape[:2] != (REPLICATIONS, rows),
+    require(
+        real.shape[:2] == (REPLICATIONS, rows),
         f"{model!r}: expected draw to return (R, rows, ...), here ({REPLICATIONS}, {rows}), not"
         f" {real.shape}; add the axis.",
     )
     theta = np.asarray(model.fit(real, np.ones((REPLICATIONS, rows)), None))
-    refuse(
-        theta.shape != (REPLICATIONS, len(truth)),
+    require(
+        theta.shape == (REPLICATIONS, len(truth)),
         f"{model!r}: fit must return one parameter for each replication, ({REPLICATIONS},"
         f" {len(truth)}); it has {theta.shape}.",
     )
@@ -150,7 +150,7 @@ def check(model: Any, rows: int | None = None) -> tuple[str, ...]:
         promises["exact form"] = _exact
     for promise in promises.values():
         for kept, what, remedy in promise(trial):
-            refuse(not kept, f"{model!r}: expected {what}; {remedy}.")
+            require(bool(kept), f"{model!r}: expected {what}; {remedy}.")
     return tuple(promises)
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from inspect import signature
 from typing import Any, TypeVar
 
-from collapse.checks import brief, check_number, refuse, whole
+from collapse.checks import brief, check_number, require, whole
 
 Made = TypeVar("Made", bound=Callable[..., Any])
 
@@ -130,8 +130,8 @@ def register(
     >>> [example.name for example in models.examples() if example.group == group][:2]
     ['Normal', 'Bernoulli']
     """
-    refuse(
-        at is not None and not isinstance(at, tuple),
+    require(
+        not (at is not None and not isinstance(at, tuple)),
         f"at must be a tuple of arguments, or None; it is {brief(at)}.",
     )
     whole(n, "n", "rows of real data")
@@ -141,8 +141,8 @@ def register(
     def keep(made: Made) -> Made:
         make = made if at is None else partial(made, *at)
         example = Example(name, make, n, group, covered, why, page, allowance, effort, conditional)
-        refuse(
-            _EXAMPLES.setdefault(name, example).made_by != example.made_by,
+        require(
+            _EXAMPLES.setdefault(name, example).made_by == example.made_by,
             f"a model called {name!r} is registered already; give another name.",
         )
         _EXAMPLES[name] = example

@@ -125,14 +125,14 @@ def write(
     """
     # everything that can be refused is refused before a file is written
     words = r"[a-z][a-z0-9]*(-[a-z0-9]+)*(?<!-dark)(?<!-narrow)"
-    checks.refuse(
-        not re.fullmatch(words, checks.text(label, "label")),
+    checks.require(
+        bool(re.fullmatch(words, checks.text(label, "label"))),
         "expected a label of lower-case words joined by hyphens, not ending in -dark or "
         f"-narrow, got {checks.brief(label)}; name the figure after what it shows, such as "
         "'ratio-by-generation'.",
     )
-    checks.refuse(
-        not callable(draw),
+    checks.require(
+        callable(draw),
         f"draw must be a function of a matplotlib Figure; it is {checks.brief(draw)}.",
     )
     seed = _seed(seed)
@@ -203,8 +203,8 @@ def manifest(folder: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
         if not isinstance(record, dict) or not {"label", "files", "inches"} <= record.keys():
             continue  # no figure's
         missing = [name for name in record["files"] if not (path.parent / name).is_file()]
-        checks.refuse(
-            missing,
+        checks.require(
+            not missing,
             f"expected the files that {path} lists, found no {', '.join(missing)}; write the figure"
             f" {record['label']!r} again.",
         )
@@ -297,14 +297,14 @@ def parameter(name: str, value: object, least: float, most: float) -> None:
     name = checks.text(name, "name")
     given = checks.check_number(least, "least"), checks.check_number(most, "most")
     low, high = (end if isinstance(end, int) else float(end) for end in given)
-    checks.refuse(
-        low > high,
+    checks.require(
+        not (low > high),
         f"least, {checks.brief(least)}, must not be greater than most, {checks.brief(most)}.",
     )
     whole = isinstance(low, int) and isinstance(high, int)
     fits = checks.is_number(value) and (not whole or isinstance(value, (int, np.integer)))
-    checks.refuse(
-        not (fits and low <= value <= high),  # type: ignore[operator]
+    checks.require(
+        fits and low <= value <= high,  # type: ignore[operator]
         f"parameter {name} must be a {'whole ' * whole}number from {low:,} to {high:,}; it is"
         f" {checks.brief(value)}.",
     )
@@ -346,8 +346,8 @@ def _drawn(
 def _csv(numbers: Mapping[str, Sequence[Any] | np.ndarray[Any, Any]]) -> str:
     given = checks.mapping(numbers, "numbers", "columns")
     for name, values in given.items():
-        checks.refuse(
-            isinstance(values, (str, bytes, type)) or not np.iterable(values),
+        checks.require(
+            not (isinstance(values, (str, bytes, type)) or not np.iterable(values)),
             f"numbers: expected a sequence as column {name!r}, got {checks.brief(values)}; one"
             " value for each row.",
         )
@@ -356,8 +356,8 @@ def _csv(numbers: Mapping[str, Sequence[Any] | np.ndarray[Any, Any]]) -> str:
         )
     columns = {name: [_cell(name, value) for value in values] for name, values in given.items()}
     said = ", ".join(f"{name} has {len(cells)}" for name, cells in columns.items())
-    checks.refuse(
-        len(set(map(len, columns.values()))) != 1,
+    checks.require(
+        len(set(map(len, columns.values()))) == 1,
         f"numbers: expected columns of one length, but {said or 'there are none'}; write one "
         "row for each point drawn, repeating what is constant.",
     )
@@ -372,8 +372,8 @@ def _cell(column: str, value: Any) -> str:
     value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, str):
         return _harmless(value)
-    checks.refuse(
-        value is not None and not isinstance(value, (int, float, Fraction)),
+    checks.require(
+        not (value is not None and not isinstance(value, (int, float, Fraction))),
         f"numbers: expected numbers, fractions or text in column {column!r}, got"
         f" {checks.brief(value)}; flatten it into columns of scalars.",
     )

@@ -142,8 +142,8 @@ def plot_front(
     names = _names(names, "names")
     x, y = _table(cost, "cost", (len(names),)), _table(ratio, "ratio", (len(names),))
     listed = isinstance(front, (Sequence, np.ndarray)) and checks.length(front) == len(names)
-    checks.refuse(
-        not listed,
+    checks.require(
+        bool(listed),
         f"front must hold True or False for each of the {len(names)} names; it is"
         f" {checks.brief(front)}.",
     )

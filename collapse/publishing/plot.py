@@ -345,8 +345,8 @@ def plot_risk(
     matplotlib.axes.Axes
         The axes drawn on.
     """
-    checks.refuse(
-        not isinstance(risk, Risk),
+    checks.require(
+        isinstance(risk, Risk),
         f"risk must be what derive or simulate returned; it is {checks.brief(risk)}.",
     )
     g, ratio = risk.generations, np.asarray(risk.ratio, dtype=float)
@@ -403,7 +403,9 @@ def plot_simulated(
     if stderr is not None:
         bars = 2 * _table(stderr, "stderr", x.shape)[shown]
         least = np.min(bars, initial=0) / 2
-        checks.refuse(least < 0, f"stderr must not be negative; it is {least:g} at one point.")
+        checks.require(
+            not (least < 0), f"stderr must not be negative; it is {least:g} at one point."
+        )
     return _on(ax).errorbar(
         x[shown],
         y[shown],
@@ -461,7 +463,7 @@ def _points(x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np
     at = checks.floats(x, "x", "one number for each point, shape (N,)")
     values = checks.floats(y, "y", "one number for each point, shape (N,)")
     shapes = f"x and y must have one shape, (N,); they have {at.shape} and {values.shape}."
-    checks.refuse(at.ndim != 1 or not at.size or values.shape != at.shape, shapes)
+    checks.require(not (at.ndim != 1 or not at.size or values.shape != at.shape), shapes)
     return at, values
 
 

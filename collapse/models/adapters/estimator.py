@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from collapse.checks import brief, check_number, refuse
+from collapse.checks import brief, check_number, require
 from collapse.models.adapters.labelled import (
     Loss,
     OnDesign,
@@ -105,20 +105,20 @@ def from_estimator(
             f"estimator is the class {estimator.__name__}; give an instance of it, with its"
             " parameters."
         )
-    refuse(
-        loss is not None and not callable(loss),
+    require(
+        not (loss is not None and not callable(loss)),
         f"loss must be a function of y and predictions; it is {brief(loss)}.",
     )
     name = type(estimator).__name__
     if type(estimator).__module__.startswith("statsmodels."):
-        refuse(
-            X is not None or y is not None,
+        require(
+            not (X is not None or y is not None),
             f"a statsmodels {name} carries its data; leave X and y out.",
         )
-        refuse(noise is not None, "noise goes with a scikit-learn regressor; leave it out here.")
+        require(noise is None, "noise goes with a scikit-learn regressor; leave it out here.")
         return GLM(estimator, test, loss)
-    refuse(
-        not hasattr(estimator, "fit") or not hasattr(estimator, "get_params"),
+    require(
+        not (not hasattr(estimator, "fit") or not hasattr(estimator, "get_params")),
         "estimator must be a scikit-learn classifier or regressor, or a statsmodels GLM; it is"
         f" {name}.",
     )
@@ -135,12 +135,11 @@ def from_estimator(
         classifier = regressor = False
     if regressor:
         return _Regressor(estimator, X, y, test, loss, noise)
-    refuse(
-        not classifier, f"{name} is neither a classifier nor a regressor: it has no labels to draw."
+    require(
+        bool(classifier),
+        f"{name} is neither a classifier nor a regressor: it has no labels to draw.",
     )
-    refuse(
-        noise is not None, "noise goes with a regressor, and this is a classifier; leave it out."
-    )
+    require(noise is None, "noise goes with a regressor, and this is a classifier; leave it out.")
     return _Classifier(estimator, X, y, test, loss)
 
 
@@ -177,8 +176,8 @@ class _Sklearn(OnDesign):
 
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
         equal = all(np.allclose(share[share > 0], share.max()) for share in weight)
-        refuse(
-            not (self.weighs or equal),
+        require(
+            self.weighs or equal,
             f"this workflow weighs rows unequally, and the fit of {self.name} takes no"
             " sample_weight; use a workflow of equal weights (discard, augment, subsample) or"
             " another estimator.",
@@ -198,8 +197,8 @@ class _Classifier(_Sklearn):
             self.classes, code = np.unique(self.y, return_inverse=True)
         except TypeError:
             raise ValueError("y holds classes of several kinds; name them all by text.") from None
-        refuse(
-            len(self.classes) < 2,
+        require(
+            len(self.classes) >= 2,
             f"y has the one class {self.classes[0]!r}; a classifier needs two or more.",
         )
         known = set(self.classes.tolist())
@@ -235,14 +234,14 @@ class _Classifier(_Sklearn):
             for name, given in self.weights.items()
         }
         estimator = self._clone(rows, self.classes[code], weight, **weights)
-        refuse(
-            not hasattr(estimator, "predict_proba"),  # some know it when they are fitted
+        require(
+            hasattr(estimator, "predict_proba"),  # some know it when they are fitted
             "it has no predictive distribution (predict_proba) to draw labels from; "
             "wrap it in sklearn.calibration.CalibratedClassifierCV.",
         )
         share = np.asarray(estimator.predict_proba(self.both), np.float64)
-        refuse(
-            share.shape != (len(self.both), len(seen)),
+        require(
+            share.shape == (len(self.both), len(seen)),
             f"predict_proba gave shape {share.shape} for {len(seen)} classes.",
         )
         out[:, seen] = share
@@ -282,8 +281,8 @@ class _Regressor(_Sklearn):
         self.settle()
         rows, equal = np.arange(self.design_rows), np.ones(self.design_rows)
         if noise is None:
-            refuse(
-                len(rows) < FOLDS,
+            require(
+                len(rows) >= FOLDS,
                 f"noise cannot be estimated from {len(rows)} rows; give noise=...",
             )
             crossed = self._crossed(rows, self.observed, equal)
@@ -321,8 +320,8 @@ class _Regressor(_Sklearn):
 
     def _mean(self, fitted: Any, X: Any) -> Array:
         mean = np.asarray(fitted.predict(X), np.float64)
-        refuse(
-            mean.size != len(X) or not np.isfinite(mean).all(),
+        require(
+            not (mean.size != len(X) or not np.isfinite(mean).all()),
             "predict must give one finite number for each row; it gave shape"
             f" {mean.shape} for {len(X)}.",
         )

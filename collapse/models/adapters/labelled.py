@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from collapse.checks import brief, held, is_number, length, refuse
+from collapse.checks import brief, held, is_number, length, require
 from collapse.models.protocols import Array
 from collapse.models.regression.design import check_pair, numbers, observed_batch, rows_of_design
 
@@ -46,8 +46,8 @@ class OnDesign:
             raise ValueError(
                 f"{self.name} cannot be fitted to the real data: {' '.join(str(error).split())}"
             ) from error
-        refuse(
-            not np.isfinite(self.truth).all(),
+        require(
+            bool(np.isfinite(self.truth).all()),
             f"{self.name} has no estimate on the real data: labels are separated, or the fit"
             " did not converge.",
         )
@@ -59,8 +59,8 @@ class OnDesign:
                 "loss fails on the test set and its predictions"
                 f" ({type(error).__name__}: {brief(str(error))})."
             ) from error
-        refuse(
-            not is_number(value),
+        require(
+            bool(is_number(value)),
             f"loss must give one number, the mean loss on the test set; it gave {brief(value)}.",
         )
 
@@ -109,15 +109,15 @@ def covariates(X: Any, name: str, like: Any = None) -> Any:
         Where it is no such table, or an entry is missing or not finite.
     """
     frame = is_frame(X)
-    refuse(
-        like is not None and is_frame(like) != frame,
+    require(
+        not (like is not None and is_frame(like) != frame),
         f"{name} must be a DataFrame where X is one, and an array where X is one.",
     )
     table = X.reset_index(drop=True) if frame else numbers(X, name, "a table of shape (n, p)")
     if like is not None and frame and list(X.columns) != list(like.columns):
         raise ValueError(f"{name} must have the columns of X; it has {brief(list(X.columns))}.")
-    refuse(
-        table.ndim != 2 or 0 in table.shape,
+    require(
+        not (table.ndim != 2 or 0 in table.shape),
         f"{name} must be a table of shape (n, p); it has shape {table.shape}.",
     )
     odd: Any = X.isna() | X.isin([np.inf, -np.inf]) if frame else ~np.isfinite(table)
@@ -133,8 +133,8 @@ def covariates(X: Any, name: str, like: Any = None) -> Any:
 
 def labels_of(y: Any, rows: int, name: str) -> Any:
     """Return labels (n,) of any kind, none missing; raise a ValueError where they are not."""
-    refuse(
-        isinstance(y, np.ma.MaskedArray),
+    require(
+        not isinstance(y, np.ma.MaskedArray),
         f"{name} is a masked array; fill or drop its hidden values.",
     )
     held(0 if isinstance(y, np.ndarray) else length(y), name, f"give {rows:,} labels")
@@ -147,12 +147,12 @@ def labels_of(y: Any, rows: int, name: str) -> Any:
         raise ValueError(
             f"{pair}{name} must have shape ({rows},) to match X; it has shape {label.shape}."
         )
-    refuse(
-        label.dtype.kind in "cV",
+    require(
+        label.dtype.kind not in "cV",
         f"{name} must hold numbers, texts or truth values, not {label.dtype}.",
     )
-    refuse(
-        any(map(_missing, label.tolist())),
+    require(
+        not any(map(_missing, label.tolist())),
         f"{name} must be finite; drop rows with missing labels first.",
     )
     return label

@@ -11,7 +11,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from collapse.checks import LARGE, brief, check_place, flag, refuse, whole
+from collapse.checks import LARGE, brief, check_place, flag, require, whole
 from collapse.exact import Scalar
 from collapse.models.families.base import Place, Size, between, read_parameters
 from collapse.models.families.morris import Gamma, MeanFamily, Normal, inverse, plain
@@ -30,8 +30,8 @@ Rule = Callable[[Array], Any]
 
 
 def _coefficients(value: Any, name: str, count: int) -> None:
-    refuse(
-        not isinstance(value, tuple) or len(value) != count,
+    require(
+        not (not isinstance(value, tuple) or len(value) != count),
         f"{name} must be a tuple of {count} numbers, constant term first; it is {brief(value)}.",
     )
     for number in value:
@@ -39,16 +39,16 @@ def _coefficients(value: Any, name: str, count: int) -> None:
 
 
 def _instance(value: Any, name: str) -> None:
-    refuse(
-        isinstance(value, type) or not isinstance(value, Model),
+    require(
+        not (isinstance(value, type) or not isinstance(value, Model)),
         f"{name} must be an instance of a model, such as collapse.models.Normal(0, 1); it is"
         f" {brief(value)}.",
     )
 
 
 def _function(value: Any, name: str, such: str, optional: bool = False) -> None:
-    refuse(
-        not callable(value) and not (optional and value is None),
+    require(
+        not (not callable(value) and not (optional and value is None)),
         f"{name} must be a function of an array of rows, such as {such}; it is {brief(value)}.",
     )
 
@@ -114,8 +114,8 @@ class LinearResponse(MeanFamily):
         super().__post_init__()
         v0, v1, v2 = self.selected_variance
         at_truth = v0 + v1 * self.mean + v2 * self.mean * self.mean
-        refuse(
-            not at_truth > 0,
+        require(
+            at_truth > 0,
             f"selected_variance must be positive at the truth, mu = {self.mean}; there it is"
             f" {at_truth}.",
         )
@@ -177,8 +177,8 @@ class _Selection:
         read_parameters(self)
         if self.single:
             one = self.model.draw(self.truth[None], 1, np.random.default_rng(0))
-            refuse(
-                self.design_rows is not None or one.ndim != 2,
+            require(
+                not (self.design_rows is not None or one.ndim != 2),
                 f"a row of {self.model!r} is more than one number; give {self.single} that says"
                 " which rows are kept.",
             )
@@ -187,8 +187,8 @@ class _Selection:
             object.__setattr__(self, "deviation", self.model.deviation)
 
     def draw(self: Any, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        refuse(
-            self.design_rows and rows % self.design_rows,
+        require(
+            not (self.design_rows and rows % self.design_rows),
             "selection draws labels again at the same x, so a batch must label the whole design"
             f" of {self.design_rows} rows; it has {rows}: use sizes that are whole numbers.",
         )
@@ -377,8 +377,8 @@ class Truncated(_Filter):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        refuse(
-            not self.low < self.high,
+        require(
+            self.low < self.high,
             f"low must be less than high (-inf and inf are allowed); they are {self.low} and"
             f" {self.high}.",
         )

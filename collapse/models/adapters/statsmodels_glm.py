@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from collapse.checks import refuse
+from collapse.checks import require
 from collapse.models.adapters.labelled import Loss, OnDesign, squared_error
 from collapse.models.families.morris import counts
 from collapse.models.protocols import Array
@@ -64,20 +64,20 @@ class GLM(OnDesign):
         self.name = self.shown = f"GLM {self.law}" if name == "GLM" else name
         if self.law == "Binomial":
             self.family.n = 1  # it remembers the numbers of trials, which enter here as weights
-        refuse(
-            self.law not in LAWS,
+        require(
+            self.law in LAWS,
             f"no law to draw labels from is known for the family {self.law}; {', '.join(LAWS)}"
             " have one.",
         )
         shifts = (getattr(model, what, None) for what in ("offset", "exposure"))
-        refuse(
-            model.endog.ndim != 1 or any(shift is not None for shift in shifts),
+        require(
+            not (model.endog.ndim != 1 or any(shift is not None for shift in shifts)),
             f"a {name} with offset, exposure or several responses is not supported.",
         )
         n = len(model.endog)
         often = _weights(getattr(model, "freq_weights", None), n, "freq_weights")
-        refuse(
-            (often != np.floor(often)).any() or not 0 < often.sum() <= MOST_ROWS,
+        require(
+            not ((often != np.floor(often)).any() or not 0 < often.sum() <= MOST_ROWS),
             "freq_weights must be whole numbers, how often each row occurs, "
             f"and at most {MOST_ROWS:,} together; weights of precision are var_weights.",
         )
@@ -85,21 +85,21 @@ class GLM(OnDesign):
         precise = _weights(getattr(model, weights, None), n, "var_weights")
         tries = name == "GLM" and self.law == "Binomial"
         trials = np.asarray(model.n_trials if tries else np.ones(n), np.float64)
-        refuse(
-            not (precise == 1).all() and self.law not in PRECISE,
+        require(
+            not (not (precise == 1).all() and self.law not in PRECISE),
             f"no law with var_weights is known for the family {self.law}; {', '.join(PRECISE)}"
             " have one.",
         )
-        refuse(
-            not (precise > 0).all(),
+        require(
+            bool((precise > 0).all()),
             "var_weights (or weights) must be positive; drop rows of weight 0.",
         )
         copies = np.repeat(np.arange(n), often.astype(np.int64))
         self.read(check_design(np.asarray(model.exog)[copies]), model.endog[copies], test)
         self.observed, self.precision, self.trials = self.y, precise[copies], trials[copies]
         single = self.law == "Binomial" and bool((trials == 1).all())
-        refuse(
-            single and not np.isin(self.observed, (0, 1)).all(),
+        require(
+            not (single and not np.isin(self.observed, (0, 1)).all()),
             "a Binomial response must hold 0 and 1, or two columns, of successes and failures",
         )
         self.loss = loss or (_bernoulli_loss if single else squared_error)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from collapse.checks import LARGE, check_size, floats, refuse, whole
+from collapse.checks import LARGE, check_size, floats, require, whole
 from collapse.exact import Scalar
 from collapse.models.families.base import Share, SquaredError, decreasing_roots
 from collapse.models.protocols import Array, DrawsFromTruth, by_parts
@@ -221,13 +221,13 @@ class PrincipalComponents(DrawsFromTruth):
     def __init__(self, loadings: ArrayLike, noise: float) -> None:
         self.loadings = floats(loadings, "loadings", "a matrix of shape (p, q)")
         tall = self.loadings.ndim == 2 and 0 < self.loadings.shape[1] < self.loadings.shape[0]
-        refuse(
-            not (tall and np.isfinite(self.loadings).all()),
+        require(
+            tall and np.isfinite(self.loadings).all(),
             "loadings must be a finite matrix (p, q) with more rows than columns, and at least"
             f" one column; it has shape {self.loadings.shape}.",
         )
-        refuse(
-            np.abs(self.loadings).max() > LARGE,
+        require(
+            not (np.abs(self.loadings).max() > LARGE),
             f"loadings must be at most {LARGE:g} in size; take another unit.",
         )
         check_size(noise, "noise")
@@ -236,8 +236,8 @@ class PrincipalComponents(DrawsFromTruth):
         self.dimension, self.components = self.loadings.shape
         self._upper = np.triu_indices(self.dimension)
         largest = float(np.linalg.norm(self.loadings, 2)) ** 2 + float(noise)
-        refuse(
-            float(noise) <= NEGLIGIBLE * largest,
+        require(
+            not (float(noise) <= NEGLIGIBLE * largest),
             f"noise must be more than {NEGLIGIBLE:g} of the largest variance, {largest:.3g}, "
             f"where rounding alone remains; it is {noise!r}.",
         )

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from collapse.checks import check_number, check_size, refuse, whole
+from collapse.checks import check_number, check_size, require, whole
 from collapse.exact import Scalar
 from collapse.models.families.base import Place, Size, SquaredError
 from collapse.models.protocols import Array, by_parts
@@ -53,8 +53,8 @@ def counts(mean: Array, rng: np.random.Generator) -> Array:
 
 def drawable(most: Any) -> Any:
     """Return a sum of counts, or its mean; raise a ValueError where it cannot be drawn."""
-    refuse(
-        most > LARGEST_COUNT,
+    require(
+        not (most > LARGEST_COUNT),
         f"sums of counts with a mean of {most:.3g} cannot be drawn, {LARGEST_COUNT:.3g} at"
         " most; take fewer rows.",
     )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import scipy
 
-from collapse.checks import refuse
+from collapse.checks import require
 from collapse.models.families.base import Family, Place, Size, SquaredError, tables
 from collapse.models.families.digamma import (
     beta_parameters,
@@ -319,8 +319,8 @@ class InverseGaussian(Matching):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        refuse(
-            float(self.mean) > MOST_SKEWED * float(self.shape),
+        require(
+            not (float(self.mean) > MOST_SKEWED * float(self.shape)),
             f"mean / shape must be {MOST_SKEWED:g} at the most, where rows can be drawn; "
             f"it is {float(self.mean) / float(self.shape):.3g}.",
         )

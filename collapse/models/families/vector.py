@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from collapse.checks import brief, check_number, check_place, check_size, numbers, refuse
+from collapse.checks import brief, check_number, check_place, check_size, numbers, require
 from collapse.exact import Scalar
 from collapse.models.families.morris import Average
 from collapse.models.protocols import Array
@@ -26,7 +26,7 @@ _exact = partial(
 def _entries(values: Any, name: str, axes: int, such: str) -> tuple[Any, ...]:
     """Numbers of any kind, as the engines take them: whole ones and fractions stay exact."""
     array = numbers(values, name, such)
-    refuse(array.ndim != axes, f"{name} must be {such}; it is {brief(values)}.")
+    require(array.ndim == axes, f"{name} must be {such}; it is {brief(values)}.")
     for place, value in zip(np.ndindex(array.shape), array.ravel().tolist(), strict=True):
         check_place(value, name + "".join(f"[{j}]" for j in place))
     return tuple(map(tuple, array.tolist()) if axes == 2 else array.tolist())
@@ -34,13 +34,14 @@ def _entries(values: Any, name: str, axes: int, such: str) -> tuple[Any, ...]:
 
 def _shares(values: Any, name: str) -> tuple[Any, ...]:
     shares = _entries(values, name, 1, "a sequence of numbers")
-    refuse(
-        len(shares) < 2, f"p must hold the shares of at least two classes; it holds {len(shares)}."
+    require(
+        len(shares) >= 2,
+        f"p must hold the shares of at least two classes; it holds {len(shares)}.",
     )
     for j, share in enumerate(shares):
         check_size(check_number(share, f"p[{j}]", 0, 1), f"p[{j}]")
-    refuse(
-        not abs(float(sum(shares)) - 1) <= 1e-12,
+    require(
+        abs(float(sum(shares)) - 1) <= 1e-12,
         f"p must sum to one; it sums to {float(sum(shares)):.12g}. Divide it by its sum.",
     )
     return shares
@@ -139,13 +140,13 @@ class MultivariateNormal(Average):
     def __post_init__(self) -> None:
         super().__post_init__()
         d, table = len(self.mean), self.influence_covariance
-        refuse(
-            not d or table.shape != (d, d),
+        require(
+            not (not d or table.shape != (d, d)),
             f"covariance must have shape ({d}, {d}), as mean holds {d} numbers; it has shape"
             f" {table.shape}.",
         )
-        refuse(
-            not np.allclose(table, table.T, rtol=1e-12, atol=0),
+        require(
+            bool(np.allclose(table, table.T, rtol=1e-12, atol=0)),
             "covariance must be symmetric; give (covariance + covariance.T) / 2.",
         )
         if (least := np.linalg.eigvalsh(table)[0]) <= 0:

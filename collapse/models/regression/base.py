@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from collapse.checks import refuse
+from collapse.checks import require
 from collapse.models.protocols import Array, by_parts, replicate
 from collapse.models.regression.design import OnDesign, check_test, check_vector, labelled, on_rows
 from collapse.models.regression.family import Classes, Family, margins
@@ -64,8 +64,8 @@ class LabelsOnDesign(OnDesign):
                 check_vector(beta, (q, p) if isinstance(family, Classes) else p, "beta")
             )
             margin, (low, high) = margins(self.truth[None], self.X), family.reach
-            refuse(
-                margin.min() < low or margin.max() > high,
+            require(
+                not (margin.min() < low or margin.max() > high),
                 f"x'beta must be from {low:.4g} to {high:.4g}, for means to be computed with; "
                 f"it is from {margin.min():.4g} to {margin.max():.4g}. "
                 "Take a smaller beta, or rescale X.",
@@ -76,19 +76,19 @@ class LabelsOnDesign(OnDesign):
             self._mean = family.coded(self.observed)
         else:
             self._mean = check_vector(mean, n, "mean")[None]
-            refuse(
-                self._mean.min() < 0 or self._mean.max() > 1,
+            require(
+                not (self._mean.min() < 0 or self._mean.max() > 1),
                 "mean must hold the probabilities of label 1, between 0 and 1; it holds"
                 f" {self._mean.min():g} to {self._mean.max():g}.",
             )
         if beta is None:
             self.truth = self._closest()
-            refuse(
-                mean is not None and np.isnan(self.truth).any(),
+            require(
+                not (mean is not None and np.isnan(self.truth).any()),
                 "no coefficients come closest to mean: a direction of X separates it.",
             )
-            refuse(
-                self.certain and np.isnan(self.truth).any(),
+            require(
+                not (self.certain and np.isnan(self.truth).any()),
                 f"no fit to y was found in {ITERATIONS} iterations: rescale X.",
             )
             self.truth.flags.writeable = False
@@ -210,8 +210,8 @@ class Regression(LabelsOnDesign):
         """
         if self.observed is None and not self._given:
             return 1.0
-        refuse(
-            not self.family.canonical,
+        require(
+            bool(self.family.canonical),
             f"{self!r} has no canonical link; dispersion is known for logistic, multinomial and"
             " Poisson regression.",
         )
@@ -284,8 +284,8 @@ class Regression(LabelsOnDesign):
     ) -> Array:
         """Draw mean statistics of whole copies of the design, a block of replications at a time."""
         copies, rest = divmod(rows, self.design_rows)
-        refuse(
-            rest or copies < 1,
+        require(
+            not (rest or copies < 1),
             "a mean statistic stands for whole copies of the design: rows must be a multiple"
             f" of {self.design_rows}, not {rows}; use draw for other sizes.",
         )

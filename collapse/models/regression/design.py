@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from collapse.checks import LARGE, brief, floats, held, length, refuse
+from collapse.checks import LARGE, brief, floats, held, length, require
 from collapse.models.protocols import Array, DrawsFromTruth, replicate
 from collapse.models.registry import Made, register
 from collapse.models.regression.family import Family, margins
@@ -42,8 +42,8 @@ def numbers(values: Any, name: str, shape: str) -> Array:
 
 def check_pair(test: Any, name: str = "test") -> tuple[Any, Any]:
     """Return a pair of covariates and labels; raise a ValueError where it is none."""
-    refuse(
-        not isinstance(test, (tuple, list)) or len(test) != 2,
+    require(
+        not (not isinstance(test, (tuple, list)) or len(test) != 2),
         f"{name} must be a tuple of two arrays, covariates and labels; it is {brief(test)}.",
     )
     return test[0], test[1]
@@ -71,8 +71,8 @@ def check_design(X: ArrayLike) -> Array:
         Where it is not a finite table of full column rank with n >= p >= 1.
     """
     table = numbers(X, "X", "a table of shape (n, p)")
-    refuse(
-        table.ndim != 2 or 0 in table.shape,
+    require(
+        not (table.ndim != 2 or 0 in table.shape),
         "X must be the whole design, a table of shape (n, p) with its column of ones if one is"
         f" wanted; it has shape {table.shape}.",
     )
@@ -84,8 +84,8 @@ def check_design(X: ArrayLike) -> Array:
             f"{size[j]:.3g} in size. Take another unit."
         )
     rank = np.linalg.matrix_rank(table / np.where(size > 0, size, 1.0))
-    refuse(
-        rank < p,
+    require(
+        not (rank < p),
         f"X must have full column rank; its {p} columns have rank {rank} with {n} rows. Drop"
         " constant or redundant columns.",
     )
@@ -102,8 +102,8 @@ def check_vector(values: ArrayLike | None, shape: int | tuple[int, ...], name: s
     """
     shape = shape if isinstance(shape, tuple) else (shape,)
     array = numbers(values, name, f"an array of shape {shape}")
-    refuse(
-        array.shape != shape,
+    require(
+        array.shape == shape,
         f"{name} must have shape {shape} to match X; it has shape {array.shape}.",
     )
     return _finite(array, name)
@@ -128,8 +128,8 @@ def check_test(test: Any, columns: int) -> tuple[Array, Array]:
     """
     covariates, label = check_pair(test)
     X = numbers(covariates, "the test X", f"a table of shape (m, {columns})")
-    refuse(
-        X.ndim != 2 or X.shape[1] != columns or X.shape[0] == 0,
+    require(
+        not (X.ndim != 2 or X.shape[1] != columns or X.shape[0] == 0),
         f"the test X must have shape (m, {columns}), with the columns of X; it has shape"
         f" {X.shape}.",
     )
@@ -154,8 +154,8 @@ def observed_batch(labels: Array, replications: int, rows: int) -> Array:
     """Observed labels on their rows, once for each replication, (R, rows, 2); raise a ValueError
     where the plan asks for another number of rows.
     """
-    refuse(
-        rows != len(labels),
+    require(
+        rows == len(labels),
         f"observed labels y make one real batch of {len(labels)} rows, and the plan asks for"
         f" {rows}; use a real batch of size 1.",
     )
@@ -250,8 +250,8 @@ class OnDesign(DrawsFromTruth):
         if (beta is not None) + (y is not None) + (mean is not None) != 1:
             labels = "y (observed labels)" + ("" if mean is None else ", or the mean of each label")
             raise ValueError(f"give either beta (true coefficients) or {labels}, and not both.")
-        refuse(
-            test is not None and y is None,
+        require(
+            not (test is not None and y is None),
             "test goes with observed labels y; with a true beta the risk is known without a"
             " test set.",
         )

@@ -5,7 +5,7 @@ and its design.
 import numpy as np
 from numpy.typing import ArrayLike
 
-from collapse.checks import check_size, refuse, whole
+from collapse.checks import check_size, require, whole
 from collapse.models.families.morris import SHAPES
 from collapse.models.protocols import Array
 from collapse.models.regression.base import Regression, mean_loss
@@ -431,8 +431,8 @@ class MultinomialRegression(Regression):
                 label = numbers(y, "y", "classes 0, ..., K - 1")
                 most = np.where(np.isnan(label), 0.0, label).max(initial=0.0)
                 classes = 1 + int(np.clip(most, 0, MOST_CLASSES))
-        refuse(
-            whole(classes, "classes", "values of the label", most=MOST_CLASSES) < 2,
+        require(
+            not (whole(classes, "classes", "values of the label", most=MOST_CLASSES) < 2),
             "labels must have at least two classes; give beta as a table (K - 1, p), or y with"
             " classes 0, ..., K - 1.",
         )

@@ -8,7 +8,7 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
 
-from collapse.checks import check_size, refuse
+from collapse.checks import check_size, require
 from collapse.models.protocols import Array
 from collapse.models.regression.design import (
     OnDesign,
@@ -53,16 +53,16 @@ class NormalErrors(OnDesign):
         if y is None:
             self.truth = check_vector(beta, p, "beta")
             self._mean = (self.X @ self.truth)[None]
-            refuse(
-                sigma is None,
+            require(
+                sigma is not None,
                 "sigma (standard deviation of the errors) is needed with a true beta.",
             )
         else:
             self.observed = check_vector(y, n, "y")
             self._statistic = self.observed @ self._basis / np.sqrt(n)
             self.truth = self._statistic @ self._lift
-            refuse(
-                sigma is None and n == p,
+            require(
+                not (sigma is None and n == p),
                 f"sigma cannot be estimated from n = p = {n} rows; give sigma, or more rows.",
             )
             if sigma is None:

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from collapse import checks
-from collapse.checks import refuse
+from collapse.checks import require
 from collapse.models.protocols import Array
 from collapse.models.registry import register
 from collapse.models.regression.base import Regression
@@ -73,8 +73,8 @@ class BradleyTerry(Regression):
         times: ArrayLike = 1,
         wins: ArrayLike | None = None,
     ) -> None:
-        refuse(
-            (strength is None) == (wins is None),
+        require(
+            (strength is None) != (wins is None),
             "give either strength (of the true items) or wins (observed results), and not both.",
         )
         given = numbers([] if strength is None else strength, "strength", "a number for each item")
@@ -82,8 +82,8 @@ class BradleyTerry(Regression):
         items, beta, y = np.eye(int(meet.max()) + 1), None, None
         if wins is not None:
             won = check_vector(wins, len(meet), "wins")
-            refuse(
-                np.any((won < 0) | (won > often) | (won != np.floor(won))),
+            require(
+                not np.any((won < 0) | (won > often) | (won != np.floor(won))),
                 "wins must be whole numbers between 0 and times: how often the first item of"
                 " each pair won.",
             )
@@ -117,12 +117,14 @@ def _check_schedule(
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     meet = checks.numbers(pairs, "pairs", "a table of shape (k, 2)")
     often = checks.numbers(times, "times", "a whole number, or a vector of shape (k,)")
-    refuse(
-        meet.ndim != 2
-        or meet.shape[1:] != (2,)
-        or not len(meet)
-        or meet.dtype.kind not in "iu"
-        or meet.min() < 0,
+    require(
+        not (
+            meet.ndim != 2
+            or meet.shape[1:] != (2,)
+            or not len(meet)
+            or meet.dtype.kind not in "iu"
+            or meet.min() < 0
+        ),
         "pairs must be a table of shape (k, 2) of items' numbers 0, 1, 2, ...; k is at least 1.",
     )
     if np.any(meet[:, 0] == meet[:, 1]):
@@ -130,17 +132,21 @@ def _check_schedule(
             f"item {meet[meet[:, 0] == meet[:, 1]][0, 0]} is compared with itself; leave such pairs"
             " out."
         )
-    refuse(
-        often.dtype.kind not in "iu" or often.shape not in ((), (len(meet),)) or np.any(often < 1),
+    require(
+        not (
+            often.dtype.kind not in "iu"
+            or often.shape not in ((), (len(meet),))
+            or np.any(often < 1)
+        ),
         f"times must be a whole number, at least 1, or one for each of the {len(meet)} pairs.",
     )
-    refuse(
-        np.broadcast_to(often, len(meet)).sum(dtype=float) > MOST_COMPARISONS,
+    require(
+        not (np.broadcast_to(often, len(meet)).sum(dtype=float) > MOST_COMPARISONS),
         f"times must add up to {MOST_COMPARISONS:,} comparisons at the most.",
     )
     count = int(meet.max()) + 1
-    refuse(
-        0 < items < count,
+    require(
+        not (0 < items < count),
         f"strength must have {count} entries, as pairs name items 0 to {count - 1}; it has"
         f" {items}.",
     )
@@ -148,8 +154,8 @@ def _check_schedule(
     for i, j in meet:
         group[group == group[i]] = group[j]
     apart = [str(np.flatnonzero(group == g).tolist()) for g in np.unique(group)]
-    refuse(
-        len(apart) > 1,
+    require(
+        len(apart) <= 1,
         f"the comparisons leave groups of items that never meet, {' and '.join(apart)}: their"
         " strengths cannot be compared. Add pairs that link them.",
     )
