@@ -87,12 +87,12 @@ def derive(
     form, known = exact_form(model), AT_N_PERSISTENT if plan.persistent else AT_N
     if form in known:
         return known[form](plan, model, n, exact)
-    why = f"under {plan.name}, whose rows persist" if plan.persistent else "without one of its own"
-    forms = (f"{name!r} ({', '.join(EXACT_FORMS[name])})" for name in known)
+    why = f" under {plan.name}, whose rows persist" if plan.persistent else ", which declares none"
+    forms = ", ".join(f"{name!r} ({', '.join(EXACT_FORMS[name])})" for name in known)
     raise ValueError(
-        f"no exact form at finite n is known for {brief(model)} {why}; use derive(plan) for the"
+        f"no exact form at finite n is known for {brief(model)}{why}; use derive(plan) for the"
         " limit, or simulate(plan, model=..., n=..., replications=...) for the model itself. As"
-        f" exact_form, derive at n needs one of {', '.join(forms)} there; this model declares"
+        f" exact_form, derive at n needs one of {forms}; this model declares"
         f" {(form and repr(form)) or 'none'}."
     )
 

@@ -372,7 +372,8 @@ def _absorbed(plan: Plan | Reservoir, model: Any, n: int, G: int) -> tuple[float
             chance,
             f"{by} the chain is extinct, at 0 for ever, with chance {chance:.3g} (exact).",
         )
-    shares, trials = np.array(model.p, np.float64), int(getattr(model, "trials", 1))
+    shares = np.array(model.p, np.float64)
+    trials = int(model.trials) if isinstance(model, Binomial) else 1
     known = trials * max(m, later) <= LARGEST_CHAIN
     laws = [fixation(p, trials * m, trials * later, G) for p in shares.ravel() if known]
     zero, one = np.reshape(laws, (-1, 2)).sum(axis=0).tolist()
