@@ -322,7 +322,7 @@ def test_progress_counts_replications_up_to_the_last():
     assert [total for _, total in calls] == [20_000] * len(calls)
     done = [done for done, _ in calls]
     assert done == sorted(set(done))
-    assert (done[-1], len(done)) == (20_000, 2)
+    assert (done[-1], len(done)) == (20_000, 4)
 
 
 def test_a_risk_says_where_it_came_from():

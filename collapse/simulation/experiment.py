@@ -40,6 +40,8 @@ from collapse.simulation.workers import check_sendable, in_order, one_thread
 
 LARGEST_BLOCK = 16_384
 BLOCK_VALUES = 2**23
+SHARED_BLOCK, SHARED_VALUES = 1024, 2**21
+"""Replications, and numbers, that make a block worth a process of its own."""
 LARGEST_BLOCKS = 10**5
 """Blocks of replications in one simulation."""
 LARGEST_REPLICATIONS = 10**8
@@ -159,11 +161,9 @@ def simulate(
     experiment.check_room(replications, bool(levels.size), covariance, fits)
     if workers > 1:
         check_sendable(experiment.model, workers)
-    seeds, seed = checks.seeds(rng, -(-replications // experiment.block))
+    sizes = _blocks(replications, experiment.values)
+    seeds, seed = checks.seeds(rng, len(sizes))
     workers = min(workers, os.cpu_count() or 1)
-    sizes = [experiment.block] * (len(seeds) - 1) + [
-        replications - experiment.block * (len(seeds) - 1)
-    ]
     kept = bool(levels.size), covariance, fits
     tasks = [(size, child, kept) for size, child in zip(sizes, seeds, strict=True)]
     total: _Moments | None = None
@@ -211,8 +211,9 @@ class _Experiment:
     plan: Any
     model: Any
     n: int
-    block: int
     values: int
+    """Numbers for each replication that the size of a block is chosen by."""
+    holds: int
     """Numbers that a replication holds at once, at least."""
     chain: Callable[[Any, Any, int], Chain]
 
@@ -220,10 +221,10 @@ class _Experiment:
     def prepare(cls, plan: Plan | Reservoir, model: Any, n: int | None) -> _Experiment:
         if plan.persistent:
             if n is None:
-                return cls(plan, GaussianLimit(), 0, _block(1), 1, MemoryLimit)
-            return cls(plan, model, n, _block(4 * n), n, Memory)
+                return cls(plan, GaussianLimit(), 0, 1, 1, MemoryLimit)
+            return cls(plan, model, n, 4 * n, n, Memory)
         if n is None:
-            return cls(plan, GaussianLimit(), 0, _block(plan.live), plan.live, Statistics)
+            return cls(plan, GaussianLimit(), 0, plan.live, plan.live, Statistics)
         real = len(plan.real_sizes())
         if observed_labels(model) is not None and real > 1:
             raise ValueError(
@@ -239,25 +240,24 @@ class _Experiment:
             told, at_truth = Told(model), np.asarray(model.truth)[None]
             statistic = told("draw_statistic", at_truth, int(rows[0]), np.random.default_rng(0))
             values = plan.live * statistic.shape[1]
-            block = _block(values + FIT_VALUES * (design or 0))
-            return cls(plan, model, n, block, values, Statistics)
-        return cls(plan, model, n, _block(4 * int(rows.sum())), _rows_at_once(plan, n), Rows)
+            return cls(plan, model, n, values + FIT_VALUES * (design or 0), values, Statistics)
+        return cls(plan, model, n, 4 * int(rows.sum()), _rows_at_once(plan, n), Rows)
 
     def check_room(self, replications: int, quantiles: bool, covariance: bool, fits: bool) -> None:
         """Refuse, before anything is allocated, what memory would not hold or no one waits for."""
         G, d = self.plan.generations, len(self.model.truth)
-        most = LARGEST_BLOCKS * self.block
+        most = LARGEST_BLOCKS * _largest(self.values)
         if replications > most:
             raise ValueError(
                 f"replications can be {most:,} at most under {self.plan.name} with this model and"
                 f" n; it is {replications:,}."
             )
-        block = min(self.block, replications)
-        goes = max(self.n * HELD // (block * self.values), 1)
+        block = _blocks(replications, self.values)[0]
+        goes = max(self.n * HELD // (block * self.holds), 1)
         fewer = "take fewer replications or generations, or leave"
         for count, what, remedy in (
             (
-                block * self.values,
+                block * self.holds,
                 f"a block of {block} replications at n = {self.n:,}",
                 f"n = {goes:,} goes here, more with fewer generations",
             ),
@@ -338,11 +338,21 @@ def _everyone(values: Array, alive: NDArray[np.int64], replications: int) -> Arr
     return full
 
 
-def _block(values: int) -> int:
-    """Replications in a block: a function of the experiment alone, so that seeds and numbers do not
-    depend on the machine.
-    """
+def _largest(values: int) -> int:
+    """Most replications of a block, for experiments that hold so many numbers in each."""
     return int(np.clip(BLOCK_VALUES // max(values, 1), 8, LARGEST_BLOCK))
+
+
+def _blocks(replications: int, values: int) -> list[int]:
+    """Replications of each block: a function of the experiment alone, so that seeds and numbers do
+    not depend on the machine.
+
+    Blocks are as equal as they can be, and four, or two, where that many are worth a process each.
+    """
+    least = int(np.clip(SHARED_VALUES // max(values, 1), 8, SHARED_BLOCK))
+    shared = 4 if replications >= 4 * least else 2 if replications >= 2 * least else 1
+    count = -(-replications // (_largest(values) * shared)) * shared
+    return [replications // count + (b < replications % count) for b in range(count)]
 
 
 def _rows_at_once(plan: Plan, n: int) -> int:
