@@ -1,0 +1,141 @@
+"""Where blocks run: here, in processes of this machine, or on an executor of the caller's."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import cache
+from multiprocessing import connection
+from typing import Any
+
+from collapse import checks
+from collapse.blocks.keys import environment
+from collapse.checks import brief
+
+
+class Here(Executor):
+    """Runs what is submitted at once, in this process."""
+
+    def submit(self, function: Any, /, *arguments: Any, **named: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(function(*arguments, **named))
+        return future
+
+
+class Pool:
+    """Processes of this machine, which end with this one: when the work is done, when it is
+    interrupted, and when this process is killed.
+    """
+
+    def __init__(self, workers: int) -> None:
+        context = multiprocessing.get_context()
+        stop, self._stop = context.Pipe(duplex=False)
+        self.executor = ProcessPoolExecutor(
+            workers, mp_context=context, initializer=_begin, initargs=(stop,)
+        )
+
+    def close(self) -> None:
+        """End the processes, whatever they are doing."""
+        self.executor.shutdown(wait=False, cancel_futures=True)
+        with suppress(OSError):
+            self._stop.send_bytes(b".")
+
+
+def _begin(stop: connection.Connection) -> None:
+    """Leave Ctrl-C to the parent, and end when it ends or says so."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        connection.wait([stop] if parent is None else [stop, parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def given(executor: Any, workers: Any) -> int:
+    """Check what an argument `executor` and an argument `workers` ask for; return how many blocks
+    run at once.
+
+    Raises
+    ------
+    ValueError
+        Where the executor is none, or both are given.
+    """
+    workers = int(checks.whole(workers, "workers", "processes"))
+    if executor is None:
+        return min(workers, os.cpu_count() or 1)
+    if not isinstance(executor, Executor):
+        raise ValueError(
+            "executor must be a concurrent.futures.Executor, such as"
+            f" distributed.Client(...).get_executor(); it is {brief(executor)}."
+        )
+    if workers != 1:
+        raise ValueError("give an executor or a number of workers, not both.")
+    client = getattr(executor, "_client", None)  # a Dask scheduler's executor does not tell
+    if client is not None:
+        return max(int(sum(client.nthreads().values())), 1)
+    return int(getattr(executor, "_max_workers", None) or os.cpu_count() or 1)
+
+
+def check_versions(executor: Executor) -> None:
+    """Raise a ValueError where a worker has other versions or another code of this package.
+
+    All workers of a Dask scheduler are asked, one of any other executor; each asks itself again
+    before a block.
+    """
+    client = getattr(executor, "_client", None)
+    if client is not None:
+        answers = list(client.run(environment).values())
+    elif isinstance(executor, ThreadPoolExecutor):
+        return
+    else:
+        answers = [executor.submit(environment).result()]
+    for answer in answers:
+        agreed(answer)
+
+
+def agreed(theirs: tuple[tuple[str, str], ...]) -> None:
+    """Raise a ValueError where an environment is not this one."""
+    for (name, mine), (_, other) in zip(environment(), theirs, strict=True):
+        if mine != other:
+            raise ValueError(
+                f"a worker of the executor runs {name} {other}, and {mine} is run here; numbers"
+                " would depend on where a block ran: install the same versions."
+            )
+
+
+@contextmanager
+def lent(workers: int) -> Iterator[Executor]:
+    """Yield an executor of this machine, closed at the end."""
+    if workers <= 1:
+        yield Here()
+    else:
+        pool = Pool(workers)
+        try:
+            yield pool.executor
+        finally:
+            pool.close()
+
+
+@cache
+def _threads() -> Any:
+    """The controller of BLAS threads; None where threadpoolctl is not installed."""
+    try:
+        from threadpoolctl import ThreadpoolController
+    except ImportError:
+        return None
+    return ThreadpoolController()
+
+
+def one_thread() -> AbstractContextManager[object]:
+    """Hold BLAS to one thread: its products are small, its threads would crowd the workers, and
+    sums would depend on their number.
+    """
+    controller = _threads()
+    return nullcontext() if controller is None else controller.limit(limits=1, user_api="blas")
