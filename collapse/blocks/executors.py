@@ -67,15 +67,15 @@ def given(executor: Any, workers: Any) -> int:
     ValueError
         Where the executor is none, or both are given.
     """
-    workers = int(checks.whole(workers, "workers", "processes"))
+    asked: int = checks.whole(workers, "workers", "processes")
     if executor is None:
-        return min(workers, os.cpu_count() or 1)
+        return min(asked, os.cpu_count() or 1)
     if not isinstance(executor, Executor):
         raise ValueError(
             "executor must be a concurrent.futures.Executor, such as"
             f" distributed.Client(...).get_executor(); it is {brief(executor)}."
         )
-    if workers != 1:
+    if asked != 1:
         raise ValueError("give an executor or a number of workers, not both.")
     client = getattr(executor, "_client", None)  # a Dask scheduler's executor does not tell
     if client is not None:
