@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -145,16 +144,14 @@ def _sweep(options: argparse.Namespace) -> int:
         else:
             study.save(options.output)
         print(f"written to {options.output}", file=sys.stderr)
-    columns = study.columns()
-    table = list(zip(*columns.values(), strict=True))
-    last = [row for row, after in pairwise([*table, None]) if not after or after[3] <= row[3]]
-    words = [" ".join(columns), *(" ".join(map(_plainly, row)) for row in last)]
-    _show(options, {**columns, "failures": study.failures}, "\n".join(words))
+    words = [
+        f"{cell.name} {cell.risk.ratio[-1]:.6g} {cell.risk.stderr[-1]:.3g} {cell.risk.failed[-1]:g}"
+        for cell in study.cells
+        if cell.risk is not None
+    ]
+    words = ["cell ratio stderr failed, at the last generation", *words]
+    _show(options, {**study.columns(), "failures": study.failures}, "\n".join(words))
     return int(bool(study.failures))
-
-
-def _plainly(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _cache(options: argparse.Namespace) -> int:

@@ -19,7 +19,7 @@ class Cell:
     Attributes
     ----------
     name : str
-        What sets it apart: its workflow, model, n, seed and so on, as they were given.
+        Its workflow, and what else sets it apart, such as the model, n or the seed, as given.
     risk : Risk or None
         None where it failed.
     error : str or None

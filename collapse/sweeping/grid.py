@@ -89,14 +89,22 @@ def _listed(name: str, values: Any) -> list[Any]:
     return list(values) if several else [values]
 
 
-def name_of(cell: Mapping[str, Any]) -> str:
-    """What a cell is called: its arguments, as they were given."""
-    told = {
-        key: value if isinstance(value, str) else getattr(value, "name", None) or brief(value)
-        for key, value in cell.items()
-    }
-    workflow = told.pop("workflow")
-    return ", ".join([workflow, *(f"{key} = {value}" for key, value in told.items())])
+def names(cells: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What cells are called: by their workflow, and by what is not the same in all of them."""
+    told = [{key: _told(value) for key, value in cell.items()} for cell in cells]
+    same = set.intersection(*(set(cell.items()) for cell in told))
+    return [
+        ", ".join(
+            value if key == "workflow" else f"{key} = {value}"
+            for key, value in cell.items()
+            if key == "workflow" or (key, value) not in same
+        )
+        for cell in told
+    ]
+
+
+def _told(value: Any) -> str:
+    return value if isinstance(value, str) else getattr(value, "name", None) or brief(value)
 
 
 def experiment(cell: Mapping[str, Any]) -> Experiment:

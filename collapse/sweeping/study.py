@@ -79,8 +79,9 @@ def sweep(
     store = opened(folder)
     cells: list[Cell] = []
     asked, where = [], []
-    for arguments in grids.cells(grid):
-        cell = Cell(grids.name_of(arguments))
+    crossed = grids.cells(grid)
+    for name, arguments in zip(grids.names(crossed), crossed, strict=True):
+        cell = Cell(name)
         try:
             asked.append(grids.experiment(arguments))
             where.append(len(cells))
