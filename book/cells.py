@@ -1,5 +1,5 @@
-"""Formats the code in the chapters' cells and reports what ruff finds in it; `--check` changes
-nothing. The exit status is 1 where something is to be mended.
+"""Formats the code in the chapters' cells, their imports too, and reports what ruff finds in it;
+`--check` changes nothing. The exit status is 1 where something is to be mended.
 """
 
 import json
@@ -11,7 +11,13 @@ from pathlib import Path
 
 BOOK = Path(__file__).parent
 RUFF = Path(sysconfig.get_path("scripts"), "ruff")
-FORM = "format.skip-magic-trailing-comma=true", "lint.isort.split-on-trailing-comma=false"
+FORM = (
+    "format.skip-magic-trailing-comma=true",
+    "lint.isort.split-on-trailing-comma=false",
+    # what a chapter imports is one block
+    "lint.isort.no-lines-before=['third-party', 'first-party', 'local-folder']",
+    "lint.isort.lines-after-imports=1",
+)
 # a cell's fence with what stands at its head (options, or a block of them); its code; the end
 CELL = re.compile(
     r"(^```\{code-cell\}[^\n]*\n(?:---\n.*?^---\n|(?::[^\n]*\n)*))\n*(.*?)(^```$)",
@@ -52,10 +58,14 @@ def main(*arguments: str) -> int:
     for page in [BOOK / f"{name}.md" for name in names] or sorted(BOOK.glob("*.md")):
         text = page.read_text(encoding="utf-8")
         codes = [match[2].rstrip("\n") for match in CELL.finditer(text)]
-        formatted = ruff(page, codes, "format")
-        if formatted.returncode:
-            sys.exit(f"{page}: {formatted.stderr}")
-        sources = ["".join(cell["source"]) for cell in json.loads(formatted.stdout)["cells"]]
+        sources = codes
+        for command in (["check", "--select=I", "--fix", "--quiet"], ["format"]):
+            formatted = ruff(page, sources, *command)
+            if formatted.returncode:
+                sys.exit(f"{page}: {formatted.stderr}")
+            sources = ["".join(cell["source"]) for cell in json.loads(formatted.stdout)["cells"]]
+        # cells are short: one blank line parts their functions
+        sources = [re.sub(r"\n{3,}", "\n\n", source) for source in sources]
         new = spliced(text, sources)
         found = ruff(page, sources, "check", "--quiet", "--output-format", "concise")
         if found.returncode:

@@ -57,10 +57,9 @@ class Answer:
         ImportError
             Where pandas is missing: install collapse-companion[data].
         """
-        kind = type(self).__name__
-        needs = f"{kind}.to_frame needs pandas: pip install 'collapse-companion[data]'."
-        table: pd.DataFrame = checks.module("pandas", needs).DataFrame(self.columns())
-        return table
+        needs = "to_frame needs pandas: pip install 'collapse-companion[data]'."
+        pandas = checks.module("pandas", f"{type(self).__name__}.{needs}")
+        return pandas.DataFrame(self.columns())
 
     def to_json(self) -> dict[str, Any]:
         """Return the answer as plain lists, numbers and text, by field."""
@@ -117,14 +116,16 @@ class Answer:
             raise ValueError(
                 f"path {given} is not JSON ({checks.brief(str(error))}); {reader}"
             ) from error
-        if not isinstance(document, dict) or document.get("collapse") != name.lower():
-            raise ValueError(f"path {given} holds no saved {name}; {reader}")
+        checks.require(
+            isinstance(document, dict) and document.get("collapse") == name.lower(),
+            f"path {given} holds no saved {name}; {reader}",
+        )
         schema = document.pop("schema", document.get("format", 1))
-        if schema not in range(1, SCHEMA + 1):
-            raise ValueError(
-                f"path {given} was written by another version of collapse (schema"
-                f" {checks.brief(schema)}); this one reads 1 to {SCHEMA}."
-            )
+        checks.require(
+            schema in range(1, SCHEMA + 1),
+            f"path {given} was written by another version of collapse (schema"
+            f" {checks.brief(schema)}); this one reads 1 to {SCHEMA}.",
+        )
         with checks.saved(f"path {given}"):
             return cls.from_json(document)
 
@@ -191,7 +192,12 @@ def _read(value: Any, kind: Any, name: str) -> Any:
         nothing = value is None and NoneType in inside
         return None if nothing else _read(value, inside[0], name)
     if origin is np.ndarray:
-        return read_array(value, name, exact=np.float64 not in get_args(inside[1]))
+        whole = np.int64 in get_args(inside[1])
+        return (
+            checks.whole_numbers(value, name)
+            if whole
+            else read_array(value, name, exact=np.float64 not in get_args(inside[1]))
+        )
     if origin is tuple and isinstance(value, list):
         return tuple(_read(part, inside[0], name) for part in value)
     if origin in (dict, Mapping):
@@ -210,8 +216,9 @@ def _read(value: Any, kind: Any, name: str) -> Any:
 
 def read_array(values: Any, name: str, exact: bool) -> NDArray[Any]:
     """Return nested lists as an array of floats, or of fractions where they are allowed."""
-    if not isinstance(values, list):
-        raise ValueError(f"{name} must be a list; it is {checks.brief(values)}.")
+    checks.require(
+        isinstance(values, list), f"{name} must be a list; it is {checks.brief(values)}."
+    )
     try:
         raw = np.array(values, dtype=object)
     except ValueError as error:
@@ -221,12 +228,14 @@ def read_array(values: Any, name: str, exact: bool) -> NDArray[Any]:
     if exact and texts - {*NOT_FINITE} and all(isinstance(entry, str) for entry in entries):
         fractions = np.empty(len(entries), object)
         fractions[:] = [checks.to_fraction(entry, name) for entry in entries]
-        if not all(map(checks.is_number, fractions)):
-            raise ValueError(f"{name} must hold numbers that a float can hold.")
-        return fractions.reshape(raw.shape)
-    if texts - {*NOT_FINITE} or not all(type(entry) in (int, float, str) for entry in entries):
-        raise ValueError(
-            f"{name} must hold numbers{', or fractions as text' * exact}; it is"
-            f" {checks.brief(values)}."
+        checks.require(
+            all(map(checks.is_number, fractions)),
+            f"{name} must hold numbers that a float can hold.",
         )
+        return fractions.reshape(raw.shape)
+    checks.require(
+        not texts - {*NOT_FINITE} and all(type(entry) in (int, float, str) for entry in entries),
+        f"{name} must hold numbers{', or fractions as text' * exact}; it is"
+        f" {checks.brief(values)}.",
+    )
     return raw.astype(np.float64)

@@ -12,6 +12,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from collapse.checks import require
+
 Array = NDArray[np.float64]
 
 NEEDED = "X_train", "y_train", "X_test", "y_test"
@@ -40,35 +42,37 @@ def read_feature_arrays(
         Where it is no such file; one sentence says what is wrong with `source`.
     """
     arrays = _arrays(file, source)
-    missing = [key for key in NEEDED if key not in arrays]
-    if missing:
-        raise ValueError(f"{source} has no array {missing[0]}; it must hold {', '.join(NEEDED)}.")
+    require(
+        [key in arrays for key in NEEDED],
+        lambda i: f"{source} has no array {NEEDED[i]}; it must hold {', '.join(NEEDED)}.",
+    )
     X, y, X_test, y_test = (_finite(arrays[key], key, source) for key in NEEDED)
     for table, label, what in ((X, y, "train"), (X_test, y_test, "test")):
-        if table.ndim != 2 or label.ndim != 1 or len(table) != len(label) or not table.size:
-            raise ValueError(
-                f"{source}: X_{what} must have shape (rows, features) and y_{what} (rows,); they"
-                f" have shapes {table.shape} and {label.shape}."
-            )
-    if X.shape[1] != X_test.shape[1]:
-        raise ValueError(
-            f"{source}: X_train has {X.shape[1]:,} features, X_test {X_test.shape[1]:,}; encode"
-            " both alike."
+        require(
+            table.ndim == 2 and label.ndim == 1 and len(table) == len(label) and table.size > 0,
+            f"{source}: X_{what} must have shape (rows, features) and y_{what} (rows,); they"
+            f" have shapes {table.shape} and {label.shape}.",
         )
+    require(
+        X.shape[1] == X_test.shape[1],
+        f"{source}: X_train has {X.shape[1]:,} features, X_test {X_test.shape[1]:,}; encode"
+        " both alike.",
+    )
     K = len(arrays["classes"]) if "classes" in arrays else int(max(y.max(), 0)) + 1
     for label, what in ((y, "train"), (y_test, "test")):
-        wrong = label[(label < 0) | (label >= K) | (label != np.floor(label))]
-        if wrong.size:
-            raise ValueError(
+        require(
+            (label >= 0) & (label < K) & (label == np.floor(label)),
+            lambda i, label, what: (
                 f"{source}: y_{what} must hold classes numbered 0, ..., {K - 1}; it holds"
-                f" {wrong[0]:g}."
-            )
-    present = np.unique(y)
-    if K < 2 or len(present) < K:
-        # the first class that is not there: a place where the classes that are skip a number
-        absent = [*np.flatnonzero(present != np.arange(len(present))), len(present)][0]
-        what = "there is one class" if K < 2 else f"class {absent} has no real row"
-        raise ValueError(f"{source}: at least two classes are needed, each with real rows; {what}.")
+                f" {label[i]:g}."
+            ),
+            label,
+            what,
+        )
+    few = f"{source}: at least two classes are needed, each with real rows;"
+    require(K > 1, f"{few} there is one class.")
+    present = np.isin(np.arange(min(K, len(y) + 1)), y)
+    require(present, lambda k: f"{few} class {k} has no real row.")
     return X, y, X_test, y_test, tuple(str(k) for k in arrays.get("classes", np.arange(K)))
 
 
@@ -116,12 +120,11 @@ def _false_claim(file: Path | IO[bytes]) -> str | None:
 
 
 def _finite(values: NDArray[Any], name: str, source: str) -> Array:
-    if values.dtype.kind not in "fiub":
-        raise ValueError(f"{source}: {name} must hold numbers; its type is {values.dtype}.")
+    require(
+        values.dtype.kind in "fiub",
+        f"{source}: {name} must hold numbers; its type is {values.dtype}.",
+    )
     numbers = values.astype(np.float64)
-    if not np.isfinite(numbers).all():
-        raise ValueError(
-            f"{source}: {name} must be finite; {np.count_nonzero(~np.isfinite(numbers)):,} of its"
-            " entries are not."
-        )
+    odd = np.count_nonzero(~np.isfinite(numbers))
+    require(odd == 0, f"{source}: {name} must be finite; {odd:,} of its entries are not.")
     return numbers

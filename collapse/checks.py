@@ -5,7 +5,7 @@ import os
 import re
 import reprlib
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from decimal import Decimal
@@ -32,7 +32,15 @@ HELD = 10**8
 """Numbers in the largest array that is kept in memory, 0.8 GB."""
 
 
-def whole(value: object, name: str, meaning: str, *, least: int = 1, most: int = LARGEST) -> int:
+def require(good: Any, told: str | Callable[..., str], *of: Any) -> None:
+    """Raise a ValueError in a sentence, if need be told of the first entry that is not good, where
+    one is not.
+    """
+    if not (good if isinstance(good, bool) else np.all(good)):
+        raise ValueError(told if isinstance(told, str) else told(int(np.argmin(good)), *of))
+
+
+def whole(value: Any, name: str, meaning: str, *, least: int = 1, most: int = LARGEST) -> int:
     """Return `value` if it is a whole number from `least` to `most`.
 
     Raises
@@ -40,17 +48,23 @@ def whole(value: object, name: str, meaning: str, *, least: int = 1, most: int =
     ValueError
         Otherwise, naming the argument.
     """
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(
+    require(
+        isinstance(value, (int, np.integer))
+        and not isinstance(value, bool)
+        and bool(value >= least),
+        lambda _: (
             f"{name} ({meaning}) must be a whole number, at least {least}; it is {brief(value)}."
-        )
-    if value > most:
-        raise ValueError(f"{name} ({meaning}) can be {most:,} at most; it is {brief(value)}.")
+        ),
+    )
+    require(
+        bool(value <= most),
+        lambda _: f"{name} ({meaning}) can be {most:,} at most; it is {brief(value)}.",
+    )
     return int(value)
 
 
 def check_number(
-    value: object, name: str, low: float = -np.inf, high: float = np.inf
+    value: Any, name: str, low: float = -np.inf, high: float = np.inf
 ) -> int | Fraction | float:
     """Return `value`, as Python's own number, if it is real and strictly between `low` and `high`.
 
@@ -59,10 +73,6 @@ def check_number(
     ValueError
         Otherwise, naming the argument.
     """
-    if is_number(value) and low < float(value) < high:  # type: ignore[arg-type]
-        rational = isinstance(value, Rational)
-        kind: Any = int if isinstance(value, Integral) else Fraction if rational else float
-        return kind(value)  # type: ignore[no-any-return]
     between = (
         f"between {low:g} and {high:g}, both excluded"
         if np.isfinite(high)
@@ -70,7 +80,13 @@ def check_number(
         if low > -np.inf
         else "finite"
     )
-    raise ValueError(f"{name} must be a number, {between}; it is {brief(value)}.")
+    require(
+        is_number(value) and low < float(value) < high,
+        lambda _: f"{name} must be a number, {between}; it is {brief(value)}.",
+    )
+    if isinstance(value, Rational):
+        return int(value) if isinstance(value, Integral) else Fraction(value)
+    return float(value)
 
 
 LARGE = 1e100
@@ -82,8 +98,10 @@ def check_size(
 ) -> int | Fraction | float:
     """Return `value` if it is a number from `low` to `high`; raise a ValueError otherwise."""
     size = check_number(value, name, 0 if low > 0 else -np.inf)
-    if not low <= float(size) <= high:
-        raise ValueError(f"{name} must be a number from {low:g} to {high:g}; it is {brief(value)}.")
+    require(
+        low <= float(size) <= high,
+        lambda _: f"{name} must be a number from {low:g} to {high:g}; it is {brief(value)}.",
+    )
     return size
 
 
@@ -101,24 +119,27 @@ def is_number(value: object) -> bool:
 
 def flag(value: object, name: str) -> bool:
     """Return `value` if it is True or False; raise a ValueError otherwise."""
-    if isinstance(value, (bool, np.bool_)):
-        return bool(value)
-    raise ValueError(f"{name} must be True or False; it is {brief(value)}.")
+    require(
+        isinstance(value, (bool, np.bool_)),
+        lambda _: f"{name} must be True or False; it is {brief(value)}.",
+    )
+    return bool(value)
 
 
 def text(value: object, name: str) -> str:
     """Return `value` if it is text; raise a ValueError otherwise."""
-    if isinstance(value, str):
-        return str(value)
-    raise ValueError(f"{name} must be text (a str); it is {brief(value)}.")
+    require(isinstance(value, str), lambda _: f"{name} must be text (a str); it is {brief(value)}.")
+    return str(value)
 
 
 def path(value: object, name: str, meaning: str = "a path (a str or a pathlib.Path)") -> Path:
     """Return `value` as a path; raise a ValueError unless it is text, not empty, or a path."""
-    given = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
-    if isinstance(given, str) and given and "\0" not in given:
-        return Path(given)
-    raise ValueError(f"{name} must be {meaning}; it is {brief(value)}.")
+    given: Any = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
+    require(
+        isinstance(given, str) and given != "" and "\0" not in given,
+        lambda _: f"{name} must be {meaning}; it is {brief(value)}.",
+    )
+    return Path(given)
 
 
 def mapping(value: Any, name: str, meaning: str) -> dict[str, Any]:
@@ -129,18 +150,22 @@ def mapping(value: Any, name: str, meaning: str) -> dict[str, Any]:
     ValueError
         Where `value` is no mapping, has other keys, or a key twice; it names the argument.
     """
-    if isinstance(value, Mapping) or (hasattr(value, "keys") and not isinstance(value, type)):
-        keys = list(value.keys())
-        if all(isinstance(key, str) for key in keys) and len(set(keys)) == len(keys):
-            return {key: value[key] for key in keys}
-    raise ValueError(f"{name} must map different texts to {meaning}; it is {brief(value)}.")
+    named = hasattr(value, "keys") and not isinstance(value, type)
+    keys: list[Any] = list(value.keys()) if named else [None]
+    require(
+        all(isinstance(key, str) for key in keys) and len(set(keys)) == len(keys),
+        lambda _: f"{name} must map different texts to {meaning}; it is {brief(value)}.",
+    )
+    return {key: value[key] for key in keys}
 
 
 def choice(value: object, name: str, among: Sequence[str]) -> str:
     """Return `value` if it is a word in `among`; raise a ValueError that lists them otherwise."""
-    if isinstance(value, str) and value in among:
-        return str(value)
-    raise ValueError(f"{name} must be one of {', '.join(among)}; it is {brief(value)}.")
+    require(
+        isinstance(value, str) and value in among,
+        lambda _: f"{name} must be one of {', '.join(among)}; it is {brief(value)}.",
+    )
+    return str(value)
 
 
 def several(value: object, name: str, meaning: str, *, numbers: bool = False) -> tuple[Any, ...]:
@@ -155,11 +180,10 @@ def several(value: object, name: str, meaning: str, *, numbers: bool = False) ->
     alone = isinstance(value, (str, bytes)) or not many
     held(0 if alone else length(value), name, "give fewer", most=10**6)
     entries: list[Any] = [value] if alone else list(value)  # type: ignore[call-overload]
-    for entry in entries:
-        if not isinstance(entry, str) and not (numbers and is_number(entry)):
-            raise ValueError(
-                f"{name} must be {meaning}, or several of these; it holds {brief(entry)}."
-            )
+    require(
+        [isinstance(entry, str) or (numbers and is_number(entry)) for entry in entries],
+        lambda i: f"{name} must be {meaning}, or several of these; it holds {brief(entries[i])}.",
+    )
     return tuple(dict.fromkeys(entries))
 
 
@@ -175,11 +199,11 @@ def numbers(values: Any, name: str, shape: str) -> NDArray[Any]:
         Where it holds anything but real numbers, has hidden values (a masked array) or rows of
         different lengths.
     """
-    if _hidden(values):
-        raise ValueError(
-            f"{name} is a masked array, whose hidden values would be used; fill or drop them, and"
-            f" give {shape}."
-        )
+    require(
+        not _hidden(values),
+        f"{name} is a masked array, whose hidden values would be used; fill or drop them, and"
+        f" give {shape}.",
+    )
     held(0 if isinstance(values, np.ndarray) else length(values), name, f"give {shape}")
     wanted = f"{name} must hold real numbers; give {shape}."
     try:
@@ -192,11 +216,11 @@ def numbers(values: Any, name: str, shape: str) -> NDArray[Any]:
     if raw.dtype.kind in "iu":
         large = raw.dtype == np.uint64 and raw.max(initial=0) >= 2**63
         return raw.astype(object if large else np.int64)
-    if raw.dtype.kind != "O":
-        raise ValueError(f"{wanted} It holds {raw.dtype} data.")
-    for value in raw.flat:
-        if not is_number(value):
-            raise ValueError(f"{wanted} It holds {brief(value)}, a {type(value).__name__}.")
+    require(raw.dtype.kind == "O", f"{wanted} It holds {raw.dtype} data.")
+    require(
+        [is_number(value) for value in raw.flat],
+        lambda i: f"{wanted} It holds {brief(raw.flat[i])}, a {type(raw.flat[i]).__name__}.",
+    )
     return raw
 
 
@@ -207,9 +231,9 @@ def floats(values: Any, name: str, shape: str) -> Array:
 
 def _hidden(values: object) -> bool:
     """Whether it is a masked array, which may hide values, or a list of such."""
-    if isinstance(values, np.ma.MaskedArray):
-        return True
-    return isinstance(values, (list, tuple)) and any(map(_hidden, values))
+    return isinstance(values, np.ma.MaskedArray) or (
+        isinstance(values, (list, tuple)) and any(map(_hidden, values))
+    )
 
 
 def length(values: Any) -> int:
@@ -224,11 +248,13 @@ def length(values: Any) -> int:
 
 def held(count: int, name: str, remedy: str, most: int = HELD) -> None:
     """Raise a ValueError where `count` numbers are more than are kept in memory at once."""
-    if count > most:
-        raise ValueError(
+    require(
+        bool(count <= most),
+        lambda _: (
             f"{name} would hold {count:,} numbers in memory ({8e-9 * count:,.1f} GB), and can hold"
             f" {most:,} at most; {remedy}."
-        )
+        ),
+    )
 
 
 def seeds(rng: object, count: int) -> tuple[list[np.random.SeedSequence], int | None]:
@@ -244,19 +270,19 @@ def seeds(rng: object, count: int) -> tuple[list[np.random.SeedSequence], int | 
     """
     if isinstance(rng, np.random.Generator):
         sequence = getattr(rng.bit_generator, "seed_seq", None)
-        if not isinstance(sequence, np.random.SeedSequence):
-            raise ValueError(
-                "rng is a Generator whose bit generator was made without a SeedSequence, so that "
-                "independent streams cannot be split off; give numpy.random.default_rng(seed)."
-            )
-        return sequence.spawn(count), None
+        require(
+            isinstance(sequence, np.random.SeedSequence),
+            "rng is a Generator whose bit generator was made without a SeedSequence, so that "
+            "independent streams cannot be split off; give numpy.random.default_rng(seed).",
+        )
+        return sequence.spawn(count), None  # type: ignore[union-attr]
     if isinstance(rng, np.random.SeedSequence):
         return deepcopy(rng).spawn(count), None  # spawning leaves the caller's as it was
     start = seed(rng)
     return np.random.SeedSequence(start).spawn(count), start
 
 
-def seed(rng: object, name: str = "rng") -> int:
+def seed(rng: Any, name: str = "rng") -> int:
     """Return one seed: the one given, one made by a Generator or a SeedSequence, or (None) a fresh
     one.
 
@@ -271,11 +297,14 @@ def seed(rng: object, name: str = "rng") -> int:
         return int(rng.integers(2**63))
     if isinstance(rng, np.random.SeedSequence):
         return int(rng.generate_state(1, np.uint64)[0])
-    if isinstance(rng, bool) or not isinstance(rng, (int, np.integer)) or not 0 <= rng < SEEDS:
-        raise ValueError(
+    number = isinstance(rng, (int, np.integer)) and not isinstance(rng, bool)
+    require(
+        number and bool(0 <= rng < SEEDS),
+        lambda _: (
             f"{name} must be a numpy Generator, a SeedSequence or a seed below 2^128 (a whole"
             f" number, at least 0); it is {brief(rng)}."
-        )
+        ),
+    )
     return int(rng)
 
 
@@ -290,11 +319,13 @@ def progress(teller: object, name: str = "progress") -> Progress:
     """
     if callable(teller):
         return teller
-    if teller is not None and not isinstance(teller, (bool, np.bool_)):
-        raise ValueError(
+    require(
+        teller is None or isinstance(teller, (bool, np.bool_)),
+        lambda _: (
             f"{name} must be True, False, None or a function of (done, total); it is"
             f" {brief(teller)}."
-        )
+        ),
+    )
     return _tell if teller else lambda done, total: None
 
 
@@ -350,11 +381,11 @@ def to_fraction(text: object, name: str) -> Fraction:
     >>> to_fraction("5/4", "weight")
     Fraction(5, 4)
     """
-    found = re.fullmatch(r"(-?[0-9]+)(?:/([0-9]+))?", text) if isinstance(text, str) else None
-    bottom = int(Decimal(found[2] or 1)) if found else 0
-    if not found or not bottom:
+    form = r"(-?[0-9]+)(?:/([0-9]*[1-9][0-9]*))?"
+    found = re.fullmatch(form, text) if isinstance(text, str) else None
+    if not found:
         raise ValueError(f"{name} must hold fractions such as '5/4'; it holds {brief(text)}.")
-    return Fraction(int(Decimal(found[1])), bottom)
+    return Fraction(*(int(Decimal(part or 1)) for part in found.groups()))
 
 
 def module(name: str, refusal: str) -> Any:
@@ -369,11 +400,12 @@ def whole_numbers(values: object, name: str) -> NDArray[np.int64]:
     """Return a list of whole numbers, as JSON holds it, as an array; raise a ValueError
     otherwise.
     """
-    if isinstance(values, list) and all(
-        type(value) is int and abs(value) < 2**63 for value in values
-    ):
-        return np.array(values, np.int64)
-    raise ValueError(f"{name} must be a list of whole numbers; it is {brief(values)}.")
+    listed: Any = values if isinstance(values, list) else [None]
+    require(
+        [type(value) is int and abs(value) < 2**63 for value in listed],
+        lambda _: f"{name} must be a list of whole numbers; it is {brief(values)}.",
+    )
+    return np.array(listed, np.int64)
 
 
 @contextmanager
@@ -407,12 +439,14 @@ def named_call(text: str, kind: str, such: str) -> tuple[str, dict[str, Any]]:
 
     try:
         tree: Any = ast.parse(text, mode="eval").body
-        call = tree if isinstance(tree, ast.Call) else ast.Call(tree, [], [])
+        call: Any = tree if isinstance(tree, ast.Call) else ast.Call(tree, [], [])
         names = [str(keyword.arg) for keyword in call.keywords]
-        if isinstance(call.func, ast.Name) and not call.args and "None" not in names:
-            if twice := [key for key in names if names.count(key) > 1]:
-                raise ValueError(f"{twice[0]} is given twice")
-            return call.func.id, {str(k.arg): value(k.value) for k in call.keywords}
+        require(
+            isinstance(call.func, ast.Name) and not call.args and "None" not in names,
+            "only a name, and parameters by name, are read",
+        )
+        require([names.count(key) == 1 for key in names], lambda i: f"{names[i]} is given twice")
+        return call.func.id, {str(k.arg): value(k.value) for k in call.keywords}
     except (
         SyntaxError,
         ValueError,
@@ -424,4 +458,3 @@ def named_call(text: str, kind: str, such: str) -> tuple[str, dict[str, Any]]:
         raise ValueError(
             f"text {brief(text)} is no {kind} ({error}); write one as {such}."
         ) from error
-    raise ValueError(f"text {brief(text)} is no {kind}; write one as {such}.")

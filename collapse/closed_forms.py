@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import reduce
 from math import floor
@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from collapse import workflows
 from collapse.answers import Answer
-from collapse.checks import brief, flag, held, length, saved, to_fraction, whole
+from collapse.checks import brief, flag, held, length, require, saved, to_fraction, whole
 from collapse.plan import Plan
-from collapse.protocol import Workflow
+from collapse.protocol import Recipe, is_workflow
 from collapse.reservoir import Reservoir
 from collapse.workflows.record import Record
 from collapse.workflows.symbols import generation, renewal, sympy, trigamma
@@ -98,13 +98,16 @@ class ClosedForm(Answer):
             "number of generations",
             most=MOST_EXACT if flag(exact, "exact") else MOST,
         )
-        sizes = self.parameters.get("size")
-        if isinstance(sizes, tuple) and len(sizes) < G - 1:
-            raise ValueError(
+        sizes: Any = self.parameters.get("size")
+        schedule = sizes if isinstance(sizes, tuple) else None
+        require(
+            schedule is None or len(schedule) >= G - 1,
+            lambda _: (
                 f"the schedule has {len(sizes)} sizes, and {G} generations need {G - 1}; ask for"
                 " fewer generations."
-            )
-        numbers = _Evaluator(exact, sizes if isinstance(sizes, tuple) else ())
+            ),
+        )
+        numbers = _Evaluator(exact, schedule or ())
         out = numbers(_plainer(self.ratio), {generation(): numbers.array(range(1, G + 1))})
         return np.broadcast_to(out, (G,)).copy()
 
@@ -123,8 +126,7 @@ class ClosedForm(Answer):
 
     def to_json(self) -> dict[str, Any]:
         """Return the formula as text, by field; the parameters so that they can be read again."""
-        told = {part.name: getattr(self, part.name) for part in fields(self)}
-        written = {key: None if part is None else str(part) for key, part in told.items()}
+        written = {key: None if part is None else str(part) for key, part in vars(self).items()}
         return written | {"parameters": {k: _write(v) for k, v in self.parameters.items()}}
 
     @classmethod
@@ -154,10 +156,8 @@ class ClosedForm(Answer):
             for key, value in self.parameters.items()
         )
         grows = "" if self.growth is None else f", growing like {self.growth}"
-        return (
-            f"{self.workflow}({told}): ratio {self.ratio}, limit {self.limit}{grows}"
-            f" ({self.reference})"
-        )
+        ratio = f"{self.workflow}({told}): ratio {self.ratio}, limit {self.limit}"
+        return f"{ratio}{grows} ({self.reference})"
 
 
 def closed_form(
@@ -205,10 +205,14 @@ def closed_form(
     """
     name, given = _read(workflow, parameters)
     record = workflows.NAMED.get(name)
-    roles, said = record.roles if record else (), cast(object, role)
-    if said is not None and not (isinstance(said, str) and said in roles):
-        given_for = f"it is {brief(role)} for {name or workflow}"
-        raise ValueError(f"role must be 'hub' or 'leaf', and belongs to star alone; {given_for}.")
+    roles = record.roles if record else ()
+    require(
+        role is None or (isinstance(cast(object, role), str) and role in roles),
+        lambda _: (
+            "role must be 'hub' or 'leaf', and belongs to star alone; it is"
+            f" {brief(role)} for {name or workflow}."
+        ),
+    )
     if record is None or record.closed_form is None:
         return None
     read = _checked(record, given) if isinstance(workflow, str) else given
@@ -218,10 +222,8 @@ def closed_form(
     s = sp.IndexedBase("s", positive=True)
     told = {key: s if isinstance(value, tuple) else value for key, value in values.items()}
     form = record.closed_form(sp, generation(), **told, **whose)
-    reference = form.pop("reference")
-    return ClosedForm(
-        name, values, reference=reference, **{key: sp.sympify(part) for key, part in form.items()}
-    )
+    parts = {key: sp.sympify(part) for key, part in form.items() if key != "reference"}
+    return ClosedForm(name, values, reference=form["reference"], **parts)
 
 
 def _write(value: Any) -> Any:
@@ -236,8 +238,8 @@ def _write(value: Any) -> Any:
     if value.is_Rational:
         return str(value)
     if isinstance(value, (sp.Symbol, sp.IndexedBase, sp.Float)):
-        assumptions = {} if value.is_Float else value.assumptions0
-        return {type(value).__name__: str(value), "assumptions": assumptions}
+        assumed = {} if value.is_Float else value.assumptions0
+        return {type(value).__name__: str(value), "assumptions": assumed}
     return {type(value).__name__: [_write(part) for part in value.args]}
 
 
@@ -252,9 +254,11 @@ def _parsed(value: Any) -> Any:
             return kind(inside, **value["assumptions"])
         parts = [_parsed(part) for part in inside]
         known = isinstance(kind, type) and issubclass(kind, sp.Expr)
-        numbers = (sp.Expr, Fraction, int)
-        if not known or any(type(part) is bool or not isinstance(part, numbers) for part in parts):
-            raise ValueError(f"parameters must be expressions of sympy; {brief(value)} is none.")
+        fit = (type(p) is not bool and isinstance(p, (sp.Expr, Fraction, int)) for p in parts)
+        require(
+            known and all(fit),
+            lambda _: f"parameters must be expressions of sympy; {brief(value)} is none.",
+        )
         return kind(*parts)
     if not isinstance(value, str):
         return value
@@ -262,20 +266,22 @@ def _parsed(value: Any) -> Any:
     return int(number) if number.denominator == 1 else number
 
 
-def _read(workflow: object, parameters: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+def _read(workflow: Any, parameters: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """Name of the workflow and its parameters, defaults included."""
-    if isinstance(workflow, Workflow) and not isinstance(workflow, type):
-        if parameters:
-            raise ValueError(
-                f"{workflow.name} has its parameters already; leave out {', '.join(parameters)}, or"
-                " give the workflow's name."
-            )
+    if is_workflow(workflow):
+        require(
+            not parameters,
+            f"{workflow.name} has its parameters already; leave out {', '.join(parameters)}, or"
+            " give the workflow's name.",
+        )
         return workflow.recipe or ("", {})
-    if not isinstance(workflow, str) or workflow not in workflows.NAMED:
-        raise ValueError(
+    require(
+        isinstance(workflow, str) and workflow in workflows.NAMED,
+        lambda _: (
             "workflow must be a Plan, a Reservoir or the name of one in collapse.workflows, "
             f"such as 'augment' or 'discard'; it is {brief(workflow)}."
-        )
+        ),
+    )
     return workflow, workflows.NAMED[workflow].bind(parameters)
 
 
@@ -293,19 +299,23 @@ def _checked(record: Record, given: Mapping[str, Any]) -> dict[str, Any]:
             return value
         if not value.is_number:
             return some.get(key, Fraction(1, 2))
-        if not value.is_real:
-            raise ValueError(f"{key} must be a real number or a symbol; it is {value}.")
-        if not value.is_Rational:
-            return float(value)
-        return int(value) if value.is_Integer else Fraction(int(value.p), int(value.q))
+        require(
+            bool(value.is_real),
+            lambda _: f"{key} must be a real number or a symbol; it is {value}.",
+        )
+        return _python(value) if value.is_Rational else float(value)
 
     numbers = {key: number(key, value) for key, value in given.items()}
     sizes = numbers.get("size")
     schedule = length(sizes) if hasattr(sizes, "__len__") and not isinstance(sizes, str) else 0
     held(schedule, "size", "give fewer", most=workflows.LARGEST_GENERATIONS - 1)
-    recipe = record(1 + schedule, **numbers).recipe
-    read = recipe.parameters if recipe else {}
+    read = cast(Recipe, record(1 + schedule, **numbers).recipe).parameters
     return read | {key: value for key, value in given.items() if isinstance(value, sympy().Basic)}
+
+
+def _python(value: Any) -> int | Fraction:
+    """A rational number of sympy."""
+    return int(value) if value.is_Integer else Fraction(int(value.p), int(value.q))
 
 
 def _expression(value: Any) -> Any:
@@ -340,8 +350,7 @@ class _Evaluator:
     """
 
     def __init__(self, exact: bool, schedule: Sequence[Any]) -> None:
-        self.exact, self.kind = exact, object if exact else float
-        self.known: dict[tuple[int, Any], list[Any]] = {}
+        self.exact, self.known = exact, dict[tuple[int, Any], list[Any]]()
         # batches count from 1, and the first synthetic one is the second
         self.sizes = self.array([1, 1, *map(self.number, schedule)])
 
@@ -353,18 +362,20 @@ class _Evaluator:
         )
 
     def number(self, value: Any) -> Any:
-        if not value.is_number:
-            raise ValueError(
+        require(
+            value.is_number,
+            lambda _: (
                 f"the formula holds {value}, which has no value; give numbers in place of symbols."
-            )
-        if not self.exact:
-            return float(value)
-        if not value.is_Rational:
-            raise ValueError(
+            ),
+        )
+        require(
+            not self.exact or value.is_Rational,
+            lambda _: (
                 f"the formula holds {value}, and exact=True needs rationals: give int or"
                 " fractions.Fraction parameters."
-            )
-        return Fraction(int(value.p), int(value.q))
+            ),
+        )
+        return Fraction(int(value.p), int(value.q)) if self.exact else float(value)
 
     def __call__(self, e: Any, at: dict[Any, Any]) -> Any:
         sp = sympy()
@@ -401,11 +412,11 @@ class _Evaluator:
         term, (k, low, high) = e.args
         ends, low = self.index(high, at), int(self(low, at))
         last = int(np.max(ends, initial=low - 1))
-        if last - low >= MOST:
-            raise ValueError(
-                f"the formula adds up {last - low + 1:,} terms, and {MOST:,} are evaluated at most;"
-                " take a smaller window, or derive(plan)."
-            )
+        require(
+            last - low < MOST,
+            f"the formula adds up {last - low + 1:,} terms, and {MOST:,} are evaluated at most;"
+            " take a smaller window, or derive(plan).",
+        )
         terms, nothing = self.array(range(low, last + 1)), self.array([0 if add else 1])
         if (term.free_symbols - {k}) & at.keys():
             shown = (np.where(i <= ends, self(term, at | {k: i}), nothing[0]) for i in terms)

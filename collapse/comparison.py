@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapse.answers import Answer
-from collapse.checks import choice, whole
+from collapse.checks import choice, require, whole
 from collapse.derivation import derive
 from collapse.exact import Array
 from collapse.plan import Plan
@@ -95,9 +95,9 @@ class Comparison(Answer):
         return tuple(self.workflows[i] for i in np.flatnonzero(self._unbeaten(*costs)))
 
     def _unbeaten(self, *costs: str) -> NDArray[np.bool_]:
-        table = np.array([self.ratio, *(self._cost(cost) for cost in costs or COSTS)]).T
+        columns = [self.ratio, *(self._cost(cost) for cost in costs or COSTS)]
         # ties of equal workflows, computed along different paths, stay ties
-        table = np.array([[float(f"{value:.12g}") for value in row] for row in table])
+        table = np.array([[float(f"{value:.12g}") for value in column] for column in columns]).T
         as_good = (table[:, None] <= table[None]).all(axis=2)
         better = (table[:, None] < table[None]).any(axis=2)
         return np.asarray(~(as_good & better).any(axis=0))
@@ -114,9 +114,11 @@ class Comparison(Answer):
     @classmethod
     def _agree(cls, values: dict[str, Any]) -> None:
         """Raise a ValueError where a column has not one entry for each workflow."""
-        for name in ("ratio", *COSTS):
-            if values[name].shape != (len(values["workflows"]),):
-                raise ValueError(f"{name} must hold a number for each of the workflows.")
+        names, shape = ("ratio", *COSTS), (len(values["workflows"]),)
+        require(
+            [values[name].shape == shape for name in names],
+            lambda i: f"{names[i]} must hold a number for each of the workflows.",
+        )
 
     def plot(self, ax: Axes | None = None, cost: str = "stored", **options: Any) -> Axes:
         """Draw the ratio against a cost; `collapse.publishing.picture.plot_front` names options.
@@ -126,21 +128,18 @@ class Comparison(Answer):
         ValueError
             Where the cost has another name than those of `front`.
         """
-        spent = self._cost(cost)
+        spent, names = self._cost(cost), [workflow.name for workflow in self.workflows]
         options = {"xlabel": f"{COSTS[cost]}, in units of n", **options}
-        names = [workflow.name for workflow in self.workflows]
         return plot_front(spent, self.ratio, names, self._unbeaten(cost), ax, **options)
 
     def __str__(self) -> str:
-        head = [f"generation {self.generation}", "ratio", *COSTS]
-        columns = [self.ratio, *(self._cost(cost) for cost in COSTS)]
-        names = [workflow.name for workflow in self.workflows]
-        texts = [names, *([f"{value:.4g}" for value in column] for column in columns)]
-        padded: list[list[str]] = []
-        for title, column in zip(head, texts, strict=True):
-            width = max(map(len, [title, *column]))
-            padded.append([f"{text:{'>' if padded else '<'}{width}}" for text in [title, *column]])
-        return "\n".join(map("  ".join, zip(*padded, strict=True)))
+        rows = [[f"generation {self.generation}", "ratio", *COSTS]]
+        for name, *numbers in zip(*self.columns().values(), strict=True):
+            rows.append([name, *(f"{number:.4g}" for number in numbers)])
+        width = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return "\n".join(
+            "  ".join([row[0].ljust(width[0]), *map(str.rjust, row[1:], width[1:])]) for row in rows
+        )
 
     def __repr__(self) -> str:
         return f"<Comparison of {len(self.workflows)} workflows at generation {self.generation}>"
@@ -193,27 +192,21 @@ def compare(
         checked_workflow(workflow, "a workflow")
         for workflow in (given if np.iterable(given) else [given])
     ]
-    if not listed:
-        raise ValueError(
-            "compare needs at least one workflow, such as collapse.workflows.augment(50)."
-        )
-    horizons = [int(workflow.generation[-1]) for workflow in listed]
-    at = (
-        min(horizons)
-        if generation is None
-        else whole(generation, "generation", "at which to compare")
+    require(
+        bool(listed), "compare needs at least one workflow, such as collapse.workflows.augment(50)."
     )
-    for workflow, horizon in zip(listed, horizons, strict=True):
-        if at not in workflow.generation:
-            raise ValueError(
-                f"{workflow.name} has no generation {at}, its last is {horizon}; make it longer, or"
-                " compare earlier."
-            )
-    columns = np.array([_costs(workflow, at) for workflow in listed]).T
-    ratio = np.array(
-        [derive(workflow).risk[workflow.generation == at].mean() for workflow in listed]
+    last = min(int(workflow.generation[-1]) for workflow in listed)
+    at = last if generation is None else whole(generation, "generation", "at which to compare")
+    require(
+        [at in workflow.generation for workflow in listed],
+        lambda i: (
+            f"{listed[i].name} has no generation {at}, its last is {listed[i].generation[-1]}; make"
+            " it longer, or compare earlier."
+        ),
     )
-    return Comparison(tuple(listed), at, ratio, *columns)
+    ratio = [derive(workflow).risk[workflow.generation == at].mean() for workflow in listed]
+    costs = np.array([_costs(workflow, at) for workflow in listed]).T
+    return Comparison(tuple(listed), at, np.array(ratio), *costs)
 
 
 def _costs(workflow: Plan | Reservoir, at: int) -> tuple[float, ...]:
@@ -223,17 +216,14 @@ def _costs(workflow: Plan | Reservoir, at: int) -> tuple[float, ...]:
         held = 1 - replaced
         return 1.0, held[-1], held.max(), replaced[1:].sum(), 1.0
     first, last, read = _reading(workflow)
-    size, label = workflow.size, workflow.generation
-    now = label == at
-    used = last >= 0
-    size, real = size[used], workflow.source[used] == 0
+    used, label = last >= 0, workflow.generation
+    now, size, real = label == at, workflow.size[used], workflow.source[used] == 0
     born, dies = label[first[used]], label[last[used]]
     change = np.zeros(int(label[-1]) + 2)
     np.add.at(change, born + 1, size)
     np.add.at(change, dies + 1, -size)
-    held = (
-        np.cumsum(change)[1 : at + 1].round(9) + 0.0
-    )  # sums of thirds that cancel leave 1e-16, and so does minus zero
+    # sums of thirds that cancel leave 1e-16, or minus zero
+    held = np.cumsum(change)[1 : at + 1].round(9) + 0.0
     models = now.sum()
     bought, generated = (size[kind & (born <= at)].sum() / models for kind in (real, ~real))
     return read[now].mean(), held[-1] / models, held.max() / models, generated, bought
@@ -246,17 +236,13 @@ def _reading(plan: Plan) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
     Other than `Plan.reading` this counts a batch as read by every fit that carries it on: as rows
     it must be there.
     """
-    G, B, size = plan.generations, plan.batches, plan.size
-    first, last, fresh = np.full(B, G), np.full(B, -1), np.zeros(G)
-    rows, fit, batch = plan.recursion, plan.recursion.entries.fit, plan.recursion.entries.batch
+    (first, looked), rows, entries = plan.reading, plan.recursion, plan.recursion.entries
     run, taken = np.cumsum(rows.decay.numerator == 0), rows.taken_up  # fits that carry on
-    newest, stay = rows.newest[taken], np.searchsorted(run, run[taken], "right") - 1
-    both = np.concatenate([newest, batch])
-    np.minimum.at(first, both, np.concatenate([taken, fit]))
-    np.maximum.at(last, both, np.concatenate([stay, fit]))
-    _, once = np.unique(run[taken] * B + newest, return_index=True)
-    np.add.at(fresh, taken[once], size[newest[once]])
+    newest, last, fresh = rows.newest[taken], looked.copy(), np.zeros(plan.generations)
+    np.maximum.at(last, newest, np.searchsorted(run, run[taken], "right") - 1)
+    _, once = np.unique(run[taken] * plan.batches + newest, return_index=True)
+    np.add.at(fresh, taken[once], plan.size[newest[once]])
     carried, begin = np.cumsum(fresh), np.searchsorted(run, run)
     read = (carried - carried[begin] + fresh[begin]) * rows.share_kept(False)
-    np.add.at(read, fit, size[batch] * rows.entries.share_kept(False))
+    np.add.at(read, entries.fit, plan.size[entries.batch] * entries.share_kept(False))
     return first, last, read

@@ -88,19 +88,15 @@ class Dataset:
         """
         test_share = float(checks.check_number(test_share, "test_share", 0, 1))
         seed = checks.seed(rng)
-        if not 1 <= test_share * len(self.X) <= len(self.X) - 1:
-            raise ValueError(
-                f"test_share must leave rows on both sides; it is {test_share:g} of {len(self.X):,}"
-                " rows."
-            )
-        split = _sklearn("model_selection").train_test_split
-        X_train, X_test, y_train, y_test = split(
-            self.X,
-            self.y,
-            test_size=test_share,
-            random_state=np.random.RandomState(
-                seed if seed < 2**32 else np.random.MT19937(np.random.SeedSequence(seed))
-            ),
+        checks.require(
+            1 <= test_share * len(self.X) <= len(self.X) - 1,
+            f"test_share must leave rows on both sides; it is {test_share:g} of {len(self.X):,}"
+            " rows.",
+        )
+        large = np.random.MT19937(np.random.SeedSequence(seed))
+        state = np.random.RandomState(seed if seed < 2**32 else large)
+        X_train, X_test, y_train, y_test = _sklearn("model_selection").train_test_split(
+            self.X, self.y, test_size=test_share, random_state=state
         )
         return X_train, y_train, X_test, y_test
 
@@ -159,11 +155,11 @@ class Features:
         given = self.classes if classes is None else classes
         listed = isinstance(given, (list, tuple)) and all(isinstance(word, str) for word in given)
         wanted = tuple(given) if listed else ()
-        if not 2 <= len(wanted) == len(set(wanted) & set(self.classes)):
-            raise ValueError(
-                f"{self.name}: classes must be at least two of {', '.join(self.classes)}, each"
-                f" once; they are {checks.brief(classes)}."
-            )
+        checks.require(
+            2 <= len(wanted) == len(set(wanted) & set(self.classes)),
+            f"{self.name}: classes must be at least two of {', '.join(self.classes)}, each once;"
+            f" they are {checks.brief(classes)}.",
+        )
         number = np.full(len(self.classes), -1)
         number[[self.classes.index(name) for name in wanted]] = np.arange(len(wanted))
         label, label_test = number[self.y.astype(np.intp)], number[self.y_test.astype(np.intp)]
@@ -182,12 +178,13 @@ class Features:
             y_test=label_test[test].astype(np.float64),
             classes=wanted,
         )
-        empty = [name for k, name in enumerate(wanted) if not np.any(part.y == k)]
-        if empty:
-            raise ValueError(
-                f"{self.name}: the first {len(real):,} real rows hold none of class {empty[0]!r};"
+        checks.require(
+            np.isin(np.arange(len(wanted)), part.y),
+            lambda k: (
+                f"{self.name}: the first {len(real):,} real rows hold none of class {wanted[k]!r};"
                 " keep more rows."
-            )
+            ),
+        )
         return part
 
     def whitened(self) -> Features:
@@ -214,14 +211,14 @@ class Features:
         remedy = "divide each feature by its standard deviation"
         with np.errstate(over="ignore"):
             spread = np.ptp(self.X, axis=0)
-        if not spread.any():
-            raise ValueError(
-                f"{self.name}: no feature varies over the real rows; give some that do."
-            )
-        if not spread.max() > 1e-100 or not np.abs(self.X).max() < 1e100:
-            raise ValueError(
-                f"{self.name}: the features' sizes must lie between 1e-100 and 1e+100; {remedy}."
-            )
+        checks.require(
+            bool(spread.any()),
+            f"{self.name}: no feature varies over the real rows; give some that do.",
+        )
+        checks.require(
+            spread.max() > 1e-100 and np.abs(self.X).max() < 1e100,
+            f"{self.name}: the features' sizes must lie between 1e-100 and 1e+100; {remedy}.",
+        )
         centre = self.X.mean(axis=0)
         size, direction = np.linalg.eigh((self.X - centre).T @ (self.X - centre) / len(self.X))
         size, direction = size[::-1], direction[:, ::-1]
@@ -229,11 +226,11 @@ class Features:
         alike = (self.X - centre)[:, spread > 0] / spread[spread > 0]
         alike /= alike.std(axis=0)
         vary = int((np.linalg.eigvalsh(alike.T @ alike / len(alike)) > 1e-6).sum())
-        if (lost := vary - int(kept.sum())) > 0:
-            raise ValueError(
-                f"{self.name}: the features' sizes differ so much that {lost} of {vary} components"
-                f" that vary would be lost; {remedy}."
-            )
+        checks.require(
+            vary <= kept.sum(),
+            f"{self.name}: the features' sizes differ so much that {vary - kept.sum()} of {vary}"
+            f" components that vary would be lost; {remedy}.",
+        )
         scale = direction[:, kept] / np.sqrt(size[kept])
         return replace(self, X=(self.X - centre) @ scale, X_test=(self.X_test - centre) @ scale)
 
@@ -241,9 +238,11 @@ class Features:
         """Return the multinomial logistic regression of the observed classes, with an intercept;
         its risk is the log-loss on the test rows.
         """
-        test = with_intercept(self.X_test), self.y_test
         return MultinomialRegression(
-            with_intercept(self.X), y=self.y, test=test, classes=len(self.classes)
+            with_intercept(self.X),
+            y=self.y,
+            test=(with_intercept(self.X_test), self.y_test),
+            classes=len(self.classes),
         )
 
     def __repr__(self) -> str:
@@ -265,10 +264,10 @@ def with_intercept(X: ArrayLike) -> Array:
            [1., 3.]])
     """
     table = checks.floats(X, "X", "rows of covariates, shape (n, p)")
-    if table.ndim not in (1, 2):
-        raise ValueError(
-            f"X must hold rows of covariates, shape (n, p); it has shape {table.shape}."
-        )
+    checks.require(
+        table.ndim in (1, 2),
+        f"X must hold rows of covariates, shape (n, p); it has shape {table.shape}.",
+    )
     return np.column_stack([np.ones(len(table)), table])
 
 
@@ -542,26 +541,24 @@ def published_features(method: str, workflow: str) -> dict[str, Array]:
 
 
 def _published(file: str, key: str, name: str, workflow: str) -> dict[str, Array]:
-    rows = list(csv.DictReader(_read(file).decode().splitlines()))
+    runs: dict[Any, list[list[float]]] = {}
+    for row in csv.DictReader(_read(file).decode().splitlines()):
+        run = row.pop(key), row.pop("workflow")
+        runs.setdefault(run, []).append([float(number) for number in row.values()])
     texts = all(isinstance(word, str) for word in (name, workflow))
-    chosen = [row for row in rows if texts and (row[key], row["workflow"]) == (name, workflow)]
-    if not chosen:
-        runs = sorted({f"{row[key]}, {row['workflow']}" for row in rows})
-        raise ValueError(
+    checks.require(
+        texts and (name, workflow) in runs,
+        lambda _: (
             f"there is no published run of {checks.brief(name)}, {checks.brief(workflow)}; there"
-            f" are: {'; '.join(runs)}; give the {'name' if key == 'dataset' else key} and the"
-            " workflow of one of them."
-        )
-    return {
-        column: np.array([float(row[column]) for row in chosen])
-        for column in chosen[0]
-        if column not in (key, "workflow")
-    }
+            f" are: {'; '.join(map(', '.join, sorted(runs)))}; give the"
+            f" {'name' if key == 'dataset' else key} and the workflow of one of them."
+        ),
+    )
+    return dict(zip(row, np.array(runs[name, workflow]).T, strict=True))
 
 
 def _encoded(name: str, source: str) -> Features:
-    file = io.BytesIO(_read(f"{name}.npz"))
-    return Features(name, *read_feature_arrays(file, source), source)
+    return Features(name, *read_feature_arrays(io.BytesIO(_read(f"{name}.npz")), source), source)
 
 
 def _shipped(name: str, label: str, source: str) -> Dataset:
@@ -573,8 +570,8 @@ def _shipped(name: str, label: str, source: str) -> Dataset:
 def _bundled(name: str, above: float, label: str, source: str) -> Dataset:
     """A data set that scikit-learn ships; label 1 is what lies above a number."""
     bunch = getattr(_sklearn("datasets"), f"load_{name}")()
-    label_1 = (bunch.target > above).astype(float)
-    return Dataset(name, bunch.data, label_1, tuple(bunch.feature_names), label, source)
+    y = (bunch.target > above).astype(float)
+    return Dataset(name, bunch.data, y, tuple(bunch.feature_names), label, source)
 
 
 def _read(file: str) -> bytes:
@@ -584,14 +581,16 @@ def _read(file: str) -> bytes:
             f"{file} is missing from the installed package; reinstall collapse-companion."
         )
     content = path.read_bytes()
-    if disk.digest(content) != SHA256[file]:
-        raise ValueError(
-            f"{file} differs from the file that was shipped (its SHA-256 is another); reinstall"
-            " collapse-companion."
-        )
+    checks.require(
+        disk.digest(content) == SHA256[file],
+        f"{file} differs from the file that was shipped (its SHA-256 is another); reinstall"
+        " collapse-companion.",
+    )
     return content
 
 
 def _sklearn(module: str) -> Any:
-    needs = "this needs scikit-learn: pip install 'collapse-companion[data]'."
-    return checks.module(f"sklearn.{module}", needs)
+    return checks.module(
+        f"sklearn.{module}",
+        "this needs scikit-learn: pip install 'collapse-companion[data]'.",
+    )

@@ -11,8 +11,10 @@ from collapse import checks
 def named(path: object, name: str = "path") -> Path:
     """Return the path of a file; raise a ValueError where it is none, or that of a folder."""
     given = checks.path(path, name)
-    if os.path.isdir(given):
-        raise ValueError(f"{name} must name a file; {checks.brief(str(given))} is a folder.")
+    checks.require(
+        not os.path.isdir(given),
+        f"{name} must name a file; {checks.brief(str(given))} is a folder.",
+    )
     return given
 
 
@@ -33,22 +35,20 @@ def write(path: object, text: str, name: str = "path") -> Path:
     # an open pipe, as /dev/stdout may be, is reached by the name given, and has no other
     device = os.path.exists(given) and not os.path.isfile(given)
     target = given if device else Path(os.path.realpath(given))
-    new = target
+    new = target if device else target.with_name(f".{os.urandom(8).hex()}.new")
     try:
         if target.is_file():
             target.open("r+b").close()  # what must not be written is not replaced either
-        if not device:
-            new = target.with_name(f".{os.urandom(8).hex()}.new")
         new.write_text(text, encoding="utf-8", newline="\n")
-        if new != target:
-            if target.exists():
-                new.chmod(target.stat().st_mode)
+        if target.is_file():
+            new.chmod(target.stat().st_mode)
+        if not device:
             new.replace(target)
     except OSError as error:
         error.filename = str(given)  # not the one that takes its place
         raise
     finally:
-        if new != target:
+        if not device:
             new.unlink(missing_ok=True)
     return given
 
@@ -66,8 +66,10 @@ def folder(path: object, name: str = "folder") -> Path:
         given.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         there = isinstance(error, (FileExistsError, NotADirectoryError))
-        why = f"{given} ({'there is a file' if there else error.strerror})"
-        raise ValueError(f"no folder can be made at {why}; name another folder.") from error
+        raise ValueError(
+            f"no folder can be made at {given} ({'there is a file' if there else error.strerror});"
+            " name another folder."
+        ) from error
     return given
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from numbers import Rational
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from collapse.answers import plain, read_array
-from collapse.checks import numbers
+from collapse.checks import numbers, require
 
 Array = NDArray[np.float64]
 Scalar = float | Fraction
@@ -48,18 +48,16 @@ class Numbers:
         if isinstance(values, Numbers):
             return values
         raw = numbers(values, name, SHAPES[name])
-        if raw.ndim != ndim:
-            raise ValueError(
-                f"{name} must have {ndim} dimension{'s' * (ndim > 1)}, it has {raw.ndim}; give"
-                f" {SHAPES[name]}."
-            )
-        if raw.dtype.kind == "i":
-            return cls(raw, np.ones(raw.shape, np.int64))
+        require(
+            raw.ndim == ndim,
+            f"{name} must have {ndim} dimension{'s' * (ndim > 1)}, it has {raw.ndim}; give"
+            f" {SHAPES[name]}.",
+        )
+        if raw.dtype.kind == "i" or not raw.size:
+            return cls(raw.astype(np.int64, copy=False), np.ones(raw.shape, np.int64))
         if raw.dtype.kind == "O" and all(isinstance(value, Rational) for value in raw.flat):
-            return cls(
-                _integers([int(value.numerator) for value in raw.flat], raw.shape),
-                _integers([int(value.denominator) for value in raw.flat], raw.shape),
-            )
+            pairs = [(int(value.numerator), int(value.denominator)) for value in raw.flat]
+            return cls(*(_integers(part, raw.shape) for part in zip(*pairs, strict=True)))
         return cls(raw.astype(np.float64), None)
 
     @classmethod
@@ -84,26 +82,26 @@ class Numbers:
         )
 
     def __add__(self, other: Numbers) -> Numbers:
-        if self.denominator is None or other.denominator is None:
+        if not (self.rational and other.rational):
             return Numbers(self.floats() + other.floats(), None)
-        a, b, c, d = _wide(self.numerator, self.denominator, other.numerator, other.denominator)
+        a, b, c, d = _wide(self, other)
         return Numbers(a * d + c * b, b * d)
 
     def __mul__(self, other: Numbers) -> Numbers:
-        if self.denominator is None or other.denominator is None:
+        if not (self.rational and other.rational):
             return Numbers(self.floats() * other.floats(), None)
-        a, b, c, d = _wide(self.numerator, self.denominator, other.numerator, other.denominator)
+        a, b, c, d = _wide(self, other)
         return Numbers(a * c, b * d)
 
     def complement(self) -> Numbers:
         """1 - self."""
-        whole = 1.0 if self.denominator is None else self.denominator
-        return Numbers(whole - self.numerator, self.denominator)
+        return Numbers(
+            (1 if self.denominator is None else self.denominator) - self.numerator, self.denominator
+        )
 
     def same(self, other: Numbers) -> bool:
         """Whether both hold the same numbers exactly, however they are written."""
-        mine, theirs = (part.values(part.rational) for part in (self, other))
-        return np.array_equal(mine, theirs)
+        return np.array_equal(self.values(self.rational), other.values(other.rational))
 
     def floats(self) -> Array:
         if self.denominator is None:
@@ -111,15 +109,14 @@ class Numbers:
         return np.asarray(self.numerator / self.denominator, np.float64)
 
     def fractions(self, name: str) -> NDArray[np.object_]:
-        if self.denominator is None:
-            raise ValueError(
-                f"{name} holds floats, and exact=True needs rationals: give int or"
-                " fractions.Fraction entries."
-            )
-        pairs = zip(self.numerator.ravel().tolist(), self.denominator.ravel().tolist(), strict=True)
-        out = np.empty(self.numerator.size, object)
-        out[:] = [Fraction(top, bottom) for top, bottom in pairs]
-        return out.reshape(self.shape)
+        require(
+            self.rational,
+            f"{name} holds floats, and exact=True needs rationals: give int or fractions.Fraction"
+            " entries.",
+        )
+        return np.asarray(
+            np.frompyfunc(Fraction, 2, 1)(self.numerator, np.asarray(self.denominator)), object
+        )
 
     def values(self, exact: bool, name: str = "weight") -> NDArray[Any]:
         """Fractions, or floats."""
@@ -151,14 +148,14 @@ def inverses(rows: NDArray[np.int64], exact: bool) -> NDArray[Any]:
     return Numbers.ratio(1, rows).values(exact)
 
 
-def _integers(values: list[int], shape: tuple[int, ...]) -> NDArray[Any]:
+def _integers(values: Sequence[int], shape: tuple[int, ...]) -> NDArray[Any]:
     """Hold whole numbers in 64 bits, or as Python's where one is too large."""
     kind = np.int64 if max(map(abs, values), default=0) < 2**62 else object
     return np.array(values, kind).reshape(shape)
 
 
-def _wide(*parts: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-    """Integers whose products, and sums of two of them, do not overflow."""
-    if all(part.dtype != object and np.abs(part).max(initial=0) < 2**30 for part in parts):
-        return parts
-    return tuple(part.astype(object) for part in parts)
+def _wide(*pairs: Numbers) -> list[NDArray[Any]]:
+    """Numerators and denominators whose products, and sums of two of these, do not overflow."""
+    parts: list[Any] = [part for pair in pairs for part in (pair.numerator, pair.denominator)]
+    small = all(part.dtype != object and np.abs(part).max(initial=0) < 2**30 for part in parts)
+    return parts if small else [part.astype(object) for part in parts]

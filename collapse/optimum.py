@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapse.answers import Answer
-from collapse.checks import check_number, choice, flag
+from collapse.checks import choice, flag, require
 from collapse.derivation import derive
 from collapse.exact import Array, Scalar
 from collapse.plan import Plan, checked_plan
+from collapse.workflows.tables import read_share
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -142,21 +143,17 @@ def optimal_weights(
     [1.0, 2.0, 5.0, 13.0, 34.0]
     """
     checked_plan(plan, "plan")
-    synthetic = check_number(synthetic, "synthetic")
-    if not 0 <= synthetic <= 1:
-        raise ValueError(
-            "synthetic (smallest share of the weight on synthetic batches) must lie in [0, 1]; it"
-            f" is {synthetic}."
-        )
+    meaning = "smallest share of the weight on synthetic batches"
+    synthetic = read_share(synthetic, f"synthetic ({meaning})")
     choice(origin, "origin", get_args(Origin))
     greedy = flag(greedy, "greedy")
-    if plan.generations * plan.batches > 100 * LARGEST or np.count_nonzero(plan.weight) > LARGEST:
-        raise ValueError(
-            f"{plan.name} has {plan.generations:,} fits and {plan.batches:,} batches;"
-            f" optimal_weights chooses up to {LARGEST:,} weights, in a table of up to"
-            f" {100 * LARGEST:,} entries. Take fewer generations, or a workflow that reads fewer"
-            " batches."
-        )
+    G, B = plan.generations, plan.batches
+    require(
+        G * B <= 100 * LARGEST and np.count_nonzero(plan.weight) <= LARGEST,
+        f"{plan.name} has {G:,} fits and {B:,} batches; optimal_weights chooses up to {LARGEST:,}"
+        f" weights, in a table of up to {100 * LARGEST:,} entries. Take fewer generations, or a"
+        " workflow that reads fewer batches.",
+    )
     rows = _rows(plan, float(synthetic), origin)
     weight, bound, residual = (_greedy if greedy else _joint)(plan, rows)
     told = (
@@ -165,15 +162,7 @@ def optimal_weights(
         + ["greedy"] * greedy
     )
     name = f"best weights on {plan.name}" + (f" ({', '.join(told)})" if told else "")
-    best = Plan(
-        plan.source,
-        plan._size,
-        weight,
-        plan.exact_kept(plan.rational),
-        replace=plan.replace,
-        name=name,
-        generation=plan.generation,
-    )
+    best = plan.replace(weight=weight, kept=plan.exact_kept(plan.rational), name=name)
     risk = float(derive(best).risk[-1])
     return Optimum(best, "greedy" if greedy else "joint", risk, min(bound, risk), residual)
 
@@ -226,17 +215,18 @@ def _rows(plan: Plan, synthetic: float, origin: Origin) -> list[_Row]:
         share = (plan.source[batch] > 0) @ group
         # fits that read real rows alone have nothing to choose there
         least = min(synthetic, 1.0) if share.max() > 0 else 0.0
-        if share.max() < least - 1e-12:
-            raise ValueError(
-                f"fit {g + 1} cannot put {least:g} of its weight on synthetic rows: at most"
-                f" {share.max():g} where their origin is {origin}; lower synthetic, or make the"
-                " synthetic batches larger."
-            )
-        enough = np.flatnonzero(share >= least - 1e-12)
-        short = np.flatnonzero(share < least - 1e-12)
-        i, j = (part.ravel() for part in np.meshgrid(short, enough, indexing="ij"))
-        one, other = np.concatenate([enough, i]), np.concatenate([enough, j])
-        t = np.concatenate([np.ones(len(enough)), (least - share[i]) / (share[j] - share[i])])
+        enough = share >= least - 1e-12
+        require(
+            bool(enough.any()),
+            f"fit {g + 1} cannot put {least:g} of its weight on synthetic rows: at most"
+            f" {share.max():g} where their origin is {origin}; lower synthetic, or make the"
+            " synthetic batches larger.",
+        )
+        alone = np.flatnonzero(enough)
+        pairs = np.meshgrid(np.flatnonzero(~enough), alone, indexing="ij")
+        i, j = (part.ravel() for part in pairs)
+        one, other = np.append(alone, i), np.append(alone, j)
+        t = np.append(np.ones(len(alone)), (least - share[i]) / (share[j] - share[i]))
         out.append(
             _Row(batch, group, one, other, np.minimum(t, 1.0), plan.source[batch], draw[g, batch])
         )
@@ -253,9 +243,7 @@ def _nearest(corners: Array) -> tuple[Array, float]:
     from scipy.optimize import nnls
 
     P = np.vstack([corners, np.ones(corners.shape[1])])
-    target = np.zeros(len(P))
-    target[-1] = 1.0
-    x, _ = nnls(P, target, maxiter=30 * P.shape[1])
+    x, _ = nnls(P, np.append(np.zeros(len(corners)), 1.0), maxiter=30 * P.shape[1])
     x = x / x.sum()
     point = corners @ x
     return x, float(point @ point)
@@ -266,13 +254,10 @@ def _greedy(plan: Plan, rows: list[_Row]) -> tuple[Array, float, float]:
     in units of variance one.
     """
     G, B = plan.generations, plan.batches
-    error = np.zeros((G, B + G))
-    weight = np.zeros((G, B))
-    noise = 1 / np.sqrt(plan.size)
-    worst, bound = 0.0, 0.0
+    error, weight, worst, bound = np.zeros((G, B + G)), np.zeros((G, B)), 0.0, 0.0
     for g, row in enumerate(rows):
         mean = np.where(row.source[:, None] > 0, error[row.source - 1], 0.0)
-        mean[np.arange(len(mean)), row.batch] += noise[row.batch]
+        mean[np.arange(len(mean)), row.batch] += 1 / np.sqrt(plan.size[row.batch])
         corners = row.corners()
         points = np.vstack([mean.T @ corners, np.sqrt(row.draw)[:, None] * corners])
         x, risk = _nearest(points)
@@ -290,12 +275,8 @@ def _joint(plan: Plan, rows: list[_Row]) -> tuple[Array, float, float]:
     walk until none is cheaper.
     """
     G, B = plan.generations, plan.batches
-    start = np.concatenate([[0], np.cumsum([len(row.batch) for row in rows])])
-    size, batch, draw = (
-        plan.size,
-        np.concatenate([row.batch for row in rows]),
-        np.concatenate([row.draw for row in rows]),
-    )
+    size, start = plan.size, np.cumsum([0, *(len(row.batch) for row in rows)])
+    batch, draw = (np.concatenate([getattr(r, part) for r in rows]) for part in ("batch", "draw"))
     drawn = np.flatnonzero(draw)
 
     def walk(price: Array) -> tuple[Array, list[Array]]:
@@ -325,9 +306,8 @@ def _joint(plan: Plan, rows: list[_Row]) -> tuple[Array, float, float]:
         out[drawn] += at[B:] * np.sqrt(draw[drawn])
         return np.asarray(out)
 
-    flows = [walk(1 / size[batch])[0]]
+    flows, last = [walk(1 / size[batch])[0]], np.inf
     points = [point(flows[0])]
-    last = np.inf
     for _ in range(STEPS):
         x, risk = _nearest(np.array(points).T)
         flows, points = ([part[i] for i in np.flatnonzero(x)] for part in (flows, points))

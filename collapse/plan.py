@@ -10,13 +10,14 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from collapse.answers import plain
+from collapse.answers import plain, read_fields
 from collapse.checks import (
     HELD,
     LARGEST,
     flag,
     held,
     numbers,
+    require,
     saved,
     text,
     whole,
@@ -29,8 +30,11 @@ from collapse.recursion import TOLERANCE, Recursion, check_recursion, typed
 LARGEST_EXACT = 10**7
 """Fractions in the largest table that is written out."""
 
+SHOWN = 8
+"""Fits and batches that a plan prints at most."""
 
-def checked_plan(value: object, name: str, why: str = "") -> Plan:
+
+def checked_plan(value: Any, name: str, why: str = "") -> Plan:
     """Return `value` if it is a plan; refuse a reservoir too, saying why.
 
     Raises
@@ -38,12 +42,12 @@ def checked_plan(value: object, name: str, why: str = "") -> Plan:
     ValueError
         Otherwise, naming the argument.
     """
-    if isinstance(value, Plan):
-        return value
-    raise ValueError(
+    require(
+        isinstance(value, Plan),
         f"{name} must be a collapse.Plan, such as collapse.workflows.augment(50); it is"
-        f" {type(value).__name__}.{why}"
+        f" {type(value).__name__}.{why}",
     )
+    return value  # type: ignore[no-any-return]
 
 
 class Replace(int):
@@ -141,13 +145,11 @@ class Plan:
     ) -> None:
         batches, sizes = _read_source(source), Numbers.read(size, "size", 1)
         if isinstance(weight, Recursion):
-            if kept is not None:
-                raise ValueError("a Recursion carries its own kept; give kept there.")
+            require(kept is None, "a Recursion carries its own kept; give kept there.")
             rows = weight
         else:
-            table = Numbers.read(weight, "weight", 2)
             share = ONE if kept is None else Numbers.read(kept, "kept", 2)
-            rows = typed(table, share, batches, len(sizes.numerator))
+            rows = typed(Numbers.read(weight, "weight", 2), share, batches, len(sizes.numerator))
         check_recursion(rows, batches, sizes)
         batches.flags.writeable = False
         self.__dict__.update(
@@ -203,10 +205,13 @@ class Plan:
             "name": self.name,
             "generation": None if np.array_equal(self.generation, numbered) else self.generation,
         }
-        if odd := sorted(changes.keys() - {*parts, "kept"}):
-            raise ValueError(
+        odd = sorted(changes.keys() - {*parts, "kept"})
+        require(
+            not odd,
+            lambda _: (
                 f"a Plan has no {odd[0]} to change; its parts are {', '.join(parts)} and kept."
-            )
+            ),
+        )
         if {"weight", "kept"} & changes.keys() and not isinstance(changes.get("weight"), Recursion):
             parts["weight"] = self.exact_weight(rows.rational)
             if any(np.any(part.floats() != 1) for part in (rows.kept, rows.entries.kept)):
@@ -228,8 +233,7 @@ class Plan:
         )
 
     def __hash__(self) -> int:
-        tables = (self.source, self.generation, self.size)
-        return hash((self.bootstraps, *(table.tobytes() for table in tables)))
+        return hash((self.source.tobytes(), self.generation.tobytes(), self.size.tobytes()))
 
     @property
     def generations(self) -> int:
@@ -276,9 +280,12 @@ class Plan:
     def _table(self, written: Callable[[int, bool], NDArray[Any]], exact: bool) -> NDArray[Any]:
         """A table (G, B) that memory holds, and whose fractions are no work of hours."""
         G, B = self.generations, self.batches
-        shape = f"the dense table (G, B) of {self.name}, {G:,} by {B:,},"
-        fewer = "take fewer generations, or a workflow that looks fewer batches up"
-        held(G * max(G, B), shape, fewer, LARGEST_EXACT if flag(exact, "exact") else HELD)
+        held(
+            G * max(G, B),
+            f"the dense table (G, B) of {self.name}, {G:,} by {B:,},",
+            "take fewer generations, or a workflow that looks fewer batches up",
+            LARGEST_EXACT if flag(exact, "exact") else HELD,
+        )
         return _frozen(written(B, exact))
 
     @cached_property
@@ -301,17 +308,21 @@ class Plan:
         return np.where(last < 0, -1, first), last
 
     @cached_property
+    def drawn_from(self) -> list[NDArray[np.int64]]:
+        """For each fit the batches, from 0, that are drawn from its model."""
+        order = np.argsort(self.source, kind="stable")
+        ends = np.searchsorted(self.source, np.arange(1, self.generations + 1), sorter=order)
+        return np.split(order, ends)[1:]
+
+    @cached_property
     def arrivals(self) -> list[list[int]]:
         """For each fit the batches, from 0, drawn just before it: synthetic ones as soon as their
         source is fitted, then real ones to be read.
         """
         first, last = self.reading
         out: list[list[int]] = [[] for _ in range(self.generations)]
-        for b in [
-            *np.flatnonzero((last >= 0) & (self.source > 0)).tolist(),
-            *np.flatnonzero((last >= 0) & (self.source == 0)).tolist(),
-        ]:
-            out[int(self.source[b]) or int(first[b])].append(b)
+        for b in np.flatnonzero(last >= 0)[np.argsort(self.source[last >= 0] == 0, kind="stable")]:
+            out[int(self.source[b]) or int(first[b])].append(int(b))
         return out
 
     @cached_property
@@ -350,13 +361,12 @@ class Plan:
 
     def subsampling_noise(self, exact: bool = False) -> NDArray[Any]:
         """Limit variance (G,) that draws of rows add to each fit, in units of a fit to n rows."""
-        cost, rows = 1 / self.exact_size(flag(exact, "exact")), self.recursion
-        out = zeros(exact, self.generations)
-        if rows.kept.shape or self.bootstraps:
-            out = rows.carried(cost, 2, exact) * self._drawing(rows.share_kept(exact))
+        if self.reads_whole_batches:
+            return zeros(flag(exact, "exact"), self.generations)
+        cost, rows = 1 / self.exact_size(exact), self.recursion
+        out: NDArray[Any] = rows.carried(cost, 2, exact) * self._drawing(rows.share_kept(exact))
         single = rows.entries.weight.values(exact) ** 2 * cost[rows.entries.batch]
-        drawn = single * self._drawing(rows.entries.share_kept(exact))
-        np.add.at(out, rows.entries.fit, drawn)
+        np.add.at(out, rows.entries.fit, single * self._drawing(rows.entries.share_kept(exact)))
         return out
 
     def _drawing(self, kept: NDArray[Any]) -> NDArray[Any]:
@@ -383,20 +393,21 @@ class Plan:
         """
         with np.errstate(over="ignore"):
             exact = self.size * whole(n, "n", "rows of real data")
-        if exact.max() > LARGEST:
-            b = int(exact.argmax())
-            raise ValueError(
+        require(
+            exact <= LARGEST,
+            lambda b: (
                 f"batch {b + 1} would have {exact[b]:.3g} rows (size {self.size[b]:g} times n ="
                 f" {n:,}), and can have {LARGEST:,} at most; take a smaller n."
-            )
+            ),
+        )
         rows = np.rint(exact).astype(np.int64)
-        bad = (np.abs(exact - rows) > TOLERANCE * exact) | (rows < 1)
-        if bad.any():
-            b = int(np.argmax(bad))
-            raise ValueError(
+        require(
+            (np.abs(exact - rows) <= TOLERANCE * exact) & (rows >= 1),
+            lambda b: (
                 f"batch {b + 1} would have {exact[b]:g} rows (size {self.size[b]:g} times n = {n});"
                 " choose n so that it is whole."
-            )
+            ),
+        )
         return rows
 
     def reference(self, n: int | None = None) -> float:
@@ -432,14 +443,15 @@ class Plan:
         """
         k = np.where(self.weight > 0, self.kept * self.rows(n), 0.0)
         k = np.where(np.abs(k - np.rint(k)) <= TOLERANCE * k, np.rint(k), k)
-        few = (k > 0) & (k < 1)
-        if few.any():
-            g, b = np.argwhere(few)[0]
-            raise ValueError(
-                f"n = {n} is too small for so many generations: fit {g + 1} would read"
-                f" {k[g, b]:.3g} rows of batch {b + 1}, and at least 1 is needed; take n >="
-                f" {int(np.ceil(n / k[few].min() - 1e-9))} or fewer generations."
-            )
+        require(
+            (k == 0) | (k >= 1),
+            lambda i: (
+                f"n = {n} is too small for so many generations: fit {i // self.batches + 1} would"
+                f" read {k.flat[i]:.3g} rows of batch {i % self.batches + 1}, and at least 1 is"
+                f" needed; take n >= {int(np.ceil(n / k[k > 0].min() - 1e-9))} or fewer"
+                " generations."
+            ),
+        )
         return k
 
     def to_json(self) -> dict[str, Any]:
@@ -466,9 +478,10 @@ class Plan:
 
         with saved("this plan"):
             called = document["name"]  # fails where it is no mapping at all
+            # in older documents tables (G, B), or a recursion whose entries are null
             tables: list[Any] = (
-                [Recursion.from_json(document["recursion"])]
-                if "recursion" in document  # in older documents: tables (G, B)
+                [Recursion(**read_fields(Recursion, {"entries": None} | document["recursion"], {}))]
+                if "recursion" in document
                 else [Numbers.from_json(document[key], key, 2) for key in ("weight", "kept")]
             )
             plan = cls(
@@ -486,7 +499,34 @@ class Plan:
         return f"<Plan {self.name}: {self.generations} fits, {self.batches} batches>"
 
     def __str__(self) -> str:
-        return _print(self)
+        G, B = self.generations, self.batches
+        fits, batches = min(G, SHOWN), min(B, SHOWN)
+
+        def show(value: Any) -> str:
+            return str(value) if isinstance(value, Fraction) else f"{value:.4g}"
+
+        def cell(weight: Any, kept: Any) -> str:
+            part = "" if kept == 1 and not self.bootstraps else f" of {show(kept)}"
+            return f"{show(weight)}{part}" if weight else "."
+
+        read = self.recursion.rows(self.rational, fits)
+        rows = [
+            ["batch", *(str(b + 1) for b in range(batches))],
+            ["source", *("fit" if s else "real" for s in self.source[:batches])],
+            ["", *(str(s) if s else "" for s in self.source[:batches])],
+            ["size", *map(show, self.exact_size(self.rational)[:batches])],
+            *(
+                [f"fit {g}", *(cell(*row.get(b, (0, 1))) for b in range(batches))]
+                for g, row in enumerate(read, 1)
+            ),
+        ]
+        widest = max(len(cell) for row in rows for cell in row[1:])
+        width = widest + 2 if widest > 2 else 5
+        lines = ["".join([f"{row[0]:9}", *(f"{c:>{width}}" for c in row[1:])]) for row in rows]
+        head = f"{self.name}: {G} fit{'s' * (G > 1)}, {B} batch{'es' * (B > 1)}"
+        how = ", drawn with replacement" * self.bootstraps
+        more = [f"... ({G} fits, {B} batches in all)"] * (fits < G or batches < B)
+        return "\n".join([f"{head}{how}", *(line.rstrip() for line in lines), *more])
 
 
 def feedback(weight: NDArray[Any], source: NDArray[np.int64]) -> NDArray[Any]:
@@ -525,64 +565,31 @@ def _frozen(table: NDArray[Any]) -> NDArray[Any]:
 
 def _read_source(source: ArrayLike) -> NDArray[np.int64]:
     raw = numbers(source, "source", SHAPES["source"])
-    if raw.ndim != 1 or raw.size == 0:
-        raise ValueError(
-            f"source must be a list of batches, shape (B,) with B >= 1; it has shape {raw.shape}."
-        )
-    if raw.dtype.kind != "i":
-        raise ValueError(
-            "source must hold integers (0 real data, s >= 1 the model of fit s); it holds"
-            f" {raw.dtype} data."
-        )
-    if raw.min() < 0:
-        raise ValueError(
-            f"source must be 0 (real data) or the number of a fit; batch {int(raw.argmin()) + 1}"
-            f" has {raw.min()}."
-        )
+    require(
+        raw.ndim == 1 and raw.size > 0,
+        f"source must be a list of batches, shape (B,) with B >= 1; it has shape {raw.shape}.",
+    )
+    require(
+        raw.dtype.kind == "i",
+        "source must hold integers (0 real data, s >= 1 the model of fit s); it holds"
+        f" {raw.dtype} data.",
+    )
+    require(
+        raw >= 0,
+        lambda b: (
+            f"source must be 0 (real data) or the number of a fit; batch {b + 1} has {raw[b]}."
+        ),
+    )
     return raw
 
 
 def _read_generation(generation: ArrayLike | None, fits: int) -> NDArray[np.int64]:
-    shape = "one generation for each fit, shape (G,)"
-    raw = np.arange(1, fits + 1) if generation is None else numbers(generation, "generation", shape)
-    if raw.shape != (fits,) or raw.dtype.kind != "i" or raw.min() < 1 or np.any(np.diff(raw) < 0):
-        raise ValueError(
-            f"generation must hold {fits} whole numbers from 1 on, one for each fit, none smaller"
-            " than the one before."
-        )
+    given = np.arange(1, fits + 1) if generation is None else generation
+    raw = numbers(given, "generation", "one generation for each fit, shape (G,)")
+    require(
+        raw.shape == (fits,) and raw.dtype.kind == "i" and np.all(np.diff(raw, prepend=1) >= 0),
+        f"generation must hold {fits} whole numbers from 1 on, one for each fit, none smaller"
+        " than the one before.",
+    )
     raw.flags.writeable = False
     return raw
-
-
-def _print(plan: Plan, most: int = 8) -> str:
-    G, B = plan.generations, plan.batches
-    fits, batches = min(G, most), min(B, most)
-    head = f"{plan.name}: {G} fit{'s' * (G > 1)}, {B} batch{'es' * (B > 1)}" + (
-        ", drawn with replacement" if plan.replace else ""
-    )
-
-    def show(value: Any) -> str:
-        return str(value) if isinstance(value, Fraction) else f"{value:.4g}"
-
-    rows = [
-        ["batch", *(str(b + 1) for b in range(batches))],
-        ["source", *("real" if s == 0 else "fit" for s in plan.source[:batches])],
-        ["", *("" if s == 0 else str(s) for s in plan.source[:batches])],
-        ["size", *(show(v) for v in plan.exact_size(plan.rational)[:batches])],
-    ]
-    for g, read in enumerate(plan.recursion.rows(plan.rational, fits)):
-        cells = []
-        for weight, kept in (read.get(b, (0, 1)) for b in range(batches)):
-            part = "" if kept == 1 and not plan.replace else f" of {show(kept)}"
-            cells.append(f"{show(weight)}{part}" if weight else ".")
-        rows.append([f"fit {g + 1}", *cells])
-    width = max(len(cell) for row in rows for cell in row[1:])
-    lines = [
-        (
-            row[0].ljust(9) + "".join(cell.rjust(width + 2 if width > 2 else 5) for cell in row[1:])
-        ).rstrip()
-        for row in rows
-    ]
-    if fits < G or batches < B:
-        lines.append(f"... ({G} fits, {B} batches in all)")
-    return "\n".join([head, *lines])

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapse.answers import plain
-from collapse.checks import brief, to_fraction
+from collapse.checks import brief, require, text, to_fraction
 from collapse.exact import Array
 
 W = TypeVar("W")
@@ -38,19 +38,22 @@ class Recipe(NamedTuple):
         def scalar(value: Any, name: str) -> Any:
             if isinstance(value, list):
                 return tuple(scalar(v, name) for v in value)
-            if isinstance(value, dict):
-                raise ValueError(
+            require(
+                not isinstance(value, dict),
+                lambda _: (
                     f"{name} of a recipe must be a number or a list of numbers; it is"
                     f" {brief(value)}."
-                )
+                ),
+            )
             return to_fraction(value, f"{name} of a recipe") if isinstance(value, str) else value
 
         if document is None:
             return None
-        workflow, parameters = document["workflow"], document["parameters"]
-        if not isinstance(workflow, str):
-            raise ValueError(f"workflow of a recipe must be a name; it is {brief(workflow)}.")
-        return cls(workflow, {key: scalar(value, key) for key, value in parameters.items()})
+        name, parameters = (
+            text(document["workflow"], "workflow of a recipe"),
+            document["parameters"],
+        )
+        return cls(name, {key: scalar(value, key) for key, value in parameters.items()})
 
 
 @runtime_checkable
@@ -108,6 +111,15 @@ class Workflow(Protocol):
         """Return the workflow as plain lists, numbers and text."""
 
 
+MEMBERS = tuple(name for name in vars(Workflow) if not name.startswith("_"))
+"""What tells a workflow; to ask `isinstance` takes as long as to derive a short plan."""
+
+
+def is_workflow(value: object) -> bool:
+    """Whether `value` is a workflow, and no class of them."""
+    return not isinstance(value, type) and all(hasattr(value, name) for name in MEMBERS)
+
+
 def checked_workflow(value: W, name: str = "workflow") -> W:
     """Return `value` if it is a workflow.
 
@@ -116,9 +128,9 @@ def checked_workflow(value: W, name: str = "workflow") -> W:
     ValueError
         Otherwise, naming the argument.
     """
-    if isinstance(value, Workflow) and not isinstance(value, type):
-        return value
-    raise ValueError(
+    require(
+        is_workflow(value),
         f"{name} must be a collapse.Plan or a collapse.Reservoir, such as"
-        f" collapse.workflows.augment(50); it is {type(value).__name__}."
+        f" collapse.workflows.augment(50); it is {type(value).__name__}.",
     )
+    return value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from math import lcm
@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.checks import brief, whole_numbers
+from collapse.answers import read_fields
+from collapse.checks import brief, require
 from collapse.exact import ONE, Array, Numbers, zeros
 
 TOLERANCE = 1e-12
@@ -40,8 +41,13 @@ class Entries:
 
     def by_fit(self, fits: int) -> list[slice]:
         """Where the entries of each fit stand."""
-        ends = np.searchsorted(self.fit, np.arange(fits + 1)).tolist()
-        return [slice(*pair) for pair in pairwise(ends)]
+        ends = np.searchsorted(self.fit, np.arange(fits + 1))
+        return [slice(*pair) for pair in pairwise(ends.tolist())]
+
+    @classmethod
+    def from_json(cls, document: Any) -> Entries:
+        """Read the fields as `answers.plain` wrote them; null is none."""
+        return cls(**read_fields(cls, document, {})) if document else NOTHING
 
 
 NOTHING = Entries(np.empty(0, np.int64), np.empty(0, np.int64), Numbers.ratio([], []))
@@ -118,12 +124,9 @@ class Recursion:
         if self.taken_up.size:
             decay, share = self.decay.values(exact), self.share.values(exact)
             for g, b in enumerate(self.newest.tolist()):
-                if g:
-                    table[g] = decay[g] * table[g - 1]
-                if share[g]:
-                    table[g, b] += share[g]
-        at = self.entries.fit * batches + self.entries.batch
-        table.reshape(-1)[at] = self.entries.weight.values(exact)
+                table[g] = decay[g] * table[g - 1]  # the first decay is 0
+                table[g, b] += share[g]
+        table[self.entries.fit, self.entries.batch] = self.entries.weight.values(exact)
         return table
 
     def kept_table(self, batches: int, exact: bool) -> NDArray[Any]:
@@ -145,20 +148,18 @@ class Recursion:
             carried = {b: decay[g] * w for b, w in carried.items() if decay[g]}
             if share[g]:
                 carried[newest[g]] = carried.get(newest[g], 0) + share[g]
-            single = entries.weight[at].values(exact).tolist(), kept_single[at].tolist()
-            listed = zip(entries.batch[at].tolist(), zip(*single, strict=True), strict=True)
-            yield {b: (w, kept[g]) for b, w in carried.items()} | dict(listed)
+            single = entries.batch[at], entries.weight[at].values(exact), kept_single[at]
+            listed = zip(*(part.tolist() for part in single), strict=True)
+            yield {b: (w, kept[g]) for b, w in carried.items()} | {b: (w, k) for b, w, k in listed}
 
     def carried(self, cost: NDArray[Any], power: int, exact: bool) -> NDArray[Any]:
         """Sum over the batches carried of weight ** power * cost, cost (B,), shape (G,)."""
         out = zeros(exact, self.fits)
-        if not self.taken_up.size:
-            return out
-        decay, share = (part.values(exact) ** power for part in (self.decay, self.share))
-        total = 0 * cost[0]
-        fresh = share * cost[self.newest]
-        for g, (d, s) in enumerate(zip(decay.tolist(), fresh.tolist(), strict=True)):
-            out[g] = total = d * total + s
+        if self.taken_up.size:
+            decay, share = (part.values(exact) ** power for part in (self.decay, self.share))
+            fresh, total = share * cost[self.newest], out[0]
+            for g, (d, s) in enumerate(zip(decay.tolist(), fresh.tolist(), strict=True)):
+                out[g] = total = d * total + s
         return out
 
     def sums(self, cost: Array) -> Array:
@@ -176,28 +177,8 @@ class Recursion:
             return False
         return all(map(eq, self.rows(self.rational), other.rows(other.rational)))
 
-    @classmethod
-    def from_json(cls, document: dict[str, Any]) -> Recursion:
-        """Read the fields as `answers.plain` wrote them; `entries` may be null."""
-        decay, share, kept = (
-            Numbers.from_json(document[key]) for key in ("decay", "share", "kept")
-        )
-        at, single = document["batch"], document["entries"]
-        batch = None if at is None else whole_numbers(at, "batch")
-        if not single or not single["fit"]:
-            return cls(decay, share, kept, batch)
-        fits, batches = (whole_numbers(single[key], key) for key in ("fit", "batch"))
-        weight, part = (Numbers.from_json(single[key]) for key in ("weight", "kept"))
-        return cls(decay, share, kept, batch, Entries(fits, batches, weight, part))
-
 
 # --- what is no workflow, in words -----------------------------------------------------------
-
-
-def _require(good: Any, told: Callable[..., str], *of: Any) -> None:
-    """Raise a ValueError that tells of the first entry that is not good."""
-    if not np.all(good):
-        raise ValueError(told(int(np.argmin(good)), *of))
 
 
 def typed(weight: Numbers, kept: Numbers, source: NDArray[np.int64], sizes: int) -> Recursion:
@@ -209,22 +190,22 @@ def typed(weight: Numbers, kept: Numbers, source: NDArray[np.int64], sizes: int)
         Where shapes disagree, or a weight is negative or not finite.
     """
     (G, B), table = weight.shape, weight.floats()
-    _require(G > 0, lambda _: "weight has no row; give one row for each fit.")
-    _require(
+    require(G > 0, lambda _: "weight has no row; give one row for each fit.")
+    require(
         len(source) == sizes == B,
         lambda _: (
             f"shapes disagree: source has {len(source)} batches, size {sizes}, weight {B} columns;"
             " all must be B."
         ),
     )
-    _require(
+    require(
         kept.shape in ((), weight.shape),
         lambda _: (
             f"shapes disagree: kept is {kept.shape}, weight {weight.shape}; both must be (G, B)."
         ),
     )
     for good, told in ((np.isfinite(table), "be finite"), (table >= 0, "not be negative")):
-        _require(
+        require(
             good,
             lambda i, told: (
                 f"weight must {told}; (fit {i // B + 1}, batch {i % B + 1}) is {table.flat[i]:g}."
@@ -240,26 +221,26 @@ def check_recursion(rows: Recursion, source: NDArray[np.int64], sizes: Numbers) 
     """Raise a ValueError where a Recursion is no workflow on these batches."""
     G, B, taken, size = rows.fits, len(source), rows.taken_up, sizes.floats()
     decay, share, kept = rows.decay.floats(), rows.share.floats(), rows.kept.floats()
-    _require(
+    require(
         rows.batch is not None or not taken.size or np.array_equal(source[:G], np.arange(G)),
         lambda _: (
             "a Recursion without batch carries the newest batch of each fit: source must be 0, 1,"
             " ..., G - 1."
         ),
     )
-    _require(
+    require(
         share.shape == (G,) and size.shape == (B,) and kept.shape in ((), (G,)),
         lambda _: (
             "shapes disagree: decay, share and kept of a Recursion must all have shape (G,), size"
             " and source (B,)."
         ),
     )
-    _require(
+    require(
         rows.batch is None
         or (rows.batch.shape == (G,) and np.all((rows.batch >= 0) & (rows.batch < B))),
         lambda _: "batch of a Recursion must name one of the batches, from 0, for each fit.",
     )
-    _require(
+    require(
         source <= G,
         lambda _: f"source names fit {source.max()}, but weight has {G} rows (fits).",
     )
@@ -271,12 +252,12 @@ def check_recursion(rows: Recursion, source: NDArray[np.int64], sizes: Numbers) 
             f"lie between {1 / FARTHEST:g} and {FARTHEST:g}, whose squares floats hold",
         ),
     ):
-        _require(good, lambda b, told: f"size must {told}; batch {b + 1} is {size[b]:g}.", told)
-    _require(
+        require(good, lambda b, told: f"size must {told}; batch {b + 1} is {size[b]:g}.", told)
+    require(
         (decay >= 0) & (share >= 0) & (decay <= 1),
         lambda _: "decay and share of a Recursion must lie between 0 and 1.",
     )
-    _require(
+    require(
         decay[0] == 0,
         lambda _: (
             f"decay of a Recursion must be 0 for fit 1, which no fit precedes; it is {decay[0]:g}."
@@ -284,7 +265,7 @@ def check_recursion(rows: Recursion, source: NDArray[np.int64], sizes: Numbers) 
     )
     _check_entries(rows, rows.entries, B)
     fit, batch, *_ = rows.looked_up
-    _require(
+    require(
         source[batch] <= fit,
         lambda i: (
             f"batch {batch[i] + 1} is read by fit {fit[i] + 1}, but it is drawn from the model of"
@@ -292,7 +273,7 @@ def check_recursion(rows: Recursion, source: NDArray[np.int64], sizes: Numbers) 
             " the fits."
         ),
     )
-    _require(
+    require(
         (kept > 0) & (kept <= 1),
         lambda i: f"kept must lie in (0, 1]; it is {kept.flat[i]:g} for one fit.",
     )
@@ -301,31 +282,31 @@ def check_recursion(rows: Recursion, source: NDArray[np.int64], sizes: Numbers) 
 
 def _check_entries(rows: Recursion, entries: Entries, B: int) -> None:
     fit, batch, weight, kept = entries.fit, entries.batch, entries.weight, entries.kept.floats()
-    _require(
+    require(
         fit.shape == batch.shape == weight.shape and kept.shape in ((), fit.shape),
         lambda _: "shapes disagree: fit, batch, weight and kept of Entries must have one length.",
     )
     apart = np.diff(fit * B + batch)
     inside = (fit >= 0) & (fit < rows.fits) & (batch >= 0) & (batch < B)
-    _require(
+    require(
         np.all(apart >= 0) and np.all(inside),
         lambda _: (
             "Entries must be ordered by fit and then by batch, with fits below"
             f" {rows.fits} and batches below {B}, from 0."
         ),
     )
-    _require(
+    require(
         (weight.numerator > 0) & np.isfinite(weight.floats()),
         lambda _: "weights of Entries must be positive and finite; leave out those that are zero.",
     )
-    _require(
+    require(
         np.all(apart > 0) and not (rows.taken_up.size and np.any(_carried(rows, B))),
         lambda _: (
             "an entry (fit, batch) of Entries occurs twice, or names a batch that is carried on"
             " already; give one weight to each."
         ),
     )
-    _require(
+    require(
         (kept > 0) & (kept <= 1),
         lambda i: (
             f"kept must lie in (0, 1]; (fit {fit[i] + 1}, batch {batch[i] + 1}) is {kept[i]:g}."
@@ -340,8 +321,7 @@ def _carried(rows: Recursion, B: int) -> NDArray[np.bool_]:
     since[rows.newest[rows.taken_up]] = rows.taken_up
     taken = since[rows.entries.batch]
     stops = np.cumsum(rows.decay.numerator == 0)
-    alike = stops[fit] == stops[np.minimum(taken, rows.fits - 1)]
-    return np.asarray((taken <= fit) & alike)
+    return np.asarray((taken <= fit) & (stops[fit] == stops[np.minimum(taken, rows.fits - 1)]))
 
 
 def _totals(rows: Recursion) -> Numbers:
@@ -354,13 +334,10 @@ def _totals(rows: Recursion) -> Numbers:
     else:
         common = lcm(*np.unique(weight.denominator).tolist())
         small = common * int(weight.numerator.max(initial=0)) * len(fit) < 2**62
-        top, bottom = (
-            part.astype(np.int64 if small else object)
-            for part in (weight.numerator, weight.denominator)
-        )
-        sums = np.zeros(rows.fits, top.dtype)
-        np.add.at(sums, fit, top * (common // bottom))
-        total = Numbers(sums, np.full(rows.fits, common, top.dtype))
+        kind: Any = np.int64 if small else object
+        each, sums = common // weight.denominator.astype(kind), np.zeros(rows.fits, kind)
+        np.add.at(sums, fit, weight.numerator.astype(kind) * each)
+        total = Numbers(sums, np.full(rows.fits, common, kind))
     if not rows.taken_up.size:
         return total
     before = total[np.maximum(np.arange(rows.fits) - 1, 0)].complement()
@@ -369,7 +346,7 @@ def _totals(rows: Recursion) -> Numbers:
 
 def _check_sums(total: Numbers) -> None:
     sums = total.floats()
-    _require(
+    require(
         sums != 0,
         lambda g: f"no batch read: fit {g + 1} gives weight to no batch; a fit needs data.",
     )
@@ -383,4 +360,4 @@ def _check_sums(total: Numbers) -> None:
             " the row by its sum."
         )
 
-    _require(near & exactly, told)
+    require(near & exactly, told)

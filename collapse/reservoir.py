@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.checks import brief, saved, text, whole
+from collapse.checks import brief, require, saved, text, whole
 from collapse.exact import Numbers
 from collapse.plan import Plan
 from collapse.protocol import Recipe
@@ -45,21 +45,19 @@ class Reservoir:
     def __post_init__(self) -> None:
         object.__setattr__(self, "turnover", Numbers.read(self.turnover, "turnover", 1))
         object.__setattr__(self, "name", text(self.name, "name"))
-        if self.recipe is not None and not isinstance(self.recipe, Recipe):
-            raise ValueError(
-                f"recipe must be a collapse.plan.Recipe or None; it is {brief(self.recipe)}."
-            )
+        require(
+            self.recipe is None or isinstance(self.recipe, Recipe),
+            lambda _: f"recipe must be a collapse.plan.Recipe or None; it is {brief(self.recipe)}.",
+        )
         share = self.turnover.floats()
-        if share.ndim != 1 or not share.size or share[0] != 1:
-            raise ValueError(
-                "turnover must have shape (G,) and begin with 1: all rows of the first memory are"
-                " new."
-            )
-        if not np.all((share > 0) & (share <= 1)):
-            raise ValueError(
-                f"turnover must lie in (0, 1]; it is {share[~((share > 0) & (share <= 1))][0]:g}"
-                " for one fit."
-            )
+        require(
+            share.ndim == 1 and share.size > 0 and share[0] == 1,
+            "turnover must have shape (G,) and begin with 1: all rows of the first memory are new.",
+        )
+        require(
+            (share > 0) & (share <= 1),
+            lambda g: f"turnover must lie in (0, 1]; it is {share[g]:g} for fit {g + 1}.",
+        )
 
     @property
     def generations(self) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapse.answers import Answer
-from collapse.checks import SEEDS, brief, whole
+from collapse.checks import SEEDS, brief, require, whole
 from collapse.exact import Array
 from collapse.plan import Plan
 from collapse.reservoir import Reservoir, workflow_of
@@ -32,8 +32,8 @@ def versions() -> dict[str, str]:
 
     from collapse import __version__
 
-    own = {"python": platform.python_version(), "collapse-companion": __version__}
-    return own | {name: metadata.version(name) for name in ("numpy", "scipy", "matplotlib")}
+    others = {name: metadata.version(name) for name in ("numpy", "scipy", "matplotlib")}
+    return {"python": platform.python_version(), "collapse-companion": __version__} | others
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,12 +143,10 @@ class Risk(Answer):
         return self._table("fits", "ask for it with simulate(..., fits=True)")
 
     def _table(self, name: str, remedy: str) -> NDArray[Any]:
-        if name not in self.tables:
-            raise ValueError(f"this Risk does not hold {name}; {remedy}.")
+        require(name in self.tables, f"this Risk does not hold {name}; {remedy}.")
         value = self.tables[name]
-        if callable(value):
-            value = self.tables[name] = value()
-        return value
+        self.tables[name] = table = value() if callable(value) else value
+        return table
 
     def worth(self, n: int) -> Array:
         """How many rows of real data alone, read whole, would have the risk that n rows have under
@@ -211,31 +209,31 @@ class Risk(Answer):
             values["quantiles"] = np.empty((0, 0))
         sizes = {"G": plan.generations, "B": getattr(plan, "batches", None)}
         sizes |= {"R": values["replications"], "Q": levels, "g": plan.generations if levels else 0}
-        for name in values["tables"].keys() - _TABLES:
-            raise ValueError(f"tables of a Risk are {', '.join(_TABLES)}; one is {brief(name)}.")
-        arrays = {name: part for name, part in values.items() if isinstance(part, np.ndarray)}
-        for name, array in (arrays | values["tables"]).items():
+        named = [*values["tables"]]
+        require(
+            [name in _TABLES for name in named],
+            lambda i: f"tables of a Risk are {', '.join(_TABLES)}; one is {brief(named[i])}.",
+        )
+        for name, array in (values | values["tables"]).items():
+            if not isinstance(array, np.ndarray):
+                continue
             expected = [sizes.get(axis) for axis in _SHAPES.get(name, "G")]
-            if len(expected) != array.ndim or any(
-                size not in (None, length)
-                for size, length in zip(expected, array.shape, strict=True)
-            ):
-                raise ValueError(
-                    f"{name} has shape {array.shape}, which does not fit its workflow or the rest."
-                )
+            pairs = zip(expected, array.shape, strict=False)
+            require(
+                len(expected) == array.ndim and all(size in (None, own) for size, own in pairs),
+                f"{name} has shape {array.shape}, which does not fit its workflow or the rest.",
+            )
         for name, least in {"n": 1, "replications": 1, "seed": 0}.items():
             if values[name] is not None:
                 whole(values[name], name, "of a saved answer", least=least, most=SEEDS)
 
     def __repr__(self) -> str:
         how = "derived" if self.replications is None else f"{self.replications:,} replications"
-        where = (
-            "in the Gaussian limit" if self.model is None else f"of {self.model} at n = {self.n}"
-        )
-        last = float(self.ratio[-1])
+        limit = self.model is None
+        where = "in the Gaussian limit" if limit else f"of {self.model} at n = {self.n}"
         return (
             f"<Risk of {self.plan.name}, {len(self.risk)} generations, {how} {where}: ratio"
-            f" {last:.4g} at the last>"
+            f" {float(self.ratio[-1]):.4g} at the last>"
         )
 
 

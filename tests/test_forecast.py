@@ -26,7 +26,6 @@ from collapse import derive, disk, models, workflows
 from collapse import forecast as forecast_function
 from collapse.cli import main
 from collapse.forecasting import law, report, simulating, study
-from collapse.forecasting.answer import of_document
 from collapse.forecasting.table import prepare, read
 from tests.statistics import FALSE_ALARM, assert_agree
 
@@ -436,7 +435,7 @@ def test_rows_in_blocks_are_rows_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(law, "BLOCK", 37)
     parts = law.law_of(family, theta, X, X[:90], y[:90])
     assert parts.kappa == pytest.approx(whole.kappa, rel=1e-12)
-    assert parts.stderr == pytest.approx(whole.stderr, rel=1e-12)
+    assert parts.each == pytest.approx(whole.each, rel=1e-12)
     # from a fit to every eighth row, and where these have none
     for size in (37, 2):
         monkeypatch.setattr(law, "BLOCK", size)
@@ -1493,7 +1492,7 @@ def test_a_limit_where_no_share_can_be_told() -> None:
     answer = collapse.forecast(table(), "y", "discard", **FAST)
     changed = copy.deepcopy(answer.document)
     changed["first"]["loss"] = 0.0
-    said = of_document(changed).exceeds(0.1)
+    said = collapse.Forecast.from_json(changed).exceeds(0.1)
     assert said is not None
     assert said.endswith(
         "cannot be told: the first test loss is 0, and no share of it tells how much the loss may"
@@ -1504,17 +1503,17 @@ def test_a_limit_where_no_share_can_be_told() -> None:
     row = changed["workflows"][0]
     row["derived"], row["simulated"] = None, [1.0, 1.1, 1.5]
     changed["first"]["loss"] = 1.0
-    simulated = of_document(changed)
+    simulated = collapse.Forecast.from_json(changed)
     assert simulated.exceeds(0.6) is None
     assert "is 50 % above the first (simulated): 1.5 after 1; the limit is 10 %." in str(
         simulated.exceeds(0.1)
     )
     row["simulated"], row["failed"] = [1.0, None, None], [0, 0.1, 0.25]
     assert "its mean does not exist: 25 % of the simulated runs have no estimate." in str(
-        of_document(changed).exceeds(0.1)
+        collapse.Forecast.from_json(changed).exceeds(0.1)
     )
     row["simulated"] = None
-    assert str(of_document(changed).exceeds(0.1)).endswith(
+    assert str(collapse.Forecast.from_json(changed).exceeds(0.1)).endswith(
         "cannot be told: nothing was derived or simulated."
     )
     with pytest.raises(ValueError, match="limit must be a number"):
@@ -1540,7 +1539,7 @@ def test_every_cell_of_the_report_is_escaped() -> None:
             return [spoil(entry) for entry in value]
         return evil if isinstance(value, str) else value
 
-    page = report.html(of_document(spoil(document)))
+    page = report.html(collapse.Forecast.from_json(spoil(document)))
     assert "<script" not in page
     assert page.count("&lt;script&gt;") > 10
 

@@ -185,7 +185,7 @@ def test_whole_numbers_of_any_length_are_saved_and_loaded(tmp_path):
         (lambda d: d.update(name=7), r"name must be text \(a str\); it is 7"),
         (
             lambda d: d.update(recipe={"workflow": 1, "parameters": {}}),
-            "workflow of a recipe must be a name; it is 1",
+            "workflow of a recipe must be text",
         ),
     ],
 )

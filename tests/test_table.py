@@ -138,7 +138,7 @@ def test_encodings_are_found_said_and_told(tmp_path: Path) -> None:
             "ascii",
             "its bytes are no text in the encoding ascii; give its encoding, or save it as UTF-8",
         ),
-        (5, "encoding must be the name of one, such as utf-8 or cp1252; it is 5."),
+        (5, "encoding must be one of Python's, such as utf-8; it is 5."),
     ):
         with pytest.raises(ValueError, match=message):
             read(plain, "y", encoding)  # type: ignore[arg-type]

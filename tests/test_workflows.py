@@ -473,7 +473,7 @@ MISSPELT = {
     "windo(k=3)": "there is no workflow called 'windo'; there are discard, augment",
     "window": "window needs k, such as",
     "window(m=3)": "window has no parameter 'm'; it has k",
-    "window(3)": "is no workflow; write one as",
+    "window(3)": r"is no workflow \(only a name, and parameters by name, are read\); write one as",
     "window(k=open('x'))": "is no workflow",
     "__import__('os').getcwd()": "is no workflow",
     "fixed_real_share(share=1/0)": "is no workflow",

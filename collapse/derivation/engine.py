@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from collapse.checks import brief, flag, whole
+from collapse.checks import brief, flag, require, whole
 from collapse.derivation.extremes import sample_maximum
 from collapse.derivation.means import fixed_design, limit, linear_response, quadratic_variance
 from collapse.derivation.reservoir import reservoir_limit, reservoir_quadratic_variance
@@ -80,26 +80,20 @@ def derive(
     array([0.0016   , 0.003184 , 0.0047522])
     """
     checked_workflow(plan, "plan")
-    exact = flag(exact, "exact")
+    exact, n = flag(exact, "exact"), rows_of(model, n)
     many: Callable[..., Risk] = reservoir_limit if plan.persistent else limit
-    n = rows_of(model, n)
     if n is None:
         return many(plan, exact)
     form, known = exact_form(model), AT_N_PERSISTENT if plan.persistent else AT_N
     if form in known:
         return known[form](plan, model, n, exact)
-    if plan.persistent:
-        why = f" under {plan.name}, whose rows persist"
-        needs = f"there derive at n needs {', '.join(map(repr, known))}"
-    else:
-        why = ", which declares none"
-        forms = (f"{name!r} ({', '.join(needed)})" for name, needed in EXACT_FORMS.items())
-        needs = f"derive at n needs one of {', '.join(forms)}"
-    has = "none" if form is None else repr(form)
+    why = f"under {plan.name}, whose rows persist" if plan.persistent else "without one of its own"
+    forms = (f"{name!r} ({', '.join(EXACT_FORMS[name])})" for name in known)
     raise ValueError(
-        f"no exact form at finite n is known for {brief(model)}{why}; use derive(plan) for the"
+        f"no exact form at finite n is known for {brief(model)} {why}; use derive(plan) for the"
         " limit, or simulate(plan, model=..., n=..., replications=...) for the model itself. As"
-        f" exact_form, {needs}; this model declares {has}."
+        f" exact_form, derive at n needs one of {', '.join(forms)} there; this model declares"
+        f" {(form and repr(form)) or 'none'}."
     )
 
 
@@ -113,25 +107,25 @@ def rows_of(model: Any, n: int | None) -> int | None:
         number, or not the number of rows of the design.
     """
     if model is None:
-        if n is None:
-            return None
-        raise ValueError(
+        require(
+            n is None,
             "n was given without a model; the Gaussian limit has no n. Give model=..., or leave n"
-            " out."
+            " out.",
         )
-    if isinstance(model, type):
-        raise ValueError(
-            f"model is the class {model.__name__}; give an instance of it, with its parameters."
-        )
+        return None
+    require(
+        not isinstance(model, type),
+        lambda _: f"model is the class {model.__name__}; give an instance of it.",
+    )
     design = design_of(model)
-    if n is None:
-        if design is None:
-            raise ValueError(f"n (rows of real data) is needed with {brief(model)}; give n=...")
-        return design
-    n = whole(n, "n", "rows of real data")
-    if design is not None and n != design:
-        raise ValueError(
-            f"n = {n}, but the design X has {design} rows and is reused whole; leave n out, or give"
-            " X with n rows."
-        )
-    return n
+    given = design if n is None else whole(n, "n", "rows of real data")
+    require(
+        given is not None,
+        lambda _: f"n (rows of real data) is needed with {brief(model)}; give n=...",
+    )
+    require(
+        design in (None, given),
+        f"n = {n}, but the design X has {design} rows and is reused whole; leave n out, or give"
+        " X with n rows.",
+    )
+    return given

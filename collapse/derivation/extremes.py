@@ -1,13 +1,11 @@
 """The maximum of a uniform sample, where one batch surely holds it."""
 
-from __future__ import annotations
-
 from numbers import Rational
 from typing import Any
 
 import numpy as np
 
-from collapse.checks import check_number
+from collapse.checks import check_number, require
 from collapse.derivation.means import limit, number
 from collapse.plan import Plan
 from collapse.risk import Risk
@@ -23,29 +21,29 @@ def sample_maximum(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
     """
     rows = plan.rows(n)
     check_number(model.endpoint, f"endpoint of {model!r}", 0)
-    if not plan.reads_whole_batches:
-        raise ValueError(
-            f"{plan.name} reads part of a batch; no exact form is known for a maximum then. Use"
-            " simulate(plan, model=..., n=...)."
-        )
-    if exact and not (plan.rational and isinstance(model.endpoint, Rational)):
-        raise ValueError(
-            f"exact=True needs a rational plan and endpoint, and they hold floats ({model!r}): give"
-            " int or fractions.Fraction."
-        )
+    require(
+        plan.reads_whole_batches,
+        f"{plan.name} reads part of a batch; no exact form is known for a maximum then. Use"
+        " simulate(plan, model=..., n=...).",
+    )
+    require(
+        not exact or (plan.rational and isinstance(model.endpoint, Rational)),
+        f"exact=True needs a rational plan and endpoint, and they hold floats ({model!r}): give"
+        " int or fractions.Fraction.",
+    )
     # the batches whose variates multiply to the maximum of each fit, and of each batch
     line: list[tuple[int, ...]] = []
     below: list[tuple[int, ...]] = [() if s else (b,) for b, s in enumerate(plan.source)]
     for g in range(plan.generations):
         read = np.flatnonzero(plan.weight[g] > 0).tolist()
         best = [b for b in read if all(below[b] == below[c][: len(below[b])] for c in read)]
-        if not best:
-            raise ValueError(
-                f"which batch holds the maximum of fit {g + 1} is random; no exact form is known."
-                " Use simulate(plan, model=..., n=...)."
-            )
+        require(
+            bool(best),
+            f"which batch holds the maximum of fit {g + 1} is random; no exact form is known."
+            " Use simulate(plan, model=..., n=...).",
+        )
         line.append(below[best[0]])
-        for b in np.flatnonzero(plan.source == g + 1).tolist():
+        for b in plan.drawn_from[g].tolist():
             below[b] = (*line[g], b)
 
     def variates(descent: tuple[int, ...]) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from collapse.checks import brief, check_number, is_number, whole
+from collapse.checks import brief, check_number, is_number, require, whole
 from collapse.derivation.means import response_law
 from collapse.exact import Array, Scalar
 from collapse.models.families.morris import (
@@ -87,41 +87,38 @@ def least_share(
     """
     bound = read_below(below, infinite=True)
     _check_family(v2, size)
-    v, m = float(v2), float(size)
-    r = 0.0 if n is None else 1 / whole(n, "n", "rows of real data")
-    if r and abs(m / r - round(m / r)) > TOLERANCE * m / r:
-        raise ValueError(
-            f"a batch would have {m / r:g} rows (size {m:g} times n = {n}); choose n so that it is"
-            " whole."
-        )
-    # 1 - (1 - a)^2 = gap / (gap + rest): all in units of n rows
-    if bound == inf:
-        gap, rest = v * r, m
-    else:
-        gap, rest = 1 + bound * v * r, (bound - 1) * m
-    if gap <= 0:
-        return 0.0
+    m, many = float(size), inf if n is None else whole(n, "n", "rows of real data")
+    require(
+        n is None or abs(m * many - round(m * many)) <= TOLERANCE * m * many,
+        lambda _: (
+            f"a batch would have {m * many:g} rows (size {m:g} times n = {n}); choose n so that it"
+            " is whole."
+        ),
+    )
+    # 1 - (1 - a)^2 = gap / (gap + rest): all in units of n rows, and of the bound
+    gap, rest = max(1 / bound + float(v2) / many, 0.0), (1 - 1 / bound) * m
     return float(gap / (gap + rest) / (1 + sqrt(rest / (gap + rest))))
 
 
 def _check_family(v2: Scalar, size: Scalar) -> None:
     check_number(v2, "v2")
     check_number(size, "size", 0)
-    if v2 < -1:
-        raise ValueError(
-            "v2 must be at least -1, the Bernoulli law's, as no family has less; it is"
-            f" {brief(v2)}."
-        )
+    require(
+        bool(v2 >= -1),
+        f"v2 must be at least -1, the Bernoulli law's, as no family has less; it is {brief(v2)}.",
+    )
 
 
-def read_below(below: object, *, infinite: bool = False) -> float:
+def read_below(below: Any, *, infinite: bool = False) -> float:
     """Return a bound on ratios; raise a ValueError unless it is a number greater than 1, and finite
     unless `infinite`."""
-    if is_number(below) and float(below) > 1 and (infinite or isfinite(float(below))):  # type: ignore[arg-type]
-        return float(below)  # type: ignore[arg-type]
-    raise ValueError(
-        f"below (a bound on the ratio) must be a number greater than 1; it is {brief(below)}."
+    require(
+        is_number(below) and float(below) > 1 and (infinite or isfinite(float(below))),
+        lambda _: (
+            f"below (a bound on the ratio) must be a number greater than 1; it is {brief(below)}."
+        ),
     )
+    return float(below)
 
 
 def at_most(value: float, digits: int) -> str:
@@ -184,15 +181,15 @@ def augment_supremum(n: int | None = None, v2: Scalar = 0, *, size: Scalar = 1) 
     # sum over j >= 1 of log(1 + c / (j + y)^2): the first terms one by one, the rest as a series in
     # c, where |c| < (j + y)^2 / 16
     c = v / m
-    if abs(c) > 1e10:
-        raise ValueError(f"v2 / (size n) can be 10^10 at most; it is {c:g}.")
+    require(abs(c) <= 1e10, f"v2 / (size n) can be 10^10 at most; it is {c:g}.")
     first = 1 + int(2 * sqrt(abs(c)))
     j, k = np.arange(1, first + 1), np.arange(1, 28)
-    product = np.log1p(c / (j + y) ** 2).sum()
-    product -= ((-c) ** k / k * zeta(2 * k, first + 1 + y)).sum()
-    if product > 700:
-        what = f"v2 = {brief(v2)} is so large for n that no float holds the supremum"
-        raise ValueError(f"{what}; take a larger n.")
+    series = (-c) ** k / k * zeta(2 * k, first + 1 + y)
+    product = np.log1p(c / (j + y) ** 2).sum() - series.sum()
+    require(
+        bool(product <= 700),
+        f"v2 = {brief(v2)} is so large for n that no float holds the supremum; take a larger n.",
+    )
     return float((expm1(product) + v * exp(product)) / v)
 
 
@@ -222,10 +219,9 @@ class Anchored:
         return (self.real + self.step / (1 - self.rho)) / (self.real + self.first)
 
     def ratios(self, generations: int) -> Array:
-        distance = [self.first]
-        for _ in range(generations - 1):
-            distance.append(self.rho * distance[-1] + self.step)
-        return (self.real + np.array(distance)) / (self.real + self.first)
+        powers = self.rho ** np.arange(generations)
+        distance = self.first * powers + self.step * np.append(0, np.cumsum(powers[:-1]))
+        return np.asarray((self.real + distance) / (self.real + self.first))
 
 
 def anchored(plan: Plan | Reservoir, n: int, v2: float) -> Anchored | None:
@@ -287,28 +283,6 @@ def responding(plan: Plan | Reservoir, response: Any, n: int) -> tuple[float, fl
 
 # --- what is absorbed or lost ----------------------------------------------------------------
 
-
-@dataclass(frozen=True)
-class Loss:
-    """What a workflow loses beside risk, at n.
-
-    Parameters
-    ----------
-    variance : float or None
-        Expected variance of a row drawn from the last fit, in units of a real row's: 1 + v2 MSE /
-        V, exactly.
-    absorbed : float or None
-        Chance that the last fit is a point mass, from which no synthetic row leads away; exact,
-        None where it is not known.
-    words : str
-        The same in a sentence or two.
-    """
-
-    variance: float | None
-    absorbed: float | None
-    words: str
-
-
 POINTS: dict[type, tuple[str, Callable[[Any], Any]]] = {
     Binomial: (
         "0 or all trials",
@@ -324,46 +298,43 @@ POINTS: dict[type, tuple[str, Callable[[Any], Any]]] = {
 """Where a fit of a model can be a point mass, in words, and the chance that a real row stands
 there."""
 
+Loss = tuple[float | None, float | None, str]
+"""What a workflow loses beside risk, at n: the expected variance of a row drawn from the last fit,
+in units of a real row's, 1 + v2 MSE / V, exactly; the chance that the last fit is a point mass,
+from which no synthetic row leads away, exactly; each None where it is not known; the same in words.
+"""
+
 
 def losses(plan: Plan | Reservoir, model: Any, n: int, squared: float) -> Loss:
     """What is absorbed or lost by the last generation; squared is its mean squared error in units
     of a real row's variance."""
+    form, G = exact_form(model), int(plan.generation[-1])
     if isinstance(model, Uniform):
-        return Loss(
-            None,
-            None,
-            "A fit never exceeds the largest real row read: what lies above it is lost from the"
-            " first fit on.",
-        )
-    form = exact_form(model)
+        told = "A fit never exceeds the largest real row read: what lies above it is lost from the"
+        return None, None, f"{told} first fit on."
     if form != "quadratic variance":
-        exact = form == "fixed design"
-        return Loss(None, 0.0, "Nothing is absorbed.") if exact else Loss(None, None, "")
+        return (None, 0.0, "Nothing is absorbed.") if form == "fixed design" else (None, None, "")
     v2 = float(model.variance_function[2])
-    left = max(1 + v2 * squared, 0.0)
-    G = int(plan.generation[-1])
-    told = (
-        f"A row of generation {G:,} has on average {left:.3g} times a real one's variance (exact)."
-    )
-    told *= v2 != 0 and isfinite(left)
-    if isinstance(model, Gamma) and (later := _latest_alone(plan, n)):
-        from scipy.special import digamma
+    left, chance, known = max(1 + v2 * squared, 0.0), None, ""
+    told = f" A row of generation {G:,} has on average {left:.3g} times a real one's variance"
+    told = f"{told} (exact)." if v2 and isfinite(left) else ""
+    if type(model) in POINTS:
+        chance, known = _absorbed(plan, model, n, G)
+    elif isinstance(model, (Normal, MultivariateNormal, Gamma, HyperbolicSecant)):
+        chance, known = 0.0, "Nothing is absorbed: no fit is a point mass."
+        later = _latest_alone(plan, n)
+        if isinstance(model, Gamma) and later:
+            from scipy.special import digamma
 
-        total = float(model.shape) * later
-        drift = float(digamma(total) - log(total))
-        return Loss(
-            left,
-            0.0,
-            f"Nothing is absorbed, but the logarithm of the mean drifts by {drift:.3g} a "
-            "generation (exact): in almost every run the "
-            "mean goes to 0, while its squared error is carried by fewer and fewer runs.",
-        )
-    if isinstance(model, (Normal, MultivariateNormal, Gamma, HyperbolicSecant)):
-        return Loss(left, 0.0, f"Nothing is absorbed: no fit is a point mass. {told}".strip())
-    if type(model) not in POINTS:
-        return Loss(left, None, told)
-    chance, known = _absorbed(plan, model, n, G)
-    return Loss(left, chance, " ".join(part for part in (known, told) if part))
+            total = float(model.shape) * later
+            known = (
+                "Nothing is absorbed, but the logarithm of the mean drifts by"
+                f" {float(digamma(total) - log(total)):.3g} a generation (exact): in almost every"
+                " run the mean goes to 0, while its squared error is carried by fewer and fewer"
+                " runs."
+            )
+            told = ""
+    return left, chance, f"{known}{told}".strip()
 
 
 def _absorbed(plan: Plan | Reservoir, model: Any, n: int, G: int) -> tuple[float | None, str]:
@@ -378,56 +349,46 @@ def _absorbed(plan: Plan | Reservoir, model: Any, n: int, G: int) -> tuple[float
         return None, f"A fit can be a point mass, at {where}; fresh real rows lead away again."
     if len(real) > 1:
         return None, unknown
-    m = int(plan.rows(n)[real[0]])
-    if _keeps_real(plan, int(real[0])):
+    m, later = int(plan.rows(n)[real[0]]), _latest_alone(plan, n)
+    reads = plan.recursion.sums((np.arange(plan.batches) == real[0]).astype(np.float64))
+    if plan.reads_whole_batches and reads.all():
         mass = np.array(masses(model), np.float64)
         alike, missing = float((mass**m).sum()), float(((1 - mass) ** m).sum())
         told = (
             "Nothing is absorbed after the first fit, since every fit reads the real batch; that"
             f" all its rows are alike has chance {alike:.2g}."
         )
-        if isinstance(model, Multinomial):
-            told += (
-                f" Of {len(model.p)} classes {missing:.3g} are missing there on average, and none"
-                " comes back."
-            )
-        return alike, told
-    later = _latest_alone(plan, n)
+        classes = (
+            f" Of {len(mass)} classes {missing:.3g} are missing there on average, and none comes"
+            " back."
+        )
+        return alike, told + classes * isinstance(model, Multinomial)
     if later is None or isinstance(model, NegativeBinomial):
         return None, unknown
+    by = f"By generation {G:,}"
     if isinstance(model, Poisson):
         chance = _extinct(float(model.rate) * m, later / m, G)
         return (
             chance,
-            (
-                f"By generation {G:,} the chain is extinct, at 0 for ever, with chance {chance:.3g}"
-                " (exact)."
-            ),
+            f"{by} the chain is extinct, at 0 for ever, with chance {chance:.3g} (exact).",
         )
-    shares = [float(p) for p in (model.p if isinstance(model, Multinomial) else (model.p,))]
-    trials = int(model.trials) if isinstance(model, Binomial) else 1
-    laws = []
-    if trials * max(m, later) <= LARGEST_CHAIN:
-        laws = [fixation(p, trials * m, trials * later, G) for p in shares]
+    shares, trials = np.array(model.p, np.float64), int(getattr(model, "trials", 1))
+    known = trials * max(m, later) <= LARGEST_CHAIN
+    laws = [fixation(p, trials * m, trials * later, G) for p in shares.ravel() if known]
+    zero, one = np.reshape(laws, (-1, 2)).sum(axis=0).tolist()
     if isinstance(model, Binomial):
-        (p,) = shares
+        p = float(shares)
         mean = -2 * trials * later * (p * log(p) + (1 - p) * log(1 - p))
         about = f"after about {mean:,.0f} generations on average (diffusion, many rows)"
-        if not laws:
+        if not known:
             return None, f"The chain is absorbed at {where} {about}."
-        chance = laws[0][0] + laws[0][1]
-        told = (
-            f"By generation {G:,} the chain is absorbed at {where} with chance {chance:.3g}"
-            " (exact); "
-        )
-        return chance, f"{told}{about}."
-    if not laws:
+        told = f"{by} the chain is absorbed at {where} with chance {zero + one:.3g} (exact)"
+        return zero + one, f"{told}; {about}."
+    if not known:
         told = f"the chance by generation {G:,} is not computed for so many rows"
         return None, f"Class after class is lost, until one is left; {told}."
-    chance = float(sum(one for _, one in laws))
-    left = len(shares) - sum(zero for zero, _ in laws)
-    told = f"By generation {G:,} {left:.3g} of {len(shares)} classes are left on average"
-    return chance, f"{told}, and one alone with chance {chance:.3g} (exact)."
+    told = f"{by} {len(shares) - zero:.3g} of {len(shares)} classes are left on average"
+    return one, f"{told}, and one alone with chance {one:.3g} (exact)."
 
 
 def _latest_alone(plan: Plan | Reservoir, n: int) -> int | None:
@@ -437,17 +398,6 @@ def _latest_alone(plan: Plan | Reservoir, n: int) -> int | None:
     if plan.persistent or form is None or form.share or not plan.reads_whole_batches:
         return None
     return int(plan.rows(n)[-1])
-
-
-def _keeps_real(plan: Plan, b: int) -> bool:
-    """Whether every fit reads batch b, the one that is real, whole."""
-    rows, entries = plan.recursion, plan.recursion.entries
-    reads = np.zeros(plan.generations, bool)
-    reads[entries.fit[entries.batch == b]] = True
-    stops = np.cumsum(rows.decay.numerator == 0)
-    for taken in rows.taken_up[rows.newest[rows.taken_up] == b]:
-        reads[taken:] |= stops[taken:] == stops[taken]  # carried on
-    return plan.reads_whole_batches and bool(reads.all())
 
 
 def fixation(p: float, first: int, later: int, generations: int) -> tuple[float, float]:

@@ -1,15 +1,11 @@
 """Models whose fits are weighted means: in the limit all regular ones; at every n families with
 quadratic variance, selected rows, and least squares on a fixed design."""
 
-from __future__ import annotations
-
 from fractions import Fraction
 from numbers import Rational
 from typing import Any
 
-import numpy as np
-
-from collapse.checks import check_number, is_number
+from collapse.checks import check_number, is_number, require
 from collapse.derivation.moments import Law, weighted_means
 from collapse.models.adapters.selection import LinearResponse
 from collapse.models.families.morris import plain
@@ -32,17 +28,19 @@ def variance_of(model: Any, exact: bool) -> tuple[Any, Any]:
         Where the model's mean or variance_function is none, or holds floats and is to be exact.
     """
     mean = model.mean if isinstance(model.mean, tuple) else (model.mean,)
-    if not (isinstance(model.variance_function, tuple) and len(model.variance_function) == 3):
-        given = model.variance_function
-        raise ValueError(
-            f"variance_function of {model!r} must be a tuple (v0, v1, v2), not {given!r}."
-        )
-    v0, v1, v2 = model.variance_function
-    if not all(is_number(value) for value in (*mean, v0, v1, v2)):
-        given = model.mean, (v0, v1, v2)
-        raise ValueError(
-            f"mean and variance_function of {model!r} must hold numbers, not {given!r}."
-        )
+    given = model.variance_function
+    require(
+        isinstance(given, tuple) and len(given) == 3,
+        lambda _: f"variance_function of {model!r} must be a tuple (v0, v1, v2), not {given!r}.",
+    )
+    v0, v1, v2 = given
+    require(
+        all(is_number(value) for value in (*mean, v0, v1, v2)),
+        lambda _: (
+            f"mean and variance_function of {model!r} must hold numbers, not"
+            f" {(model.mean, given)!r}."
+        ),
+    )
     _check_rational((*mean, v0, v1, v2), f"rational parameters, and {model!r} holds", exact)
     exactly = [plain(m) for m in mean]
     V = v0 + v1 * sum(exactly) + v2 * sum(m * m for m in exactly)
@@ -69,44 +67,44 @@ def linear_response(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
     v2 mu^2.
     """
     response: Any = model.response
-    if response is None:
-        raise ValueError(
-            f"no exact form is known for {model!r}: the mean of a selected row is not known to be"
-            " linear in the fit. Use simulate(plan, model=..., n=..., replications=...), or put"
-            " its values at the truth into collapse.models.LinearResponse for a linearisation."
-            " derive(plan) alone leaves selection out."
-        )
-    if not isinstance(response, LinearResponse):
-        kind = "a collapse.models.LinearResponse, or None"
-        raise ValueError(f"response of {model!r} must be {kind}; it is {response!r}.")
-    given = (
-        response.mean,
-        response.variance,
-        *response.selected_mean,
-        *response.selected_variance,
+    require(
+        response is not None,
+        f"no exact form is known for {model!r}: the mean of a selected row is not known to be"
+        " linear in the fit. Use simulate(plan, model=..., n=..., replications=...), or put"
+        " its values at the truth into collapse.models.LinearResponse for a linearisation."
+        " derive(plan) alone leaves selection out.",
     )
-    _check_rational(given, f"a rational response, and that of {model!r} holds", exact)
+    require(
+        isinstance(response, LinearResponse),
+        f"response of {model!r} must be a collapse.models.LinearResponse, or None; it is"
+        f" {response!r}.",
+    )
+    _check_rational(
+        (response.mean, response.variance, *response.selected_mean, *response.selected_variance),
+        f"a rational response, and that of {model!r} holds",
+        exact,
+    )
     return weighted_means(plan, exact, response_law(response, exact), model, n)
 
 
 def fixed_design(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
     """Risk of least squares on a fixed design, every batch read whole: that of the limit."""
-    if exact:
-        raise ValueError(
-            "exact=True needs rational arithmetic, and a regression's design is floats; derive"
-            " without it."
-        )
-    if not plan.reads_whole_batches:
-        raise ValueError(
-            f"{plan.name} reads part of a batch, which makes the Gram matrix random: no exact form"
-            " is known for least squares there. Use derive(plan) for the limit, or simulate(plan,"
-            " model=...)."
-        )
-    if np.any(plan.rows(n) % n):
-        raise ValueError(
-            "a batch labels part of the design, and no exact form is known then; use sizes that are"
-            " whole numbers, or simulate."
-        )
+    require(
+        not exact,
+        "exact=True needs rational arithmetic, and a regression's design is floats; derive without"
+        " it.",
+    )
+    require(
+        plan.reads_whole_batches,
+        f"{plan.name} reads part of a batch, which makes the Gram matrix random: no exact form is"
+        " known for least squares there. Use derive(plan) for the limit, or simulate(plan,"
+        " model=...).",
+    )
+    require(
+        plan.rows(n) % n == 0,
+        "a batch labels part of the design, and no exact form is known then; use sizes that are"
+        " whole numbers, or simulate.",
+    )
     check_number(model.first_risk, f"first_risk of {model!r}", 0)
     many = limit(plan, False)
     risk = model.first_risk * many.risk
@@ -118,10 +116,10 @@ def fixed_design(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
 
 
 def _check_rational(values: tuple[Any, ...], what: str, exact: bool) -> None:
-    if exact and not all(isinstance(value, Rational) for value in values):
-        raise ValueError(
-            f"exact=True needs {what} floats: leave exact out, or give int or fractions.Fraction."
-        )
+    require(
+        not exact or all(isinstance(value, Rational) for value in values),
+        f"exact=True needs {what} floats: leave exact out, or give int or fractions.Fraction.",
+    )
 
 
 def number(value: Any, exact: bool) -> Any:

@@ -1,8 +1,6 @@
 """Moments of weighted means, where a row's mean and variance are polynomials of the fit it comes
 from: by tables, by the batches still to be read, or along a chain."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -11,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapse.exact import inverses
-from collapse.plan import Plan, draw_noise
+from collapse.plan import Plan, draw_noise, feedback
 from collapse.risk import Risk
 
 FRONTIER = 512
@@ -67,7 +65,7 @@ def weighted_means(
         if n:  # most of their work is done
             tables = {name: table() for name, table in tables.items()}
     told = None if model is None else repr(model)
-    return Risk(risk, risk / risk[0], plan, model=told, n=n, tables=tables)
+    return Risk(risk, risk / risk[0], plan, told, n, tables=tables)
 
 
 def moments(
@@ -84,8 +82,9 @@ def moments(
     from scipy.linalg.lapack import dtrtri
 
     G, B = plan.generations, plan.batches
-    A, W = plan.feedback(exact), plan.exact_weight(exact)
-    drawn = W * W * draw_noise(plan, n, exact)
+    W = plan.exact_weight(exact)
+    A = feedback(W, plan.source)
+    drawn = A[:, :0] if plan.reads_whole_batches else W * W * draw_noise(plan, n, exact)
     draws = np.eye(G, dtype=int) + 0 * A if drawn.any() else A[:, :0]
     c = np.hstack([W, draws, law.shift * A.sum(axis=1, keepdims=True)])
     if exact:
@@ -104,11 +103,10 @@ def moments(
     row = np.full(B, law.real + 0 * A[0, 0])
     level, risk = 0 * c[0], 0 * A[0]
     level[:B], level[-1] = row * batch_noise, 1
-    for g in range(G):
+    for g, later in enumerate(plan.drawn_from):
         if draws.size:
             level[B + g] = drawn[g] @ row
         risk[g] = c[g] ** 2 @ level
-        later = np.flatnonzero(plan.source == g + 1)
         row[later] = law.expected(c[g, -1], risk[g])
         level[later] = row[later] * batch_noise[later]
     return risk, c, level

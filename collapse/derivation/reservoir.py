@@ -1,7 +1,5 @@
 """A reservoir, whose rows persist: each fit moves by a martingale difference."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -44,7 +42,6 @@ def reservoir_quadratic_variance(plan: Reservoir, model: Any, n: int, exact: boo
 def _martingale(
     risk: NDArray[Any], plan: Reservoir, model: str | None = None, n: int | None = None
 ) -> Risk:
-    def covariance() -> NDArray[Any]:
-        return np.asarray(risk[np.minimum.outer(np.arange(len(risk)), np.arange(len(risk)))])
-
-    return Risk(risk, risk / risk[0], plan, model=model, n=n, tables={"covariance": covariance})
+    g = np.arange(len(risk))
+    tables: dict[str, Any] = {"covariance": lambda: risk[np.minimum.outer(g, g)]}
+    return Risk(risk, risk / risk[0], plan, model, n, tables=tables)

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from collapse import workflows
 from collapse.answers import Answer
-from collapse.checks import whole
+from collapse.checks import require, whole
 from collapse.closed_forms import ClosedForm
 from collapse.derivation import derive
 from collapse.derivation.finite import (
     Anchored,
-    Loss,
     anchored,
     at_most,
     augment_supremum,
@@ -248,12 +247,8 @@ def diagnose(
     """
     below = read_below(below)
     plan = _continued(workflow, generations)
-    limit = derive(plan)
-    if model is None:
-        derived: Risk = derive(plan, n=n)
-        v2: float | None = 0.0
-    else:
-        derived, v2 = _at_n(plan, model, n)
+    derived, v2 = _derived(plan, model, n)
+    limit = derived if derived.n is None else derive(plan)
     first = plan.reference(derived.n)
     start = np.flatnonzero(np.diff(plan.generation, prepend=0))
 
@@ -264,43 +259,42 @@ def diagnose(
     judgement = in_the_limit(plan, np.asarray(limit.ratio, np.float64), worst(limit.ratio))
     if derived.n is not None:
         with np.errstate(over="ignore", invalid="ignore"):  # a ratio may grow beyond all floats
-            judgement = _judged_at_n(plan, model, derived, v2, curve, judgement)
+            judgement = _judged_at_n(plan, model, derived.n, v2, curve, judgement)
     # of the fits of the last generation the worst, the later one of two
     last = len(ratio) - 1 - int(np.argmax(np.flip(ratio[start[-1] :])))
-    labels = np.unique(plan.generation)
     reached = np.flatnonzero(first * curve >= 2)
     bounds = [bound for bound in (judgement.bound, judgement.supremum) if bound is not None]
     known = np.isfinite(ratio[last]) and (derived.n is None or v2 is not None)
     # in units of a row's variance, whose n-th part is the risk of a fit to all real rows
     rows = derived.n if exact_form(model) == "quadratic variance" and derived.n else np.inf
     squared = float(ratio[last]) * first / rows
-    loss = losses(plan, model, derived.n, squared) if derived.n else Loss(None, None, "")
-    real, synthetic, draws = _origins(plan, last, derived, v2) if known else (np.nan,) * 3
+    lost = losses(plan, model, derived.n, squared) if derived.n else (None, None, "")
+    origins = _origins(plan, last, derived, v2) if known else [np.nan] * 3
     return Diagnosis(
         workflow=plan.name,
         generations=int(plan.generation[-1]),
         ratio=float(ratio[last]),
         worth=float(derived.worth(1000)[last]),
         **vars(judgement),
-        real=real,
-        synthetic=synthetic,
-        draws=draws,
-        doubles=int(labels[reached[0]]) if reached.size else None,
+        real=origins[0],
+        synthetic=origins[1],
+        draws=origins[2],
+        doubles=int(np.unique(plan.generation)[reached[0]]) if reached.size else None,
         # a bound of 2 is one that is not reached: it belongs to a strictly rising curve
         never_doubles=not reached.size and bool(bounds) and first * min(bounds) <= 2,
         model=derived.model,
         n=derived.n,
         below=below,
         least_share=None if v2 is None else least_share(derived.n, v2, below=below),
-        variance=loss.variance,
-        absorbed=loss.absorbed,
-        lost=loss.words,
+        variance=lost[0],
+        absorbed=lost[1],
+        lost=lost[2],
     )
 
 
-def _at_n(plan: Plan | Reservoir, model: Any, n: int | None) -> tuple[Risk, float | None]:
-    """Exact risk at n, and v2, which is 0 for least squares; None where the risk is not that of
-    weighted means."""
+def _derived(plan: Plan | Reservoir, model: Any, n: int | None) -> tuple[Risk, float | None]:
+    """Exact risk, in the limit or at n, and v2, which is 0 in the limit and for least squares; None
+    where the risk is not that of weighted means."""
     try:
         with np.errstate(over="ignore", invalid="ignore"):
             derived = derive(plan, model=model, n=n)
@@ -309,20 +303,18 @@ def _at_n(plan: Plan | Reservoir, model: Any, n: int | None) -> tuple[Risk, floa
     form = exact_form(model)
     if form == "quadratic variance":
         return derived, float(model.variance_function[2])
-    return derived, 0.0 if form == "fixed design" else None
+    return derived, 0.0 if model is None or form == "fixed design" else None
 
 
 def _judged_at_n(
     plan: Plan | Reservoir,
     model: Any,
-    derived: Risk,
+    n: int,
     v2: float | None,
     curve: Array,
     limit: Judgement,
 ) -> Judgement:
     """Verdict at n, by what is proved there: from the limit's verdict, or beside it."""
-    n = derived.n
-    assert n is not None
     whole_batches = plan.reads_whole_batches
     if v2 is None:
         selected = exact_form(model) == "linear response" and model.response
@@ -336,7 +328,7 @@ def _judged_at_n(
     form = anchored(plan, n, v2)
     if form and np.allclose(form.ratios(len(curve)), curve, rtol=AGREEMENT):
         return _anchored(plan, form, n, v2)
-    if supremum := _augmented(plan, n, v2, curve):
+    if supremum := _augmented(plan, n, v2):
         return Judgement(
             "bounded",
             f"The ratio rises to {supremum:.4g} (thm-sizes-finite).",
@@ -392,16 +384,15 @@ def _judged_at_n(
 
 
 def _anchored(plan: Plan | Reservoir, form: Anchored, n: int, v2: float) -> Judgement:
-    goes_on = "" if plan.recipe else ", if the tables go on like this"
+    source = f"(thm-tables-finite{'' if plan.recipe else ', if the tables go on like this'})"
     where = (
         f"a = {form.share:.3g} is the weight of the real data, k rows are read of the latest batch"
     )
-    source = f"(thm-tables-finite{goes_on})"
-    factor = f"(1 - a)^2 (1 + v2/k) = {form.rho:.4g}"
-    if form.rho < 1 or form.limit == 1:
-        top = max(form.limit, 1.0)
+    factor, top = f"(1 - a)^2 (1 + v2/k) = {form.rho:.4g}", max(form.limit, 1.0)
+    if form.rho >= 1 and form.limit == 1:
+        return Judgement("bounded", f"The ratio is 1 {source}.", 1.0, supremum=1.0, bound=1.0)
+    if form.rho < 1:
         told = f"The ratio tends to {form.limit:.4g}, since {factor} < 1 {source}; {where}."
-        told = told if form.rho < 1 else f"The ratio is 1 {source}."
         return Judgement("bounded", told, form.limit, supremum=top, bound=top)
     if form.rho == 1:
         step = form.step / (form.real + form.first)
@@ -422,80 +413,73 @@ def _selected(rho: float, limit: float) -> Judgement:
     )
 
 
-def _augmented(plan: Plan | Reservoir, n: int, v2: float, curve: Array) -> float | None:
+def _augmented(plan: Plan | Reservoir, n: int, v2: float) -> float | None:
     """Supremum of augment's ratio at n, if the plan is augment with batches of one size."""
     recipe = plan.recipe
     if recipe is None or recipe.scheduled or recipe.workflow != "augment":
         return None
-    size = float(recipe.parameters["size"])
-    expected = [1.0]
-    for j in range(1, len(curve)):
-        expected.append(expected[-1] + size / (1 + j * size) ** 2 * (1 + v2 / n * expected[-1]))
-    agree = np.allclose(expected, curve, rtol=AGREEMENT)
-    return augment_supremum(n, v2, size=size) if agree else None
+    named = plan == workflows.augment(plan.generations, **recipe.parameters)
+    return augment_supremum(n, v2, size=recipe.parameters["size"]) if named else None
 
 
 def _continued(workflow: Plan | Reservoir, generations: int | None) -> Plan | Reservoir:
-    checked_workflow(workflow)
-    own = int(workflow.generation[-1])
+    own, recipe = int(checked_workflow(workflow).generation[-1]), workflow.recipe
     if generations is None or whole(generations, "generations", "generations to derive") == own:
         return workflow
-    recipe = workflow.recipe
     if recipe is None or recipe.workflow not in workflows.NAMED:
         raise ValueError(
             f"{workflow.name} is typed for {own} generations, and nothing tells how it goes on;"
             " leave generations out."
         )
-    if recipe.scheduled:
-        raise ValueError(
-            f"{workflow.name} has a schedule for {own} generations; leave generations out, or give"
-            " a plan with a longer one."
-        )
+    require(
+        not recipe.scheduled,
+        f"{workflow.name} has a schedule for {own} generations; leave generations out, or give a"
+        " plan with a longer one.",
+    )
     longer: Plan | Reservoir = workflows.NAMED[recipe.workflow](generations, **recipe.parameters)
     both = min(len(workflow.generation), len(longer.generation))
-    if not np.allclose(derive(workflow).ratio[:both], derive(longer).ratio[:both], rtol=AGREEMENT):
-        raise ValueError(
-            f"{workflow.name} does not have the ratios of {longer.name}, which its recipe names;"
-            " leave generations out."
-        )
+    require(
+        np.allclose(derive(workflow).ratio[:both], derive(longer).ratio[:both], rtol=AGREEMENT),
+        f"{workflow.name} does not have the ratios of {longer.name}, which its recipe names; leave"
+        " generations out.",
+    )
     return longer
 
 
-def _origins(
-    plan: Plan | Reservoir, last: int, derived: Risk, v2: float | None
-) -> tuple[float, float, float]:
+def _origins(plan: Plan | Reservoir, last: int, derived: Risk, v2: float | None) -> list[float]:
     """Shares of one fit's risk due to real data, synthetic batches and draws of rows.
 
     At n a synthetic batch has 1 + v2 MSE / V times the noise of a real one, by the mean squared
-    error of its source. The contributions of the batches to this one fit, (I - A)^-1 W read from
-    its last row upwards: one pass over the entries, no table.
+    error of its source.
     """
+    # risks in units of that of a fit to all real rows, which at n is V / n
+    risk = np.asarray(derived.risk, np.float64)
+    risk = risk / (risk[0] / plan.reference(derived.n))
+    # the variance of a row of each source, in units of a real one's
+    level = 1 + float(v2 or 0) * risk / (derived.n or inf)
     if plan.persistent:
-        turnover, risk = plan.turnover.floats()[1 : last + 1], np.asarray(derived.risk, np.float64)
-        # the variance of a row of each source, in units of a real one's
-        level = 1 + float(v2 or 0) * risk[:last] / (risk[0] * (derived.n or inf))
-        synthetic, whole_risk = float((turnover * level).sum()), float(risk[last] / risk[0])
-        drawn = max(whole_risk - 1 - synthetic, 0.0)
-        return 1 / whole_risk, synthetic / whole_risk, drawn / whole_risk
+        known = [1.0, float((plan.turnover.floats()[1 : last + 1] * level[:last]).sum())]
+    else:
+        spread, real = _contributions(plan, last) ** 2 / plan.size, plan.source == 0
+        made = (spread * level[plan.source - 1])[~real]
+        known = [float(spread[real].sum()), float(made.sum())]
+    drawn = 0.0 if plan.reads_whole_batches else max(float(risk[last]) - sum(known), 0.0)
+    return [part / (sum(known) + drawn) for part in (*known, drawn)]
+
+
+def _contributions(plan: Plan, last: int) -> Array:
+    """How much of each batch's noise stands in one fit: (I - A)^-1 W read from its last row
+    upwards, one pass over the entries, no table.
+    """
     fits, batches = np.zeros(plan.generations), np.zeros(plan.batches)
     fits[last] = 1.0
-    order = np.argsort(plan.source, kind="stable")
-    start = np.searchsorted(plan.source[order], np.arange(1, plan.generations + 2))
     rows, entries, carried = plan.recursion, plan.recursion.entries, 0.0
     decay, share, newest = np.append(rows.decay.floats(), 0.0), rows.share.floats(), rows.newest
     weight, read = entries.weight.floats(), entries.by_fit(plan.generations)
     for g in range(last, -1, -1):
-        fits[g] += batches[order[start[g] : start[g + 1]]].sum()
+        fits[g] += batches[plan.drawn_from[g]].sum()
         carried = fits[g] + decay[g + 1] * carried
         if share[g]:
             batches[newest[g]] += share[g] * carried
         batches[entries.batch[read[g]]] += weight[read[g]] * fits[g]
-    spread, real = batches**2 / plan.size, plan.source == 0
-    # risks in units of that of a fit to all real rows, which at n is V / n
-    risk = np.asarray(derived.risk, np.float64)
-    risk = risk / (risk[0] / plan.reference(derived.n))
-    level = np.where(real, 1, 1 + float(v2 or 0) * risk[plan.source - 1] / (derived.n or inf))
-    known = np.array([spread[real].sum(), (spread * level)[~real].sum()])
-    drawn = 0.0 if plan.reads_whole_batches else max(float(risk[last] - known.sum()), 0.0)
-    total = float(known.sum()) + drawn
-    return float(known[0] / total), float(known[1] / total), drawn / total
+    return batches

@@ -1,7 +1,5 @@
 """Verdicts on a workflow for many rows: proved by a closed form, or read from the curve's shape."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf, log2
@@ -77,9 +75,8 @@ def in_the_limit(plan: Plan | Reservoir, ratio: Array, curve: Array) -> Judgemen
 def _certified(form: ClosedForm, curve: Array) -> Judgement:
     found, source = partial(Judgement, certificate=form), f"(closed form, {form.reference})"
     if form.growth is not None:
-        exponent = 0.0 if "log" in str(form.growth) else 1.0
-        told = f"The ratio grows like {form.growth} {source}."
-        return found("collapsing", told, exponent=exponent, supremum=inf)
+        told, power = f"The ratio grows like {form.growth} {source}.", "log" not in str(form.growth)
+        return found("collapsing", told, exponent=float(power), supremum=inf)
     bound = None if form.bound is None else float(form.bound)
     if form.limit is None:
         told = f"The ratio stays below {form.bound}, however the schedule goes on {source}."

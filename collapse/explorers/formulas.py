@@ -66,8 +66,7 @@ def _shared(value: Any) -> str:
     if not callable(value):
         return json.dumps(value)
     names = list(inspect.signature(value).parameters)
-    symbols = sympy().symbols(names, positive=True)
-    return f"({', '.join(names)}) => {_print(value(*symbols))}"
+    return f"({', '.join(names)}) => {_print(value(*sympy().symbols(names, positive=True)))}"
 
 
 def _print(expression: Any) -> str:

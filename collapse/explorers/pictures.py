@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from collapse import models, workflows
-from collapse.checks import whole
+from collapse.checks import require, whole
 from collapse.datasets import with_intercept
 from collapse.derivation import derive
 from collapse.exact import Array
 from collapse.explorers.record import Control, Explorer, State
 from collapse.models.families.morris import MeanFamily
-from collapse.publishing import plot
+from collapse.publishing import panel, plot
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -117,19 +117,14 @@ def fan_answer(state: State) -> dict[str, Any]:
     ratio = {name: derive(make(GENERATIONS)).ratio for name, make in SHOWN.items()}
     made = fan(state["x"], state["y"], state["sigma"], state["lines"], GENERATIONS, state["seed"])
     X = with_intercept(np.asarray(state["x"]))
-    apart = {
-        name: ((path[:, g] - path[:, 0]) @ X.T / state["sigma"]) ** 2 for name, path in made.items()
-    }
+    moved = {name: (path[:, g] - path[:, 0]) @ X.T / state["sigma"] for name, path in made.items()}
+    own = {f"own-{name}": 1 + float((z**2).sum(axis=1).mean()) / 2 for name, z in moved.items()}
     return {
         "fits": {name: path[:, g] for name, path in made.items()},
         "discard": float(ratio["discard"][g]),
         "augment": float(ratio["augment"][g]),
         "paid": float(paid(ratio["augment"][g], plot.LIMIT)),
-        **{
-            f"own-{name}": 1 + float(square.sum(axis=1).mean()) / 2
-            for name, square in apart.items()
-        },
-    }
+    } | own
 
 
 def fan_draw(figure: Figure, shown: State) -> None:
@@ -146,19 +141,12 @@ def fan_draw(figure: Figure, shown: State) -> None:
             alpha=0.5,
         )
         ax.plot(x, y, "o", color=plot.colour("real"), markeredgecolor=plot.ground(), markersize=4)
-        ax.set_ylim(y.mean() - 6 * shown["sigma"], y.mean() + 6 * shown["sigma"])
-        ax.set_title(
-            f"{name.capitalize()}, generation {shown['generation']}", color=plot.colour(name)
-        )
-    for name, make in SHOWN.items():
-        plot.plot_derived(
-            below, np.arange(1, GENERATIONS + 1), derive(make(GENERATIONS)).ratio, family=name
-        )
-    below.set_yscale("log")
-    below.set_yticks([1, 2, 5, 10, 20, 50], ["1", "2", "5", "10", "20", "50"])
-    below.minorticks_off()
-    below.set(title="Risk ratio", xlabel="generation")
-    plot.mark_limit(below)
+        ends_of_y = y.mean() + 6 * shown["sigma"] * np.array([-1, 1])
+        title = f"{name.capitalize()}, generation {shown['generation']}"
+        panel.frame(ax, title, family=name, ylim=ends_of_y)
+        panel.overlay(below, derive(SHOWN[name](GENERATIONS)))
+    ticks = (1, 2, 5, 10, 20, 50)
+    panel.frame(below, "Risk ratio", "generation", "", log="y", yticks=ticks, limit=0.99)
 
 
 Explorer(
@@ -210,17 +198,19 @@ def curves(table: Matrix) -> dict[str, Any]:
     >>> sorted(curve["name"] for curve in curves), [family["name"] for family in families]
     (['Median', 'Normal'], ['Normal'])
     """
-    if missing := [name for name in SHOWN if name not in table.workflows]:
-        raise ValueError(
-            f"the morph shows discard and augment, and the matrix has no column {missing[0]!r}; it"
-            f" has {', '.join(table.workflows)}."
+    for name in SHOWN:
+        require(
+            name in table.workflows,
+            f"the morph shows discard and augment, and the matrix has no column {name!r}; it has"
+            f" {', '.join(table.workflows)}.",
         )
     covered = [example for example in table.examples if example.covered]
     risks = {
         example.name: {name: table.cells[example.name, name].risk for name in SHOWN}
         for example in covered
     }
-    return _morph(risks, {example.name: example.make() for example in covered})
+    made = {example.name: example.make() for example in covered}
+    return _morph(risks, {name: m for name, m in made.items() if isinstance(m, MeanFamily)})
 
 
 def exact_curves() -> dict[str, Any]:
@@ -235,9 +225,6 @@ def exact_curves() -> dict[str, Any]:
 
 
 def _morph(risks: Mapping[str, Mapping[str, Array]], known: Mapping[str, Any]) -> dict[str, Any]:
-    exact: dict[str, Any] = {
-        name: model for name, model in known.items() if isinstance(model, MeanFamily)
-    }
     return {
         "curves": [
             {"name": name} | {key: [float(f"{v:.4g}") for v in risk] for key, risk in both.items()}
@@ -249,7 +236,7 @@ def _morph(risks: Mapping[str, Mapping[str, Array]], known: Mapping[str, Any]) -
                 "mean": float(model.truth[0]),
                 "variance": [float(v) for v in model.variance_function],
             }
-            for name, model in exact.items()
+            for name, model in known.items()
         ],
         "rows": list(ROWS),
     }
@@ -288,13 +275,10 @@ def morph_draw(figure: Figure, shown: State) -> None:
         strict=True,
     ):
         for name in SHOWN:
-            for curve in shown["curves"]:
-                risk = np.asarray(curve[name])
-                g = np.arange(1, len(risk) + 1)
-                ax.plot(
-                    g, risk / risk[0] ** share, color=plot.colour(name), linewidth=0.7, alpha=0.7
-                )
-        ax.set(yscale="log", title=title, xlabel="generation")
+            risk = np.array([curve[name] for curve in shown["curves"]]).T
+            look: dict[str, Any] = {"color": plot.colour(name), "linewidth": 0.7, "alpha": 0.7}
+            ax.plot(np.arange(1, len(risk) + 1), risk / risk[0] ** share, **look)
+        panel.frame(ax, title, "generation", log="y")
 
 
 Explorer(
@@ -409,27 +393,15 @@ def tilt_draw(figure: Figure, shown: State) -> None:
         linewidths=0,
     )
     circle = np.linspace(0, 2 * np.pi, 181)
-    half = h**2 * INFORMATION / 2
-    scale = np.array(
-        [
-            [np.sqrt(variance), 0],
-            [
-                passed * h / np.sqrt(variance),
-                np.sqrt(max(0.0, 2 * half - (passed * h) ** 2 / variance)),
-            ],
-        ]
-    )
-    ring = 2 * scale @ np.array([np.cos(circle), np.sin(circle)])
-    for centre, dash, colour in (
-        ((0, -half), (0, (3, 2)), plot.muted()),
-        ((passed * h, half), "-", plot.ink()),
-    ):
-        ax.plot(
-            ring[0] + centre[0], ring[1] + centre[1], color=colour, linewidth=1.2, linestyle=dash
-        )
+    half, spread = h**2 * INFORMATION / 2, np.sqrt(variance)
+    along = passed * h / spread
+    across = np.sqrt(max(0.0, 2 * half - along**2))
+    x, y = 2 * spread * np.cos(circle), 2 * (along * np.cos(circle) + across * np.sin(circle))
+    panel.guide(ax, x, y - half, (0, (3, 2)), linewidth=1.2)
+    panel.guide(ax, x + passed * h, y + half, "-", linewidth=1.2, color=plot.ink())
     ax.axvline(h, color=plot.muted(), linewidth=0.8)
-    ax.set(xlim=(-7, 7), ylim=(-4.2, 4.2))
-    ax.set(xlabel=f"scaled error of the {shown['estimator']}", ylabel="log-likelihood ratio")
+    what = f"scaled error of the {shown['estimator']}"
+    panel.frame(ax, None, what, "log-likelihood ratio", xlim=(-7, 7), ylim=(-4.2, 4.2))
 
 
 Explorer(

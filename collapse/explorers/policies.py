@@ -24,7 +24,7 @@ from collapse.explorers.record import (
     parameters,
 )
 from collapse.plan import Plan
-from collapse.publishing import plot
+from collapse.publishing import panel, plot
 from collapse.workflows.record import RATIOS
 
 if TYPE_CHECKING:
@@ -96,10 +96,9 @@ def workflow_draw(figure: Figure, shown: State) -> None:
     curve, name = shown["curve"], shown["plan"].name
     g, family = len(curve), plot.family_of(name)
     (ax,) = plot.panels(figure, 1)
-    plot.plot_derived(ax, np.arange(1, g + 1), curve, family=family)
-    plot.mark_limit(ax)
-    ax.set(xlabel="generation", ylabel="risk ratio")
-    ax.set_title(f"{name}: {curve[-1]:.4g} at generation {g}", color=plot.colour(family))
+    panel.curve(ax, np.arange(1, g + 1), curve, family)
+    title = f"{name}: {curve[-1]:.4g} at generation {g}"
+    panel.frame(ax, title, "generation", "risk ratio", limit=0.99, family=family)
 
 
 Explorer(
@@ -216,16 +215,14 @@ def dial_answer(state: State) -> dict[str, Any]:
 def dial_draw(figure: Figure, shown: State) -> None:
     left, right = plot.panels(figure, 2)
     shares, hue = np.linspace(0.03, 1, 98), plot.colour("fixed real share")
-    plot.plot_derived(left, shares, _settle(shares, shown["size"]), family="fixed real share")
+    panel.curve(left, shares, _settle(shares, shown["size"]), "fixed real share")
     left.plot([shown["share"]], [shown["limit"]], "o", color=hue, clip_on=False)
-    left.set(yscale="log", ylim=(0.9, 12))
-    left.set(xlabel="share of weight on real data", ylabel="limit of the risk ratio")
-    left.set_yticks([1, 2, 3, 5, 10], ["1", "2", "3", "5", "10"])
-    left.minorticks_off()
-    g, augment = np.arange(1, COURSE + 1), derive(workflows.augment(COURSE, shown["size"])).ratio
-    plot.plot_derived(right, g, shown["risk"].ratio, family="fixed real share")
-    plot.plot_derived(right, g, augment, family="augment", dash=(0, (5, 2)))
-    right.set(xlabel="generation", ylabel="risk ratio (dashed: augment)")
+    x, y = "share of weight on real data", "limit of the risk ratio"
+    panel.frame(left, x=x, y=y, log="y", yticks=(1, 2, 3, 5, 10), ylim=(0.9, 12))
+    augment = derive(workflows.augment(COURSE, shown["size"]))
+    plot.plot_risk(shown["risk"], right, family="fixed real share")
+    plot.plot_risk(augment, right, dash=(0, (5, 2)))
+    panel.frame(right, x="generation", y="risk ratio (dashed: augment)")
 
 
 Explorer(
@@ -265,17 +262,9 @@ def bill_draw(figure: Figure, shown: State) -> None:
     name, least = shown["plan"].name, _seen(shown["test_rows"])
     extra = _dear(shown["risk"].ratio[1:], shown["n"], shown["p"])
     (ax,) = plot.panels(figure, 1)
-    plot.plot_derived(ax, np.arange(2, len(extra) + 2), extra, family=plot.family_of(name))
-    ax.axhline(least, color=plot.muted(), linestyle=(0, (5, 3)), linewidth=0.9)
-    ax.annotate(
-        f"{shown['test_rows']:,} test rows show this",
-        (len(extra), least),
-        xytext=(0, 3),
-        textcoords="offset points",
-        ha="right",
-    )
-    ax.set(yscale="log", xlabel="generation", ylabel="extra log-loss, nats")
-    ax.set_title(name)
+    panel.curve(ax, np.arange(2, len(extra) + 2), extra, plot.family_of(name))
+    panel.level(ax, least, f"{shown['test_rows']:,} test rows show this")
+    panel.frame(ax, name, "generation", "extra log-loss, nats", log="y")
 
 
 def _decades(first: int, last: int) -> tuple[float, ...]:

@@ -45,11 +45,11 @@ class Control(record.Control):
             ("a number", Real) if type(self.default) is float else ("a whole number", Integral)
         )
         right = isinstance(value, wanted) and not isinstance(value, bool)
-        if not right or not self.low <= value <= self.high:
-            raise ValueError(
-                f"{self.name} must be {what} from {self.low:g} to {self.high:g}, as the slider; it"
-                f" is {value!r}."
-            )
+        checks.require(
+            not (not right or not self.low <= value <= self.high),
+            f"{self.name} must be {what} from {self.low:g} to {self.high:g}, as the slider; it is"
+            f" {value!r}.",
+        )
         return type(self.default)(value)
 
     def to_json(self) -> dict[str, Any]:
@@ -115,10 +115,10 @@ class Explorer:
     def check(self, given: State) -> dict[str, Any]:
         """Return the whole state, checked: what is given, and defaults."""
         known = {control.name: control for control in self.controls}
-        if unknown := [name for name in given if name not in known]:
-            raise ValueError(
-                f"the explorer {self.name!r} has no control {unknown[0]!r}; it has"
-                f" {', '.join(known)}."
+        for name in given:
+            checks.require(
+                name in known,
+                f"the explorer {self.name!r} has no control {name!r}; it has {', '.join(known)}.",
             )
         return {
             name: control.check(given.get(name, control.default)) for name, control in known.items()
@@ -127,10 +127,11 @@ class Explorer:
     def told(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return all data: what is given, and defaults."""
         known = dict(self.data())
-        if unknown := [name for name in given if name not in known]:
-            raise ValueError(
-                f"the explorer {self.name!r} shows no data called {unknown[0]!r}; it shows"
-                f" {', '.join(known) or 'none'}."
+        for name in given:
+            checks.require(
+                name in known,
+                f"the explorer {self.name!r} shows no data called {name!r}; it shows"
+                f" {', '.join(known) or 'none'}.",
             )
         return known | dict(given)
 
@@ -162,11 +163,10 @@ def parameters(*names: str, leave: tuple[str, ...] = ()) -> tuple[Control, ...]:
     for name in names:
         for place, control in enumerate(workflows.NAMED[name].controls):
             found.setdefault(control.name, []).append((place, name, control))
-    for name in leave:
-        found.pop(name, None)
     kinds = [
         Control(**{**vars(of[0][2]), "workflows": tuple(name for _, name, _ in of)})
         for of in sorted(found.values(), key=lambda of: max(of)[0])
+        if of[0][2].name not in leave
     ]
     return Control("workflow", "Workflow", names[0], choices=names), *kinds
 

@@ -7,7 +7,6 @@ An explorer is one record, an `Explorer`, and one file of JavaScript, `<name>.js
 from __future__ import annotations
 
 import base64
-import io
 import json
 import os
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from typing import Any
 from collapse.checks import choice, mapping, module
 from collapse.explorers import formulas
 from collapse.explorers.record import EXPLORERS, HERE, Control, Explorer, State
-from collapse.publishing import plot
+from collapse.publishing import figures, plot
 
 
 def explorer(
@@ -138,29 +137,18 @@ def _answered(kind: Explorer, state: State, name: str) -> Any:
     """What an explorer stands for: asked for by __getattr__, when there is no attribute of this
     name.
     """
-    if not name.startswith("_"):
-        answer = kind.answer(state)
-        if name in answer:
-            return answer[name]
+    answer = {} if name.startswith("_") else kind.answer(state)
+    if name in answer:
+        return answer[name]
     raise AttributeError(f"the explorer {kind.name!r} has no {name!r}.")
 
 
 def _still(kind: Explorer, state: State) -> bytes:
     """The picture for print and for readers without JavaScript, a PNG."""
-    from matplotlib.figure import Figure
-
-    stream = io.BytesIO()
-    with plot.style():
-        figure = Figure((plot.WIDE, 2.6), layout="constrained")
-        kind.draw(figure, kind.shown(state))
-        figure.savefig(
-            stream,
-            format="png",
-            dpi=120,
-            metadata={"Software": None},
-            pil_kwargs={"optimize": True},
-        )
-    return stream.getvalue()
+    shown, size, small = kind.shown(state), (plot.WIDE, 2.6), {"optimize": True}
+    return figures._drawn(
+        lambda figure: kind.draw(figure, shown), size, "light", ("png",), dpi=120, pil_kwargs=small
+    )["png"]
 
 
 def _page(kind: Explorer, state: State, told: Mapping[str, Any], picture: bytes) -> str:
@@ -183,7 +171,7 @@ def _page(kind: Explorer, state: State, told: Mapping[str, Any], picture: bytes)
         f' data-explorer="{escape(json.dumps(data), quote=True)}">\n'
         f'<noscript><p>{escape(sentence)}</p><img class="collapse-still" src="{still}"'
         f' alt="{escape(sentence, quote=True)}"></noscript>\n'
-        f'<style data-collapse="style">\n{_source("explorer.css")}</style>\n'
+        f'<style data-collapse="style">\n{_style()}</style>\n'
         f"{scripts}\n"
         f"<script>\n{_source('shim.js')}</script>\n"
         "</div>"
@@ -198,36 +186,33 @@ def _live(name: str, controls: tuple[Control, ...]) -> Any:
     """The widget's class, made at first use: the package itself does without anywidget."""
     needs = "a live explorer needs anywidget: pip install 'collapse-companion[widgets]'."
     anywidget, traitlets = (module(extra, needs) for extra in ("anywidget", "traitlets"))
-    kind = EXPLORERS[name]
+    kind, known = EXPLORERS[name], {control.name: control for control in controls}
     types = {
         str: traitlets.Unicode,
         bool: traitlets.Bool,
         int: traitlets.Int,
         float: traitlets.Float,
     }
-    names = [control.name for control in controls]
 
-    def state(self: Any) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in names}
+    def answered(self: Any, name: str) -> Any:
+        return _answered(kind, self.data | {name: getattr(self, name) for name in known}, name)
 
-    @traitlets.validate(*names)  # type: ignore[untyped-decorator]
+    @traitlets.validate(*known)  # type: ignore[untyped-decorator]
     def checked(self: Any, proposal: Any) -> Any:
-        return next(control for control in controls if control.name == proposal.trait.name).check(
-            proposal.value
-        )
+        return known[proposal.trait.name].check(proposal.value)
 
     body = {
         "__doc__": f"A live explorer: {kind.title}.",
         "__module__": __name__,
-        "__getattr__": lambda self, name: _answered(kind, {**self.data, **state(self)}, name),
+        "__getattr__": answered,
         "_checked": checked,
         "_esm": "".join(_files(kind).values()),
-        "_css": _source("explorer.css"),
+        "_css": _style(),
         "data": traitlets.Dict().tag(sync=True),
         "explorer": traitlets.Dict(kind.to_json()).tag(sync=True),
         **{
-            control.name: types[type(control.default)](control.default).tag(sync=True)
-            for control in controls
+            name: types[type(control.default)](control.default).tag(sync=True)
+            for name, control in known.items()
         },
     }
     return type(f"{name.title()}Explorer", (anywidget.AnyWidget,), body)
@@ -246,5 +231,16 @@ def _files(kind: Explorer) -> dict[str, str]:
 
 
 @cache
+@cache
+def _style() -> str:
+    """The style sheet, with the hues of the plots."""
+    hues = (
+        f'.collapse-explorer[data-family="{family}"], .collapse-explorer [data-family="{family}"]'
+        f" {{ --hue: light-dark({light}, {dark}); }}"
+        for family, (light, dark) in plot.HUES.items()
+    )
+    return _source("explorer.css") + "\n".join(hues) + "\n"
+
+
 def _source(name: str) -> str:
     return (HERE / name).read_text(encoding="utf-8")

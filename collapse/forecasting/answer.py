@@ -10,9 +10,9 @@ import numpy as np
 
 from collapse import disk
 from collapse.answers import Answer
-from collapse.checks import brief, check_number, saved
+from collapse.checks import check_number, require, saved
 from collapse.forecasting import report
-from collapse.forecasting.common import SMALL, Array, in_percent, in_short, refuse
+from collapse.forecasting.common import SMALL, Array, in_percent, in_short
 from collapse.publishing import plot
 
 if TYPE_CHECKING:
@@ -217,35 +217,30 @@ class Forecast(Answer):
         ValueError
             Where the limit is no number greater than 0.
         """
-        check_number(limit, "limit", 0)
+        limit = float(check_number(limit, "limit", 0))
         first, asked = self.first.loss, self.workflows[0]
         kind = "simulated" if asked.derived is None else "derived"
         loss, lost = asked.last(kind), asked.last("failed")
         after = f"after {self.settings.generations:,} generations of {asked.name}"
-        if getattr(asked, kind) is None:
-            why = "nothing was derived or simulated"
-        elif np.isnan(loss):
-            why = (
-                f"its mean does not exist: {in_percent(lost)} of the simulated runs have no"
-                " estimate"
-            )
-        elif first <= SMALL:
-            why = (
-                f"the first test loss is {in_short(first)}, and no share of it tells how much"
-                " the loss may rise"
-            )
-        elif loss / first - 1 <= limit:
-            return None
-        else:
+        unknown = {
+            "nothing was derived or simulated": getattr(asked, kind) is None,
+            f"its mean does not exist: {in_percent(lost)} of the simulated runs have no"
+            " estimate": np.isnan(loss),
+            f"the first test loss is {in_short(first)}, and no share of it tells how much the loss"
+            " may rise": first <= SMALL,
+        }
+        why = next((why for why, holds in unknown.items() if holds), None)
+        if why:
             return (
-                f"the test loss {after} is {in_percent(loss / first - 1)} above the first"
-                f" ({'derived for many rows' if kind == 'derived' else kind}): {in_short(loss)}"
-                f" after {in_short(first)}; the limit is {in_percent(limit)}."
+                f"whether the test loss {after} is within {in_percent(limit)} of the first cannot"
+                f" be told: {why}."
             )
-        return (
-            f"whether the test loss {after} is within {in_percent(limit)} of the first cannot"
-            f" be told: {why}."
+        rise, how = loss / first - 1, "derived for many rows" if kind == "derived" else kind
+        exceeded = (
+            f"the test loss {after} is {in_percent(rise)} above the first ({how}):"
+            f" {in_short(loss)} after {in_short(first)}; the limit is {in_percent(limit)}."
         )
+        return exceeded if rise > limit else None
 
     def __repr__(self) -> str:
         return (
@@ -271,16 +266,12 @@ class Forecast(Answer):
         test loss was not derived or simulated.
         """
         G, rows = self.settings.generations, self.workflows
-        curves = ("derived", "derived_low", "derived_high", "simulated", "stderr", "failed")
-        unknown = np.full(G, np.nan)
-        given = {
-            name: [unknown if (curve := getattr(row, name)) is None else curve for row in rows]
-            for name in curves
-        }
+        names = ("derived", "derived_low", "derived_high", "simulated", "stderr", "failed")
+        curves = np.concatenate([report.curves(row, G, *names) for row in rows], axis=1)
         return {
             "workflow": [row.name for row in rows for _ in range(G)],
             "generation": [*range(1, G + 1)] * len(rows),
-        } | {name: np.concatenate(parts) for name, parts in given.items()}
+        } | dict(zip(names, curves, strict=True))
 
     def plot(self, figure: Figure | None = None) -> Figure:
         """Draw the test loss under the workflow asked for, as the report does.
@@ -298,12 +289,8 @@ class Forecast(Answer):
         from matplotlib.figure import Figure
 
         figure = Figure((plot.WIDE, 3.2), layout="constrained") if figure is None else figure
-        refuse(
-            not isinstance(figure, Figure),
-            f"figure must be a matplotlib Figure; it is {brief(figure)}.",
-        )
         drawings = report.drawings(self)
-        refuse("loss" not in drawings, "nothing was derived or simulated that a figure could show.")
+        require("loss" in drawings, "nothing was derived or simulated that a figure could show.")
         drawings["loss"].draw(figure)
         return figure
 
@@ -321,25 +308,20 @@ class Forecast(Answer):
             Where the document is not what `to_json` returned.
         """
         with saved("this Forecast"):
-            answer = of_document(document)
+            read = {name: document[name] for name in cls.__annotations__}
+            for kind in (Data, Task, Model, Settings, Simulation, First, Ratio):
+                read[kind.__name__.lower()] = _of(kind, document[kind.__name__.lower()])
+            read["workflows"] = tuple(_of(Workflow, row) for row in document["workflows"])
+            answer = cls(**read)
             repr(answer), answer.exceeds(1), answer.columns()
             return answer
 
 
-def of_document(document: dict[str, Any]) -> Forecast:
-    """The answer whose document this is.
+def _of(kind: type, values: dict[str, Any]) -> Any:
+    """A part of the answer, its curves as arrays.
 
     What the documents of format 1 lack, reasons and the comparison with a constant, is None.
     """
-    read = {**document}
-    for kind in (Data, Task, Model, Settings, Simulation, First, Ratio):
-        read[kind.__name__.lower()] = _of(kind, document[kind.__name__.lower()])
-    read["workflows"] = tuple(_of(Workflow, row) for row in document["workflows"])
-    return Forecast(**{name: read[name] for name in Forecast.__annotations__})
-
-
-def _of(kind: type, values: dict[str, Any]) -> Any:
-    """A part of the answer, its curves as arrays."""
     curves = [name for name in values if kind.__annotations__[name].startswith("Array")]
     arrays = {name: np.array(values[name], np.float64) for name in curves if values[name]}
     return kind(**(values | arrays))

@@ -6,12 +6,14 @@ import datetime
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import product
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from collapse.forecasting.common import listed, pandas, refuse
+from collapse.checks import require
+from collapse.forecasting.common import listed, pandas, plural, were
 from collapse.forecasting.texts import (
     Texts,
     Told,
@@ -115,31 +117,29 @@ def clean(
         if values.dtype == object
     ]
     read, odd, _ = numbers(texts, decimal, out, out.whole)
-    if typed := [repr(name) for name in read if name not in odd]:
-        out.notes.append(f"Numbers written as text were read as numbers in {listed(typed)}.")
+    typed = [repr(name) for name in read if name not in odd]
+    out.note(typed, f"Numbers written as text were read as numbers in {listed(typed)}.")
     for column in texts:
         if column.readings and column.name not in read:
             raise ValueError(undecided(column))
         if column.wrong is not None:
             raise ValueError(f"{what[column.name]} {mixed(column, place)}")
-    for column in texts:
-        name = column.name
-        found[name] = read[name] if name in read else _levels(column, name == target, place, out)
-    refuse(
-        target in out.dates,
+    levels = [column for column in texts if column.name not in read]
+    found |= read | {one.name: _levels(one, one.name == target, place, out) for one in levels}
+    require(
+        target not in out.dates,
         f"the target {target!r} holds dates; a forecast predicts numbers or classes. Make a "
         "number of it first.",
     )
     found = {name: values for name, values in found.items() if values is not None}
-    for name, values in found.items():
-        plain = name != target and name not in out.dates and values.dtype != object
-        if plain and (counted := compact(values)) is not None:
-            found[name] = counted
-            out.dates.add(name)
+    plain = [n for n in found if n not in {target, *out.dates} and found[n].dtype != object]
+    counted = {n: made for n in plain if (made := compact(found[n])) is not None}
+    found |= counted
+    out.dates |= counted.keys()
     out.whole -= out.dates
     _remove(found, na, absent, out)
-    if read_dates := [repr(name) for name in found if name in out.dates]:
-        out.notes.append(f"Dates were made numbers, in days, in {listed(read_dates)}.")
+    read_dates = [repr(name) for name in found if name in out.dates]
+    out.note(read_dates, f"Dates were made numbers, in days, in {listed(read_dates)}.")
     out.frame = pandas().DataFrame(  # texts stay objects
         {name: pandas().Series(values, dtype=values.dtype) for name, values in found.items()}
     )
@@ -211,15 +211,14 @@ def _values(column: pd.Series[Any], what: str, place: Callable[[int], str], out:
     kinds = {
         kind: next((k for k, of in KINDS.items() if issubclass(kind, of)), "") for kind in types
     }
-    for kind, word in kinds.items():
-        if word == "container":
-            row = next(k for k, value in present.items() if type(value) is kind)
-            raise ValueError(
-                f"{what} holds a {kind.__name__} in {place(row)}, and no number, text or date."
-            )
+    for kind in [kind for kind, word in kinds.items() if word == "container"]:
+        row = next(k for k, value in present.items() if type(value) is kind)
+        raise ValueError(
+            f"{what} holds a {kind.__name__} in {place(row)}, and no number, text or date."
+        )
     words = set(kinds.values())
-    refuse(
-        "complex" in words,
+    require(
+        "complex" not in words,
         f"{what} holds complex numbers; make columns of their real and imaginary parts.",
     )
     if words <= {"text"}:
@@ -231,8 +230,8 @@ def _values(column: pd.Series[Any], what: str, place: Callable[[int], str], out:
         except OverflowError as error:
             raise ValueError(f"{what} holds a whole number that no float can hold.") from error
     for word in words & SAID.keys():
-        if word == "bytes" or len(words) == 1:
-            out.notes.append(f"{what[0].upper()}{what[1:]} {SAID[word]}")
+        sole = word == "bytes" or len(words) == 1
+        out.note(sole, f"{what[0].upper()}{what[1:]} {SAID[word]}")
     if words == {"span"}:
         return days(pd.to_timedelta(column))
     if words == {"date"}:
@@ -275,30 +274,29 @@ def _levels(column: Texts, is_target: bool, place: Callable[[int], str], out: Ce
         *((text, " ".join(text.split())) for text in column.merged),
     ]
     folded = [f"{text!r} as {other!r}" for text, other in pairs if text != other]
-    if folded:
-        what = "Classes of the target" if is_target else "Levels of"
-        out.notes.append(
-            f"{what} {column.name!r} that differ in capitals or blanks are one"
-            + (f": {listed(folded)}." if len(most) <= NAMED else f", in {len(folded):,} cases.")
-        )
+    out.note(
+        folded,
+        f"{'Classes of the target' if is_target else 'Levels of'} {column.name!r} that differ in"
+        " capitals or blanks are one"
+        + (f": {listed(folded)}." if len(most) <= NAMED else f", in {len(folded):,} cases."),
+    )
     return column.spread(name, None)
 
 
 def _remove(found: dict[str, Any], na: Sequence[Any], absent: dict[str, int], out: Cells) -> None:
     """Make numbers that stand for a missing value missing; say how many cells, texts too, did."""
     numeric = [name for name in found if found[name].dtype != object and name not in out.dates]
-    for value in na:
-        if is_written(value):
-            for name in numeric:
-                hit = found[name] == float(value)
-                absent[str(value)] += int(hit.sum())
-                found[name] = np.where(hit, np.nan, found[name])
+    for value, name in product(filter(is_written, na), numeric):
+        hit = found[name] == float(value)
+        absent[str(value)] += int(hit.sum())
+        found[name] = np.where(hit, np.nan, found[name])
     for text, count in absent.items():
-        taken = (
-            f"{count:,} {'cell that holds' if count == 1 else 'cells that hold'} {text!r}"
-            f" {'was' if count == 1 else 'were'} taken for missing, as na says."
+        out.note(not count, f"No cell holds {text!r}, which na names.")
+        out.note(
+            count,
+            f"{count:,} {plural(count, 'cell that holds', 'cells that hold')} {text!r}"
+            f" {were(count)} taken for missing, as na says.",
         )
-        out.notes.append(taken if count else f"No cell holds {text!r}, which na names.")
 
 
 def is_written(text: Any) -> bool:

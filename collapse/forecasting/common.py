@@ -1,7 +1,5 @@
 """What all of a forecast uses: modules that only it needs, and words for numbers and lists."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,12 +15,6 @@ Objects = NDArray[np.object_]
 EXTRA = "a forecast needs pandas and scikit-learn: pip install 'collapse-companion[data]'."
 SMALL = 1e-12
 """First loss up to which changes are not told in parts of it."""
-
-
-def refuse(when: object, sentence: str) -> None:
-    """Raise a ValueError that says why, where there is a reason."""
-    if when:
-        raise ValueError(sentence)
 
 
 def module(name: str, refusal: str = EXTRA) -> Any:

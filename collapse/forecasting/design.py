@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from collapse.checks import require
 from collapse.forecasting.common import (
     Array,
     Rows,
@@ -18,7 +19,6 @@ from collapse.forecasting.common import (
     pandas,
     plural,
     quoted,
-    refuse,
     were,
 )
 from collapse.forecasting.texts import Told
@@ -49,12 +49,12 @@ def design(
     explain are left out, where there are fewer columns than rows.
     """
     frame, numbers, texts = _used(frame, train, place, told)
-    told.notes += _scale(frame, numbers, train)
+    _scale(frame, numbers, train, told)
     frame[texts] = frame[texts].astype(object).where(frame[texts].notna(), ABSENT)
     rare = _levels(frame, texts, train, test, told) + _all_but_constant(frame, numbers, train)
     width = 1 + len(numbers) + sum(min(frame[name].nunique(), LEVELS) for name in texts)
-    refuse(
-        len(frame) * width > ENTRIES,
+    require(
+        not (len(frame) * width > ENTRIES),
         f"the design would have {len(frame):,} rows and {width:,} columns, more numbers than "
         f"the {ENTRIES:,} that are supported; exclude columns, or take fewer rows.",
     )
@@ -78,20 +78,23 @@ def design(
         X_test = columns.transform(frame.iloc[test])
     levels = columns.named_transformers_["text"].get_feature_names_out(texts) if texts else []
     labels = ["(intercept)", *numbers, *map(str, levels)]
-    if (far := ~np.isfinite(X_test).all(axis=0)).any():
-        raise ValueError(
-            f"column {labels[1 + int(np.argmax(far))]!r} has numbers in the test set that are too "
-            "far from those of the real rows; correct them, or exclude the column."
-        )
+    far = ~np.isfinite(X_test).all(axis=0)
+    require(
+        not far.any(),
+        f"column {labels[1 + int(np.argmax(far))]!r} has numbers in the test set that are too "
+        "far from those of the real rows; correct them, or exclude the column.",
+    )
     X, X_test = (np.ascontiguousarray(np.insert(part, 0, 1.0, axis=1)) for part in (X, X_test))
     keep = _independent(X) if X.shape[1] < X.shape[0] else list(range(X.shape[1]))
     redundant = [name for j, name in enumerate(labels) if j not in set(keep)]
-    if count := len(redundant):
-        told.notes.append(
-            f"{count} redundant {plural(count, 'column')} of the design, {quoted(redundant)}, "
-            f"{plural(count, 'follows', 'follow')} from the others and {were(count)} left out; "
-            "predictions by maximum likelihood do not change."
-        )
+    count = len(redundant)
+    told.note(
+        count,
+        f"{count} redundant {plural(count, 'column')} of the design, {quoted(redundant)}, "
+        f"{plural(count, 'follows', 'follow')} from the others and {were(count)} left out; "
+        "predictions by maximum likelihood do not change.",
+    )
+    if count:
         X, X_test = (np.ascontiguousarray(part[:, keep]) for part in (X, X_test))
     return X, X_test, numbers + texts, [labels[j] for j in keep], rare
 
@@ -102,12 +105,12 @@ def _used(
     """The columns that can be used, of numbers first, and the names of both kinds."""
     real, text = frame.iloc[train], frame.dtypes == object
     for name in frame.columns[~text]:
-        if (infinite := np.isinf(frame[name].to_numpy(np.float64))).any():
-            raise ValueError(
-                f"column {name!r} is infinite in"
-                f" {place(int(frame.index[np.argmax(infinite)]))}; leave the cell"
-                " empty, or correct it."
-            )
+        infinite = np.isinf(frame[name].to_numpy(np.float64))
+        row = place(int(frame.index[np.argmax(infinite)]))
+        require(
+            not infinite.any(),
+            f"column {name!r} is infinite in {row}; leave the cell empty, or correct it.",
+        )
     distinct, present = real.nunique(), real.notna().sum()
     constant = (distinct == 1) & (~text | (present == len(real)))
     # most are different, and they are many or all
@@ -119,28 +122,26 @@ def _used(
         "a different text in most rows, like a name or a remark": names,
     }
     for why, lost in reasons.items():
-        if gone := list(frame.columns[lost]):
-            told.notes.append(
-                f"{columns_named(gone)} {plural(len(gone), 'has', 'have')} {why}"
-                f" and {were(len(gone))} left out."
-            )
+        gone = list(frame.columns[lost])
+        verb = plural(len(gone), "has", "have")
+        told.note(gone, f"{columns_named(gone)} {verb} {why} and {were(len(gone))} left out.")
     kept = ~names & ~constant & (distinct > 0)
     numbers, texts = list(frame.columns[kept & ~text]), list(frame.columns[kept & text])
-    refuse(
-        not numbers and not texts,
+    require(
+        bool(numbers or texts),
         f"no column can be used to predict the target: {' '.join(told.notes)}",
     )
     holes = real[numbers + texts].isna().sum()
-    if total := int(holes.sum()):
-        told.notes.append(
-            f"{total:,} missing {plural(total, 'value')} in {quoted(holes.index[holes > 0])} "
-            f"{were(total)} filled in: a number by its column's median, a text as a level of its"
-            " own."
-        )
+    total = int(holes.sum())
+    told.note(
+        total,
+        f"{total:,} missing {plural(total, 'value')} in {quoted(holes.index[holes > 0])} "
+        f"{were(total)} filled in: a number by its column's median, a text as a level of its own.",
+    )
     return frame[numbers + texts].copy(), numbers, texts
 
 
-def _scale(frame: pd.DataFrame, numbers: list[str], train: Rows) -> list[str]:
+def _scale(frame: pd.DataFrame, numbers: list[str], train: Rows, told: Told) -> None:
     """Bring enormous or tiny columns to the order of 1, in place; powers of two change no digit."""
     done = []
     for name in numbers:
@@ -150,15 +151,10 @@ def _scale(frame: pd.DataFrame, numbers: list[str], train: Rows) -> list[str]:
             with np.errstate(over="ignore"):
                 frame[name] = np.ldexp(values, -power)
             done.append(f"{name!r} (order 1e{int(np.floor((power - 1) * np.log10(2))):+d})")
-    return (
-        [
-            (
-                "Numbers of extreme size were scaled to the order of 1 before they were"
-                f" standardised, which changes no prediction: {listed(done)}."
-            )
-        ]
-        if done
-        else []
+    told.note(
+        done,
+        "Numbers of extreme size were scaled to the order of 1 before they were standardised,"
+        f" which changes no prediction: {listed(done)}.",
     )
 
 
@@ -171,21 +167,22 @@ def _levels(
         count = frame[name].iloc[train].value_counts()
         new = int((~frame[name].iloc[test].isin(count.index)).sum())
         grouped, levels = len(count) > LEVELS, len(count)
+        together = int(count.iloc[LEVELS - 1 :].sum())
+        told.note(
+            grouped,
+            f"Column {name!r} has {levels:,} levels; all but the {LEVELS - 1} most frequent were"
+            f" put together ({counted(together, 'row')} of the real ones).",
+        )
         if grouped:
-            together = int(count.iloc[LEVELS - 1 :].sum())
-            told.notes.append(
-                f"Column {name!r} has {levels:,} levels; all but the {LEVELS - 1} most frequent "
-                f"were put together ({counted(together, 'row')} of the real ones)."
-            )
             others = pandas().Series({"(others)": together})
             count = pandas().concat([count.iloc[: LEVELS - 1], others])
         rare += [(name, str(level), int(rows)) for level, rows in count.items() if rows < RARE]
-        if new:
-            among = "among the levels put together" if grouped else "as the first level"
-            told.notes.append(
-                f"{new:,} test {plural(new, 'row')} with a level of {name!r} that"
-                f" no real row has {were(new)} counted {among}."
-            )
+        among = "among the levels put together" if grouped else "as the first level"
+        told.note(
+            new,
+            f"{new:,} test {plural(new, 'row')} with a level of {name!r} that no real row has"
+            f" {were(new)} counted {among}.",
+        )
     return rare
 
 
@@ -193,13 +190,13 @@ def _all_but_constant(
     frame: pd.DataFrame, numbers: list[str], train: Rows
 ) -> list[tuple[str, str, int]]:
     """Columns of numbers with one value in all but few rows of the real part."""
-    rare = []
-    for name in numbers:
-        count = frame[name].iloc[train].value_counts().sort_index()
-        usual, others = float(count.idxmax()), int(count.sum() - count.max())
-        if others < min(RARE, count.max()):
-            rare.append((name, f"other than {in_words(usual)}", others))
-    return rare
+    counts = [frame[name].iloc[train].value_counts().sort_index() for name in numbers]
+    others = [int(count.sum() - count.max()) for count in counts]
+    return [
+        (name, f"other than {in_words(float(count.idxmax()))}", rows)
+        for name, count, rows in zip(numbers, counts, others, strict=True)
+        if rows < min(RARE, count.max())
+    ]
 
 
 def _independent(X: Array) -> list[int]:

@@ -1,7 +1,5 @@
 """The first fit: by maximum likelihood with its law, or by ridge where no estimate exists."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -102,13 +100,11 @@ def fit(table: Table) -> Fit:
     except _NoEstimate as error:
         why, *columns = error.args
         return _ridge(table, replace(model, fallback=why, separating=tuple(columns) or None))
-    dispersion = None
-    if table.task == "counts":
-        n, p = table.X.shape
-        mean = np.exp(table.X @ theta)
-        dispersion = float(((table.y - mean) ** 2 / mean).sum() / (n - p))
-    constant = _constant(table, table.task == "counts")
-    return Fit(table, model, law.each, constant, theta, family, law, dispersion)
+    if table.task != "counts":
+        return Fit(table, model, law.each, _constant(table, False), theta, family, law)
+    mean, (n, p) = np.exp(table.X @ theta), table.X.shape
+    dispersion = float(((table.y - mean) ** 2 / mean).sum() / (n - p))
+    return Fit(table, model, law.each, _constant(table, True), theta, family, law, dispersion)
 
 
 def _likelihood(table: Table) -> tuple[Family, Array, Law]:

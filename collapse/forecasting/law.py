@@ -2,8 +2,6 @@
 set, and where the model is wrong.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -94,11 +92,6 @@ class Law:
         return float(self.each.mean())
 
     @property
-    def stderr(self) -> float:
-        m = len(self.each)
-        return float(self.each.std(ddof=1) / np.sqrt(m)) if m > 1 else float("nan")
-
-    @property
     def kappa(self) -> float:
         return float(0.5 * self.spread.sum() + self.drift)
 
@@ -108,13 +101,10 @@ class Law:
     def band(self, C: Array, levels: tuple[float, float], seed: int) -> Array:
         """Quantiles (2, G) of the loss of one run."""
         z = np.random.default_rng([seed, 1]).standard_normal((DRAWS, len(self.spread)))
-        linear = z @ self.slope
-        z *= z
-        bent = 0.5 * z @ self.spread + self.drift
-        size = np.sqrt(np.maximum(C - 1, 0) / self.n)
-        return np.asarray(
-            self.loss + np.quantile(size[:, None] * (linear + size[:, None] * bent), levels, axis=1)
-        )
+        linear, bent = z @ self.slope, 0.5 * z**2 @ self.spread + self.drift
+        size = np.sqrt(np.maximum(C - 1, 0) / self.n)[:, None]
+        rise = np.quantile(size * (linear + size * bent), levels, axis=1)
+        return np.asarray(self.loss + rise)
 
 
 def law_of(family: Family, theta: Array, X: Array, X_test: Array, y_test: Array) -> Law:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from collapse.forecasting.common import SMALL, counted, in_percent, in_short, plural
+from collapse.forecasting.common import SMALL, counted, in_percent, in_short, listed, plural
 from collapse.forecasting.fitting import MARGIN, Fit
 
 if TYPE_CHECKING:
@@ -58,7 +58,6 @@ def _of_the_rows(answer: Forecast, found: Fit) -> Doubts:
         f"{one['level']!r} of {one['column']!r} ({counted(one['rows'], 'row')})"
         for one in data.rare
     ]
-    listed = ", ".join(rare[:5]) + (f" and {len(rare) - 5} more" if len(rare) > 5 else "")
     leave = (
         " Where such columns are known only after the target is, leave them out; otherwise these"
         " are the answers."
@@ -90,8 +89,8 @@ def _of_the_rows(answer: Forecast, found: Fit) -> Doubts:
         (
             bool(rare),
             (
-                f"Few real rows have the {plural(len(rare), 'level')} {listed}: what the model"
-                " knows of such rows rests on these alone, and what is said of them cannot be"
+                f"Few real rows have the {plural(len(rare), 'level')} {listed(rare, 5)}: what the"
+                " model knows of such rows rests on these alone, and what is said of them cannot be"
                 " trusted."
             ),
         ),
@@ -219,12 +218,9 @@ def answers(answer: Forecast) -> list[str]:
     out = [] if answer.ratio.derived is None else [_excess(answer)]
     if np.isfinite(loss):
         how = "simulated" if asked.kind == "simulated" else "derived for many rows"
-        between = f"; 90 % of single runs end between {in_short(low)} and {in_short(high)}"
-        known = np.isfinite(low) and np.isfinite(high)
-        out.append(
-            f"{named} and is {in_short(loss)} a{after}"
-            f" ({_change(loss, first)}, {how}{between if known else ''})."
-        )
+        if np.isfinite([low, high]).all():
+            how += f"; 90 % of single runs end between {in_short(low)} and {in_short(high)}"
+        out.append(f"{named} and is {in_short(loss)} a{after} ({_change(loss, first)}, {how}).")
     elif asked.failed is not None:
         out.append(
             f"The loss on the test set {start}. A{after} its mean does not exist:"
@@ -287,8 +283,7 @@ def _better(answer: Forecast) -> list[str]:
     cheapest = min(better, key=lambda row: (row.rows_stored, row.rows_read, loss(row)))
     best = min(better, key=loss)
     picks = {"The cheapest": cheapest, "The best": best}
-    if best is cheapest:
-        picks = {"The cheapest and the best": best}
+    picks = {"The cheapest and the best": best} if best is cheapest else picks
     out = []
     for which, row in picks.items():
         share = row.rows_stored / answer.data.real_rows
@@ -307,15 +302,15 @@ def _when_worse(answer: Forecast) -> str:
     """When the loss is worse by the share asked for, or why it never is."""
     asked, share = answer.workflows[0], in_percent(answer.settings.worse)
     worse, why, exact = asked.worse, asked.worse_why, asked.kind == "simulated"
-    derived = worse["derived"]
+    beyond = worse["derived"] and (not exact or worse["derived"] > answer.settings.generations)
     if exact and worse["simulated"] is not None:
         kind, how = "simulated", "simulated"
-    elif derived is not None and (not exact or derived > answer.settings.generations):
-        kind, how = "derived", "derived for many rows"
-        how += ", beyond what was simulated" if exact else ""
+    elif beyond:
+        kind = "derived"
+        how = f"derived for many rows{', beyond what was simulated' if exact else ''}"
     else:
-        reasons = [why["simulated"] if exact else None]
-        reasons += [why["derived"] if asked.derived is not None else None]
+        known = {"simulated": exact, "derived": asked.derived is not None}
+        reasons = [why[kind] for kind, there in known.items() if there]
         text = "; ".join(filter(None, reasons))
         text = text[3:] if text.startswith("not ") else f": {text}"
         return f"It does not become {share} worse on average{text}."

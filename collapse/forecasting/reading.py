@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from collapse.checks import brief
+from collapse.checks import brief, require
 from collapse.forecasting.cells import is_text, is_written, of_file
-from collapse.forecasting.common import module, pandas, refuse
+from collapse.forecasting.common import module, pandas, quoted
 from collapse.forecasting.texts import MISSING, NUMBER, Told
 
 if TYPE_CHECKING:
@@ -42,11 +42,11 @@ def load(data: Any, target: str, encoding: str | None = None, name: str = "data"
     """
     if isinstance(data, (str, Path)):
         return read(data, target, encoding)
-    if not isinstance(data, pandas().DataFrame):
-        raise ValueError(
-            f"{name} must be the path of a file or a pandas.DataFrame; it is {brief(data)}."
-        )
-    refuse(encoding is not None, f"encoding is for files of text; {name} is a data frame.")
+    require(
+        isinstance(data, pandas().DataFrame),
+        f"{name} must be the path of a file or a pandas.DataFrame; it is {brief(data)}.",
+    )
+    require(encoding is None, f"encoding is for files of text; {name} is a data frame.")
     return data
 
 
@@ -89,12 +89,12 @@ def read(path: str | Path, target: str, encoding: str | None = None) -> pd.DataF
     raw, told, decimal = _unpacked(packed, name, path.suffix), Told(), None
     excel = raw[:4] == b"PK\x03\x04"
     parquet = raw[:4] == b"PAR1" or path.suffix.lower() in (".parquet", ".pq")
-    refuse(
-        encoding is not None and (excel or parquet),
+    require(
+        not (encoding is not None and (excel or parquet)),
         f"encoding is for files of text; {path} is none.",
     )
-    refuse(
-        raw[:8] == b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" and not parquet,
+    require(
+        not (raw[:8] == b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" and not parquet),
         f"{path} is an old Excel file (.xls) or encrypted; save it as .xlsx or CSV.",
     )
     if excel:
@@ -106,10 +106,11 @@ def read(path: str | Path, target: str, encoding: str | None = None) -> pd.DataF
         kinds = (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error)
         with _refused(f"{path} is no table in CSV (one line for each row)", *kinds):
             frame, decimal = _of_text(text, name)
-    blank = [k for k, column in enumerate(frame.columns) if not column]
+    told.notes += [
+        f"Column {k + 1} has no name in the header and is called 'Unnamed: {k}'."
+        for k in np.flatnonzero(frame.columns == "")[:8]
+    ]
     frame.columns = [column or f"Unnamed: {k}" for k, column in enumerate(frame.columns)]
-    for k in blank[:8]:
-        told.notes.append(f"Column {k + 1} has no name in the header and is called 'Unnamed: {k}'.")
     check_columns(frame, target, name)
     _refuse_headless(frame, target, name)
     mark = {} if decimal is None else {"decimal": of_file(frame, decimal, told)}
@@ -130,19 +131,26 @@ def _refused(what: str, *errors: type[Exception]) -> Iterator[None]:
 def check_columns(frame: pd.DataFrame, target: str, name: str) -> None:
     """Refuse a table that has no header, no rows, no column `target` or nothing but it."""
     names = [str(column) for column in frame.columns]
-    if target not in names:
-        if numbers := [column for column in names if is_written(column)]:
-            raise ValueError(
-                f"{name} seems to have no header, since its first line holds the number "
-                f"{numbers[0]}; write the names of the columns there in a line of their own."
-            )
-        known = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
-        hint = "" if len(names) > 1 else " alone (separate columns by a comma, semicolon or tab)"
-        raise ValueError(f"{name} has no column {target!r} to be the target; it has {known}{hint}.")
+    absent, numbers = target not in names, [column for column in names if is_written(column)]
+    require(
+        not (absent and numbers),
+        f"{name} seems to have no header, since its first line holds the number"
+        f" {', '.join(numbers[:1])}; write the names of the columns there in a line of their own.",
+    )
+    hint = "" if len(names) > 1 else " alone (separate columns by a comma, semicolon or tab)"
+    known = _some(names, 12)
+    require(not absent, f"{name} has no column {target!r} to be the target; it has {known}{hint}.")
     often, times = Counter(names).most_common(1)[0]
-    refuse(times > 1, f"{name} has {times} columns called {often!r}; rename all but one.")
-    refuse(not len(frame), f"{name} has a header and no rows.")
-    refuse(len(names) < 2, f"{name} has no column beside the target {target!r} to predict it from.")
+    require(not (times > 1), f"{name} has {times} columns called {often!r}; rename all but one.")
+    require(bool(len(frame)), f"{name} has a header and no rows.")
+    require(
+        len(names) >= 2,
+        f"{name} has no column beside the target {target!r} to predict it from.",
+    )
+
+
+def _some(names: list[str], most: int) -> str:
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 def _refuse_headless(frame: pd.DataFrame, target: str, name: str) -> None:
@@ -156,51 +164,48 @@ def _refuse_headless(frame: pd.DataFrame, target: str, name: str) -> None:
     over = [column for column in alike if column != target]
     counted = {str(k) for k in range(len(frame.columns) + 1)}
     rows = target in alike and over and numeric <= set(alike)
-    if rows and not counted.issuperset(alike):
-        raise ValueError(
-            f"{name} seems to have no header, since its first line holds {over[0]!r} and "
-            f"{target!r}, which look like cells of the columns below; write their names there."
-        )
+    require(
+        not (rows and not counted.issuperset(alike)),
+        f"{name} seems to have no header, since its first line holds {quoted(over[:1])} and "
+        f"{target!r}, which look like cells of the columns below; write their names there.",
+    )
 
 
 def _unpacked(raw: bytes, name: str, suffix: str) -> bytes:
     """Contents of a packed file, however often it was packed; other bytes as they are."""
-    refuse(not raw, f"{name} is empty; it needs a line of column names and rows of values.")
+    require(bool(raw), f"{name} is empty; it needs a line of column names and rows of values.")
     broken = (OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError)
     with _refused(f"{name} cannot be unpacked", *broken):
         if raw[:2] == b"\x1f\x8b":
             return _unpacked(gzip.decompress(raw), name, "")
         if raw[:2] != b"PK":
-            if suffix.lower() in (".gz", ".zip", ".xlsx"):
-                kind = suffix.lower()[1:]
-                raise ValueError(f"{name} is no {kind} file; name it after what it holds.")
+            ending, packed = suffix.lower(), (".gz", ".zip", ".xlsx")
+            require(
+                ending not in packed,
+                f"{name} is no {ending[1:]} file; name it after what it holds.",
+            )
             return raw
-        refuse(
-            raw[:4] != b"PK\x03\x04",
+        require(
+            raw[:4] == b"PK\x03\x04",
             f"{name} is a zip file that holds no file; put one table into it.",
         )
-        with zipfile.ZipFile(io.BytesIO(raw)) as packed:
-            names = packed.namelist()
+        with zipfile.ZipFile(io.BytesIO(raw)) as file:
+            names = file.namelist()
             if "[Content_Types].xml" in names:
                 return raw  # Excel's
             members = [n for n in names if not n.startswith("__MACOSX/") and not n.endswith("/")]
-            if len(members) != 1:
-                said = ", ".join(members[:5]) + (", ..." if len(members) > 5 else "")
-                raise ValueError(
-                    f"{name} holds {len(members)} files ({said}); put one table into it."
-                )
-            return _unpacked(packed.read(members[0]), f"{members[0]} in {name}", "")
+            require(
+                len(members) == 1,
+                f"{name} holds {len(members)} files ({_some(members, 5)}); put one table into it.",
+            )
+            return _unpacked(file.read(members[0]), f"{members[0]} in {name}", "")
 
 
 def _decoded(raw: bytes, name: str, encoding: str | None, told: Told) -> str:
     """Text of a file in the encoding asked for, or in the one that its bytes show."""
-    refuse(
-        encoding is not None and not isinstance(encoding, str),
-        f"encoding must be the name of one, such as utf-8 or cp1252; it is {brief(encoding)}.",
-    )
     head = raw[:4096]
     if encoding is not None:
-        utf8 = encoding.lower().replace("_", "-") in ("utf-8", "utf8")
+        utf8 = str(encoding).lower().replace("_", "-") in ("utf-8", "utf8")
         codes = ["utf-8-sig" if utf8 else encoding]
     elif head.startswith((b"\xff\xfe", b"\xfe\xff")):
         codes = ["utf-16"]
@@ -219,12 +224,12 @@ def _decoded(raw: bytes, name: str, encoding: str | None, told: Told) -> str:
             continue
         if "\0" in text:
             break
-        if encoding is None and code != "utf-8-sig":
-            latin = "Latin-1 (Windows-1252), since it is not UTF-8"
-            told.notes.append(
-                f"The file was read as {latin if code == FALLBACK else code.upper()}; where"
-                " letters look wrong, give its encoding."
-            )
+        latin = "Latin-1 (Windows-1252), since it is not UTF-8"
+        told.note(
+            encoding is None and code != "utf-8-sig",
+            f"The file was read as {latin if code == FALLBACK else code.upper()}; where letters"
+            " look wrong, give its encoding.",
+        )
         return text
     tried = "UTF-8, UTF-16 or Latin-1" if encoding is None else f"the encoding {encoding}"
     raise ValueError(
@@ -244,8 +249,8 @@ def _of_text(text: str, name: str) -> tuple[pd.DataFrame, str]:
 
     head = table(header=None, nrows=1, dtype=str, na_filter=False)
     header = [" ".join(cell.split()) for cell in head.iloc[0]]
-    options: dict[str, Any] = {"low_memory": False, "index_col": False, "keep_default_na": False}
-    options["na_values"] = sorted(MISSING)
+    cells: dict[str, Any] = {"keep_default_na": False, "na_values": sorted(MISSING)}
+    options = cells | {"low_memory": False, "index_col": False}
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
         try:
@@ -268,8 +273,8 @@ def _of_text(text: str, name: str) -> tuple[pd.DataFrame, str]:
 def _separator(text: str) -> str:
     """The mark that splits the first lines into equally many cells, and into the most of them."""
     lines = text[: 2**16].splitlines(keepends=True)
-    if len(text) > 2**16 and len(lines) > 1:
-        lines.pop()  # a part of a line
+    cut = len(text) > 2**16 and len(lines) > 1  # in the middle of a line
+    lines = lines[: len(lines) - cut]
 
     def score(mark: str) -> tuple[bool, int]:
         rows = csv.reader(lines, delimiter=mark, skipinitialspace=True)
@@ -297,11 +302,12 @@ def _of_excel(raw: bytes, name: str, told: Told) -> pd.DataFrame:
         with pd.ExcelFile(io.BytesIO(raw), engine="openpyxl") as book:
             sheets = list(book.sheet_names)
             cells = pd.read_excel(book, header=None, **options).dropna(how="all")
-    refuse(
-        not len(cells), f"the first sheet of {name}, {sheets[0]!r}, is empty; put the table there."
+    require(
+        bool(len(cells)),
+        f"the first sheet of {name}, {sheets[0]!r}, is empty; put the table there.",
     )
-    if len(sheets) > 1:
-        told.notes.append(f"The first of {len(sheets)} sheets, {sheets[0]!r}, was read.")
+    several = len(sheets) > 1
+    told.note(several, f"The first of {len(sheets)} sheets, {sheets[0]!r}, was read.")
     frame = cells.iloc[1:].reset_index(drop=True)
     frame.columns = ["" if pd.isna(cell) else " ".join(str(cell).split()) for cell in cells.iloc[0]]
     return frame.infer_objects()

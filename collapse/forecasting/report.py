@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from collapse.forecasting.common import Array, module
-from collapse.publishing import figures, plot
+from collapse.publishing import figures, panel, plot
+from collapse.publishing.panel import DASHED, DOTTED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collapse.forecasting.answer import Forecast, Workflow
 
 
-DOTTED, DASHED = (0, (1.5, 2)), (0, (5, 3))
 HEADINGS = {
     "loss": "The loss on the test set",
     "ratio": "What your rows are worth",
@@ -38,8 +38,9 @@ MEDIA = {
     "-narrow-dark": "(prefers-color-scheme: dark) and (max-width: 560px)",
     "-narrow": "(max-width: 560px)",
     "-dark": "(prefers-color-scheme: dark)",
+    "": "",
 }
-"""Where each picture of a figure is shown, the first that fits."""
+"""Where each picture of a figure is shown, the first that fits; the last anywhere."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,12 +72,11 @@ class Drawing:
         self, label: str, answer: Forecast, folder: str | Path | None = None
     ) -> figures.Bundle:
         """Write the figure as a bundle; `label` names its files."""
-        document = answer.document
         return figures.write(
             label,
             self.draw,
             numbers=self.numbers,
-            parameters={key: document[key] for key in ("task", "settings", "simulation")}
+            parameters={key: answer.document[key] for key in ("task", "settings", "simulation")}
             | {"target": answer.data.target},
             seed=answer.seed,
             height=self.height,
@@ -114,10 +114,10 @@ def drawings(answer: Forecast) -> dict[str, Drawing]:
     return {name: make(answer) for name, make in made.items() if make}
 
 
-def _curves(of: Any, G: int, *names: str) -> list[Array]:
+def curves(of: Any, G: int, *names: str) -> list[Array]:
     """Curves by name, NaN where there are none."""
-    curves = [getattr(of, name) for name in names]
-    return [np.full(G, np.nan) if curve is None else curve for curve in curves]
+    known = [getattr(of, name) for name in names]
+    return [np.full(G, np.nan) if curve is None else curve for curve in known]
 
 
 def _columns(**columns: Array) -> dict[str, list[Any]]:
@@ -143,26 +143,9 @@ def _course(
         plot.plot_derived(ax, g, derived, family=row.family)
     if np.isfinite(simulated).any():
         plot.plot_simulated(ax, g, simulated, error, family=row.family)
-    ax.set_xlim(1 - 0.02 * G, G + 0.02 * G + 0.1)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
-    ax.set_xlabel("generation")
+    panel.frame(ax, x="generation", xlim=(1 - 0.02 * G, G + 0.02 * G + 0.1))
     return ax
-
-
-def _level(ax: Axes, y: float, words: str, va: str, right: bool, dash: Any = DOTTED) -> None:
-    """A level line, with words at the end where the curve is farther from it."""
-    ax.axhline(y, color=plot.muted(), linewidth=0.9, linestyle=dash, zorder=1.5)
-    ax.annotate(
-        words,
-        (0.985 if right else 0.015, y),
-        xycoords=("axes fraction", "data"),
-        xytext=(0, 2 if va == "bottom" else -2),
-        textcoords="offset points",
-        ha="right" if right else "left",
-        va=va,
-        fontsize=8,
-        color=plot.ink(),
-    )
 
 
 def _window(first: float, level: float, most: float, *curves: Array) -> tuple[float, float, float]:
@@ -178,20 +161,20 @@ def _window(first: float, level: float, most: float, *curves: Array) -> tuple[fl
 def _loss(answer: Forecast) -> Drawing:
     row, first, worse = answer.workflows[0], answer.first.loss, answer.settings.worse
     G, simulation, level = answer.settings.generations, answer.simulation, first * (1 + worse)
-    ends = _curves(row, G, "derived_low", "derived_high", "simulated_low", "simulated_high")
-    derived, simulated, stderr = _curves(row, G, "derived", "simulated", "stderr")
+    ends = curves(row, G, "derived_low", "derived_high", "simulated_low", "simulated_high")
+    derived, simulated, stderr = curves(row, G, "derived", "simulated", "stderr")
     band = ends[2:] if row.kind == "simulated" else ends[:2]
     least, ceiling, span = _window(first, level, 6, derived, simulated, *band)
 
     def draw(figure: Figure) -> None:
         ax = _course(figure, row, derived, simulated, stderr, band)
-        ax.set_ylim(least - 0.06 * span, ceiling + 0.14 * span)
-        right = bool(np.nanmax([derived[-1], simulated[-1], -np.inf]) > level)
-        _level(ax, first, "real rows alone", "top", right)
+        window = (least - 0.06 * span, ceiling + 0.14 * span)
+        panel.frame(ax, answer.model.loss, y="test loss", ylim=window)
+        # words stand at the end where the curve is farther from the line
+        at = 0.985 if np.nanmax([derived[-1], simulated[-1], -np.inf]) > level else 0.015
+        panel.level(ax, first, "real rows alone", at, dash=DOTTED, va="top")
         if level <= ceiling + 0.1 * span:
-            _level(ax, level, f"{100 * worse:g} % worse", "bottom", right, DASHED)
-        ax.set_ylabel("test loss")
-        ax.set_title(answer.model.loss)
+            panel.level(ax, level, f"{100 * worse:g} % worse", at)
 
     line = " Line: derived for many rows." if row.derived is not None else ""
     where = f", on {simulation.rows:,} of the rows" if simulation.subsample else ""
@@ -222,19 +205,18 @@ def _loss(answer: Forecast) -> Drawing:
 
 def _ratio(answer: Forecast) -> Drawing:
     ratio, row, G = answer.ratio, answer.workflows[0], answer.settings.generations
-    derived, simulated, stderr = _curves(ratio, G, "derived", "simulated", "stderr")
-    low, high, bottom, top = _curves(ratio, G, "low", "high", "simulated_low", "simulated_high")
-    if np.isfinite(bottom).all() and np.isfinite(top).all():
-        low, high = bottom, top
+    derived, simulated, stderr = curves(ratio, G, "derived", "simulated", "stderr")
+    ends = curves(ratio, G, "low", "high", "simulated_low", "simulated_high")
+    low, high = ends[2:] if np.isfinite(ends[2:]).all() else ends[:2]
 
     def draw(figure: Figure) -> None:
         ax = _course(figure, row, derived, simulated, stderr, (low, high))
-        if high.max() < 30:
-            plot.mark_limit(ax)
-        far = high.max() > 8
-        _level(ax, 1, "real rows alone", "bottom" if far else "top", far)
-        ax.set_ylim(0, 1.08 * high.max())
-        ax.set_ylabel("risk ratio")
+        top, limit = high.max(), 0.99 if high.max() < 30 else None
+        panel.frame(ax, y="risk ratio", ylim=(0, 1.08 * top), limit=limit)
+        place: dict[str, Any] = (
+            {"x": 0.985, "va": "bottom"} if top > 8 else {"x": 0.015, "va": "top"}
+        )
+        panel.level(ax, 1, "real rows alone", dash=DOTTED, **place)
 
     dots = (
         f" Dots: {answer.simulation.replications:,} simulated runs of {answer.simulation.rows:,}"
@@ -270,32 +252,28 @@ def _workflows(answer: Forecast) -> Drawing:
         return -row.last("ratio"), row.name
 
     order = sorted(answer.workflows, key=place)
-    derived, simulated, stderr = (
-        np.array([row.last(curve) for row in order]) for curve in ("derived", "simulated", "stderr")
-    )
-    low, high = (
-        np.array([row.last(f"{row.kind}_{end}") for row in order]) for end in ("low", "high")
+    derived, simulated, stderr, low, high = (
+        np.array([row.last(name.format(row.kind)) for row in order])
+        for name in ("derived", "simulated", "stderr", "{}_low", "{}_high")
     )
     level = first * (1 + worse)
     least, ceiling, span = _window(first, level, 2, derived, simulated, low, high)
     y = np.arange(len(order), dtype=np.float64)[::-1]
 
     def draw(figure: Figure) -> None:
-        (ax,) = plot.panels(figure, 1)
-        ax.set_xlim(least - 0.05 * span, ceiling + 0.08 * span)
-        right = ax.get_xlim()[1]
+        (ax,), wide = plot.panels(figure, 1), plot.is_wide(figure)
+        x, right = f"test loss at generation {G}", ceiling + 0.08 * span
+        panel.frame(ax, x=x, xlim=(least - 0.05 * span, right), ylim=(-0.6, len(order) - 0.4))
         _strips(ax, y, [row.family for row in order], derived, simulated, stderr, low, high)
         ax.axvline(first, color=plot.muted(), linewidth=0.9, linestyle=DOTTED, zorder=1.5)
         if level < right:
             ax.axvline(level, color=plot.muted(), linewidth=0.9, linestyle=DASHED, zorder=1.5)
-        ax.set_yticks(y, [_short(row.name, plot.is_wide(figure)) for row in order])
-        ax.set_ylim(-0.6, len(order) - 0.4)
+        ax.set_yticks(y, [_short(row.name, wide) for row in order])
         ax.grid(axis="y", visible=False)
         ax.tick_params(axis="y", length=0)
         for label, row in zip(ax.get_yticklabels(), order, strict=True):
             label.set_fontweight("bold" if row.asked else "normal")
-        ax.locator_params(axis="x", nbins=6 if plot.is_wide(figure) else 4)
-        ax.set_xlabel(f"test loss at generation {G}")
+        ax.locator_params(axis="x", nbins=6 if wide else 4)
 
     height = 1.0 + 0.32 * len(order)
     return Drawing(
@@ -392,16 +370,12 @@ def _pictures(answer: Forecast) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         for name, drawing in drawings(answer).items():
             file = drawing.write(name, answer, folder).folder / name
-            address = {suffix: _address(f"{file}{suffix}.png") for suffix in ("", *MEDIA)}
-            sources = {media: address[suffix] for suffix, media in MEDIA.items()}
-            heading = {"heading": HEADINGS[name], "drawing": drawing}
-            out.append(heading | {"image": address[""], "sources": sources})
+            pictures = {
+                media: base64.b64encode(Path(f"{file}{suffix}.png").read_bytes()).decode()
+                for suffix, media in MEDIA.items()
+            }
+            out.append({"heading": HEADINGS[name], "drawing": drawing, "pictures": pictures})
     return out
-
-
-def _address(file: str) -> str:
-    """A picture as an address that holds it."""
-    return f"data:image/png;base64,{base64.b64encode(Path(file).read_bytes()).decode()}"
 
 
 def _cells(answer: Forecast, row: Workflow) -> dict[str, Any]:

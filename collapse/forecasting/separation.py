@@ -1,8 +1,6 @@
 """Whether labels are separated, so that no maximum-likelihood estimate exists, and by which
 columns."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,53 +76,37 @@ def separation(X: Array, y: Array, classes: int) -> Separation | None:
     >>> found.columns, found.alone, found.told
     (array([1]), True, (0, 1))
     """
-    labels = _Counts(X, y) if not classes else _Classes(X, y, classes)
-    direction, alone = labels.by_one_column(), True
-    if not direction.any():
-        alone = False
-        programme = _by_programme(labels)
-        if programme is None:
-            return None
-        direction = programme
-    size = (
-        np.abs(direction - direction.mean(axis=0)).max(axis=0) if classes else np.abs(direction[0])
-    )
-    size *= labels.scale
+    code = (y if classes else y > 0).astype(np.intp)
+    groups = [X[code == k] for k in range(classes or 2)]
+    scale = np.append(1.0, X[:, 1:].std(axis=0))
+    if classes:
+        labels = _Labels(X, code, classes, np.empty((0, X.shape[1])), scale)
+    elif len(groups[0]):  # two classes, none and some, and scores of some must not move
+        labels = _Labels(groups[0], code[code == 0], 2, groups[1], scale)
+    else:
+        return None
+    direction: Array | None = _by_one_column(groups, bool(classes))
+    alone = bool(np.any(direction))
+    direction = direction if alone else _by_programme(labels)
+    if direction is None:
+        return None
+    size = np.abs(direction - direction.mean(axis=0)).max(axis=0) * scale
     needed = np.flatnonzero(size[1:] > NONE * size.max()) + 1
-    return Separation(direction, needed, alone, labels.told(direction))
+    if not classes:
+        return Separation(direction[1:] - direction[:1], needed, alone, ())
+    return Separation(direction, needed, alone, _told(direction))
 
 
+@dataclass(frozen=True, eq=False)
 class _Labels:
-    """Labels as inequalities: `gaps` of a separating direction are not negative."""
+    """Labels as inequalities of scores, linear in the columns: no class's is above a row's own."""
 
-    def __init__(self, X: Array, y: Array, outputs: int) -> None:
-        self.X, self.y = X, y
-        self.outputs = outputs
-        self.scale = np.append(1.0, X[:, 1:].std(axis=0))
-
-    def gaps(self, direction: Array) -> Array:
-        raise NotImplementedError
-
-    def rows(self, chosen: NDArray[np.intp]) -> Array:
-        """Return the inequalities (k, q p) of the chosen gaps, as linear forms of the
-        coefficients."""
-        raise NotImplementedError
-
-    def widen(self, coefficients: Array) -> Array:
-        """Return the direction of q p coefficients."""
-        raise NotImplementedError
-
-    def holds(self, direction: Array) -> bool:
-        gaps = self.gaps(direction)
-        size = np.abs(gaps).sum()
-        return bool(size > 0 and -gaps[gaps < 0].sum() <= WRONG * size)
-
-
-class _Classes(_Labels):
-    def __init__(self, X: Array, y: Array, classes: int) -> None:
-        super().__init__(X, y, classes - 1)
-        self.code = y.astype(np.intp)
-        self.classes = classes
+    X: Array
+    code: NDArray[np.intp]
+    classes: int
+    fixed: Array
+    """Rows whose scores are all equal."""
+    scale: Array
 
     def gaps(self, direction: Array) -> Array:
         """Return by how much each row's own score is above the others', (n, K)."""
@@ -132,6 +114,8 @@ class _Classes(_Labels):
         return np.asarray(np.take_along_axis(score, self.code[:, None], axis=1) - score)
 
     def rows(self, chosen: NDArray[np.intp]) -> Array:
+        """Return the chosen gaps, (k, (K - 1) p), as linear forms of the coefficients: those of
+        the first class are zero."""
         row, other = np.divmod(chosen, self.classes)
         out = np.zeros((len(chosen), self.classes, self.X.shape[1]))
         each = np.arange(len(chosen))
@@ -139,97 +123,52 @@ class _Classes(_Labels):
         out[each, other] -= self.X[row]
         return out[:, 1:].reshape(len(chosen), -1)
 
-    def total(self) -> Array:
-        """Return the mean of all inequalities."""
+    def equations(self) -> Array:
+        """Return linear forms: the mean of all gaps, which is to be 1, and what is to be 0."""
         own = self.code[:, None] == np.arange(1, self.classes)
-        return np.asarray(((own - 1 / self.classes).T @ self.X).ravel() / len(self.X))
+        mean = ((own - 1 / self.classes).T @ self.X).ravel() / len(self.X)
+        zero = np.kron(np.eye(self.classes - 1), np.linalg.qr(self.fixed, mode="r"))
+        return np.concatenate([mean[None], zero])
 
-    def equal(self) -> Array:
-        return np.empty((0, self.outputs * self.X.shape[1]))
-
-    def widen(self, coefficients: Array) -> Array:
-        return np.concatenate(
-            [np.zeros((1, self.X.shape[1])), coefficients.reshape(self.outputs, -1)]
-        )
-
-    def by_one_column(self) -> Array:
-        """Return the sum of all directions that tell one class from the rest by one column."""
-        inside = [self.X[self.code == k] for k in range(self.classes)]
-        there = [k for k in range(self.classes) if len(inside[k])]
-        low, high = (np.array([end(inside[k], axis=0) for k in there]) for end in (np.min, np.max))
-        out = np.zeros((self.classes, self.X.shape[1]))
-        for at, k in enumerate(there):
-            rest_low, rest_high = (
-                end(np.delete(table, at, axis=0), axis=0)
-                for end, table in ((np.min, low), (np.max, high))
-            )
-            for sign, mine, rest in ((1, low[at], rest_high), (-1, high[at], rest_low)):
-                varies = (low.min(axis=0) < high.max(axis=0)) & (sign * mine >= sign * rest)
-                out[k, varies] += sign
-                out[k, 0] -= sign * 0.5 * (mine + rest)[varies].sum()
-        return out
-
-    def told(self, direction: Array) -> tuple[int, ...]:
-        same = (
-            np.abs(direction[:, None] - direction[None]).max(axis=2)
-            <= NONE * np.abs(direction).max()
-        )
-        if self.classes == 2:
-            return (0, 1)
-        others = same[np.argmax(same.sum(axis=1))]
-        return tuple(int(k) for k in np.flatnonzero(~others))
+    def hold(self, direction: Array) -> bool:
+        gaps, moved = self.gaps(direction), self.fixed @ np.diff(direction, axis=0).T
+        size, wrong = (np.abs(moved).sum() + np.abs(part).sum() for part in (gaps, gaps[gaps < 0]))
+        return bool(size > 0 and wrong <= WRONG * size)
 
 
-class _Counts(_Labels):
-    def __init__(self, X: Array, y: Array) -> None:
-        super().__init__(X, y, 1)
-        self.none = X[y == 0]
-        self.some = X[y > 0]
-
-    def gaps(self, direction: Array) -> Array:
-        """Return the fall of each zero's log mean, and the changes of the other rows', which have
-        to be zero."""
-        return np.concatenate([self.none @ -direction[0], -np.abs(self.some @ direction[0])])
-
-    def rows(self, chosen: NDArray[np.intp]) -> Array:
-        return np.asarray(-self.none[chosen[chosen < len(self.none)]])
-
-    def total(self) -> Array:
-        return np.asarray(-self.none.sum(axis=0) / len(self.X))
-
-    def equal(self) -> Array:
-        return np.asarray(np.linalg.qr(self.some, mode="r"))
-
-    def widen(self, coefficients: Array) -> Array:
-        return coefficients[None]
-
-    def by_one_column(self) -> Array:
-        out = np.zeros((1, self.X.shape[1]))
-        if not len(self.none) or not len(self.some):
-            return out
-        level = self.some.min(axis=0)
-        fixed = level == self.some.max(axis=0)
-        low, high = self.none.min(axis=0), self.none.max(axis=0)
-        for sign, there in (
-            (-1, fixed & (low >= level) & (high > level)),
-            (1, fixed & (high <= level) & (low < level)),
-        ):
-            out[0, there] += sign
-            out[0, 0] -= sign * level[there].sum()
-        return out
-
-    def told(self, direction: Array) -> tuple[int, ...]:
-        return ()
+def _by_one_column(groups: list[Array], classes: bool) -> Array:
+    """Return the sum of all directions that tell one class from the rest by one column; of counts,
+    none from some by a column that some do not vary in."""
+    there = [k for k, rows in enumerate(groups) if len(rows)]
+    low, high = (np.array([end(groups[k], axis=0) for k in there]) for end in (np.min, np.max))
+    varies = low.min(axis=0) < high.max(axis=0)
+    out = np.zeros((len(groups), len(varies)))
+    for at, k in enumerate(there if classes else there[:1]):
+        rest_low = np.delete(low, at, axis=0).min(axis=0, initial=np.inf)
+        rest_high = np.delete(high, at, axis=0).max(axis=0, initial=-np.inf)
+        usable = varies & (classes | (rest_low == rest_high))
+        for sign, mine, rest in ((1, low[at], rest_high), (-1, high[at], rest_low)):
+            apart = usable & (sign * mine >= sign * rest)
+            out[k, apart] += sign
+            out[k, 0] -= sign * rest[apart].sum()
+    return out
 
 
-def _by_programme(labels: _Classes | _Counts) -> Array | None:
+def _told(direction: Array) -> tuple[int, ...]:
+    """Return the classes whose scores are not those of the most."""
+    if len(direction) == 2:
+        return (0, 1)
+    apart = np.abs(direction[:, None] - direction).max(axis=2) > NONE * np.abs(direction).max()
+    return tuple(np.flatnonzero(apart[np.argmin(apart.sum(axis=1))]).tolist())
+
+
+def _by_programme(labels: _Labels) -> Array | None:
     """Return the separating direction with the least sum of absolute coefficients, thinned out;
     None where none was found."""
     p = labels.X.shape[1]
-    if labels.outputs * p > COEFFICIENTS:
+    if (labels.classes - 1) * p > COEFFICIENTS:
         return None
-    allowed = np.ones(p, dtype=bool)
-    direction = _solve(labels, allowed)
+    direction = _solve(labels, np.ones(p, dtype=bool))
     if direction is None:
         return None
     size = np.abs(direction).max(axis=0) * labels.scale
@@ -237,16 +176,13 @@ def _by_programme(labels: _Classes | _Counts) -> Array | None:
     allowed[0] = True
     for j in np.argsort(size):  # leave out what is not needed, the smallest first
         if j and allowed[j] and allowed.sum() > 2:
-            allowed[j] = False
-            fewer = _solve(labels, allowed)
-            if fewer is None:
-                allowed[j] = True
-            else:
-                direction = fewer
+            fewer = _solve(labels, allowed & (np.arange(p) != j))
+            if fewer is not None:
+                allowed[j], direction = False, fewer
     return direction
 
 
-def _solve(labels: _Classes | _Counts, allowed: NDArray[np.bool_]) -> Array | None:
+def _solve(labels: _Labels, allowed: NDArray[np.bool_]) -> Array | None:
     """Return the separating direction of these columns with the least coefficients, or None.
 
     A linear programme with few of the inequalities; those that its answer violates most are added.
@@ -254,12 +190,11 @@ def _solve(labels: _Classes | _Counts, allowed: NDArray[np.bool_]) -> Array | No
     """
     from scipy.optimize import linprog
 
-    q, p = labels.outputs, labels.X.shape[1]
+    q, p = labels.classes - 1, labels.X.shape[1]
     use = np.flatnonzero(np.tile(allowed, q))
     cost = np.tile(np.append(0.0, labels.scale[1:]), q)[use]
-    equal = np.concatenate([labels.total()[None], labels.equal()])[:, use]
-    size = len(labels.gaps(labels.widen(np.zeros(q * p))).ravel())
-    batch = 4 * q * p + 200
+    equal = labels.equations()[:, use]
+    size, batch = labels.code.size * labels.classes, 4 * q * p + 200
     chosen = np.unique(np.linspace(0, size - 1, min(size, batch)).astype(np.intp))
     for _ in range(ROUNDS):
         rows = labels.rows(chosen)[:, use]
@@ -273,10 +208,9 @@ def _solve(labels: _Classes | _Counts, allowed: NDArray[np.bool_]) -> Array | No
         )
         if answer.status != 0:
             return None
-        coefficients = np.zeros(q * p)
-        coefficients[use] = answer.x[: len(use)] - answer.x[len(use) :]
-        direction = labels.widen(coefficients)
-        if labels.holds(direction):
+        direction = np.zeros((labels.classes, p))
+        direction[1:].flat[use] = np.subtract(*np.split(answer.x, 2))
+        if labels.hold(direction):
             return direction
         gaps = labels.gaps(direction).ravel()
         worst = np.argsort(gaps)[:batch]

@@ -15,7 +15,7 @@ import numpy as np
 
 from collapse import checks, disk, workflows
 from collapse.blocks import Store, given
-from collapse.checks import brief, check_number, to_text, whole
+from collapse.checks import brief, check_number, require, to_text, whole
 from collapse.closed_forms import closed_form
 from collapse.comparison import compare
 from collapse.derivation import derive
@@ -31,7 +31,7 @@ from collapse.forecasting.answer import (
     Task,
     Workflow,
 )
-from collapse.forecasting.common import Array, refuse
+from collapse.forecasting.common import Array
 from collapse.forecasting.fitting import Fit, fit
 from collapse.forecasting.law import Law
 from collapse.forecasting.simulating import BAND, Plans, Runs, Teller, afford, simulations
@@ -204,8 +204,8 @@ def forecast(
     >>> answer.document["task"], [round(row["ratio"][-1], 4) for row in rows]
     ({'name': 'continuous', 'guessed': True}, [5.0, 1.4636])
     """
-    refuse(
-        not isinstance(target, str),
+    require(
+        isinstance(target, str),
         f"target must be the name of a column, as text; it is {brief(target)}.",
     )
     if real_share is not None:
@@ -480,8 +480,8 @@ def _plans(workflow: object, against: object, generations: int | None) -> Plans:
             _check_plan(plan, G)
         except ValueError as error:
             raise ValueError(f"{where}{error}") from error
-        refuse(
-            plans.setdefault(plan.name, plan).to_json() != plan.to_json(),
+        require(
+            plans.setdefault(plan.name, plan).to_json() == plan.to_json(),
             f"two different workflows are called {plan.name!r}; give one of them another name.",
         )
     return plans
@@ -489,19 +489,19 @@ def _plans(workflow: object, against: object, generations: int | None) -> Plans:
 
 def _check_plan(plan: Plan | Reservoir, generations: int) -> None:
     labels = len(np.unique(plan.generation))
-    refuse(
-        labels != generations,
+    require(
+        labels == generations,
         f"{plan.name} has {labels} generations, and {generations} are asked for; make all"
         " workflows equally long.",
     )
     real = plan.real_sizes()
-    refuse(
-        len(real) > 1 or plan.generations != generations,
+    require(
+        not (len(real) > 1 or plan.generations != generations),
         f"{plan.name} needs several tables of real data, or several models, and there is one of"
         " each; collapse.derive tells its ratio, which does not depend on the data.",
     )
-    refuse(
-        real[0] != 1,
+    require(
+        real[0] == 1,
         f"{plan.name} has a real batch of {float(real[0]):g} times the"
         " real rows, and there are just these; make its size 1.",
     )

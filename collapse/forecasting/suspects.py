@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from collapse.forecasting.common import Array, module
+from collapse.forecasting.common import Array, module, pandas
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,9 +58,8 @@ def identifiers(frame: pd.DataFrame, whole: set[str], skip: set[str]) -> dict[st
     """
     found, n = {}, len(frame)
     names = {name.casefold() for name in frame.columns}
-    for name in [name for name in frame.columns if name not in skip]:
-        column = frame[name]
-        if n < 2 or column.isna().any() or not column.is_unique:
+    for name, column in frame.items():
+        if name in skip or n < 2 or column.isna().any() or not column.is_unique:
             continue
         answer = name.casefold().endswith("no") and f"{name[:-2].casefold()}yes" in names
         named = bool(IDENTIFIER.fullmatch(name)) and not answer
@@ -71,9 +70,9 @@ def identifiers(frame: pd.DataFrame, whole: set[str], skip: set[str]) -> dict[st
             low, high = values.min(), values.max()
             consecutive = counts and high - low == n - 1
             years = YEARS[0] <= low and high <= YEARS[1]
-            in_order = consecutive and low in (0, 1) and bool((np.diff(values) > 0).all())
+            rising = bool((np.diff(values) > 0).all())
             reasons = {
-                "counts the rows": in_order,
+                "counts the rows": consecutive and low in (0, 1) and rising,
                 "has another whole number in every row": counts
                 and (named or bool(NAMES_OF_ROWS.fullmatch(name))),
                 "numbers the rows": consecutive and n >= SHUFFLED and not years,
@@ -127,8 +126,6 @@ def leaks(frame: pd.DataFrame, y: Array, classified: bool) -> dict[str, str]:
     classified : bool
         Whether it is a class.
     """
-    if len(y) < LEAST:
-        return {}
     step = -(-len(y) // SAMPLE)
     frame, y, tell = frame.iloc[::step], y[::step], _tells_number
     if classified:
@@ -145,33 +142,32 @@ def _tells_number(column: pd.Series[Any], y: Array) -> str | None:
 
     present = column.notna().to_numpy()
     cells, y = column.to_numpy()[present], y[present]
-    if len(y) < LEAST or np.ptp(y) == 0:
+    texts = cells.dtype == object
+    if len(y) < LEAST or np.ptp(y) == 0 or (not texts and np.ptp(cells) == 0):
         return None
-    if cells.dtype == object:
+    if texts:
         kinds, group = np.unique(cells.astype(str), return_inverse=True)
         rest = y - (np.bincount(group, weights=y) / np.bincount(group))[group]
         told = 2 * len(kinds) <= len(y) and rest.var() < LEAK**2 * y.var()
         return "its levels tell the target to 1 % of its spread" if told else None
-    if np.array_equal(cells, y):
-        return "it is the target itself"
-    if np.ptp(cells) == 0:
-        return None
-    if 1 - np.corrcoef(cells / np.abs(cells).max(), y)[0, 1] ** 2 < LEAK**2:
-        return "a line of it tells the target to 1 % of its spread"
-    ordered = 1 - abs(np.corrcoef(rankdata(cells), rankdata(y))[0, 1]) < LEAK**3
-    return "it puts the rows in the order of the target" if ordered else None
+    line = np.corrcoef(cells / np.abs(cells).max(), y)[0, 1]
+    order = np.corrcoef(rankdata(cells), rankdata(y))[0, 1]
+    ways = {
+        "it is the target itself": np.array_equal(cells, y),
+        "a line of it tells the target to 1 % of its spread": 1 - line**2 < LEAK**2,
+        "it puts the rows in the order of the target": 1 - abs(order) < LEAK**3,
+    }
+    return next((how for how, holds in ways.items() if holds), None)
 
 
 def _tells_class(column: pd.Series[Any], y: Array) -> str | None:
     code, n = np.unique(y, return_inverse=True)[1], len(y)
     count = np.bincount(code)
     if column.dtype == object:
-        kinds, group = np.unique(column.fillna("(missing)").astype(str), return_inverse=True)
-        if not 2 < 5 * len(kinds) < n:
+        level = column.fillna("(missing)").astype(str).to_numpy()
+        if not 2 < 5 * len(np.unique(level)) < n:
             return None
-        table = np.zeros((len(kinds), len(count)), int)
-        np.add.at(table, (group, code), 1)
-        wrong = 1 - table.max(axis=1).sum() / n
+        wrong = 1 - pandas().crosstab(level, code).max(axis=1).sum() / n
     else:
         ranks = column.fillna(column.median()).rank().to_numpy()
         total = np.bincount(code, weights=ranks)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from collapse.checks import brief, check_number, choice, several
+from collapse.checks import brief, check_number, choice, require, several
 from collapse.forecasting.cells import as_other, clean
 from collapse.forecasting.common import (
     Array,
@@ -17,7 +17,6 @@ from collapse.forecasting.common import (
     counted,
     pandas,
     plural,
-    refuse,
     were,
 )
 from collapse.forecasting.design import EXTREME, LEVELS, design, in_words
@@ -140,8 +139,8 @@ def prepare(
         one, the row.
     """
     target = str(target)
-    refuse(
-        not 0 < check_number(test_share, "test_share") < 1,
+    require(
+        0 < check_number(test_share, "test_share") < 1,
         f"test_share must lie strictly between 0 and 1; it is {test_share}.",
     )
     task = None if task is None else choice(task, "task", TASKS)
@@ -153,20 +152,17 @@ def prepare(
     told.notes += [f"Column {name!r} {what} and was left out." for name, what in counts.items()]
     missing = cells.frame[target].isna().to_numpy()
     labelled, lost = n - int(missing[:n].sum()), int(missing.sum())
-    refuse(not labelled, f"the target {target!r} has no values at all.")
-    if lost:
-        told.notes.append(
-            f"{counted(lost, 'row')} without a value of {target!r} {were(lost)} left out."
-        )
-    if labelled < 4:
-        raise ValueError(
-            f"there {plural(labelled, 'is', 'are')} {counted(labelled, 'row')} with"
-            " a target; a forecast needs at least 4, and many more to be trusted."
-        )
+    require(bool(labelled), f"the target {target!r} has no values at all.")
+    told.note(lost, f"{counted(lost, 'row')} without a value of {target!r} {were(lost)} left out.")
+    require(
+        not (labelled < 4),
+        f"there {plural(labelled, 'is', 'are')} {counted(labelled, 'row')} with a target; a"
+        " forecast needs at least 4, and many more to be trusted.",
+    )
     table = cells.frame.drop(columns=list(counts)).loc[~missing]
     kind, y, classes = _labels(table[target], task, place)
     if task is None:
-        told.notes += _of_guess(table[target], kind, classes)
+        _tell_guess(table[target], kind, classes, told)
     features = table.drop(columns=target)
     if test is None:
         train, tested = _split(y, bool(classes), test_share, seed)
@@ -174,8 +170,8 @@ def prepare(
     else:
         train, tested = np.arange(labelled), np.arange(labelled, len(table))
         _check_test(y, labelled, classes, table[target], place)
-    refuse(
-        classes and len(np.unique(y[train])) < 2,
+    require(
+        not (classes and len(np.unique(y[train])) < 2),
         f"the target {target!r} has a single value in the real part; a classifier needs two.",
     )
     skip = cells.dates | ({target} if classes else set())
@@ -227,40 +223,36 @@ def _joined(
     """The table with the test set below it, its own rows, their names, and the decimal mark."""
     exclude = several(exclude, "exclude", "the name of a column")
     table, said = _part(frame, "the table", target, told)
-    refuse(
-        target in exclude, f"the target {target!r} cannot be excluded; leave out another column."
+    require(
+        target not in exclude,
+        f"the target {target!r} cannot be excluded; leave out another column.",
     )
-    if absent := [name for name in exclude if name not in table.columns]:
-        raise ValueError(f"the table has no {columns_named(absent, 'column')} to exclude.")
+    absent = [name for name in exclude if name not in table.columns]
+    require(not absent, f"the table has no {columns_named(absent, 'column')} to exclude.")
     table = table.drop(columns=list(exclude))
-    refuse(
-        len(table.columns) < 2,
+    require(
+        len(table.columns) >= 2,
         "every column beside the target is excluded; leave at least one to predict it from.",
     )
-    if exclude:
-        told.notes.append(f"{columns_named(exclude)} {were(len(exclude))} excluded.")
+    told.note(exclude, f"{columns_named(exclude)} {were(len(exclude))} excluded.")
     if test is None:
         return table, len(table), lambda row: f"row {row + 1}", said.get("decimal", ".")
     below, more = _part(test, "the test set", target, told, "Test set: ")
-    if absent := [name for name in table.columns if name not in below.columns]:
-        raise ValueError(
-            f"the test set has no {columns_named(absent, 'column')}; it needs those of the table."
-        )
-    known = {*table.columns, *exclude}
-    if extra := [name for name in below.columns if name not in known]:
-        told.notes.append(
-            f"{columns_named(extra)} of the test set"
-            f" {plural(len(extra), 'is', 'are')} not in the table."
-        )
-    told.notes.append(f"The test set is the {len(below):,} rows of a table of its own.")
+    absent = [name for name in table.columns if name not in below.columns]
+    require(
+        not absent,
+        f"the test set has no {columns_named(absent, 'column')}; it needs those of the table.",
+    )
+    extra = [name for name in below.columns if name not in {*table.columns, *exclude}]
+    verb = plural(len(extra), "is", "are")
+    told.note(extra, f"{columns_named(extra)} of the test set {verb} not in the table.")
+    told.note(True, f"The test set is the {len(below):,} rows of a table of its own.")
     below, n = below[table.columns].copy(), len(table)
     other = [name for name in table.columns if table[name].dtype != below[name].dtype]
     numeric = pandas().api.types.is_numeric_dtype
-    for name in other:
-        if numeric(below[name].dtype):
-            table[name] = as_other(table[name], na, said.get("decimal", "."))
-        elif numeric(table[name].dtype):
-            below[name] = as_other(below[name], na, more.get("decimal", "."))
+    for part, beside, words in ((table, below, said), (below, table, more)):
+        for name in [name for name in other if numeric(beside[name].dtype)]:
+            part[name] = as_other(part[name], na, words.get("decimal", "."))
     parts = [part.astype(dict.fromkeys(other, object)) for part in (table, below)]
 
     def place(row: int) -> str:
@@ -274,15 +266,15 @@ def _part(
     frame: pd.DataFrame, what: str, target: str, told: Told, before: str = ""
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """A table with texts for names and rows counted from 0, and what `read` said of its file."""
-    refuse(
-        not isinstance(frame, pandas().DataFrame),
+    require(
+        isinstance(frame, pandas().DataFrame),
         f"{what} must be a pandas.DataFrame; it is {brief(frame)}.",
     )
     said = frame.attrs.get("collapse", {})
     frame = frame.set_axis([str(name) for name in frame.columns], axis=1).reset_index(drop=True)
     check_columns(frame, target, what)
-    told.notes += [before + note for note in said.get("notes", [])]
-    told.cautions += [before + caution for caution in said.get("cautions", [])]
+    for kind in ("notes", "cautions"):
+        getattr(told, kind).extend(before + sentence for sentence in said.get(kind, []))
     return frame, said
 
 
@@ -298,41 +290,44 @@ def _labels(
         row = int(values.index[int(np.argmax(where))])
         return f"{place(row)} holds {values.loc[row]!r}"
 
-    if number is not None and not np.isfinite(number).all():
-        row = place(int(values.index[int(np.argmin(np.isfinite(number)))]))
-        raise ValueError(f"{what} is infinite in {row}; leave the cell empty, or correct it.")
-    refuse(
-        distinct == 1,
+    infinite = np.array([False]) if number is None else np.isinf(number)
+    row = place(int(values.index[np.argmax(infinite)]))
+    require(
+        not infinite.any(), f"{what} is infinite in {row}; leave the cell empty, or correct it."
+    )
+    require(
+        distinct != 1,
         f"{what} has the one value {in_words(values.iloc[0])}; there is nothing to predict.",
     )
     kind = task or _guess(number, distinct)
     if kind in ("counts", "continuous"):
         if number is None:
             raise ValueError(f"{what} must hold numbers for the task {kind}; {holds([True])}.")
-        if kind == "counts" and (bad := (number < 0) | (number != np.floor(number))).any():
-            raise ValueError(
-                f"{what} must hold counts 0, 1, 2, ... for the task counts; {holds(bad)}."
-            )
+        bad = (number < 0) | (number != np.floor(number))
+        require(
+            not (kind == "counts" and bad.any()),
+            f"{what} must hold counts 0, 1, 2, ... for the task counts; {holds(bad)}.",
+        )
         largest = np.abs(number).max()
         spread = np.ptp(number / largest) * largest
-        refuse(
-            kind == "continuous" and not (largest < 2.0**EXTREME and spread > 2.0**-EXTREME),
+        require(
+            not (kind == "continuous" and not (largest < 2.0**EXTREME and spread > 2.0**-EXTREME)),
             f"{what} has numbers of the order {largest:.0e}, whose squares no float holds; "
             "give it in a unit that makes them neither huge nor tiny.",
         )
         return kind, number, ()
-    refuse(
-        kind == "binary" and distinct != 2,
+    require(
+        not (kind == "binary" and distinct != 2),
         f"{what} has {distinct} values, and the task binary needs 2; leave task out, or "
         "use multiclass, which takes any number up to fifty.",
     )
-    if distinct > LARGEST_CLASSES:
-        text = "it is text where numbers should be, or an identifier"
-        remedy = text if number is None else "use the task counts or continuous"
-        raise ValueError(
-            f"{what} has {distinct:,} different values, more than the"
-            f" {LARGEST_CLASSES} classes that are supported; {remedy}."
-        )
+    text = "it is text where numbers should be, or an identifier"
+    remedy = text if number is None else "use the task counts or continuous"
+    require(
+        not (distinct > LARGEST_CLASSES),
+        f"{what} has {distinct:,} different values, more than the {LARGEST_CLASSES} classes that"
+        f" are supported; {remedy}.",
+    )
     code, levels = pandas().factorize(values, sort=True)
     name = "binary" if distinct == 2 else "multiclass"
     return name, code.astype(np.float64), tuple(map(in_words, levels))
@@ -348,28 +343,26 @@ def _guess(number: Array | None, distinct: int) -> str:
     return "multiclass" if distinct <= CODES and high - low == distinct - 1 else "counts"
 
 
-def _of_guess(values: pd.Series[Any], task: str, classes: tuple[str, ...]) -> list[str]:
-    """What is said where numbers were taken for classes or for counts."""
-    if len(classes) > 2 and values.dtype != object:
-        taken = (
-            f"The whole numbers {classes[0]} to {classes[-1]} of the target {str(values.name)!r}"
-            " were taken for classes; where they count or measure something, say so by"
-            " task='counts' or 'continuous' (--task counts)."
-        )
-    elif task == "counts":
-        taken = (
-            f"The target {str(values.name)!r} was taken for counts; where it measures something or"
-            " names classes, say so by task='continuous' or 'multiclass' (--task continuous)."
-        )
-    else:
-        return []
-    return [taken]
+def _tell_guess(values: pd.Series[Any], task: str, classes: tuple[str, ...], told: Told) -> None:
+    """Say where numbers were taken for classes or for counts."""
+    target = f"target {str(values.name)!r}"
+    told.note(
+        len(classes) > 2 and values.dtype != object,
+        f"The whole numbers {' to '.join(classes[:1] + classes[-1:])} of the {target} were taken"
+        " for classes; where they count or measure something, say so by task='counts' or"
+        " 'continuous' (--task counts).",
+    )
+    told.note(
+        task == "counts",
+        f"The {target} was taken for counts; where it measures something or names classes, say so"
+        " by task='continuous' or 'multiclass' (--task continuous).",
+    )
 
 
 def _check_test(
     y: Array, n: int, classes: tuple[str, ...], values: pd.Series[Any], place: Callable[[int], str]
 ) -> None:
-    refuse(len(y) == n, f"the test set has no row with a value of {str(values.name)!r}.")
+    require(len(y) != n, f"the test set has no row with a value of {str(values.name)!r}.")
     new = ~np.isin(y[n:], y[:n])
     if classes and new.any():
         at = n + int(np.argmax(new))
@@ -398,16 +391,13 @@ def _split(y: Array, classified: bool, share: float, seed: int) -> tuple[Rows, R
     if classified:
         order = order[np.argsort(y[order], kind="stable")]
     # every 1/share-th row along the order
-    count = np.floor(share * np.arange(len(y) + 1) + 0.5)
-    test = np.diff(count) > 0
+    test = np.diff(np.floor(share * np.arange(len(y) + 1) + 0.5)) > 0
     if classified:
         label = y[order]
-        for absent in np.setdiff1d(label[test], label[~test]):
-            test[label == absent] = False
-    if not test.any():
-        test[-1] = True
-    refuse(
-        test.all() or (~test).sum() < 2,
+        test &= np.isin(label, label[~test])
+    test[-1] |= not test.any()
+    require(
+        not (test.all() or (~test).sum() < 2),
         f"a test share of {share} leaves fewer than 2 of {len(y)} rows to fit; reduce it.",
     )
     return np.sort(order[~test]), np.sort(order[test])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.forecasting.common import Array, Objects, Rows, listed, pandas
+from collapse.forecasting.common import Array, Objects, Rows, counted, listed, pandas
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,6 +67,14 @@ class Told:
     notes: list[str] = field(default_factory=list)
     cautions: list[str] = field(default_factory=list)
 
+    def note(self, when: object, sentence: str) -> None:
+        """Say what was done, where it was."""
+        self.notes += [sentence] if when else []
+
+    def caution(self, when: object, sentence: str) -> None:
+        """Say what may be wrong, where it may be."""
+        self.cautions += [sentence] if when else []
+
 
 @dataclass
 class Texts:
@@ -114,10 +122,9 @@ def texts_of(name: str, values: Objects, absent: dict[str, int], rows: int | Non
     kept = [None if text in MISSING or text in absent else text for text in bare]
     again, different = pandas().factorize(np.array(kept, object), use_na_sentinel=True)
     raw, pairs = set(unique), zip(unique, kept, strict=True)
-    merged = [text for text, bare in pairs if bare is not None and bare != text and bare in raw]
+    merged = [text for text, bare in pairs if bare != text and bare in raw]
     place = np.append(again, -1)[code]
-    decisive = place[:rows]
-    count = np.bincount(decisive[decisive >= 0], minlength=len(different))
+    count = np.bincount(place[:rows] + 1, minlength=len(different) + 1)[1:]
     out = Texts(name, place, np.asarray(different, object), merged, count)
     _read(out)
     return out
@@ -163,15 +170,12 @@ def _parts(texts: Objects) -> pd.DataFrame:
 
 def _values(parts: pd.DataFrame, mark: str) -> Array:
     """Numbers that the parts are under a decimal mark; NaN where they are none."""
-    out, digits = np.full(len(parts), np.nan), parts["digits"].fillna("x")
+    digits, signs = parts["digits"].fillna("x"), parts["sign"].fillna("") + parts["late"].fillna("")
     closed = parts["bracket"].isna() == parts["close"].isna()
-    signs = parts["sign"].fillna("") + parts["late"].fillna("")
     good = closed & (signs.str.len() < 2) & digits.str.fullmatch(PLAIN[mark])
     bare = digits.str.replace(rf"[^\d{mark}]", "", regex=True).str.replace(mark, ".")
-    size = (bare + parts["exponent"].fillna(""))[good].astype(np.float64)
-    minus = (signs == "-") | parts["bracket"].notna()
-    out[good] = np.where(minus[good], -size, size)
-    return out
+    size = (bare + parts["exponent"].fillna("")).where(good).astype(np.float64)
+    return np.asarray(size.where((signs != "-") & parts["bracket"].isna(), -size))
 
 
 def numbers(
@@ -185,10 +189,9 @@ def numbers(
     """
     columns = [column for column in texts if column.readings]
     commas = any("," in column.readings for column in columns)
-    for column in [column for column in columns if commas and "," not in column.readings]:
+    for column in [column for column in columns if commas and column.has(".")]:
         other = _values(_parts(column.unique), ",")  # what looked plain, 1.200, may be apart
-        if column.has(".") and not np.isnan(other).any():
-            column.readings[","] = other
+        column.readings |= {} if np.isnan(other).any() else {",": other}
     decided = [column for column in columns if len(column.readings) == 1 and column.has(".,")]
     needed = {mark for column in decided for mark in column.readings}
     mark = decimal if not needed else needed.pop() if len(needed) == 1 else ""
@@ -204,13 +207,12 @@ def numbers(
             odd[column.name] = f"{column.name!r} ({', '.join(_ways(column, own))})"
         if not column.has(".,"):
             whole.add(column.name)
-        if column.limits:
-            told.cautions.append(
-                f"{column.limits:,} {'cells' if column.limits > 1 else 'cell'} of"
-                f" {column.name!r} with < or > hold a limit, which was taken as the value."
-            )
-    if odd:
-        told.notes.append(f"Numbers were read from their text in {listed(list(odd.values()))}.")
+        told.caution(
+            column.limits,
+            f"{counted(column.limits, 'cell')} of {column.name!r} with < or > hold a limit, which"
+            " was taken as the value.",
+        )
+    told.note(odd, f"Numbers were read from their text in {listed(list(odd.values()))}.")
     return found, odd, mark
 
 
@@ -231,9 +233,8 @@ def mixed(column: Texts, place: Any) -> str:
     """What is wrong in a column of numbers, in words."""
     assert column.wrong is not None
     row, text = column.first(column.wrong)
-    parts = _parts(np.array([text], object))
-    number = not all(np.isnan(_values(parts, mark)).all() for mark in PLAIN)
-    kinds = "numbers written in different ways" if number else "numbers and text"
+    values = [_values(_parts(np.array([text], object)), mark) for mark in PLAIN]
+    kinds = "numbers and text" if np.isnan(values).all() else "numbers written in different ways"
     return (
         f"holds {kinds}: {place(row)} holds {text!r:.60}. Leave the cell empty where a value is "
         "missing (or name what stands there by na), write all decimals with a point and in one "
@@ -270,8 +271,7 @@ def dates(column: Texts, place: Callable[[int], str]) -> Array | None:
         return pandas().to_datetime(values, format=form, errors="coerce", utc=True)
 
     forms = [day + hour for hour in dict.fromkeys(map(_hour, some)) for day in DAYS]
-    likely = [form for form in forms if parsed(some, form).notna().mean() > 0.5]
-    found = [parsed(texts, form) for form in likely]
+    found = [parsed(texts, form) for form in forms if parsed(some, form).notna().mean() > 0.5]
     rows = [int(column.count[values.notna()].sum()) for values in found]
     if 2 * max(rows, default=0) <= column.count.sum():
         return None
@@ -300,14 +300,9 @@ def _hour(text: str) -> str:
     part = HOUR.search(text)
     if part is None:
         return ""
-    forms = {
-        "gap": part["gap"] + ("%I:%M" if part["half"] else "%H:%M"),
-        "second": ":%S",
-        "part": ".%f",
-        "half": f"{part['blank']}%p",
-        "zone": "%z",
-    }
-    return "".join(form for group, form in forms.items() if part[group])
+    hour = part["gap"] + ("%I:%M" if part["half"] else "%H:%M")
+    forms = {"second": ":%S", "part": ".%f", "half": f"{part['blank']}%p", "zone": "%z"}
+    return hour + "".join(form for group, form in forms.items() if part[group])
 
 
 def hours(column: Texts) -> Array | None:
@@ -321,9 +316,8 @@ def hours(column: Texts) -> Array | None:
 def compact(values: Array) -> Array | None:
     """Days of numbers such as 20260131, where all are dates; else None."""
     present = values[~np.isnan(values)]
-    if len(np.unique(present)) < COMPACT or (present != np.floor(present)).any():
-        return None
-    if present.min() < 19000101 or present.max() > 21001231:
+    outside = (present != np.floor(present)) | (present < 19000101) | (present > 21001231)
+    if len(np.unique(present)) < COMPACT or outside.any():
         return None
     texts = pandas().Series(values).map("{:.0f}".format, na_action="ignore")
     found = pandas().to_datetime(texts, format="%Y%m%d", errors="coerce")

@@ -46,10 +46,9 @@ from collapse.models.regression.glm import (
     PoissonRegression,
     ProbitRegression,
 )
-from collapse.models.regression.linear import LinearRegression
+from collapse.models.regression.linear import HuberRegression, LinearRegression
 from collapse.models.regression.penalised import FirthLogisticRegression, RidgeLogisticRegression
 from collapse.models.regression.ranking import BradleyTerry
-from collapse.models.regression.robust import HuberRegression
 
 __all__ = [
     "AR1",

@@ -1,13 +1,13 @@
 """check(): what a model promises to simulate() and derive(), tried on the model itself."""
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from collapse.checks import whole
+from collapse.checks import require, whole
 from collapse.models.protocols import (
     Array,
     Model,
@@ -37,26 +37,34 @@ relative to the influence's size.
 """
 
 
+Expectation = tuple[object, str, str]
+"""Whether it is kept, what was expected, and what to do where it is not."""
+
+
 @dataclass(frozen=True, eq=False)
 class _Trial:
-    """A model, parameters (R, d) that it fitted, a batch from each, and weights."""
+    """A model, parameters (R, d) that it fitted, a batch from each, weights, and a fit to both."""
 
     model: Any
     rows: int
     theta: Array
     batch: Array
     weight: Array
+    fit: Array
 
-    def expect(self, kept: object, what: str, remedy: str) -> None:
-        if not kept:
-            raise ValueError(f"{self.model!r}: expected {what}; {remedy}.")
 
-    def expect_close(
-        self, got: Array, expected: Array, tolerance: float, what: str, remedy: str
-    ) -> None:
-        if not np.allclose(got, expected, rtol=tolerance, atol=tolerance * 1e-3, equal_nan=True):
-            off = np.nanmax(np.abs(got - expected))
-            self.expect(False, f"{what}, and they differ by {off:.3g}", remedy)
+def _close(
+    got: Array, expected: Array, what: str, remedy: str, tolerance: float = 1e-9
+) -> Expectation:
+    kept = np.allclose(got, expected, rtol=tolerance, atol=tolerance * 1e-3, equal_nan=True)
+    off = "" if kept else f", and they differ by {np.nanmax(np.abs(got - expected)):.3g}"
+    return kept, what + off, remedy
+
+
+def _each(function: Callable[..., Array], *arrays: Array) -> Array:
+    """What a function gives for each replication alone."""
+    alone = (function(*(row[None] for row in rows)) for rows in zip(*arrays, strict=True))
+    return np.concatenate(list(alone))
 
 
 def check(model: Any, rows: int | None = None) -> tuple[str, ...]:
@@ -102,16 +110,16 @@ def check(model: Any, rows: int | None = None) -> tuple[str, ...]:
     influence function
     exact form
     """
-    if not isinstance(model, Model):
-        raise ValueError(
-            f"a model needs truth, draw, draw_real, fit and risk; {type(model).__name__} lacks"
-            f" {', '.join(lacking(model, Model))}."
-        )
+    require(
+        isinstance(model, Model),
+        f"a model needs truth, draw, draw_real, fit and risk; {type(model).__name__} lacks"
+        f" {', '.join(lacking(model, Model))}.",
+    )
     truth = np.asarray(model.truth)
-    if truth.ndim != 1 or truth.dtype != np.float64 or not np.all(np.isfinite(truth)):
-        raise ValueError(
-            f"{model!r}: truth must be a finite float64 array of shape (d,); it is {model.truth!r}."
-        )
+    require(
+        not (truth.ndim != 1 or truth.dtype != np.float64 or not np.all(np.isfinite(truth))),
+        f"{model!r}: truth must be a finite float64 array of shape (d,); it is {model.truth!r}.",
+    )
     rows = whole(
         design_of(model) or 30 if rows is None else rows,
         "rows",
@@ -121,54 +129,50 @@ def check(model: Any, rows: int | None = None) -> tuple[str, ...]:
     # parameters that the model itself would meet: fits to real data, or to synthetic data where the
     # real ones are always the same
     real = model.draw(np.repeat(truth[None], REPLICATIONS, axis=0), rows, np.random.default_rng(2))
-    if real.shape[:2] != (REPLICATIONS, rows):
-        raise ValueError(
-            f"{model!r}: expected draw to return (R, rows, ...), here ({REPLICATIONS}, {rows}), not"
-            f" {real.shape}; add the axis."
-        )
+    require(
+        real.shape[:2] == (REPLICATIONS, rows),
+        f"{model!r}: expected draw to return (R, rows, ...), here ({REPLICATIONS}, {rows}), not"
+        f" {real.shape}; add the axis.",
+    )
     theta = np.asarray(model.fit(real, np.ones((REPLICATIONS, rows)), None))
-    if theta.shape != (REPLICATIONS, len(truth)):
-        raise ValueError(
-            f"{model!r}: fit must return one parameter for each replication, ({REPLICATIONS},"
-            f" {len(truth)}); it has {theta.shape}."
-        )
+    require(
+        theta.shape == (REPLICATIONS, len(truth)),
+        f"{model!r}: fit must return one parameter for each replication, ({REPLICATIONS},"
+        f" {len(truth)}); it has {theta.shape}.",
+    )
     theta = np.where(np.isfinite(theta).all(axis=1, keepdims=True), theta, truth)
     weight = np.random.default_rng(4).uniform(0.1, 1, (REPLICATIONS, rows))
-    trial = _Trial(model, rows, theta, model.draw(theta, rows, np.random.default_rng(3)), weight)
+    batch = model.draw(theta, rows, np.random.default_rng(3))
+    trial = _Trial(model, rows, theta, batch, weight, model.fit(batch, weight, None))
     promises = CHECKS | {name: DECLARED[name] for name in declared(model) if name in DECLARED}
     # a model of selected rows may not know how it responds
     if exact_form(model) and not (isinstance(model, WithLinearResponse) and model.response is None):
         promises["exact form"] = _exact
     for promise in promises.values():
-        promise(trial)
+        for kept, what, remedy in promise(trial):
+            require(bool(kept), f"{model!r}: expected {what}; {remedy}.")
     return tuple(promises)
 
 
-def _shapes(trial: _Trial) -> None:
+def _shapes(trial: _Trial) -> Iterable[Expectation]:
     model, R = trial.model, REPLICATIONS
     real = model.draw_real(R, trial.rows, np.random.default_rng(0))
     for name, got in (("draw", trial.batch), ("draw_real", real)):
-        trial.expect(
-            np.isfinite(got).all(), f"finite rows from {name}", "draw NaN only where theta is NaN"
-        )
-    trial.expect(
-        trial.batch.shape == real.shape,
-        f"real and synthetic rows of one shape, not {real.shape} and {trial.batch.shape}",
-        "align",
+        remedy = "draw NaN only where theta is NaN"
+        yield np.isfinite(got).all(), f"finite rows from {name}", remedy
+    what = f"real and synthetic rows of one shape, not {real.shape} and {trial.batch.shape}"
+    yield trial.batch.shape == real.shape, what, "align"
+    risk, none = model.risk(trial.fit), trial.theta[:0]
+    yield from (
+        (risk.shape == (R,), f"risk to return ({R},), not {risk.shape}", "sum over coordinates"),
+        (
+            trial.fit.dtype == risk.dtype == np.float64,
+            f"float64 fits and risks, not {trial.fit.dtype} and {risk.dtype}",
+            "convert",
+        ),
     )
-    theta = model.fit(trial.batch, trial.weight, None)
-    risk = model.risk(theta)
-    trial.expect(
-        risk.shape == (R,), f"risk to return ({R},), not {risk.shape}", "sum over coordinates"
-    )
-    trial.expect(
-        theta.dtype == risk.dtype == np.float64,
-        f"float64 fits and risks, not {theta.dtype} and {risk.dtype}",
-        "convert",
-    )
-    none = trial.theta[:0]
     empty = model.draw(none, trial.rows, np.random.default_rng(0))
-    trial.expect(
+    yield (
         empty.shape[:2] == (0, trial.rows)
         and model.fit(empty, np.ones((0, trial.rows)), none).shape == none.shape
         and model.risk(none).shape == (0,),
@@ -177,209 +181,185 @@ def _shapes(trial: _Trial) -> None:
     )
 
 
-def _deviation(trial: _Trial) -> None:
-    trial.expect(
-        callable(trial.model.deviation),
-        "deviation to be a method",
-        "give theta (R, d) to (R, k), or rename the attribute",
-    )
-    trial.expect_close(
+def _deviation(trial: _Trial) -> Iterable[Expectation]:
+    remedy = "give theta (R, d) to (R, k), or rename the attribute"
+    yield callable(trial.model.deviation), "deviation to be a method", remedy
+    yield _close(
         (trial.model.deviation(trial.theta) ** 2).sum(axis=1),
         trial.model.risk(trial.theta),
-        1e-9,
         "squares of the deviation to sum to the risk",
         "scale one or leave deviation out",
     )
 
 
-def _statistic(trial: _Trial) -> None:
+def _statistic(trial: _Trial) -> Iterable[Expectation]:
     model, theta, rows = trial.model, trial.theta, trial.rows
     statistic = model.draw_statistic(theta, rows, np.random.default_rng(0))
     first = model.draw_real_statistic(REPLICATIONS, rows, np.random.default_rng(0)).shape
-    trial.expect(
+    yield (
         statistic.ndim == 2 and statistic.shape == first and len(statistic) == REPLICATIONS,
-        f"mean statistics of shape ({REPLICATIONS}, k) from both, not {statistic.shape} and"
-        f" {first}",
+        (
+            f"mean statistics of shape ({REPLICATIONS}, k) from both, not {statistic.shape} and"
+            f" {first}"
+        ),
         "average over the batch's rows",
     )
     fit = model.fit_statistic(statistic, None)
-    trial.expect(
+    yield (
         fit.shape == theta.shape,
         f"fit_statistic to return {theta.shape}, not {fit.shape}",
         "return one row a replication",
     )
     none = model.draw_statistic(theta[:0], rows, np.random.default_rng(0))
-    trial.expect(
+    yield (
         model.fit_statistic(none, theta[:0]).shape == theta[:0].shape,
         "no statistics in, no fits out",
         "write shapes with len(theta)",
     )
-    trial.expect_close(
+    yield _close(
         fit,
-        np.array([model.fit_statistic(one[None], None)[0] for one in statistic]),
-        1e-9,
+        _each(lambda one: model.fit_statistic(one, None), statistic),
         "fit_statistic together and one by one to be equal",
         "reduce over the rows' axis only",
     )
 
 
-def _pooling(trial: _Trial) -> None:
-    model = trial.model
+def _pooling(trial: _Trial) -> Iterable[Expectation]:
+    pool = trial.model.pool
     one, other = (
-        model.draw_statistic(trial.theta, trial.rows, np.random.default_rng(seed))
+        trial.model.draw_statistic(trial.theta, trial.rows, np.random.default_rng(seed))
         for seed in (0, 1)
     )
-    trial.expect_close(
-        model.pool(one, other, 0.3),
-        model.pool(other, one, 0.7),
-        1e-9,
-        "a pool that does not depend on the order",
-        "weigh the second by `share`",
-    )
-    trial.expect_close(
-        model.pool(one, one, 0.3),
-        one,
-        1e-9,
-        "a statistic pooled with itself to stay",
-        "weigh both, so that they sum to one",
-    )
-
-
-def _loop(trial: _Trial) -> None:
-    model = trial.model
-    remedy = "reduce over the rows' axis only"
-    fit = model.fit(trial.batch, trial.weight, None)
-    pairs = zip(trial.batch, trial.weight, strict=True)
-    trial.expect_close(
-        fit,
-        np.array([model.fit(batch[None], weight[None], None)[0] for batch, weight in pairs]),
-        1e-9,
-        "fits of a batch of replications and one by one to be equal",
-        remedy,
-    )
-    trial.expect_close(
-        model.risk(fit),
-        np.array([model.risk(one[None])[0] for one in fit]),
-        1e-12,
-        "risks of a batch of replications and one by one to be equal",
-        remedy,
-    )
-
-
-def _weights(trial: _Trial) -> None:
-    model, fit = trial.model, trial.model.fit(trial.batch, trial.weight, None)
-    trial.expect_close(
-        model.fit(trial.batch, 7 * trial.weight, None),
-        fit,
-        1e-9,
-        "equal fits for weights in any unit",
-        "divide by their sum",
-    )
-    others = model.draw(trial.theta, trial.rows, np.random.default_rng(6))
-    trial.expect_close(
-        model.fit(
-            np.concatenate([trial.batch, others], axis=1),
-            np.concatenate([trial.weight, np.zeros_like(trial.weight)], axis=1),
-            None,
+    return [
+        _close(
+            pool(one, other, 0.3),
+            pool(other, one, 0.7),
+            "a pool that does not depend on the order",
+            "weigh the second by `share`",
         ),
-        fit,
-        1e-9,
-        "rows of weight 0 to change nothing",
-        "they are padding: multiply by the weight",
+        _close(
+            pool(one, one, 0.3),
+            one,
+            "a statistic pooled with itself to stay",
+            "weigh both, so that they sum to one",
+        ),
+    ]
+
+
+def _loop(trial: _Trial) -> Iterable[Expectation]:
+    model = trial.model
+    fits = _each(lambda batch, weight: model.fit(batch, weight, None), trial.batch, trial.weight)
+    what = "of a batch of replications and one by one to be equal"
+    remedy = "reduce over the rows' axis only"
+    yield _close(trial.fit, fits, f"fits {what}", remedy)
+    yield _close(
+        model.risk(trial.fit), _each(model.risk, trial.fit), f"risks {what}", remedy, 1e-12
     )
+
+
+def _weights(trial: _Trial) -> Iterable[Expectation]:
+    fit, batch, weight = trial.model.fit, trial.batch, trial.weight
+    others = trial.model.draw(trial.theta, trial.rows, np.random.default_rng(6))
     order = np.random.default_rng(5).permutation(trial.rows)
-    trial.expect_close(
-        model.fit(trial.batch[:, order], trial.weight[:, order], None),
-        fit,
-        1e-9,
-        "the order of rows to change nothing",
-        "reduce symmetrically",
-    )
+    padded = np.concatenate([weight, np.zeros_like(weight)], axis=1)
+    return [
+        _close(
+            fit(batch, 7 * weight, None),
+            trial.fit,
+            "equal fits for weights in any unit",
+            "divide by their sum",
+        ),
+        _close(
+            fit(np.concatenate([batch, others], axis=1), padded, None),
+            trial.fit,
+            "rows of weight 0 to change nothing",
+            "they are padding: multiply by the weight",
+        ),
+        _close(
+            fit(batch[:, order], weight[:, order], None),
+            trial.fit,
+            "the order of rows to change nothing",
+            "reduce symmetrically",
+        ),
+    ]
 
 
-def _start(trial: _Trial) -> None:
-    fit = trial.model.fit
-    trial.expect_close(
-        fit(trial.batch, trial.weight, trial.theta),
-        fit(trial.batch, trial.weight, None),
-        1e-8,
+def _start(trial: _Trial) -> Iterable[Expectation]:
+    yield _close(
+        trial.model.fit(trial.batch, trial.weight, trial.theta),
+        trial.fit,
         "a start to change the time taken, not the answer",
         "iterate until it converges",
+        1e-8,
     )
 
 
-def _seeds(trial: _Trial) -> None:
+def _seeds(trial: _Trial) -> Iterable[Expectation]:
     model, theta = trial.model, trial.theta
     before = theta.copy(), trial.batch.copy(), trial.weight.copy()
-    draws = {"draw": model.draw}
-    if isinstance(model, WithStatistic):
-        draws["draw_statistic"] = model.draw_statistic
-    for name, draw in draws.items():
+    for name in ("draw", "draw_statistic") if isinstance(model, WithStatistic) else ("draw",):
         one, two, other = (
-            draw(theta, trial.rows, np.random.default_rng(seed)) for seed in (9, 9, 10)
+            getattr(model, name)(theta, trial.rows, np.random.default_rng(seed))
+            for seed in (9, 9, 10)
         )
-        trial.expect(
-            np.array_equal(one, two),
-            f"equal numbers from {name} with one seed",
-            "draw from the generator that is given, alone",
-        )
-        trial.expect(
-            (one != other).any(),
-            f"other numbers from {name} with another seed",
-            "draw from the generator that is given",
-        )
+        remedy = "draw from the generator that is given, alone"
+        yield np.array_equal(one, two), f"equal numbers from {name} with one seed", remedy
+        yield (one != other).any(), f"other numbers from {name} with another seed", remedy
     model.risk(model.fit(trial.batch, trial.weight, theta))
-    trial.expect(
+    yield (
         all(map(np.array_equal, before, (theta, trial.batch, trial.weight))),
         "arguments to be left as they were",
         "copy before writing into them",
     )
 
 
-def _risk(trial: _Trial) -> None:
+def _risk(trial: _Trial) -> Iterable[Expectation]:
     risk = trial.model.risk(np.vstack([trial.model.truth, trial.theta]))
-    trial.expect(
-        not np.isnan(risk).any(), "a risk that is a number", "NaN belongs to fits that do not exist"
-    )
-    if observed_labels(trial.model) is None:
-        trial.expect(
-            abs(risk[0]) < 1e-12,
+    apart = observed_labels(trial.model) is not None  # the risk is then none in excess of the truth
+    return [
+        (
+            not np.isnan(risk).any(),
+            "a risk that is a number",
+            "NaN belongs to fits that do not exist",
+        ),
+        (
+            apart or abs(risk[0]) < 1e-12,
             f"excess risk 0 at the truth, not {risk[0]:.3g}",
             "subtract the risk of the truth",
-        )
-        trial.expect(
-            (risk[1:] >= 0).all() and (risk[1:] > 0).any(),
+        ),
+        (
+            apart or ((risk[1:] >= 0).all() and (risk[1:] > 0).any()),
             "a positive excess risk elsewhere",
             "check the sign",
-        )
+        ),
+    ]
 
 
-def _copies(trial: _Trial) -> None:
+def _copies(trial: _Trial) -> Iterable[Expectation]:
     try:
         again = pickle.loads(pickle.dumps(trial.model))
     except (pickle.PicklingError, AttributeError, TypeError) as error:
-        trial.expect(
-            False,
-            f"a model that can be pickled ({error})",
-            "use functions at the top of a module, and no open files",
-        )
-    trial.expect(
-        repr(again) == repr(trial.model) and "0x" not in repr(again),
-        "a repr that names the parameters",
-        "use a dataclass",
-    )
-    one, two = (model.fit(trial.batch, trial.weight, None) for model in (again, trial.model))
-    trial.expect(
-        np.array_equal(one, two, equal_nan=True), "a pickled copy to fit alike", "keep no state"
-    )
+        remedy = "use functions at the top of a module, and no open files"
+        return [(False, f"a model that can be pickled ({error})", remedy)]
+    return [
+        (
+            repr(again) == repr(trial.model) and "0x" not in repr(again),
+            "a repr that names the parameters",
+            "use a dataclass",
+        ),
+        (
+            np.array_equal(again.fit(trial.batch, trial.weight, None), trial.fit, equal_nan=True),
+            "a pickled copy to fit alike",
+            "keep no state",
+        ),
+    ]
 
 
-def _influence(trial: _Trial) -> None:
+def _influence(trial: _Trial) -> Iterable[Expectation]:
     """The fit's change when a row gets a little more weight, against the influence function at the
     fit.
     """
-    model = trial.model
-    design = design_of(model) or 1
+    model, design = trial.model, design_of(trial.model) or 1
     N = SAMPLE // design * design
     rng, observed = np.random.default_rng(11), observed_labels(model) is not None
     rows = model.draw(model.truth[None], N, rng) if observed else model.draw_real(1, N, rng)
@@ -389,30 +369,32 @@ def _influence(trial: _Trial) -> None:
     fits = model.fit(np.repeat(rows, PROBES + 1, axis=0), weight, None)
     change = (fits[:-1] - fits[-1]) * (1 + MASS) / MASS
     given = model.influence_function(rows, fits[-1:])
-    trial.expect(
+    yield (
         given.shape == (1, N, len(model.truth)),
-        f"influence_function to return (R, N, d), here (1, {N}, {len(model.truth)}), not"
-        f" {given.shape}",
+        (
+            f"influence_function to return (R, N, d), here (1, {N}, {len(model.truth)}), not"
+            f" {given.shape}"
+        ),
         "give one vector for each row",
     )
     given = given[0, probes]
     # coordinates in units of their own influence
     unit = np.sqrt((given**2).mean(axis=0)) + 0.05 * np.abs(model.truth)
     off = np.sqrt((((change - given) / unit) ** 2).mean())
-    trial.expect(
+    yield (
         off <= CLOSE,
         f"the fit to respond to a row's weight by its influence; off by {off:.0%} of its size",
         "scale it so that the error of the fit is the mean of the rows' influence",
     )
 
 
-def _exact(trial: _Trial) -> None:
+def _exact(trial: _Trial) -> Iterable[Expectation]:
     """Mean risk of three fits under discard against what `derive` says by the declared form."""
     import collapse  # which stands above models
 
     model, rows = trial.model, trial.rows
     if exact_form(model) == "quadratic variance":
-        trial.expect(
+        yield (
             np.allclose(np.asarray(model.mean, np.float64), model.truth, rtol=1e-12),
             f"mean to be the truth, {model.truth}",
             f"it is {model.mean!r}",
@@ -424,15 +406,17 @@ def _exact(trial: _Trial) -> None:
         batch = model.draw_real(R, rows, rng) if theta is None else model.draw(theta, rows, rng)
         theta = model.fit(batch, weight, None)
         risk = model.risk(theta)
-        trial.expect(
+        yield (
             abs(risk.mean() - known) <= SURE * risk.std() / np.sqrt(R) + 1e-9 * known,
-            f"the exact form {exact_form(model)!r}: risk {known:.4g} after {g} fits under discard,"
-            f" and it is {risk.mean():.4g}",
+            (
+                f"the exact form {exact_form(model)!r}: risk {known:.4g} after {g} fits under"
+                f" discard, and it is {risk.mean():.4g}"
+            ),
             "mend what goes with the form, or declare exact_form = None",
         )
 
 
-CHECKS: dict[str, Callable[[_Trial], None]] = {
+CHECKS: dict[str, Callable[[_Trial], Iterable[Expectation]]] = {
     "members and shapes": _shapes,
     "replications do not touch each other": _loop,
     "weights are relative": _weights,
@@ -443,7 +427,7 @@ CHECKS: dict[str, Callable[[_Trial], None]] = {
 }
 """What every model promises."""
 
-DECLARED: dict[str, Callable[[_Trial], None]] = {
+DECLARED: dict[str, Callable[[_Trial], Iterable[Expectation]]] = {
     "mean statistic": _statistic,
     "pooled statistics": _pooling,
     "deviation": _deviation,

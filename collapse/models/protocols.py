@@ -1,6 +1,6 @@
 """What a model is: the laws of its data, its fit and its risk, batched over replications."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol, runtime_checkable
 
 import numpy as np
@@ -261,14 +261,21 @@ def observed_labels(model: object) -> Array | None:
 
 
 def replicate(truth: Array, replications: int) -> Array:
-    """Return the truth (d,) once for each replication, (R, d), without a copy."""
-    return np.broadcast_to(truth, (replications, truth.shape[0]))
+    """Return an array once for each replication, (R, ...), without a copy."""
+    return np.broadcast_to(truth, (replications, *truth.shape))
 
 
 def parts(replications: int, rows: int, cells: int | None = None) -> Iterator[slice]:
     """Divide replications of so many rows each into slices of about so many cells, `CELLS`."""
     step = max(1, (cells or CELLS) // max(1, rows))
     return (slice(r, r + step) for r in range(0, replications, step))
+
+
+def by_parts(
+    each: Callable[[slice], NDArray[Any]], replications: int, rows: int, cells: int | None = None
+) -> NDArray[Any]:
+    """What `each` gives for the parts of all replications, joined."""
+    return np.concatenate([each(p) for p in parts(replications, rows, cells)] or [each(slice(0))])
 
 
 class DrawsFromTruth:

@@ -6,7 +6,7 @@ from functools import partial
 from inspect import signature
 from typing import Any, TypeVar
 
-from collapse.checks import brief, check_number, named_call, whole
+from collapse.checks import brief, check_number, named_call, require, whole
 from collapse.checks import text as checks_text
 
 Made = TypeVar("Made", bound=Callable[..., Any])
@@ -71,12 +71,8 @@ class Example:
         """The same example with so many times the rows: there what the allowance is for is
         smaller.
         """
-        n = times * self.n
-        return replace(
-            self,
-            n=n,
-            make=partial(self.make, n) if "rows" in signature(self.make).parameters else self.make,
-        )
+        n, takes = times * self.n, signature(self.make).parameters
+        return replace(self, n=n, make=partial(self.make, rows=n) if "rows" in takes else self.make)
 
 
 GROUPS = (
@@ -135,8 +131,10 @@ def register(
     >>> [example.name for example in models.examples() if example.group == group][:2]
     ['Normal', 'Bernoulli']
     """
-    if at is not None and not isinstance(at, tuple):
-        raise ValueError(f"at must be a tuple of arguments, or None; it is {brief(at)}.")
+    require(
+        not (at is not None and not isinstance(at, tuple)),
+        f"at must be a tuple of arguments, or None; it is {brief(at)}.",
+    )
     whole(n, "n", "rows of real data")
     check_number(allowance, "allowance", -1e-300)
     check_number(effort, "effort", 0)
@@ -144,8 +142,10 @@ def register(
     def keep(made: Made) -> Made:
         make = made if at is None else partial(made, *at)
         example = Example(name, make, n, group, covered, why, page, allowance, effort, conditional)
-        if _EXAMPLES.setdefault(name, example).made_by != example.made_by:
-            raise ValueError(f"a model called {name!r} is registered already; give another name.")
+        require(
+            _EXAMPLES.setdefault(name, example).made_by == example.made_by,
+            f"a model called {name!r} is registered already; give another name.",
+        )
         _EXAMPLES[name] = example
         return made
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,40 +125,34 @@ def write(
     """
     # everything that can be refused is refused before a file is written
     words = r"[a-z][a-z0-9]*(-[a-z0-9]+)*(?<!-dark)(?<!-narrow)"
-    if not re.fullmatch(words, checks.text(label, "label")):
-        raise ValueError(
-            "expected a label of lower-case words joined by hyphens, not ending in -dark or "
-            f"-narrow, got {checks.brief(label)}; name the figure after what it shows, such as "
-            "'ratio-by-generation'."
-        )
-    if not callable(draw):
-        raise ValueError(
-            f"draw must be a function of a matplotlib Figure; it is {checks.brief(draw)}."
-        )
+    checks.require(
+        bool(re.fullmatch(words, checks.text(label, "label"))),
+        "expected a label of lower-case words joined by hyphens, not ending in -dark or "
+        f"-narrow, got {checks.brief(label)}; name the figure after what it shows, such as "
+        "'ratio-by-generation'.",
+    )
+    checks.require(
+        callable(draw),
+        f"draw must be a function of a matplotlib Figure; it is {checks.brief(draw)}.",
+    )
     seed = _seed(seed)
     height, narrow_height = _inches(height, "height"), _inches(narrow_height, "narrow_height")
-    table = _csv(numbers)
-    described = _described(parameters)
-    if folder is None:
-        folder = os.environ.get("COLLAPSE_FIGURES") or "_figures"
-    target = checks.path(folder, "folder").absolute()
-    files = {f"{label}.csv": table.encode()}
-    for theme in ("light", "dark"):
-        for width, inches, suffix in (
-            (plot.WIDE, height, ""),
-            (plot.NARROW, narrow_height, "-narrow"),
-        ):
-            stem = label + suffix + ("-dark" if theme == "dark" else "")
-            formats = ("png", "pdf", "svg") if stem == label else ("png",)
-            for extension, data in _drawn(draw, (width, inches), theme, formats).items():
-                files[f"{stem}.{extension}"] = data
+    files, described = {f"{label}.csv": _csv(numbers).encode()}, _described(parameters)
+    given = os.environ.get("COLLAPSE_FIGURES") or "_figures" if folder is None else folder
+    target = checks.path(given, "folder").absolute()
+    sizes = {"": (plot.WIDE, height), "-narrow": (plot.NARROW, narrow_height)}
+    themes: dict[str, plot.Theme] = {"": "light", "-dark": "dark"}
+    for (dark, theme), (suffix, inches) in product(themes.items(), sizes.items()):
+        formats = ("png",) if suffix or dark else ("png", "pdf", "svg")
+        for extension, data in _drawn(draw, inches, theme, formats).items():
+            files[f"{label}{suffix}{dark}.{extension}"] = data
     record = {
         "label": label,
         "parameters": described,
         "seed": seed,
         "versions": versions(),
         **provenance(),
-        "inches": {"wide": [plot.WIDE, height], "narrow": [plot.NARROW, narrow_height]},
+        "inches": {"wide": sizes[""], "narrow": sizes["-narrow"]},
         "files": {name: disk.digest(files[name]) for name in sorted(files)},
     }
     files[f"{label}.json"] = (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode()
@@ -208,10 +203,11 @@ def manifest(folder: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
         if not isinstance(record, dict) or not {"label", "files", "inches"} <= record.keys():
             continue  # no figure's
         missing = [name for name in record["files"] if not (path.parent / name).is_file()]
-        if missing:
-            remedy = f"write the figure {record['label']!r} again"
-            absent = ", ".join(missing)
-            raise ValueError(f"expected the files that {path} lists, found no {absent}; {remedy}.")
+        checks.require(
+            not missing,
+            f"expected the files that {path} lists, found no {', '.join(missing)}; write the figure"
+            f" {record['label']!r} again.",
+        )
         records[record["label"]] = record
     return records
 
@@ -237,26 +233,25 @@ class Colophon:
     seed: int | None
     seconds: float
 
-    def _parts(self) -> list[str]:
+    def __repr__(self) -> str:
         origin = provenance()
         commit = "no checkout" if origin["commit"] is None else f"commit {origin['commit'][:9]}"
-        return [
+        parts = [
             "no seed" if self.seed is None else f"seed {self.seed}",
             ", ".join(f"{name} {version}" for name, version in versions().items()),
             commit + (" with uncommitted changes" if origin["uncommitted_changes"] else ""),
             f"{self.seconds:.1f} s of CPU time",
+            "cite: CITATION.cff",
         ]
-
-    def __repr__(self) -> str:
-        return " · ".join([*self._parts(), "cite: CITATION.cff"])
+        return " · ".join(parts)
 
     def _repr_markdown_(self) -> str:
-        return " · ".join([*self._parts(), "cite: [CITATION.cff](../CITATION.cff)"])
+        return repr(self).replace("CITATION.cff", "[CITATION.cff](../CITATION.cff)")
 
     def _repr_html_(self) -> str:
-        parts = " · ".join(html.escape(part) for part in self._parts())
         cite = '<a href="../CITATION.cff">CITATION.cff</a>'
-        return f'<p class="colophon">{parts} · cite: {cite}</p>'
+        line = html.escape(repr(self)).replace("CITATION.cff", cite)
+        return f'<p class="colophon">{line}</p>'
 
 
 def colophon(seed: int | None) -> Colophon:
@@ -300,16 +295,19 @@ def parameter(name: str, value: object, least: float, most: float) -> None:
     ValueError: parameter share must be a number from 0.1 to 0.9; it is 1.5.
     """
     name = checks.text(name, "name")
-    low, high = checks.check_number(least, "least"), checks.check_number(most, "most")
-    if low > high:
-        raise ValueError(
-            f"least, {checks.brief(least)}, must not be greater than most, {checks.brief(most)}."
-        )
+    given = checks.check_number(least, "least"), checks.check_number(most, "most")
+    low, high = (end if isinstance(end, int) else float(end) for end in given)
+    checks.require(
+        not (low > high),
+        f"least, {checks.brief(least)}, must not be greater than most, {checks.brief(most)}.",
+    )
     whole = isinstance(low, int) and isinstance(high, int)
     fits = checks.is_number(value) and (not whole or isinstance(value, (int, np.integer)))
-    if not (fits and low <= value <= high):  # type: ignore[operator]
-        needed = f"a {'whole ' * whole}number from {low:,} to {high:,}"
-        raise ValueError(f"parameter {name} must be {needed}; it is {checks.brief(value)}.")
+    checks.require(
+        fits and low <= value <= high,  # type: ignore[operator]
+        f"parameter {name} must be a {'whole ' * whole}number from {low:,} to {high:,}; it is"
+        f" {checks.brief(value)}.",
+    )
 
 
 def _drawn(
@@ -317,7 +315,12 @@ def _drawn(
     inches: tuple[float, float],
     theme: plot.Theme,
     formats: Sequence[str],
+    dpi: int = DPI,
+    **options: Any,
 ) -> dict[str, bytes]:
+    """Draw a figure in the house style, and return its files by format; a file's bytes depend on
+    nothing else. Options are passed on to `Figure.savefig`.
+    """
     from matplotlib.figure import Figure
 
     # a date, or the name of the program that wrote it, would make two writes differ
@@ -326,70 +329,61 @@ def _drawn(
         "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
         "svg": {"Date": None, "Creator": None},
     }
-    drawn = {}
+    files = {}
     with plot.style(theme):
         figure = Figure(inches, layout="constrained")
         draw(figure)
         for extension in formats:
             stream = io.BytesIO()
-            figure.savefig(stream, format=extension, dpi=DPI, metadata=undated[extension])
-            drawn[extension] = stream.getvalue()
+            metadata = undated[extension]
+            figure.savefig(stream, format=extension, dpi=dpi, metadata=metadata, **options)
+            files[extension] = stream.getvalue()
             # one layout for all formats, computed once
             figure.set_layout_engine("none")
-    return drawn
+    return files
 
 
 def _csv(numbers: Mapping[str, Sequence[Any] | np.ndarray[Any, Any]]) -> str:
     given = checks.mapping(numbers, "numbers", "columns")
     for name, values in given.items():
-        if isinstance(values, (str, bytes, type)) or not np.iterable(values):
-            got = f"got {checks.brief(values)}; one value for each row"
-            raise ValueError(f"numbers: expected a sequence as column {name!r}, {got}.")
+        checks.require(
+            not (isinstance(values, (str, bytes, type)) or not np.iterable(values)),
+            f"numbers: expected a sequence as column {name!r}, got {checks.brief(values)}; one"
+            " value for each row.",
+        )
         checks.held(
             checks.length(values), f"column {checks.brief(name)} of numbers", "draw fewer points"
         )
-    columns = {name: list(values) for name, values in given.items()}
-    lengths = {name: len(values) for name, values in columns.items()}
-    if not columns or len(set(lengths.values())) != 1:
-        said = ", ".join(f"{name} has {length}" for name, length in lengths.items())
-        raise ValueError(
-            f"numbers: expected columns of one length, but {said or 'there are none'}; write one "
-            "row for each point drawn, repeating what is constant."
-        )
+    columns = {name: [_cell(name, value) for value in values] for name, values in given.items()}
+    said = ", ".join(f"{name} has {len(cells)}" for name, cells in columns.items())
+    checks.require(
+        len(set(map(len, columns.values()))) == 1,
+        f"numbers: expected columns of one length, but {said or 'there are none'}; write one "
+        "row for each point drawn, repeating what is constant.",
+    )
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(map(_harmless, columns))
-    writer.writerows(
-        zip(
-            *([_cell(name, value) for value in values] for name, values in columns.items()),
-            strict=True,
-        )
-    )
+    writer.writerows(zip(*columns.values(), strict=True))
     return stream.getvalue()
 
 
 def _cell(column: str, value: Any) -> str:
     value = value.item() if isinstance(value, np.generic) else value
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return repr(value)
     if isinstance(value, str):
         return _harmless(value)
-    if isinstance(value, (bool, int, Fraction)):
-        return checks.to_text(value)
-    got = f"got {checks.brief(value)}; flatten it into columns of scalars"
-    raise ValueError(f"numbers: expected numbers, fractions or text in column {column!r}, {got}.")
+    checks.require(
+        not (value is not None and not isinstance(value, (int, float, Fraction))),
+        f"numbers: expected numbers, fractions or text in column {column!r}, got"
+        f" {checks.brief(value)}; flatten it into columns of scalars.",
+    )
+    return "" if value is None else checks.to_text(value)
 
 
 def _harmless(text: str) -> str:
     """Put an apostrophe before text that a spreadsheet would compute as a formula."""
     number = re.fullmatch(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?(/[0-9]+)?", text)
-    return (
-        f"'{text}"
-        if text.lstrip().startswith(("=", "+", "-", "@", "|", "%")) and not number
-        else text
-    )
+    return f"'{text}" if re.match(r"\s*[=+\-@|%]", text) and not number else text
 
 
 def _described(parameters: Mapping[str, Any]) -> Any:

@@ -2,23 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from ast import literal_eval
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from textwrap import fill
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from collapse.datasets import Dataset, with_intercept
+from collapse.derivation import derive
+from collapse.models import LogisticRegression
 from collapse.publishing import figures, panel, plot
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from collapse.plan import Plan
+    from collapse.reservoir import Reservoir
     from collapse.risk import Risk
 
-__all__ = ["Page", "Table", "beside", "farthest", "grid", "panel", "plot", "stack"]
+__all__ = [
+    "Page",
+    "Table",
+    "beside",
+    "compared",
+    "farthest",
+    "grid",
+    "last_ratio",
+    "observed",
+    "panel",
+    "plot",
+    "refused",
+    "stack",
+    "with_intercept",
+]
 """What a chapter imports, in one line."""
+
+_STATED = re.compile(r"^(\w+) = \S+  # from (\S+) to ([^\s,]+)", re.MULTILINE)
 
 
 class Page:
@@ -31,7 +56,9 @@ class Page:
     space : mapping of str to object, optional
         Where the values of the parameters stand by name: a chapter's `globals()`.
     **ranges : tuple of (least, most)
-        The parameters, each checked by `collapse.publishing.figures.parameter`.
+        The parameters, each checked by `collapse.publishing.figures.parameter`. Where none is
+        given they are those that the chapter's cells state, as lines `n = 400  # from 20 to 5_000`;
+        `In`, among the globals, holds the cells that ran.
 
     Raises
     ------
@@ -49,20 +76,26 @@ class Page:
     def __init__(
         self, name: str, space: Mapping[str, Any] | None = None, /, **ranges: tuple[float, float]
     ) -> None:
+        space = {} if space is None else space
+        ranges = ranges or _stated("\n".join(space.get("In", ())))
         self.name = name
-        self.parameters = {key: (space or {})[key] for key in ranges}
+        self.parameters = {key: space[key] for key in ranges}
+        self._told: set[str] = set()
         for key, (least, most) in ranges.items():
             figures.parameter(key, self.parameters[key], least, most)
 
-    def say(self, /, **numbers: Any) -> None:
-        """Hand numbers to the prose, under the chapter's name and their own, joined by "_".
+    def say(self, /, *of: Any, **numbers: Any) -> None:
+        """Hand numbers to the prose, under the chapter's name, what they are `of`, and their own,
+        joined by "_".
 
         Whole numbers are written with separators from 1,000 on, but for seeds; text stays as it
         is; all else is a float, which the prose itself rounds.
         """
         from myst_nb import glue
 
-        for key, value in numbers.items():
+        named = {"_".join(map(str, (*of, key))): value for key, value in numbers.items()}
+        self._told |= named.keys()
+        for key, value in named.items():
             glue(f"{self.name}_{key}", _spoken(key, value), display=False)
 
     def figure(
@@ -130,7 +163,8 @@ class Page:
         )
 
     def colophon(self) -> figures.Colophon:
-        """The line that closes the page."""
+        """Say the parameters that nothing was said of yet; the line that closes the page."""
+        self.say(**{key: v for key, v in self.parameters.items() if key not in self._told})
         return figures.colophon(self.parameters.get("seed"))
 
 
@@ -226,6 +260,19 @@ def beside(derived: Risk, simulated: Risk) -> dict[str, Any]:
     }
 
 
+def compared(
+    names: Sequence[str], derived: Mapping[Any, Risk], simulated: Mapping[Any, Risk]
+) -> dict[str, list[Any]]:
+    """Tables of `beside` for all keys of `simulated`, one below the other; the parts of a key
+    stand in columns of these names.
+    """
+    keys = {key: key if isinstance(key, tuple) else (key,) for key in simulated}
+    return stack(
+        dict(zip(names, parts, strict=True)) | beside(derived[key], simulated[key])
+        for key, parts in keys.items()
+    )
+
+
 def farthest(derived: Mapping[Any, Any], simulated: Mapping[Any, Any]) -> float:
     """How far the simulated ratio is from the derived one at most, in standard errors, over the
     keys of `simulated` and all generations but the first.
@@ -234,6 +281,51 @@ def farthest(derived: Mapping[Any, Any], simulated: Mapping[Any, Any]) -> float:
         float(np.max(abs(risk.ratio - derived[key].ratio)[1:] / risk.stderr[1:]))
         for key, risk in simulated.items()
     )
+
+
+def last_ratio(plan: Plan | Reservoir, **at: Any) -> float:
+    """The risk ratio of the last generation, as `derive` has it."""
+    return float(derive(plan, **at).ratio[-1])
+
+
+def observed(
+    table: Dataset, make: Any = LogisticRegression, *, judged: bool = True, **how: Any
+) -> Any:
+    """A regression with an intercept on the real rows of the published split; its risk is the loss
+    on the test rows, or on the real ones where it is not `judged`.
+    """
+    X, y, X_test, y_test = table.split()
+    test = (with_intercept(X_test), y_test) if judged else None
+    return make(with_intercept(X), y=y, test=test, **how)
+
+
+@contextmanager
+def refused(width: int = 62, indent: str = "") -> Iterator[None]:
+    """Print the sentence in which what is done here is refused.
+
+    Examples
+    --------
+    >>> with refused():
+    ...     figures.parameter("share", 1.5, 0.1, 0.9)
+    parameter share must be a number from 0.1 to 0.9; it is 1.5.
+    """
+    try:
+        yield
+    except ValueError as error:
+        print(fill(str(error), width, initial_indent=indent, subsequent_indent=indent))
+    else:
+        raise AssertionError("this was to be refused, and was not")
+
+
+def _stated(code: str) -> dict[str, tuple[float, float]]:
+    """Ranges that the lines of a parameters cell state."""
+    return {key: (_bound(least), _bound(most)) for key, least, most in _STATED.findall(code)}
+
+
+def _bound(text: str) -> Any:
+    """A number as it is written, perhaps as a power: 5_000, 0.1, 2**32."""
+    base, _, power = text.partition("**")
+    return literal_eval(base) ** int(power or 1)
 
 
 def _spoken(key: str, value: Any) -> Any:

@@ -54,6 +54,8 @@ def frame(
     **limits
         `xlim` and `ylim`.
     """
+    from matplotlib.ticker import NullLocator
+
     scales = {f"{axis}scale": "log" for axis in log}
     given = {"xlabel": x, "ylabel": y}
     ax.set(**scales, **{name: text for name, text in given.items() if text is not None}, **limits)
@@ -63,7 +65,7 @@ def frame(
         if ticks is not None:
             texts = ticks.values() if isinstance(ticks, Mapping) else [f"{t:,g}" for t in ticks]
             axis.set_ticks(list(ticks), list(texts))
-            axis.set_minor_locator(_none())
+            axis.set_minor_locator(NullLocator())
     if limit is not None:
         plot.mark_limit(ax, limit)
 
@@ -151,7 +153,7 @@ def overlay(
     ax : matplotlib.axes.Axes
         The panel.
     derived, simulated : Risk
-        Answers of `derive` and `simulate`; the second may be missing.
+        Answers of `derive` and `simulate`; one of them may be missing.
     text : str
         The curve's name; nothing is written where it is empty.
     family : str, optional
@@ -161,12 +163,12 @@ def overlay(
     **place
         Where the name stands: at, offset, ha and va of `curve`.
     """
-    hue = family or plot.family_of(derived.plan.name)
-    for risk in (derived, simulated):
-        if risk is not None:
-            plot.plot_risk(risk, ax, family=hue, dash=dash, dots=dots)
+    given = [risk for risk in (derived, simulated) if risk is not None]
+    hue = family or plot.family_of(given[0].plan.name)
+    for risk in given:
+        plot.plot_risk(risk, ax, family=hue, dash=dash, dots=dots)
     if text:
-        name(ax, derived.generations, derived.ratio, text, hue, **place)
+        name(ax, given[0].generations, given[0].ratio, text, hue, **place)
 
 
 def name(
@@ -236,9 +238,3 @@ def _sides(offset: Offset) -> tuple[str, str]:
     """How text is aligned that stands aside by this offset."""
     dx, dy = offset
     return "left" if dx > 0 else "right", "bottom" if dy > 0 else "top" if dy < 0 else "center"
-
-
-def _none() -> Any:
-    from matplotlib.ticker import NullLocator
-
-    return NullLocator()

@@ -141,17 +141,15 @@ def plot_front(
     """
     names = _names(names, "names")
     x, y = _table(cost, "cost", (len(names),)), _table(ratio, "ratio", (len(names),))
-    if not isinstance(front, (Sequence, np.ndarray)) or np.shape(x) != (checks.length(front),):
-        raise ValueError(
-            f"front must hold True or False for each of the {len(names)} names; it is"
-            f" {checks.brief(front)}."
-        )
-    best = np.array([checks.flag(value, "front") for value in front])
-    if offsets is not None and not isinstance(offsets, Mapping):
-        raise ValueError(
-            f"offsets must map names to pairs of points; it is {checks.brief(offsets)}."
-        )
-    aside = {name: _offset(offset, "offsets") for name, offset in (offsets or {}).items()}
+    listed = isinstance(front, (Sequence, np.ndarray)) and checks.length(front) == len(names)
+    checks.require(
+        bool(listed),
+        f"front must hold True or False for each of the {len(names)} names; it is"
+        f" {checks.brief(front)}.",
+    )
+    best = np.array([checks.flag(value, "front") for value in front])  # type: ignore[union-attr]
+    given = {} if offsets is None else checks.mapping(offsets, "offsets", "pairs of points")
+    aside = {name: _offset(offset, "offsets") for name, offset in given.items()}
     xlabel = checks.text(xlabel, "xlabel")
     with _on_axes(ax, 3.6) as drawn:
         order = np.flatnonzero(best)[np.argsort(x[best])]

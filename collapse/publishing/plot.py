@@ -43,10 +43,13 @@ HUES: dict[str, tuple[str, str]] = {
 }
 """One hue for each family of workflows: (light, dark)."""
 
-_GROUND = {"light": "#FFFFFF", "dark": "#14181E"}
-_INK = {"light": "#1A1A1A", "dark": "#F0F0F0"}
-_MUTED = {"light": "#5A5F66", "dark": "#A9B1BA"}
-_GRID = {"light": "#E4E6E9", "dark": "#2B323B"}
+_SHADES: dict[str, tuple[str, str]] = {
+    "ground": ("#FFFFFF", "#14181E"),
+    "ink": ("#1A1A1A", "#F0F0F0"),
+    "muted": ("#5A5F66", "#A9B1BA"),
+    "grid": ("#E4E6E9", "#2B323B"),
+}
+"""All else that has a colour, likewise."""
 
 _theme: ContextVar[Theme] = ContextVar("theme", default="light")
 
@@ -71,11 +74,11 @@ def style(theme: Theme = "light") -> Iterator[None]:
     ...     colour("augment")
     '#3D8BFD'
     """
-    checks.choice(theme, "theme", tuple(_GROUND))
+    checks.choice(theme, "theme", ("light", "dark"))
     import matplotlib as mpl
     from cycler import cycler
 
-    ink, muted, ground = _INK[theme], _MUTED[theme], _GROUND[theme]
+    ground, ink, muted, grid = (pair[theme == "dark"] for pair in _SHADES.values())
     settings: Any = {
         "axes.axisbelow": True,
         "axes.edgecolor": muted,
@@ -98,7 +101,7 @@ def style(theme: Theme = "light") -> Iterator[None]:
         # the one sans face that matplotlib carries itself: the same outlines on every machine
         "font.family": "DejaVu Sans",
         "font.size": 8.5,
-        "grid.color": _GRID[theme],
+        "grid.color": grid,
         "grid.linewidth": 0.6,
         "hatch.color": muted,
         "image.cmap": "cividis",
@@ -170,17 +173,17 @@ def colour(family: str) -> str:
 
 def ink() -> str:
     """Colour of text in the current theme."""
-    return _INK[_theme.get()]
+    return _SHADES["ink"][_theme.get() == "dark"]
 
 
 def muted() -> str:
     """Colour of reference lines and side remarks in the current theme."""
-    return _MUTED[_theme.get()]
+    return _SHADES["muted"][_theme.get() == "dark"]
 
 
 def ground() -> str:
     """Colour behind the figure in the current theme."""
-    return _GROUND[_theme.get()]
+    return _SHADES["ground"][_theme.get() == "dark"]
 
 
 def family_of(name: str) -> str:
@@ -342,10 +345,10 @@ def plot_risk(
     matplotlib.axes.Axes
         The axes drawn on.
     """
-    if not isinstance(risk, Risk):
-        raise ValueError(
-            f"risk must be what derive or simulate returned; it is {checks.brief(risk)}."
-        )
+    checks.require(
+        isinstance(risk, Risk),
+        f"risk must be what derive or simulate returned; it is {checks.brief(risk)}.",
+    )
     g, ratio = risk.generations, np.asarray(risk.ratio, dtype=float)
     hue = family_of(risk.plan.name) if family is None else family
     with _on_axes(ax, 3.2) as drawn:
@@ -399,8 +402,10 @@ def plot_simulated(
     bars = None
     if stderr is not None:
         bars = 2 * _table(stderr, "stderr", x.shape)[shown]
-        if np.any(bars < 0):
-            raise ValueError(f"stderr must not be negative; it is {bars.min() / 2:g} at one point.")
+        least = np.min(bars, initial=0) / 2
+        checks.require(
+            not (least < 0), f"stderr must not be negative; it is {least:g} at one point."
+        )
     return _on(ax).errorbar(
         x[shown],
         y[shown],
@@ -408,8 +413,7 @@ def plot_simulated(
         fmt=mark or "o",
         color=colour(family),
         label=_label(label),
-        zorder=3,
-        **(marked | options),
+        **({"zorder": 3} | marked | options),
     )
 
 
@@ -424,21 +428,11 @@ def plot_published(
     **options: Any,
 ) -> Line2D:
     """Draw published values: hollow squares, at most `dots` of them."""
-    x, y = _points(x, y)
-    shown = _shown(len(x), dots)
-    (line,) = _on(ax).plot(
-        x[shown],
-        y[shown],
-        "s",
-        color=colour(family),
-        markerfacecolor="none",
-        markeredgewidth=1,
-        markersize=4.5,
-        label=_label(label),
-        zorder=3.5,
-        **options,
+    look: dict[str, Any] = {"markerfacecolor": "none", "markeredgewidth": 1, "markersize": 4.5}
+    squares = plot_simulated(
+        ax, x, y, family=family, label=label, dots=dots, mark="s", zorder=3.5, **(look | options)
     )
-    return line
+    return squares.lines[0]
 
 
 def _halo() -> list[Any]:
@@ -467,30 +461,19 @@ def _table(values: ArrayLike, name: str, shape: tuple[int, ...]) -> NDArray[np.f
 def _points(x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Read as many x as y, shape (N,)."""
     at = checks.floats(x, "x", "one number for each point, shape (N,)")
-    if at.ndim != 1 or not at.size:
-        raise ValueError(
-            f"x must hold one number for each point, shape (N,); it has shape {at.shape}."
-        )
     values = checks.floats(y, "y", "one number for each point, shape (N,)")
-    if values.shape != at.shape:
-        raise ValueError(
-            f"x and y must have one shape, (N,); they have {at.shape} and {values.shape}."
-        )
+    shapes = f"x and y must have one shape, (N,); they have {at.shape} and {values.shape}."
+    checks.require(not (at.ndim != 1 or not at.size or values.shape != at.shape), shapes)
     return at, values
 
 
 def _point(value: ArrayLike, name: str) -> float:
-    number = checks.floats(value, name, "one number")
-    if number.size == 1:
-        return float(number.item())
-    raise ValueError(f"{name} must be one number; it is {checks.brief(value)}.")
+    return float(_table(value, name, ()))
 
 
 def _offset(value: Any, name: str) -> tuple[float, float]:
-    pair = _table(value, name, (2,))
-    if np.all(np.isfinite(pair)):
-        return float(pair[0]), float(pair[1])
-    raise ValueError(f"{name} must be two finite numbers, in points; it is {checks.brief(value)}.")
+    dx, dy = (float(checks.check_number(part, name)) for part in _table(value, name, (2,)))
+    return dx, dy
 
 
 def _shown(points: int, dots: int) -> NDArray[np.int64]:

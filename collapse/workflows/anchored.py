@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from collapse.checks import require
 from collapse.exact import Numbers, Scalar
 from collapse.plan import Plan
 from collapse.recursion import Recursion
@@ -81,8 +82,8 @@ def fixed_real_share(generations: int, share: Scalar) -> Plan:
     >>> collapse.derive(plan, exact=True).ratio.tolist()
     [Fraction(1, 1), Fraction(5, 4), Fraction(21, 16)]
     """
-    G = generations
-    return table([1] * G, range(G), [{0: 1}, *({0: share, g: 1 - share} for g in range(1, G))])
+    rows: Any = [{0: 1}, *({0: share, g: 1 - share} for g in range(1, generations))]
+    return table([1] * generations, range(generations), rows)
 
 
 def _real_and_window(sp: Any, g: Any, k: Any) -> Form:
@@ -273,8 +274,7 @@ def fresh_real(generations: int, share: Scalar | None = None, kappa: Scalar = 1)
     np.float64(0.618034)
     """
     G, share = generations, golden_share(kappa) if share is None else share
-    rows: list[dict[int, Any]] = [{0: 1}]
-    rows += ({2 * g - 1: share, 2 * g: 1 - share} for g in range(1, G))
+    rows: Any = [{0: 1}, *({2 * g - 1: share, 2 * g: 1 - share} for g in range(1, G))]
     sources = [0, *(s for g in range(1, G) for s in (0, g))]
     return table([1, *([1, kappa] * (G - 1))], sources, rows)
 
@@ -417,15 +417,14 @@ def forgetting(generations: int, memory: Scalar) -> Plan:
     G = generations
     # denominators of Fractions grow from fit to fit
     bits = 0 if isinstance(memory, float) else (memory.denominator.bit_length() - 1) * G**2 // 2
-    if bits > LARGEST_DIGITS:
-        raise ValueError(
-            f"memory as a Fraction would need about {bits / 8e9:,.1f} GB of digits over "
-            f"{G:,} generations; give it as a float, or take fewer generations."
-        )
+    require(
+        bits <= LARGEST_DIGITS,
+        f"memory as a Fraction would need about {bits / 8e9:,.1f} GB of digits over {G:,}"
+        " generations; give it as a float, or take fewer generations.",
+    )
+    # the newest batch's share of 1 + r + ... + r^(g-1), without powers, which under- or overflow
     share: list[Scalar] = [Fraction(1)]
     for _ in range(1, G):
-        # the newest batch's share of 1 + r + ... + r^(g-1), without powers: they would under- or
-        # overflow
         share.append(1 / (1 + memory / share[-1]))
     rest = Numbers.read([0, *(1 - s for s in share[1:])], "turnover", 1)
     return Plan(np.arange(G), np.ones(G, int), Recursion(rest, Numbers.read(share, "turnover", 1)))

@@ -9,22 +9,8 @@ from collapse.exact import Numbers, Scalar
 from collapse.plan import Plan
 from collapse.recursion import Recursion
 from collapse.workflows.record import SIZE, WINDOW, Control, workflow
-from collapse.workflows.symbols import (
-    Form,
-    bounded,
-    contributions,
-    indices,
-    trigamma,
-    walk,
-)
-from collapse.workflows.tables import (
-    Sizes,
-    batches,
-    check_room,
-    divide,
-    read_share,
-    table,
-)
+from collapse.workflows.symbols import Form, bounded, contributions, indices, trigamma, walk
+from collapse.workflows.tables import Sizes, batches, check_room, divide, read_share, table
 
 
 def _discard(sp: Any, g: Any, size: Any) -> Form:
@@ -77,11 +63,9 @@ def discard(generations: int, size: Sizes = 1) -> Plan:
     >>> collapse.derive(collapse.workflows.discard(4, size=[2, 4, 8])).ratio.tolist()
     [1.0, 1.5, 1.75, 1.875]
     """
-    sizes = batches(size, generations)
-    ones = np.ones(len(sizes), np.int64)
-    return Plan(
-        np.arange(len(sizes)), sizes, Recursion(Numbers.ratio(0 * ones, 1), Numbers.ratio(ones, 1))
-    )
+    g = np.arange(generations)
+    rows = Recursion(Numbers.ratio(0 * g, 1), Numbers.ratio(g**0, 1))
+    return Plan(g, batches(size, generations), rows)
 
 
 def _augment(sp: Any, g: Any, size: Any) -> Form:
@@ -152,9 +136,8 @@ def augment(generations: int, size: Sizes = 1) -> Plan:
     """
     sizes = batches(size, generations)
     total = np.cumsum(sizes)
-    return Plan(
-        np.arange(len(sizes)), sizes, Recursion(divide(total - sizes, total), divide(sizes, total))
-    )
+    rows = Recursion(divide(total - sizes, total), divide(sizes, total))
+    return Plan(np.arange(generations), sizes, rows)
 
 
 def _subsample(sp: Any, g: Any, replace: bool) -> Form:
@@ -268,10 +251,10 @@ def bootstrap(generations: int, share: Scalar = 1) -> Plan:
     >>> collapse.derive(collapse.workflows.bootstrap(3)).risk.tolist()
     [2.0, 4.0, 6.0]
     """
-    G, ones = generations, np.ones(generations, int)
-    kept = Numbers.read([read_share(share, "share", low=False)] * G, "turnover", 1)
-    rows = Recursion(Numbers.ratio(0 * ones, 1), Numbers.ratio(ones, 1), kept=kept)
-    return Plan(np.arange(G), ones, rows, replace=True)
+    g = np.arange(generations)
+    kept = Numbers.read([read_share(share, "share", low=False)] * generations, "turnover", 1)
+    rows = Recursion(Numbers.ratio(0 * g, 1), Numbers.ratio(g**0, 1), kept=kept)
+    return Plan(g, g**0, rows, replace=True)
 
 
 def _window(sp: Any, g: Any, k: Any) -> Form:

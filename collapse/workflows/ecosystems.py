@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from collapse.checks import require
 from collapse.exact import Scalar
 from collapse.plan import Plan
 from collapse.workflows.record import MODELS, PUBLISHED, SHARE, workflow
@@ -238,23 +239,18 @@ def _ecosystem(
     real rows.
     """
     G, M = generations, models
-    if M < 2:
-        raise ValueError(
-            "models must be at least 2; one model alone is discard, or fixed_real_share."
-        )
+    require(M >= 2, "models must be at least 2; one model alone is discard, or fixed_real_share.")
     check_room(G * M * (len(teachers(M - 1, M)) + 1))  # before all readings are listed
     readings = [teachers(i, M) for i in range(M)]
     check_room(G * sum(len(reading) + 1 for reading in readings))
-    sources, rows = [0] * M, [{i: Fraction(1)} for i in range(M)]
-    weights = [(1 - share) * Fraction(1, len(reading)) for reading in readings]
+    sources, rows = [0] * M, [dict[int, Any]({i: Fraction(1)}) for i in range(M)]
     for g in range(1, G):
         known: dict[tuple[int, int], int] = {}  # the batch of a teacher, for one reader or for all
-        for i in range(M):
-            row: dict[int, Any] = {i: share}
-            for j in readings[i]:
+        for i, reading in enumerate(readings):
+            rows.append({i: share})
+            for j in reading:
                 b = known.setdefault((j, 0 if published else i), len(sources))
                 if b == len(sources):
                     sources.append((g - 1) * M + j + 1)
-                row[b] = weights[i]
-            rows.append(row)
+                rows[-1][b] = (1 - share) * Fraction(1, len(reading))
     return table([1] * len(sources), sources, rows, np.repeat(np.arange(1, G + 1), M))

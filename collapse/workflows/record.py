@@ -9,7 +9,7 @@ from functools import wraps
 from typing import Any, TypeVar, cast
 
 from collapse import checks
-from collapse.checks import check_number, named_call, to_text
+from collapse.checks import check_number, named_call, require, to_text
 from collapse.plan import Plan
 from collapse.protocol import Recipe
 from collapse.reservoir import Reservoir
@@ -117,8 +117,8 @@ class Record:
     @property
     def options(self) -> dict[str, Any]:
         """Parameters without `generations`: name and default, `inspect.Parameter.empty` if none."""
-        every = inspect.signature(self.function).parameters.values()
-        return {option.name: option.default for option in every if option.name != "generations"}
+        _, *options = inspect.signature(self.function).parameters.values()
+        return {option.name: option.default for option in options}
 
     @property
     def defaults(self) -> dict[str, Any]:
@@ -131,8 +131,10 @@ class Record:
     def at(self, state: Mapping[str, Any], generations: int) -> Plan | Reservoir:
         """Make the workflow with the values that its controls have in a state."""
         given = {c.name: state[c.name] for c in self.controls if c.name in state}
-        zeros = {c.name for c in self.controls if c.zero and given.get(c.name) == 0}
-        return self(generations, **{key: given[key] for key in given.keys() - zeros})
+        for control in self.controls:
+            if control.zero and given.get(control.name) == 0:
+                del given[control.name]
+        return self(generations, **given)
 
     def bind(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Parameters with their defaults.
@@ -142,15 +144,19 @@ class Record:
         ValueError
             Where one is unknown or missing.
         """
-        options, name = self.options, self.name
-        if unknown := [key for key in given if key not in options]:
-            raise ValueError(
-                f"{name} has no parameter {unknown[0]!r}; it has {', '.join(options) or 'none'}."
-            )
+        options, name, keys = self.options, self.name, [*given]
+        require(
+            [key in options for key in keys],
+            lambda i: (
+                f"{name} has no parameter {keys[i]!r}; it has {', '.join(options) or 'none'}."
+            ),
+        )
         bound = options | dict(given)
-        if missing := [key for key, value in bound.items() if value is inspect.Parameter.empty]:
-            such = f"{name}({missing[0]}=...)"
-            raise ValueError(f"{name} needs {' and '.join(missing)}, such as {such}.")
+        missing = [key for key, value in bound.items() if value is inspect.Parameter.empty]
+        require(
+            not missing,
+            lambda _: f"{name} needs {' and '.join(missing)}, such as {name}({missing[0]}=...).",
+        )
         return bound
 
 
@@ -176,7 +182,7 @@ def workflow(**record: Any) -> Callable[[F], F]:
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
             given = {
-                key: READERS.get(key, check_number)(value, key)
+                key: READERS.get(key, cast(Any, check_number))(value, key)
                 for key, value in bound.arguments.items()
                 if value is not None or signature.parameters[key].default is not None
             }
@@ -187,8 +193,9 @@ def workflow(**record: Any) -> Callable[[F], F]:
                 for key, value in given.items()
                 if value != signature.parameters[key].default
             )
-            name = kind.name + (f"({told})" if told else "")
-            made.__dict__.update(name=name, recipe=Recipe(kind.name, given))
+            made.__dict__.update(
+                name=f"{kind.name}({told})" if told else kind.name, recipe=Recipe(kind.name, given)
+            )
             return made
 
         kind = NAMED[function.__name__] = Record(make, **record)
@@ -227,6 +234,5 @@ def named(text: str, generations: int) -> Plan | Reservoir:
     """
     such = "window(k=3) or fixed_real_share(share=1/4)"
     name, given = named_call(checks.text(text, "text"), "workflow", such)
-    if name not in NAMED:
-        raise ValueError(f"there is no workflow called {name!r}; there are {', '.join(NAMED)}.")
+    require(name in NAMED, f"there is no workflow called {name!r}; there are {', '.join(NAMED)}.")
     return NAMED[name](generations, **NAMED[name].bind(given))

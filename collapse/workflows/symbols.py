@@ -17,8 +17,7 @@ def sympy() -> Any:
     ImportError
         Where it is missing: install collapse-companion[symbolic].
     """
-    needs = "closed forms need sympy: pip install 'collapse-companion[symbolic]'."
-    return module("sympy", needs)
+    return module("sympy", "closed forms need sympy: pip install 'collapse-companion[symbolic]'.")
 
 
 def generation() -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.checks import brief, check_number, check_size, flag, numbers, whole
+from collapse.checks import brief, check_number, check_size, flag, numbers, require, whole
 from collapse.exact import Numbers, Scalar
 from collapse.plan import Plan
 from collapse.recursion import FARTHEST, Entries, Recursion
@@ -27,12 +27,12 @@ LARGEST_GENERATIONS = 10**6
 
 
 def check_room(entries: int) -> None:
-    if entries > LARGEST_TABLE:
-        raise ValueError(
-            f"this workflow needs {entries:,} weights, which no table holds; at most"
-            f" {LARGEST_TABLE:,} are written out. Take fewer generations, or let each fit read"
-            " fewer batches."
-        )
+    require(
+        entries <= LARGEST_TABLE,
+        f"this workflow needs {entries:,} weights, which no table holds; at most"
+        f" {LARGEST_TABLE:,} are written out. Take fewer generations, or let each fit read fewer"
+        " batches.",
+    )
 
 
 read_size = partial(check_size, low=1 / FARTHEST, high=FARTHEST)
@@ -43,22 +43,26 @@ def read_sizes(value: object, name: str) -> Scalar | tuple[Scalar, ...]:
     if not hasattr(value, "__len__") or isinstance(value, (str, bytes)):
         return read_size(value, name)
     given = numbers(value, name, "a number, or one for each synthetic batch, shape (G - 1,)")
-    if given.ndim != 1:
-        raise ValueError(
-            f"{name} must be a number or a schedule, shape (G - 1,); it has shape {given.shape}."
-        )
+    require(
+        given.ndim == 1,
+        f"{name} must be a number or a schedule, shape (G - 1,); it has shape {given.shape}.",
+    )
     return tuple(read_size(size, name) for size in given.tolist())
 
 
 def read_share(value: object, name: str, *, low: bool = True, high: bool = True) -> Any:
     share = check_number(value, name)
-    if not low and 0 < share < 1 / FARTHEST:
-        raise ValueError(f"{name} must be {1 / FARTHEST:g} at least; it is {brief(value)}.")
-    if not 0 <= share <= 1 or (not low and share == 0) or (not high and share == 1):
-        raise ValueError(
+    require(
+        low or not 0 < share < 1 / FARTHEST,
+        lambda _: f"{name} must be {1 / FARTHEST:g} at least; it is {brief(value)}.",
+    )
+    require(
+        0 <= share <= 1 and (low or share > 0) and (high or share < 1),
+        lambda _: (
             f"{name} must lie in {'[' if low else '('}0, 1{']' if high else ')'}; it is"
             f" {brief(value)}."
-        )
+        ),
+    )
     return share
 
 
@@ -79,14 +83,13 @@ READERS: dict[str, Callable[[Any, str], Any]] = {
 
 def batches(size: Any, G: int) -> NDArray[Any]:
     """Size of each batch, the real one first: whole numbers, Fractions or floats."""
-    given = list(size) if isinstance(size, tuple) else [size]
-    later = given if isinstance(size, tuple) else given * (G - 1)
-    if len(later) != G - 1:
-        raise ValueError(
-            f"size has {len(later)} entries, and {G} generations have {G - 1} synthetic"
-            " batches; give one size for each."
-        )
-    if not all(isinstance(value, Rational) for value in given):
+    later = list(size) if isinstance(size, tuple) else [size] * (G - 1)
+    require(
+        len(later) == G - 1,
+        f"size has {len(later)} entries, and {G} generations have {G - 1} synthetic batches; give"
+        " one size for each.",
+    )
+    if not all(isinstance(value, Rational) for value in later):
         return np.array([1.0, *later])
     # augment adds them up, in 64 bits
     if all(value == int(value) for value in later) and sum(map(int, later)) < 2**62:
@@ -114,5 +117,4 @@ def table(
     generation: NDArray[np.int64] | None = None,
 ) -> Plan:
     """A plan from its batches and the weights of each fit."""
-    recursion = Recursion.of(entries(rows), len(rows))
-    return Plan(sources, sizes, recursion, generation=generation)
+    return Plan(sources, sizes, Recursion.of(entries(rows), len(rows)), generation=generation)

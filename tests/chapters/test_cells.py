@@ -50,6 +50,13 @@ def test_cells_are_formatted_in_place_and_prose_is_left(tmp_path: Path) -> None:
     assert cells(tmp_path, "page").returncode == 0
     assert page.read_text() == PAGE.format('x = {"a": 1}\nx')
     assert cells(tmp_path, "--check", "page").returncode == 0
+    spread = "import os\n\nimport numpy as np\n\n\ndef f():\n    return os, np\n\n\nf()"
+    page.write_text(PAGE.format(spread))
+    assert cells(tmp_path, "--check", "page").returncode == 1
+    assert cells(tmp_path, "page").returncode == 0
+    block = "import os\nimport numpy as np\n\ndef f():\n    return os, np\n\nf()"
+    assert page.read_text() == PAGE.format(block)
+    assert cells(tmp_path, "--check", "page").returncode == 0
     page.write_text(PAGE.format("import os"))
     unused = cells(tmp_path, "--check", "page")
     assert unused.returncode == 1

@@ -10,14 +10,12 @@ from pathlib import Path
 import pytest
 
 from collapse.publishing import figures
+from collapse.publishing.page import Page
 
 Space = dict[str, object]
 
 BOOK = Path(__file__).parents[2] / "book"
 LINE = re.compile(r"(\w+) = (\S+)  # from (\S+) to ([^\s,]+)(?:, .*)?")
-PAGE = re.compile(r'(?sm)Page\(\s*"\w+",\s+globals\(\)(.*?)\n?\)(?:  # fmt: skip)?$')
-CHECK = re.compile(r"\b(\w+)=\(([\d._*]+), ([\d._*]+)")
-"""An entry of the page's."""
 PAGES = {path.stem: path.read_text() for path in sorted(BOOK.glob("*.md"))}
 CHAPTERS = [name for name in PAGES if "tags: [parameters" in PAGES[name]]
 
@@ -32,25 +30,31 @@ def first_cells(chapter: str) -> tuple[str, str]:
 
 
 def number(text: str) -> int | float:
-    return 2**32 if text == "2**32" else ast.literal_eval(text)
+    return 2**32 if text == "2**32" else float(text) if "." in text else int(text)
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_every_parameter_is_checked_against_the_range_beside_it(chapter: str) -> None:
     parameters, checks = first_cells(chapter)
+    made = re.search(r"^page = Page\(", checks, re.MULTILINE)
+    assert made, f"{chapter} has no page of its own, in the very next cell"
+    page = ast.unparse(ast.parse(checks[made.start() :]).body[0].value)  # type: ignore[attr-defined]
+    space: Space = {"Page": Page, "In": ["", parameters]}
+    exec(parameters, space)  # noqa: S102 - the book's own cells
     stated = {}
     for line in filter(None, parameters.splitlines()):
         match = LINE.fullmatch(line)
         assert match, f"{chapter}: {line!r} states no range"
         name, default, least, most = match.groups()
-        stated[name] = number(least), number(most)
-        assert isinstance(number(default), type(number(least))), f"{name}: not of its range's kind"
-        figures.parameter(name, number(default), *stated[name])
-    # in the very next cell, before anything is computed
-    page = PAGE.search(checks)
-    assert page, f"{chapter} has no page of its own"
-    found = CHECK.findall(page[1])
-    assert {name: (number(low), number(high)) for name, low, high in found} == stated
+        stated[name] = number(default)
+        low, high = number(least), number(most)
+        assert type(number(default)) is type(low) is type(high), f"{name}: not of its range's kind"
+        for outside in (low - 1, high + 1):
+            with pytest.raises(ValueError, match=f"^parameter {name} must be a .* it is"):
+                eval(page, space | {name: outside})
+        for end in (low, high):
+            eval(page, space | {name: end})
+    assert eval(page, space).parameters == stated
 
 
 @pytest.mark.parametrize("value", [19, 10_001, 20.0, "20", True, None, 2**70])
@@ -77,8 +81,8 @@ def test_a_number_outside_its_range_is_refused_in_a_sentence(value: object) -> N
 )
 def test_parameters_are_made_to_fit(chapter: str, values: Space, fitted: Space) -> None:
     parameters, checks = first_cells(chapter)
-    space: Space = {}
-    exec(parameters, space)  # noqa: S102 - the book's own cells
+    space: Space = {"In": ["", parameters]}
+    exec(parameters, space)  # noqa: S102
     defaults = {name: space[name] for name in fitted}
     exec(checks, space)  # noqa: S102
     assert defaults == {name: space[name] for name in fitted}

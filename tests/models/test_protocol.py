@@ -16,7 +16,7 @@ from collapse.cli import main
 from collapse.models import WithStatistic, registry
 from collapse.models.families import latent, location, survival, two_parameter
 from collapse.models.protocols import FORMS, declared, exact_form
-from collapse.models.regression import base, likelihoods, newton, robust
+from collapse.models.regression import base, likelihoods, linear, newton
 from collapse.universality import matrix
 from tests.statistics import assert_agree
 
@@ -236,7 +236,7 @@ UNFINISHED = [
         models.RidgeLogisticRegression(X, [0.3, 0.5, -0.5], penalty=2),
     ),
     (likelihoods, {"ITERATIONS": 1}, models.FirthLogisticRegression(X, [0.3, 0.5, -0.5])),
-    (robust, {"ITERATIONS": 1}, models.HuberRegression(X, [1, 2, 3], sigma=2)),
+    (linear, {"ITERATIONS": 1}, models.HuberRegression(X, [1, 2, 3], sigma=2)),
     (location, {"STEPS": 1}, models.Huber("student", 1, 2)),
     (two_parameter, {"STEPS": 1}, models.GammaShapeRate(2, 3)),
     (two_parameter, {"STEPS": 1}, models.Beta(2, 3)),

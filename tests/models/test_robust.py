@@ -7,7 +7,7 @@ from scipy.optimize import least_squares
 
 from collapse import derive, simulate, workflows
 from collapse.models import HuberRegression
-from collapse.models.regression import robust
+from collapse.models.regression import linear
 from tests.statistics import assert_agree
 
 
@@ -103,7 +103,7 @@ def test_messages(monkeypatch):
         HuberRegression(X, [0, 0, 0], sigma=1, k=-1)
     with pytest.raises(ValueError, match=r"beta must have shape \(3,\)"):
         HuberRegression(X, [0, 0], sigma=1)
-    monkeypatch.setattr(robust, "ITERATIONS", 1)
+    monkeypatch.setattr(linear, "ITERATIONS", 1)
     model = HuberRegression(X, [0, 0, 0], sigma=1)
     assert np.isnan(
         model.fit(model.draw_real(2, 50, np.random.default_rng(0)), np.ones((2, 50)), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from collapse.models.families.roots import decreasing_roots
+from collapse.models.families.base import decreasing_roots
 
 LEVELS = np.array([1e-3, 0.5, 2.0, 100.0])
 

@@ -15,7 +15,20 @@ from matplotlib.figure import Figure
 
 import collapse
 from collapse import workflows
-from collapse.publishing.page import Page, Table, beside, farthest, grid, panel, plot, stack
+from collapse.publishing.page import (
+    Page,
+    Table,
+    beside,
+    compared,
+    farthest,
+    grid,
+    last_ratio,
+    observed,
+    panel,
+    plot,
+    refused,
+    stack,
+)
 
 WIDE, NARROW = (plot.WIDE, 3.0), (plot.NARROW, 3.0)
 
@@ -33,6 +46,34 @@ def test_parameters_are_checked_and_kept(page: Page) -> None:
         Page("golden", {"n": 19}, n=(20, 5_000))
 
 
+def test_ranges_are_those_that_the_cells_state() -> None:
+    cells = ["", "seed = 7  # from 0 to 2**32\nn = 30  # from 20 to 5_000, even", "share = 0.5"]
+    cells += ["share = 0.5  # from 0.1 to 0.9\nother = 1"]
+    space = {"In": cells, "seed": 7, "n": 40, "share": 0.2, "other": 1}
+    assert Page("golden", space).parameters == {"seed": 7, "n": 40, "share": 0.2}
+    for name, value, expected in (
+        ("seed", 2**32 + 1, "a whole number from 0 to 4,294,967,296"),
+        ("n", 19, "a whole number from 20 to 5,000"),
+        ("n", 30.0, "a whole number from 20 to 5,000"),
+        ("share", 1, r"a number from 0\.1 to 0\.9"),
+    ):
+        with pytest.raises(ValueError, match=f"^parameter {name} must be {expected}; it is"):
+            Page("golden", space | {name: value})
+
+
+def test_parameters_that_nothing_was_said_of_are_said_at_the_end(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import myst_nb
+
+    glued: list[tuple[str, Any]] = []
+    monkeypatch.setattr(myst_nb, "glue", lambda key, value, display: glued.append((key, value)))
+    page.say(n=20, ratio=1.5)
+    page.colophon()
+    said = [("golden_n", 20), ("golden_ratio", 1.5), ("golden_seed", 7), ("golden_share", 0.5)]
+    assert glued == said
+
+
 def test_numbers_reach_the_prose_in_pythons_own_types(
     page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -43,6 +84,7 @@ def test_numbers_reach_the_prose_in_pythons_own_types(
         myst_nb, "glue", lambda key, value, display: glued.update({key: (value, display)})
     )
     page.say(n=4_000, few=np.int64(12), many=np.int64(-12_000), seed_of_runs=20261101)
+    page.say("Poisson", 20, last=2)
     page.say(ratio=np.float64(1.5), half=Fraction(1, 2), one=np.array(2.5), text="none", yes=True)
     assert glued == {
         f"golden_{key}": (value, False)
@@ -51,6 +93,7 @@ def test_numbers_reach_the_prose_in_pythons_own_types(
             "few": 12,
             "many": "-12,000",
             "seed_of_runs": 20261101,
+            "Poisson_20_last": 2,
             "ratio": 1.5,
             "half": 0.5,
             "one": 2.5,
@@ -122,6 +165,35 @@ def test_derived_and_simulated_are_compared() -> None:
     assert list(columns) == ["generation", "derived", "simulated", "standard error"]
     away = abs(columns["simulated"] - columns["derived"])[1:] / columns["standard error"][1:]
     assert farthest(derived, simulated) == max(away) > 0
+    named = {"workflow": ["augment"] * 4} | {name: list(column) for name, column in columns.items()}
+    assert compared(["workflow"], derived, simulated) == named
+    pairs = [{("Poisson", name): risk for name, risk in by.items()} for by in (derived, simulated)]
+    assert compared(["model", "workflow"], *pairs) == {"model": ["Poisson"] * 4} | named
+
+
+def test_what_is_not_refused_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with refused(30, "  "):
+        raise ValueError("n must be even, since a plan reads half of the rows.")
+    assert capsys.readouterr().out == "  n must be even, since a plan\n  reads half of the rows.\n"
+    with pytest.raises(AssertionError, match="was to be refused"), refused():
+        pass
+
+
+def test_a_regression_on_a_table_is_judged_on_its_test_rows() -> None:
+    table = collapse.datasets.titanic()
+    X, y, X_test, y_test = table.split()
+    model, own = observed(table), observed(table, judged=False)
+    np.testing.assert_array_equal(model.X, collapse.datasets.with_intercept(X))
+    for judged, rows, label in ((model, X_test, y_test), (own, X, y)):
+        margin = model.truth[0] + rows @ model.truth[1:]
+        loss = np.mean(np.logaddexp(0, margin) - label * margin)
+        assert judged.risk(model.truth[None])[0] == pytest.approx(loss, rel=1e-12)
+
+
+def test_the_last_ratio_is_the_derived_one() -> None:
+    assert last_ratio(workflows.augment(3)) == pytest.approx(1 + 1 / 4 + 1 / 9, rel=1e-14)
+    coin = collapse.models.Bernoulli(0.3)
+    assert last_ratio(workflows.discard(2), model=coin, n=10) == pytest.approx(1.9, rel=1e-14)
 
 
 def test_a_table_is_markdown() -> None:

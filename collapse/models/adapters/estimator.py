@@ -5,10 +5,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from collapse.checks import brief, check_number
-from collapse.models.adapters.labelled import Loss, OnDesign, squared_error
+from collapse.checks import brief, check_number, require
+from collapse.models.adapters.labelled import (
+    Loss,
+    OnDesign,
+    covariates,
+    labels_of,
+    rows_at,
+    squared_error,
+    stacked,
+)
 from collapse.models.adapters.statsmodels_glm import GLM
-from collapse.models.adapters.tables import covariates, labels_of, rows_at, stacked
 from collapse.models.protocols import Array, Model
 from collapse.models.regression.design import check_vector
 
@@ -98,20 +105,23 @@ def from_estimator(
             f"estimator is the class {estimator.__name__}; give an instance of it, with its"
             " parameters."
         )
-    if loss is not None and not callable(loss):
-        raise ValueError(f"loss must be a function of y and predictions; it is {brief(loss)}.")
+    require(
+        not (loss is not None and not callable(loss)),
+        f"loss must be a function of y and predictions; it is {brief(loss)}.",
+    )
     name = type(estimator).__name__
     if type(estimator).__module__.startswith("statsmodels."):
-        if X is not None or y is not None:
-            raise ValueError(f"a statsmodels {name} carries its data; leave X and y out.")
-        if noise is not None:
-            raise ValueError("noise goes with a scikit-learn regressor; leave it out here.")
-        return GLM(estimator, test, loss)
-    if not hasattr(estimator, "fit") or not hasattr(estimator, "get_params"):
-        raise ValueError(
-            "estimator must be a scikit-learn classifier or regressor, or a statsmodels GLM; it is"
-            f" {name}."
+        require(
+            not (X is not None or y is not None),
+            f"a statsmodels {name} carries its data; leave X and y out.",
         )
+        require(noise is None, "noise goes with a scikit-learn regressor; leave it out here.")
+        return GLM(estimator, test, loss)
+    require(
+        not (not hasattr(estimator, "fit") or not hasattr(estimator, "get_params")),
+        "estimator must be a scikit-learn classifier or regressor, or a statsmodels GLM; it is"
+        f" {name}.",
+    )
     if X is None or y is None:
         raise ValueError(
             "X and y (covariates and labels of the real data) are needed with a scikit-learn"
@@ -125,12 +135,11 @@ def from_estimator(
         classifier = regressor = False
     if regressor:
         return _Regressor(estimator, X, y, test, loss, noise)
-    if not classifier:
-        raise ValueError(
-            f"{name} is neither a classifier nor a regressor: it has no labels to draw."
-        )
-    if noise is not None:
-        raise ValueError("noise goes with a regressor, and this is a classifier; leave it out.")
+    require(
+        bool(classifier),
+        f"{name} is neither a classifier nor a regressor: it has no labels to draw.",
+    )
+    require(noise is None, "noise goes with a regressor, and this is a classifier; leave it out.")
     return _Classifier(estimator, X, y, test, loss)
 
 
@@ -141,14 +150,16 @@ class _Sklearn(OnDesign):
     def __init__(self, estimator: Any, X: Any, y: Any, test: Any) -> None:
         from sklearn.base import clone
 
+        self.name = type(estimator).__name__
         self.read(covariates(X, "X"), y, test)
         self.both = stacked(self.X, self.test_X)
         try:
             self.estimator = clone(estimator)
         except (TypeError, RuntimeError) as error:
-            raise ValueError(f"{type(estimator).__name__} cannot be cloned: {error}") from error
+            raise ValueError(f"{self.name} cannot be cloned: {error}") from error
         seeds = self._parameters("random_state")
         self.estimator.set_params(**{name: 0 for name, seed in seeds.items() if seed is None})
+        self.shown = " ".join(repr(self.estimator).split())
         self.weighs = _weight_of(self.estimator)
 
     def _parameters(self, name: str) -> dict[str, Any]:
@@ -165,21 +176,13 @@ class _Sklearn(OnDesign):
 
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
         equal = all(np.allclose(share[share > 0], share.max()) for share in weight)
-        if not (self.weighs or equal):
-            raise ValueError(
-                f"this workflow weighs rows unequally, and the fit of {self.name} takes no"
-                " sample_weight; use a workflow of equal weights (discard, augment, subsample) or"
-                " another estimator."
-            )
+        require(
+            self.weighs or equal,
+            f"this workflow weighs rows unequally, and the fit of {self.name} takes no"
+            " sample_weight; use a workflow of equal weights (discard, augment, subsample) or"
+            " another estimator.",
+        )
         return super().fit(rows, weight, start)
-
-    @property
-    def name(self) -> str:
-        return type(self.estimator).__name__
-
-    def __repr__(self) -> str:
-        n, p = self.X.shape
-        return f"from_estimator({' '.join(repr(self.estimator).split())}, X {n} x {p}, observed y)"
 
 
 class _Classifier(_Sklearn):
@@ -194,10 +197,10 @@ class _Classifier(_Sklearn):
             self.classes, code = np.unique(self.y, return_inverse=True)
         except TypeError:
             raise ValueError("y holds classes of several kinds; name them all by text.") from None
-        if len(self.classes) < 2:
-            raise ValueError(
-                f"y has the one class {self.classes[0]!r}; a classifier needs two or more."
-            )
+        require(
+            len(self.classes) >= 2,
+            f"y has the one class {self.classes[0]!r}; a classifier needs two or more.",
+        )
         known = set(self.classes.tolist())
         if unknown := set(self.test_y.tolist()) - known:
             raise ValueError(f"the test y has the class {min(map(str, unknown))}, which y has not.")
@@ -231,14 +234,16 @@ class _Classifier(_Sklearn):
             for name, given in self.weights.items()
         }
         estimator = self._clone(rows, self.classes[code], weight, **weights)
-        if not hasattr(estimator, "predict_proba"):  # some know it when they are fitted
-            raise ValueError(
-                "it has no predictive distribution (predict_proba) to draw labels from; "
-                "wrap it in sklearn.calibration.CalibratedClassifierCV."
-            )
+        require(
+            hasattr(estimator, "predict_proba"),  # some know it when they are fitted
+            "it has no predictive distribution (predict_proba) to draw labels from; "
+            "wrap it in sklearn.calibration.CalibratedClassifierCV.",
+        )
         share = np.asarray(estimator.predict_proba(self.both), np.float64)
-        if share.shape != (len(self.both), len(seen)):
-            raise ValueError(f"predict_proba gave shape {share.shape} for {len(seen)} classes.")
+        require(
+            share.shape == (len(self.both), len(seen)),
+            f"predict_proba gave shape {share.shape} for {len(seen)} classes.",
+        )
         out[:, seen] = share
         return out.ravel()
 
@@ -276,8 +281,10 @@ class _Regressor(_Sklearn):
         self.settle()
         rows, equal = np.arange(self.design_rows), np.ones(self.design_rows)
         if noise is None:
-            if len(rows) < FOLDS:
-                raise ValueError(f"noise cannot be estimated from {len(rows)} rows; give noise=...")
+            require(
+                len(rows) >= FOLDS,
+                f"noise cannot be estimated from {len(rows)} rows; give noise=...",
+            )
             crossed = self._crossed(rows, self.observed, equal)
             if crossed**2 > MILD * self.truth[-1] ** 2:
                 self.crosses, self.truth[-1] = True, crossed
@@ -313,11 +320,11 @@ class _Regressor(_Sklearn):
 
     def _mean(self, fitted: Any, X: Any) -> Array:
         mean = np.asarray(fitted.predict(X), np.float64)
-        if mean.size != len(X) or not np.isfinite(mean).all():
-            raise ValueError(
-                "predict must give one finite number for each row; it gave shape"
-                f" {mean.shape} for {len(X)}."
-            )
+        require(
+            not (mean.size != len(X) or not np.isfinite(mean).all()),
+            "predict must give one finite number for each row; it gave shape"
+            f" {mean.shape} for {len(X)}.",
+        )
         return mean.reshape(len(X))
 
     def predicted(self, theta: Array) -> Array:

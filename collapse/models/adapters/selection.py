@@ -4,15 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
+from operator import attrgetter
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from collapse.checks import LARGE, brief, check_place, flag, is_number, whole
+from collapse.checks import LARGE, brief, check_place, flag, require, whole
 from collapse.exact import Scalar
-from collapse.models.families.base import Place, Size, read_parameters
+from collapse.models.families.base import Place, Size, between, read_parameters
 from collapse.models.families.morris import Gamma, MeanFamily, Normal, inverse, plain
 from collapse.models.protocols import (
     Array,
@@ -29,27 +30,42 @@ Rule = Callable[[Array], Any]
 
 
 def _coefficients(value: Any, name: str, count: int) -> None:
-    if not isinstance(value, tuple) or len(value) != count:
-        raise ValueError(
-            f"{name} must be a tuple of {count} numbers, constant term first; it is {brief(value)}."
-        )
+    require(
+        not (not isinstance(value, tuple) or len(value) != count),
+        f"{name} must be a tuple of {count} numbers, constant term first; it is {brief(value)}.",
+    )
     for number in value:
         check_place(number, name)
 
 
 def _instance(value: Any, name: str) -> None:
-    if isinstance(value, type) or not isinstance(value, Model):
-        raise ValueError(
-            f"{name} must be an instance of a model, such as collapse.models.Normal(0, 1); it is"
-            f" {brief(value)}."
-        )
+    require(
+        not (isinstance(value, type) or not isinstance(value, Model)),
+        f"{name} must be an instance of a model, such as collapse.models.Normal(0, 1); it is"
+        f" {brief(value)}.",
+    )
 
 
-def _function(value: Any, name: str, such: str) -> None:
-    if not callable(value):
+def _function(value: Any, name: str, such: str, optional: bool = False) -> None:
+    require(
+        not (not callable(value) and not (optional and value is None)),
+        f"{name} must be a function of an array of rows, such as {such}; it is {brief(value)}.",
+    )
+
+
+def _judged(
+    rows: Array, rule: Rule, name: str, ends: tuple[float, float] = (-np.inf, np.inf)
+) -> Array:
+    """What a function gives for each row (R, N), a number between two ends."""
+    given = np.asarray(rule(rows), np.float64)
+    if given.shape != rows.shape[:2] or not ((given >= ends[0]) & (given <= ends[1])).all():
+        values = f"values from {given.min():.4g} to {given.max():.4g}"
         raise ValueError(
-            f"{name} must be a function of an array of rows, such as {such}; it is {brief(value)}."
+            f"{name} must give one number from {ends[0]:g} to {ends[1]:g} for each row, shape"
+            f" {rows.shape[:2]} for rows of shape {rows.shape}; it gave"
+            f" {values if given.shape == rows.shape[:2] else f'shape {given.shape}'}."
         )
+    return given
 
 
 @dataclass(frozen=True)
@@ -98,36 +114,28 @@ class LinearResponse(MeanFamily):
         super().__post_init__()
         v0, v1, v2 = self.selected_variance
         at_truth = v0 + v1 * self.mean + v2 * self.mean * self.mean
-        if not at_truth > 0:
-            raise ValueError(
-                f"selected_variance must be positive at the truth, mu = {self.mean}; there it is"
-                f" {at_truth}."
-            )
+        require(
+            at_truth > 0,
+            f"selected_variance must be positive at the truth, mu = {self.mean}; there it is"
+            f" {at_truth}.",
+        )
 
-    @property
-    def response(self) -> "LinearResponse":
-        return self
+    response = property(lambda self: self)
 
     @property
     def influence_covariance(self) -> Array:
         """V (1, 1): the variance of a real row."""
         return np.array([[float(self.variance)]])
 
-    def _law(self, theta: Array) -> tuple[Array, Array]:
+    def sample(self, theta: Array, rows: int, means: int, rng: np.random.Generator) -> Array:
         (m0, m1), (v0, v1, v2) = map(float, self.selected_mean), map(float, self.selected_variance)
-        return m0 + m1 * theta, np.sqrt(np.maximum(v0 + v1 * theta + v2 * theta * theta, 0.0))
-
-    def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        mean, sd = self._law(theta)
-        return np.asarray(mean + sd * rng.standard_normal((len(theta), rows)))
+        sd = np.sqrt(np.maximum(v0 + v1 * theta + v2 * theta * theta, 0.0))
+        noise = rng.standard_normal((len(theta), means))
+        return np.asarray(m0 + m1 * theta + sd / np.sqrt(rows) * noise)
 
     def draw_real(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
         noise = rng.standard_normal((replications, rows))
         return np.asarray(float(self.mean) + np.sqrt(float(self.variance)) * noise)
-
-    def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        mean, sd = self._law(theta)
-        return np.asarray(mean + sd / np.sqrt(rows) * rng.standard_normal(theta.shape))
 
     def draw_real_statistic(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
         noise = rng.standard_normal((replications, 1))
@@ -136,6 +144,14 @@ class LinearResponse(MeanFamily):
 
 Wrapped = Annotated[Any, _instance]
 """The model whose rows are selected."""
+
+End = Annotated[
+    float,
+    partial(
+        between, low=-LARGE, high=LARGE, ends=(-np.inf, np.inf), note="-inf and inf are allowed"
+    ),
+]
+"""End of an interval."""
 
 
 class _Selection:
@@ -150,38 +166,33 @@ class _Selection:
     response: LinearResponse | None = None
     """How the mean responds, where that is linear at every n; None where it is not known to be."""
 
+    truth, draw_real, fit, risk, limit_risk = (
+        property(attrgetter(f"model.{name}"))
+        for name in ("truth", "draw_real", "fit", "risk", "limit_risk")
+    )
+    design_rows = property(lambda self: design_of(self.model))
+    observed = property(lambda self: observed_labels(self.model))
+
     def __post_init__(self) -> None:
         read_parameters(self)
         if self.single:
-            self._check_single(self.single)
+            one = self.model.draw(self.truth[None], 1, np.random.default_rng(0))
+            require(
+                not (self.design_rows is not None or one.ndim != 2),
+                f"a row of {self.model!r} is more than one number; give {self.single} that says"
+                " which rows are kept.",
+            )
         # only some models have one; statistics and exact forms are changed by selection
         if isinstance(self.model, WithDeviation):
             object.__setattr__(self, "deviation", self.model.deviation)
 
-    @property
-    def truth(self) -> Array:
-        return np.asarray(self.model.truth)
-
-    def draw_real(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
-        return np.asarray(self.model.draw_real(replications, rows, rng))
-
-    def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
-        return np.asarray(self.model.fit(rows, weight, start))
-
-    def risk(self, theta: Array) -> Array:
-        return np.asarray(self.model.risk(theta))
-
-    @property
-    def limit_risk(self) -> float:
-        return float(self.model.limit_risk)
-
-    @property
-    def design_rows(self) -> int | None:
-        return design_of(self.model)
-
-    @property
-    def observed(self) -> Array | None:
-        return observed_labels(self.model)
+    def draw(self: Any, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        require(
+            not (self.design_rows and rows % self.design_rows),
+            "selection draws labels again at the same x, so a batch must label the whole design"
+            f" of {self.design_rows} rows; it has {rows}: use sizes that are whole numbers.",
+        )
+        return np.asarray(self._select(self.model.draw(theta, rows, rng), theta, rng))
 
     def __repr__(self) -> str:
         # a function by its name: its address would differ from run to run
@@ -192,33 +203,13 @@ class _Selection:
         )
         return f"{type(self).__name__}({', '.join(parts)})"
 
-    def _check_single(self, remedy: str) -> None:
-        """Raise a ValueError unless a row of the wrapped model is one number."""
-        one = self.model.draw(self.truth[None], 1, np.random.default_rng(0))
-        if self.design_rows is not None or one.ndim != 2:
-            raise ValueError(
-                f"a row of {self.model!r} is more than one number; give {remedy} that says which"
-                " rows are kept."
-            )
-
-    def _whole_designs(self, rows: int) -> None:
-        design = self.design_rows
-        if design is not None and rows % design:
-            raise ValueError(
-                "selection draws labels again at the same x, so a batch must label the whole"
-                f" design of {design} rows; it has {rows}: use sizes that are whole numbers."
-            )
-
 
 class _Filter(_Selection):
-    """Rows are drawn again until they are accepted."""
+    """Rows are drawn again until they are accepted, each with a probability: `_acceptance` of rows
+    (R, N, ...) drawn at theta, (R, N).
+    """
 
-    def _acceptance(self, rows: Array, theta: Array) -> Array:
-        raise NotImplementedError
-
-    def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        self._whole_designs(rows)
-        out: Array = self.model.draw(theta, rows, rng)
+    def _select(self, out: Array, theta: Array, rng: np.random.Generator) -> Array:
         replication, place = np.nonzero(~self._accepts(out, theta, rng))
         tried, candidates = 1, 1
         while len(place):
@@ -230,7 +221,7 @@ class _Filter(_Selection):
                 )
             # several at a time when few are left
             candidates = int(np.clip(2**20 // len(place), 1, min(2 * candidates, TRIES - tried)))
-            again = self._again(theta, replication, place, rows, candidates, rng)
+            again = self._again(theta, replication, place, out.shape[1], candidates, rng)
             accepted = self._accepts(again, theta[replication], rng)
             found = accepted.any(axis=1)
             out[replication[found], place[found]] = again[found, accepted[found].argmax(axis=1)]
@@ -238,7 +229,9 @@ class _Filter(_Selection):
             tried += candidates
         return out
 
-    def _accepts(self, rows: Array, theta: Array, rng: np.random.Generator) -> NDArray[np.bool_]:
+    def _accepts(
+        self: Any, rows: Array, theta: Array, rng: np.random.Generator
+    ) -> NDArray[np.bool_]:
         return np.asarray(rng.random(rows.shape[:2]) < self._acceptance(rows, theta))
 
     def _again(
@@ -296,15 +289,7 @@ class Accepted(_Filter):
     probability: Annotated[Rule, partial(_function, such="lambda rows: np.exp(-rows**2)")]
 
     def _acceptance(self, rows: Array, theta: Array) -> Array:
-        chance = np.asarray(self.probability(rows), np.float64)
-        if chance.shape != rows.shape[:2] or not np.all((chance >= 0) & (chance <= 1)):
-            values = f"values from {chance.min():.4g} to {chance.max():.4g}"
-            what = values if chance.shape == rows.shape[:2] else f"shape {chance.shape}"
-            raise ValueError(
-                f"probability must give one number in [0, 1] for each row, shape {rows.shape[:2]}"
-                f" for rows of shape {rows.shape}; it gave {what}."
-            )
-        return chance
+        return _judged(rows, self.probability, "probability", (0, 1))
 
 
 @dataclass(frozen=True, repr=False)
@@ -385,21 +370,18 @@ class Truncated(_Filter):
     """
 
     model: Wrapped
-    low: float
-    high: float
+    low: End
+    high: End
     about_fit: Annotated[bool, flag] = False
     single = "Accepted"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        ends: tuple[Any, Any] = (self.low, self.high)
-        if not all(map(is_number, ends)) or not self.low < self.high:
-            raise ValueError(
-                "low and high must be numbers that a float can hold, with low < high (-inf and inf "
-                f"are allowed); they are {brief(self.low)} and {brief(self.high)}."
-            )
-        if any(np.isfinite(float(end)) and abs(float(end)) > LARGE for end in ends):
-            raise ValueError(f"low and high must be infinite, or at most {LARGE:g} in size.")
+        require(
+            self.low < self.high,
+            f"low must be less than high (-inf and inf are allowed); they are {self.low} and"
+            f" {self.high}.",
+        )
 
     def _acceptance(self, rows: Array, theta: Array) -> Array:
         low, high = float(self.low), float(self.high)
@@ -449,33 +431,16 @@ class BestOf(_Selection):
 
     model: Wrapped
     k: Annotated[int, partial(whole, meaning="rows drawn for each that is kept", most=10_000)]
-    score: Rule | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.score is None:
-            self._check_single("a score")
-        else:
-            _function(self.score, "score", "np.abs, or None")
+    score: Annotated[Rule | None, partial(_function, such="np.abs, or None", optional=True)] = None
+    single = property(lambda self: "a score" if self.score is None else None)
 
     def _scores(self, rows: Array) -> Array:
-        if self.score is None:
-            return rows
-        score = np.asarray(self.score(rows), np.float64)
-        if score.shape != rows.shape[:2] or np.isnan(score).any():
-            raise ValueError(
-                f"score must give one number for each row, shape {rows.shape[:2]} for rows of shape"
-                f" {rows.shape}; it gave"
-                f" {'NaN' if score.shape == rows.shape[:2] else f'shape {score.shape}'}."
-            )
-        return score
+        return rows if self.score is None else _judged(rows, self.score, "score")
 
-    def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        self._whole_designs(rows)
-        best: Array = self.model.draw(theta, rows, rng)
+    def _select(self, best: Array, theta: Array, rng: np.random.Generator) -> Array:
         highest = self._scores(best).copy()
         for _ in range(self.k - 1):
-            other: Array = self.model.draw(theta, rows, rng)
+            other: Array = self.model.draw(theta, best.shape[1], rng)
             score = self._scores(other)
             better = score > highest
             best[better], highest[better] = other[better], score[better]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from collapse.checks import require
 from collapse.models.adapters.labelled import Loss, OnDesign, squared_error
 from collapse.models.families.morris import counts
 from collapse.models.protocols import Array
@@ -58,55 +59,59 @@ class GLM(OnDesign):
         if name not in alike:
             fit = "; give the model itself, not the results of its fit" if "Results" in name else ""
             raise ValueError(f"a statsmodels {name} is not supported{fit}: {', '.join(alike)} are.")
-        self.kind, self.family = name, copy(alike[name]())
+        self.family = copy(alike[name]())
         self.law = type(self.family).__name__
+        self.name = self.shown = f"GLM {self.law}" if name == "GLM" else name
         if self.law == "Binomial":
             self.family.n = 1  # it remembers the numbers of trials, which enter here as weights
-        if self.law not in LAWS:
-            raise ValueError(
-                f"no law to draw labels from is known for the family {self.law}; {', '.join(LAWS)}"
-                " have one."
-            )
+        require(
+            self.law in LAWS,
+            f"no law to draw labels from is known for the family {self.law}; {', '.join(LAWS)}"
+            " have one.",
+        )
         shifts = (getattr(model, what, None) for what in ("offset", "exposure"))
-        if model.endog.ndim != 1 or any(shift is not None for shift in shifts):
-            raise ValueError(
-                f"a {name} with offset, exposure or several responses is not supported."
-            )
+        require(
+            not (model.endog.ndim != 1 or any(shift is not None for shift in shifts)),
+            f"a {name} with offset, exposure or several responses is not supported.",
+        )
         n = len(model.endog)
         often = _weights(getattr(model, "freq_weights", None), n, "freq_weights")
-        if (often != np.floor(often)).any() or not 0 < often.sum() <= MOST_ROWS:
-            raise ValueError(
-                "freq_weights must be whole numbers, how often each row occurs, "
-                f"and at most {MOST_ROWS:,} together; weights of precision are var_weights."
-            )
+        require(
+            not ((often != np.floor(often)).any() or not 0 < often.sum() <= MOST_ROWS),
+            "freq_weights must be whole numbers, how often each row occurs, "
+            f"and at most {MOST_ROWS:,} together; weights of precision are var_weights.",
+        )
         weights = "weights" if name == "WLS" else "var_weights"
         precise = _weights(getattr(model, weights, None), n, "var_weights")
         tries = name == "GLM" and self.law == "Binomial"
         trials = np.asarray(model.n_trials if tries else np.ones(n), np.float64)
-        if not (precise == 1).all() and self.law not in PRECISE:
-            raise ValueError(
-                f"no law with var_weights is known for the family {self.law}; {', '.join(PRECISE)}"
-                " have one."
-            )
-        if not (precise > 0).all():
-            raise ValueError("var_weights (or weights) must be positive; drop rows of weight 0.")
+        require(
+            not (not (precise == 1).all() and self.law not in PRECISE),
+            f"no law with var_weights is known for the family {self.law}; {', '.join(PRECISE)}"
+            " have one.",
+        )
+        require(
+            bool((precise > 0).all()),
+            "var_weights (or weights) must be positive; drop rows of weight 0.",
+        )
         copies = np.repeat(np.arange(n), often.astype(np.int64))
         self.read(check_design(np.asarray(model.exog)[copies]), model.endog[copies], test)
         self.observed, self.precision, self.trials = self.y, precise[copies], trials[copies]
         single = self.law == "Binomial" and bool((trials == 1).all())
-        if single and not np.isin(self.observed, (0, 1)).all():
-            raise ValueError(
-                "a Binomial response must hold 0 and 1, or two columns, of successes and failures"
-            )
+        require(
+            not (single and not np.isin(self.observed, (0, 1)).all()),
+            "a Binomial response must hold 0 and 1, or two columns, of successes and failures",
+        )
         self.loss = loss or (_bernoulli_loss if single else squared_error)
         # what can show that there is no estimate
-        self.certificate: Likelihood | None = None
-        if self.law == "Binomial":
-            self.certificate = Logistic(self.X, Logit())
-        elif self.law in ("Poisson", "NegativeBinomial") and isinstance(
-            self.family.link, families.links.Log
-        ):
-            self.certificate = LogLink(self.X, Counts())
+        counted = self.law in ("Poisson", "NegativeBinomial")
+        self.certificate: Likelihood | None = (
+            Logistic(self.X, Logit())
+            if self.law == "Binomial"
+            else LogLink(self.X, Counts())
+            if counted and isinstance(self.family.link, families.links.Log)
+            else None
+        )
         self.settle()
 
     def labels_at(self, theta: Array, rows: Any, rng: np.random.Generator) -> Array:
@@ -146,14 +151,6 @@ class GLM(OnDesign):
 
     def predicted(self, theta: Array) -> Array:
         return np.asarray(self.family.fitted(self.test_X @ theta[:-1]))
-
-    @property
-    def name(self) -> str:
-        return f"{self.kind} {self.law}" if self.kind == "GLM" else self.kind
-
-    def __repr__(self) -> str:
-        n, p = self.X.shape
-        return f"from_estimator({self.name}, X {n} x {p}, observed y)"
 
 
 @np.errstate(divide="ignore")

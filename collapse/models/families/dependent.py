@@ -92,8 +92,10 @@ class AR1(SquaredError):
 
     @np.errstate(over="ignore", invalid="ignore")
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        series = np.stack([np.zeros(len(theta)), *_series(theta, rows, rng)], axis=1)
-        return np.stack([series[:, :-1], series[:, 1:]], axis=2)
+        series = np.zeros((rows + 1, len(theta)))
+        for after, x in zip(series[1:], _series(theta, rows, rng), strict=True):
+            after[:] = x
+        return np.stack([series[:-1].T, series[1:].T], axis=2)
 
     @np.errstate(over="ignore", invalid="ignore")
     def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
@@ -106,8 +108,9 @@ class AR1(SquaredError):
 
     @np.errstate(over="ignore", invalid="ignore")
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
-        sums = np.einsum("rn,rnk->rk", weight * rows[..., 0], rows[..., ::-1])
-        return self.fit_statistic(sums, start)
+        return self.fit_statistic(
+            np.einsum("rn,rnk->rk", weight * rows[..., 0], rows[..., ::-1]), start
+        )
 
     @np.errstate(invalid="ignore")
     def fit_statistic(self, statistic: Array, start: Array | None) -> Array:

@@ -3,8 +3,7 @@
 import numpy as np
 import scipy
 
-from collapse.models.families.base import tables
-from collapse.models.families.roots import decreasing_roots
+from collapse.models.families.base import decreasing_roots, tables
 from collapse.models.protocols import Array
 
 ASYMPTOTIC = 20.0

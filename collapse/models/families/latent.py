@@ -4,16 +4,15 @@ components.
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from collapse.checks import LARGE, check_size, floats, whole
+from collapse.checks import LARGE, check_size, floats, require, whole
 from collapse.exact import Scalar
-from collapse.models.families.base import Share, SquaredError
-from collapse.models.families.roots import decreasing_roots
-from collapse.models.protocols import Array, DrawsFromTruth, parts
+from collapse.models.families.base import Share, SquaredError, decreasing_roots
+from collapse.models.protocols import Array, DrawsFromTruth, by_parts
 from collapse.models.registry import register
 
 STEPS: Final = 200
@@ -25,6 +24,11 @@ NEGLIGIBLE: Final = 1e-12
 """Noise variance, relative to the largest eigenvalue, below which rounding alone remains."""
 
 _latent = partial(register, group="latent structure", page="latent")
+
+
+def _steps(value: Any, name: str) -> int | None:
+    meaning = "EM steps of a fit that starts from an earlier one"
+    return None if value is None else whole(value, name, meaning, most=10_000)
 
 
 @_latent(
@@ -84,18 +88,8 @@ class NormalMixture(SquaredError):
     weight: Share
     # closer components are one, farther ones are never confused
     separation: Annotated[Scalar, partial(check_size, low=1e-3, high=1e3)]
-    steps: int | None = None
+    steps: Annotated[int | None, _steps] = None
     estimated = ("weight",)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.steps is not None:
-            whole(
-                self.steps,
-                "steps",
-                "EM steps of a fit that starts from an earlier one",
-                most=10_000,
-            )
 
     @property
     def missing_information(self) -> float:
@@ -129,19 +123,22 @@ class NormalMixture(SquaredError):
         return rng.standard_normal(shape) + float(self.separation) * (rng.random(shape) < theta)
 
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
-        answer = np.empty((len(rows), 1))
-        for part in parts(*weight.shape):
-            share = weight[part] / weight[part].sum(axis=1, keepdims=True)
-            theta = np.full(len(share), 0.5) if start is None else start[part, 0]
-            data = self._contrast(rows[part]), share
+        begin = np.full(len(rows), 0.5) if start is None else start[:, 0]
+
+        def weights(part: slice) -> Array:
+            theta = begin[part]
+            data = (
+                self._contrast(rows[part]),
+                weight[part] / weight[part].sum(axis=1, keepdims=True),
+            )
             if start is None or self.steps is None:
                 theta = np.where((theta > 0) & (theta < 1), theta, 0.5)
-                theta = decreasing_roots(_score_step, theta, ENDS, data, (0, SHORTEST), STEPS)
-            else:
-                for _ in range(self.steps):
-                    theta = theta + theta * (1 - theta) * _score_step(theta, *data)[0]
-            answer[part, 0] = theta
-        return answer
+                return decreasing_roots(_score_step, theta, ENDS, data, (0, SHORTEST), STEPS)
+            for _ in range(self.steps):
+                theta = theta + theta * (1 - theta) * _score_step(theta, *data)[0]
+            return theta
+
+        return by_parts(weights, *weight.shape)[:, None]
 
     def _contrast(self, rows: Array) -> Array:
         """Difference of the components' densities at each row over their sum; 1 or -1 where the row
@@ -224,24 +221,26 @@ class PrincipalComponents(DrawsFromTruth):
     def __init__(self, loadings: ArrayLike, noise: float) -> None:
         self.loadings = floats(loadings, "loadings", "a matrix of shape (p, q)")
         tall = self.loadings.ndim == 2 and 0 < self.loadings.shape[1] < self.loadings.shape[0]
-        if not (tall and np.isfinite(self.loadings).all()):
-            raise ValueError(
-                "loadings must be a finite matrix (p, q) with more rows than columns, and at least"
-                f" one column; it has shape {self.loadings.shape}."
-            )
-        if np.abs(self.loadings).max() > LARGE:
-            raise ValueError(f"loadings must be at most {LARGE:g} in size; take another unit.")
+        require(
+            tall and np.isfinite(self.loadings).all(),
+            "loadings must be a finite matrix (p, q) with more rows than columns, and at least"
+            f" one column; it has shape {self.loadings.shape}.",
+        )
+        require(
+            not (np.abs(self.loadings).max() > LARGE),
+            f"loadings must be at most {LARGE:g} in size; take another unit.",
+        )
         check_size(noise, "noise")
         self.loadings.flags.writeable = False
         self.noise = noise
         self.dimension, self.components = self.loadings.shape
         self._upper = np.triu_indices(self.dimension)
         largest = float(np.linalg.norm(self.loadings, 2)) ** 2 + float(noise)
-        if float(noise) <= NEGLIGIBLE * largest:
-            raise ValueError(
-                f"noise must be more than {NEGLIGIBLE:g} of the largest variance, {largest:.3g}, "
-                f"where rounding alone remains; it is {noise!r}."
-            )
+        require(
+            not (float(noise) <= NEGLIGIBLE * largest),
+            f"noise must be more than {NEGLIGIBLE:g} of the largest variance, {largest:.3g}, "
+            f"where rounding alone remains; it is {noise!r}.",
+        )
         covariance = self.loadings @ self.loadings.T + float(noise) * np.eye(self.dimension)
         self.truth = covariance[self._upper]
         self.truth.flags.writeable = False
@@ -325,8 +324,8 @@ class PrincipalComponents(DrawsFromTruth):
         return self._triangle(factor @ factor.mT) / rows
 
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
-        total = (weight[..., None] * rows).mT @ rows
-        return self.fit_statistic(self._triangle(total) / weight.sum(axis=1)[:, None], start)
+        total = self._triangle((weight[..., None] * rows).mT @ rows)
+        return self.fit_statistic(total / weight.sum(axis=1)[:, None], start)
 
     def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
         few = self.dimension - self.components

@@ -1,7 +1,8 @@
 """Location, and scale, by estimators that are not maximum likelihood."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar
 
@@ -9,7 +10,7 @@ import numpy as np
 import scipy
 
 from collapse.checks import check_number, check_place, check_size, choice
-from collapse.models.families.base import SquaredError
+from collapse.models.families.base import SquaredError, decreasing_roots
 from collapse.models.families.medians import (
     greatest,
     least,
@@ -17,7 +18,6 @@ from collapse.models.families.medians import (
     ordered_rows,
     weighted_median,
 )
-from collapse.models.families.roots import decreasing_roots
 from collapse.models.protocols import Array
 from collapse.models.registry import register
 
@@ -73,6 +73,11 @@ _sharp = partial(
 _smooth = partial(_located, why="regular and asymptotically linear, its influence function bounded")
 
 
+def no_fraction(value: Any, name: str) -> Any:
+    """Return a number as arrays know it: a fraction as a float."""
+    return float(value) if isinstance(value, Fraction) else value
+
+
 @dataclass(frozen=True)
 class Location(SquaredError):
     """What the estimators share: the law, its location and known scale; risk is squared error.
@@ -82,16 +87,9 @@ class Location(SquaredError):
     """
 
     law: Annotated[str, partial(choice, among=tuple(LAWS))]
-    location: Annotated[float, check_place] = 0.0
-    scale: Annotated[float, check_size] = 1.0
+    location: Annotated[float, check_place, no_fraction] = 0.0
+    scale: Annotated[float, check_size, no_fraction] = 1.0
     estimated: ClassVar[tuple[str, ...]] = ("location",)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if not isinstance(value, (str, int, float)):  # arrays do not know fractions
-                object.__setattr__(self, field.name, float(value))
 
     @cached_property
     def influence_covariance(self: Any) -> Array:
@@ -202,7 +200,7 @@ class TrimmedMean(_Clipped):
     1.0604
     """
 
-    trim: Annotated[float, partial(check_number, low=0, high=0.5)] = 0.1
+    trim: Annotated[float, partial(check_number, low=0, high=0.5), no_fraction] = 0.1
 
     @property
     def end(self) -> float:
@@ -245,7 +243,7 @@ class Huber(_Clipped):
     1.0526
     """
 
-    k: Annotated[float, partial(check_size, low=1e-3)] = 1.345
+    k: Annotated[float, partial(check_size, low=1e-3), no_fraction] = 1.345
 
     @property
     def end(self) -> float:
@@ -361,6 +359,7 @@ class MedianMAD(Location):
     """
 
     estimated = ("location", "scale")
+    unit = property(lambda self: self.scale)
 
     @cached_property
     def _quartile(self) -> tuple[float, float]:
@@ -375,10 +374,6 @@ class MedianMAD(Location):
             [1 / (2 * LAWS[self.law].density) ** 2, 1 / (4 * q * f) ** 2]
         )
 
-    @property
-    def risk_hessian(self) -> Array:
-        return 2 * np.eye(2) / self.scale**2
-
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         return theta[:, :1] + theta[:, 1:] * LAWS[self.law].sample(rng, (len(theta), rows))
 
@@ -387,12 +382,6 @@ class MedianMAD(Location):
         spread = weighted_median(abs(rows - centre[:, None]), weight)
         theta = np.stack([centre, spread / self._quartile[0]], axis=1)
         return np.where(theta[:, 1:] == 0, np.nan, theta)
-
-    def deviation(self, theta: Array) -> Array:
-        return (theta - self.truth) / self.scale
-
-    def risk(self, theta: Array) -> Array:
-        return np.asarray((self.deviation(theta) ** 2).sum(axis=1))
 
     def influence_function(self, rows: Array, theta: Array) -> Array:
         """Rows (R, N) at locations and scales (R, 2): their first-order effect on both, (R, N,

@@ -64,7 +64,10 @@ def median_of_pairs(rows: Array, weight: Array) -> Array:
             break
         part = np.clip(left / (left - right), 0.02, 0.98) if trial % 4 < 3 else 0.5
         t = low + part * (high - low)
-        k = _count(x, 2 * t[:, None] - x)
+        # of each row i, how many rows j are at most 2 t - x_i: one search for each replication, as
+        # a batched merge would sort, and cost five times as much
+        ends = zip(x, 2 * t[:, None] - x, strict=True)
+        k = np.array([np.searchsorted(row, end, side="right") for row, end in ends])
         beyond = np.einsum("rn,rn->r", share, np.take_along_axis(upto, k, axis=1)) - 0.5
         last = (x + np.take_along_axis(padded, k, axis=1)).max(axis=1) / 2
         first = (x + np.take_along_axis(padded, k + 1, axis=1)).min(axis=1) / 2
@@ -78,14 +81,6 @@ def median_of_pairs(rows: Array, weight: Array) -> Array:
         out[todo] = np.where(even, (last + first) / 2, (low + high) / 2)
         done = even | (high - low <= 1e-15 * size)
     return np.asarray(out)
-
-
-def _count(x: Array, bound: Array) -> NDArray[np.int64]:
-    """How many of the ascending x (R, N) are at most bound (R, N): (R, N)."""
-    # one search for each replication: a batched merge would sort, and cost five times as much
-    return np.array(
-        [np.searchsorted(row, ends, side="right") for row, ends in zip(x, bound, strict=True)]
-    )
 
 
 def least(rows: Array, used: NDArray[np.bool_]) -> Array:

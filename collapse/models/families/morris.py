@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from numbers import Rational
-from operator import attrgetter
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from collapse.checks import check_number, check_size, whole
+from collapse.checks import check_number, check_size, require, whole
 from collapse.exact import Scalar
 from collapse.models.families.base import Place, Size, SquaredError
-from collapse.models.protocols import Array, parts
+from collapse.models.protocols import Array, by_parts
 from collapse.models.registry import register
 
 SHAPES = 1e-3, 1e12
@@ -48,17 +47,18 @@ def counts(mean: Array, rng: np.random.Generator) -> Array:
     ValueError
         Where a mean is larger than can be drawn.
     """
-    most = mean.max(initial=0)
-    if most > LARGEST_COUNT:
-        raise _beyond(most)
+    drawable(mean.max(initial=0))
     return rng.poisson(mean).astype(np.float64)
 
 
-def _beyond(most: float) -> ValueError:
-    return ValueError(
-        f"sums of counts with a mean of {most:.3g} cannot be drawn, {LARGEST_COUNT:.3g} at most;"
-        " take fewer rows."
+def drawable(most: Any) -> Any:
+    """Return a sum of counts, or its mean; raise a ValueError where it cannot be drawn."""
+    require(
+        not (most > LARGEST_COUNT),
+        f"sums of counts with a mean of {most:.3g} cannot be drawn, {LARGEST_COUNT:.3g} at"
+        " most; take fewer rows.",
     )
+    return most
 
 
 def inverse(value: Scalar) -> Scalar:
@@ -99,7 +99,18 @@ class Average(SquaredError):
 
 
 class MeanFamily(Average):
-    """What families of numbers share: the weighted mean and its influence."""
+    """What families of numbers share: the weighted mean and its influence.
+
+    A family adds `sample`, which draws means of rows: theta (R, 1), the number of rows in a mean
+    and the number of means to (R, means). A batch is a mean of one row, many times; its statistic
+    the mean of many rows, once.
+    """
+
+    def draw(self: Any, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        return np.asarray(self.sample(theta, 1, rows, rng))
+
+    def draw_statistic(self: Any, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        return np.asarray(self.sample(theta, rows, 1, rng))
 
     @property
     def influence_covariance(self: Any) -> Array:
@@ -141,11 +152,8 @@ class Normal(MeanFamily):
     def variance_function(self) -> tuple[Scalar, Scalar, Scalar]:
         return (plain(self.sd) * plain(self.sd), 0, 0)
 
-    def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        return theta + float(self.sd) * rng.standard_normal((len(theta), rows))
-
-    def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        noise = rng.standard_normal((len(theta), 1))
+    def sample(self, theta: Array, rows: int, means: int, rng: np.random.Generator) -> Array:
+        noise = rng.standard_normal((len(theta), means))
         return np.asarray(theta + float(self.sd) / np.sqrt(rows) * noise)
 
 
@@ -181,19 +189,10 @@ class Binomial(MeanFamily):
     def variance_function(self) -> tuple[Scalar, Scalar, Scalar]:
         return (0, 1, -Fraction(1, self.trials))
 
-    def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        return rng.binomial(self.trials, self._probability(theta), (len(theta), rows)).astype(
-            np.float64
-        )
-
-    def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        if self.trials * rows > LARGEST_COUNT:
-            raise _beyond(self.trials * rows)
-        return rng.binomial(self.trials * rows, self._probability(theta)) / rows
-
-    def _probability(self, theta: Array) -> Array:
+    def sample(self, theta: Array, rows: int, means: int, rng: np.random.Generator) -> Array:
         # a weighted mean of shares may exceed one by rounding
-        return np.minimum(theta / self.trials, 1.0)
+        p = np.minimum(theta / self.trials, 1.0)
+        return rng.binomial(drawable(self.trials * rows), p, (len(theta), means)) / rows
 
 
 def Bernoulli(p: Scalar) -> Binomial:
@@ -239,13 +238,10 @@ class Poisson(MeanFamily):
     rate: Count
 
     variance_function = (0, 1, 0)
-    mean = property(attrgetter("rate"))
+    mean = property(lambda self: self.rate)
 
-    def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        return counts(np.broadcast_to(theta, (len(theta), rows)), rng)
-
-    def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        return counts(rows * theta, rng) / rows
+    def sample(self, theta: Array, rows: int, means: int, rng: np.random.Generator) -> Array:
+        return counts(np.broadcast_to(rows * theta, (len(theta), means)), rng) / rows
 
 
 @_exact("Gamma", at=(3, 2))
@@ -274,14 +270,9 @@ class Gamma(MeanFamily):
     def variance_function(self) -> tuple[Scalar, Scalar, Scalar]:
         return (0, 0, inverse(self.shape))
 
-    def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        return rng.standard_gamma(float(self.shape), (len(theta), rows)) * (
-            theta / float(self.shape)
-        )
-
-    def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+    def sample(self, theta: Array, rows: int, means: int, rng: np.random.Generator) -> Array:
         total = rows * float(self.shape)
-        return rng.standard_gamma(total, theta.shape) * (theta / total)
+        return rng.standard_gamma(total, (len(theta), means)) * (theta / total)
 
 
 def Exponential(mean: Scalar) -> Gamma:
@@ -333,14 +324,11 @@ class NegativeBinomial(MeanFamily):
     def variance_function(self) -> tuple[Scalar, Scalar, Scalar]:
         return (0, 1, inverse(self.size))
 
-    def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+    def sample(self, theta: Array, rows: int, means: int, rng: np.random.Generator) -> Array:
         # a Poisson law with a gamma mean
         r = float(self.size)
-        return counts(rng.standard_gamma(r, (len(theta), rows)) * (theta / r), rng)
-
-    def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        r = float(self.size)
-        return counts(rng.standard_gamma(rows * r, theta.shape) * (theta / r), rng) / rows
+        rate = rng.standard_gamma(rows * r, (len(theta), means)) * (theta / r)
+        return counts(rate, rng) / rows
 
 
 @_exact("Hyperbolic secant", at=(1, 0.5))
@@ -394,7 +382,9 @@ class HyperbolicSecant(MeanFamily):
     def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         # the sum of rows has the same law with another shape, and no quicker sampler: blocks keep
         # the memory small
-        mean = np.empty(theta.shape)
-        for part in parts(len(theta), rows, VALUES):
-            mean[part] = self.draw(theta[part], rows, rng).mean(axis=1, keepdims=True)
-        return mean
+        return by_parts(
+            lambda part: self.draw(theta[part], rows, rng).mean(axis=1, keepdims=True),
+            len(theta),
+            rows,
+            VALUES,
+        )

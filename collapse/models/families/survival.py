@@ -9,9 +9,8 @@ import scipy
 
 from collapse.checks import check_size
 from collapse.exact import Scalar
-from collapse.models.families.base import Family, Size, between, tables
-from collapse.models.families.roots import decreasing_roots
-from collapse.models.protocols import Array, parts, replicate
+from collapse.models.families.base import Family, Size, between, decreasing_roots, tables
+from collapse.models.protocols import Array, by_parts, replicate
 from collapse.models.registry import register
 
 STEPS: Final = 200
@@ -67,8 +66,7 @@ class Censored(Family):
         """Censored rows (R, N, 2) at parameters (R, d): the first-order effect of each on the fit,
         (R, N, d).
         """
-        score = self.score(rows, theta)
-        return np.asarray(np.linalg.solve(self.information(theta), score.mT).mT)
+        return np.asarray(np.linalg.solve(self.information(theta), self.score(rows, theta).mT).mT)
 
 
 @_censored(
@@ -225,16 +223,16 @@ class CensoredWeibull(Censored):
         return np.stack([-shape / scale * excess, event / shape + z * excess], axis=2)
 
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
-        answer = np.empty((len(rows), 2))
-        for part in parts(*weight.shape):
-            begin = None if start is None else start[part, 1]
-            answer[part] = _weibull(rows[part], weight[part], begin)
-        return answer
+        return by_parts(
+            lambda part: _weibull(
+                rows[part], weight[part], start if start is None else start[part]
+            ),
+            *weight.shape,
+        )
 
     @np.errstate(over="ignore")  # of a fit far out it may be more than a double holds
     def risk(self, theta: Array) -> Array:
-        scale, shape = self.truth
-        p = float(self.events)
+        (scale, shape), p = self.truth, float(self.events)
         mean_log = np.log(scale) + (np.log(p) + scipy.special.digamma(1)) / shape
         power = theta[:, 1] * (
             np.log(scale) + np.log(p) / shape - np.log(theta[:, 0])
@@ -265,9 +263,9 @@ def _weibull(rows: Array, weight: Array, start: Array | None) -> Array:
     time, weight, total, depth, longest = (
         each[found] for each in (time, weight, total, depth, longest)
     )
-    x = -np.log(depth) if start is None else np.log(start[found])
-    data, ends = (time, weight, depth), (-np.inf, np.inf)
-    x = decreasing_roots(_shape_step, x, ends, data, (0, SHORTEST), STEPS)
+    x = -np.log(depth) if start is None else np.log(start[found, 1])
+    ends = -np.inf, np.inf
+    x = decreasing_roots(_shape_step, x, ends, (time, weight, depth), (0, SHORTEST), STEPS)
     mean = np.einsum("rn,rn->r", weight, np.exp(np.exp(x)[:, None] * time))
     answer[found] = np.stack([longest * (mean / total) ** np.exp(-x), np.exp(x)], axis=1)
     return answer
@@ -286,5 +284,5 @@ def _shape_step(x: Array, time: Array, weight: Array, depth: Array) -> tuple[Arr
     first = power.sum(axis=1) / mean
     second = np.einsum("rn,rn->r", power, time) / mean
     score = 1 / shape - depth - first
-    step = score / (shape * (second - first**2) + 1 / shape)
-    return score, x + np.clip(step, -LONGEST, LONGEST)
+    slope = shape * (second - first**2) + 1 / shape
+    return score, x + np.clip(score / slope, -LONGEST, LONGEST)

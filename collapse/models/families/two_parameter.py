@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import scipy
 
+from collapse.checks import require
 from collapse.models.families.base import Family, Place, Size, SquaredError, tables
 from collapse.models.families.digamma import (
     beta_parameters,
@@ -18,7 +19,7 @@ from collapse.models.families.digamma import (
     slope,
 )
 from collapse.models.families.morris import VALUES, Shape
-from collapse.models.protocols import Array, parts
+from collapse.models.protocols import Array, by_parts
 from collapse.models.registry import register
 
 STEPS = 100
@@ -87,11 +88,11 @@ class Matching(Family):
         return np.asarray(self.fit_statistic(self.moments(rows, weight), start))
 
     def draw_statistic(self: Any, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        statistic: Array = np.empty_like(self.expectation(theta))
-        for part in parts(len(theta), rows, VALUES):
+        def moments(part: slice) -> Array:
             batch = self.draw(theta[part], rows, rng)
-            statistic[part] = self.moments(batch, np.ones(batch.shape))
-        return statistic
+            return np.asarray(self.moments(batch, np.ones(batch.shape)))
+
+        return by_parts(moments, len(theta), rows, VALUES)
 
 
 @_likelihood("Normal mean and variance", at=(1.0, 4.0))
@@ -149,8 +150,8 @@ class NormalMeanVariance(Matching):
         return np.broadcast_to(np.eye(2), (len(theta), 2, 2))
 
     def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
-        found = (statistic[:, 1:] > 0) & np.isfinite(statistic[:, 1:])
-        return np.where(found, statistic, np.nan)
+        variance = statistic[:, 1:]
+        return np.where((variance > 0) & np.isfinite(variance), statistic, np.nan)
 
     @np.errstate(over="ignore")  # a fit without spread costs more than a double holds
     def risk(self, theta: Array) -> Array:
@@ -175,12 +176,13 @@ class _GammaLaw(Matching):
 
     def risk(self, theta: Array) -> Array:
         (a, b), (shape, rate) = theta.T, self.truth
-        shapes = (
+        return np.asarray(
             scipy.special.gammaln(a)
             - scipy.special.gammaln(shape)
             - (a - shape) * scipy.special.psi(shape)
+            - a * np.log(b / rate)
+            + shape * (b / rate - 1)
         )
-        return np.asarray(shapes - a * np.log(b / rate) + shape * (b / rate - 1))
 
 
 # effort: where the mean of a batch's statistic is no variate of a known law, all its rows are drawn
@@ -317,11 +319,11 @@ class InverseGaussian(Matching):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if float(self.mean) > MOST_SKEWED * float(self.shape):
-            raise ValueError(
-                f"mean / shape must be {MOST_SKEWED:g} at the most, where rows can be drawn; "
-                f"it is {float(self.mean) / float(self.shape):.3g}."
-            )
+        require(
+            not (float(self.mean) > MOST_SKEWED * float(self.shape)),
+            f"mean / shape must be {MOST_SKEWED:g} at the most, where rows can be drawn; "
+            f"it is {float(self.mean) / float(self.shape):.3g}.",
+        )
 
     def information(self, theta: Array) -> Array:
         mean, shape = theta.T
@@ -342,14 +344,13 @@ class InverseGaussian(Matching):
         return np.stack([theta[:, 0], 1 / theta[:, 1]], axis=1)
 
     def jacobian(self, theta: Array) -> Array:
-        none = 0 * theta[:, 1]
-        return tables(none + 1, none, none, -1 / theta[:, 1] ** 2)
+        return tables(theta[:, 1] ** 0, 0 * theta[:, 1], 0 * theta[:, 1], -1 / theta[:, 1] ** 2)
 
     @np.errstate(over="ignore")
     def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
-        shape = 1 / np.where(statistic[:, 1] > 0, statistic[:, 1], np.nan)
+        shape = 1 / np.where(statistic[:, 1:] > 0, statistic[:, 1:], np.nan)
         found = np.isfinite(shape) & (shape > 0)
-        return np.where(found[:, None], np.stack([statistic[:, 0], shape], axis=1), np.nan)
+        return np.where(found, np.hstack([statistic[:, :1], shape]), np.nan)
 
     @np.errstate(over="ignore")
     def risk(self, theta: Array) -> Array:

@@ -2,16 +2,13 @@
 multivariate normal.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from operator import attrgetter
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from collapse.checks import brief, check_number, check_place, check_size, numbers
+from collapse.checks import brief, check_number, check_place, check_size, numbers, require
 from collapse.exact import Scalar
 from collapse.models.families.morris import Average
 from collapse.models.protocols import Array
@@ -24,6 +21,30 @@ _exact = partial(
     why="a mean whose covariance has a quadratic trace: exact at every n",
     page="exact",
 )
+
+
+def _entries(values: Any, name: str, axes: int, such: str) -> tuple[Any, ...]:
+    """Numbers of any kind, as the engines take them: whole ones and fractions stay exact."""
+    array = numbers(values, name, such)
+    require(array.ndim == axes, f"{name} must be {such}; it is {brief(values)}.")
+    for place, value in zip(np.ndindex(array.shape), array.ravel().tolist(), strict=True):
+        check_place(value, name + "".join(f"[{j}]" for j in place))
+    return tuple(map(tuple, array.tolist()) if axes == 2 else array.tolist())
+
+
+def _shares(values: Any, name: str) -> tuple[Any, ...]:
+    shares = _entries(values, name, 1, "a sequence of numbers")
+    require(
+        len(shares) >= 2,
+        f"p must hold the shares of at least two classes; it holds {len(shares)}.",
+    )
+    for j, share in enumerate(shares):
+        check_size(check_number(share, f"p[{j}]", 0, 1), f"p[{j}]")
+    require(
+        abs(float(sum(shares)) - 1) <= 1e-12,
+        f"p must sum to one; it sums to {float(sum(shares)):.12g}. Divide it by its sum.",
+    )
+    return shares
 
 
 @_exact("Multinomial", at=((0.4, 0.3, 0.2, 0.1),))
@@ -56,24 +77,10 @@ class Multinomial(Average):
     np.float64(1.0)
     """
 
-    p: tuple[Scalar, ...]
-
-    def __init__(self, p: Sequence[Scalar]) -> None:
-        shares = _array(p, "p", 1, "a sequence of numbers").tolist()
-        if len(shares) < 2:
-            raise ValueError(
-                f"p must hold the shares of at least two classes; it holds {len(shares)}."
-            )
-        for j, share in enumerate(shares):
-            check_number(share, f"p[{j}]", 0, 1)
-            check_size(share, f"p[{j}]")
-        total = float(sum(shares))
-        if not abs(total - 1) <= 1e-12:
-            raise ValueError(f"p must sum to one; it sums to {total:.12g}. Divide it by its sum.")
-        object.__setattr__(self, "p", tuple(shares))
+    p: Annotated[tuple[Scalar, ...], _shares]
 
     variance_function = (0, 1, -1)
-    mean = property(attrgetter("p"))
+    mean = property(lambda self: self.p)
 
     @property
     def influence_covariance(self) -> Array:
@@ -125,30 +132,27 @@ class MultivariateNormal(Average):
     array([0.05, 0.1 , 0.15])
     """
 
-    mean: tuple[Scalar, ...]
-    covariance: tuple[tuple[Scalar, ...], ...]
+    mean: Annotated[tuple[Scalar, ...], partial(_entries, axes=1, such="a sequence of numbers")]
+    covariance: Annotated[
+        tuple[tuple[Scalar, ...], ...], partial(_entries, axes=2, such="a (d, d) table")
+    ]
 
-    def __init__(self, mean: Sequence[Scalar], covariance: Sequence[Sequence[Scalar]]) -> None:
-        centre = _array(mean, "mean", 1, "a sequence of numbers")
-        table = _array(covariance, "covariance", 2, "a (d, d) table")
-        d = len(centre)
-        if not d or table.shape != (d, d):
-            raise ValueError(
-                f"covariance must have shape ({d}, {d}), as mean holds {d} numbers; it has shape"
-                f" {table.shape}."
-            )
-        for name, given in (("mean", centre), ("covariance", table)):
-            for place, value in zip(np.ndindex(given.shape), given.ravel().tolist(), strict=True):
-                check_place(value, name + "".join(f"[{j}]" for j in place))
-        values = table.astype(np.float64)
-        if not np.allclose(values, values.T, rtol=1e-12, atol=0):
-            raise ValueError("covariance must be symmetric; give (covariance + covariance.T) / 2.")
-        if (least := np.linalg.eigvalsh(values)[0]) <= 0:
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        d, table = len(self.mean), self.influence_covariance
+        require(
+            not (not d or table.shape != (d, d)),
+            f"covariance must have shape ({d}, {d}), as mean holds {d} numbers; it has shape"
+            f" {table.shape}.",
+        )
+        require(
+            bool(np.allclose(table, table.T, rtol=1e-12, atol=0)),
+            "covariance must be symmetric; give (covariance + covariance.T) / 2.",
+        )
+        if (least := np.linalg.eigvalsh(table)[0]) <= 0:
             raise ValueError(
                 f"covariance must be positive definite; its least eigenvalue is {least:.3g}."
             )
-        object.__setattr__(self, "mean", tuple(centre.tolist()))
-        object.__setattr__(self, "covariance", tuple(map(tuple, table.tolist())))
 
     @property
     def variance_function(self) -> tuple[Scalar, Scalar, Scalar]:
@@ -170,17 +174,9 @@ class MultivariateNormal(Average):
         return np.asarray(np.einsum("rn,rnd->rd", weight, rows) / weight.sum(axis=1, keepdims=True))
 
     def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        noise = rng.standard_normal(theta.shape)
-        return np.asarray(theta + noise @ (self._root.T / np.sqrt(rows)))
+        root = self._root.T / np.sqrt(rows)
+        return np.asarray(theta + rng.standard_normal(theta.shape) @ root)
 
     def influence_function(self, rows: Array, theta: Array) -> Array:
         """Rows (R, N, d) at means (R, d): row minus mean, (R, N, d)."""
         return np.asarray(rows - theta[:, None])
-
-
-def _array(values: Any, name: str, axes: int, such: str) -> NDArray[Any]:
-    """Numbers of any kind, as the engines take them: whole ones and fractions stay exact."""
-    array = numbers(values, name, such)
-    if array.ndim != axes:
-        raise ValueError(f"{name} must be {such}; it is {brief(values)}.")
-    return array

@@ -9,8 +9,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from collapse.models.protocols import Array, parts
-from collapse.models.regression.design import OnDesign, check_test, check_vector, on_rows
+from collapse.checks import require
+from collapse.models.protocols import Array, by_parts, replicate
+from collapse.models.regression.design import OnDesign, check_test, check_vector, labelled, on_rows
 from collapse.models.regression.family import Classes, Family, margins
 from collapse.models.regression.likelihoods import LIKELIHOODS, Multinomial
 from collapse.models.regression.newton import ITERATIONS, Likelihood
@@ -20,9 +21,11 @@ def mean_loss(family: Family, theta: Array, X: Array, label: Array) -> Array:
     """Return the mean of `Family.loss` over rows with labels (q, m), less label x margin where the
     link is canonical, (R,).
     """
-    loss = np.empty(len(theta))
-    for block in parts(len(theta), len(X) * family.outputs):
-        loss[block] = family.loss(margins(theta[block], X), label).sum(axis=-1)[:, 0]
+    loss = by_parts(
+        lambda block: family.loss(margins(theta[block], X), label).sum(axis=-1)[:, 0],
+        len(theta),
+        len(X) * family.outputs,
+    )
     if family.canonical:
         loss -= theta @ (label @ X).ravel()
     return loss / len(X)
@@ -32,9 +35,12 @@ class LabelsOnDesign(OnDesign):
     """Labels of a family on a reused design: the real world that draws them, and the risk in it.
 
     Real labels are either drawn from a true `beta` in every replication, or observed once and for
-    all as `y`, or drawn with given means, from a world that the model does not hold.
+    all as `y`, or drawn with given means, from a world that the model does not hold. A model adds
+    its fit.
     """
 
+    _closest: Callable[[], Array]
+    """Return the coefficients closest to the real labels, or to their means."""
     certain: ClassVar[bool] = False
     """Whether all labels have an estimate."""
 
@@ -58,31 +64,33 @@ class LabelsOnDesign(OnDesign):
                 check_vector(beta, (q, p) if isinstance(family, Classes) else p, "beta")
             )
             margin, (low, high) = margins(self.truth[None], self.X), family.reach
-            if margin.min() < low or margin.max() > high:
-                raise ValueError(
-                    f"x'beta must be from {low:.4g} to {high:.4g}, for means to be computed with; "
-                    f"it is from {margin.min():.4g} to {margin.max():.4g}. "
-                    "Take a smaller beta, or rescale X."
-                )
+            require(
+                not (margin.min() < low or margin.max() > high),
+                f"x'beta must be from {low:.4g} to {high:.4g}, for means to be computed with; "
+                f"it is from {margin.min():.4g} to {margin.max():.4g}. "
+                "Take a smaller beta, or rescale X.",
+            )
             self._mean = family.mean(margin)[0]
         elif y is not None:
             self.observed = _check_labels(family, check_vector(y, n, "y"), "y")
             self._mean = family.coded(self.observed)
         else:
             self._mean = check_vector(mean, n, "mean")[None]
-            if self._mean.min() < 0 or self._mean.max() > 1:
-                raise ValueError(
-                    "mean must hold the probabilities of label 1, between 0 and 1; it holds"
-                    f" {self._mean.min():g} to {self._mean.max():g}."
-                )
+            require(
+                not (self._mean.min() < 0 or self._mean.max() > 1),
+                "mean must hold the probabilities of label 1, between 0 and 1; it holds"
+                f" {self._mean.min():g} to {self._mean.max():g}.",
+            )
         if beta is None:
             self.truth = self._closest()
-            if mean is not None and np.isnan(self.truth).any():
-                raise ValueError(
-                    "no coefficients come closest to mean: a direction of X separates it."
-                )
-            if self.certain and np.isnan(self.truth).any():
-                raise ValueError(f"no fit to y was found in {ITERATIONS} iterations: rescale X.")
+            require(
+                not (mean is not None and np.isnan(self.truth).any()),
+                "no coefficients come closest to mean: a direction of X separates it.",
+            )
+            require(
+                not (self.certain and np.isnan(self.truth).any()),
+                f"no fit to y was found in {ITERATIONS} iterations: rescale X.",
+            )
             self.truth.flags.writeable = False
         self._risk_X, self._risk_label = self.X, self._mean[-q:]
         if test is not None:
@@ -93,10 +101,6 @@ class LabelsOnDesign(OnDesign):
             if y is None
             else np.mean(family.least(self._risk_label))
         )
-
-    def _closest(self) -> Array:
-        """Return the coefficients closest to the real labels, or to their means."""
-        raise NotImplementedError
 
     def risk(self, theta: Array) -> Array:
         """Return the risk of each replication's fit.
@@ -130,14 +134,12 @@ class LabelsOnDesign(OnDesign):
         """Return weighted sums of labels (R, q, n), and of weights (R, n), on each row of the
         design, over its mean weight.
         """
-        read = weight > 0
-        index = np.where(read, rows[:, :, 0], 0.0).astype(np.intp)
-        label = self.family.coded(np.where(read, rows[:, :, 1], 0.0))
-        weight = np.where(read, weight, 0.0)
+        index, label, weight = labelled(rows, weight)
         total = on_rows(self.design_rows, index, weight)
         mean = total.mean(axis=1, keepdims=True)
         mean[mean == 0] = np.nan
-        each = [on_rows(self.design_rows, index, weight * own) for own in np.moveaxis(label, 1, 0)]
+        coded = np.moveaxis(self.family.coded(label), 1, 0)
+        each = [on_rows(self.design_rows, index, weight * own) for own in coded]
         return np.stack(each, axis=1) / mean[:, None], total / mean
 
 
@@ -208,11 +210,11 @@ class Regression(LabelsOnDesign):
         """
         if self.observed is None and not self._given:
             return 1.0
-        if not self.family.canonical:
-            raise ValueError(
-                f"{self!r} has no canonical link; dispersion is known for logistic, multinomial and"
-                " Poisson regression."
-            )
+        require(
+            bool(self.family.canonical),
+            f"{self!r} has no canonical link; dispersion is known for logistic, multinomial and"
+            " Poisson regression.",
+        )
         margin = margins(self.truth[None], self.X)
         (score,), (hessian,) = self._curved(self.X[None], margin, self._mean[None])
         if self._given:
@@ -274,7 +276,7 @@ class Regression(LabelsOnDesign):
         """
         if self.observed is not None:
             return super().draw_real_statistic(replications, rows, rng)
-        mean = np.broadcast_to(self._mean, (replications, *self._mean.shape))
+        mean = replicate(self._mean, replications)
         return self._statistics(mean.__getitem__, replications, rows, rng)
 
     def _statistics(
@@ -282,15 +284,16 @@ class Regression(LabelsOnDesign):
     ) -> Array:
         """Draw mean statistics of whole copies of the design, a block of replications at a time."""
         copies, rest = divmod(rows, self.design_rows)
-        if rest or copies < 1:
-            raise ValueError(
-                "a mean statistic stands for whole copies of the design: rows must be a multiple"
-                f" of {self.design_rows}, not {rows}; use draw for other sizes."
-            )
-        statistic = np.empty((replications, self.statistic_size))
-        for block in parts(replications, self._likelihood.cells):
-            statistic[block] = self._summary(self.family.sample(mean(block), copies, rng))
-        return statistic
+        require(
+            not (rest or copies < 1),
+            "a mean statistic stands for whole copies of the design: rows must be a multiple"
+            f" of {self.design_rows}, not {rows}; use draw for other sizes.",
+        )
+        return by_parts(
+            lambda block: self._summary(self.family.sample(mean(block), copies, rng)),
+            replications,
+            self._likelihood.cells,
+        )
 
     def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
         """Return the maximum-likelihood estimates for mean statistics over the whole design.

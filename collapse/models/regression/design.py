@@ -2,15 +2,17 @@
 is drawn or observed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from collapse.checks import LARGE, brief, floats, held, length
+from collapse.checks import LARGE, brief, floats, held, length, require
 from collapse.models.protocols import Array, DrawsFromTruth, replicate
+from collapse.models.registry import Made, register
 from collapse.models.regression.family import Family, margins
 
 _counted = np.frompyfunc(
@@ -40,10 +42,10 @@ def numbers(values: Any, name: str, shape: str) -> Array:
 
 def check_pair(test: Any, name: str = "test") -> tuple[Any, Any]:
     """Return a pair of covariates and labels; raise a ValueError where it is none."""
-    if not isinstance(test, (tuple, list)) or len(test) != 2:
-        raise ValueError(
-            f"{name} must be a tuple of two arrays, covariates and labels; it is {brief(test)}."
-        )
+    require(
+        not (not isinstance(test, (tuple, list)) or len(test) != 2),
+        f"{name} must be a tuple of two arrays, covariates and labels; it is {brief(test)}.",
+    )
     return test[0], test[1]
 
 
@@ -69,11 +71,11 @@ def check_design(X: ArrayLike) -> Array:
         Where it is not a finite table of full column rank with n >= p >= 1.
     """
     table = numbers(X, "X", "a table of shape (n, p)")
-    if table.ndim != 2 or 0 in table.shape:
-        raise ValueError(
-            "X must be the whole design, a table of shape (n, p) with its column of ones if one is"
-            f" wanted; it has shape {table.shape}."
-        )
+    require(
+        not (table.ndim != 2 or 0 in table.shape),
+        "X must be the whole design, a table of shape (n, p) with its column of ones if one is"
+        f" wanted; it has shape {table.shape}.",
+    )
     n, p = _finite(table, "X").shape
     size = np.abs(table).max(axis=0)
     for j in np.flatnonzero((size < 1 / LARGE) & (size > 0)):
@@ -82,11 +84,11 @@ def check_design(X: ArrayLike) -> Array:
             f"{size[j]:.3g} in size. Take another unit."
         )
     rank = np.linalg.matrix_rank(table / np.where(size > 0, size, 1.0))
-    if rank < p:
-        raise ValueError(
-            f"X must have full column rank; its {p} columns have rank {rank} with {n} rows. Drop"
-            " constant or redundant columns."
-        )
+    require(
+        not (rank < p),
+        f"X must have full column rank; its {p} columns have rank {rank} with {n} rows. Drop"
+        " constant or redundant columns.",
+    )
     return table
 
 
@@ -100,9 +102,20 @@ def check_vector(values: ArrayLike | None, shape: int | tuple[int, ...], name: s
     """
     shape = shape if isinstance(shape, tuple) else (shape,)
     array = numbers(values, name, f"an array of shape {shape}")
-    if array.shape != shape:
-        raise ValueError(f"{name} must have shape {shape} to match X; it has shape {array.shape}.")
+    require(
+        array.shape == shape,
+        f"{name} must have shape {shape} to match X; it has shape {array.shape}.",
+    )
     return _finite(array, name)
+
+
+def labelled(rows: Array, weight: Array) -> tuple[NDArray[np.intp], Array, Array]:
+    """Return indices, labels and weights (R, N) of rows (R, N, 2), 0 where there is no weight."""
+    read = weight > 0
+    index, label, share = (
+        np.where(read, each, 0.0) for each in (rows[:, :, 0], rows[:, :, 1], weight)
+    )
+    return index.astype(np.intp), label, share
 
 
 def check_test(test: Any, columns: int) -> tuple[Array, Array]:
@@ -115,11 +128,11 @@ def check_test(test: Any, columns: int) -> tuple[Array, Array]:
     """
     covariates, label = check_pair(test)
     X = numbers(covariates, "the test X", f"a table of shape (m, {columns})")
-    if X.ndim != 2 or X.shape[1] != columns or X.shape[0] == 0:
-        raise ValueError(
-            f"the test X must have shape (m, {columns}), with the columns of X; it has shape"
-            f" {X.shape}."
-        )
+    require(
+        not (X.ndim != 2 or X.shape[1] != columns or X.shape[0] == 0),
+        f"the test X must have shape (m, {columns}), with the columns of X; it has shape"
+        f" {X.shape}.",
+    )
     return _finite(X, "the test X"), check_vector(label, len(X), "the test y")
 
 
@@ -141,11 +154,11 @@ def observed_batch(labels: Array, replications: int, rows: int) -> Array:
     """Observed labels on their rows, once for each replication, (R, rows, 2); raise a ValueError
     where the plan asks for another number of rows.
     """
-    if rows != len(labels):
-        raise ValueError(
-            f"observed labels y make one real batch of {len(labels)} rows, and the plan asks for"
-            f" {rows}; use a real batch of size 1."
-        )
+    require(
+        rows == len(labels),
+        f"observed labels y make one real batch of {len(labels)} rows, and the plan asks for"
+        f" {rows}; use a real batch of size 1.",
+    )
     return np.tile(np.column_stack([np.arange(rows, dtype=float), labels]), (replications, 1, 1))
 
 
@@ -170,6 +183,38 @@ def example_design(n: int, columns: int) -> Array:
     """
     t, k = (np.arange(n)[:, None] + 0.5) / n, np.arange(columns)
     return np.asarray(np.cos(np.pi * k * t) * np.where(k, np.sqrt(2), 1.0))
+
+
+def on_example_design(
+    name: str,
+    beta: Any,
+    *,
+    n: int,
+    why: str,
+    allowance: float,
+    page: str = "glm",
+    conditional: bool = False,
+    **more: float,
+) -> Callable[[Made], Made]:
+    """Register the decorated regression, with true coefficients, on a design of examples."""
+
+    def keep(made: Made) -> Made:
+        register(
+            name,
+            n=n,
+            group="regression",
+            why=why,
+            page=page,
+            allowance=allowance,
+            conditional=conditional,
+        )(partial(_example, made, beta, more, rows=n))
+        return made
+
+    return keep
+
+
+def _example(made: Callable[..., Any], beta: Any, more: dict[str, float], rows: int) -> Any:
+    return made(example_design(rows, np.shape(beta)[-1]), beta, **more)
 
 
 class OnDesign(DrawsFromTruth):
@@ -205,11 +250,11 @@ class OnDesign(DrawsFromTruth):
         if (beta is not None) + (y is not None) + (mean is not None) != 1:
             labels = "y (observed labels)" + ("" if mean is None else ", or the mean of each label")
             raise ValueError(f"give either beta (true coefficients) or {labels}, and not both.")
-        if test is not None and y is None:
-            raise ValueError(
-                "test goes with observed labels y; with a true beta the risk is known without a"
-                " test set."
-            )
+        require(
+            not (test is not None and y is None),
+            "test goes with observed labels y; with a true beta the risk is known without a"
+            " test set.",
+        )
 
     def __repr__(self) -> str:
         n, p = self.X.shape
@@ -264,8 +309,7 @@ class OnDesign(DrawsFromTruth):
         """
         if self.observed is not None:
             return observed_batch(self.observed, replications, rows)
-        mean = np.broadcast_to(self._mean, (replications, *self._mean.shape))
-        return self._labelled(mean, rows, rng)
+        return self._labelled(replicate(self._mean, replications), rows, rng)
 
     def draw_real_statistic(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
         """Draw the mean statistic of the real batch; observed labels have one value of it.

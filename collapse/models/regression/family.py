@@ -50,6 +50,28 @@ def gram(X: Array, curvature: Array) -> Array:
     return out.reshape(q * p, q * p)
 
 
+def exponential(margin: Array) -> Array:
+    """Return exp(margin), cut where sums and products of it would overflow; no estimate lies that
+    far out.
+    """
+    return np.exp(np.clip(margin, -300.0, 300.0))
+
+
+def _softplus(margin: Array) -> Array:
+    """Return log(1 + exp(margin)) without overflow, max(m, 0) + log(1 + exp(-|m|)); the margin is
+    lost.
+    """
+    tail = np.abs(margin)
+    for step in (np.negative, np.exp, np.log1p):
+        step(tail, out=tail)
+    return np.add(tail, np.maximum(margin, 0.0, out=margin), out=tail)
+
+
+def _log_times(label: Array) -> Array:
+    """Return y log y."""
+    return np.asarray(label * np.log(np.where(label > 0, label, 1.0)))
+
+
 class Family(ABC):
     """Link, likelihood and sampler of a generalised linear model with margins x'theta.
 
@@ -205,8 +227,7 @@ class Counts(Smooth):
     reach = -300.0, 300.0
     clear = float(-np.log(FLAT))
 
-    def mean(self, margin: Array) -> Array:
-        return exponential(margin)
+    mean = staticmethod(exponential)
 
     def variance(self, mean: Array) -> Array:
         return mean
@@ -283,8 +304,7 @@ class Positive(Family):
     labels = "positive numbers"
     reach = Counts.reach
 
-    def mean(self, margin: Array) -> Array:
-        return exponential(margin)
+    mean = staticmethod(exponential)
 
     def variance(self, mean: Array) -> Array:
         return mean**2 / self.shape
@@ -396,25 +416,3 @@ class Normal(Smooth):
 
     def third(self, margin: Array, spread: Array) -> Array:
         return np.zeros_like(margin)
-
-
-def exponential(margin: Array) -> Array:
-    """Return exp(margin), cut where sums and products of it would overflow; no estimate lies that
-    far out.
-    """
-    return np.exp(np.clip(margin, -300.0, 300.0))
-
-
-def _softplus(margin: Array) -> Array:
-    """Return log(1 + exp(margin)) without overflow, max(m, 0) + log(1 + exp(-|m|)); the margin is
-    lost.
-    """
-    tail = np.abs(margin)
-    for step in (np.negative, np.exp, np.log1p):
-        step(tail, out=tail)
-    return np.add(tail, np.maximum(margin, 0.0, out=margin), out=tail)
-
-
-def _log_times(label: Array) -> Array:
-    """Return y log y."""
-    return np.asarray(label * np.log(np.where(label > 0, label, 1.0)))

@@ -5,12 +5,11 @@ and its design.
 import numpy as np
 from numpy.typing import ArrayLike
 
-from collapse.checks import check_size, whole
+from collapse.checks import check_size, require, whole
 from collapse.models.families.morris import SHAPES
 from collapse.models.protocols import Array
-from collapse.models.registry import register
 from collapse.models.regression.base import Regression, mean_loss
-from collapse.models.regression.design import example_design, numbers
+from collapse.models.regression.design import numbers, on_example_design
 from collapse.models.regression.family import (
     Classes,
     Counts,
@@ -19,6 +18,8 @@ from collapse.models.regression.family import (
     Overdispersed,
     Positive,
 )
+
+WHY = "maximum likelihood with vanishing leverage"
 
 MOST_CLASSES = 10_000
 """Largest number of classes: a fit holds a probability of each for every row."""
@@ -73,6 +74,15 @@ def log_loss(theta: Array, X: Array, label: Array) -> Array:
     return mean_loss(Logit(), theta, X, label[None])
 
 
+@on_example_design(
+    "Logistic",
+    [0.2, 0.5],
+    n=600,
+    why=f"{WHY}, separation aside",
+    page="regression",
+    allowance=0.15,
+    conditional=True,
+)
 class LogisticRegression(Regression):
     """Logistic regression by maximum likelihood on a design whose rows every batch labels again.
 
@@ -157,6 +167,14 @@ class LogisticRegression(Regression):
         super().__init__(Logit(), X, beta, y, test, mean)
 
 
+@on_example_design(
+    "Probit",
+    [0.2, 0.3],
+    n=600,
+    why=f"{WHY}, separation aside",
+    allowance=0.15,
+    conditional=True,
+)
 class ProbitRegression(Regression):
     """Probit regression by maximum likelihood on a design whose rows every batch labels again: p =
     Phi(x'beta).
@@ -195,6 +213,14 @@ class ProbitRegression(Regression):
         super().__init__(NormalLink(), X, beta, y, test)
 
 
+@on_example_design(
+    "Poisson regression",
+    [1.0, 0.4],
+    n=240,
+    why=f"{WHY}, rows of zeros aside",
+    allowance=0.08,
+    conditional=True,
+)
 class PoissonRegression(Regression):
     """Poisson regression with a logarithmic link, by maximum likelihood on a design whose rows
     every batch labels again.
@@ -236,6 +262,14 @@ class PoissonRegression(Regression):
         super().__init__(Counts(), X, beta, y, test)
 
 
+@on_example_design(
+    "Gamma regression",
+    [1.0, 0.4],
+    n=240,
+    why=WHY,
+    allowance=0.08,
+    shape=4,
+)
 class GammaRegression(Regression):
     """Gamma regression with a logarithmic link and a known shape, by maximum likelihood on a design
     that every batch labels again.
@@ -277,10 +311,19 @@ class GammaRegression(Regression):
         y: ArrayLike | None = None,
         test: tuple[ArrayLike, ArrayLike] | None = None,
     ) -> None:
-        check_size(shape, "shape", *SHAPES)
-        super().__init__(Positive(float(shape)), X, beta, y, test, shown={"shape": float(shape)})
+        shape = float(check_size(shape, "shape", *SHAPES))
+        super().__init__(Positive(shape), X, beta, y, test, shown={"shape": shape})
 
 
+@on_example_design(
+    "Negative binomial regression",
+    [1.0, 0.4],
+    n=240,
+    why=f"{WHY}, rows of zeros aside",
+    allowance=0.1,
+    conditional=True,
+    size=4,
+)
 class NegativeBinomialRegression(Regression):
     """Negative binomial regression with a logarithmic link and a known dispersion, on a design that
     every batch labels again.
@@ -323,6 +366,14 @@ class NegativeBinomialRegression(Regression):
         super().__init__(Overdispersed(float(size)), X, beta, y, test, shown={"size": float(size)})
 
 
+@on_example_design(
+    "Multinomial logistic",
+    [[0.2, 0.3], [-0.1, -0.3]],
+    n=600,
+    why=f"{WHY}, separation aside",
+    allowance=0.15,
+    conditional=True,
+)
 class MultinomialRegression(Regression):
     """Multinomial logistic regression by maximum likelihood on a design whose rows every batch
     labels again.
@@ -380,82 +431,9 @@ class MultinomialRegression(Regression):
                 label = numbers(y, "y", "classes 0, ..., K - 1")
                 most = np.where(np.isnan(label), 0.0, label).max(initial=0.0)
                 classes = 1 + int(np.clip(most, 0, MOST_CLASSES))
-        if whole(classes, "classes", "values of the label", most=MOST_CLASSES) < 2:
-            raise ValueError(
-                "labels must have at least two classes; give beta as a table (K - 1, p), or y with"
-                " classes 0, ..., K - 1."
-            )
+        require(
+            not (whole(classes, "classes", "values of the label", most=MOST_CLASSES) < 2),
+            "labels must have at least two classes; give beta as a table (K - 1, p), or y with"
+            " classes 0, ..., K - 1.",
+        )
         super().__init__(Classes(classes - 1), X, beta, y, test, shown={"classes": classes})
-
-
-WHY = "maximum likelihood with vanishing leverage"
-
-
-@register(
-    "Logistic",
-    n=600,
-    group="regression",
-    why=f"{WHY}, separation aside",
-    page="regression",
-    allowance=0.15,
-    conditional=True,
-)
-def example_logistic(rows: int = 600) -> LogisticRegression:
-    return LogisticRegression(example_design(rows, 2), [0.2, 0.5])
-
-
-@register(
-    "Probit",
-    n=600,
-    group="regression",
-    why=f"{WHY}, separation aside",
-    page="glm",
-    allowance=0.15,
-    conditional=True,
-)
-def example_probit(rows: int = 600) -> ProbitRegression:
-    return ProbitRegression(example_design(rows, 2), [0.2, 0.3])
-
-
-@register(
-    "Poisson regression",
-    n=240,
-    group="regression",
-    why=f"{WHY}, rows of zeros aside",
-    page="glm",
-    allowance=0.08,
-    conditional=True,
-)
-def example_poisson_regression(rows: int = 240) -> PoissonRegression:
-    return PoissonRegression(example_design(rows, 2), [1.0, 0.4])
-
-
-@register("Gamma regression", n=240, group="regression", why=WHY, page="glm", allowance=0.08)
-def example_gamma_regression(rows: int = 240) -> GammaRegression:
-    return GammaRegression(example_design(rows, 2), [1.0, 0.4], shape=4)
-
-
-@register(
-    "Negative binomial regression",
-    n=240,
-    group="regression",
-    why=f"{WHY}, rows of zeros aside",
-    page="glm",
-    allowance=0.1,
-    conditional=True,
-)
-def example_negative_binomial_regression(rows: int = 240) -> NegativeBinomialRegression:
-    return NegativeBinomialRegression(example_design(rows, 2), [1.0, 0.4], size=4)
-
-
-@register(
-    "Multinomial logistic",
-    n=600,
-    group="regression",
-    why=f"{WHY}, separation aside",
-    page="glm",
-    allowance=0.15,
-    conditional=True,
-)
-def example_multinomial(rows: int = 600) -> MultinomialRegression:
-    return MultinomialRegression(example_design(rows, 2), [[0.2, 0.3], [-0.1, -0.3]])

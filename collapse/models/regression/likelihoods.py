@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.models.protocols import Array, parts
+from collapse.models.protocols import Array, by_parts, parts
 from collapse.models.regression.family import (
     FLAT,
     Classes,
@@ -233,10 +233,11 @@ class Multinomial(Likelihood):
         return np.ascontiguousarray(hessian.T).reshape(-1, self.classes, len(self.design))
 
     def _solve(self, hessian: Array, gradient: Array) -> Array:
-        step = np.empty(gradient.shape)
-        for block in parts(len(gradient), self.cells):
-            step[block] = self._conjugate(self._states(hessian[:, block]), gradient[block])
-        return step
+        return by_parts(
+            lambda block: self._conjugate(self._states(hessian[:, block]), gradient[block]),
+            len(gradient),
+            self.cells,
+        )
 
     def _solve_alone(self, hessian: Array, gradient: Array) -> Array:
         return np.linalg.solve(self._regular(self._states(hessian)[0]), gradient[0])[None]

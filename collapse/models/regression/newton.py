@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.models.protocols import Array, parts
+from collapse.models.protocols import Array, by_parts, parts
 from collapse.models.regression.family import FLAT, SEPARATED, Family, margins
 
 Rows = NDArray[np.intp] | NDArray[np.bool_] | slice
@@ -117,8 +117,7 @@ class Likelihood:
         target, weight = target[row], take(weight, row)
         theta = answer[row] if start is None else turn(start[row], self.from_original.T)
         cold = np.asarray(~np.isfinite(theta).all(axis=1))
-        if np.count_nonzero(cold):
-            theta[cold] = self._begin(target[cold], take(weight, cold))
+        theta[cold] = self._begin(target[cold], take(weight, cold))
         hessian = self._room(row.size)
         gradient, step = np.empty(theta.shape), np.zeros(theta.shape)
         decrement, moved = np.zeros(row.size), np.zeros(row.size)
@@ -301,16 +300,17 @@ class Likelihood:
         above how far from 0 and 1 probabilities with the same statistic can all be kept (linear
         duality), for any theta.
         """
-        separates = np.empty(len(theta), dtype=bool)
-        for block in parts(len(theta), self.cells):
+
+        def separates(block: slice) -> NDArray[np.bool_]:
             margin, each = margins(theta[block], self.design), take(weight, block)
             if each is not None:
                 margin *= each[:, None]
             width = np.maximum(margin.max(axis=1), 0.0) - np.minimum(margin.min(axis=1), 0.0)
             attained = np.vecdot(theta[block], self._mean(target[block], each))
             lacks = self.family.most(margin).mean(axis=1) - attained
-            separates[block] = lacks < SEPARATED * width.mean(axis=1)
-        return separates
+            return np.asarray(lacks < SEPARATED * width.mean(axis=1))
+
+        return by_parts(separates, len(theta), self.cells)
 
 
 def _solve(packed: Array, right: Array, entry: NDArray[np.intp]) -> Array:

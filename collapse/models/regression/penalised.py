@@ -97,8 +97,7 @@ class RidgeLogisticRegression(_Penalised):
         y: ArrayLike | None = None,
         test: tuple[ArrayLike, ArrayLike] | None = None,
     ) -> None:
-        check_size(penalty, "penalty")
-        self.penalty = float(penalty)
+        self.penalty = float(check_size(penalty, "penalty"))
         super().__init__(
             Logit(),
             X,

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from collapse import checks
+from collapse.checks import require
 from collapse.models.protocols import Array
 from collapse.models.registry import register
 from collapse.models.regression.base import Regression
@@ -72,26 +73,24 @@ class BradleyTerry(Regression):
         times: ArrayLike = 1,
         wins: ArrayLike | None = None,
     ) -> None:
-        if (strength is None) == (wins is None):
-            raise ValueError(
-                "give either strength (of the true items) or wins (observed results), and not both."
-            )
-        if strength is not None:
-            strength = numbers(strength, "strength", "a number for each item")
-        meet, often = _check_schedule(pairs, times, 0 if strength is None else np.size(strength))
-        items = np.eye(int(meet.max()) + 1)
-        beta = y = None
+        require(
+            (strength is None) != (wins is None),
+            "give either strength (of the true items) or wins (observed results), and not both.",
+        )
+        given = numbers([] if strength is None else strength, "strength", "a number for each item")
+        meet, often = _check_schedule(pairs, times, given.size)
+        items, beta, y = np.eye(int(meet.max()) + 1), None, None
         if wins is not None:
             won = check_vector(wins, len(meet), "wins")
-            if np.any((won < 0) | (won > often) | (won != np.floor(won))):
-                raise ValueError(
-                    "wins must be whole numbers between 0 and times: how often the first item of"
-                    " each pair won."
-                )
+            require(
+                not np.any((won < 0) | (won > often) | (won != np.floor(won))),
+                "wins must be whole numbers between 0 and times: how often the first item of"
+                " each pair won.",
+            )
             y = np.concatenate([np.arange(k) < w for k, w in zip(often, won, strict=True)])
         else:
-            strength = check_vector(strength, len(items), "strength")
-            beta = strength[1:] - strength[0]
+            given = check_vector(given, len(items), "strength")
+            beta = given[1:] - given[0]
         self.pairs, self.times = meet, often
         sign = items[meet[:, 0], 1:] - items[meet[:, 1], 1:]
         super().__init__(Logit(), np.repeat(sign, often, axis=0), beta, y, None)
@@ -118,42 +117,48 @@ def _check_schedule(
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     meet = checks.numbers(pairs, "pairs", "a table of shape (k, 2)")
     often = checks.numbers(times, "times", "a whole number, or a vector of shape (k,)")
-    if (
-        meet.ndim != 2
-        or meet.shape[1:] != (2,)
-        or not len(meet)
-        or meet.dtype.kind not in "iu"
-        or meet.min() < 0
-    ):
-        raise ValueError(
-            "pairs must be a table of shape (k, 2) of items' numbers 0, 1, 2, ...; k is at least 1."
-        )
+    require(
+        not (
+            meet.ndim != 2
+            or meet.shape[1:] != (2,)
+            or not len(meet)
+            or meet.dtype.kind not in "iu"
+            or meet.min() < 0
+        ),
+        "pairs must be a table of shape (k, 2) of items' numbers 0, 1, 2, ...; k is at least 1.",
+    )
     if np.any(meet[:, 0] == meet[:, 1]):
         raise ValueError(
             f"item {meet[meet[:, 0] == meet[:, 1]][0, 0]} is compared with itself; leave such pairs"
             " out."
         )
-    if often.dtype.kind not in "iu" or often.shape not in ((), (len(meet),)) or np.any(often < 1):
-        raise ValueError(
-            f"times must be a whole number, at least 1, or one for each of the {len(meet)} pairs."
-        )
-    if np.broadcast_to(often, len(meet)).sum(dtype=float) > MOST_COMPARISONS:
-        raise ValueError(f"times must add up to {MOST_COMPARISONS:,} comparisons at the most.")
+    require(
+        not (
+            often.dtype.kind not in "iu"
+            or often.shape not in ((), (len(meet),))
+            or np.any(often < 1)
+        ),
+        f"times must be a whole number, at least 1, or one for each of the {len(meet)} pairs.",
+    )
+    require(
+        not (np.broadcast_to(often, len(meet)).sum(dtype=float) > MOST_COMPARISONS),
+        f"times must add up to {MOST_COMPARISONS:,} comparisons at the most.",
+    )
     count = int(meet.max()) + 1
-    if 0 < items < count:
-        raise ValueError(
-            f"strength must have {count} entries, as pairs name items 0 to {count - 1}; it has"
-            f" {items}."
-        )
+    require(
+        not (0 < items < count),
+        f"strength must have {count} entries, as pairs name items 0 to {count - 1}; it has"
+        f" {items}.",
+    )
     group = np.arange(max(items, count))
     for i, j in meet:
         group[group == group[i]] = group[j]
     apart = [str(np.flatnonzero(group == g).tolist()) for g in np.unique(group)]
-    if len(apart) > 1:
-        raise ValueError(
-            f"the comparisons leave groups of items that never meet, {' and '.join(apart)}: their"
-            " strengths cannot be compared. Add pairs that link them."
-        )
+    require(
+        len(apart) <= 1,
+        f"the comparisons leave groups of items that never meet, {' and '.join(apart)}: their"
+        " strengths cannot be compared. Add pairs that link them.",
+    )
     return meet.astype(np.intp), np.broadcast_to(often, len(meet)).astype(np.intp)
 
 
