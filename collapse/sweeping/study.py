@@ -135,6 +135,8 @@ class _Table:
 def _ratio(cell: Cell) -> str:
     if cell.risk is None:
         return f"failed: {cell.error}"
+    if cell.risk.failed[-1]:
+        return f"no mean: {cell.risk.failed[-1]:.3g} of the replications have no estimate"
     return f"{cell.risk.ratio[-1]:.4g} +- {cell.risk.stderr[-1]:.2g}"
 
 
