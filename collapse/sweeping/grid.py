@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,7 @@ def experiment(cell: Mapping[str, Any]) -> Experiment:
     )
 
 
+@cache
 def _model(text: str) -> Any:
     """A model by name, or that of a data set: the logistic regression of which the fit to its
     training rows is the truth.

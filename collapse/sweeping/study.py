@@ -87,6 +87,8 @@ def sweep(
             where.append(len(cells))
         except (ValueError, ImportError) as error:
             cell = replace(cell, error=str(error))
+        except Exception as error:  # noqa: BLE001 - a model's own code may raise anything
+            cell = replace(cell, error=f"{type(error).__name__}: {error}")
         cells.append(cell)
     teller = _Table(cells) if _aloud(progress) else None
     tell = checks.progress(progress) if teller is None else teller.tell
