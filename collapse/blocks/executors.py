@@ -8,7 +8,7 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from multiprocessing import connection
 from typing import Any
@@ -156,26 +156,6 @@ def lent(workers: int) -> Iterator[Executor]:
             pool.close()
 
 
-class _OneThread:
-    """Limits BLAS from the first who enters to the last who leaves, in whatever threads."""
-
-    def __init__(self) -> None:
-        self.lock, self.inside, self.limit = threading.Lock(), 0, ExitStack()
-
-    def __enter__(self) -> None:
-        with self.lock:
-            controller = _threads()
-            if not self.inside and controller is not None:
-                self.limit.enter_context(controller.limit(limits=1, user_api="blas"))
-            self.inside += 1
-
-    def __exit__(self, *raised: object) -> None:
-        with self.lock:
-            self.inside -= 1
-            if not self.inside:
-                self.limit.close()
-
-
 @cache
 def _threads() -> Any:
     """The controller of BLAS threads; None where threadpoolctl is not installed."""
@@ -186,11 +166,9 @@ def _threads() -> Any:
     return ThreadpoolController()
 
 
-_ONE = _OneThread()
-
-
-def one_thread() -> AbstractContextManager[None]:
+def one_thread() -> AbstractContextManager[object]:
     """Hold BLAS to one thread: its products are small, its threads would crowd the workers, and
     sums would depend on their number.
     """
-    return _ONE
+    controller = _threads()
+    return nullcontext() if controller is None else controller.limit(limits=1, user_api="blas")

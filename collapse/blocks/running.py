@@ -16,12 +16,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from collapse.blocks.executors import Here, Pool, agreed, check_versions, given, lent
+from collapse.blocks.executors import Here, Pool, agreed, check_versions, given, lent, one_thread
 from collapse.blocks.keys import environment
 from collapse.blocks.store import Arrays, Store
 
 POOLS = 3
 """How many pools of processes are tried where workers are killed."""
+ASK = 5.0
+"""Seconds without a finished block after which a scheduler is asked whether it is there."""
 WAITING = 2**27
 """Bytes of finished blocks that wait for their turn before no more are begun."""
 
@@ -79,7 +81,9 @@ def run(
     if executor is not None:
         check_versions(executor)
         try:
-            yield from work.on(executor)
+            # also meanwhile: a thread that left its block would loosen it for the others
+            with one_thread():
+                yield from work.on(executor)
         except _Lost as lost:
             why = type(lost.__cause__).__name__
             raise work.lost(f"the executor was lost ({why})") from lost.__cause__
@@ -130,7 +134,9 @@ class _Work:
                     else:
                         begun[_submitted(executor, block, None if here else environment())] = b
                 if self.turn not in self.finished:
-                    wait(begun, return_when=FIRST_COMPLETED)
+                    done, _ = wait(begun, ASK, FIRST_COMPLETED)
+                    if not done:
+                        check_connected(executor)
                     self.collect(begun)
                     continue
                 self.turn += 1
@@ -175,6 +181,13 @@ class _Work:
         done = f"{len(self.blocks) - self.left:,} of {len(self.blocks):,} blocks are finished"
         kept = "not kept: name a folder" if self.store is None else f"kept in {self.store.folder}"
         return ValueError(f"{what}; {done}, and {kept}, and the same call goes on from there.")
+
+
+def check_connected(executor: Executor) -> None:
+    """Raise where a Dask scheduler is gone, of whose blocks nothing more would be heard."""
+    client = getattr(executor, "_client", None)
+    if client is not None and client.status != "running":
+        raise _Lost from ConnectionError(f"the scheduler's client is {client.status}")
 
 
 def _submitted(

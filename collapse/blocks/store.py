@@ -86,7 +86,7 @@ class Store:
         """Return a finished block; None where there is none."""
 
         def read(path: Path) -> Arrays:
-            with np.load(path, allow_pickle=False) as archive:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 found = {name: archive[name] for name in archive.files}
             _check_own(found.pop("key").item(), key)
             return found
