@@ -96,6 +96,7 @@ def given(executor: Any, workers: Any) -> int:
     if client is None:
         return int(getattr(executor, "_max_workers", None) or os.cpu_count() or 1)
     with _usable():
+        check_connected(executor)
         threads = int(sum(client.nthreads().values()))
     if not threads:
         raise ValueError("the executor's Dask scheduler has no workers; start some first.")
@@ -119,6 +120,15 @@ def check_versions(executor: Executor) -> None:
         )
     for answer in answers:
         agreed(answer)
+
+
+def check_connected(executor: Executor) -> None:
+    """Raise a ConnectionError where an executor's Dask scheduler is gone, of whose blocks nothing
+    more would be heard.
+    """
+    client = getattr(executor, "_client", None)
+    if client is not None and client.status != "running":
+        raise ConnectionError(f"its connection is {client.status}")
 
 
 @contextmanager

@@ -16,7 +16,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from collapse.blocks.executors import Here, Pool, agreed, check_versions, given, lent, one_thread
+from collapse.blocks.executors import (
+    Here,
+    Pool,
+    agreed,
+    check_connected,
+    check_versions,
+    given,
+    lent,
+    one_thread,
+)
 from collapse.blocks.keys import environment
 from collapse.blocks.store import Arrays, Store
 
@@ -136,7 +145,10 @@ class _Work:
                 if self.turn not in self.finished:
                     done, _ = wait(begun, ASK, FIRST_COMPLETED)
                     if not done:
-                        check_connected(executor)
+                        try:
+                            check_connected(executor)
+                        except ConnectionError as error:
+                            raise _Lost from error
                     self.collect(begun)
                     continue
                 self.turn += 1
@@ -181,13 +193,6 @@ class _Work:
         done = f"{len(self.blocks) - self.left:,} of {len(self.blocks):,} blocks are finished"
         kept = "not kept: name a folder" if self.store is None else f"kept in {self.store.folder}"
         return ValueError(f"{what}; {done}, and {kept}, and the same call goes on from there.")
-
-
-def check_connected(executor: Executor) -> None:
-    """Raise where a Dask scheduler is gone, of whose blocks nothing more would be heard."""
-    client = getattr(executor, "_client", None)
-    if client is not None and client.status != "running":
-        raise _Lost from ConnectionError(f"the scheduler's client is {client.status}")
 
 
 def _submitted(

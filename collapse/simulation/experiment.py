@@ -272,18 +272,23 @@ def answers(
     done, total = 0, sum(experiment.replications for experiment in experiments)
     with closing(run(tasks, executor=executor, workers=workers, store=store)) as results:
         for experiment, found in zip(experiments, known, strict=True):
-            answer: Risk | Failed | None = found
-            if found is None:
-                sums = Sums(experiment.replications, experiment.plan.generations)
+            if found is not None:
+                done += experiment.replications
+                tell(done, total)
+                yield found
+                continue
+            failed: Failed | None = None
+            with closing(Sums(experiment.replications, experiment.plan.generations)) as sums:
                 for size in experiment.sizes:
                     block = next(results)
                     if isinstance(block, Failed):
-                        answer = answer or block
-                    elif answer is None:
-                        sums.add(size, block)
+                        failed = failed or block
+                    elif failed is None:
+                        try:
+                            sums.add(size, block)
+                        except ValueError as error:
+                            failed = Failed(error)
                     done += size
                     tell(done, total)
-            else:
-                done += experiment.replications
-                tell(done, total)
-            yield experiment.answer(sums, store) if answer is None else answer
+                answer = failed or experiment.answer(sums, store)
+            yield answer

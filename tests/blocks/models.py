@@ -86,9 +86,11 @@ def marks(folder: Path) -> list[str]:
 
 
 def kept(folder: Path) -> set[str]:
-    """The mean risks of all blocks that a folder keeps."""
+    """The mean risks of the last generation, which each workflow has of its own, of all blocks that
+    a folder keeps.
+    """
     means: set[str] = set()
     for file in folder.glob("block-*.npz"):
         with suppress(FileNotFoundError), np.load(file) as archive:
-            means |= {float(mean).hex() for mean in archive["mean"]}
+            means.add(float(archive["mean"][-1]).hex())
     return means
