@@ -84,7 +84,7 @@ def test_lists_of_mappings_plans_seeds_and_quantiles() -> None:
     assert [risk.plan.generations for risk in study.risks] == [4, 4, 50, 50, 3, 50, 50]
     assert [risk.seed for risk in study.risks] == [0, 1, 0, 1, 0, 0, 0]
     assert [risk.levels.tolist() for risk in study.risks[4:]] == [[0.1, 0.9], [0.5], [0.1]]
-    assert study.cells[1].name == f"{plan.name}, rng = 1, replications = 60"
+    assert study.cells[1].name == f"{plan.name}, rng = 1"
 
 
 def test_data_sets_go_by_name() -> None:
