@@ -301,6 +301,23 @@ def test_the_command_keeps_its_work_where_the_environment_says(
     assert not list((tmp_path / "cache").glob("answer-*"))
 
 
+@pytest.mark.filterwarnings("default")
+def test_the_command_says_in_a_line_what_it_ignores(
+    grid: Path, tmp_path: Path, capsys: Any
+) -> None:
+    command = ["sweep", str(grid), "--folder", str(tmp_path)]
+    main(command)
+    before = capsys.readouterr()
+    damaged, _ = sorted(tmp_path.glob("answer-*"))
+    damaged.write_text("{")
+    main(command)
+    told = capsys.readouterr()
+    assert told.out == before.out
+    (line,) = set(told.err.splitlines()) - set(before.err.splitlines())
+    assert line.startswith(f"collapse: {damaged} is no finished work of this key (")
+    assert line.endswith("); it is ignored.")
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
