@@ -244,6 +244,8 @@ def test_an_executor_that_is_lost_in_the_midst_is_said_with_what_is_kept(tmp_pat
 
 def test_a_scheduler_without_workers_is_refused() -> None:
     class Client:
+        status = "running"
+
         def nthreads(self) -> dict[str, int]:
             return {}
 

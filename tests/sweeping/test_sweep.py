@@ -358,3 +358,14 @@ def test_models_by_name() -> None:
 def test_arrays_of_values_are_lists() -> None:
     study = sweep({"workflow": "augment", "rng": np.arange(2), "replications": 20})
     assert [risk.seed for risk in study.risks] == [0, 1]
+
+
+def test_the_matrix_runs_and_is_kept_in_the_same_way(tmp_path: Path) -> None:
+    rows = [example for example in models.examples() if example.name == "Normal"]
+    asked: dict[str, Any] = {"examples": rows, "replications": 100, "generations": 3}
+    plain = collapse.matrix(**asked).to_json()
+    with ThreadPoolExecutor(2) as threads:
+        assert collapse.matrix(**asked, executor=threads).to_json() == plain
+    for _ in range(2):
+        assert collapse.matrix(**asked, folder=tmp_path).to_json() == plain
+    assert len(list(tmp_path.glob("answer-*"))) == 4
