@@ -7,6 +7,7 @@ import math
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -37,9 +38,10 @@ where nobody reads the output"""
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit status, as `STATUS` tells."""
-    options = _parser().parse_args(arguments)
     try:
-        status = int(options.run(options))
+        options = _parser().parse_args(arguments)
+        with _said():
+            status = int(options.run(options))
         if sys.stdout is not None:  # as where it was closed
             sys.stdout.flush()
         return status
@@ -61,6 +63,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 130
+
+
+@contextmanager
+def _said() -> Iterator[None]:
+    """Say the package's own warnings as all that is said: in a line."""
+    with warnings.catch_warnings():
+        others = warnings.showwarning
+
+        def show(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
+            if category is UserWarning:
+                print(f"collapse: {message}", file=sys.stderr)
+            else:
+                others(message, category, *where, **more)
+
+        warnings.showwarning = show
+        yield
 
 
 def _silence() -> None:

@@ -6,9 +6,9 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from multiprocessing import connection
 from typing import Any
@@ -27,32 +27,47 @@ class Here(Executor):
         return future
 
 
-class Pool:
+class Pool(ProcessPoolExecutor):
     """Processes of this machine, which end with this one: when the work is done, when it is
     interrupted, and when this process is killed.
     """
 
     def __init__(self, workers: int) -> None:
         context = multiprocessing.get_context()
-        stop, self._stop = context.Pipe(duplex=False)
-        self.executor = ProcessPoolExecutor(
-            workers, mp_context=context, initializer=_begin, initargs=(stop,)
-        )
+        super().__init__(workers, mp_context=context, initializer=_begin)
+
+    def submit(self, function: Any, /, *arguments: Any, **named: Any) -> Future[Any]:
+        with _uninterrupted():  # it may start processes, which inherit that
+            return super().submit(function, *arguments, **named)
 
     def close(self) -> None:
         """End the processes, whatever they are doing."""
-        self.executor.shutdown(wait=False, cancel_futures=True)
-        with suppress(OSError):
-            self._stop.send_bytes(b".")
+        for process in list(self._processes.values()):
+            process.kill()
+        self.shutdown(wait=True, cancel_futures=True)
 
 
-def _begin(stop: connection.Connection) -> None:
-    """Leave Ctrl-C to the parent, and end when it ends or says so."""
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C wait, where the system can."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin() -> None:
+    """Leave Ctrl-C to the parent, and end when it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
+    assert parent is not None
 
     def watch() -> None:
-        connection.wait([stop] if parent is None else [stop, parent.sentinel])
+        connection.wait([parent.sentinel])
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
@@ -78,9 +93,14 @@ def given(executor: Any, workers: Any) -> int:
     if asked != 1:
         raise ValueError("give an executor or a number of workers, not both.")
     client = getattr(executor, "_client", None)  # a Dask scheduler's executor does not tell
-    if client is not None:
-        return max(int(sum(client.nthreads().values())), 1)
-    return int(getattr(executor, "_max_workers", None) or os.cpu_count() or 1)
+    if client is None:
+        return int(getattr(executor, "_max_workers", None) or os.cpu_count() or 1)
+    with _usable():
+        check_connected(executor)
+        threads = int(sum(client.nthreads().values()))
+    if not threads:
+        raise ValueError("the executor's Dask scheduler has no workers; start some first.")
+    return threads
 
 
 def check_versions(executor: Executor) -> None:
@@ -90,23 +110,46 @@ def check_versions(executor: Executor) -> None:
     before a block.
     """
     client = getattr(executor, "_client", None)
-    if client is not None:
-        answers = list(client.run(environment).values())
-    elif isinstance(executor, ThreadPoolExecutor):
+    if isinstance(executor, ThreadPoolExecutor):
         return
-    else:
-        answers = [executor.submit(environment).result()]
+    with _usable():
+        answers = (
+            [executor.submit(environment).result()]
+            if client is None
+            else list(client.run(environment).values())
+        )
     for answer in answers:
         agreed(answer)
 
 
-def agreed(theirs: tuple[tuple[str, str], ...]) -> None:
+def check_connected(executor: Executor) -> None:
+    """Raise a ConnectionError where an executor's Dask scheduler is gone, of whose blocks nothing
+    more would be heard.
+    """
+    client = getattr(executor, "_client", None)
+    if client is not None and client.status != "running":
+        raise ConnectionError(f"its connection is {client.status}")
+
+
+@contextmanager
+def _usable() -> Iterator[None]:
+    """Raise a ValueError where an executor cannot be used, whatever it raises."""
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(
+            f"the executor cannot be used ({type(error).__name__}: {error}); it must be running,"
+            " and this package must be installed where its workers are."
+        ) from error
+
+
+def agreed(theirs: Mapping[str, str]) -> None:
     """Raise a ValueError where an environment is not this one."""
-    for (name, mine), (_, other) in zip(environment(), theirs, strict=True):
-        if mine != other:
+    for name, mine in environment().items():
+        if mine != theirs.get(name):
             raise ValueError(
-                f"a worker of the executor runs {name} {other}, and {mine} is run here; numbers"
-                " would depend on where a block ran: install the same versions."
+                f"a worker of the executor runs {name} {theirs.get(name)}, and {mine} is run here;"
+                " numbers would depend on where a block ran: install the same versions."
             )
 
 
@@ -118,7 +161,7 @@ def lent(workers: int) -> Iterator[Executor]:
     else:
         pool = Pool(workers)
         try:
-            yield pool.executor
+            yield pool
         finally:
             pool.close()
 

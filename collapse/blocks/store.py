@@ -6,12 +6,10 @@ import json
 import os
 import time
 import warnings
-import zipfile
-import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +17,7 @@ from numpy.typing import NDArray
 from collapse import checks, disk
 
 Arrays = dict[str, NDArray[Any]]
+T = TypeVar("T")
 
 LIMIT = 2 * 10**9
 """Bytes that a store holds at most, unless another limit is asked for."""
@@ -27,8 +26,7 @@ ROOM = 0.8
 STALE = 3600.0
 """Seconds after which a file that was never finished is taken for an interrupted one's."""
 SUFFIX = {"block": ".npz", "answer": ".json"}
-UNREADABLE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
-"""What a damaged archive ends in."""
+KEY = "[0-9a-f]" * 40
 
 
 def default_folder() -> Path:
@@ -43,12 +41,17 @@ def opened(folder: str | Path | Store | None) -> Store | None:
     return folder if folder is None or isinstance(folder, Store) else Store(folder)
 
 
+def _check_own(found: object, key: str) -> None:
+    if found != key:
+        raise ValueError("it holds another's")
+
+
 class Store:
     """Finished work in a folder, safe for several processes at once.
 
     Each entry is one file, written beside its place and then renamed, so that it is there whole or
     not at all; that and removing are done under a lock. What cannot be read, or is another's, is
-    left where it is and said in a warning; where nothing more can be written, that is said once,
+    ignored, and said in a warning; where nothing more can be written, that is said once,
     and work goes on without being kept.
 
     Parameters
@@ -70,7 +73,8 @@ class Store:
         self.full = False
         try:
             with self._locked():
-                self.size = sum(file.stat().st_size for file in self._files())
+                self.size = sum(size for _, size, _ in self.entries())
+                self._tidy(STALE)
         except OSError as error:
             raise ValueError(
                 f"folder {self.folder} cannot be written in ({error.strerror}); name another."
@@ -80,53 +84,40 @@ class Store:
 
     def block(self, key: str) -> Arrays | None:
         """Return a finished block; None where there is none."""
-        path = self._path(key, "block")
-        try:
-            with np.load(path, allow_pickle=False) as archive:
+
+        def read(path: Path) -> Arrays:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 found = {name: archive[name] for name in archive.files}
-            if found.pop("key").item() != key:
-                raise ValueError("it holds another's numbers")
-        except FileNotFoundError:
-            return None
-        except UNREADABLE as error:
-            self._ignored(path, error)
-            return None
-        self._used(path)
-        return found
+            _check_own(found.pop("key").item(), key)
+            return found
+
+        return self._read(self._path(key, "block"), read)
 
     def keep_block(self, key: str, arrays: Arrays) -> None:
         """Keep a finished block."""
-        path = self._path(key, "block")
-        with self._new(path) as new, new.open("wb") as file:
+        with self._new(self._path(key, "block")) as new, new.open("wb") as file:
             contents: dict[str, Any] = {"key": np.array(key), **arrays}
             np.savez(file, **contents)
 
-    def answer(self, key: str) -> dict[str, Any] | None:
-        """Return the document of an answer; None where there is none."""
-        path = self._path(key, "answer")
-        try:
-            document = json.loads(path.read_bytes())
-            if document["key"] != key:
-                raise ValueError("it holds another's answer")
-            found: dict[str, Any] = document["answer"]
-        except FileNotFoundError:
-            return None
-        except (*UNREADABLE, TypeError, RecursionError) as error:
-            self._ignored(path, error)
-            return None
-        self._used(path)
-        return found
+    def answer(self, key: str, read: Callable[[Any], T]) -> T | None:
+        """Return an answer, as `read` makes it of its document; None where there is none."""
 
-    def keep_answer(self, key: str, document: dict[str, Any]) -> None:
-        """Keep an answer as `to_json` gives it."""
+        def answer(path: Path) -> T:
+            document = json.loads(path.read_bytes())
+            _check_own(document["key"], key)
+            return read(document["answer"])
+
+        return self._read(self._path(key, "answer"), answer)
+
+    def keep_answer(self, key: str, document: dict[str, Any], blocks: Iterable[str] = ()) -> None:
+        """Keep an answer as `to_json` gives it, in place of the blocks that it stands for."""
         path = self._path(key, "answer")
         with self._new(path) as new:
             new.write_text(json.dumps({"key": key, "answer": document}), encoding="utf-8")
-
-    def drop_blocks(self, keys: Iterator[str]) -> None:
-        """Remove blocks that an answer stands for."""
-        for key in keys:
-            self._remove(self._path(key, "block"))
+        if path.exists():  # else the blocks are all that there is
+            with self._locked():
+                for block in blocks:
+                    self._remove(self._path(block, "block"))
 
     # --- all of it --------------------------------------------------------------------------------
 
@@ -144,10 +135,7 @@ class Store:
         number of entries removed.
         """
         with self._locked():
-            for file in self.folder.glob(".*.new"):
-                with suppress(FileNotFoundError):
-                    if not room or time.time() - file.stat().st_mtime > STALE:
-                        file.unlink()
+            self._tidy(STALE if room else 0)
             listed, count = self.entries(), 0
             self.size = sum(size for _, size, _ in listed)
             for file, _, _ in listed:
@@ -164,11 +152,30 @@ class Store:
 
     def _files(self) -> Iterator[Path]:
         for kind, suffix in SUFFIX.items():
-            yield from self.folder.glob(f"{kind}-*{suffix}")
+            yield from self.folder.glob(f"{kind}-{KEY}{suffix}")
 
-    def _used(self, path: Path) -> None:
+    def _tidy(self, age: float) -> None:
+        """Remove what was begun so many seconds ago and never finished."""
+        for file in self.folder.glob(f".*-{KEY}.*.new"):
+            with suppress(FileNotFoundError):
+                if time.time() - file.stat().st_mtime >= age:
+                    file.unlink()
+
+    def _read(self, path: Path, read: Callable[[Path], T]) -> T | None:
+        try:
+            found = read(path)
+        except FileNotFoundError:
+            return None
+        except Exception as error:  # noqa: BLE001 - a damaged file may end in anything
+            why = " ".join(str(error).split()) or type(error).__name__
+            warnings.warn(
+                f"{path} is no finished work of this key ({why[:100]}); it is ignored.",
+                stacklevel=4,
+            )
+            return None
         with suppress(OSError):
             os.utime(path)
+        return found
 
     def _remove(self, path: Path) -> None:
         with suppress(FileNotFoundError):
@@ -176,16 +183,10 @@ class Store:
             path.unlink()
             self.size -= size
 
-    def _ignored(self, path: Path, error: Exception) -> None:
-        why = " ".join(str(error).split()) or type(error).__name__
-        warnings.warn(
-            f"{path} is no finished work of this key ({why[:100]}); it is ignored.", stacklevel=4
-        )
-
     @contextmanager
     def _new(self, path: Path) -> Iterator[Path]:
         """A file that takes the name of `path` once it is whole."""
-        new = self.folder / f".{os.urandom(8).hex()}.new"
+        new = self.folder / f".{path.stem}.{os.urandom(8).hex()}.new"
         try:
             yield new
             with self._locked():

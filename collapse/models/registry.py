@@ -200,10 +200,11 @@ def named(text: str) -> Any:
         return found[0].make()
     makers = {other.lower(): getattr(models, other) for other in models.__all__}
     if key not in makers or not given:
+        said = name if given else text
         known = ", ".join(e.name for e in examples() if e.group == GROUPS[0])
         raise ValueError(
-            f"there is no model called {name!r}; there are {known} and others, or give parameters,"
-            " as in Bernoulli(p=0.2)."
+            f"there is no model called {said!r}; there are {known} and others,"
+            " or give parameters, as in Bernoulli(p=0.2)."
         )
     try:
         return makers[key](**given)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -210,7 +211,7 @@ class Experiment:
     @cached_property
     def key(self) -> str:
         """What a store knows the answer by."""
-        return key(*self.parts, self.levels.tolist(), self.sizes, _named(self.seeds[0]))
+        return key(*self.parts, self.levels.tolist(), self.sizes, self.seed, _named(self.seeds[0]))
 
     def tasks(self, group: int, kept: bool) -> list[Block]:
         """The blocks of replications; with keys where they are kept."""
@@ -226,8 +227,7 @@ class Experiment:
 
     def known(self, store: Store | None) -> Risk | None:
         """The answer that a store keeps; None where it keeps none."""
-        document = None if store is None else store.answer(self.key)
-        return None if document is None else Risk.from_json(document)
+        return None if store is None else store.answer(self.key, Risk.from_json)
 
     def answer(self, sums: Sums, store: Store | None) -> Risk:
         """The risk that all blocks together make; kept in place of them."""
@@ -235,8 +235,8 @@ class Experiment:
         fields = sums.fields(self.levels)
         risk = Risk(plan=self.plan, model=model, n=self.n, seed=self.seed, **fields)
         if store is not None and "fits" not in self.keep:  # they would be long as text
-            store.keep_answer(self.key, risk.to_json())
-            store.drop_blocks(str(block.key) for block in self.tasks(0, True))
+            blocks = (str(block.key) for block in self.tasks(0, True))
+            store.keep_answer(self.key, risk.to_json(), blocks)
         return risk
 
 
@@ -269,21 +269,26 @@ def answers(
         if known[group] is None
         for block in experiment.tasks(group, store is not None)
     ]
-    results = run(tasks, executor=executor, workers=workers, store=store)
     done, total = 0, sum(experiment.replications for experiment in experiments)
-    for experiment, found in zip(experiments, known, strict=True):
-        answer: Risk | Failed | None = found
-        if found is None:
-            sums = Sums(experiment.replications, experiment.plan.generations)
-            for size in experiment.sizes:
-                block = next(results)
-                if isinstance(block, Failed):
-                    answer = answer or block
-                elif answer is None:
-                    sums.add(size, block)
-                done += size
+    with closing(run(tasks, executor=executor, workers=workers, store=store)) as results:
+        for experiment, found in zip(experiments, known, strict=True):
+            if found is not None:
+                done += experiment.replications
                 tell(done, total)
-        else:
-            done += experiment.replications
-            tell(done, total)
-        yield experiment.answer(sums, store) if answer is None else answer
+                yield found
+                continue
+            failed: Failed | None = None
+            with closing(Sums(experiment.replications, experiment.plan.generations)) as sums:
+                for size in experiment.sizes:
+                    block = next(results)
+                    if isinstance(block, Failed):
+                        failed = failed or block
+                    elif failed is None:
+                        try:
+                            sums.add(size, block)
+                        except ValueError as error:
+                            failed = Failed(error)
+                    done += size
+                    tell(done, total)
+                answer = failed or experiment.answer(sums, store)
+            yield answer

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import suppress
 from shutil import disk_usage
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -34,6 +35,7 @@ class Sums:
         self.count, self.arrays = 0, Arrays()
         self.fits: list[Array] = []
         self.paths = Paths(replications * generations > HERE)
+        self.close = self.paths.close
 
     def add(self, count: int, block: Arrays) -> None:
         """Add a block: two groups as one (Chan, Golub and LeVeque 1983), with no difference of
@@ -93,14 +95,31 @@ class Paths:
     """The risks of all replications, block by block, for exact quantiles."""
 
     def __init__(self, many: bool) -> None:
-        self.file = tempfile.TemporaryFile() if many else None  # noqa: SIM115
+        self.many = many
+        self.file: IO[bytes] | None = None
         self.blocks: list[Any] = []
         """Arrays (G, R), or their shapes where they are in the file."""
 
     def add(self, risks: Array) -> None:
+        if self.many and self.file is None:
+            self.file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         if self.file is not None:
-            self.file.write(np.ascontiguousarray(risks).data)
+            try:
+                self.file.write(np.ascontiguousarray(risks).data)
+                self.file.flush()
+            except OSError as error:
+                raise ValueError(
+                    "the risks behind quantiles cannot be written to a temporary file in"
+                    f" {tempfile.gettempdir()} ({error.strerror}); leave quantiles out, or set"
+                    " TMPDIR to another folder."
+                ) from error
         self.blocks.append(risks if self.file is None else risks.shape)
+
+    def close(self) -> None:
+        """Give the file back."""
+        if self.file is not None:
+            with suppress(OSError):  # of what was left to be written
+                self.file.close()
 
     def _generation(self, g: int) -> Array:
         """Risks (R,) of one generation."""

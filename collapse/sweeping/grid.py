@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -64,29 +66,32 @@ def cells(grid: Any) -> list[dict[str, Any]]:
         if "workflow" not in part:
             raise ValueError("a grid needs a workflow, such as 'augment', or a list of workflows.")
         lists = [_listed(name, values) for name, values in part.items()]
-        count = len(crossed)
-        for values in lists:
-            count *= len(values)
-        checks.held(count, "the cells of a grid", "make its lists shorter", most=MOST)
+        count = len(crossed) + math.prod(checks.length(values) for values in lists)
+        if count > MOST:
+            raise ValueError(
+                f"a grid can have {MOST:,} cells at most, and this one has {count:,}; make its"
+                " lists shorter."
+            )
         crossed += [dict(zip(part, values, strict=True)) for values in product(*lists)]
     if not crossed:
         raise ValueError("grid holds no cells: one of its lists is empty.")
     return crossed
 
 
-def _members(values: Any, name: str, wanted: str) -> list[Any]:
+def _members(values: Any, name: str, wanted: str) -> Sequence[Any]:
     if not isinstance(values, Sequence) or isinstance(values, (str, bytes, bytearray)):
         raise ValueError(f"{name} must be {wanted}; it is {brief(values)}.")
-    return list(values)
+    return values  # a range may be too long for a list
 
 
-def _listed(name: str, values: Any) -> list[Any]:
+def _listed(name: str, values: Any) -> Sequence[Any]:
     """The values of a name: one, or several in a list. Quantiles are a list themselves."""
     values = values.tolist() if isinstance(values, np.ndarray) else values
     several = isinstance(values, (list, tuple, range))
     if name == "quantiles" and not (several and values and isinstance(values[0], (list, tuple))):
         return [values]
-    return list(values) if several else [values]
+    found: Sequence[Any] = values if several else [values]
+    return found
 
 
 def names(cells: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -137,6 +142,7 @@ def experiment(cell: Mapping[str, Any]) -> Experiment:
     )
 
 
+@cache
 def _model(text: str) -> Any:
     """A model by name, or that of a data set: the logistic regression of which the fit to its
     training rows is the truth.

@@ -85,21 +85,27 @@ def sweep(
         try:
             asked.append(grids.experiment(arguments))
             where.append(len(cells))
-        except (ValueError, ImportError) as error:
-            cell = replace(cell, error=str(error))
+        except Exception as error:  # noqa: BLE001 - a model's own code may raise anything
+            cell = replace(cell, error=_why(error))
         cells.append(cell)
     teller = _Table(cells) if _aloud(progress) else None
     tell = checks.progress(progress) if teller is None else teller.tell
     found = answers(asked, executor=executor, workers=workers, folder=store, progress=tell)
     for place, risk in zip(where, found, strict=True):
         cells[place] = (
-            replace(cells[place], error=f"{type(risk.error).__name__}: {risk.error}")
+            replace(cells[place], error=_why(risk.error))
             if isinstance(risk, Failed)
             else replace(cells[place], risk=risk)
         )
         if teller is not None:
             teller.show(cells[place])
     return Sweep(tuple(cells))
+
+
+def _why(error: Exception) -> str:
+    """What is told of a failure: a sentence of this package's own, or what else was raised."""
+    own = isinstance(error, (ValueError, ImportError))
+    return str(error) if own else f"{type(error).__name__}: {error}"
 
 
 def _aloud(progress: Any) -> bool:
