@@ -15,6 +15,7 @@ from collapse.plan import Plan
 from collapse.reservoir import Reservoir
 from collapse.risk import Risk
 from collapse.simulation import simulate
+from collapse.sweeping import Sweep, sweep
 from collapse.universality import Matrix, matrix
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ __all__ = [
     "Plan",
     "Reservoir",
     "Risk",
+    "Sweep",
     "closed_form",
     "compare",
     "datasets",
@@ -47,6 +49,7 @@ __all__ = [
     "models",
     "optimal_weights",
     "simulate",
+    "sweep",
     "workflows",
 ]
 

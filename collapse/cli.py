@@ -7,15 +7,19 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from collapse import __version__, models, workflows
+from collapse import __version__, disk, models, workflows
 from collapse.answers import plain
-from collapse.checks import named_call, path, to_text
+from collapse.blocks import Store, default_folder
+from collapse.checks import module, path, to_text
 from collapse.comparison import COSTS, compare
 from collapse.datasets import read_features
 from collapse.derivation import derive
@@ -24,6 +28,8 @@ from collapse.forecasting import Forecast, forecast
 from collapse.forecasting.table import TASKS
 from collapse.risk import Risk
 from collapse.simulation import simulate
+from collapse.sweeping import grid as grids
+from collapse.sweeping import sweep
 
 STATUS = """exit status: 0; 1 where a chapter failed or the limit that --fail-over sets is exceeded;
 2 where the arguments are wrong or an answer cannot be written; 130 where it was interrupted; 141
@@ -32,9 +38,10 @@ where nobody reads the output"""
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit status, as `STATUS` tells."""
-    options = _parser().parse_args(arguments)
     try:
-        status = int(options.run(options))
+        options = _parser().parse_args(arguments)
+        with _said():
+            status = int(options.run(options))
         if sys.stdout is not None:  # as where it was closed
             sys.stdout.flush()
         return status
@@ -56,6 +63,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 130
+
+
+@contextmanager
+def _said() -> Iterator[None]:
+    """Say the package's own warnings as all that is said: in a line."""
+    with warnings.catch_warnings():
+        others = warnings.showwarning
+
+        def show(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
+            if category is UserWarning:
+                print(f"collapse: {message}", file=sys.stderr)
+            else:
+                others(message, category, *where, **more)
+
+        warnings.showwarning = show
+        yield
 
 
 def _silence() -> None:
@@ -106,42 +129,78 @@ def _simulate(options: argparse.Namespace) -> int:
             "--components chooses among the features of a file; name it with --features FILE.npz."
         )
     replications = replications if options.replications is None else options.replications
-    risk = simulate(
-        plan, model=model, replications=replications, rng=options.seed, workers=options.workers
-    )
+    with _lent(options) as where:
+        risk = simulate(
+            plan,
+            model=model,
+            replications=replications,
+            rng=options.seed,
+            folder=options.folder,
+            **where,
+        )
     return _risk(risk, options)
+
+
+@contextmanager
+def _lent(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Where the blocks of a command run: processes of this machine, or a Dask scheduler."""
+    if options.scheduler is None:
+        yield {"workers": options.workers}
+        return
+    needs = "--scheduler needs distributed: pip install 'collapse-companion[dask]'."
+    with module("distributed", needs).Client(options.scheduler) as client:
+        yield {"workers": options.workers, "executor": client.get_executor()}
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    folder = default_folder() if options.folder is None else options.folder
+    with _lent(options) as where:
+        study = sweep(grids.read(options.grid), folder=folder, progress=True, **where)
+    if options.output is not None:
+        if Path(options.output).suffix == ".csv":
+            disk.write(options.output, study.to_frame().to_csv(index=False))
+        else:
+            study.save(options.output)
+        print(f"written to {options.output}", file=sys.stderr)
+    words = [
+        f"{cell.name} {cell.risk.ratio[-1]:.6g} {cell.risk.stderr[-1]:.3g} {cell.risk.failed[-1]:g}"
+        for cell in study.cells
+        if cell.risk is not None
+    ]
+    words = ["cell ratio stderr failed, at the last generation", *words]
+    _show(options, {**study.columns(), "failures": study.failures}, "\n".join(words))
+    return int(bool(study.failures))
+
+
+def _cache(options: argparse.Namespace) -> int:
+    folder = default_folder() if options.folder is None else path(options.folder, "folder")
+    if not folder.is_dir():
+        raise ValueError(f"folder {folder} is not there; nothing has been kept in it.")
+    store = Store(folder)
+    entries = store.entries()
+    size = sum(size for _, size, _ in entries)
+    if options.clear:
+        words = f"{store.clear()} entries ({size / 1e6:,.1f} MB) removed from {folder}"
+        _show(options, {"folder": folder, "removed": len(entries), "bytes": size}, words)
+        return 0
+    rows = [
+        f"{datetime.fromtimestamp(used):%Y-%m-%d %H:%M}  {held / 1e6:10,.3f} MB  {file.name}"
+        for file, held, used in entries
+    ]
+    total = f"{len(entries)} entries, {size / 1e6:,.1f} of at most {store.limit / 1e6:,.0f} MB"
+    listed = [{"name": file.name, "bytes": held, "used": used} for file, held, used in entries]
+    _show(
+        options, {"folder": folder, "entries": listed}, "\n".join([*rows, f"{total} in {folder}"])
+    )
+    return 0
 
 
 def _diagnose(options: argparse.Namespace) -> int:
     plan = workflows.named(options.workflow, options.generations)
-    model = None if options.model is None else _model(options.model)
+    model = None if options.model is None else models.named(options.model)
     diagnosis = diagnose(plan, model=model, n=options.n, below=options.below)
     _show(options, vars(diagnosis), diagnosis)
     return 0
-
-
-def _model(text: str) -> Any:
-    """A model by its name and parameters, or the registered example of that name."""
-    name, given = named_call(text, "model", "exponential or Bernoulli(p=0.2)")
-    key = name.replace("_", "").lower()
-    found = [
-        example for example in models.examples() if example.name.replace(" ", "").lower() == key
-    ]
-    if found and not given:
-        return found[0].make()
-    makers = {other.lower(): getattr(models, other) for other in models.__all__}
-    if key not in makers or not given:
-        known = ", ".join(
-            example.name for example in models.examples() if example.group == "exponential families"
-        )
-        raise ValueError(
-            f"there is no model called {name!r}; there are {known} and others, or give parameters,"
-            " as in Bernoulli(p=0.2)."
-        )
-    try:
-        return makers[key](**given)
-    except TypeError as error:
-        raise ValueError(f"{name} cannot be made with these parameters: {error}.") from error
 
 
 def _compare(options: argparse.Namespace) -> int:
@@ -183,9 +242,11 @@ def _forecast(options: argparse.Namespace) -> int:
     given = {name: getattr(options, name) for name in FORECAST}
     if options.against:
         given["against"] = options.against
-    answer = forecast(
-        options.data, options.target, folder=folder, rng=options.seed, progress=True, **given
-    )
+    with _lent(options) as where:
+        given |= where
+        answer = forecast(
+            options.data, options.target, folder=folder, rng=options.seed, progress=True, **given
+        )
     told = {"": answer.sentences, "Note: ": answer.notes, "Caution: ": answer.warnings}
     words = [f"{kind}{sentence}" for kind, said in told.items() for sentence in said]
     _show(options, answer.document, "\n".join(words))
@@ -310,6 +371,17 @@ FORECAST = (
 LENGTH = _option("-g", "--generations", type=int, default=50)
 WORKFLOW = _option("workflow", help="such as augment or 'window(k=3)'")
 SEED = _option("--seed", type=int, default=0)
+WHERE = (
+    _option("--workers", type=int, default=1, help="processes of this machine (default: 1)"),
+    _option(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="a Dask scheduler's, such as tcp://10.0.0.1:8786, in place of processes",
+    ),
+)
+KEPT = "where finished work is kept, so that the same command goes on after an interruption"
+HELD = " (default: COLLAPSE_CACHE, or collapse in the user's cache)"
+FOLDER = _option("--folder", help=f"{KEPT}{HELD}")
 ONE_RISK = (
     _option(
         "workflow", help=f"such as augment or 'window(k=3)'; one of {', '.join(workflows.NAMED)}"
@@ -340,7 +412,8 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str, Sequence[Arg
             _option(
                 "-r", "--replications", type=int, help="default: 10,000, and 100 with --features"
             ),
-            _option("--workers", type=int, default=1),
+            *WHERE,
+            _option("--folder", help=KEPT),
             _option(
                 "--features",
                 metavar="FILE.npz",
@@ -353,6 +426,36 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str, Sequence[Arg
                 metavar="D",
                 help="keep the D leading principal components of the features",
             ),
+        ],
+    ),
+    "sweep": (
+        _sweep,
+        "simulate every combination of the workflows, models, n and seeds that a TOML file lists",
+        [
+            _option(
+                "grid",
+                metavar="GRID.toml",
+                help="lists named workflow, model, n, generations, replications, rng; or tables"
+                " [[grid]] of such lists",
+            ),
+            *WHERE,
+            FOLDER,
+            _option(
+                "-o",
+                "--output",
+                help="write the answer to this file: the table where it ends in .csv, else what"
+                " collapse.Sweep.load reads",
+            ),
+            _json("the table by column, and failures by cell"),
+        ],
+    ),
+    "cache": (
+        _cache,
+        "list the finished work that is kept in a folder, or remove it",
+        [
+            _option("--folder", help=f"the folder{HELD}"),
+            _option("--clear", action="store_true", help="remove all of it"),
+            _json("folder, and entries or what was removed"),
         ],
     ),
     "diagnose": (
@@ -418,6 +521,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str, Sequence[Arg
                 help="short for --workflow 'fixed_real_share(share=SHARE)', such as 1/4",
             ),
             _option("-g", "--generations", type=int, default=20),
+            *WHERE,
             _option(
                 "--task", choices=TASKS, help="what the target is (default: guessed, and said)"
             ),

@@ -9,6 +9,8 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
+from importlib.util import find_spec
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,9 @@ PUBLISHED_ENCODERS = (
     "vicreg",
     "vit_mae",
 )
+
+
+NEEDS = "this needs scikit-learn: pip install 'collapse-companion[data]'."
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +88,8 @@ class Dataset:
 
         Raises
         ------
-        ImportError
-            Where scikit-learn is missing: install collapse-companion[data].
+        ValueError
+            Where no row would be left on one side.
         """
         test_share = float(checks.check_number(test_share, "test_share", 0, 1))
         seed = checks.seed(rng)
@@ -95,10 +100,10 @@ class Dataset:
         )
         large = np.random.MT19937(np.random.SeedSequence(seed))
         state = np.random.RandomState(seed if seed < 2**32 else large)
-        X_train, X_test, y_train, y_test = _sklearn("model_selection").train_test_split(
-            self.X, self.y, test_size=test_share, random_state=state
-        )
-        return X_train, y_train, X_test, y_test
+        # the order of scikit-learn's train_test_split, with which the published runs were split
+        order, tested = state.permutation(len(self.X)), ceil(test_share * len(self.X))
+        test, train = order[:tested], order[tested:]
+        return self.X[train], self.y[train], self.X[test], self.y[test]
 
     def __repr__(self) -> str:
         return (
@@ -332,11 +337,11 @@ def breast_cancer() -> Dataset:
     >>> collapse.datasets.breast_cancer()
     <breast_cancer: 569 rows, 30 attributes, 63% benign>
     """
-    return _bundled(
-        "breast_cancer",
-        0.5,
-        "benign",
-        "UCI Machine Learning Repository, Breast Cancer Wisconsin (Diagnostic)",
+    bunch = checks.module("sklearn.datasets", NEEDS).load_breast_cancer()
+    source = "UCI Machine Learning Repository, Breast Cancer Wisconsin (Diagnostic)"
+    names = tuple(bunch.feature_names)
+    return Dataset(
+        "breast_cancer", bunch.data, (bunch.target > 0.5).astype(float), names, "benign", source
     )
 
 
@@ -359,12 +364,18 @@ def diabetes() -> Dataset:
     >>> collapse.datasets.diabetes()
     <diabetes: 442 rows, 10 attributes, 67% above 100>
     """
-    return _bundled(
-        "diabetes",
-        100,
-        "above 100",
-        "Efron, Hastie, Johnstone and Tibshirani (2004), Least Angle Regression",
+    # its files alone: to import scikit-learn takes a second and 140 MB
+    found = find_spec("sklearn")
+    if found is None:
+        raise ImportError(NEEDS)
+    files = Path(str(found.origin)).parent / "datasets" / "data"
+    raw, progression = (
+        np.loadtxt(files / f"diabetes_{part}.csv.gz") for part in ("data_raw", "target")
     )
+    X = (raw - raw.mean(axis=0)) / raw.std(axis=0) / len(raw) ** 0.5
+    names = ("age", "sex", "bmi", "bp", *(f"s{serum}" for serum in range(1, 7)))
+    source = "Efron, Hastie, Johnstone and Tibshirani (2004), Least Angle Regression"
+    return Dataset("diabetes", X, (progression > 100).astype(float), names, "above 100", source)
 
 
 def published(name: str, workflow: str) -> dict[str, Array]:
@@ -567,13 +578,6 @@ def _shipped(name: str, label: str, source: str) -> Dataset:
     return Dataset(name, table[:, :-1], table[:, -1], tuple(header[:-1]), label, source)
 
 
-def _bundled(name: str, above: float, label: str, source: str) -> Dataset:
-    """A data set that scikit-learn ships; label 1 is what lies above a number."""
-    bunch = getattr(_sklearn("datasets"), f"load_{name}")()
-    y = (bunch.target > above).astype(float)
-    return Dataset(name, bunch.data, y, tuple(bunch.feature_names), label, source)
-
-
 def _read(file: str) -> bytes:
     path = resources.files("collapse") / "data" / file
     if not path.is_file():
@@ -587,10 +591,3 @@ def _read(file: str) -> bytes:
         " collapse-companion.",
     )
     return content
-
-
-def _sklearn(module: str) -> Any:
-    return checks.module(
-        f"sklearn.{module}",
-        "this needs scikit-learn: pip install 'collapse-companion[data]'.",
-    )

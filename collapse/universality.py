@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import ExitStack, suppress
+from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 from zlib import crc32
 
@@ -15,6 +17,7 @@ import numpy as np
 
 from collapse import checks, models, workflows
 from collapse.answers import Answer, plain, read_fields
+from collapse.blocks import Failed, given
 from collapse.derivation import derive
 from collapse.exact import Array
 from collapse.models import Example, WithStatistic
@@ -22,8 +25,7 @@ from collapse.models.protocols import design_of
 from collapse.plan import Plan
 from collapse.publishing.picture import plot_matrix
 from collapse.reservoir import Reservoir
-from collapse.simulation import LARGEST_REPLICATIONS, simulate
-from collapse.simulation.workers import check_sendable, in_order
+from collapse.simulation import LARGEST_REPLICATIONS, Experiment, answers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -249,6 +251,8 @@ def matrix(
     replications: int = 20_000,
     rng: int | np.random.SeedSequence | np.random.Generator | None = 0,
     workers: int = 1,
+    executor: Executor | None = None,
+    folder: str | Path | None = None,
     progress: bool | checks.Progress | None = None,
 ) -> Matrix:
     """Simulate every model under every workflow, beside the law's ratio for many rows or at n.
@@ -272,8 +276,8 @@ def matrix(
     rng : int, numpy.random.SeedSequence or numpy.random.Generator, optional
         A cell's numbers depend on it and on the names of its model and workflow, not on the other
         cells. None: a fresh seed.
-    workers : int, optional
-        Processes among which the cells are divided.
+    workers, executor, folder
+        As in `collapse.simulate`: where the blocks of all cells run, and are kept.
     progress : callable or bool, optional
         Called as progress(done, total) in cells. True: tell on stderr.
 
@@ -326,15 +330,15 @@ def matrix(
         "repetitions of each cell at the most",
         most=LARGEST_REPLICATIONS,
     )
-    workers = checks.whole(workers, "workers", "processes")
+    given(executor, workers)  # before anything is made
     seed = checks.seed(rng)
     tell = checks.progress(progress)
-    for what, given, names in (
+    for what, argument, names in (
         ("models", "examples", [e.name for e in rows]),
         ("workflows", "plans", [p.name for p in columns]),
     ):
         if not names:
-            raise ValueError(f"a matrix needs {what}; {given} holds none.")
+            raise ValueError(f"a matrix needs {what}; {argument} holds none.")
         if len(set(names)) < len(names):
             raise ValueError(
                 f"two {what} of a matrix have one name, and cells go by names: {', '.join(names)}."
@@ -346,22 +350,22 @@ def matrix(
                 f" {columns[0].generations}; make them equal."
             )
     made = [(example, example.make()) for example in rows]
-    for _, model in made if workers > 1 else []:
-        check_sendable(model, workers)
-    pairs = []
+    cells: dict[tuple[str, str], Cell] = {}
+    pairs, asked = [], []
     for (example, model), plan in product(made, columns):
         cost = example.effort * _numbers(plan, model, example.n)
         count = min(replications, max(FEWEST, int(replications * CHEAP / cost)))
+        stream = np.random.SeedSequence([seed, crc32(f"{example.name} | {plan.name}".encode())])
         pairs.append((example, model, plan, count))
-    tasks = [(e.name, e.n, model, plan, count, seed) for e, model, plan, count in pairs]
-    cells: dict[tuple[str, str], Cell] = {}
-    with ExitStack() as stack:
-        simulated = in_order(_simulated, tasks, workers, stack)
-        for (example, model, plan, count), risks in zip(pairs, simulated, strict=True):
-            cells[example.name, plan.name] = Cell(
-                example, plan.name, count, *risks, *_law(plan, example, model)
-            )
-            tell(len(cells), len(tasks))
+        asked.append(Experiment.asked(plan, model, example.n, count, stream))
+    found = answers(asked, executor=executor, workers=workers, folder=folder)
+    for (example, model, plan, count), risk in zip(pairs, found, strict=True):
+        if isinstance(risk, Failed):
+            raise risk.error
+        law = _law(plan, example, model)
+        told = risk.risk, risk.ratio, risk.stderr
+        cells[example.name, plan.name] = Cell(example, plan.name, count, *told, *law)
+        tell(len(cells), len(pairs))
     return Matrix(rows, tuple(plan.name for plan in columns), columns[0].generations, cells)
 
 
@@ -373,16 +377,6 @@ def _members(given: Any, name: str, kind: type | tuple[type, ...], such: str) ->
             raise ValueError(f"{name} must hold {such}; one is {checks.brief(member)}.")
         members.append(member)
     return tuple(members)
-
-
-def _simulated(
-    name: str, n: int, model: Any, plan: Plan | Reservoir, replications: int, rng: int
-) -> tuple[Array, Array, Array]:
-    seed = np.random.SeedSequence([rng, crc32(f"{name} | {plan.name}".encode())])
-    risk = simulate(
-        plan, model=model, n=n, replications=replications, rng=np.random.default_rng(seed)
-    )
-    return risk.risk, risk.ratio, risk.stderr
 
 
 def _law(plan: Plan | Reservoir, example: Example, model: Any) -> tuple[Array, bool, float]:

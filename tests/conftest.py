@@ -17,10 +17,16 @@ settings.register_profile("suite", deadline=None, derandomize=True, max_examples
 settings.load_profile("suite")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as `book` what stands in tests/book, and as `fast` what is not slow by its mark."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark as `book` what stands in tests/book, and as `fast` what is not slow by its mark; leave
+    out `slow` where it is not asked for.
+    """
+    if "slow" not in config.getoption("markexpr"):
+        left = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
     for item in items:
         if Path(__file__).with_name("book") in item.path.parents:
             item.add_marker("book")
-        if not {"statistical", "book"} & {mark.name for mark in item.iter_markers()}:
+        if not {"statistical", "book", "slow"} & {mark.name for mark in item.iter_markers()}:
             item.add_marker("fast")

@@ -111,7 +111,7 @@ TABLE = pd.DataFrame(
 )
 
 MADE_BY_FUNCTIONS = {
-    *("ClosedForm", "Comparison", "Diagnosis", "Forecast", "Matrix", "Optimum", "Risk"),
+    *("ClosedForm", "Comparison", "Diagnosis", "Forecast", "Matrix", "Optimum", "Risk", "Sweep"),
 }
 """Answers: nobody else makes them. Their methods are tried."""
 
@@ -124,6 +124,7 @@ METHODS = (
     collapse.Comparison,
     collapse.Optimum,
     collapse.Forecast,
+    collapse.Sweep,
 )
 METHODS += (datasets.Dataset, datasets.Features, universality.Matrix, universality.Cell)
 
@@ -136,6 +137,8 @@ NAMED_BY = {
     # a table goes by its file's path, which may be one of two, or as the table
     "data": "(data|the table|text)",
     "test_file": "(test[ _]file|the test set|text)",
+    # a mapping of an empty grid, or a cell of another kind, goes by what is wrong with it
+    "grid": "(grid|grids|workflow)",
     # a chapter's parameter goes by the name that its author gave it
     "value": "(value|parameter n)",
 }
@@ -165,6 +168,7 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
     risk = collapse.derive(AUGMENT)
     form = collapse.closed_form("augment", size=1)
     comparison = collapse.compare(AUGMENT, workflows.discard(3))
+    study = collapse.sweep({"workflow": "augment", "generations": 2, "replications": 20})
     forecast = collapse.forecast(TABLE, "y", "discard", 2, against=["augment"], budget=0.01)
     matrix = universality.matrix([EXAMPLE], [workflows.discard(2)], replications=50)
     (cell,) = matrix.cells.values()
@@ -217,6 +221,8 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
         "ClosedForm.to_json": (form.to_json, {}),
         "ClosedForm.from_json": (collapse.ClosedForm.from_json, {"document": form.to_json()}),
         "ClosedForm.values": (form.values, {"generations": 3, "exact": False}),
+        "Sweep.columns": (study.columns, {}),
+        "Sweep.plot": (study.plot, {"ax": ax}),
         "Comparison.front": (comparison.front, {"costs": ["read"]}),
         "Comparison.columns": (comparison.columns, {}),
         "Comparison.plot": (comparison.plot, {"ax": ax, "cost": "stored"}),
@@ -264,6 +270,8 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
                 "worse": 0.1,
                 "budget": 0.001,
                 "rng": 0,
+                "workers": 1,
+                "executor": None,
                 "folder": None,
                 "progress": False,
             },
@@ -297,6 +305,18 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
                 "covariance": False,
                 "fits": False,
                 "workers": 1,
+                "executor": None,
+                "folder": None,
+                "progress": None,
+            },
+        ),
+        "sweep": (
+            collapse.sweep,
+            {
+                "grid": {"workflow": "augment", "generations": 2, "replications": 20},
+                "executor": None,
+                "folder": None,
+                "workers": 1,
                 "progress": None,
             },
         ),
@@ -320,6 +340,7 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
         ),
         "reservoir": (workflows.reservoir, {"generations": 3, "turnover": 0.5}),
         "named": (workflows.named, {"text": "window(k=3)", "generations": 3}),
+        "named of models": (models.named, {"text": "Poisson(rate=3)"}),
         "AR1": (models.AR1, {"coefficient": 0.5}),
         "Accepted": (models.Accepted, {"model": models.Normal(0, 1), "probability": np.tanh}),
         "Bernoulli": (models.Bernoulli, {"p": 0.5}),
@@ -537,6 +558,8 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
                 "replications": 20,
                 "rng": 0,
                 "workers": 1,
+                "executor": None,
+                "folder": None,
                 "progress": None,
             },
         ),
@@ -621,7 +644,7 @@ def public() -> dict[str, Callable[..., Any]]:
 
 
 ALSO = {"closed_form of sizes", "closed_form of shares", "closed_form of turnovers"}
-ALSO |= {"forecast of a file"}
+ALSO |= {"forecast of a file", "named of models"}
 NAMES = sorted({*public(), *ALSO})
 
 
@@ -775,7 +798,7 @@ def test_who_draws_takes_rng_and_who_takes_long_tells_progress_in_one_way() -> N
             elif re.search("seed|random|generator|progress|verbose|callback|teller", label):
                 assert SEEDED.get(name) == label, f"{name}({label})"
     assert drawing == {"simulate", "matrix", "forecast", "Dataset.split"}
-    assert telling == {"simulate", "matrix", "forecast", "rerun"}
+    assert telling == {"simulate", "matrix", "sweep", "forecast", "rerun"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -879,7 +902,7 @@ def test_a_model_that_cannot_be_sent_is_refused_before_anything_starts() -> None
     model = Mean(draw_real=lambda *_: drawn.append(1))
     with pytest.raises(
         ValueError,
-        match=r"workers = 2 sends the model to other processes, and Mean\(\) cannot be sent",
+        match=r"the model is sent to other processes, and Mean\(\) cannot be written down",
     ):
         collapse.simulate(AUGMENT, model=model, n=5, replications=20, workers=2)
     assert not drawn
@@ -904,7 +927,7 @@ def test_a_seed_and_its_sequence_are_one_and_a_generator_goes_on() -> None:
 def test_progress_is_a_function_or_a_switch(capsys: pytest.CaptureFixture[str]) -> None:
     told: list[tuple[int, int]] = []
     collapse.simulate(AUGMENT, replications=20_000, rng=0, progress=lambda *step: told.append(step))
-    assert told == [(16_384, 20_000), (20_000, 20_000)]
+    assert told == [(done, 20_000) for done in (5000, 10_000, 15_000, 20_000)]
     collapse.simulate(AUGMENT, replications=20, rng=0, progress=True)
     assert capsys.readouterr().err.endswith("20 of 20\n")
     collapse.simulate(AUGMENT, replications=20, rng=0, progress=False)

@@ -459,7 +459,7 @@ def test_a_verdict_at_n(capsys: pytest.CaptureFixture[str]) -> None:
         ),
         (["-m", "Bernoulli(q=1)", "-n", "10"], "Bernoulli cannot be made with these parameters"),
         (["-m", "Bernoulli(p=2)", "-n", "10"], "p must be a number, between 0 and 1"),
-        (["-m", "x y", "-n", "10"], "'x y' is no model"),
+        (["-m", "x y", "-n", "10"], "there is no model called 'x y'"),
         (["-m", "median", "-n", "10"], "a verdict at n rests on the exact risk at n"),
         (["--below", "1"], "below (a bound on the ratio) must be a number greater than 1"),
     ],

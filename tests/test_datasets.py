@@ -12,8 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_diabetes
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
+from sklearn.model_selection import train_test_split
 
 from collapse import datasets
 
@@ -70,6 +72,19 @@ def test_the_split_is_a_partition_and_depends_on_its_seed():
     assert (same[0] == same[1]).all()
     generator = np.random.default_rng(7)
     assert (data.split(rng=generator)[0] != data.split(rng=generator)[0]).any()
+
+
+@pytest.mark.parametrize("share", [0.3, 0.25, 0.1])
+@pytest.mark.parametrize("seed", [123456, 7])
+def test_the_split_and_the_diabetes_data_are_those_of_scikit_learn(share, seed):
+    data, theirs = datasets.diabetes(), load_diabetes()
+    assert (theirs.data == data.X).all()
+    assert data.columns == tuple(theirs.feature_names)
+    X, X_test, y, y_test = train_test_split(
+        theirs.data, theirs.target > 100, test_size=share, random_state=seed
+    )
+    for part, same in zip(data.split(share, seed), (X, y, X_test, y_test), strict=True):
+        assert (part == same).all()
 
 
 @pytest.mark.parametrize("name", [*SETS, "wisconsin"])
@@ -135,9 +150,9 @@ def test_a_missing_file_is_refused(installed):
 
 
 def test_without_scikit_learn_the_extra_is_named(monkeypatch):
-    for module in ("sklearn.datasets", "sklearn.model_selection"):
-        monkeypatch.setitem(sys.modules, module, None)
-    for call in (datasets.diabetes, datasets.breast_cancer, datasets.titanic().split):
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    monkeypatch.setattr(datasets, "find_spec", lambda name: None)
+    for call in (datasets.diabetes, datasets.breast_cancer):
         with pytest.raises(
             ImportError, match=r"needs scikit-learn: pip install 'collapse-companion\[data\]'"
         ):

@@ -24,9 +24,11 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRe
 import collapse
 from collapse import derive, disk, models, workflows
 from collapse import forecast as forecast_function
+from collapse.blocks import keys
 from collapse.cli import main
 from collapse.forecasting import law, report, simulating, study
 from collapse.forecasting.table import prepare, read
+from collapse.simulation.block import Trial
 from tests.statistics import FALSE_ALARM, assert_agree
 
 pytestmark = pytest.mark.statistical
@@ -932,7 +934,7 @@ def test_a_fit_that_does_not_end_leaves_the_derived_answer(monkeypatch: pytest.M
     def singular(*_: Any, **__: Any) -> Any:
         raise np.linalg.LinAlgError("Singular matrix")
 
-    monkeypatch.setattr(simulating, "simulate", singular)
+    monkeypatch.setattr(Trial, "run", singular)
     document = collapse.forecast(table(task="binary"), "y", **FAST).document
     check_schema(document)
     assert document["simulation"]["why"] == "the fit of some run did not end"
@@ -1265,30 +1267,29 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
         "budget": 0.5,
         "folder": tmp_path,
     }
-    module = simulating
-    real, done = module.simulate, []
+    real, done = Trial.run, []
 
-    def counted(plan: Any, **options: Any) -> Any:
+    def counted(trial: Trial, *block: Any) -> Any:
         if len(done) == 2:
             raise KeyboardInterrupt
-        done.append(plan.name)
-        return real(plan, **options)
+        done.append(trial.plan.name)
+        return real(trial, *block)
 
-    monkeypatch.setattr(module, "simulate", counted)
+    monkeypatch.setattr(Trial, "run", counted)
     with pytest.raises(KeyboardInterrupt):
         collapse.forecast(table(), "y", **arguments)
     assert done == ["augment", "augment"]
     done.clear()
     resumed = collapse.forecast(table(), "y", **arguments)
     assert done == ["discard"]
-    monkeypatch.setattr(module, "simulate", real)
+    monkeypatch.setattr(Trial, "run", real)
     assert (
         resumed.document
         == collapse.forecast(table(), "y", **(arguments | {"folder": None})).document
     )
     # another table, and another length, are other runs
     done.clear()
-    monkeypatch.setattr(module, "simulate", counted)
+    monkeypatch.setattr(Trial, "run", counted)
     with pytest.raises(KeyboardInterrupt):
         collapse.forecast(table(seed=9), "y", **arguments)
     done.clear()
@@ -1299,27 +1300,29 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
 def test_finished_work_of_other_code_or_a_damaged_file_is_done_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module, done = simulating, []
-    real = module.simulate
+    real, done = Trial.run, []
 
-    def counted(plan: Any, **options: Any) -> Any:
-        done.append(plan.name)
-        return real(plan, **options)
+    def counted(trial: Trial, *block: Any) -> Any:
+        done.append(trial.plan.name)
+        return real(trial, *block)
 
-    monkeypatch.setattr(module, "simulate", counted)
+    monkeypatch.setattr(Trial, "run", counted)
+    monkeypatch.setattr(keys, "environment", keys.environment.__wrapped__)  # asked for anew
     first = collapse.forecast(table(), "y", folder=tmp_path, **FAST).document
     assert len(done) == 2
     collapse.forecast(table(), "y", folder=tmp_path, **FAST)
     assert len(done) == 2
-    files = sorted((tmp_path / "finished").iterdir())
+    files = sorted((tmp_path / "finished").glob("answer-*"))
     files[0].write_text(files[0].read_text()[:-40])
-    assert collapse.forecast(table(), "y", folder=tmp_path, **FAST).document == first
+    with pytest.warns(UserWarning, match="is no finished work of this key .*; it is ignored"):
+        again = collapse.forecast(table(), "y", folder=tmp_path, **FAST)
+    assert again.document == first
     assert len(done) == 3
     # a changed line of the package's code, in any file
     source = disk.package()
     copy = tmp_path / "collapse"
     ignored = shutil.ignore_patterns("__pycache__", "_*")
-    shutil.copytree(Path(module.__file__).parent, copy, ignore=ignored)
+    shutil.copytree(Path(simulating.__file__).parent, copy, ignore=ignored)
     monkeypatch.setattr(disk, "__file__", str(copy / "disk.py"))
     before = disk.package()
     (copy / "law.py").write_text((copy / "law.py").read_text() + "\n# mended\n")

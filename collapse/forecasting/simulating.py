@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from collapse import disk
 from collapse.forecasting.fitting import Fit
 from collapse.forecasting.law import Law, law_of
 from collapse.forecasting.table import Table
 from collapse.plan import Plan
 from collapse.reservoir import Reservoir
-from collapse.risk import Risk, versions
-from collapse.simulation import simulate
+from collapse.risk import Risk
+from collapse.simulation import Experiment, answers
 
 Plans = dict[str, Plan | Reservoir]
 Teller = Callable[..., None]
@@ -170,10 +166,10 @@ def _read(plan: Plan | Reservoir) -> float:
 
 
 def simulations(
-    found: Fit, runs: Runs, plans: Plans, seed: int, folder: Path | None, tell: Teller
+    found: Fit, runs: Runs, plans: Plans, seed: int, tell: Teller, **where: Any
 ) -> dict[str | None, Risk | str]:
     """Test losses under each workflow, and under None excess risks under the first one; or why
-    there are none.
+    there are none. `where` says where they run and are kept, as `collapse.simulate` takes it.
 
     What a part of the rows can tell is not kept where some run has lost its estimate: with all
     rows it may not have.
@@ -182,57 +178,29 @@ def simulations(
     tasks: list[tuple[str | None, Any]] = [(name, runs.observed) for name in runs.only]
     if runs.world is not None:
         tasks.insert(0, (None, runs.world))
-    key = _key(found, runs, seed) if folder else ""
-    each, total = runs.replications, len(tasks) * runs.replications
-    for k, (name, model) in enumerate(tasks):
+    asked: dict[str | None, Experiment] = {}
+    each, levels = runs.replications, (BAND[0], 0.5, BAND[1])
+    for name, model in tasks:
         plan = plans[runs.only[0] if name is None else name]
-        step = f"simulating {plan.name} ({k + 1} of {len(tasks)})"
+        try:
+            asked[name] = Experiment.asked(plan, model, None, each, seed, levels)
+        except ValueError as error:  # it asks for parts of rows, or for less than one
+            out[name] = str(error).rstrip(".")
+    experiments = list(asked.values())
 
-        def told(done: int, each: int, step: str = step, before: int = k * each) -> None:
-            counted = (before + done, total) if done < each else ()
-            tell(f"{step}: {done:,} of {each:,} replications", *counted)
+    def told(done: int, total: int) -> None:
+        k = (done - 1) // each
+        step = f"simulating {experiments[k].plan.name} ({k + 1} of {len(experiments)})"
+        tell(f"{step}: {done - k * each:,} of {each:,} replications", done, total)
 
-        label = f"{key} {'ratio' if name is None else 'loss'} {json.dumps(plan.to_json())}"
-        file = folder and folder / "finished" / f"{disk.digest(label.encode())[:24]}.json"
-        outcome: Risk | str | None = _finished(file)
-        if outcome is None:
-            tell(step)
-            try:
-                outcome = simulate(
-                    plan,
-                    model=model,
-                    replications=each,
-                    rng=seed,
-                    quantiles=(BAND[0], 0.5, BAND[1]),
-                    progress=told,
-                )
-            except (np.linalg.LinAlgError, RuntimeError):
-                outcome = "the fit of some run did not end"
-            except ValueError as error:  # it asks for parts of rows, or for less than one
-                outcome = str(error).rstrip(".")
-            if file and isinstance(outcome, Risk):
-                disk.folder(file.parent)
-                outcome.save(file)
-        lost = runs.subsample and isinstance(outcome, Risk) and bool(outcome.failed.any())
-        out[name] = LOST if lost else outcome
-        tell("", (k + 1) * each, total)
+    for name, outcome in zip(asked, answers(experiments, progress=told, **where), strict=True):
+        if isinstance(outcome, Risk):
+            lost = runs.subsample and bool(outcome.failed.any())
+            out[name] = LOST if lost else outcome
+        elif isinstance(outcome.error, (np.linalg.LinAlgError, RuntimeError)):
+            out[name] = "the fit of some run did not end"
+        elif isinstance(outcome.error, ValueError):
+            out[name] = str(outcome.error).rstrip(".")
+        else:
+            raise outcome.error
     return out
-
-
-def _finished(file: Path | None) -> Risk | None:
-    """A simulation that is finished; None where there is none, or its file is damaged."""
-    try:
-        return Risk.load(file) if file else None
-    except (FileNotFoundError, ValueError):
-        return None
-
-
-def _key(found: Fit, runs: Runs, seed: int) -> str:
-    """What a finished simulation depends on beside its workflow."""
-    table = found.table
-    model, rows = found.model.name, len(runs.part.y)
-    parts = (runs.replications, seed, versions(), disk.package(), model, rows)
-    digest = hashlib.sha256(repr(parts).encode())
-    for values in (table.X, table.y, table.X_test, table.y_test):
-        digest.update(np.ascontiguousarray(values).data)
-    return digest.hexdigest()

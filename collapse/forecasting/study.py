@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
 from fractions import Fraction
 from itertools import chain
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from collapse import checks, disk, workflows
+from collapse.blocks import Store, given
 from collapse.checks import brief, check_number, require, to_text, whole
 from collapse.closed_forms import closed_form
 from collapse.comparison import compare
@@ -77,6 +79,8 @@ def forecast(
     worse: float = 0.1,
     budget: float = 60.0,
     rng: int | np.random.SeedSequence | np.random.Generator | None = 0,
+    workers: int = 1,
+    executor: Executor | None = None,
     folder: str | Path | None = None,
     progress: bool | checks.Progress | None = None,
 ) -> Forecast:
@@ -124,6 +128,8 @@ def forecast(
     rng : int, numpy.random.SeedSequence, numpy.random.Generator or None
         Of the split and of all simulations; the same seed gives the same numbers, and the document
         tells it. A Generator is asked for a seed; None is a fresh one.
+    workers, executor
+        As in `collapse.simulate`: where the simulations run.
     folder : path, optional
         Where finished simulations are kept; the same call goes on from there after an interruption.
     progress : callable or bool, optional
@@ -215,7 +221,8 @@ def forecast(
     check_number(budget, "budget", 0)
     seed = checks.seed(rng)
     plans = _plans(workflow, against, generations)
-    folder = None if folder is None else disk.folder(folder)
+    store = None if folder is None else Store(disk.folder(folder) / "finished")
+    given(executor, workers)
     tell = _teller(progress)
     source, test_source = _file_name(data), _file_name(test_file)
     tell(f"reading {source}")
@@ -226,7 +233,9 @@ def forecast(
     tell(f"fitting {len(table.y):,} rows, {table.X.shape[1]} columns")
     found = fit(table)
     runs = afford(found, plans, float(budget), seed)
-    outcomes = simulations(found, runs, plans, seed, folder, tell)
+    outcomes = simulations(
+        found, runs, plans, seed, tell, folder=store, workers=workers, executor=executor
+    )
     asked, *others = plans
     settings = Settings(
         workflow=asked,

@@ -37,7 +37,7 @@ from collapse.models.protocols import (
     WithPooling,
     WithStatistic,
 )
-from collapse.models.registry import Example, examples, register
+from collapse.models.registry import Example, examples, named, register
 from collapse.models.regression.glm import (
     GammaRegression,
     LogisticRegression,
@@ -107,5 +107,6 @@ __all__ = [
     "check",
     "examples",
     "from_estimator",
+    "named",
     "register",
 ]

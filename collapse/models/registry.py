@@ -6,7 +6,8 @@ from functools import partial
 from inspect import signature
 from typing import Any, TypeVar
 
-from collapse.checks import brief, check_number, require, whole
+from collapse.checks import brief, check_number, named_call, require, whole
+from collapse.checks import text as checks_text
 
 Made = TypeVar("Made", bound=Callable[..., Any])
 
@@ -163,3 +164,49 @@ def examples() -> tuple[Example, ...]:
         return rank, example.group, not example.covered, example.made_by[0]
 
     return tuple(sorted(_EXAMPLES.values(), key=place))
+
+
+def named(text: str) -> Any:
+    """Make a model from its name and parameters, or the registered example of that name.
+
+    Parameters
+    ----------
+    text : str
+        Such as ``"Bernoulli(p=0.2)"``, or ``"exponential"`` for `examples`' Exponential.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    ValueError
+        Where there is no such model, or its parameters are wrong.
+
+    Examples
+    --------
+    >>> from collapse import models
+    >>> models.named("poisson(rate=3)"), models.named("least squares").truth.shape
+    (Poisson(rate=3), (3,))
+    """
+    from collapse import models
+
+    words = checks_text(text, "model")
+    words = words if "(" in words else words.replace(" ", "_")
+    name, given = named_call(words, "model", "exponential or Bernoulli(p=0.2)")
+    key = name.replace("_", "").lower()
+    found = [e for e in examples() if e.name.replace(" ", "").lower() == key]
+    if found and not given:
+        return found[0].make()
+    makers = {other.lower(): getattr(models, other) for other in models.__all__}
+    if key not in makers or not given:
+        said = name if given else text
+        known = ", ".join(e.name for e in examples() if e.group == GROUPS[0])
+        raise ValueError(
+            f"there is no model called {said!r}; there are {known} and others,"
+            " or give parameters, as in Bernoulli(p=0.2)."
+        )
+    try:
+        return makers[key](**given)
+    except TypeError as error:
+        raise ValueError(f"{name} cannot be made with these parameters: {error}.") from error

@@ -1,5 +1,5 @@
 """Risk by simulation: of the Gaussian limit, or of a model at its n."""
 
-from collapse.simulation.experiment import LARGEST_REPLICATIONS, simulate
+from collapse.simulation.experiment import LARGEST_REPLICATIONS, Experiment, answers, simulate
 
-__all__ = ["LARGEST_REPLICATIONS", "simulate"]
+__all__ = ["LARGEST_REPLICATIONS", "Experiment", "answers", "simulate"]

@@ -2,50 +2,31 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from collapse import checks
-from collapse.checks import HELD, brief, flag, floats, held, whole
+from collapse import checks, disk
+from collapse.blocks import Block, Failed, Store, given, key, material, opened, pickled, run
+from collapse.checks import brief, flag, floats, whole
 from collapse.derivation.engine import rows_of
-from collapse.models.protocols import (
-    Array,
-    Model,
-    WithDeviation,
-    WithStatistic,
-    design_of,
-    observed_labels,
-)
+from collapse.models.protocols import Array, Model, WithDeviation
 from collapse.plan import Plan
 from collapse.protocol import checked_workflow
 from collapse.reservoir import Reservoir
 from collapse.risk import Risk
-from collapse.simulation.chains import (
-    Chain,
-    GaussianLimit,
-    Memory,
-    MemoryLimit,
-    Rows,
-    Statistics,
-    Told,
-    last_read,
-)
-from collapse.simulation.workers import check_sendable, in_order, one_thread
+from collapse.simulation.block import Trial, blocks
+from collapse.simulation.sums import Sums, check_paths
 
-LARGEST_BLOCK = 16_384
-BLOCK_VALUES = 2**23
-LARGEST_BLOCKS = 10**5
-"""Blocks of replications in one simulation."""
 LARGEST_REPLICATIONS = 10**8
 """Replications in one simulation: a relative standard error of about 0.0001."""
-FIT_VALUES = 8
-"""Numbers that a fit holds at once for each row of a design."""
 
 
 def simulate(
@@ -59,6 +40,8 @@ def simulate(
     covariance: bool = False,
     fits: bool = False,
     workers: int = 1,
+    executor: Executor | None = None,
+    folder: str | Path | None = None,
     progress: bool | checks.Progress | None = None,
 ) -> Risk:
     """Simulate the risk of every generation of a plan.
@@ -79,16 +62,23 @@ def simulate(
         The same seed or seed sequence gives the same numbers, whatever the number of workers; a
         generator gives others each time. Default: a fresh seed, recorded in the result.
     quantiles : sequence of float, optional
-        Levels in (0, 1) at which to keep quantiles of the risk over replications; keeps (R, G)
-        numbers in memory, 10^8 at most, as `fits` and `covariance` do.
+        Levels in (0, 1) at which to keep quantiles of the risk over replications; the (R, G)
+        numbers behind them are kept meanwhile, in a temporary file where they are many.
     covariance : bool, optional
         Keep the covariance (G, G) of the fits, for a model whose risk is quadratic.
     fits : bool, optional
-        Keep the fits themselves, (R, G, d), for other measures of the same fits than the model's
-        risk.
+        Keep the fits themselves, (R, G, d), in memory, 10^8 numbers at most, for other measures of
+        the same fits than the model's risk.
     workers : int, optional
         Processes among which blocks of replications are divided; no more are started than there are
         processors. With more than one, the model is sent to them: it must be picklable.
+    executor : concurrent.futures.Executor, optional
+        In place of `workers`: where the blocks run, such as a ``ProcessPoolExecutor``, a
+        ``distributed.Client(...).get_executor()`` or mpi4py's ``MPIPoolExecutor``. Its workers must
+        have the same versions of Python, numpy, scipy and this package.
+    folder : path, optional
+        Where finished blocks and the answer are kept: after an interruption, whatever its kind, the
+        same call goes on from there; `collapse cache` lists and clears such a folder.
     progress : callable or bool, optional
         Called as progress(done, total) in replications after each block. True: tell on stderr.
 
@@ -102,8 +92,9 @@ def simulate(
     ValueError
         Where an argument is out of range, n does not fit the plan's batches, what is to be kept
         does not fit in memory, a method of the model fails or returns another shape than it
-        promises (the message names the method), or workers were killed again and again (after one
-        is killed, its blocks are computed anew, with the same numbers).
+        promises (the message names the method), workers were killed again and again (after one is
+        killed, its blocks are computed anew, with the same numbers), or the executor was lost or
+        has other versions.
 
     Notes
     -----
@@ -123,282 +114,181 @@ def simulate(
     >>> bool(abs(risk.ratio[-1] - 5) < 5 * risk.stderr[-1])
     True
     """
-    checked_workflow(plan, "plan")
-    replications = whole(
-        replications, "replications", "repetitions of the experiment", most=LARGEST_REPLICATIONS
+    asked = Experiment.asked(
+        plan, model, n, replications, rng, quantiles, covariance=covariance, fits=fits
     )
-    workers = whole(workers, "workers", "processes")
-    wanted = "levels strictly between 0 and 1, such as (0.05, 0.5, 0.95)"
-    levels = floats(quantiles, "quantiles", wanted)
-    if levels.ndim != 1 or not np.all((levels > 0) & (levels < 1)):
-        raise ValueError(f"quantiles must be {wanted}; they are {brief(quantiles)}.")
-    covariance, fits = flag(covariance, "covariance"), flag(fits, "fits")
-    tell = checks.progress(progress)
-    n = rows_of(model, n)
-    if model is not None:
-        if not isinstance(model, Model):
-            raise ValueError(
-                f"model must have truth, draw, draw_real, fit and risk; {type(model).__name__} is"
-                " no model."
-            )
-        truth = floats(
-            model.truth, f"truth of the model {brief(model)}", "its parameter, shape (d,)"
-        )
-        if truth.ndim != 1 or not truth.size:
-            raise ValueError(
-                f"truth of the model {brief(model)} must have shape (d,); it has shape"
-                f" {truth.shape}."
-            )
-    quadratic = model is None or (isinstance(model, WithDeviation) and callable(model.deviation))
-    if covariance and not quadratic:
-        raise ValueError(
-            f"the risk of {model!r} is not quadratic (it has no method `deviation`), "
-            "so its covariance is not defined; leave covariance out."
-        )
-    experiment = _Experiment.prepare(plan, model, n)
-    experiment.check_room(replications, bool(levels.size), covariance, fits)
-    if workers > 1:
-        check_sendable(experiment.model, workers)
-    seeds, seed = checks.seeds(rng, -(-replications // experiment.block))
-    workers = min(workers, os.cpu_count() or 1)
-    sizes = [experiment.block] * (len(seeds) - 1) + [
-        replications - experiment.block * (len(seeds) - 1)
-    ]
-    kept = bool(levels.size), covariance, fits
-    tasks = [(size, child, kept) for size, child in zip(sizes, seeds, strict=True)]
-    total: _Moments | None = None
-    with ExitStack() as stack:
-        for block in in_order(experiment.run, tasks, workers, stack):
-            total = block if total is None else total + block
-            tell(total.count, replications)
-    assert total is not None
-    return _summary(plan, model, n, seed, total, levels)
+    (risk,) = answers([asked], executor=executor, workers=workers, folder=folder, progress=progress)
+    if isinstance(risk, Failed):
+        raise risk.error
+    return risk
 
 
 @dataclass(frozen=True, eq=False)
-class _Moments:
-    """Mean and centred sums over replications; a block's own, or the total."""
+class Experiment:
+    """A simulation that is asked for: what is simulated, how often, from which seeds, and what of
+    it is kept.
+    """
 
-    count: int
-    lost: NDArray[np.int64]
-    mean: Array
-    second: Array
-    """Squares of the risk's deviations from its mean, summed."""
-    cross: Array
-    """The same with generation 1's deviations."""
-    outer: Array | None
-    paths: list[Array]
-    fits: list[Array]
-
-    def __add__(self, other: _Moments) -> _Moments:
-        # two groups as one (Chan, Golub and LeVeque 1983): no difference of large sums
-        count = self.count + other.count
-        between = self.count * other.count / count
-        outer = None if self.outer is None or other.outer is None else self.outer + other.outer
-        with np.errstate(invalid="ignore", over="ignore"):
-            apart = other.mean - self.mean
-            mean = self.mean + apart * (other.count / count)
-            second = self.second + other.second + apart * apart * between
-            cross = self.cross + other.cross + apart * apart[0] * between
-        lost, paths, fits = self.lost + other.lost, self.paths + other.paths, self.fits + other.fits
-        return _Moments(count, lost, mean, second, cross, outer, paths, fits)
-
-
-@dataclass(frozen=True, eq=False)
-class _Experiment:
-    """All that a block of replications needs; sent whole to a worker."""
-
-    plan: Any
+    plan: Plan | Reservoir
     model: Any
-    n: int
-    block: int
-    values: int
-    """Numbers that a replication holds at once, at least."""
-    chain: Callable[[Any, Any, int], Chain]
+    n: int | None
+    levels: Array
+    keep: tuple[str, ...]
+    trial: Trial
+    seed: int | None
+    sizes: list[int]
+    seeds: list[np.random.SeedSequence]
 
     @classmethod
-    def prepare(cls, plan: Plan | Reservoir, model: Any, n: int | None) -> _Experiment:
-        if plan.persistent:
-            if n is None:
-                return cls(plan, GaussianLimit(), 0, _block(1), 1, MemoryLimit)
-            return cls(plan, model, n, _block(4 * n), n, Memory)
-        if n is None:
-            return cls(plan, GaussianLimit(), 0, _block(plan.live), plan.live, Statistics)
-        real = len(plan.real_sizes())
-        if observed_labels(model) is not None and real > 1:
-            raise ValueError(
-                f"{plan.name} reads {real} real batches, and observed labels make one; use a"
-                " workflow with one real batch, or a model with a known truth."
-            )
-        rows, design = plan.rows(n), design_of(model)
-        if (
-            plan.reads_whole_batches
-            and isinstance(model, WithStatistic)
-            and not np.any(rows % (design or 1))
-        ):
-            told, at_truth = Told(model), np.asarray(model.truth)[None]
-            statistic = told("draw_statistic", at_truth, int(rows[0]), np.random.default_rng(0))
-            values = plan.live * statistic.shape[1]
-            block = _block(values + FIT_VALUES * (design or 0))
-            return cls(plan, model, n, block, values, Statistics)
-        return cls(plan, model, n, _block(4 * int(rows.sum())), _rows_at_once(plan, n), Rows)
-
-    def check_room(self, replications: int, quantiles: bool, covariance: bool, fits: bool) -> None:
-        """Refuse, before anything is allocated, what memory would not hold or no one waits for."""
-        G, d = self.plan.generations, len(self.model.truth)
-        most = LARGEST_BLOCKS * self.block
-        if replications > most:
-            raise ValueError(
-                f"replications can be {most:,} at most under {self.plan.name} with this model and"
-                f" n; it is {replications:,}."
-            )
-        block = min(self.block, replications)
-        goes = max(self.n * HELD // (block * self.values), 1)
-        fewer = "take fewer replications or generations, or leave"
-        for count, what, remedy in (
-            (
-                block * self.values,
-                f"a block of {block} replications at n = {self.n:,}",
-                f"n = {goes:,} goes here, more with fewer generations",
-            ),
-            (quantiles * replications * G, "the risks (R, G) behind quantiles", "quantiles"),
-            (fits * replications * G * d, "fits (R, G, d)", "fits"),
-            (
-                covariance * G * max(G, block * d),
-                "covariance (G, G) with a block's fits",
-                "covariance",
-            ),
-        ):
-            held(count, what, remedy if " " in remedy else f"{fewer} {remedy} out")
-
-    def run(
-        self, replications: int, seed: np.random.SeedSequence, kept: tuple[bool, bool, bool]
-    ) -> _Moments:
-        """One block: run the chain of fits, and sum up; keep the risks, the fits' covariance, the
-        fits, where asked for.
-        """
-        keep, covariance, fits = kept
-        G, model = self.plan.generations, Told(self.model)
-        mean, second, cross = np.zeros((3, G))
-        lost, alive = np.zeros(G, np.int64), np.arange(replications)
-        risks: list[Array] = []
-        deviations: list[Array] = []
-        thetas: list[Array] = []
-        first = theta = None
-        chain = self.chain(self.plan, self.model, self.n)
-        rng = np.random.Generator(np.random.SFC64(seed))
-        with one_thread():
-            for g in range(G):
-                theta = chain.fit(g, theta, len(alive), rng)
-                good = np.asarray(~np.isnan(theta).any(axis=1))
-                if not good.all():
-                    alive, theta = alive[good], theta[good]
-                    chain.drop(good)
-                risk = _everyone(model("risk", theta), alive, replications)
-                # a loss may be infinite: its mean is, and it has no standard error
-                with np.errstate(invalid="ignore", over="ignore"):
-                    mean[g] = risk.sum() / replications
-                    centred = risk - mean[g]
-                    first = centred if first is None else first
-                    second[g], cross[g] = centred @ centred, centred @ first
-                lost[g] = replications - len(alive)
-                if keep:
-                    risks.append(risk)
-                if fits:
-                    thetas.append(np.array(_everyone(theta, alive, replications)))
-                if covariance:
-                    error = _everyone(model("deviation", theta), alive, replications)
-                    squares = (error**2).reshape(replications, -1).sum(axis=1)
-                    if not np.allclose(squares, risk, rtol=1e-6, atol=0, equal_nan=True):
-                        raise ValueError(
-                            f"squares of the deviation of {self.model!r} do not sum to its risk; "
-                            "scale one of them, or leave covariance out of the simulation."
-                        )
-                    deviations.append(error.flatten())
-            stacked = np.array(deviations)
-            outer = stacked @ stacked.T if covariance else None
-        return _Moments(
-            replications,
-            lost,
-            mean,
-            second,
-            cross,
-            outer,
-            [np.array(risks).T] if keep else [],
-            [np.stack(thetas, 1)] if fits else [],
+    def asked(
+        cls,
+        plan: Any,
+        model: Any,
+        n: Any,
+        replications: Any,
+        rng: Any,
+        quantiles: Any = (),
+        covariance: Any = False,
+        fits: Any = False,
+    ) -> Experiment:
+        """Check the arguments of `simulate`."""
+        checked_workflow(plan, "plan")
+        replications = whole(
+            replications, "replications", "repetitions of the experiment", most=LARGEST_REPLICATIONS
         )
-
-
-def _everyone(values: Array, alive: NDArray[np.int64], replications: int) -> Array:
-    """Values of all replications, NaN where a replication has no estimate."""
-    if len(alive) == replications:
-        return values
-    full = np.full((replications, *values.shape[1:]), np.nan)
-    full[alive] = values
-    return full
-
-
-def _block(values: int) -> int:
-    """Replications in a block: a function of the experiment alone, so that seeds and numbers do not
-    depend on the machine.
-    """
-    return int(np.clip(BLOCK_VALUES // max(values, 1), 8, LARGEST_BLOCK))
-
-
-def _rows_at_once(plan: Plan, n: int) -> int:
-    """Most rows that a replication holds: of the batches yet to be read, and what a fit reads of
-    them.
-    """
-    rows, last, change = plan.rows(n), last_read(plan), np.zeros(plan.generations + 1)
-    for g, batches in enumerate(plan.arrivals):
-        change[g] += rows[batches].sum()
-        np.add.at(change, last[batches] + 1, -rows[batches])
-    return int((np.cumsum(change)[:-1] + plan.reads(n).sum(axis=1)).max())
-
-
-def _summary(
-    plan: Plan | Reservoir,
-    model: Any,
-    n: int | None,
-    seed: int | None,
-    total: _Moments,
-    levels: Array,
-) -> Risk:
-    R, mean = total.count, total.mean
-    freedom = R - 1 if R > 1 else np.nan  # one replication tells nothing of its spread
-    variance = total.second / freedom
-    cross = total.cross / freedom
-    with np.errstate(
-        all="ignore"
-    ):  # where the first risk is 0 or infinite, ratios and errors are NaN or infinite
-        ratio = mean / mean[0]
-        spread = variance - 2 * ratio * cross + ratio**2 * variance[0]
-        stderr = np.sqrt(np.maximum(spread, 0) / R) / abs(mean[0])
-        risk_stderr = np.sqrt(variance / R)
-    stderr[0] = np.nan if np.isnan(mean[0]) else 0.0
-    quantiles = np.empty((0, 0))
-    if levels.size:
-        values = np.concatenate(total.paths)
-        # the inverse of the empirical distribution: interpolation would mix finite values with the
-        # infinite ones
-        quantiles = np.quantile(
-            np.where(np.isnan(values), np.inf, values), levels, axis=0, method="inverted_cdf"
+        wanted = "levels strictly between 0 and 1, such as (0.05, 0.5, 0.95)"
+        levels = floats(quantiles, "quantiles", wanted)
+        if levels.ndim != 1 or not np.all((levels > 0) & (levels < 1)):
+            raise ValueError(f"quantiles must be {wanted}; they are {brief(quantiles)}.")
+        wish = {
+            "risks": bool(levels.size),
+            "covariance": flag(covariance, "covariance"),
+            "fits": flag(fits, "fits"),
+        }
+        n = rows_of(model, n)
+        if model is not None:
+            if not isinstance(model, Model):
+                raise ValueError(
+                    f"model must have truth, draw, draw_real, fit and risk; {type(model).__name__}"
+                    " is no model."
+                )
+            truth = floats(
+                model.truth, f"truth of the model {brief(model)}", "its parameter, shape (d,)"
+            )
+            if truth.ndim != 1 or not truth.size:
+                raise ValueError(
+                    f"truth of the model {brief(model)} must have shape (d,); it has shape"
+                    f" {truth.shape}."
+                )
+        quadratic = model is None or (
+            isinstance(model, WithDeviation) and callable(model.deviation)
         )
-    tables: dict[str, Any] = {} if total.outer is None else {"covariance": total.outer / R}
-    if total.fits:
-        tables["fits"] = np.concatenate(total.fits)
-    return Risk(
-        mean,
-        ratio,
-        plan,
-        model=None if model is None else repr(model),
-        n=n,
-        stderr=stderr,
-        risk_stderr=risk_stderr,
-        failed=total.lost / R,
-        levels=levels,
-        quantiles=quantiles,
-        replications=R,
-        seed=seed,
-        tables=tables,
-    )
+        if wish["covariance"] and not quadratic:
+            raise ValueError(
+                f"the risk of {model!r} is not quadratic (it has no method `deviation`), "
+                "so its covariance is not defined; leave covariance out."
+            )
+        keep = tuple(name for name, asked in wish.items() if asked)
+        trial = Trial.prepare(plan, model, n)
+        trial.check_room(replications, keep)
+        if "risks" in keep:
+            check_paths(replications, plan.generations)
+        sizes = blocks(replications, trial.values)
+        seeds, seed = checks.seeds(rng, len(sizes))
+        return cls(plan, model, n, levels, keep, trial, seed, sizes, seeds)
+
+    @property
+    def replications(self) -> int:
+        return sum(self.sizes)
+
+    @cached_property
+    def parts(self) -> tuple[str, ...]:
+        """What determines the numbers, beside a block's seed and size."""
+        model = material(self.trial.model, "finished work is kept by what determines it")
+        plan = json.dumps(self.plan.to_json())
+        return "simulate", plan, disk.digest(model), str(self.n), ",".join(self.keep)
+
+    @cached_property
+    def key(self) -> str:
+        """What a store knows the answer by."""
+        return key(*self.parts, self.levels.tolist(), self.sizes, self.seed, _named(self.seeds[0]))
+
+    def tasks(self, group: int, kept: bool) -> list[Block]:
+        """The blocks of replications; with keys where they are kept."""
+        return [
+            Block(
+                self.trial.run,
+                (size, seed, self.keep),
+                group,
+                key(*self.parts, size, _named(seed)) if kept else None,
+            )
+            for size, seed in zip(self.sizes, self.seeds, strict=True)
+        ]
+
+    def known(self, store: Store | None) -> Risk | None:
+        """The answer that a store keeps; None where it keeps none."""
+        return None if store is None else store.answer(self.key, Risk.from_json)
+
+    def answer(self, sums: Sums, store: Store | None) -> Risk:
+        """The risk that all blocks together make; kept in place of them."""
+        model = None if self.model is None else repr(self.model)
+        fields = sums.fields(self.levels)
+        risk = Risk(plan=self.plan, model=model, n=self.n, seed=self.seed, **fields)
+        if store is not None and "fits" not in self.keep:  # they would be long as text
+            blocks = (str(block.key) for block in self.tasks(0, True))
+            store.keep_answer(self.key, risk.to_json(), blocks)
+        return risk
+
+
+def _named(seed: np.random.SeedSequence) -> str:
+    return f"{seed.entropy} {seed.spawn_key} {seed.pool_size}"
+
+
+def answers(
+    experiments: Sequence[Experiment],
+    *,
+    executor: Executor | None = None,
+    workers: int = 1,
+    folder: str | Path | Store | None = None,
+    progress: bool | checks.Progress | None = None,
+) -> Iterator[Risk | Failed]:
+    """Give the risk of each experiment, in order, or what one of its blocks raised.
+
+    The blocks of all of them are one list, so that no process waits for the end of an experiment.
+    Progress is told in replications of all of them.
+    """
+    tell = checks.progress(progress)
+    if executor is not None or given(executor, workers) > 1:
+        for experiment in experiments:
+            pickled(experiment.trial.model, "the model is sent to other processes")
+    store = opened(folder)
+    known = [experiment.known(store) for experiment in experiments]
+    tasks = [
+        block
+        for group, experiment in enumerate(experiments)
+        if known[group] is None
+        for block in experiment.tasks(group, store is not None)
+    ]
+    done, total = 0, sum(experiment.replications for experiment in experiments)
+    with closing(run(tasks, executor=executor, workers=workers, store=store)) as results:
+        for experiment, found in zip(experiments, known, strict=True):
+            if found is not None:
+                done += experiment.replications
+                tell(done, total)
+                yield found
+                continue
+            failed: Failed | None = None
+            with closing(Sums(experiment.replications, experiment.plan.generations)) as sums:
+                for size in experiment.sizes:
+                    block = next(results)
+                    if isinstance(block, Failed):
+                        failed = failed or block
+                    elif failed is None:
+                        try:
+                            sums.add(size, block)
+                        except ValueError as error:
+                            failed = Failed(error)
+                    done += size
+                    tell(done, total)
+                answer = failed or experiment.answer(sums, store)
+            yield answer

@@ -1,0 +1,184 @@
+"""Where blocks run: here, in processes of this machine, or on an executor of the caller's."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
+from multiprocessing import connection
+from typing import Any
+
+from collapse import checks
+from collapse.blocks.keys import environment
+from collapse.checks import brief
+
+
+class Here(Executor):
+    """Runs what is submitted at once, in this process."""
+
+    def submit(self, function: Any, /, *arguments: Any, **named: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(function(*arguments, **named))
+        return future
+
+
+class Pool(ProcessPoolExecutor):
+    """Processes of this machine, which end with this one: when the work is done, when it is
+    interrupted, and when this process is killed.
+    """
+
+    def __init__(self, workers: int) -> None:
+        context = multiprocessing.get_context()
+        super().__init__(workers, mp_context=context, initializer=_begin)
+
+    def submit(self, function: Any, /, *arguments: Any, **named: Any) -> Future[Any]:
+        with _uninterrupted():  # it may start processes, which inherit that
+            return super().submit(function, *arguments, **named)
+
+    def close(self) -> None:
+        """End the processes, whatever they are doing."""
+        for process in list(self._processes.values()):
+            process.kill()
+        self.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C wait, where the system can."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin() -> None:
+    """Leave Ctrl-C to the parent, and end when it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def given(executor: Any, workers: Any) -> int:
+    """Check what an argument `executor` and an argument `workers` ask for; return how many blocks
+    run at once.
+
+    Raises
+    ------
+    ValueError
+        Where the executor is none, or both are given.
+    """
+    asked: int = checks.whole(workers, "workers", "processes")
+    if executor is None:
+        return min(asked, os.cpu_count() or 1)
+    if not isinstance(executor, Executor):
+        raise ValueError(
+            "executor must be a concurrent.futures.Executor, such as"
+            f" distributed.Client(...).get_executor(); it is {brief(executor)}."
+        )
+    if asked != 1:
+        raise ValueError("give an executor or a number of workers, not both.")
+    client = getattr(executor, "_client", None)  # a Dask scheduler's executor does not tell
+    if client is None:
+        return int(getattr(executor, "_max_workers", None) or os.cpu_count() or 1)
+    with _usable():
+        check_connected(executor)
+        threads = int(sum(client.nthreads().values()))
+    if not threads:
+        raise ValueError("the executor's Dask scheduler has no workers; start some first.")
+    return threads
+
+
+def check_versions(executor: Executor) -> None:
+    """Raise a ValueError where a worker has other versions or another code of this package.
+
+    All workers of a Dask scheduler are asked, one of any other executor; each asks itself again
+    before a block.
+    """
+    client = getattr(executor, "_client", None)
+    if isinstance(executor, ThreadPoolExecutor):
+        return
+    with _usable():
+        answers = (
+            [executor.submit(environment).result()]
+            if client is None
+            else list(client.run(environment).values())
+        )
+    for answer in answers:
+        agreed(answer)
+
+
+def check_connected(executor: Executor) -> None:
+    """Raise a ConnectionError where an executor's Dask scheduler is gone, of whose blocks nothing
+    more would be heard.
+    """
+    client = getattr(executor, "_client", None)
+    if client is not None and client.status != "running":
+        raise ConnectionError(f"its connection is {client.status}")
+
+
+@contextmanager
+def _usable() -> Iterator[None]:
+    """Raise a ValueError where an executor cannot be used, whatever it raises."""
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(
+            f"the executor cannot be used ({type(error).__name__}: {error}); it must be running,"
+            " and this package must be installed where its workers are."
+        ) from error
+
+
+def agreed(theirs: Mapping[str, str]) -> None:
+    """Raise a ValueError where an environment is not this one."""
+    for name, mine in environment().items():
+        if mine != theirs.get(name):
+            raise ValueError(
+                f"a worker of the executor runs {name} {theirs.get(name)}, and {mine} is run here;"
+                " numbers would depend on where a block ran: install the same versions."
+            )
+
+
+@contextmanager
+def lent(workers: int) -> Iterator[Executor]:
+    """Yield an executor of this machine, closed at the end."""
+    if workers <= 1:
+        yield Here()
+    else:
+        pool = Pool(workers)
+        try:
+            yield pool
+        finally:
+            pool.close()
+
+
+@cache
+def _threads() -> Any:
+    """The controller of BLAS threads; None where threadpoolctl is not installed."""
+    try:
+        from threadpoolctl import ThreadpoolController
+    except ImportError:
+        return None
+    return ThreadpoolController()
+
+
+def one_thread() -> AbstractContextManager[object]:
+    """Hold BLAS to one thread: its products are small, its threads would crowd the workers, and
+    sums would depend on their number.
+    """
+    controller = _threads()
+    return nullcontext() if controller is None else controller.limit(limits=1, user_api="blas")
