@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from functools import partial
 from pathlib import Path
 from types import NoneType, UnionType
@@ -166,7 +166,8 @@ def plain(value: Any, *, nan: str | None = "nan") -> Any:
 def read_fields(
     kind: type, document: Any, readers: Mapping[str, Callable[[Any], Any]]
 ) -> dict[str, Any]:
-    """Return the fields of a dataclass that `plain` wrote, each by its reader or else its type.
+    """Return the fields of a dataclass that `plain` wrote, each by its reader or else its type;
+    without those that came with a later version, which have a default.
 
     Raises
     ------
@@ -179,6 +180,7 @@ def read_fields(
         if part.name in readers
         else _read(document[part.name], hints[part.name], part.name)
         for part in fields(kind)
+        if part.name in document or part.default is part.default_factory is MISSING
     }
 
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
-import threading
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
-from multiprocessing import connection
 from typing import Any
 
 from collapse import checks
@@ -25,52 +21,6 @@ class Here(Executor):
         future: Future[Any] = Future()
         future.set_result(function(*arguments, **named))
         return future
-
-
-class Pool(ProcessPoolExecutor):
-    """Processes of this machine, which end with this one: when the work is done, when it is
-    interrupted, and when this process is killed.
-    """
-
-    def __init__(self, workers: int) -> None:
-        context = multiprocessing.get_context()
-        super().__init__(workers, mp_context=context, initializer=_begin)
-
-    def submit(self, function: Any, /, *arguments: Any, **named: Any) -> Future[Any]:
-        with _uninterrupted():  # it may start processes, which inherit that
-            return super().submit(function, *arguments, **named)
-
-    def close(self) -> None:
-        """End the processes, whatever they are doing."""
-        for process in list(self._processes.values()):
-            process.kill()
-        self.shutdown(wait=True, cancel_futures=True)
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Let Ctrl-C wait, where the system can."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _begin() -> None:
-    """Leave Ctrl-C to the parent, and end when it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def given(executor: Any, workers: Any) -> int:
@@ -109,6 +59,8 @@ def check_versions(executor: Executor) -> None:
     All workers of a Dask scheduler are asked, one of any other executor; each asks itself again
     before a block.
     """
+    from concurrent.futures import ThreadPoolExecutor
+
     client = getattr(executor, "_client", None)
     if isinstance(executor, ThreadPoolExecutor):
         return
@@ -159,6 +111,8 @@ def lent(workers: int) -> Iterator[Executor]:
     if workers <= 1:
         yield Here()
     else:
+        from collapse.blocks.pool import Pool  # slow to import
+
         pool = Pool(workers)
         try:
             yield pool

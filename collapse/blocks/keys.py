@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import pickle
-import pickletools
 import platform
 import sys
 from functools import cache, cached_property
@@ -113,6 +112,8 @@ def material(value: Any, what: str) -> bytes:
         data = _told(value)
     except Exception as error:
         raise _unwritten(value, what, error) from error
+    import pickletools  # slow to import
+
     texts: dict[str, bytes] = {}
     try:
         for code, argument, _ in pickletools.genops(data):

@@ -18,7 +18,6 @@ from typing import Any
 
 from collapse.blocks.executors import (
     Here,
-    Pool,
     agreed,
     check_connected,
     check_versions,
@@ -92,7 +91,7 @@ def run(
         try:
             # also meanwhile: a thread that left its block would loosen it for the others
             with one_thread():
-                yield from work.on(executor)
+                yield from work.on(executor, foreign=True)
         except _Lost as lost:
             why = type(lost.__cause__).__name__
             raise work.lost(f"the executor was lost ({why})") from lost.__cause__
@@ -124,7 +123,7 @@ class _Work:
     def left(self) -> int:
         return len(self.blocks) - self.turn - len(self.finished)
 
-    def on(self, executor: Executor) -> Iterator[Arrays | Failed]:
+    def on(self, executor: Executor, foreign: bool = False) -> Iterator[Arrays | Failed]:
         """Give what is not yet given, with the help of an executor."""
         begun: dict[Future[Any], int] = {}
         ahead = (b for b in range(self.turn, len(self.blocks)) if b not in self.finished)
@@ -156,7 +155,7 @@ class _Work:
         finally:
             with suppress(_Lost):  # what is finished is kept, also where the rest is lost
                 self.collect(begun)
-            if not isinstance(executor, Pool):  # which ends whatever it is doing
+            if foreign:  # a pool of ours ends, whatever it is doing
                 for future in begun:
                     future.cancel()
 

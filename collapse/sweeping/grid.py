@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import product
@@ -36,6 +35,8 @@ def read(path: str | Path) -> Any:
     ValueError, FileNotFoundError
         Where it is no TOML, or there is no such file.
     """
+    import tomllib  # slow to import
+
     file = disk.named(path)
     try:
         document = tomllib.loads(file.read_text(encoding="utf-8"))

@@ -148,6 +148,7 @@ def test_every_exported_model_is_here():
         "check",
         "examples",
         "from_estimator",
+        "named",
         "register",
     }
     assert set(models.__all__) <= set(dir(collapse.models))
