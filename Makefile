@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: book test check format lint javascript coverage versions baselines lab bench lock clean
+.PHONY: book test check slow format lint javascript coverage versions baselines lab bench lock clean
 
 # Executes what must be executed, builds the site, prints its address.
 book: $(ENVIRONMENT)
@@ -18,13 +18,17 @@ book: $(ENVIRONMENT)
 
 # Everything: style, types, import order, tests, the book, its pages in a browser.
 test: lint
-	$(PYTEST) --dist loadfile --doctest-modules collapse tests --ignore tests/book
+	$(PYTEST) --dist loadfile --doctest-modules collapse tests --ignore tests/book --ignore tests/slow
 	$(BIN)/python book/build.py
 	$(PYTEST) --dist worksteal tests/book
 
 # Before each commit: what `make test` begins with, and the tests that neither simulate much nor open a browser.
 check: lint
 	$(PYTEST) --dist worksteal --doctest-modules -m fast collapse tests --ignore tests/book
+
+# What needs LaTeX: .ci/slow installs it.
+slow: $(ENVIRONMENT)
+	$(PYTEST) tests/slow
 
 PYTEST := $(BIN)/python -m pytest -n auto
 
@@ -45,7 +49,7 @@ format: $(ENVIRONMENT)
 
 # Which lines of the package no test runs; fails below the floor in pyproject.toml.
 coverage: $(ENVIRONMENT)
-	$(PYTEST) --dist loadfile --cov collapse collapse tests --doctest-modules --ignore tests/book
+	$(PYTEST) --dist loadfile --cov collapse collapse tests --doctest-modules --ignore tests/book --ignore tests/slow
 
 # Checks the explorers' JavaScript: file by file, then, for names that nothing declares, module by module as a page puts them together.
 BIOME := npx --yes @biomejs/biome@2.6.8 lint --error-on-warnings

@@ -18,9 +18,12 @@ settings.load_profile("suite")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as `book` what stands in tests/book, and as `fast` what is not slow by its mark."""
+    """Mark as `book` and `slow` what stands in tests/book and tests/slow, and as `fast` what is not
+    slow by its mark.
+    """
     for item in items:
-        if Path(__file__).with_name("book") in item.path.parents:
-            item.add_marker("book")
-        if not {"statistical", "book"} & {mark.name for mark in item.iter_markers()}:
+        for room in ("book", "slow"):
+            if Path(__file__).with_name(room) in item.path.parents:
+                item.add_marker(room)
+        if not {"statistical", "book", "slow"} & {mark.name for mark in item.iter_markers()}:
             item.add_marker("fast")
