@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: book test check slow format lint javascript coverage versions baselines lab bench lock clean
+.PHONY: book test check slow format lint javascript coverage versions baselines lab publish-to bench lock clean
 
 # Executes what must be executed, builds the site, prints its address.
 book: $(ENVIRONMENT)
@@ -83,6 +83,16 @@ lab: export JUPYTER_CONFIG_DIR := $(CURDIR)/_build/jupyter
 lab: $(ENVIRONMENT)
 	$(BIN)/jupytext-config set-default-viewer
 	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/book
+
+# The public address of repository and site, in one place: make publish-to OWNER/REPO [SITE=https://...]
+publish-to:
+	$(PYTHON) book/publish.py $(filter-out $@,$(MAKECMDGOALS)) $(if $(SITE),--site "$(SITE)")
+
+ifeq (publish-to,$(firstword $(MAKECMDGOALS)))
+.PHONY: $(wordlist 2,9,$(MAKECMDGOALS))
+$(filter-out publish-to,$(wordlist 2,9,$(MAKECMDGOALS))): publish-to
+	@:
+endif
 
 bench: $(ENVIRONMENT)
 	$(BIN)/python -m benchmarks
