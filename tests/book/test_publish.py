@@ -29,9 +29,9 @@ def copy(target):
     (target / "_toc.yml").write_text(
         "format: jb-book\nroot: book/first\nchapters:\n  - file: book/second\n"
     )
-    write(
-        target, "first", figure("one"), prose='What "it" says.\n\n```{only} published\nRocket.\n```'
-    )
+    rocket = "```{only} published\nRocket.\n```"
+    card = f"::::{{grid}} 1\n:::{{grid-item-card}} Card\nWords.\n\n{rocket}\n:::\n::::"
+    write(target, "first", figure("one"), prose=f'What "it" says.\n\n{card}')
     write(target, "second", figure("two"))
     return target
 
