@@ -34,7 +34,7 @@ from collapse import Plan, Reservoir, datasets, models, universality, workflows
 from collapse.answers import Answer
 from collapse.derivation import finite
 from collapse.explorers import policies
-from collapse.publishing import figures, latex, picture, plot, tex
+from collapse.publishing import figures, latex, picture, plot, report, tex
 from collapse.publishing.rerun import rerun
 
 HERE = Path(collapse.__file__).parent
@@ -543,6 +543,10 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
             latex.figures,
             {"out": "paper", "labels": (), "run": ran(), "book": "book", "build": "_build"},
         ),
+        "report": (
+            report.report,
+            {"run": ran(), "out": "report.html", "baseline": "baselines", "built": "built"},
+        ),
         "escape": (tex.escape, {"text": "50 %"}),
         "number": (tex.number, {"text": "1,000"}),
         "macro": (tex.macro, {"key": "toy_n"}),
@@ -622,7 +626,9 @@ def public() -> dict[str, Callable[..., Any]]:
             here = str(getattr(member, "__module__", "")).startswith(module.__name__)
             if name[0] != "_" and here and inspect.isfunction(inspect.unwrap(member)):
                 found[name] = member
-    found |= {call.__name__: call for call in (finite.least_share, finite.augment_supremum)}
+    found |= {
+        call.__name__: call for call in (finite.least_share, finite.augment_supremum, report.report)
+    }
     for kind in METHODS:
         for name, member in vars(kind).items():
             if name[0] != "_" and (inspect.isfunction(member) or isinstance(member, classmethod)):

@@ -27,6 +27,9 @@ _TARGET = re.compile(r"(.*?)\s*<([^<>]+)>", re.DOTALL)
 HEAD = r"""% {what} Put \input{{{file}}} into a paper.
 % Needs: {needs}.
 """
+FIT = r"""\providecommand{\collapsefigure}[1]{% as it is, or as wide as a text that is narrower
+  \sbox0{\includegraphics{#1}}\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi}
+"""
 
 
 @dataclass(frozen=True)
@@ -160,6 +163,7 @@ def figures(
     needs = r"amsmath, graphicx, [T1]{fontenc}, numbers.tex before it, \graphicspath to this folder"
     texts = {
         "figures.tex": HEAD.format(what="Figures by label.", file="figures.tex", needs=needs)
+        + FIT
         + "".join(environments),
         "numbers.tex": HEAD.format(
             what="Numbers in the prose.", file="numbers.tex", needs="[T1]{fontenc}"
@@ -179,24 +183,10 @@ def _ran(run: str | os.PathLike[str]) -> list[_Chapter]:
     """Chapters of a run's folder, each as it was recorded."""
     folder = checks.path(run, "run", "the path of a run's folder")
     nbformat = checks.module("nbformat", EXTRA)
-    found = []
-    for path in sorted(folder.glob("*.json")):
-        record = rerun._read_record(path)
-        if record is None:
-            continue
-        damaged = rerun._damaged(folder, record)
-        checks.require(
-            not damaged,
-            f"{folder / damaged[0] if damaged else ''} is missing or not as it was written; run"
-            f" the chapter {path.stem} again.",
-        )
-        notebook = nbformat.read(folder / f"{path.stem}.ipynb", as_version=4)
-        found.append(_Chapter(path.stem, notebook, folder / "figures"))
-    checks.require(
-        bool(found),
-        f"no chapter has been run into {folder}; name the folder that collapse rerun wrote into.",
-    )
-    return found
+    return [
+        _Chapter(name, nbformat.read(folder / f"{name}.ipynb", as_version=4), folder / "figures")
+        for name in rerun.records(folder)
+    ]
 
 
 def _built(book: str | os.PathLike[str], build: str | os.PathLike[str]) -> list[_Chapter]:
@@ -280,7 +270,7 @@ def _environment(label: str, caption: str) -> str:
     return rf"""
 \begin{{figure*}}[tbp]
   \centering
-  \includegraphics{{{label}.pdf}}% one column of a page: {label}-narrow.pdf in figure
+  \collapsefigure{{{label}.pdf}}% one column of a page: {label}-narrow.pdf in figure
   \caption{{{caption}}}
   \label{{fig:{label}}}
 \end{{figure*}}

@@ -31,7 +31,7 @@ def out(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_figure_has_two_widths_a_caption_and_a_label(folder: Path, out: Path) -> None:
     text = (out / "figures.tex").read_text()
     assert re.findall(r"\\label\{(.*)\}", text) == ["fig:toy-curve", "fig:toy-dots"]
-    assert re.findall(r"\\includegraphics\{(.*)\}", text) == ["toy-curve.pdf", "toy-dots.pdf"]
+    assert re.findall(r"\\collapsefigure\{(.*)\}", text) == ["toy-curve.pdf", "toy-dots.pdf"]
     captions = re.findall(r"\\caption\{(.*?)\}\n  \\label", text, re.DOTALL)
     assert captions == [
         r"\textbf{It rises} to \collapseToyRatioPointTwof{} \& \emph{stays} at 50~\% of"
