@@ -222,8 +222,12 @@ def _drawn(chapter: _Chapter) -> Iterator[tuple[_Chapter, str, str, dict[str, An
             f"the chapter {chapter.name} shows the figure {label!r}, which is not in"
             f" {chapter.folder}; run it again.",
         )
-        caption = re.sub(r"\A(:\w+:.*\n)*", "", body).strip()
-        yield chapter, label, caption, records[label]
+        yield chapter, label, _body(body), records[label]
+
+
+def _body(directive: str) -> str:
+    """A directive's text without its options."""
+    return re.sub(r"\A(:\w+:.*\n)*", "", directive).strip()
 
 
 def _numbers(chapters: Sequence[_Chapter]) -> list[_Number]:
