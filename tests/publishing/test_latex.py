@@ -4,6 +4,7 @@ nothing is taken that is not as it was written.
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,7 @@ def test_the_built_book_is_a_source_too(folder: Path, tmp_path: Path) -> None:
     page = book / "toy.md"
     page.write_text(f"{head}\n```{{code-cell}} ipython3\nglue()\n```\n\n{runs.PROSE}")
     (build / "execution").mkdir(parents=True)
-    (build / "figures").symlink_to(folder / "figures")
+    shutil.copytree(folder / "figures", build / "figures")
     executed = myst_nb_reader_plugin(str(page))
     runs.notebook("", runs.GLUED, tmp_path / "outputs.ipynb")
     outputs = json.loads((tmp_path / "outputs.ipynb").read_text())["cells"][0]["outputs"]
@@ -161,9 +162,67 @@ def test_the_built_book_is_a_source_too(folder: Path, tmp_path: Path) -> None:
     )
     built = latex.figures(tmp_path / "paper", book=book, build=build)
     assert built == latex.figures(tmp_path / "again", run=folder)
+    record = build / "figures" / "toy-dots.json"
+    for change, told in (
+        (
+            record.read_text().replace("toy-dots-narrow.pdf", "toy-dots.svg"),
+            "has no toy-dots-narrow",
+        ),
+        (re.sub(r'(dots.pdf": ")....', r"\1beef", record.read_text()), "is not as it was written"),
+    ):
+        record.write_text(change)
+        with pytest.raises(ValueError, match=told):
+            latex.figures(tmp_path / "paper", book=book, build=build)
+        shutil.copyfile(folder / "figures" / "toy-dots.json", record)
     page.write_text(page.read_text().replace("glue()", "glue( )"))
     with pytest.raises(ValueError, match="the chapter toy has changed since the book was built"):
         latex.figures(tmp_path / "paper", book=book, build=build)
+
+
+CHAPTER = """---
+kernelspec:
+  name: python3
+  display_name: Python 3
+---
+# A chapter
+
+```{code-cell} ipython3
+:tags: [parameters]
+
+n = 400  # from 20 to 5_000
+```
+
+```{code-cell} ipython3
+from collapse.publishing.page import Page
+page = Page("chapter", globals(), n=(20, 5_000))
+page.say(half=n / 2)
+page.figure("some-line", lambda figure: None, {"x": [n]}, height=1, narrow_height=1)
+page.colophon()
+```
+
+:::{bundle} some-line
+:alt: Nothing.
+
+**Half** of {glue:text}`chapter_n` is {glue:text}`chapter_half:.1f`.
+:::
+"""
+
+
+@pytest.mark.book
+def test_a_chapter_that_was_run_again_gives_its_own_numbers(tmp_path: Path) -> None:
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "chapter.md").write_text(CHAPTER)
+    where = ["--book", str(tmp_path / "book"), "--folder", str(tmp_path / "run")]
+    assert main(["rerun", "chapter", "-p", "n=3001", *where]) == 0
+    out = tmp_path / "paper"
+    assert main(["figures", "--run", str(tmp_path / "run"), "--out", str(out)]) == 0
+    numbers = (out / "numbers.tex").read_text()
+    assert r"\newcommand{\collapseChapterN}{\ensuremath{3{,}001}}" in numbers
+    assert r"\newcommand{\collapseChapterHalf}{\ensuremath{1500.5}}" in numbers
+    said = r"\textbf{Half} of \collapseChapterN{} is \collapseChapterHalf{}."
+    assert said in (out / "figures.tex").read_text()
+    told = json.loads((out / "provenance.json").read_text())["figures"]["some-line"]
+    assert told["parameters"] == {"n": 3001}
 
 
 @pytest.mark.parametrize(
