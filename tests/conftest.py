@@ -18,15 +18,17 @@ settings.load_profile("suite")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark as `book` what stands in tests/book, and as `fast` what is not slow by its mark; leave
-    out `slow` where it is not asked for.
+    """Mark as `book` and `slow` what stands in tests/book and tests/slow, and as `fast` what is not
+    slow by its mark; leave out `slow` where it is not asked for.
     """
+    for item in items:
+        for room in ("book", "slow"):
+            if Path(__file__).with_name(room) in item.path.parents:
+                item.add_marker(room)
     if "slow" not in config.getoption("markexpr"):
         left = [item for item in items if item.get_closest_marker("slow")]
         config.hook.pytest_deselected(items=left)
         items[:] = [item for item in items if item not in left]
     for item in items:
-        if Path(__file__).with_name("book") in item.path.parents:
-            item.add_marker("book")
         if not {"statistical", "book", "slow"} & {mark.name for mark in item.iter_markers()}:
             item.add_marker("fast")

@@ -20,6 +20,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from fractions import Fraction
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from collapse import Plan, Reservoir, datasets, models, universality, workflows
 from collapse.answers import Answer
 from collapse.derivation import finite
 from collapse.explorers import policies
-from collapse.publishing import figures, picture, plot
+from collapse.publishing import figures, latex, picture, plot, report, tex
 from collapse.publishing.rerun import rerun
 
 HERE = Path(collapse.__file__).parent
@@ -159,6 +160,17 @@ def regression(model: type, **more: Any) -> tuple[Any, dict[str, Any]]:
 
 def located(model: type, **more: Any) -> tuple[Any, dict[str, Any]]:
     return model, {"law": "normal", "location": 0.0, "scale": 1.0, **more}
+
+
+def ran() -> str:
+    """A folder into which a chapter without figures has been run."""
+    folder = Path("run")
+    notebook = '{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}'
+    (folder / "figures").mkdir(parents=True, exist_ok=True)
+    (folder / "toy.ipynb").write_text(notebook)
+    record = {"key": "", "files": {"toy.ipynb": sha256(notebook.encode()).hexdigest()}}
+    (folder / "toy.json").write_text(json.dumps(record))
+    return str(folder)
 
 
 @functools.cache
@@ -548,6 +560,18 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
         "parameter": (figures.parameter, {"name": "n", "value": 400, "least": 20, "most": 10_000}),
         "provenance": (figures.provenance, {}),
         "colophon": (figures.colophon, {"seed": 0}),
+        "figures": (
+            latex.figures,
+            {"out": "paper", "labels": (), "run": ran(), "book": "book", "build": "_build"},
+        ),
+        "report": (
+            report.report,
+            {"run": ran(), "out": "report.html", "baseline": "baselines", "built": "built"},
+        ),
+        "escape": (tex.escape, {"text": "50 %"}),
+        "number": (tex.number, {"text": "1,000"}),
+        "macro": (tex.macro, {"key": "toy_n"}),
+        "spelled": (tex.spelled, {"text": ".2f"}),
         "curve_of": (policies.curve_of, {"plan": AUGMENT}),
         "matrix": (
             universality.matrix,
@@ -619,12 +643,15 @@ def public() -> dict[str, Callable[..., Any]]:
             for name in module.__all__
             if callable(getattr(module, name))
         }
-    for module in (workflows, datasets, plot, picture, figures, policies, universality):
+    publishing = plot, picture, figures, latex, tex
+    for module in (workflows, datasets, *publishing, policies, universality):
         for name, member in vars(module).items():
             here = str(getattr(member, "__module__", "")).startswith(module.__name__)
             if name[0] != "_" and here and inspect.isfunction(inspect.unwrap(member)):
                 found[name] = member
-    found |= {call.__name__: call for call in (finite.least_share, finite.augment_supremum)}
+    found |= {
+        call.__name__: call for call in (finite.least_share, finite.augment_supremum, report.report)
+    }
     for kind in METHODS:
         for name, member in vars(kind).items():
             if name[0] != "_" and (inspect.isfunction(member) or isinstance(member, classmethod)):

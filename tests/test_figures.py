@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import re
 from fractions import Fraction
 
 import numpy as np
@@ -58,6 +59,7 @@ def test_a_bundle_is_pictures_numbers_and_their_origin(tmp_path):
         "ratio-narrow.png",
         "ratio-narrow-dark.png",
         "ratio.pdf",
+        "ratio-narrow.pdf",
         "ratio.svg",
         "ratio.csv",
         "ratio.json",
@@ -68,7 +70,17 @@ def test_a_bundle_is_pictures_numbers_and_their_origin(tmp_path):
         == size(tmp_path / "ratio-narrow-dark.png")
         == (660, 900)
     )
-    assert (tmp_path / "ratio.pdf").read_bytes().startswith(b"%PDF")
+    for name, inches in (("ratio.pdf", (6.8, 3.0)), ("ratio-narrow.pdf", (3.3, 4.5))):
+        pdf = (tmp_path / name).read_bytes()
+        box = re.search(rb"/MediaBox \[ 0 0 ([\d.]+) ([\d.]+) \]", pdf)
+        assert pdf.startswith(b"%PDF")
+        assert [float(side) / 72 for side in box.groups()] == pytest.approx(inches)
+        # every font is in the file, as outlines that can be searched and edited
+        assert (
+            len(re.findall(rb"/FontFile2 ", pdf)) == len(re.findall(rb"/Subtype /Type0", pdf)) > 0
+        )
+        assert b"/Type3" not in pdf
+        assert rb'/Subject ({"parameters": {"generations": 3, "share": "1/3"}, "seed": 5,' in pdf
     assert "<svg" in (tmp_path / "ratio.svg").read_text()
 
     rows = list(csv.DictReader((tmp_path / "ratio.csv").read_text().splitlines()))

@@ -33,7 +33,8 @@ DPI = 200
 
 @dataclass(frozen=True)
 class Bundle:
-    """A figure as it lies on disk: PNG (wide and narrow, light and dark), PDF, SVG, CSV and JSON.
+    """A figure as it lies on disk: PNG (wide and narrow, light and dark), PDF (wide and
+    narrow), SVG, CSV and JSON.
 
     Attributes
     ----------
@@ -121,7 +122,7 @@ def write(
     >>> bundle = write("first-steps", draw, numbers=numbers, parameters={"generations": 3},
     ...                seed=None, folder=tempfile.mkdtemp())
     >>> bundle.files[:3]
-    ('first-steps-dark.png', 'first-steps-narrow-dark.png', 'first-steps-narrow.png')
+    ('first-steps-dark.png', 'first-steps-narrow-dark.png', 'first-steps-narrow.pdf')
     """
     # everything that can be refused is refused before a file is written
     words = r"[a-z][a-z0-9]*(-[a-z0-9]+)*(?<!-dark)(?<!-narrow)"
@@ -142,16 +143,15 @@ def write(
     target = checks.path(given, "folder").absolute()
     sizes = {"": (plot.WIDE, height), "-narrow": (plot.NARROW, narrow_height)}
     themes: dict[str, plot.Theme] = {"": "light", "-dark": "dark"}
+    origin = {"parameters": described, "seed": seed, "versions": versions(), **provenance()}
+    about = {"Title": label, "Subject": json.dumps(origin, ensure_ascii=False)}
     for (dark, theme), (suffix, inches) in product(themes.items(), sizes.items()):
-        formats = ("png",) if suffix or dark else ("png", "pdf", "svg")
-        for extension, data in _drawn(draw, inches, theme, formats).items():
+        formats = ("png",) if dark else ("png", "pdf") if suffix else ("png", "pdf", "svg")
+        for extension, data in _drawn(draw, inches, theme, formats, about=about).items():
             files[f"{label}{suffix}{dark}.{extension}"] = data
     record = {
         "label": label,
-        "parameters": described,
-        "seed": seed,
-        "versions": versions(),
-        **provenance(),
+        **origin,
         "inches": {"wide": sizes[""], "narrow": sizes["-narrow"]},
         "files": {name: disk.digest(files[name]) for name in sorted(files)},
     }
@@ -316,17 +316,18 @@ def _drawn(
     theme: plot.Theme,
     formats: Sequence[str],
     dpi: int = DPI,
+    about: Mapping[str, str] | None = None,
     **options: Any,
 ) -> dict[str, bytes]:
     """Draw a figure in the house style, and return its files by format; a file's bytes depend on
-    nothing else. Options are passed on to `Figure.savefig`.
+    nothing else. A PDF tells what it is `about`. Options are passed on to `Figure.savefig`.
     """
     from matplotlib.figure import Figure
 
     # a date, or the name of the program that wrote it, would make two writes differ
-    undated = {
+    undated: dict[str, dict[str, str | None]] = {
         "png": {"Software": None},
-        "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
+        "pdf": {"CreationDate": None, "Producer": None, "Creator": None, **(about or {})},
         "svg": {"Date": None, "Creator": None},
     }
     files = {}

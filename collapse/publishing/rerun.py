@@ -354,6 +354,29 @@ def _read_record(path: Path) -> dict[str, Any] | None:
     return record if sound else None
 
 
+def records(folder: Path) -> dict[str, dict[str, Any]]:
+    """Records of the chapters that were run into a folder, by name.
+
+    Raises
+    ------
+    ValueError
+        Where there is none, or a file is not as it was written.
+    """
+    read = {path.stem: _read_record(path) for path in sorted(folder.glob("*.json"))}
+    found = {name: record for name, record in read.items() if record is not None}
+    checks.require(
+        bool(found),
+        f"no chapter has been run into {folder}; name the folder that collapse rerun wrote into.",
+    )
+    for name, record in found.items():
+        for file in _damaged(folder, record):
+            raise ValueError(
+                f"{folder / file} is missing or not as it was written; run the chapter {name}"
+                " again."
+            )
+    return found
+
+
 def _damaged(folder: Path, record: dict[str, Any]) -> list[str]:
     """Files of a record that are missing or differ from what was written."""
     return [

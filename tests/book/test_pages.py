@@ -93,6 +93,7 @@ def test_links_and_files_exist(site, page):
         (tag.name, tag.get(name))
         for name in ("href", "src")
         for tag in document.find_all(attrs={name: True})
+        if tag.get("rel") != ["canonical"]  # tells where the page stands, and is not followed
     ]
     addresses += [("source", source["srcset"]) for source in document.find_all("source")]
     for kind, address in addresses:

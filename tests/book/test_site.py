@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
+import yaml
 from fontTools.ttLib import TTFont
 
 from collapse.explorers import widgets
@@ -122,20 +123,31 @@ def test_nothing_is_left_of_what_pages_do_not_use(site):
         assert not re.search(r"fontawesome\.js|thebe|ethical-ad|readthedocs", text), page
 
 
-def test_chapters_open_in_binder_as_notebooks(site):
-    launched = 0
+def test_pages_lead_to_the_public_address_or_to_none(site):
+    """Where no address is set, no page shows a link that leads nowhere; where one is, chapters open
+    in Binder as notebooks.
+    """
+    configuration = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    url, launched = configuration["repository"]["url"], 0
     for page in CHAPTERS:
         document = soup(page)
         links = [a["href"] for a in document.select(".dropdown-launch-buttons a")]
-        if document.select("article .cell"):
-            assert len(links) == 1, page
-            source = unquote(re.search(r"[?&]urlpath=lab/tree/([^&]+)$", links[0])[1])
+        code = bool(document.select("article .cell"))
+        assert len(links) == int(bool(url) and code), page
+        assert bool(document.select(".dropdown-source-buttons")) == bool(url), page
+        for link in links:
+            source = unquote(re.search(r"[?&]urlpath=lab/tree/([^&]+)$", link)[1])
             assert source == page.replace(".html", ".md")
-            header = (ROOT / source).read_text(encoding="utf-8").split("---")[1]
-            assert "format_name: myst" in header
-            assert "name: python3" in header
+        if code:
+            header = (ROOT / page.replace(".html", ".md")).read_text(encoding="utf-8")
+            assert "format_name: myst" in header.split("---")[1]
+            assert "name: python3" in header.split("---")[1]
             launched += 1
+        if not url:
+            text = (site / page).read_text(encoding="utf-8")
+            assert not re.search(r'example\.org|mybinder|rel="canonical"|og:url', text), page
     assert launched > 10
+    assert (site / "sitemap.xml").is_file() == bool(configuration["html"]["baseurl"])
 
 
 def test_figures_have_stable_addresses(site):

@@ -4,7 +4,6 @@ an explorer moved.
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -125,13 +124,9 @@ def lab(checkout, environment, tmp_path):
 
 
 def test_a_chapter_runs_where_binder_opens_it(site, lab, browser):
-    launch = re.search(
-        r'href="https://mybinder\.org/[^"]*urlpath=([^"]*)"',
-        (site / "book" / "origin.html").read_text(encoding="utf-8"),
-    )
     tab = browser.new_page(viewport={"width": 1400, "height": 1000})
     tab.set_default_timeout(60_000)
-    tab.goto(lab(launch[1]))
+    tab.goto(lab("lab/tree/book/origin.md"))  # as test_publish.py has it of the launch button
     notebook = tab.locator(".jp-NotebookPanel")  # not the editor of its text
     notebook.wait_for()
     expect(tab.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=60_000)
