@@ -27,9 +27,9 @@ from collapse.simulation import simulate
 
 MOST = 1000
 """Values that a range of a grid has at most."""
-STATUS = """exit status: 0; 1 where a chapter failed or the limit that --fail-over sets is exceeded;
-2 where the arguments are wrong or an answer cannot be written; 130 where it was interrupted; 141
-where nobody reads the output"""
+STATUS = """exit status: 0; 1 where a chapter failed, a file or a number is not what it was, or the
+limit that --fail-over sets is exceeded; 2 where the arguments are wrong or an answer cannot be
+written; 130 where it was interrupted; 141 where nobody reads the output"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -13,7 +13,7 @@ import pytest
 from collapse.publishing import chapters
 from collapse.publishing.keys import DOUBT, PACKAGE, Inputs, module_of, reached
 
-BOOK = Path(__file__).resolve().parents[1] / "book"
+BOOK = Path(__file__).resolve().parents[2] / "book"
 TOY = {
     "__init__.py": '''"""A toy."""
 from typing import TYPE_CHECKING
