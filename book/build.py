@@ -33,6 +33,7 @@ sys.path.insert(0, str(ROOT))  # this checkout, whatever else is installed under
 from collapse.publishing import chapters as written
 from collapse.publishing import rerun as engine
 from collapse.publishing.records import read_record
+from collapse.publishing.tasks import asked
 
 PROCESSES = 2
 LIMIT = 600  # s of processor time for a chapter, which a busy machine does not lengthen
@@ -157,10 +158,10 @@ def execute(book: Book, chapters: list[Chapter]) -> list[engine.Outcome]:
     it.
     """
     shutil.rmtree(book.run, ignore_errors=True)
+    pages, names = book.root / "book", [chapter.stem for chapter in chapters]
     with engine.opened(
-        [chapter.stem for chapter in chapters],
-        book=book.root / "book",
-        folder=book.run,
+        *asked(names, book=pages, folder=book.run),
+        book=pages,
         store=book.execution / "kept",
         environment=STATIC,
         limit=LIMIT,

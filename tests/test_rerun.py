@@ -19,6 +19,7 @@ import collapse
 from collapse.cli import main
 from collapse.publishing.records import damaged, read_record, verify
 from collapse.publishing.rerun import chapters, opened, parameters, rerun
+from collapse.publishing.tasks import asked
 
 pytestmark = pytest.mark.book
 
@@ -522,7 +523,8 @@ def test_no_two_runs_share_a_place_for_what_is_not_finished(book: Path, tmp_path
 def test_what_does_not_end_is_ended_by_the_processors_time(book: Path, tmp_path: Path) -> None:
     (book / "busy.md").write_text(code("1", "while True:\n    pass"))
     (book / "idle.md").write_text(code("import time\ntime.sleep(6000)"))
-    with opened(["busy", "idle", "good"], book=book, folder=tmp_path / "run", limit=10) as run:
+    tasks = asked(["busy", "idle", "good"], book=book, folder=tmp_path / "run")
+    with opened(*tasks, book=book, limit=10) as run:
         found = {outcome.chapter: outcome.error for outcome in run.execute(2)}
     assert found == {
         "busy": "code cell 2 (line 17: while True:): not finished after 10 s of processor time",

@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import itertools
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-import tomllib
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -31,6 +28,7 @@ from collapse.publishing.chapters import chapters, parameters
 from collapse.publishing.kept import NOTEBOOK, Kept, contents, pack
 from collapse.publishing.keys import PACKAGE, Inputs
 from collapse.publishing.records import damaged, read_record
+from collapse.publishing.tasks import Task, asked
 from collapse.publishing.worker import words
 from collapse.risk import versions
 
@@ -68,27 +66,6 @@ class Outcome:
     error: str | None
     seconds: float
     note: str = ""
-
-
-@dataclass(frozen=True)
-class Task:
-    """A chapter as it is written now, to be run with these values into this folder."""
-
-    chapter: str
-    path: Path
-    content: bytes
-    notebook: Any = field(repr=False)
-    values: Mapping[str, Any]
-    folder: Path
-    note: str = ""
-
-    @property
-    def target(self) -> Path:
-        return self.folder / f"{self.chapter}.ipynb"
-
-    @property
-    def record(self) -> Path:
-        return self.folder / f"{self.chapter}.json"
 
 
 @dataclass(frozen=True)
@@ -164,20 +141,10 @@ def rerun(
     ImportError
         Where papermill or jupytext is missing.
     """
-    workers, tell = (
-        checks.whole(workers, "workers", "chapters run at a time"),
-        checks.progress(progress),
-    )
-    with opened(
-        names,
-        values,
-        grid=grid,
-        settings=settings,
-        book=book,
-        folder=folder,
-        store=store,
-        fresh=fresh,
-    ) as run:
+    workers = checks.whole(workers, "workers", "chapters run at a time")
+    tell, fresh = checks.progress(progress), checks.flag(fresh, "fresh")
+    tasks = asked(names, values, grid, settings, book=book, folder=folder)
+    with opened(*tasks, book=book, store=store, fresh=fresh) as run:
         tell(len(run.done), len(run.tasks))
         with contextlib.closing(run.execute(workers)) as ended:
             for _ in ended:
@@ -187,13 +154,10 @@ def rerun(
 
 @contextlib.contextmanager
 def opened(
-    names: Sequence[str] = (),
-    values: Mapping[str, Any] | None = None,
+    folder: Path,
+    tasks: list[Task],
     *,
-    grid: Mapping[str, Sequence[Any]] | None = None,
-    settings: str | Path | None = None,
     book: str | Path = "book",
-    folder: str | Path | None = None,
     store: str | Path | None = None,
     fresh: bool = False,
     environment: Mapping[str, str] | None = None,
@@ -203,7 +167,9 @@ def opened(
 
     Parameters
     ----------
-    names, values, grid, settings, book, folder, store, fresh
+    folder, tasks
+        What `collapse.publishing.tasks.asked` returns.
+    book, store, fresh
         As for `rerun`.
     environment : mapping of str to str, optional
         Set for the kernels.
@@ -215,37 +181,12 @@ def opened(
     Run
         `tasks` in order, `done` by the notebook's path, `remaining`; `execute` goes on.
     """
-    fresh = checks.flag(fresh, "fresh")
-    known = chapters(book)
-    names = _names(names, known, book)
-    given = checks.mapping({} if values is None else values, "values", "values of parameters")
-    given = {name: written.plain(name, value) for name, value in given.items()}
-    axes = _axes(grid, given)
-    stated = {} if settings is None else _settings(settings, known)
-    if folder is None:
-        label = "+".join(names) if len(names) < 4 else f"{len(names)}-chapters"
-        asked = [names, given, axes, stated] if axes or stated else [names, given]
-        request = json.dumps(asked, sort_keys=True).encode()
-        folder = Path("runs") / f"{label}-{disk.digest(request)[:8]}"
-    folder = checks.path(folder, "folder", "the path of a folder").resolve()
-    if folder == Path(book).resolve():  # a notebook would take the place of its own source
-        raise ValueError(
-            f"folder {folder} holds the chapters themselves; name another with --folder."
-        )
-    tasks = [
-        task
-        for combination in itertools.product(*axes.values())
-        for task in _tasks(
-            names, known, given, dict(zip(axes, combination, strict=True)), stated, folder
-        )
-    ]
     places = dict.fromkeys(task.folder for task in tasks)
     for place in places:
         (place / "figures").mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         locks = [stack.enter_context(_locked(place)) for place in {folder: None} | places]
         kept = Kept(folder / KEPT if store is None else checks.path(store, "store").resolve())
-        environment = dict(environment or {})
         inputs = Inputs(Path(book).resolve(), environment)
         # a kernel whose process was killed may write on for a while: not into a later run's part
         running = folder / RUNNING / os.urandom(4).hex()
@@ -455,90 +396,6 @@ class Run:
             self._invalidate(task, record, ())
             return words(failure)
         return None
-
-
-def _names(names: Any, known: Mapping[str, Path], book: object) -> list[str]:
-    """Names of chapters that are there."""
-    asked = [names] if isinstance(names, str) else names
-    checks.require(
-        isinstance(asked, Sequence) and all(isinstance(name, str) for name in asked),
-        f"names must be the names of chapters, as text; they are {checks.brief(names)}.",
-    )
-    found = list(dict.fromkeys(asked)) or list(known)
-    checks.require(
-        bool(found), f"there is no chapter in {book}; name a folder of notebooks with --book."
-    )
-    for name in found:
-        there = ", ".join(known) or f"none in {book}"
-        checks.require(name in known, f"there is no chapter {name!r}; there are: {there}.")
-    return found
-
-
-def _axes(grid: Any, values: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """Parameters of a grid, each with its values."""
-    given = checks.mapping(
-        {} if grid is None else grid, "grid", "sequences of values of parameters"
-    )
-    axes = {}
-    for name, along in given.items():
-        sequence = isinstance(along, (Sequence, range)) and not isinstance(along, (str, bytes))
-        checks.require(
-            sequence and len(along) > 0,
-            f"grid must give for {name!r} a list of values; it gives {checks.brief(along)}.",
-        )
-        checks.require(
-            name not in values,
-            f"parameter {name!r} has a value and is in the grid; leave one of them out.",
-        )
-        different = {json.dumps(written.plain(name, value)): value for value in along}
-        axes[name] = [written.plain(name, value) for value in different.values()]
-    return axes
-
-
-def _settings(file: object, known: Mapping[str, Path]) -> dict[str, Any]:
-    """What a file of parameters says."""
-    path = disk.named(file, "settings")
-    try:
-        stated = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} cannot be read as TOML: {error}; correct it.") from error
-    for name, value in stated.items():
-        checks.require(
-            name in known or not isinstance(value, dict),
-            f"{path} has a table {name!r}, and there is no such chapter; there are:"
-            f" {', '.join(known)}.",
-        )
-    return stated
-
-
-def _tasks(
-    names: Sequence[str],
-    known: Mapping[str, Path],
-    values: Mapping[str, Any],
-    point: Mapping[str, Any],
-    stated: Mapping[str, Any],
-    folder: Path,
-) -> Iterator[Task]:
-    """The chapters to be run at one point of a grid."""
-    place = folder / ",".join(f"{name}={_word(value)}" for name, value in point.items())
-    shared = {name: value for name, value in stated.items() if name not in known}
-    for name in names:
-        content, notebook = known[name].read_bytes(), written.read(known[name])
-        defined = written.inspected(notebook)
-        mine = {key: value for key, value in shared.items() if key in defined}
-        mine |= stated.get(name, {})
-        mine |= {key: value for key, value in point.items() if key in defined}
-        mine |= values
-        written.check_values(name, mine, defined)
-        lacking = ", ".join(key for key in point if key not in defined)
-        note = f"it has no parameter {lacking}, and keeps its own" if lacking else ""
-        yield Task(name, known[name], content, notebook, mine, place, note)
-
-
-def _word(value: Any) -> str:
-    """A value as it may stand in the name of a folder."""
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text if re.fullmatch(r"[\w.+-]{1,40}", text) else disk.digest(text.encode())[:8]
 
 
 def _taken(task: Task, made: Collection[str]) -> str | None:
