@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -237,12 +238,17 @@ def hash_of_inputs(book: Book, chapters: list[Chapter]) -> str:
     files += [book.root / "requirements.lock", *files_under(book.root / "collapse")]
     files += [*files_under(book.root / "book"), *files_under(book.figures)]
     installed = sorted(f"{found.name}=={found.version}" for found in metadata.distributions())
+    # cells have names that are made anew each time they are read
+    outputs = [
+        [chapter.notebook.metadata, [cell.get("outputs") for cell in chapter.notebook.cells]]
+        for chapter in chapters
+    ]
     return digest(
         book.root,
         [path for path in files if path.is_file()],
         sys.version,
         *installed,
-        *(nbformat.writes(chapter.notebook) for chapter in chapters),
+        json.dumps(outputs),
     )
 
 
