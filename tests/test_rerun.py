@@ -336,6 +336,16 @@ def test_a_small_disk_is_one_chapters_failure_and_nothing_half_written_counts(
     assert again.error is None
 
 
+def test_a_disk_that_is_read_only_is_refused_in_words(
+    book: Path, small: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(small)], check=True)
+    assert main(["rerun", "good", "--book", str(book), "--folder", str(small / "run")]) == 2
+    assert capsys.readouterr().err == (
+        f"collapse: {small / 'run'} cannot be read or written: Read-only file system.\n"
+    )
+
+
 def test_two_chapters_do_not_write_one_figure(book: Path, tmp_path: Path) -> None:
     (book / "twin.md").write_text(CHAPTER.replace("# A chapter", "# Its twin"))
     good, twin = rerun(["good", "twin"], book=book, folder=tmp_path / "run")
