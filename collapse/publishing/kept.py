@@ -55,11 +55,12 @@ class Kept:
         """
         path = self._path(key)
         try:
-            read = contents(path)
-            os.utime(path)
+            found = contents(path)
         except UNREADABLE:
             return None
-        return read
+        with suppress(OSError):  # as in a store that is read alone
+            os.utime(path)
+        return found
 
     def keep(self, key: str, archive: Path) -> None:
         """Keep a copy of an archive under its key, and make room for it."""

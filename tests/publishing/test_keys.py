@@ -177,6 +177,7 @@ print(json.dumps(sorted(name for name in sys.modules if name.split(".")[0] == "c
 """
 
 
+@pytest.mark.book
 @pytest.mark.parametrize("name", [*chapters.chapters(BOOK)])
 def test_what_a_chapter_imports_is_reached(name: str, tmp_path: Path) -> None:
     """Python's own account, against the one that is read off the files."""
