@@ -1,62 +1,57 @@
 """Execute the chapters, then build the site: `python book/build.py`.
 
-A chapter's outputs and figures are kept under a hash of its code, and all of them under a key made
-of the package, its data and the lock file: what has not changed is not executed again, and nothing
-stale is served. The site is built beside the last good one, which it replaces only when it was
-built without a warning.
+The chapters are executed by `collapse.publishing.rerun`, with their default parameters; what is
+finished is kept under a key of all that it depends on: nothing is executed twice, and nothing stale
+is served. The site is built beside the last good one, which it replaces only when it was built
+without a warning.
 """
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import fcntl
 import hashlib
+import json
 import os
-import re
 import shutil
 import subprocess
 import sys
-import threading
 import time
-import traceback
 from collections.abc import Iterable
-from concurrent.futures import FIRST_COMPLETED, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 import nbformat
 from jupyter_cache import get_cache
-from jupyter_cache.base import CacheBundleIn, JupyterCacheAbstract
+from jupyter_cache.base import CacheBundleIn
 from myst_nb.core.read import is_myst_markdown_notebook, myst_nb_reader_plugin
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from sphinx_external_toc.parsing import parse_toc_yaml
 
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # this checkout, whatever else is installed under the package's name
+
+from collapse.publishing import chapters as written
+from collapse.publishing import rerun as engine
+from collapse.publishing.records import read_record
+from collapse.publishing.tasks import asked
+
 PROCESSES = 2
-CELL_TIMEOUT = 600  # s
+LIMIT = 600  # s of processor time for a chapter, which a busy machine does not lengthen
 BUDGET = 20  # s; a chapter's front matter may state its own as budget_seconds
+STATIC = {"COLLAPSE_STATIC": "1"}  # pages show figures by their bundles, and explorers as such
 
 
 @dataclass
 class Chapter:
-    """A page with code: where it is, its notebook, and the hash its outputs are kept under."""
+    """A page with code: where it is, and its notebook as myst-nb reads it."""
 
     name: str
     notebook: nbformat.NotebookNode
-    code: str
 
-
-@dataclass
-class Run:
-    """One execution of a chapter; `failure` says what went wrong, and is empty if nothing did."""
-
-    chapter: Chapter
-    figures: Path
-    seconds: float = 0.0
-    failure: str = ""
-    cell: int = -1
-    client: NotebookClient | None = field(default=None, repr=False)
+    @property
+    def stem(self) -> str:
+        return Path(self.name).name
 
 
 @dataclass
@@ -81,11 +76,9 @@ class Book:
     def html(self) -> Path:
         return self.build / "html"
 
-    def cache(self) -> JupyterCacheAbstract:
-        return get_cache(self.execution / "cache")
-
-    def kept_figures(self, chapter: Chapter) -> Path:
-        return self.execution / "figures" / chapter.code
+    @property
+    def run(self) -> Path:
+        return self.execution / "run"
 
 
 def main(root: Path) -> int:
@@ -111,20 +104,19 @@ def main(root: Path) -> int:
 def make(book: Book) -> int:
     """What `main` does, for the one that holds the lock."""
     started = time.monotonic()
-    discard_stale(book)
     chapters = read_chapters(book)
-    runs = execute(book, [chapter for chapter in chapters if not is_kept(book, chapter)])
-    failed = [run for run in runs if run.failure]
+    failed = execute(book, chapters)
     if failed:
-        for run in failed:
-            print(f"\nFAILED {run.chapter.name}.md, {run.failure}", file=sys.stderr)
+        for outcome in failed:
+            print(f"\nFAILED book/{outcome.chapter}.md, {outcome.error}", file=sys.stderr)
         print(
             f"\n{len(failed)} of {len(chapters)} chapters failed:"
-            f" {', '.join(run.chapter.name for run in failed)}.",
+            f" {', '.join(f'book/{outcome.chapter}' for outcome in failed)}.",
             file=sys.stderr,
         )
         return 1
     gather_figures(book, chapters)
+    hand_over(book, chapters)
     inputs = hash_of_inputs(book, chapters)
     stamp = book.build / "built"
     if stamp.is_file() and stamp.read_text() == inputs and (book.html / "index.html").is_file():
@@ -143,36 +135,6 @@ def make(book: Book) -> int:
     return 0
 
 
-def environment_key(root: Path) -> str:
-    """Hash of what every chapter's outputs depend on beside its own code: package, data, lock file,
-    and what is in fact installed.
-    """
-    files = [root / "requirements.lock", root / "pyproject.toml", *files_under(root / "collapse")]
-    # what chapters may read; pages are hashed one by one, and the machinery has no part in their
-    # outputs
-    files += [
-        path
-        for path in files_under(root / "book")
-        if path.suffix not in (".md", ".bib")
-        and path != root / "book" / "build.py"
-        and not {"_ext", "_static"} & set(path.relative_to(root).parts)
-    ]
-    installed = sorted(
-        f"{distribution.name}=={distribution.version}" for distribution in metadata.distributions()
-    )
-    return digest(root, files, sys.version, *installed)
-
-
-def discard_stale(book: Book) -> None:
-    """Empty the cache if the package, its data or the lock have changed since it was filled."""
-    key = environment_key(book.root)
-    stamp = book.execution / "key"
-    if not stamp.is_file() or stamp.read_text() != key:
-        shutil.rmtree(book.execution, ignore_errors=True)
-        book.execution.mkdir(parents=True)
-        stamp.write_text(key)
-
-
 def read_chapters(book: Book) -> list[Chapter]:
     """Pages of the table of contents that hold code, in its order."""
     chapters = []
@@ -186,197 +148,107 @@ def read_chapters(book: Book) -> list[Chapter]:
             notebook = myst_nb_reader_plugin(str(path))
         except Exception as error:
             raise SystemExit(f"{name}.md cannot be read as a notebook: {error}") from error
-        _, code = book.cache().create_hashed_notebook(notebook)
-        chapters.append(Chapter(name, notebook, code))
+        chapters.append(Chapter(name, notebook))
     return chapters
 
 
-def is_kept(book: Book, chapter: Chapter) -> bool:
-    """Whether the chapter's outputs and figures are there."""
-    try:
-        book.cache().match_cache_notebook(chapter.notebook)
-    except KeyError:
-        return False
-    return book.kept_figures(chapter).is_dir()
+def execute(book: Book, chapters: list[Chapter]) -> list[engine.Outcome]:
+    """Run the chapters that are not finished, two at a time; those that failed.
 
-
-def execute(book: Book, chapters: list[Chapter]) -> list[Run]:
-    """Run chapters, two at a time; a failure stops its chapter alone. What is finished is kept,
-    even if a later one is interrupted.
+    The run's folder is made anew each time, out of what is kept: nothing of an earlier book is in
+    it.
     """
-    if chapters:
-        print(
-            f"Executing {len(chapters)} {'chapter' if len(chapters) == 1 else 'chapters'},"
-            f" {PROCESSES} at a time.",
-            flush=True,
-        )
-    cache = book.cache()
-    finished: list[Run] = []
-    runs = [
-        Run(chapter, book.execution / "running" / chapter.name.replace("/", "-"))
-        for chapter in chapters
-    ]
-    # One thread talks to all kernels: the client's set-up is not safe in several. Not the main one,
-    # where it would take over Ctrl-C.
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    turns = asyncio.Semaphore(PROCESSES)
-    pending = {
-        asyncio.run_coroutine_threadsafe(execute_one(book, run, turns), loop): run for run in runs
-    }
-    try:
-        while pending:
-            for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                run = pending.pop(future)
-                future.result()
-                finished.append(run)
-                keep(book, cache, run)
-                report(run, len(finished), len(runs))
-    finally:
-        for future, run in pending.items():
-            future.cancel()
-            stop(run)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-    return finished
+    shutil.rmtree(book.run, ignore_errors=True)
+    pages, names = book.root / "book", [chapter.stem for chapter in chapters]
+    with engine.opened(
+        *asked(names, book=pages, folder=book.run),
+        book=pages,
+        store=book.execution / "kept",
+        environment=STATIC,
+        limit=LIMIT,
+    ) as run:
+        count = len(run.remaining)
+        if count:
+            print(
+                f"Executing {count} {'chapter' if count == 1 else 'chapters'},"
+                f" {PROCESSES} at a time.",
+                flush=True,
+            )
+        budgets = {
+            chapter.stem: chapter.notebook.metadata.get("budget_seconds", BUDGET)
+            for chapter in chapters
+        }
+        with contextlib.closing(run.execute(PROCESSES)) as ended:
+            for number, outcome in enumerate(ended, 1):
+                report(outcome, budgets[outcome.chapter], number, count)
+        return [outcome for outcome in run.done.values() if outcome.error is not None]
 
 
-async def execute_one(book: Book, run: Run, turns: asyncio.Semaphore) -> None:
-    """Run one chapter in a kernel of its own."""
-    shutil.rmtree(run.figures, ignore_errors=True)
-    run.figures.mkdir(parents=True)
-    environment = os.environ | {
-        "COLLAPSE_FIGURES": str(run.figures),
-        "COLLAPSE_STATIC": "1",
-        # not the reader's own start-up files
-        "IPYTHONDIR": str(book.execution / "ipython"),
-        "MPLBACKEND": "agg",
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        "PYTHONHASHSEED": "0",
-        # this checkout, whatever else is installed under the package's name
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(book.root), os.environ.get("PYTHONPATH")])),
-    }
-    folder = (book.root / run.chapter.name).parent
-
-    def at_cell(cell: nbformat.NotebookNode, cell_index: int) -> None:
-        run.cell = cell_index
-
-    run.client = NotebookClient(
-        run.chapter.notebook,
-        timeout=CELL_TIMEOUT,
-        record_timing=False,  # the cache hashes the cells' metadata, where the times would stand
-        resources={"metadata": {"path": str(folder)}},
-        on_cell_start=at_cell,
-        # quiet about its connection to this machine being in the clear
-        extra_arguments=["--Application.log_level=ERROR"],
-    )
-    async with turns:
-        started = time.monotonic()
-        try:
-            await run.client.async_execute(env=environment)
-        except CellExecutionError as error:
-            run.failure = f"{where(run)}: {error.ename}: {error.evalue}\n{plain(error.traceback)}"
-        except CellTimeoutError:
-            run.failure = f"{where(run)}: not finished after {CELL_TIMEOUT} s"
-        except DeadKernelError:
-            run.failure = f"{where(run)}: the kernel died"
-        except Exception:  # noqa: BLE001 - whatever stops one chapter must not stop the others
-            run.failure = f"not run:\n{traceback.format_exc()}"
-        run.seconds = time.monotonic() - started
-
-
-def where(run: Run) -> str:
-    """The cell that was running: its number among code cells, its line in the file, its first line
-    of code.
-    """
-    notebook = run.chapter.notebook
-    cell = notebook.cells[run.cell]
-    number = sum(other.cell_type == "code" for other in notebook.cells[: run.cell + 1])
-    first = next(
-        (
-            line
-            for line in cell.source.splitlines()
-            if line.strip() and not line.lstrip().startswith("#")
-        ),
-        "",
-    )
-    return f"code cell {number} (line {notebook.metadata['source_map'][run.cell]}: {first.strip()})"
-
-
-def keep(book: Book, cache: JupyterCacheAbstract, run: Run) -> None:
-    """Put a successful run's figures and outputs in the cache, the record last: without it they do
-    not count.
-    """
-    if run.failure:
-        shutil.rmtree(run.figures)
-        return
-    target = book.kept_figures(run.chapter)
-    shutil.rmtree(target, ignore_errors=True)
-    target.parent.mkdir(exist_ok=True)
-    run.figures.rename(target)
-    bundle = CacheBundleIn(
-        run.chapter.notebook, f"{run.chapter.name}.md", data={"execution_seconds": run.seconds}
-    )
-    cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
-
-
-def report(run: Run, number: int, total: int) -> None:
+def report(outcome: engine.Outcome, budget: float, number: int, total: int) -> None:
     """One line for each chapter, as it ends."""
-    budget = run.chapter.notebook.metadata.get("budget_seconds", BUDGET)
     remark = (
         "  FAILED"
-        if run.failure
+        if outcome.error is not None
         else f"  over its budget of {budget} s"
-        if run.seconds > budget
+        if outcome.seconds > budget
         else ""
     )
-    print(f"  [{number}/{total}] {run.chapter.name:32} {run.seconds:6.1f} s{remark}", flush=True)
-
-
-def stop(run: Run) -> None:
-    """Kill a running chapter's kernel."""
-    provisioner = getattr(getattr(run.client, "km", None), "provisioner", None)
-    process = getattr(provisioner, "process", None)
-    if process is not None:
-        process.kill()
+    name = f"book/{outcome.chapter}"
+    print(f"  [{number}/{total}] {name:32} {outcome.seconds:6.1f} s{remark}", flush=True)
 
 
 def gather_figures(book: Book, chapters: list[Chapter]) -> None:
-    """Collect the bundles that the chapters make now; those of older versions stay behind."""
+    """Put the figures of the run where pages look for them."""
     shutil.rmtree(book.figures, ignore_errors=True)
     book.figures.mkdir(parents=True)
-    maker: dict[str, str] = {}
     for chapter in chapters:
-        for path in sorted(book.kept_figures(chapter).iterdir()):
-            if path.name in maker:
-                raise SystemExit(
-                    f"{maker[path.name]} and {chapter.name} both write the figure file {path.name};"
-                    " labels must differ across the book"
-                )
-            maker[path.name] = chapter.name
-            shutil.copyfile(path, book.figures / path.name)
+        record = read_record(book.run / f"{chapter.stem}.json")
+        assert record is not None  # it did not fail
+        for file in record["files"].keys() - {f"{chapter.stem}.ipynb"}:
+            shutil.copyfile(book.run / file, book.figures / Path(file).name)
+
+
+def hand_over(book: Book, chapters: list[Chapter]) -> None:
+    """Give myst-nb the outputs of the code cells, in the notebooks that it reads itself: where
+    their cells stand in the page, and what is said of them, is known to it alone.
+    """
+    shutil.rmtree(book.execution / "cache", ignore_errors=True)
+    cache = get_cache(book.execution / "cache")
+    for chapter in chapters:
+        executed = nbformat.read(book.run / f"{chapter.stem}.ipynb", as_version=4)
+        cells = [cell for cell in chapter.notebook.cells if cell.cell_type == "code"]
+        done = written.code_cells(executed)
+        if [cell.source for cell in cells] != [cell.source for cell in done]:
+            raise SystemExit(
+                f"{chapter.name}.md has other cells for the site than those that were executed;"
+                " write each as ```{code-cell} with its options, a blank line, its code."
+            )
+        for cell, ran in zip(cells, done, strict=True):
+            cell.outputs, cell.execution_count = ran.outputs, ran.execution_count
+        for part in ("language_info", "widgets"):
+            if part in executed.metadata:
+                chapter.notebook.metadata[part] = executed.metadata[part]
+        bundle = CacheBundleIn(chapter.notebook, f"{chapter.name}.md")
+        cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
 
 
 def hash_of_inputs(book: Book, chapters: list[Chapter]) -> str:
     """Hash of all that the site is made from."""
-    cache = book.cache()
+    files = [book.root / name for name in ("_config.yml", "_toc.yml", "CITATION.cff")]
+    files += [book.root / "requirements.lock", *files_under(book.root / "collapse")]
+    files += [*files_under(book.root / "book"), *files_under(book.figures)]
+    installed = sorted(f"{found.name}=={found.version}" for found in metadata.distributions())
+    # cells have names that are made anew each time they are read
     outputs = [
-        cache.get_cache_bundle(cache.match_cache_notebook(chapter.notebook).pk).nb
+        [chapter.notebook.metadata, [cell.get("outputs") for cell in chapter.notebook.cells]]
         for chapter in chapters
     ]
-    files = [
-        path
-        for name in ("_config.yml", "_toc.yml", "CITATION.cff")
-        if (path := book.root / name).is_file()
-    ]
-    files += [*files_under(book.root / "book"), *files_under(book.figures)]
     return digest(
         book.root,
-        files,
-        environment_key(book.root),
-        *(nbformat.writes(notebook) for notebook in outputs),
+        [path for path in files if path.is_file()],
+        sys.version,
+        *installed,
+        json.dumps(outputs),
     )
 
 
@@ -407,7 +279,8 @@ def build_site(book: Book) -> int:
     ).returncode
     if status == 0:
         (book.build / "built").unlink(missing_ok=True)
-        shutil.rmtree(book.html, ignore_errors=True)
+        if book.html.is_dir():
+            book.html.rename(staging / "last")
         (staging / "_build" / "html").rename(book.html)
         shutil.rmtree(staging)
     return status
@@ -436,10 +309,5 @@ def digest(root: Path, files: Iterable[Path], *texts: str) -> str:
     return total.hexdigest()
 
 
-def plain(text: str) -> str:
-    """Text without the colours of a terminal."""
-    return re.sub(r"\x1b\[[0-9;]*m", "", text)
-
-
 if __name__ == "__main__":
-    sys.exit(main(Path(__file__).resolve().parent.parent))
+    sys.exit(main(ROOT))

@@ -31,9 +31,11 @@ from collapse.simulation import simulate
 from collapse.sweeping import grid as grids
 from collapse.sweeping import sweep
 
-STATUS = """exit status: 0; 1 where a chapter failed or the limit that --fail-over sets is exceeded;
-2 where the arguments are wrong or an answer cannot be written; 130 where it was interrupted; 141
-where nobody reads the output"""
+MOST = 1000
+"""Values that a range of a grid has at most."""
+STATUS = """exit status: 0; 1 where a chapter failed, a file or a number is not what it was, or the
+limit that --fail-over sets is exceeded; 2 where the arguments are wrong or an answer cannot be
+written; 130 where it was interrupted; 141 where nobody reads the output"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -301,19 +303,14 @@ def _share(text: str, name: str) -> float:
 def _rerun(options: argparse.Namespace) -> int:
     from collapse.publishing.rerun import rerun
 
-    values: dict[str, Any] = {}
-    for name, value in map(_parameter, options.parameter):
-        if name in values:
-            raise ValueError(
-                f"parameter {name!r} was given twice, as {values[name]!r} and {value!r}; give it"
-                " once."
-            )
-        values[name] = value
     outcomes = rerun(
         options.chapters,
-        values,
+        _each(options.parameter, _value),
+        grid=_each(options.grid, _values),
+        settings=options.settings,
         book=options.book,
         folder=options.folder,
+        store=options.store,
         workers=options.workers,
         fresh=options.fresh,
         progress=True,
@@ -339,14 +336,65 @@ def _figures(options: argparse.Namespace) -> int:
     return 0
 
 
-def _parameter(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not equals or not name.isidentifier():
-        raise ValueError(f"a parameter is written NAME=VALUE, such as -p seed=1; it is {text!r}.")
+def _verify(options: argparse.Namespace) -> int:
+    from collapse.publishing.records import verify
+
+    wrong = verify(options.folder)
+    for line in wrong:
+        print(line)
+    if not wrong:
+        print(f"all files in {options.folder} are as they were written.")
+    return int(bool(wrong))
+
+
+def _diff(options: argparse.Namespace) -> int:
+    from collapse.publishing.records import diff
+
+    found = diff(options.before, options.after, options.tolerances)
+    for chapter, lines in found.items():
+        print(f"{chapter}: {f'{len(lines)} moved' if lines else 'as it was'}")
+        for line in lines:
+            print(f"  {line}")
+    return int(any(found.values()))
+
+
+def _each(given: Sequence[str], read: Callable[[str], Any]) -> dict[str, Any]:
+    """Parameters by name, each given once, as NAME=VALUE."""
+    values: dict[str, Any] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise ValueError(
+                f"a parameter is written NAME=VALUE, such as -p seed=1; it is {text!r}."
+            )
+        if name in values:
+            raise ValueError(
+                f"parameter {name!r} was given twice, as {values[name]!r} and {read(value)!r}; give"
+                " it once."
+            )
+        values[name] = read(value)
+    return values
+
+
+def _value(text: str) -> Any:
     try:
-        return name, ast.literal_eval(value)
+        return ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return name, value  # a word needs no quotation marks
+        return text  # a word needs no quotation marks
+
+
+def _values(text: str) -> list[Any]:
+    """Values along a grid: those between commas, or the whole numbers from one to another."""
+    ends = re.fullmatch(r"(-?\d{1,15})\.\.(-?\d{1,15})", text)
+    if ends is None:
+        return [_value(part) for part in text.split(",")]
+    first, last = map(int, ends.groups())
+    if not first <= last < first + MOST:
+        raise ValueError(
+            f"a range goes from a whole number up to another, with {MOST:,} of them at most, such"
+            f" as 0..9; it is {text!r}."
+        )
+    return list(range(first, last + 1))
 
 
 Argument = tuple[tuple[str, ...], dict[str, Any]]
@@ -605,8 +653,18 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str, Sequence[Arg
                 metavar="NAME=VALUE",
                 help="may be repeated",
             ),
+            _option(
+                "--grid",
+                action="append",
+                default=[],
+                metavar="NAME=VALUES",
+                help="n=100,1000 or seed=0..9: a run for each, in a folder of its own; may be"
+                " repeated, for every combination",
+            ),
+            _option("--settings", metavar="FILE", help="TOML: a table of parameters per chapter"),
             _option("--book", default="book", help="folder of the chapters (default: book)"),
             _option("--folder", help="folder of the run (default: runs/...)"),
+            _option("--store", help="folder of finished chapters (default: in that of the run)"),
             _option("--workers", type=int, default=2, help="chapters run at a time (default: 2)"),
             _option("--fresh", action="store_true", help="run again what an earlier run finished"),
         ],
@@ -624,6 +682,20 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str, Sequence[Arg
                 help="folder that rerun wrote into (default: the book as it was built here)",
             ),
             _option("--book", default="book", help="folder of the built book's chapters"),
+        ],
+    ),
+    "verify": (
+        _verify,
+        "compare the files of a run with what was written; status 1 where one differs",
+        [_option("folder", metavar="RUN", help="folder of the run")],
+    ),
+    "diff": (
+        _diff,
+        "compare the numbers behind the figures of two runs; status 1 where one moved",
+        [
+            _option("before", metavar="RUN1", help="folder of a run"),
+            _option("after", metavar="RUN2", help="folder of another"),
+            _option("--tolerances", metavar="FOLDER", help="a folder with a tolerances.toml"),
         ],
     ),
 }

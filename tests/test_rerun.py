@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -16,7 +17,9 @@ import pytest
 
 import collapse
 from collapse.cli import main
-from collapse.publishing.rerun import _damaged, _read_record, chapters, parameters, rerun
+from collapse.publishing.records import damaged, read_record, verify
+from collapse.publishing.rerun import chapters, opened, parameters, rerun
+from collapse.publishing.tasks import asked
 
 pytestmark = pytest.mark.book
 
@@ -137,7 +140,7 @@ def test_a_version_that_failed_is_not_taken_for_the_one_before(book: Path, tmp_p
     assert list((run / "figures").iterdir()) == []
     (book / "good.md").write_text(CHAPTER)
     again = rerun(["good"], book=book, folder=run)[0]
-    assert again.seconds > 0
+    assert (again.error, again.seconds) == (None, 0)
     assert (run / "figures" / "one.txt").read_text() == "1 0.5"
 
 
@@ -155,15 +158,16 @@ def test_what_was_lost_or_changed_is_made_again_and_said(
         path.write_text(text)
         capsys.readouterr()
         assert main(command) == 0
-        told = capsys.readouterr().out
-        assert note in told
-        assert "taken over" not in told
+        # from what is kept, not from what lies there
+        assert f"taken over from an earlier run, {run / 'good.ipynb'} ({note})" in (
+            capsys.readouterr().out
+        )
         assert (run / "figures" / "one.txt").read_text() == "1 0.5"
     assert main(command) == 0
     assert "taken over from an earlier run" in capsys.readouterr().out
-    assert _damaged(run, json.loads(record.read_text())) == []
+    assert damaged(run, json.loads(record.read_text())) == []
     (run / "good.ipynb").unlink()
-    assert _damaged(run, json.loads(record.read_text())) == ["good.ipynb"]
+    assert damaged(run, json.loads(record.read_text())) == ["good.ipynb"]
     # a record names its own notebook, and files of the figures' folder alone: no other is ever
     # removed
     for files in (
@@ -174,8 +178,8 @@ def test_what_was_lost_or_changed_is_made_again_and_said(
         None,
     ):
         record.write_text(json.dumps(written | {"files": files}))
-        assert _read_record(record) is None
-    assert _read_record(run / "none.json") is None
+        assert read_record(record) is None
+    assert read_record(run / "none.json") is None
 
 
 def test_a_folder_has_one_run_at_a_time(book: Path, tmp_path: Path) -> None:
@@ -282,22 +286,64 @@ def test_a_folder_that_cannot_be_written_is_said(
 def test_a_full_disk_is_one_chapters_failure(
     book: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    replace = Path.replace
+    write_bytes = Path.write_bytes
 
-    def full(path: Path, target: Path) -> Path:
-        if path.name == "one.txt":
+    def full(path: Path, data: bytes) -> int:
+        if path == tmp_path / "run" / "figures" / "one.txt":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-        return replace(path, target)
+        return write_bytes(path, data)
 
     (book / "other.md").write_text(CHAPTER.replace('"one"', '"other"'))
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "replace", full)
+        patch.setattr(Path, "write_bytes", full)
         good, other = rerun(["good", "other"], book=book, folder=tmp_path / "run")
     assert good.error
     assert good.error.endswith("one.txt: No space left on device")
     assert other.error is None
+    assert not (tmp_path / "run" / "good.json").exists()
     good, other = rerun(["good", "other"], book=book, folder=tmp_path / "run")
-    assert (good.error, good.seconds > 0, other.seconds) == (None, True, 0)
+    assert (good.error, other.seconds) == (None, 0)
+    assert (tmp_path / "run" / "figures" / "one.txt").read_text() == "1 0.5"
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 3 MB."""
+    disk = tmp_path / "small"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=3m", "none", str(disk)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("only root may mount a small disk")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def test_a_small_disk_is_one_chapters_failure_and_nothing_half_written_counts(
+    book: Path, small: Path
+) -> None:
+    large = CHAPTER.replace('"one"', '"large"').replace(
+        '.write_text(f"{seed} {share}")', ".write_bytes(os.urandom(6_000_000))"
+    )
+    (book / "large.md").write_text(large)
+    full, good = rerun(["large", "good"], book=book, folder=small / "run")
+    assert full.error is not None
+    assert "No space left on device" in full.error
+    assert good.error is None
+    assert verify(small / "run") == []
+    assert not (small / "run" / "large.json").exists()
+    (book / "large.md").write_text(large.replace("6_000_000", "6_000"))
+    (again,) = rerun(["large"], book=book, folder=small / "run")
+    assert again.error is None
+
+
+def test_a_disk_that_is_read_only_is_refused_in_words(
+    book: Path, small: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(small)], check=True)
+    assert main(["rerun", "good", "--book", str(book), "--folder", str(small / "run")]) == 2
+    assert capsys.readouterr().err == (
+        f"collapse: {small / 'run'} cannot be read or written: Read-only file system.\n"
+    )
 
 
 def test_two_chapters_do_not_write_one_figure(book: Path, tmp_path: Path) -> None:
@@ -460,7 +506,7 @@ def test_a_record_of_odd_names_removes_nothing_else(book: Path, tmp_path: Path) 
     written = json.loads(record.read_text())
     for name in ("figures/", "figures/.", "figures//one.txt"):
         record.write_text(json.dumps(written | {"files": written["files"] | {name: ""}}))
-        assert _read_record(record) is None
+        assert read_record(record) is None
     (run / "figures" / "sub").mkdir()
     odd = ("figures/sub", "figures/\0", "figures/\ud800", "figures/" + "x" * 400)
     record.write_text(json.dumps(written | {"files": written["files"] | dict.fromkeys(odd, "")}))
@@ -482,3 +528,63 @@ def test_no_two_runs_share_a_place_for_what_is_not_finished(book: Path, tmp_path
         assert rerun(["where"], book=book, folder=tmp_path / "run", fresh=True)[0].error is None
         written.append((tmp_path / "run" / "figures" / "place.txt").read_text())
     assert written[0] != written[1]
+
+
+def test_what_does_not_end_is_ended_by_the_processors_time(book: Path, tmp_path: Path) -> None:
+    (book / "busy.md").write_text(code("1", "while True:\n    pass"))
+    (book / "idle.md").write_text(code("import time\ntime.sleep(6000)"))
+    tasks = asked(["busy", "idle", "good"], book=book, folder=tmp_path / "run")
+    with opened(*tasks, book=book, limit=10) as run:
+        found = {outcome.chapter: outcome.error for outcome in run.execute(2)}
+    assert found == {
+        "busy": "code cell 2 (line 17: while True:): not finished after 10 s of processor time",
+        "idle": "code cell 1 (line 13: import time): it has computed nothing for 10 s",
+        "good": None,
+    }
+
+
+def test_prose_is_taken_from_the_page_as_it_is_now(book: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    rerun(["good"], {"seed": 2}, book=book, folder=run)
+    (book / "good.md").write_text(CHAPTER.replace("# A chapter", "# A better title"))
+    (outcome,) = rerun(["good"], {"seed": 2}, book=book, folder=run)
+    assert (outcome.error, outcome.seconds) == (None, 0)
+    cells = nbformat.read(outcome.notebook, as_version=4).cells
+    assert [cell.source.split("\n")[0] for cell in cells if cell.cell_type == "markdown"] == [
+        "# A better title"
+    ]
+    assert [cell.source.split("\n")[0] for cell in cells if cell.cell_type == "code"] == [
+        "seed = 1",
+        "# Parameters",
+        "import os",
+    ]
+    assert verify(run) == []
+
+
+def test_versions_are_kept_so_that_a_change_that_is_reverted_runs_nothing(
+    book: Path, tmp_path: Path
+) -> None:
+    run, other = tmp_path / "run", CHAPTER.replace('f"{seed} {share}"', '"other"')
+    seconds = []
+    for text in (CHAPTER, other, CHAPTER, other):
+        (book / "good.md").write_text(text)
+        seconds.append(rerun(["good"], book=book, folder=run)[0].seconds > 0)
+        expected = "1 0.5" if text == CHAPTER else "other"
+        assert (run / "figures" / "one.txt").read_text() == expected
+    assert seconds == [True, True, False, False]
+    # nothing is taken over where it is not asked for, and runs may share what is kept
+    assert rerun(["good"], book=book, folder=run, fresh=True)[0].seconds > 0
+    shared = rerun(["good"], book=book, folder=tmp_path / "b", store=run / ".kept")
+    assert shared[0].seconds == 0
+    assert (tmp_path / "b" / "figures" / "one.txt").read_text() == "other"
+
+
+def test_what_changed_while_a_chapter_ran_is_not_taken_over(book: Path, tmp_path: Path) -> None:
+    rows, run = book / "rows.csv", tmp_path / "run"
+    rows.write_text("1\n")
+    twice = "rows = Path('rows.csv')\nrows.write_text(rows.read_text() * 2)"
+    (book / "writes.md").write_text(code(f"from pathlib import Path\n{twice}"))
+    for _ in range(2):  # it changes what it reads, so that it is never the same
+        (outcome,) = rerun(["writes"], book=book, folder=run)
+        assert (outcome.error, outcome.seconds > 0) == (None, True)
+    assert rows.read_text() == "1\n" * 4

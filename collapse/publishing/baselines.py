@@ -15,6 +15,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -103,16 +104,12 @@ def moved(figures: str | Path, baselines: str | Path) -> list[Moved]:
         raise FileNotFoundError(
             f"there are no CSV files in {figures}; write the figures first, such as by make book."
         )
-    tolerances = _tolerances(Path(baselines), then)
-    found = []
-    for label in sorted(now.keys() | then.keys()):
-        if label not in then:
-            found.append(Moved(label, "", 0, 0, "there is no baseline", "accept the new figure"))
-        elif label not in now:
-            found.append(Moved(label, "", 0, 0, "there is a baseline", "and the figure is gone"))
-        else:
-            found += _compared(label, then[label], now[label], tolerances.get(label, {}))
-    return found
+    allowed = _tolerances(Path(baselines), then)
+    new, gone = (
+        ("there is no baseline", "accept the new figure"),
+        ("there is a baseline", "and the figure is gone"),
+    )
+    return compared(then, now, allowed, new, gone)
 
 
 def accept(figures: str | Path, baselines: str | Path) -> None:
@@ -133,21 +130,46 @@ def accept(figures: str | Path, baselines: str | Path) -> None:
 Table = dict[str, list[str]]
 
 
+def compared(
+    then: Mapping[str, Table],
+    now: Mapping[str, Table],
+    tolerances: Mapping[str, Mapping[str, float]],
+    new: tuple[str, str] = ("there was no such figure", "now there is"),
+    gone: tuple[str, str] = ("there was such a figure", "now there is none"),
+) -> list[Moved]:
+    """Compare tables, by label of figure and column; what is said of a figure that is new, or gone,
+    is given in two parts.
+    """
+    found = []
+    for label in sorted(now.keys() | then.keys()):
+        if label not in then or label not in now:
+            found.append(Moved(label, "", 0, 0, *(gone if label in then else new)))
+        else:
+            found += _compared(label, then[label], now[label], tolerances.get(label, {}))
+    return found
+
+
 def _tables(folder: str | Path) -> dict[str, Table]:
     if not Path(folder).is_dir():
         raise FileNotFoundError(f"there is no folder {folder}.")
-    return {path.stem: _table(path) for path in sorted(Path(folder).glob("*.csv"))}
+    return {path.stem: table(path) for path in sorted(Path(folder).glob("*.csv"))}
 
 
-def _table(path: Path) -> Table:
+def table(path: Path) -> Table:
+    """Read the columns of a CSV file, as text."""
     with path.open(newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
     return {name: [row[j] for row in rows] for j, name in enumerate(header)}
 
 
-def _tolerances(folder: Path, then: Mapping[str, Table]) -> dict[str, dict[str, float]]:
+def tolerances(folder: Path) -> dict[str, dict[str, Any]]:
+    """Read the tolerances of a folder of baselines: by label and column; empty where none stand."""
     path = folder / TOLERANCES
-    known = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _tolerances(folder: Path, then: Mapping[str, Table]) -> dict[str, dict[str, float]]:
+    path, known = folder / TOLERANCES, tolerances(folder)
     for label, columns in known.items():
         if label not in then:
             raise ValueError(

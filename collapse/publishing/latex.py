@@ -13,8 +13,9 @@ from typing import Any
 
 from collapse import checks, disk
 from collapse.answers import plain
-from collapse.publishing import rerun
+from collapse.publishing.chapters import chapters
 from collapse.publishing.figures import manifest
+from collapse.publishing.records import records as kept_records
 from collapse.publishing.tex import escape, macro, number, spelled
 from collapse.risk import versions
 
@@ -185,7 +186,7 @@ def _ran(run: str | os.PathLike[str]) -> list[_Chapter]:
     nbformat = checks.module("nbformat", EXTRA)
     return [
         _Chapter(name, nbformat.read(folder / f"{name}.ipynb", as_version=4), folder / "figures")
-        for name in rerun.records(folder)
+        for name in kept_records(folder)
     ]
 
 
@@ -199,7 +200,7 @@ def _built(book: str | os.PathLike[str], build: str | os.PathLike[str]) -> list[
     reader = checks.module("myst_nb.core.read", BUILT)
     cache = checks.module("jupyter_cache", BUILT).get_cache(folder / "execution" / "cache")
     found = []
-    for name, path in rerun.chapters(checks.path(book, "book")).items():
+    for name, path in chapters(checks.path(book, "book")).items():
         if path.suffix != ".md" or not reader.is_myst_markdown_notebook(path.read_text("utf-8")):
             continue
         try:

@@ -162,6 +162,30 @@ class Page:
             narrow_height=narrow_height,
         )
 
+    def claims(self, held: Mapping[str, Any], /) -> None:
+        """Stop where something that the chapter claims does not hold at its parameters.
+
+        Parameters
+        ----------
+        held : mapping of str to bool
+            The claims, as sentences, and whether each holds.
+
+        Raises
+        ------
+        AssertionError
+            Names the claims that do not hold, and the parameters.
+
+        Examples
+        --------
+        >>> Page("golden", {"n": 4}, n=(1, 9)).claims({"four is even": True, "four is odd": False})
+        Traceback (most recent call last):
+        AssertionError: at n = 4 it does not hold that four is odd.
+        """
+        failed = [claim for claim, holds in held.items() if not holds]
+        if failed:
+            at = ", ".join(f"{key} = {value!r}" for key, value in self.parameters.items())
+            raise AssertionError(f"at {at} it does not hold that {'; that '.join(failed)}.")
+
     def colophon(self) -> figures.Colophon:
         """Say the parameters that nothing was said of yet; the line that closes the page."""
         self.say(**{key: v for key, v in self.parameters.items() if key not in self._told})

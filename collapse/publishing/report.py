@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from collapse import checks, disk
-from collapse.publishing import baselines, rerun
+from collapse.publishing import baselines
+from collapse.publishing.records import records as kept_records
 
 EXTRA = "a run's report needs jinja2: pip install 'collapse-companion[rerun]'."
 NAME = "report.html"
@@ -63,7 +64,7 @@ def report(
     pictures = checks.path(built, "built", "the path of a folder of figures")
     target = folder / NAME if out is None else disk.named(out, "out")
     jinja2 = checks.module("jinja2", EXTRA)
-    records = rerun.records(folder)
+    records = kept_records(folder)
     shown = {name: _labels(record) for name, record in records.items()}
     ours = {label for labels in shown.values() for label in labels}
     # of all figures of the book the run has some
