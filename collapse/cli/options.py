@@ -1,0 +1,313 @@
+"""Which commands there are, and what they take."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from collapse import workflows
+from collapse.cli.answers import (
+    run_cache,
+    run_compare,
+    run_derive,
+    run_diagnose,
+    run_forecast,
+    run_simulate,
+    run_sweep,
+)
+from collapse.cli.runs import run_diff, run_figures, run_rerun, run_verify
+from collapse.comparison import COSTS
+from collapse.forecasting.table import TASKS
+
+Argument = tuple[tuple[str, ...], dict[str, Any]]
+
+
+def _option(*flags: str, **options: Any) -> Argument:
+    """An argument of a command: what `add_argument` takes."""
+    return flags, options
+
+
+def _json(keys: str) -> Argument:
+    text = (
+        f"print one JSON object and nothing else, with {keys}; fractions are text, infinity is"
+        ' "inf", no number is null'
+    )
+    return _option("--json", action="store_true", help=text)
+
+
+LENGTH = _option("-g", "--generations", type=int, default=50)
+WORKFLOW = _option("workflow", help="such as augment or 'window(k=3)'")
+SEED = _option("--seed", type=int, default=0)
+WHERE = (
+    _option("--workers", type=int, default=1, help="processes of this machine (default: 1)"),
+    _option(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="a Dask scheduler's, such as tcp://10.0.0.1:8786, in place of processes",
+    ),
+)
+KEPT = "where finished work is kept, so that the same command goes on after an interruption"
+HELD = " (default: COLLAPSE_CACHE, or collapse in the user's cache)"
+FOLDER = _option("--folder", help=f"{KEPT}{HELD}")
+ONE_RISK = (
+    _option(
+        "workflow", help=f"such as augment or 'window(k=3)'; one of {', '.join(workflows.NAMED)}"
+    ),
+    LENGTH,
+    _option(
+        "-o",
+        "--output",
+        help="write the whole answer to this file, which collapse.Risk.load reads",
+    ),
+    _json(
+        "workflow, model, n, replications, seed, versions, and by generation: ratio, risk,"
+        " stderr, risk_stderr, failed"
+    ),
+)
+COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str, Sequence[Argument]]] = {
+    "derive": (
+        run_derive,
+        "exact ratio of a named workflow",
+        [*ONE_RISK, _option("--exact", action="store_true", help="answer in fractions")],
+    ),
+    "simulate": (
+        run_simulate,
+        "Monte Carlo of the Gaussian process",
+        [
+            *ONE_RISK,
+            SEED,
+            _option(
+                "-r", "--replications", type=int, help="default: 10,000, and 100 with --features"
+            ),
+            *WHERE,
+            _option("--folder", help=KEPT),
+            _option(
+                "--features",
+                metavar="FILE.npz",
+                help="simulate multinomial regressions on these features (X_train, y_train,"
+                " X_test, y_test) in place of the Gaussian process",
+            ),
+            _option(
+                "--components",
+                type=int,
+                metavar="D",
+                help="keep the D leading principal components of the features",
+            ),
+        ],
+    ),
+    "sweep": (
+        run_sweep,
+        "simulate every combination of the workflows, models, n and seeds that a TOML file lists",
+        [
+            _option(
+                "grid",
+                metavar="GRID.toml",
+                help="lists named workflow, model, n, generations, replications, rng; or tables"
+                " [[grid]] of such lists",
+            ),
+            *WHERE,
+            FOLDER,
+            _option(
+                "-o",
+                "--output",
+                help="write the answer to this file: the table where it ends in .csv, else what"
+                " collapse.Sweep.load reads",
+            ),
+            _json("the table by column, and failures by cell"),
+        ],
+    ),
+    "cache": (
+        run_cache,
+        "list the finished work that is kept in a folder, or remove it",
+        [
+            _option("--folder", help=f"the folder{HELD}"),
+            _option("--clear", action="store_true", help="remove all of it"),
+            _json("folder, and entries or what was removed"),
+        ],
+    ),
+    "diagnose": (
+        run_diagnose,
+        "verdict on a workflow, in words",
+        [
+            WORKFLOW,
+            LENGTH,
+            _option(
+                "-m",
+                "--model",
+                help="verdict at n for this model, such as exponential or 'Bernoulli(p=0.2)'"
+                " (default: the limit, many rows)",
+            ),
+            _option("-n", type=int, help="rows of real data, with --model"),
+            _option(
+                "--below",
+                type=float,
+                default=2.0,
+                help="ratio below which the real data's share is to keep it (default: 2)",
+            ),
+            _json("the attributes of collapse.Diagnosis"),
+        ],
+    ),
+    "compare": (
+        run_compare,
+        "workflows side by side: risk, rows read, rows stored, real rows bought",
+        [
+            _option(
+                "workflows", nargs="+", metavar="WORKFLOW", help="such as augment or 'window(k=3)'"
+            ),
+            LENGTH,
+            _json(f"generation, and by workflow: workflows (names), ratio, {', '.join(COSTS)}"),
+        ],
+    ),
+    "forecast": (
+        run_forecast,
+        (
+            "what retraining on synthetic data would cost on a table of your own: a report and its"
+            " numbers"
+        ),
+        [
+            _option(
+                "data",
+                help="a CSV, Excel (.xlsx) or parquet file with a header, packed (.gz, .zip) or"
+                " not",
+            ),
+            _option("--target", required=True, metavar="COLUMN", help="column to predict"),
+            _option(
+                "--workflow",
+                default="augment",
+                help="such as augment or 'window(k=3)' (default: augment)",
+            ),
+            _option(
+                "--fail-over",
+                metavar="SHARE",
+                help="exit with status 1 if the test loss rises by more than this share, such as"
+                " 10%% or 0.1",
+            ),
+            _option(
+                "--real-share",
+                metavar="SHARE",
+                help="short for --workflow 'fixed_real_share(share=SHARE)', such as 1/4",
+            ),
+            _option("-g", "--generations", type=int, default=20),
+            *WHERE,
+            _option(
+                "--task", choices=TASKS, help="what the target is (default: guessed, and said)"
+            ),
+            _option(
+                "--against",
+                action="append",
+                metavar="WORKFLOW",
+                help="a workflow to compare with; may be repeated (default: six)",
+            ),
+            _option(
+                "--test-share",
+                type=float,
+                default=0.3,
+                help="share of the rows kept to test on (default: 0.3)",
+            ),
+            _option(
+                "--test-file",
+                metavar="FILE",
+                help="the test set, with the same columns, in place of a share of the rows",
+            ),
+            _option(
+                "--exclude",
+                action="append",
+                default=[],
+                metavar="COLUMN",
+                help="a column to leave out; may be repeated",
+            ),
+            _option(
+                "--na",
+                action="append",
+                default=[],
+                metavar="VALUE",
+                help="a value that stands for a missing one, such as -999; may be repeated",
+            ),
+            _option("--encoding", help="of files of text, such as cp1252 (default: found)"),
+            _option(
+                "--worse",
+                type=float,
+                default=0.1,
+                help="tell when the test loss is worse by this share (default: 0.1)",
+            ),
+            _option(
+                "--budget",
+                type=float,
+                default=60.0,
+                help="nominal seconds of simulation (default: 60)",
+            ),
+            SEED,
+            _option(
+                "--folder",
+                help="where report.html and forecast.json go (default:"
+                " forecasts/NAME-TARGET-WORKFLOW)",
+            ),
+            _json("the document of collapse.forecast"),
+        ],
+    ),
+    "rerun": (
+        run_rerun,
+        "execute chapters with other parameters, into a folder of their own",
+        [
+            _option(
+                "chapters",
+                nargs="*",
+                metavar="CHAPTER",
+                help="file name without its ending; none for all",
+            ),
+            _option(
+                "-p",
+                "--parameter",
+                action="append",
+                default=[],
+                metavar="NAME=VALUE",
+                help="may be repeated",
+            ),
+            _option(
+                "--grid",
+                action="append",
+                default=[],
+                metavar="NAME=VALUES",
+                help="n=100,1000 or seed=0..9: a run for each, in a folder of its own; may be"
+                " repeated, for every combination",
+            ),
+            _option("--settings", metavar="FILE", help="TOML: a table of parameters per chapter"),
+            _option("--book", default="book", help="folder of the chapters (default: book)"),
+            _option("--folder", help="folder of the run (default: runs/...)"),
+            _option("--store", help="folder of finished chapters (default: in that of the run)"),
+            _option("--workers", type=int, default=2, help="chapters run at a time (default: 2)"),
+            _option("--fresh", action="store_true", help="run again what an earlier run finished"),
+        ],
+    ),
+    "figures": (
+        run_figures,
+        "figures, captions and numbers for a paper in LaTeX, from a run or from the built book",
+        [
+            _option("labels", nargs="*", metavar="LABEL", help="figures by label; none for all"),
+            _option("--out", required=True, metavar="DIR", help="folder to write into"),
+            _option(
+                "--run",
+                dest="run_folder",
+                metavar="FOLDER",
+                help="folder that rerun wrote into (default: the book as it was built here)",
+            ),
+            _option("--book", default="book", help="folder of the built book's chapters"),
+        ],
+    ),
+    "verify": (
+        run_verify,
+        "compare the files of a run with what was written; status 1 where one differs",
+        [_option("folder", metavar="RUN", help="folder of the run")],
+    ),
+    "diff": (
+        run_diff,
+        "compare the numbers behind the figures of two runs; status 1 where one moved",
+        [
+            _option("before", metavar="RUN1", help="folder of a run"),
+            _option("after", metavar="RUN2", help="folder of another"),
+            _option("--tolerances", metavar="FOLDER", help="a folder with a tolerances.toml"),
+        ],
+    ),
+}
+"""Every command: what runs it, what it does, and its arguments."""

@@ -1,0 +1,110 @@
+"""Commands on runs of chapters."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+MOST = 1000
+"""Values that a range of a grid has at most."""
+
+
+def run_rerun(options: argparse.Namespace) -> int:
+    from collapse.publishing.rerun import rerun
+
+    outcomes = rerun(
+        options.chapters,
+        _each(options.parameter, _value),
+        grid=_each(options.grid, _values),
+        settings=options.settings,
+        book=options.book,
+        folder=options.folder,
+        store=options.store,
+        workers=options.workers,
+        fresh=options.fresh,
+        progress=True,
+    )
+    for outcome in outcomes:
+        spent = f"{outcome.seconds:.1f} s" if outcome.seconds else "taken over from an earlier run"
+        note = f" ({outcome.note})" if outcome.note else ""
+        state = "failed" if outcome.error else spent
+        print(f"{outcome.chapter}: {state}, {outcome.notebook}{note}")
+    failed = [outcome for outcome in outcomes if outcome.error]
+    for outcome in failed:
+        told = f"chapter {outcome.chapter!r} failed in {outcome.error}"
+        print(f"\ncollapse: {told}", file=sys.stderr)
+    return int(bool(failed))
+
+
+def run_figures(options: argparse.Namespace) -> int:
+    from collapse.publishing.latex import figures
+
+    document = figures(options.out, options.labels, run=options.run_folder, book=options.book)
+    told = {name: len(document[name]) for name in ("figures", "numbers")}
+    print(f"{told['figures']} figures and {told['numbers']} numbers written to {options.out}")
+    return 0
+
+
+def run_verify(options: argparse.Namespace) -> int:
+    from collapse.publishing.records import verify
+
+    wrong = verify(options.folder)
+    for line in wrong:
+        print(line)
+    if not wrong:
+        print(f"all files in {options.folder} are as they were written.")
+    return int(bool(wrong))
+
+
+def run_diff(options: argparse.Namespace) -> int:
+    from collapse.publishing.records import diff
+
+    found = diff(options.before, options.after, options.tolerances)
+    for chapter, lines in found.items():
+        print(f"{chapter}: {f'{len(lines)} moved' if lines else 'as it was'}")
+        for line in lines:
+            print(f"  {line}")
+    return int(any(found.values()))
+
+
+def _each(given: Sequence[str], read: Callable[[str], Any]) -> dict[str, Any]:
+    """Parameters by name, each given once, as NAME=VALUE."""
+    values: dict[str, Any] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise ValueError(
+                f"a parameter is written NAME=VALUE, such as -p seed=1; it is {text!r}."
+            )
+        if name in values:
+            raise ValueError(
+                f"parameter {name!r} was given twice, as {values[name]!r} and {read(value)!r}; give"
+                " it once."
+            )
+        values[name] = read(value)
+    return values
+
+
+def _value(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text  # a word needs no quotation marks
+
+
+def _values(text: str) -> list[Any]:
+    """Values along a grid: those between commas, or the whole numbers from one to another."""
+    ends = re.fullmatch(r"(-?\d{1,15})\.\.(-?\d{1,15})", text)
+    if ends is None:
+        return [_value(part) for part in text.split(",")]
+    first, last = map(int, ends.groups())
+    if not first <= last < first + MOST:
+        raise ValueError(
+            f"a range goes from a whole number up to another, with {MOST:,} of them at most, such"
+            f" as 0..9; it is {text!r}."
+        )
+    return list(range(first, last + 1))
