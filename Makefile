@@ -26,9 +26,10 @@ test: lint
 check: lint
 	$(PYTEST) --dist worksteal --doctest-modules -m fast collapse tests --ignore tests/book
 
-# What needs LaTeX: .ci/slow installs it.
+# What is too slow for every change, or needs LaTeX, which .ci/slow installs.
 slow: $(ENVIRONMENT)
-	$(PYTEST) tests/slow
+	COLLAPSE_KILLS=20 $(BIN)/python -m pytest tests/publishing/test_kills.py -k killed
+	$(BIN)/python -m pytest -m slow tests
 
 PYTEST := $(BIN)/python -m pytest -n auto
 
