@@ -223,7 +223,9 @@ def test_rows_for_one_per_cent_exercise(n, within):
 def test_a_few_chains_decide_a_mean_square_exercise():
     n, G = 20, 50
     plan, model = discard(G), models.Exponential(1)
-    runs = [simulate(plan, model=model, n=n, replications=10_000, rng=seed) for seed in range(5, 10)]
+    runs = [
+        simulate(plan, model=model, n=n, replications=10_000, rng=seed) for seed in range(5, 10)
+    ]
     ratio = np.array([run.ratio[-1] for run in runs])
     error = np.array([run.stderr[-1] for run in runs])
     assert ratio.max() / ratio.min() > 2
