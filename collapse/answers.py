@@ -175,12 +175,13 @@ def read_fields(
         Where one is missing, or is something else.
     """
     hints = get_type_hints(kind)
+    there = document if isinstance(document, Mapping) else ()
     return {
         part.name: readers[part.name](document[part.name])
         if part.name in readers
         else _read(document[part.name], hints[part.name], part.name)
         for part in fields(kind)
-        if part.name in document or part.default is part.default_factory is MISSING
+        if part.name in there or part.default is part.default_factory is MISSING
     }
 
 

@@ -205,7 +205,8 @@ def _decoded(raw: bytes, name: str, encoding: str | None, told: Told) -> str:
     """Text of a file in the encoding asked for, or in the one that its bytes show."""
     head = raw[:4096]
     if encoding is not None:
-        utf8 = brief(encoding).lower().replace("_", "-").strip("'") in ("utf-8", "utf8")
+        text = encoding.lower() if isinstance(encoding, str) else ""
+        utf8 = text.replace("_", "-") in ("utf-8", "utf8")
         codes = ["utf-8-sig" if utf8 else encoding]
     elif head.startswith((b"\xff\xfe", b"\xfe\xff")):
         codes = ["utf-16"]
@@ -231,7 +232,7 @@ def _decoded(raw: bytes, name: str, encoding: str | None, told: Told) -> str:
             " look wrong, give its encoding.",
         )
         return text
-    tried = "UTF-8, UTF-16 or Latin-1" if encoding is None else f"the encoding {brief(encoding)}"
+    tried = "UTF-8, UTF-16 or Latin-1" if encoding is None else f"the encoding {encoding}"
     raise ValueError(
         f"{name} is no table in CSV: its bytes are no text in {tried}; give its encoding, or save "
         "it as UTF-8 (in a spreadsheet: 'CSV UTF-8')."
