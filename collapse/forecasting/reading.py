@@ -205,8 +205,7 @@ def _decoded(raw: bytes, name: str, encoding: str | None, told: Told) -> str:
     """Text of a file in the encoding asked for, or in the one that its bytes show."""
     head = raw[:4096]
     if encoding is not None:
-        text = encoding.lower() if isinstance(encoding, str) else ""
-        utf8 = text.replace("_", "-") in ("utf-8", "utf8")
+        utf8 = brief(encoding).strip("'").lower().replace("_", "-") in ("utf-8", "utf8")
         codes = ["utf-8-sig" if utf8 else encoding]
     elif head.startswith((b"\xff\xfe", b"\xfe\xff")):
         codes = ["utf-16"]
