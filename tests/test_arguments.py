@@ -988,7 +988,7 @@ TOO_LARGE = {
     ),
     "quantiles": (
         lambda: collapse.simulate(workflows.augment(50), replications=10**8, quantiles=[0.5]),
-        "behind quantiles would hold 5,000,000,000 numbers .* leave quantiles out",
+        "behind quantiles would hold 5,000,000,000 numbers .* or leave quantiles out",
     ),
     "fits": (
         lambda: collapse.simulate(workflows.augment(50), replications=10**7, fits=True),
@@ -1000,11 +1000,11 @@ TOO_LARGE = {
     ),
     "rows of a batch": (
         lambda: collapse.simulate(workflows.subsample(3), model=MODEL, n=10**9, replications=9),
-        "at n = 1,000,000,000 would hold .* n = 3,125,000 goes here",
+        "at n = 1,000,000,000 would hold .* n = 5,000,000 goes here",
     ),
     "memory of a reservoir": (
         lambda: collapse.simulate(RESERVOIR, model=MODEL, n=10**9, replications=9),
-        "at n = 1,000,000,000 would hold .* n = 12,500,000 goes here",
+        "at n = 1,000,000,000 would hold .* n = 20,000,000 goes here",
     ),
 }
 

@@ -74,7 +74,7 @@ def simulate(
         processors. With more than one, the model is sent to them: it must be picklable.
     executor : concurrent.futures.Executor, optional
         In place of `workers`: where the blocks run, such as a ``ProcessPoolExecutor``, a
-        Dask's ``Client(...).get_executor()`` or mpi4py's ``MPIPoolExecutor``. Its workers must
+        Dask's ``Client.get_executor()`` or mpi4py's ``MPIPoolExecutor``. Its workers must
         have the same versions of Python, numpy, scipy and this package.
     folder : path, optional
         Where finished blocks and the answer are kept: after an interruption, whatever its kind, the

@@ -9,9 +9,12 @@ from typing import IO, Any
 
 import numpy as np
 
+from collapse import checks
 from collapse.blocks import Arrays
 from collapse.exact import Array
 
+MOST = 2 * 10**9
+"""Risks (R, G) behind quantiles: 16 GB."""
 HERE = 2**24
 """Risks (R, G) that are kept in memory until their quantiles are taken; more are kept in a file."""
 
@@ -19,6 +22,12 @@ HERE = 2**24
 def check_paths(replications: int, generations: int) -> None:
     """Raise a ValueError where the risks behind quantiles find no room."""
     count = replications * generations
+    checks.require(
+        count <= MOST,
+        f"the risks (R, G) behind quantiles would hold {count:,} numbers in a temporary file, and"
+        f" can hold {MOST:,} at most; take fewer replications or generations, or leave quantiles"
+        " out.",
+    )
     free = disk_usage(tempfile.gettempdir()).free
     if count > HERE and 8 * count > free:
         raise ValueError(

@@ -43,7 +43,7 @@ def sweep(
         ``rng`` (default 0) and ``quantiles``. A mapping stands for all its combinations, the last
         name changing first; of several mappings one follows the other.
     executor : concurrent.futures.Executor, optional
-        As in `simulate`: a pool of processes, or Dask's ``Client(...).get_executor()``.
+        As in `simulate`: a pool of processes, or Dask's ``Client.get_executor()``.
     folder : path, optional
         Where finished blocks and answers are kept; the same call goes on from there after an
         interruption, whatever its kind. Two sweeps may share a folder, also at the same time.
