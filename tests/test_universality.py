@@ -45,7 +45,7 @@ def named(*names: str) -> list[Example]:
 
 @pytest.fixture(scope="module")
 def everything() -> Matrix:
-    return matrix(rng=20261123, workers=2)
+    return matrix(rng=20261128, workers=2)
 
 
 def test_every_registered_model_is_a_row_and_every_covered_one_obeys(everything: Matrix) -> None:
@@ -92,7 +92,7 @@ def test_an_allowance_is_for_finite_n() -> None:
     squares = [example for example in larger if example.name == "Least squares"]
     others = [example for example in larger if example not in squares]
     tables = [
-        matrix(rows, [plan], replications=4000, rng=20261123, workers=2)
+        matrix(rows, [plan], replications=4000, rng=20261128, workers=2)
         for rows, plan in ((others, PLANS[0]), (squares, PLANS[2]))
     ]
     cells = {cell: table.alarm for table in tables for cell in table.cells.values()}

@@ -19,6 +19,8 @@ from typing import IO, Any
 from collapse.publishing import chapters
 
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+STARTS = 3
+"""How often a kernel is started that has ended before its first cell."""
 IDLE = 0.01
 """Share of the time in which a chapter must compute: a kernel that only waits takes less, one that
 a busy machine lets wait takes more.
@@ -45,23 +47,29 @@ def execute(job: dict[str, Any], answer: IO[str]) -> None:
     error, ended = None, ["the kernel died"]
     if job["limit"]:
         threading.Thread(target=_watch, args=(job["limit"], ended), daemon=True).start()
-    try:
-        papermill.execute_notebook(
-            nbformat.read(job["notebook"], as_version=4),  # type: ignore[no-untyped-call]
-            str(target),
-            parameters=job["values"],
-            kernel_name="python3",
-            cwd=job["folder"],
-            progress_bar=False,
-            log_output=False,
-        )
-    except papermill.PapermillExecutionError as failure:
-        told = COLOURS.sub("", "\n".join(failure.traceback))
-        error = f"{_where(target, source)}: {failure.ename}: {failure.evalue}\n{told}"
-    except DeadKernelError:
-        error = f"{_where(target, source)}: {ended[-1]}"
-    except OSError as failure:
-        error = words(failure)
+    for left in reversed(range(STARTS)):
+        try:
+            papermill.execute_notebook(
+                nbformat.read(job["notebook"], as_version=4),  # type: ignore[no-untyped-call]
+                str(target),
+                parameters=job["values"],
+                kernel_name="python3",
+                cwd=job["folder"],
+                progress_bar=False,
+                log_output=False,
+            )
+        except papermill.PapermillExecutionError as failure:
+            told = COLOURS.sub("", "\n".join(failure.traceback))
+            error = f"{_where(target, source)}: {failure.ename}: {failure.evalue}\n{told}"
+        except DeadKernelError:
+            error = f"{_where(target, source)}: {ended[-1]}"
+        except RuntimeError as failure:  # another's kernel took the port that ours was to have
+            if left and "before replying" in str(failure):
+                continue
+            raise
+        except OSError as failure:
+            error = words(failure)
+        break
     json.dump({"error": error}, answer)
 
 

@@ -1,11 +1,15 @@
 """Grids of runs, files of parameters, and what is told of runs afterwards: verify and diff."""
 
 import json
+from io import StringIO
 from pathlib import Path
 
+import nbformat
+import papermill
 import pytest
 
 from collapse.cli import main
+from collapse.publishing import worker
 from collapse.publishing.records import diff, verify
 from collapse.publishing.rerun import rerun
 
@@ -153,3 +157,27 @@ def test_diff_tells_what_moved_chapter_by_chapter(
     # a table that was changed by hand is no table of the run
     (runs[2] / "figures" / "two.csv").write_text("x,y\n1,2\n1,2\n")
     assert diff(runs[0], runs[2])["two"] == [f"there is no whole run of it in {runs[2]}"]
+
+
+def test_a_kernel_that_ends_before_its_first_cell_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # as where another process takes the port that it was to have
+    left = [2]
+
+    def execute(*_: object, **__: object) -> None:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise RuntimeError("Kernel died before replying to kernel_info")
+
+    monkeypatch.setattr(papermill, "execute_notebook", execute)
+    notebook = tmp_path / "it.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(), notebook)
+    paths = dict.fromkeys(("source", "notebook", "target"), str(notebook))
+    job = {**paths, "folder": str(tmp_path), "values": {}, "limit": None}
+    answer = StringIO()
+    worker.execute(job, answer)
+    assert answer.getvalue() == '{"error": null}'
+    left[0] = 3
+    with pytest.raises(RuntimeError, match="before replying"):
+        worker.execute(job, StringIO())
