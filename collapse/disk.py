@@ -66,9 +66,10 @@ def folder(path: object, name: str = "folder") -> Path:
         given.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         there = isinstance(error, (FileExistsError, NotADirectoryError))
+        other = "folder" if name == "folder" else f"folder as {name}"
         raise ValueError(
             f"no folder can be made at {given} ({'there is a file' if there else error.strerror});"
-            " name another folder."
+            f" name another {other}."
         ) from error
     return given
 

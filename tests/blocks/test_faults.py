@@ -168,7 +168,7 @@ def grid(tmp_path: Path) -> Path:
     path = tmp_path / "grid.toml"
     path.write_text(
         "workflow = 'augment'\nmodel = 'Bernoulli(p=0.2)'\nn = 10\ngenerations = 10\n"
-        "replications = [20_000, 600_000]\n"
+        "replications = [20_000, 6_000_000]\n"
     )
     return path
 
@@ -202,7 +202,7 @@ def test_ctrl_c_ends_promptly_and_the_same_command_goes_on(grid: Path, tmp_path:
             "model": models.Bernoulli(0.2),
             "n": 10,
             "generations": 10,
-            "replications": 600_000,
+            "replications": 6_000_000,
         }
     ).risks
     assert json.loads(again.stdout)["ratio"][10:] == expected.ratio.tolist()
