@@ -18,6 +18,7 @@ from collapse.blocks.keys import environment
 from tests.blocks.models import Deadly, Raising
 
 pytestmark = [
+    pytest.mark.statistical,  # at length, in processes and on a cluster: no part of `make check`
     # a fork beside threads of a Dask client: the pools here begin before there are any
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
 ]

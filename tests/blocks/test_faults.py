@@ -24,6 +24,7 @@ from tests.blocks.long_run import GRID, answer
 from tests.blocks.models import MARKS, Deadly, Raising, kept, marks
 
 pytestmark = [
+    pytest.mark.statistical,  # at length, in processes and on a cluster: no part of `make check`
     pytest.mark.skipif(os.name != "posix", reason="signals are other things there"),
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
 ]
