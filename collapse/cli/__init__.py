@@ -13,9 +13,9 @@ from typing import Any
 from collapse import __version__
 from collapse.cli.options import COMMANDS
 
-STATUS = """exit status: 0; 1 where a chapter failed, a file or a number is not what it was, or the
-limit that --fail-over sets is exceeded; 2 where the arguments are wrong or an answer cannot be
-written; 130 where it was interrupted; 141 where nobody reads the output"""
+STATUS = """exit status: 0; 1 where a chapter or a cell of a sweep failed, a file or a number is not
+what it was, or the limit that --fail-over sets is exceeded; 2 where the arguments are wrong or an
+answer cannot be written; 130 where it was interrupted; 141 where nobody reads the output"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -77,7 +77,7 @@ def simulate(
         Dask's ``Client.get_executor()`` or mpi4py's ``MPIPoolExecutor``. Its workers must
         have the same versions of Python, numpy, scipy and this package.
     folder : path, optional
-        Where finished blocks and the answer are kept: after an interruption, whatever its kind, the
+        Where finished blocks and the answer are kept: after an interruption or a kill the
         same call goes on from there; `collapse cache` lists and clears such a folder.
     progress : callable or bool, optional
         Called as progress(done, total) in replications after each block. True: tell on stderr.

@@ -46,7 +46,7 @@ def sweep(
         As in `simulate`: a pool of processes, or Dask's ``Client.get_executor()``.
     folder : path, optional
         Where finished blocks and answers are kept; the same call goes on from there after an
-        interruption, whatever its kind. Two sweeps may share a folder, also at the same time.
+        interruption or a kill. Two sweeps may share a folder, also at the same time.
     workers : int, optional
         In place of an executor: processes of this machine.
     progress : callable or bool, optional

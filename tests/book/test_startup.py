@@ -25,7 +25,6 @@ CHECKOUT = (
     "pyproject.toml",
     "requirements-binder.lock",
 )
-STARTED = 60  # s
 
 
 @pytest.fixture
@@ -109,9 +108,8 @@ def lab(checkout, environment, tmp_path):
             command, cwd=checkout, env=environment, stdout=log, stderr=subprocess.STDOUT
         )
         try:
-            started = time.monotonic()
             while not (records := list((tmp_path / "runtime").glob("jpserver-*.json"))):
-                if server.poll() is not None or time.monotonic() - started > STARTED:
+                if server.poll() is not None:
                     pytest.fail(
                         f"JupyterLab did not start:\n{(tmp_path / 'lab.log').read_text()[-3000:]}"
                     )
