@@ -18,6 +18,7 @@ from scipy.stats import chi2
 from collapse import Plan, derive, models, simulate, workflows
 from collapse.blocks.keys import environment
 from collapse.simulation import Experiment
+from collapse.simulation.sums import Sums
 from tests.plans import NAMED, SIZE, SOURCE, WEIGHT, private, typed
 from tests.statistics import assert_agree, assert_risks_agree
 
@@ -540,3 +541,26 @@ def test_tables_that_were_not_kept_are_refused_with_the_remedy():
         ),
     ):
         _ = risk.contributions
+
+
+def test_blocks_put_together_are_one_sample():
+    rng = np.random.default_rng(3)
+    shift = np.array([0, 5, -2])  # blocks whose means lie far apart: what lies between them counts
+    blocks = [
+        rng.gamma(2, size=(4, R)) + 10 + rise for R, rise in zip((7, 300, 41), shift, strict=True)
+    ]
+    sums = Sums(348, 4)
+    for risk in blocks:
+        mean = risk.mean(axis=1)
+        apart = risk - mean[:, None]
+        arrays = {"lost": np.zeros(4, np.int64), "mean": mean}
+        sums.add(
+            risk.shape[1],
+            arrays | {"second": (apart**2).sum(axis=1), "cross": apart @ apart[0]},
+        )
+    told, whole = sums.fields(np.empty(0)), np.concatenate(blocks, axis=1)
+    np.testing.assert_allclose(told["risk"], whole.mean(axis=1))
+    np.testing.assert_allclose(told["risk_stderr"], whole.std(axis=1, ddof=1) / np.sqrt(348))
+    C, ratio = np.cov(whole), told["ratio"]
+    spread = np.diag(C) - 2 * ratio * C[0] + ratio**2 * C[0, 0]
+    np.testing.assert_allclose(told["stderr"][1:] * whole[0].mean(), np.sqrt(spread / 348)[1:])

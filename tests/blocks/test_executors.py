@@ -13,7 +13,7 @@ import pytest
 
 import collapse
 from collapse import models, workflows
-from collapse.blocks import Block, executors, running
+from collapse.blocks import Block, Failed, executors, run, running
 from collapse.blocks.keys import environment
 from tests.blocks.models import Deadly, Raising
 
@@ -306,3 +306,24 @@ def test_linear_algebra_is_held_to_one_thread_in_all_threads() -> None:
         assert len(list(running.run([Block(first, ()), Block(second, ())], executor=pool))) == 2
         assert seen == [{1}]
         assert threads() == {2}
+
+
+def test_after_a_failure_the_rest_of_its_group_is_not_begun() -> None:
+    begun = []
+
+    def block(group: str, fails: bool) -> dict[str, Any]:
+        begun.append(group)
+        if fails:
+            raise ArithmeticError(group)
+        return {"it": np.ones(1)}
+
+    asked = [
+        ("first", False),
+        ("first", True),
+        ("other", False),
+        ("first", False),
+        ("other", False),
+    ]
+    found = list(run([Block(block, one, group=one[0]) for one in asked]))
+    assert begun == ["first", "first", "other", "other"]
+    assert [isinstance(each, Failed) for each in found] == [False, True, False, True, False]
