@@ -309,12 +309,16 @@ class Run:
             if error is None:
                 # what changed meanwhile, such as the package, may have been used
                 key = key if key == self.inputs.key(task.notebook, task.values) else CHANGED
-                archive = scratch / "archive.zip"
-                pack(archive, scratch, {"seconds": seconds, "versions": versions()})
+                packed = scratch / "archive.zip"
+                pack(packed, scratch, {"seconds": seconds, "versions": versions()})
+                archive = packed
                 if key != CHANGED:
                     self.store.keep(key, archive)
         except OSError as failure:
             error, seconds = words(failure), time.perf_counter() - start
+        for left in scratch.iterdir() if scratch.is_dir() else ():
+            if left not in (scratch / NOTEBOOK, archive):  # room for the next
+                shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink()
         return _Ended(key, seconds, scratch / NOTEBOOK, archive, error)
 
     def _worked(self, job: dict[str, Any], scratch: Path, lifeline: int) -> str | None:
