@@ -406,6 +406,21 @@ def test_numbers_of_the_page_are_the_packages(
     visit.close()
 
 
+def test_the_tilt_tells_the_limit_from_its_samples(browser: Browser, tmp_path: Path) -> None:
+    state = {"estimator": "Hodges' estimator", "h": 2.0, "seed": 1}
+    visit, _ = opened(browser, tmp_path, "tilt", state)
+    told = visit.page.locator(".summary").inner_text()
+    visit.close()
+    errors, log_ratio = pictures.tilt(**pictures.SAMPLES, seed=1, h=2.0)
+    x, weight = errors["Hodges' estimator"], np.exp(log_ratio)
+    after = np.sqrt(np.average((x - np.average(x, weights=weight)) ** 2, weights=weight))
+    spread = np.sqrt(pictures.ESTIMATORS["Hodges' estimator"][0])
+    assert f"In the limit their standard deviation is {spread:.3g} before and after." in told
+    assert f"samples it is {np.std(x):.3g} before; weighted" in told
+    assert f"samples, {after:.3g}, since" in told
+    assert after > 1.2 * spread  # so that "it stays" would not be true of these samples
+
+
 def test_the_fan_by_keyboard_and_mouse(browser: Browser, tmp_path: Path) -> None:
     visit, view = opened(browser, tmp_path, "fan", {})
     page = visit.page

@@ -122,9 +122,11 @@ export default explorer(({ state: { estimator, h, seed }, data: { n, replication
       "solid: the same, moved as Le Cam's third lemma says; dotted: the dots, weighted by their areas.",
     summary: [
       "Weighted, the errors move by ", ["moved", moved, signed(moved, 2)], ` ± ${plain(2 * error, 1)}; Le Cam's third lemma says `, ["law", passed * h, signed(passed * h, 2)],
-      `. Their standard deviation stays: ${spread(moments(x, y, x.map(() => 1)))} before, ${spread(found)} after, ${plain(Math.sqrt(variance), 3)} in the limit. `,
+      ". ",
       passed === 1 ? "A regular estimator moves by h, whatever its spread." : "This one is not regular: it moves by half of h, and hands on half of an error.",
-      ` Once weighted, the ${replications} samples are worth `, ["effective", effective, plain(effective, 2)], ".",
+      ` In the limit their standard deviation is ${plain(Math.sqrt(variance), 3)} before and after. In these ${whole(replications)} samples it is ${spread(moments(x, y, x.map(() => 1)))} before; weighted, when they are worth `,
+      ["effective", effective, plain(effective, 2)], ` samples, ${spread(found)}`,
+      passed === 1 ? "." : `, since ${whole(n)} rows are few: a mean more than ${plain(n ** 0.25, 2)}/√n from 0 is not shrunk.`,
     ],
   };
 });

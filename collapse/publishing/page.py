@@ -20,6 +20,7 @@ from collapse.models import LogisticRegression
 from collapse.publishing import figures, panel, plot
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from collapse.plan import Plan
@@ -144,9 +145,11 @@ class Page:
             if panels is None:
                 draw(figure)
             elif isinstance(panels, int):
-                draw(*plot.panels(figure, panels, **shared))
+                draw(*(axes := plot.panels(figure, panels, **shared)))
+                _letter(axes)
             else:
-                draw(grid(figure, *panels, **shared))
+                draw(axes := grid(figure, *panels, **shared))
+                _letter(axes.flat)
             for place, text in ((figure.supxlabel, x), (figure.supylabel, y)):
                 if text is not None:
                     place(text, fontsize=9, color=plot.ink())
@@ -228,6 +231,15 @@ class Table:
         return repr(self)
 
 
+def _letter(axes: Iterable[Axes]) -> None:
+    """Letter the panels of a figure that has several, as its caption calls them."""
+    several = list(axes)
+    for letter, ax in zip("abcdefghijkl", several if len(several) > 1 else (), strict=False):
+        ax.annotate(
+            letter, (0, 1), (-5, 5), "axes fraction", "offset points", ha="right", weight="bold"
+        )
+
+
 def grid(figure: Figure, rows: int, columns: int, **shared: Any) -> Any:
     """Axes in rows and columns, shape (rows, columns); on a narrow figure the other way round."""
     if plot.is_wide(figure):
@@ -242,7 +254,7 @@ def grid(figure: Figure, rows: int, columns: int, **shared: Any) -> Any:
 def stack(
     tables: Iterable[Mapping[str, Any] | Sequence[Any]], names: Sequence[str] = ()
 ) -> dict[str, list[Any]]:
-    """Write tables of like columns one below the other.
+    """Write tables one below the other; a column that a table does not have is empty there.
 
     Parameters
     ----------
@@ -258,8 +270,11 @@ def stack(
     {'workflow': ['discard', 'discard', 'augment'], 'g': [1, 2, 1]}
     >>> stack([("discard", [1, 2]), ("augment", [1])], ("workflow", "g"))
     {'workflow': ['discard', 'discard', 'augment'], 'g': [1, 2, 1]}
+    >>> stack([{"panel": "a", "g": [1]}, {"panel": "b", "n": [20]}])
+    {'panel': ['a', 'b'], 'g': [1, None], 'n': [None, 20]}
     """
     columns: dict[str, list[Any]] = {}
+    above = 0
     for given in tables:
         table = given if isinstance(given, Mapping) else dict(zip(names, given, strict=True))
         length = max(np.size(values) for values in table.values())
@@ -270,7 +285,10 @@ def stack(
                     f"column {name!r} has {len(row)} rows beside one of {length}; give columns of a"
                     " table one length, or a single value to repeat."
                 )
-            columns.setdefault(name, []).extend(row)
+            columns.setdefault(name, [None] * above).extend(row)
+        above += length
+        for column in columns.values():
+            column.extend([None] * (above - len(column)))
     return columns
 
 
