@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.special import digamma
+from scipy.special import digamma, zeta
 from scipy.stats import binom
 
 import collapse
@@ -187,6 +187,42 @@ def test_tables_of_a_plan_by_hand() -> None:
     np.testing.assert_allclose(D, [0, 0.25 / 8 * (1 / 4)])
     np.testing.assert_allclose(A, [1 / 16, 1 / 16 + 0.125 / 64])
     np.testing.assert_allclose(E, [0, 0.25 / 8 * (1 / 4)])
+
+
+def test_discard_and_augment_in_closed_form() -> None:
+    model = models.GammaShapeRate(2, 1)
+    level, spread, skewness, inherited, curvature = model.second_order()
+    g, n = np.arange(1, 401), 10**6
+    beta = ((spread + inherited) / 2 + curvature) / level
+    ratio = collapse.derive(workflows.discard(400), model=model, n=n, order=2).ratio
+    np.testing.assert_allclose(ratio, g * (1 + (g - 1) / n * beta), rtol=1e-8)
+    squares, cubes = (np.cumsum(1 / g.astype(float) ** k) for k in (2, 3))
+    pairs = np.cumsum(np.append(0, squares[:-1]) / g**2)
+    second_term = (spread + inherited) * pairs + skewness * cubes + curvature * squares**2
+    risk = collapse.derive(workflows.augment(400), model=model, n=n, order=2).risk
+    np.testing.assert_allclose(n * risk, level * squares + second_term / n, rtol=1e-12)
+    ends = np.pi**4 / 120, zeta(3), np.pi**4 / 36
+    np.testing.assert_allclose([pairs[-1], cubes[-1], squares[-1] ** 2], ends, rtol=6e-3)
+
+
+def test_beta_of_a_share_under_log_loss() -> None:
+    for share in (0.1, 0.3, 0.5):
+        model = models.LogisticRegression(np.ones((50, 1)), beta=[np.log(share / (1 - share))])
+        level, spread, _, inherited, curvature = model.second_order()
+        v = share * (1 - share)
+        found = ((spread + inherited) / 2 + curvature) / level
+        assert found == pytest.approx((1 - 2 * v) / (2 * v), rel=1e-12)
+
+
+def test_what_is_refused_at_thirty_per_cent_is_told_before() -> None:
+    model, plan = models.ExponentialRate(1.0), PLANS["discard"]
+    g = np.arange(1, G + 1)
+    # of the first order: (7 g + 3) / (2 n)
+    least = int(np.ceil((7 * G + 3) / 2 / 0.3))
+    told = collapse.derive(plan, model=model, n=least, order=2)
+    np.testing.assert_allclose(told.risk, (g + (7 * g * g + 3 * g) / (2 * least)) / least)
+    with pytest.raises(ValueError, match=f"n = {least - 1} is too small .* at generation {G} it"):
+        collapse.derive(plan, model=model, n=least - 1, order=2)
 
 
 def test_a_family_of_constant_variance_has_no_second_order() -> None:
