@@ -259,7 +259,10 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
         "compare": (collapse.compare, {"workflows": [AUGMENT], "generation": 3}),
         "explorer": (collapse.explorer, {"name": "dial", "data": None}),
         "misspecified": (collapse.misspecified, {"plan": AUGMENT, "dispersion": 2.0}),
-        "derive": (collapse.derive, {"plan": AUGMENT, "model": MODEL, "n": 10, "exact": False}),
+        "derive": (
+            collapse.derive,
+            {"plan": AUGMENT, "model": MODEL, "n": 10, "exact": False, "order": 2},
+        ),
         "diagnose": (
             collapse.diagnose,
             {"workflow": AUGMENT, "generations": 20, "model": MODEL, "n": 10, "below": 2},

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from collapse.checks import brief, flag, require, whole
+from collapse.checks import brief, flag, is_number, require, whole
 from collapse.derivation.extremes import sample_maximum
 from collapse.derivation.means import fixed_design, limit, linear_response, quadratic_variance
 from collapse.derivation.reservoir import reservoir_limit, reservoir_quadratic_variance
+from collapse.derivation.second import second_order
 from collapse.models.protocols import EXACT_FORMS, design_of, exact_form
 from collapse.plan import Plan
 from collapse.protocol import checked_workflow
@@ -29,7 +30,12 @@ AT_N_PERSISTENT: dict[str, Callable[..., Risk]] = {
 
 
 def derive(
-    plan: Plan | Reservoir, *, model: Any = None, n: int | None = None, exact: bool = False
+    plan: Plan | Reservoir,
+    *,
+    model: Any = None,
+    n: int | None = None,
+    exact: bool = False,
+    order: int | None = None,
 ) -> Risk:
     """Derive the risk of every generation of a plan.
 
@@ -50,6 +56,12 @@ def derive(
         of its design.
     exact : bool, optional
         Answer in `fractions.Fraction`. Needs a plan (and a model) of int and Fraction entries.
+    order : int, optional
+        2: with a model that has no exact form, the risk up to terms of order n^-3, for maximum
+        likelihood in an exponential family (regressions with a canonical link too) and smooth
+        functions of its mean (a model's `second_order`), where every batch is read whole. What
+        holds for a risk without a mean, as logistic regression's, which no fit may exist for, holds
+        for the mean over the fits that exist. Default: exact, or not at all.
 
     Returns
     -------
@@ -59,8 +71,9 @@ def derive(
     Raises
     ------
     ValueError
-        Where no exact form is known (the message names the alternatives), n does not fit the plan's
-        batches, or exact=True meets floats.
+        Where no exact form, or no second order, is known (the message names the alternatives), n
+        does not fit the plan's batches, exact=True meets floats, or the second order is more than
+        30 % of the first.
 
     Notes
     -----
@@ -82,6 +95,16 @@ def derive(
     checked_workflow(plan, "plan")
     exact, n = flag(exact, "exact"), rows_of(model, n)
     many: Callable[..., Risk] = reservoir_limit if plan.persistent else limit
+    if order is not None:
+        require(
+            is_number(order) and order == 2,
+            f"order must be 2, or left out for an exact answer; it is {brief(order)}.",
+        )
+        if n is None or exact:
+            raise ValueError(
+                "order=2 needs a model and answers in floats; give model=..., and leave exact out."
+            )
+        return second_order(plan, model, n)
     if n is None:
         return many(plan, exact)
     form, known = exact_form(model), AT_N_PERSISTENT if plan.persistent else AT_N

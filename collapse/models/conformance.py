@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from collapse.checks import require, whole
+from collapse.models.expansion import SecondOrder
 from collapse.models.protocols import (
     Array,
     Model,
     WithLinearResponse,
+    WithSecondOrder,
     WithStatistic,
     declared,
     design_of,
@@ -109,6 +111,7 @@ def check(model: Any, rows: int | None = None) -> tuple[str, ...]:
     deviation
     influence function
     exact form
+    second order
     """
     require(
         isinstance(model, Model),
@@ -148,6 +151,8 @@ def check(model: Any, rows: int | None = None) -> tuple[str, ...]:
     # a model of selected rows may not know how it responds
     if exact_form(model) and not (isinstance(model, WithLinearResponse) and model.response is None):
         promises["exact form"] = _exact
+    if isinstance(model, WithSecondOrder) and model.second_order() is not None:
+        promises["second order"] = _second
     for promise in promises.values():
         for kept, what, remedy in promise(trial):
             require(bool(kept), f"{model!r}: expected {what}; {remedy}.")
@@ -414,6 +419,22 @@ def _exact(trial: _Trial) -> Iterable[Expectation]:
             ),
             "mend what goes with the form, or declare exact_form = None",
         )
+
+
+def _second(trial: _Trial) -> Iterable[Expectation]:
+    numbers = trial.model.second_order()
+    yield (
+        isinstance(numbers, SecondOrder) and bool(np.isfinite(numbers).all()),
+        f"second_order to return a SecondOrder of five numbers, not {numbers!r}",
+        "use collapse.models.expansion",
+    )
+    known = getattr(trial.model, "limit_risk", numbers.level)
+    yield _close(
+        np.array([numbers.level]),
+        np.array([known]),
+        "the level of second_order to be limit_risk",
+        "mend one of them",
+    )
 
 
 CHECKS: dict[str, Callable[[_Trial], Iterable[Expectation]]] = {

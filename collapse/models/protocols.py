@@ -106,6 +106,14 @@ class WithInfluence(Model, Protocol):
 
 
 @runtime_checkable
+class WithSecondOrder(Model, Protocol):
+    """A model whose risk is known to the second order in 1/n."""
+
+    def second_order(self) -> Any:
+        """Return a `collapse.models.expansion.SecondOrder`, or None where it is not known."""
+
+
+@runtime_checkable
 class WithExactForm(Protocol):
     """What declares that its risk is known at every n, and why; `derive` guesses nothing."""
 

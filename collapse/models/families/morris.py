@@ -12,6 +12,7 @@ import numpy as np
 
 from collapse.checks import check_number, check_size, require, whole
 from collapse.exact import Scalar
+from collapse.models.expansion import SecondOrder
 from collapse.models.families.base import Place, Size, SquaredError
 from collapse.models.protocols import Array, by_parts
 from collapse.models.registry import register
@@ -93,6 +94,14 @@ class Average(SquaredError):
 
     exact_form: ClassVar[str | None] = "quadratic variance"
     estimated = ("mean",)
+
+    def second_order(self: Any) -> SecondOrder | None:
+        """Two numbers, for a risk that is known at every n."""
+        if self.exact_form != "quadratic variance":
+            return None
+        v0, v1, v2 = map(float, self.variance_function)
+        V = v0 + v1 * self.truth.sum() + v2 * (self.truth @ self.truth)
+        return SecondOrder(float(V), float(v2 * V), 0.0, 0.0, 0.0)
 
     def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
         return statistic

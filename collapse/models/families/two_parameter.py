@@ -4,12 +4,15 @@ mean.
 
 from dataclasses import dataclass
 from functools import partial
+from math import factorial, prod
 from typing import Any
 
 import numpy as np
 import scipy
+from scipy.special import poch
 
 from collapse.checks import require
+from collapse.models.expansion import SecondOrder, of_mean, of_two_statistics
 from collapse.models.families.base import Family, Place, Size, SquaredError, tables
 from collapse.models.families.digamma import (
     beta_parameters,
@@ -95,9 +98,20 @@ class Matching(Family):
         return by_parts(moments, len(theta), rows, VALUES)
 
 
+class Sufficient(Matching):
+    """Maximum likelihood in an exponential family with two statistics.
+
+    A family adds `cumulant(i, j)`, the joint cumulant of i times the first statistic and j times
+    the second at the truth, up to an affine map of both.
+    """
+
+    def second_order(self: Any) -> SecondOrder:
+        return of_two_statistics(self.cumulant)
+
+
 @_likelihood("Normal mean and variance", at=(1.0, 4.0))
 @dataclass(frozen=True)
-class NormalMeanVariance(Matching):
+class NormalMeanVariance(Sufficient):
     """Normal law with mean and variance unknown, by maximum likelihood: the variance has divisor n.
 
     A batch's mean and its mean square about that are drawn directly, as a normal and a chi-square
@@ -127,6 +141,12 @@ class NormalMeanVariance(Matching):
 
     mean: Place
     variance: Size
+
+    def cumulant(self, i: int, j: int) -> float:
+        """Of x and x^2 for a standard normal x."""
+        return {0: 2.0 ** (j - 1) * factorial(j - 1) if j else 0.0, 2: 2.0**j * factorial(j)}.get(
+            i, 0.0
+        )
 
     def information(self, theta: Array) -> Array:
         variance, none = theta[:, 1], 0 * theta[:, 1]
@@ -188,7 +208,7 @@ class _GammaLaw(Matching):
 # effort: where the mean of a batch's statistic is no variate of a known law, all its rows are drawn
 @_likelihood("Gamma shape and rate", at=(2.0, 1.0), effort=250)
 @dataclass(frozen=True)
-class GammaShapeRate(_GammaLaw):
+class GammaShapeRate(_GammaLaw, Sufficient):
     """Gamma law with shape and rate unknown, by maximum likelihood: log shape - digamma(shape) =
     log(mean x) - mean log x.
 
@@ -206,6 +226,13 @@ class GammaShapeRate(_GammaLaw):
     >>> model.fit(np.array([[1.0, 2.0, 4.0]]), np.ones((1, 3)), None).round(3)
     array([[3.401, 1.458]])
     """
+
+    def cumulant(self, i: int, j: int) -> float:
+        """Of x and log x: derivatives of log Gamma(a) - a log b in -b and a."""
+        a, b = self.truth
+        if i == 0:
+            return float(scipy.special.polygamma(j - 1, a) - (np.log(b) if j == 1 else 0))
+        return float(a ** (1 - j) * factorial(i - 1) / b**i) if j < 2 else 0.0
 
     def divergence(self, rows: Array, mean: Array) -> Array:
         # infinite for a row that underflows to zero: no estimate exists
@@ -225,7 +252,7 @@ class GammaShapeRate(_GammaLaw):
 
 @_likelihood("Beta", at=(2.0, 3.0), effort=300)
 @dataclass(frozen=True)
-class Beta(Matching):
+class Beta(Sufficient):
     """Beta law with both parameters unknown, by maximum likelihood: the means of log x and log(1 -
     x) are matched.
 
@@ -247,6 +274,12 @@ class Beta(Matching):
 
     a: Shape
     b: Shape
+
+    def cumulant(self, i: int, j: int) -> float:
+        """Of log x and log(1 - x): derivatives of log B(a, b)."""
+        own = {0: self.truth[1], i + j: self.truth[0]}.get(i)
+        alone = 0.0 if own is None else scipy.special.polygamma(i + j - 1, own)
+        return float(alone - scipy.special.polygamma(i + j - 1, self.truth.sum()))
 
     def information(self, theta: Array) -> Array:
         own, both = scipy.special.polygamma(1, theta), scipy.special.polygamma(1, theta.sum(axis=1))
@@ -292,7 +325,7 @@ class Beta(Matching):
 
 @_likelihood("Inverse Gaussian", at=(1.0, 2.0))
 @dataclass(frozen=True)
-class InverseGaussian(Matching):
+class InverseGaussian(Sufficient):
     """Inverse Gaussian law with mean and shape unknown, by maximum likelihood; the variance is
     mean^3 / shape.
 
@@ -324,6 +357,15 @@ class InverseGaussian(Matching):
             f"mean / shape must be {MOST_SKEWED:g} at the most, where rows can be drawn; "
             f"it is {float(self.mean) / float(self.shape):.3g}.",
         )
+
+    def cumulant(self, i: int, j: int) -> float:
+        """Of x and 1 / x: derivatives of -log(2 v) / 2 - 2 sqrt(u v) in -u and -v, where u = shape
+        / (2 mean^2) and v = shape / 2.
+        """
+        u, v = self.truth[1] / (2 * self.truth[0] ** 2), self.truth[1] / 2
+        powers = (poch(1.5 - k, k) * at ** (0.5 - k) for at, k in ((u, i), (v, j)))
+        alone = factorial(j - 1) / 2 * v**-j if i == 0 else 0.0
+        return float(alone - 2 * (-1) ** (i + j) * prod(powers))
 
     def information(self, theta: Array) -> Array:
         mean, shape = theta.T
@@ -436,6 +478,11 @@ class ExponentialRate(SquaredError, Matching):
     """
 
     rate: Size
+
+    def second_order(self) -> SecondOrder:
+        rate = float(self.rate)
+        slopes = -(rate**2), 2 * rate**3, -6 * rate**4
+        return of_mean((rate**-2, 2 / rate, 2.0), slopes)
 
     def information(self, theta: Array) -> Array:
         return np.asarray(theta[:, :, None] ** -2)

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from collapse.checks import require
+from collapse.models.expansion import SecondOrder, of_log_loss
 from collapse.models.protocols import Array, by_parts, replicate
 from collapse.models.regression.design import OnDesign, check_test, check_vector, labelled, on_rows
-from collapse.models.regression.family import Classes, Family, margins
+from collapse.models.regression.family import Classes, Counts, Family, margins
 from collapse.models.regression.likelihoods import LIKELIHOODS, Multinomial
 from collapse.models.regression.newton import ITERATIONS, Likelihood
 
@@ -221,6 +222,36 @@ class Regression(LabelsOnDesign):
             score = self.X * np.sqrt(self._mean * (1.0 - self._mean)).T
         each = np.linalg.solve(hessian, score.T)
         return float(np.vecdot(each.T, score).mean() / len(self.truth))
+
+    def second_order(self) -> SecondOrder | None:
+        """Return the second order of the risk, of an exponential family whose statistic is the mean
+        of x y; None where the link is not canonical, real labels are not drawn from beta, or the
+        risk is that on a test set.
+        """
+        family, n, q = self.family, self.design_rows, self.family.outputs
+        drawn = self.observed is None and not self._given and self._risk_X is self.X
+        if not family.canonical or not drawn:
+            return None
+        mean = self._mean[-q:]
+        if isinstance(family, Counts):  # all cumulants of a count are its mean
+            jump, weight = np.ones((1, 1, n)), mean
+        else:
+            labels = np.vstack([np.zeros(q), np.eye(q)])
+            jump, weight = labels[:, :, None] - mean, np.vstack([1 - mean.sum(axis=0), mean])
+        z = np.einsum("kan,ni->knai", jump, self.X).reshape(len(weight), n, -1)
+        information = np.einsum("kn,kni,knj->ij", weight, z, z, optimize=True) / n
+        z = z @ np.linalg.cholesky(np.linalg.inv(information))
+        inner = np.einsum("kni,lni->kln", z, z)
+        size = inner.diagonal().T
+        fourth = (weight * size**2).sum()
+        if not isinstance(family, Counts):
+            pairs = weight[:, None] * weight * inner**2
+            fourth -= ((weight * size).sum(axis=0) ** 2).sum() + 2 * pairs.sum()
+        # the third cumulants, one of their tables (d, d) at a time
+        flat, heavy = z.reshape(-1, z.shape[2]), weight.reshape(-1, 1) / n
+        third = ((flat * heavy * own[:, None]).T @ flat for own in flat.T)
+        shared, cubed = np.transpose([(table.trace(), (table**2).sum()) for table in third])
+        return of_log_loss(len(cubed), shared @ shared, cubed.sum(), float(fourth / n))
 
     def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         """Draw the mean statistic of a batch that labels the whole design rows / n times.
