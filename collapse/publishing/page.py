@@ -299,10 +299,11 @@ def compared(
 
 def farthest(derived: Mapping[Any, Any], simulated: Mapping[Any, Any]) -> float:
     """How far the simulated ratio is from the derived one at most, in standard errors, over the
-    keys of `simulated` and all generations but the first.
+    keys of `simulated` and all generations but the first; `derived` may hold bare ratios.
     """
+    laws = {key: getattr(law, "ratio", law) for key, law in derived.items()}
     return max(
-        float(np.max(abs(risk.ratio - derived[key].ratio)[1:] / risk.stderr[1:]))
+        float(np.max(abs(risk.ratio - laws[key])[1:] / risk.stderr[1:]))
         for key, risk in simulated.items()
     )
 
