@@ -40,6 +40,7 @@ __all__ = [
     "refused",
     "stack",
     "with_intercept",
+    "within",
 ]
 """What a chapter imports, in one line."""
 
@@ -306,6 +307,18 @@ def farthest(derived: Mapping[Any, Any], simulated: Mapping[Any, Any]) -> float:
         float(np.max(abs(risk.ratio - laws[key])[1:] / risk.stderr[1:]))
         for key, risk in simulated.items()
     )
+
+
+def within(seen: Any, error: Any, line: Any, part: float = 0.0) -> bool:
+    """Whether all that is seen lies within 5 standard errors, and a part of the line, of the line.
+
+    Examples
+    --------
+    >>> within([1.0, 2.3], [0.0, 0.1], [1, 2]), within([1.0, 2.7], [0.0, 0.1], [1, 2], part=0.05)
+    (True, False)
+    """
+    apart = np.abs(np.subtract(seen, line)) - 5 * np.asarray(error) - part * np.abs(line)
+    return bool(np.all(apart <= 1e-9))
 
 
 def last_ratio(plan: Plan | Reservoir, **at: Any) -> float:
