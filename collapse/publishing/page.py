@@ -41,6 +41,7 @@ __all__ = [
     "refused",
     "stack",
     "with_intercept",
+    "within",
 ]
 """What a chapter imports, in one line."""
 
@@ -317,12 +318,25 @@ def compared(
 
 def farthest(derived: Mapping[Any, Any], simulated: Mapping[Any, Any]) -> float:
     """How far the simulated ratio is from the derived one at most, in standard errors, over the
-    keys of `simulated` and all generations but the first.
+    keys of `simulated` and all generations but the first; `derived` may hold bare ratios.
     """
+    laws = {key: getattr(law, "ratio", law) for key, law in derived.items()}
     return max(
-        float(np.max(abs(risk.ratio - derived[key].ratio)[1:] / risk.stderr[1:]))
+        float(np.max(abs(risk.ratio - laws[key])[1:] / risk.stderr[1:]))
         for key, risk in simulated.items()
     )
+
+
+def within(seen: Any, error: Any, line: Any, part: float = 0.0) -> bool:
+    """Whether all that is seen lies within 5 standard errors, and a part of the line, of the line.
+
+    Examples
+    --------
+    >>> within([1.0, 2.3], [0.0, 0.1], [1, 2]), within([1.0, 2.7], [0.0, 0.1], [1, 2], part=0.05)
+    (True, False)
+    """
+    apart = np.abs(np.subtract(seen, line)) - 5 * np.asarray(error) - part * np.abs(line)
+    return bool(np.all(apart <= 1e-9))
 
 
 def last_ratio(plan: Plan | Reservoir, **at: Any) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from fractions import Fraction
 from pathlib import Path
 
@@ -33,14 +34,20 @@ def number(text: str) -> int | float:
     return 2**32 if text == "2**32" else float(text) if "." in text else int(text)
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS)
-def test_every_parameter_is_checked_against_the_range_beside_it(chapter: str) -> None:
+def page_of(chapter: str) -> tuple[str, Space]:
+    """The call that makes the chapter's page, and what it sees: the parameters as they stand."""
     parameters, checks = first_cells(chapter)
     made = re.search(r"^page = Page\(", checks, re.MULTILINE)
     assert made, f"{chapter} has no page of its own, in the very next cell"
     page = ast.unparse(ast.parse(checks[made.start() :]).body[0].value)  # type: ignore[attr-defined]
     space: Space = {"Page": Page, "In": ["", parameters]}
     exec(parameters, space)  # noqa: S102 - the book's own cells
+    return page, space
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_every_parameter_is_checked_against_the_range_beside_it(chapter: str) -> None:
+    parameters, (page, space) = first_cells(chapter)[0], page_of(chapter)
     stated = {}
     for line in filter(None, parameters.splitlines()):
         match = LINE.fullmatch(line)
@@ -55,6 +62,16 @@ def test_every_parameter_is_checked_against_the_range_beside_it(chapter: str) ->
         for end in (low, high):
             eval(page, space | {name: end})
     assert eval(page, space).parameters == stated
+
+
+@pytest.mark.parametrize("settings", ["fast", "full"])
+def test_settings_name_parameters_and_lie_in_their_ranges(settings: str) -> None:
+    given = tomllib.loads((BOOK / f"{settings}.toml").read_text())
+    for chapter, values in given.items():
+        if isinstance(values, dict):
+            page, space = page_of(chapter)
+            assert values.keys() <= eval(page, space).parameters.keys(), chapter
+            eval(page, space | values)
 
 
 @pytest.mark.parametrize("value", [19, 10_001, 20.0, "20", True, None, 2**70])
