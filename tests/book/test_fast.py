@@ -4,8 +4,11 @@ import tomllib
 from ast import literal_eval
 from pathlib import Path
 
+import pytest
+
 from collapse.publishing.chapters import chapters, inspected, read
 from collapse.publishing.rerun import rerun
+from tests.corners import corner
 
 BOOK = Path(__file__).resolve().parents[2] / "book"
 FAST = BOOK / "fast.toml"
@@ -27,8 +30,10 @@ def test_each_parameter_of_each_chapter_is_another_one():
         assert replications <= given.keys(), name
 
 
-def test_every_chapter_runs_with_other_parameters(tmp_path):
-    outcomes = rerun(settings=FAST, book=BOOK, folder=tmp_path / "run", workers=2)
+@pytest.mark.parametrize("which", ["other", "lowest"])
+def test_every_chapter_runs_with_other_parameters(which, tmp_path):
+    settings = FAST if which == "other" else corner(BOOK, tmp_path / "lowest.toml")
+    outcomes = rerun(settings=settings, book=BOOK, folder=tmp_path / "run", workers=2)
     failed = {outcome.chapter: outcome.error for outcome in outcomes if outcome.error}
     assert not failed, "\n\n".join(f"{name} failed in {error}" for name, error in failed.items())
     assert len(outcomes) > 20

@@ -32,6 +32,15 @@ def test_no_cell_writes_html(chapter: str) -> None:
         assert not re.search(r"</?(table|tr|td|th|div|span|p|br|i|b|small|code)\b|\bHTML\(", cell)
 
 
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_chapter_with_code_ends_with_its_claims(chapter: str) -> None:
+    found = CELLS.findall((BOOK / f"{chapter}.md").read_text(encoding="utf-8"))
+    if found:
+        *_, claims, colophon = found
+        assert re.search(r"^page\.claims\(", claims, re.MULTILINE), "what it claims, checked"
+        assert "page.colophon()" in colophon
+
+
 def test_code_follows_a_cells_tags_at_once(tmp_path: Path) -> None:
     (tmp_path / "cells.py").write_text((BOOK / "cells.py").read_text())
     page = tmp_path / "page.md"
