@@ -15,27 +15,56 @@
     history.replaceState(history.state, "", address);
   };
 
-  // a formula that does not fit scrolls in its own box, and the keyboard reaches it there
+  // What is wider than its box. A formula that fits at four fifths of its size or more is set smaller; what does not scrolls in its own
+  // box, where the keyboard reaches it, and fades towards the side where more is to come.
+  const LEAST = 0.8;
+  const BOXES = "article :is(div.math, mjx-container.wide, pre, .pst-scrollable-table-container, .cell_output, dt.sig)";
+  const cue = (box) => {
+    const more = box.scrollWidth - box.clientWidth;
+    box.classList.toggle("scrolls", more > 1);
+    box.classList.toggle("cut", more - box.scrollLeft > 1);
+    box.classList.toggle("begun", more > 1 && box.scrollLeft > 1);
+  };
   let marking;
   const mark = () => {
     marking = undefined;
-    const formulas = [...document.querySelectorAll("mjx-container")];
-    const wide = formulas.map((formula) => {
-      const seen = formula.firstElementChild;
-      return Math.max(seen.getBoundingClientRect().width, seen.scrollWidth) > formula.clientWidth + 1;
+    const formulas = [...document.querySelectorAll("article mjx-container")];
+    for (const formula of formulas) {
+      formula.style.fontSize = "";
+      formula.classList.remove("wide", "scrolls", "cut", "begun");
+      formula.removeAttribute("tabindex");
+    }
+    const shares = formulas.map((formula) => {
+      const [seen, room] = [formula.firstElementChild, (formula.closest("div.math") ?? formula).clientWidth];
+      return room / Math.max(seen.getBoundingClientRect().width, seen.scrollWidth);
     });
     formulas.forEach((formula, i) => {
-      formula.classList.toggle("wide", wide[i]);
-      if (wide[i]) formula.tabIndex = 0;
-      else formula.removeAttribute("tabindex");
+      if (shares[i] > 0.99 || !shares[i]) return;
+      if (shares[i] >= LEAST) formula.style.fontSize = `${Math.floor(99 * shares[i])}%`;
+      else Object.assign(formula, { className: `${formula.className} wide`, tabIndex: 0 });
     });
+    document.querySelectorAll(BOXES).forEach(cue);
   };
   const soon = () => (marking ??= requestAnimationFrame(mark));
   addEventListener("load", () => {
-    if (!window.MathJax?.startup) return;
-    MathJax.startup.promise.then(soon);
+    (window.MathJax?.startup?.promise ?? Promise.resolve()).then(soon);
     addEventListener("resize", soon);
     document.addEventListener("toggle", soon, true);
+    document.addEventListener("scroll", ({ target }) => target.matches?.(BOXES) && cue(target), { capture: true, passive: true });
+  });
+
+  // the home page's picture moves once by itself, unless the reader wants no motion or came for a view of his own
+  addEventListener("load", () => {
+    const host = document.querySelector(".opening + .cell");
+    if (!host || location.hash || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+    const press = () => {
+      const button = host.querySelector(".play");
+      if (button) seen.disconnect();
+      button?.click();
+    };
+    const seen = new MutationObserver(press);
+    seen.observe(host, { childList: true, subtree: true });
+    press();
   });
 
   // a page that was opened as a file may not read the others, from which a search takes its excerpts
