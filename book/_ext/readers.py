@@ -23,7 +23,7 @@ LONG = 12
 """Lines of code above which a cell is folded, unless it is tagged `shown`."""
 SECONDS = {"word": 60 / 238, "formula": 4.0, "display": 15.0, "line of code": 3.0}
 """What is read of a page, and how long each takes. 238 words a minute: Brysbaert (2019), prose
-read silently by adults. What is folded, and what cells print, is not counted."""
+read silently by adults. What is folded is not counted; of what cells print the tables are."""
 
 
 class reading_minutes(nodes.Inline, nodes.Element):
@@ -90,6 +90,8 @@ def _count(node: nodes.Node, tally: Counter[str]) -> None:
         if not node.get("hide_mode"):
             for block in _source(node):
                 _count(block, tally)
+        for table in node.findall(nodes.table):
+            _count(table, tally)
     elif node.get("design_component") != "dropdown":
         for child in node.children:
             _count(child, tally)

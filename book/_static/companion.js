@@ -19,7 +19,7 @@
   // before a relation or a sign; what fits in neither way scrolls in its own box, where the keyboard reaches it, and fades towards the
   // side where more is to come.
   const LEAST = 0.8;
-  const BOXES = "article :is(div.math, mjx-container.wide, pre, .pst-scrollable-table-container, .cell_output, dt.sig)";
+  const BOXES = "article :is(div.math, mjx-container.wide, pre, .pst-scrollable-table-container, .cell_output, .output, dt.sig)";
   const SIGNS = ["2B", "2212", "3C", "3D", "3E", "2192", "2248", "2264", "2265"].map((code) => `.mjx-c${code}`).join();
   const cue = (box) => {
     const more = box.scrollWidth - box.clientWidth;
@@ -43,11 +43,12 @@
       formula.classList.remove("wide", "scrolls", "cut", "begun");
       formula.removeAttribute("tabindex");
     }
-    const rooms = formulas.map((formula) => (formula.closest("div.math") ?? formula).clientWidth);
+    // a comma that is tied to a formula needs room too
+    const rooms = formulas.map((formula) => formula.closest("div, p, li, dd, dt, td, th, figcaption, h1, h2, h3").clientWidth - (formula.closest(".tied") ? 8 : 0));
     const shares = formulas.map(({ firstElementChild: seen }, i) => rooms[i] / Math.max(seen.getBoundingClientRect().width, seen.scrollWidth));
     formulas.forEach((formula, i) => {
-      if (!shares[i] || shares[i] > 0.99) return;
-      if (shares[i] >= LEAST) formula.style.fontSize = `${Math.floor(99 * shares[i])}%`;
+      if (!shares[i] || shares[i] >= 1) return;
+      if (shares[i] >= LEAST) formula.style.fontSize = `${Math.floor(97 * shares[i])}%`;
       else if (formula.closest("div.math, td, th") || !breaks(formula, rooms[i])) {
         formula.classList.remove("broken");
         formula.classList.add("wide");
