@@ -110,4 +110,4 @@ export default explorer(({ state: { generation, seed }, data, picture, width }) 
       ["paid", paid(tight, BASEL), percent(Number(paid(tight, BASEL).toFixed(2)))], `${early}.`,
     ],
   };
-});
+}, { plays: "generation" });

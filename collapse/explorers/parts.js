@@ -310,7 +310,39 @@ function stateFromAddress(anchor, controls) {
 
 let made = 0;
 
-function explorer(draw) {
+const PLAYED = 4000; // ms: within the five seconds that a picture may move by itself
+
+// A button beside a control that plays it once, from its least value to its greatest. `quiet` while a script has pressed it: the
+// reader has chosen nothing.
+function player(box, root, { name, low, high, label }, model, choose) {
+  const button = element(box, "button", { type: "button", class: "play", "aria-label": `Play: ${label}` }, "Play");
+  const playing = { quiet: false };
+  let ticking;
+  const stop = () => {
+    clearInterval(ticking);
+    playing.quiet = false;
+    ticking = undefined;
+    fill(button, { "aria-label": `Play: ${label}` }, "Play");
+  };
+  button.addEventListener("click", ({ isTrusted }) => {
+    if (ticking) return stop();
+    let at = low;
+    const step = () => {
+      choose({ [name]: at });
+      if (at++ === high) stop();
+    };
+    playing.quiet = !isTrusted;
+    fill(button, { "aria-label": `Pause: ${label}` }, "Pause");
+    ticking = setInterval(step, PLAYED / (high - low));
+  });
+  for (const touch of ["pointerdown", "keydown"]) {
+    root.addEventListener(touch, ({ target, key }) => ticking && target !== button && key !== "Tab" && stop());
+  }
+  return Object.assign(playing, { stop });
+}
+
+// `plays` names a control that can be played.
+function explorer(draw, { plays } = {}) {
   // `anchor`, the element that a page's address can name, is given by shim.js; a notebook has an address of its own
   function render({ model, el, anchor = null }) {
     const { title, controls } = model.get("explorer");
@@ -327,6 +359,8 @@ function explorer(draw) {
       const box = element(panel, "div", { class: "control" });
       return { ...control, box, show: KINDS[control.kind](box, `${prefix}-${control.name}`, control, (value) => choose({ [control.name]: value })) };
     });
+    const played = parts.find(({ name }) => name === plays);
+    const playing = played && player(played.box, root, played, model, choose);
     const meaning = element(root, "p", { class: "meaning" });
     const picture = element(root, "div", { class: "picture" });
     const summary = element(root, "p", { class: "summary" });
@@ -356,10 +390,12 @@ function explorer(draw) {
     let waiting;
     const change = () => {
       // several controls that change at once are drawn once, before the next frame
+      const quiet = playing?.quiet;
       waiting ??= Promise.resolve().then(() => {
         waiting = undefined;
         show();
         clearTimeout(telling);
+        if (quiet) return;
         telling = setTimeout(() => {
           told.textContent = summary.textContent;
           if (anchor) history.replaceState(history.state, "", addressOf(anchor, controls, stateNow()));
@@ -410,6 +446,7 @@ function explorer(draw) {
 
     return () => {
       resize.disconnect();
+      playing?.stop();
       clearTimeout(telling);
       removeEventListener("hashchange", arrive);
       for (const event of events) model.off(event, change);

@@ -87,13 +87,13 @@ def browser():
 
 class Visit:
     """A page in a tab of its own that nothing is kept for, and what a reader should never meet
-    there.
+    there. Nothing moves by itself, unless `motion` is "no-preference".
     """
 
-    def __init__(self, browser, home, page, theme="light", width=1280):
+    def __init__(self, browser, home, page, theme="light", width=1280, motion="reduce"):
         self.width, self.troubles, self.weights = width, [], {}
         self.context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=theme
+            viewport={"width": width, "height": 900}, color_scheme=theme, reduced_motion=motion
         )
         self.context.set_default_timeout(PATIENCE)
         self.tab = self.context.new_page()
@@ -156,7 +156,7 @@ class Visit:
 
 @pytest.fixture
 def visit(browser):
-    """Start a visit: visit(home, page, theme=, width=), to be opened."""
+    """Start a visit: visit(home, page, theme=, width=, motion=), to be opened."""
     visits = []
 
     def start(*arguments, **keywords):

@@ -99,7 +99,9 @@ def assert_right(view, kind):
 @pytest.mark.parametrize(("page", "over", "theme", "width"), VISITS)
 def test_answers_in_the_page(site, address, browser, page, width, theme, over):
     root = address if over == "http" else site.as_uri()
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
+    window = {"width": width, "height": 900}
+    # the home page's picture stands still until it is asked to move
+    context = browser.new_context(viewport=window, color_scheme=theme, reduced_motion="reduce")
     tab = context.new_page()
     asked, complaints = [], []
     # the network is blocked: whatever is not of the site gets no answer
