@@ -1,8 +1,8 @@
 """Long work: blocks with keys, where they run, and where what is finished is kept."""
 
 from collapse.blocks.executors import given, one_thread
-from collapse.blocks.keys import key, material, pickled
-from collapse.blocks.running import Block, Failed, run
+from collapse.blocks.keys import environment, key, material, pickled
+from collapse.blocks.running import Block, Failed, as_finished, run
 from collapse.blocks.store import Arrays, Store, default_folder, opened
 
 __all__ = [
@@ -10,7 +10,9 @@ __all__ = [
     "Block",
     "Failed",
     "Store",
+    "as_finished",
     "default_folder",
+    "environment",
     "given",
     "key",
     "material",

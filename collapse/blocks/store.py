@@ -41,8 +41,8 @@ def opened(folder: str | Path | Store | None) -> Store | None:
     return folder if folder is None or isinstance(folder, Store) else Store(folder)
 
 
-def _check_own(found: object, key: str) -> None:
-    if found != key:
+def _check_own(found: object, wanted: object) -> None:
+    if found != wanted:
         raise ValueError("it holds another's")
 
 
@@ -88,7 +88,7 @@ class Store:
         def read(path: Path) -> Arrays:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 found = {name: archive[name] for name in archive.files}
-            _check_own(found.pop("key").item(), key)
+            _check_own(found.pop("key").tolist(), [key, *found])  # all of it
             return found
 
         return self._read(self._path(key, "block"), read)
@@ -96,7 +96,7 @@ class Store:
     def keep_block(self, key: str, arrays: Arrays) -> None:
         """Keep a finished block."""
         with self._new(self._path(key, "block")) as new, new.open("wb") as file:
-            contents: dict[str, Any] = {"key": np.array(key), **arrays}
+            contents: dict[str, Any] = {"key": np.array([key, *arrays]), **arrays}
             np.savez(file, **contents)
 
     def answer(self, key: str, read: Callable[[Any], T]) -> T | None:

@@ -274,7 +274,7 @@ def test_blocks_that_wait_for_their_turn_do_not_stop_it(monkeypatch: pytest.Monk
     work = running._Work(blocks, None, 2)
     work.finished = {2: arrays(3), 3: arrays(4)}
     with ThreadPoolExecutor(1) as threads:
-        found = list(work.on(threads))
+        found = [block for _, block in work.on(threads)]
     assert [len(block["x"]) for block in found if isinstance(block, dict)] == [1, 2, 3, 4, 5]
 
 

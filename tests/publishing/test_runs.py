@@ -56,7 +56,7 @@ def test_each_combination_of_a_grid_is_a_run_and_what_is_the_same_runs_once(
     }
     told = capsys.readouterr().out
     assert told.count("(it has no parameter n, and keeps its own)") == 4
-    assert len(list((run / ".kept").glob("*.zip"))) == 6  # two at two seeds, one at four
+    assert len(list((run / ".kept").glob("block-*"))) == 6  # two at two seeds, one at four
     seconds = [
         json.loads((run / f"n={n},seed=0" / "two.json").read_text())["seconds"] for n in (10, 20)
     ]
