@@ -48,12 +48,18 @@ class Block:
         Of the blocks that are of no use where one of them fails.
     key : str or None
         What a store knows it by.
+    still : callable
+        Asked, here, whether that is still its key, before it is kept under it.
+    fresh : bool
+        Whether it is computed also where the store has it.
     """
 
     function: Callable[..., Arrays]
     arguments: tuple[Any, ...]
     group: Hashable = 0
     key: str | None = None
+    still: Callable[[], bool] = lambda: True
+    fresh: bool = False
 
 
 @dataclass(frozen=True)
@@ -190,7 +196,8 @@ class _Work:
         return not begun or sum(part.nbytes for block in held for part in block.values()) < WAITING
 
     def kept(self, block: Block) -> Arrays | None:
-        return self.store.block(block.key) if self.store and block.key else None
+        wanted = None if block.fresh else block.key
+        return self.store.block(wanted) if self.store and wanted else None
 
     def collect(self, begun: dict[Future[Any], int]) -> None:
         """Take over and keep what is finished; then raise where an executor has not done one."""
@@ -206,7 +213,7 @@ class _Work:
             else:
                 if isinstance(result, Failed):
                     self.groups.setdefault(block.group, result)
-                elif self.store and block.key:
+                elif self.store and block.key and block.still():
                     self.store.keep_block(block.key, result)
                 self.finished[b] = result
             del begun[future]  # last: an interruption leaves it to be kept

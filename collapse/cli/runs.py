@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from collapse.cli.answers import lent
+
 MOST = 1000
 """Values that a range of a grid has at most."""
 
@@ -16,18 +18,22 @@ MOST = 1000
 def run_rerun(options: argparse.Namespace) -> int:
     from collapse.publishing.rerun import rerun
 
-    outcomes = rerun(
-        options.chapters,
-        _each(options.parameter, _value),
-        grid=_each(options.grid, _values),
-        settings=options.settings,
-        book=options.book,
-        folder=options.folder,
-        store=options.store,
-        workers=options.workers,
-        fresh=options.fresh,
-        progress=True,
-    )
+    if options.workers is None:
+        options.workers = 2 if options.scheduler is None else 1
+    values, grid = _each(options.parameter, _value), _each(options.grid, _values)
+    with lent(options) as where:
+        outcomes = rerun(
+            options.chapters,
+            values,
+            grid=grid,
+            settings=options.settings,
+            book=options.book,
+            folder=options.folder,
+            store=options.store,
+            fresh=options.fresh,
+            progress=True,
+            **where,
+        )
     for outcome in outcomes:
         spent = f"{outcome.seconds:.1f} s" if outcome.seconds else "taken over from an earlier run"
         note = f" ({outcome.note})" if outcome.note else ""

@@ -36,5 +36,8 @@ def contents(arrays: Arrays) -> tuple[dict[str, Any], dict[str, bytes]]:
     files = {name: arrays[str(k)].tobytes() for k, name in enumerate(names) if str(k) in arrays}
     record: dict[str, Any] = json.loads(files.pop(RECORD, b"{}"))
     own = NOTEBOOK in files and all(map(INSIDE.fullmatch, files.keys() - {NOTEBOOK}))
-    checks.require(bool(record) and own, "this is no finished chapter; run it again.")
+    checks.require(
+        bool(record) and own,
+        "what is kept in place of a finished chapter is none; remove it with collapse cache.",
+    )
     return record, files

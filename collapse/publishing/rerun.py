@@ -183,8 +183,8 @@ def opened(
         # a kernel whose process was killed may write on for a while: not into a later run's part
         running = folder / RUNNING / os.urandom(4).hex()
         shutil.rmtree(folder / RUNNING, ignore_errors=True)
-        run = Run(tasks, inputs, kept, running, locks, limit)
-        run.take_over(fresh=fresh)
+        run = Run(tasks, inputs, kept, running, locks, limit, fresh)
+        run.take_over()
         yield run
 
 
@@ -206,6 +206,7 @@ class Run:
     running: Path
     locks: list[int]
     limit: float | None
+    fresh: bool
     done: dict[Path, Outcome] = field(default_factory=dict)
     notes: dict[Path, str] = field(default_factory=dict)
 
@@ -214,7 +215,7 @@ class Run:
         """What is to be executed."""
         return [task for task in self.tasks if task.target not in self.done]
 
-    def take_over(self, *, fresh: bool) -> None:
+    def take_over(self) -> None:
         """Take over what is finished, after nothing is left of what is not."""
         keys = {task.target: self.inputs.key(task.notebook, task.values) for task in self.tasks}
         for task in self.tasks:
@@ -222,16 +223,14 @@ class Run:
             lost: list[str] = []
             if record is not None and record["key"] == keys[task.target]:
                 lost = damaged(task.folder, record)
-                if not fresh and not lost and record.get("source") == read:
+                if not self.fresh and not lost and record.get("source") == read:
                     self._end(task, None, 0.0)
                     continue
             self._invalidate(task, record, lost)
-        for task in [] if fresh else self.remaining:
+        for task in [] if self.fresh else self.remaining:
             found = self.store.block(keys[task.target])
-            with contextlib.suppress(ValueError):  # another's
-                made = None if found is None else contents(found)
-                if made is not None:
-                    self._end(task, self._write(task, keys[task.target], *made), 0.0)
+            if found is not None:
+                self._end(task, self._write(task, keys[task.target], *contents(found)), 0.0)
 
     def execute(
         self, workers: int = 1, executor: Executor | None = None
@@ -248,20 +247,26 @@ class Run:
             if executor is None:
                 executor, function = stack.enter_context(self._here(min(workers, len(groups))))
             blocks = [
-                Block(function, (self._job(group[0], sent),), group=key)
+                Block(
+                    function,
+                    (self._job(group[0], sent),),
+                    group=key,
+                    key=key,
+                    still=partial(self._still, group[0], key),
+                    fresh=self.fresh,
+                )
                 for key, group in groups.items()
             ]
             results = as_finished(blocks, executor=executor, store=self.store)
             stack.callback(results.close)
             for b, result in results:
-                key = asked = str(blocks[b].group)
-                first = groups[asked][0]
-                if key != self.inputs.key(first.notebook, first.values):
-                    key = CHANGED  # meanwhile, as the package may: what it was is not known
-                elif not isinstance(result, Failed):
-                    self.store.keep_block(key, result)
-                for task in groups[asked]:
-                    yield self._publish(task, key, result)
+                key = str(blocks[b].key)
+                for task in groups[key]:
+                    yield self._publish(task, key if blocks[b].still() else CHANGED, result)
+
+    def _still(self, task: Task, key: str) -> bool:
+        """Whether nothing has changed, such as the package: else what was used is not known."""
+        return self.inputs.key(task.notebook, task.values) == key
 
     @contextlib.contextmanager
     def _here(self, workers: int) -> Iterator[tuple[Executor, Callable[[Job], Arrays]]]:

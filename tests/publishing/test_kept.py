@@ -74,7 +74,7 @@ def test_what_is_kept_writes_nowhere_else(name: str) -> None:
 
     assert contents(arrays(NOTEBOOK, "figures/one.txt"))[1].keys() == {NOTEBOOK, "figures/one.txt"}
     for odd in (arrays(NOTEBOOK, name), arrays(name), {"mean": np.ones(3)}):
-        with pytest.raises(ValueError, match="no finished chapter"):
+        with pytest.raises(ValueError, match="in place of a finished chapter is none"):
             contents(odd)
 
 
