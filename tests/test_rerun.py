@@ -387,6 +387,10 @@ def test_notebooks_of_ones_own_are_run(tmp_path: Path) -> None:
         rerun(["other"], book=folder, folder=tmp_path / "run")
     with pytest.raises(ValueError, match=r"broken\.ipynb cannot be read as a notebook"):
         rerun(["broken"], book=folder, folder=tmp_path / "run")
+    with pytest.raises(
+        ValueError, match=r"no parameter 'a'; it has: none \(tag the cell that assi"
+    ):
+        rerun(["bare"], {"a": 2}, book=folder, folder=tmp_path / "run")
 
 
 def test_a_number_takes_the_place_of_a_number(book: Path, tmp_path: Path) -> None:

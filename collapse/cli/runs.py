@@ -39,10 +39,14 @@ def run_rerun(options: argparse.Namespace) -> int:
         note = f" ({outcome.note})" if outcome.note else ""
         state = "failed" if outcome.error else spent
         print(f"{outcome.chapter}: {state}, {outcome.notebook}{note}")
-    failed = [outcome for outcome in outcomes if outcome.error]
-    for outcome in failed:
-        told = f"chapter {outcome.chapter!r} failed in {outcome.error}"
-        print(f"\ncollapse: {told}", file=sys.stderr)
+    failed: dict[str, list[str]] = {}
+    for outcome in outcomes:
+        if outcome.error:
+            told = f"chapter {outcome.chapter!r} failed in {outcome.error}"
+            failed.setdefault(told, []).append(outcome.notebook.parent.name)
+    for told, runs in failed.items():  # once, in however many runs of a grid
+        same = f"\n(the same in {len(runs)} runs: {'; '.join(runs)})" if len(runs) > 1 else ""
+        print(f"\ncollapse: {told}{same}", file=sys.stderr)
     return int(bool(failed))
 
 

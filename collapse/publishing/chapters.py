@@ -127,11 +127,11 @@ def plain(name: str, value: Any) -> Any:
 
 def check_values(chapter: str, values: dict[str, Any], defined: dict[str, Any]) -> None:
     """Refuse a parameter that a chapter does not have, or a value of another kind."""
+    none = "none (tag the cell that assigns them as parameters)"
     for name, value in values.items():
         checks.require(
             name in defined,
-            f"chapter {chapter!r} has no parameter {name!r}; it has:"
-            f" {', '.join(defined) or 'none'}.",
+            f"chapter {chapter!r} has no parameter {name!r}; it has: {', '.join(defined) or none}.",
         )
         written, default = defined[name]["default"], None
         with contextlib.suppress(ValueError, SyntaxError):  # computed: the chapter alone can tell
