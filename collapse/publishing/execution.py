@@ -17,7 +17,6 @@ from collapse import disk
 from collapse.blocks import Arrays, environment
 from collapse.publishing import keys
 from collapse.publishing.kept import NOTEBOOK, pack
-from collapse.publishing.worker import words
 from collapse.risk import versions
 
 
@@ -107,7 +106,7 @@ def execute(
             elif (scratch / NOTEBOOK).is_file():
                 notebook = (scratch / NOTEBOOK).read_bytes()
     except OSError as failure:
-        error, seconds = words(failure), time.perf_counter() - start
+        error, seconds = disk.unwritten(failure), time.perf_counter() - start
     # the kernel has imported the package as it is on disk, which need not be what this process has
     if error is None and job.installed and disk.package()[:16] != environment()["collapse"]:
         error = "its worker: the package has been changed there; start the worker again."

@@ -26,14 +26,15 @@ from collapse.publishing.chapters import chapters, parameters
 from collapse.publishing.execution import Broken, Job, execute
 from collapse.publishing.kept import NOTEBOOK, contents
 from collapse.publishing.keys import Inputs, installed
-from collapse.publishing.records import damaged, read_record
+from collapse.publishing.records import damaged, read_record, recorded
 from collapse.publishing.tasks import Task, asked
-from collapse.publishing.worker import words
 
 __all__ = ["Outcome", "Run", "chapters", "opened", "parameters", "rerun"]
 
 RUNNING = ".running"
-"""Folder, inside the run's, of what is not finished; each run has a part of its own there."""
+"""Folder, inside the run's, of what is not finished; each chapter has a part of its own there, and
+no later one the same: a kernel whose process was killed may write on for a while.
+"""
 KEPT = ".kept"
 """Folder, inside the run's, of finished chapters in all their versions, unless another is named."""
 CHANGED = "changed while it ran"
@@ -180,10 +181,8 @@ def opened(
         locks = [stack.enter_context(_locked(place)) for place in {folder: None} | places]
         kept = Store(folder / KEPT if store is None else checks.path(store, "store").resolve())
         inputs = Inputs(Path(book).resolve(), environment)
-        # a kernel whose process was killed may write on for a while: not into a later run's part
-        running = folder / RUNNING / os.urandom(4).hex()
         shutil.rmtree(folder / RUNNING, ignore_errors=True)
-        run = Run(tasks, inputs, kept, running, locks, limit, fresh)
+        run = Run(tasks, inputs, kept, folder / RUNNING, locks, limit, fresh)
         run.take_over()
         yield run
 
@@ -281,7 +280,7 @@ class Run:
             os.close(ours)
             pool.shutdown(wait=True, cancel_futures=True)
             os.close(lifeline)
-            shutil.rmtree(self.running.parent, ignore_errors=True)
+            shutil.rmtree(self.running, ignore_errors=True)
 
     def _job(self, task: Task, sent: Mapping[str, Any] | None) -> Job:
         """What is told of a chapter: here its folder, elsewhere what it reads in it."""
@@ -333,8 +332,8 @@ class Run:
         try:
             if failure.notebook is not None:
                 task.target.write_bytes(failure.notebook)
-        except OSError as unwritten:
-            error = words(unwritten)
+        except OSError as refused:
+            error = disk.unwritten(refused)
         return self._end(task, error, failure.seconds)
 
     def _write(
@@ -367,17 +366,16 @@ class Run:
                 path.write_bytes(data)
         except OSError as failure:
             self._invalidate(task, record, ())
-            return words(failure)
+            return disk.unwritten(failure)
         return None
 
 
 def _taken(task: Task, made: Collection[str]) -> str | None:
     """Say which other chapter has written a figure file of the same name, if one has."""
-    for path in sorted(task.folder.glob("*.json")):
-        record = None if path == task.record else read_record(path)
+    for name, record in recorded(task.folder).items():
         theirs = [file for file in made if record and file in record["files"]]
-        if theirs:
-            return f"its figures: {path.stem!r} has written {theirs[0]} too; labels must differ."
+        if theirs and name != task.chapter:
+            return f"its figures: {name!r} has written {theirs[0]} too; labels must differ."
     return None
 
 
