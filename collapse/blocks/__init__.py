@@ -3,9 +3,10 @@
 from collapse.blocks.executors import given, one_thread
 from collapse.blocks.keys import environment, key, material, pickled
 from collapse.blocks.running import Block, Failed, as_finished, run
-from collapse.blocks.store import Arrays, Store, default_folder, opened
+from collapse.blocks.store import KEPT, Arrays, Store, default_folder, opened
 
 __all__ = [
+    "KEPT",
     "Arrays",
     "Block",
     "Failed",

@@ -27,6 +27,8 @@ STALE = 3600.0
 """Seconds after which a file that was never finished is taken for an interrupted one's."""
 SUFFIX = {"block": ".npz", "answer": ".json"}
 KEY = "[0-9a-f]" * 40
+KEPT = ".kept"
+"""Folder of the finished work of a run of chapters, in the run's, unless another is named."""
 
 
 def default_folder() -> Path:

@@ -17,7 +17,7 @@ import numpy as np
 
 from collapse import disk, models, workflows
 from collapse.answers import plain
-from collapse.blocks import Store, default_folder
+from collapse.blocks import KEPT, Store, default_folder
 from collapse.checks import module, path, to_text
 from collapse.comparison import COSTS, compare
 from collapse.datasets import read_features
@@ -125,6 +125,7 @@ def run_cache(options: argparse.Namespace) -> int:
     folder = default_folder() if options.folder is None else path(options.folder, "folder")
     if not folder.is_dir():
         raise ValueError(f"folder {folder} is not there; nothing has been kept in it.")
+    folder = folder / KEPT if (folder / KEPT).is_dir() else folder  # of a run of chapters
     store = Store(folder)
     entries = store.entries()
     size = sum(size for _, size, _ in entries)

@@ -121,7 +121,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str, Sequence[Arg
         run_cache,
         "list the finished work that is kept in a folder, or remove it",
         [
-            _option("--folder", help=f"the folder{HELD}"),
+            _option("--folder", help=f"the folder, or that of a run of chapters{HELD}"),
             _option("--clear", action="store_true", help="remove all of it"),
             _json("folder, and entries or what was removed"),
         ],

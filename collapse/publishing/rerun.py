@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from collapse import checks, disk
-from collapse.blocks import Arrays, Block, Failed, Store, as_finished, given
+from collapse.blocks import KEPT, Arrays, Block, Failed, Store, as_finished, given
 from collapse.publishing import chapters as written
 from collapse.publishing.chapters import chapters, parameters
 from collapse.publishing.execution import Broken, Job, execute
@@ -35,8 +35,6 @@ RUNNING = ".running"
 """Folder, inside the run's, of what is not finished; each chapter has a part of its own there, and
 no later one the same: a kernel whose process was killed may write on for a while.
 """
-KEPT = ".kept"
-"""Folder, inside the run's, of finished chapters in all their versions, unless another is named."""
 CHANGED = "changed while it ran"
 """Key of what may have been made by two versions of the package: no later run takes it over."""
 
@@ -175,14 +173,18 @@ def opened(
         `tasks` in order, `done` by the notebook's path, `remaining`; `execute` goes on.
     """
     places = dict.fromkeys(task.folder for task in tasks)
+    kept = folder / KEPT if store is None else checks.path(store, "store").resolve()
+    checks.require(
+        kept not in {folder} | places.keys(),
+        f"store {kept} is the folder of the run itself; name another, or none.",
+    )
     for place in places:
         (place / "figures").mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         locks = [stack.enter_context(_locked(place)) for place in {folder: None} | places]
-        kept = Store(folder / KEPT if store is None else checks.path(store, "store").resolve())
         inputs = Inputs(Path(book).resolve(), environment)
         shutil.rmtree(folder / RUNNING, ignore_errors=True)
-        run = Run(tasks, inputs, kept, folder / RUNNING, locks, limit, fresh)
+        run = Run(tasks, inputs, Store(kept), folder / RUNNING, locks, limit, fresh)
         run.take_over()
         yield run
 
