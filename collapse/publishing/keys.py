@@ -53,12 +53,15 @@ class Module:
         Names that it may ask a package for.
     later : dict of str to str
         Names that it imports when it is asked for them, and the modules where they are.
+    parsed : bool
+        Whether it is Python: of what is not, its imports cannot be told.
     """
 
     digest: str
     names: frozenset[str]
     words: frozenset[str]
     later: Mapping[str, str]
+    parsed: bool = True
 
 
 @lru_cache(maxsize=4096)
@@ -67,7 +70,7 @@ def module_of(content: bytes, name: str, *, package: bool) -> Module:
     try:
         tree = ast.parse(content)
     except (SyntaxError, ValueError):
-        return Module(disk.digest(content), frozenset(), frozenset(), {})
+        return Module(disk.digest(content), frozenset(), frozenset(), {}, parsed=False)
     later: dict[str, str] = {}
     if any(isinstance(part, ast.FunctionDef) and part.name == "__getattr__" for part in tree.body):
         for part in tree.body:
@@ -163,7 +166,7 @@ class Inputs:
         files = _modules(self.package, self.package.name)
         files |= {path.stem: path for path in local if path.suffix == ".py"}
         chapter = module_of(text.encode(), "", package=False)
-        if DOUBT.search(text) or not _parses(text):
+        if DOUBT.search(text) or not chapter.parsed:
             return {str(path): _file(path) for path in [*_walked(self.package), *files.values()]}
         named = re.findall(rf"\b{self.package.name}(?:\.\w+)+", text)
         words = {*chapter.words, *re.findall(r"\w+", text)}
@@ -243,14 +246,6 @@ def _is_text(node: ast.AST) -> bool:
         and isinstance(node.value, ast.Constant)
         and isinstance(node.value.value, str)
     )
-
-
-def _parses(text: str) -> bool:
-    try:
-        ast.parse(text)
-    except (SyntaxError, ValueError):
-        return False
-    return True
 
 
 def _modules(folder: Path, prefix: str) -> dict[str, Path]:
