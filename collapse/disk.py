@@ -74,6 +74,11 @@ def folder(path: object, name: str = "folder") -> Path:
     return given
 
 
+def unwritten(failure: OSError) -> str:
+    """Return what the system refused, in words."""
+    return f"writing {failure.filename or 'its files'}: {failure.strerror or failure}"
+
+
 def digest(data: bytes) -> str:
     """Return the SHA-256 digest of bytes, in hexadecimal."""
     return hashlib.sha256(data).hexdigest()

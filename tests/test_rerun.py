@@ -387,6 +387,10 @@ def test_notebooks_of_ones_own_are_run(tmp_path: Path) -> None:
         rerun(["other"], book=folder, folder=tmp_path / "run")
     with pytest.raises(ValueError, match=r"broken\.ipynb cannot be read as a notebook"):
         rerun(["broken"], book=folder, folder=tmp_path / "run")
+    with pytest.raises(
+        ValueError, match=r"no parameter 'a'; it has: none \(tag the cell that assi"
+    ):
+        rerun(["bare"], {"a": 2}, book=folder, folder=tmp_path / "run")
 
 
 def test_a_number_takes_the_place_of_a_number(book: Path, tmp_path: Path) -> None:
@@ -577,6 +581,27 @@ def test_versions_are_kept_so_that_a_change_that_is_reverted_runs_nothing(
     shared = rerun(["good"], book=book, folder=tmp_path / "b", store=run / ".kept")
     assert shared[0].seconds == 0
     assert (tmp_path / "b" / "figures" / "one.txt").read_text() == "other"
+    with pytest.raises(ValueError, match="is the folder of the run itself; name another, or none"):
+        rerun(["good"], book=book, folder=run, store=run)
+
+
+def test_what_a_run_keeps_is_listed_and_cleared_as_what_simulations_keep(
+    book: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, shared, plan = tmp_path / "run", tmp_path / "shared", collapse.workflows.augment(3)
+    rerun(["good"], book=book, folder=run)
+    rerun(["good"], book=book, folder=tmp_path / "other", store=shared)
+    simulated = collapse.simulate(plan, replications=50, rng=0, folder=shared)
+    for folder, count in ((run, 1), (shared, 2)):
+        assert main(["cache", "--folder", str(folder)]) == 0
+        assert f"{count} entries, " in capsys.readouterr().out
+    assert main(["cache", "--folder", str(run), "--clear"]) == 0
+    assert capsys.readouterr().out.startswith("1 entries")
+    assert list((run / ".kept").glob("block-*")) == []
+    # the run itself stands
+    assert rerun(["good"], book=book, folder=run)[0].seconds == 0
+    again = collapse.simulate(plan, replications=50, rng=0, folder=shared)
+    assert again.to_json() == simulated.to_json()
 
 
 def test_what_changed_while_a_chapter_ran_is_not_taken_over(book: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from concurrent.futures import (
     Future,
     wait,
 )
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,12 +48,18 @@ class Block:
         Of the blocks that are of no use where one of them fails.
     key : str or None
         What a store knows it by.
+    still : callable
+        Asked, here, whether that is still its key, before it is kept under it.
+    fresh : bool
+        Whether it is computed also where the store has it.
     """
 
     function: Callable[..., Arrays]
     arguments: tuple[Any, ...]
     group: Hashable = 0
     key: str | None = None
+    still: Callable[[], bool] = lambda: True
+    fresh: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,20 @@ def run(
     workers: int = 1,
     store: Store | None = None,
 ) -> Generator[Arrays | Failed, None, None]:
-    """Give the arrays of each block, in order, or what it raised.
+    """Give what `as_finished` gives of each block, in order."""
+    with closing(as_finished(blocks, True, executor, workers, store)) as results:
+        for _, result in results:
+            yield result
+
+
+def as_finished(
+    blocks: Sequence[Block],
+    in_order: bool = False,
+    executor: Executor | None = None,
+    workers: int = 1,
+    store: Store | None = None,
+) -> Generator[tuple[int, Arrays | Failed], None, None]:
+    """Give the number and the arrays of each block, or what it raised, as it is finished.
 
     Blocks are looked up in the store, computed where they are not there, and kept as soon as they
     are finished, whatever their turn. After a failure the rest of its group is not begun.
@@ -85,7 +104,7 @@ def run(
         Where the executor is lost, workers were killed in each of `POOLS` pools, or a worker has
         other versions.
     """
-    work = _Work(blocks, store, given(executor, workers))
+    work = _Work(blocks, store, given(executor, workers), in_order)
     if executor is not None:
         check_versions(executor)
         try:
@@ -115,22 +134,33 @@ def run(
 class _Work:
     """Which blocks are finished, and whose turn it is."""
 
-    def __init__(self, blocks: Sequence[Block], store: Store | None, together: int) -> None:
-        self.blocks, self.store, self.together = blocks, store, together
-        self.turn, self.finished, self.groups = 0, dict[int, Arrays | Failed](), dict[Any, Failed]()
+    def __init__(
+        self, blocks: Sequence[Block], store: Store | None, together: int, in_order: bool = True
+    ) -> None:
+        self.blocks, self.store, self.together, self.in_order = blocks, store, together, in_order
+        self.finished, self.groups = dict[int, Arrays | Failed](), dict[Any, Failed]()
+        self.given = set[int]()
 
     @property
     def left(self) -> int:
-        return len(self.blocks) - self.turn - len(self.finished)
+        return len(self.blocks) - len(self.given) - len(self.finished)
 
-    def on(self, executor: Executor, foreign: bool = False) -> Iterator[Arrays | Failed]:
+    @property
+    def turn(self) -> int:
+        """The block that is given next."""
+        return len(self.given) if self.in_order else next(iter(self.finished), -1)
+
+    def on(
+        self, executor: Executor, foreign: bool = False
+    ) -> Iterator[tuple[int, Arrays | Failed]]:
         """Give what is not yet given, with the help of an executor."""
         begun: dict[Future[Any], int] = {}
-        ahead = (b for b in range(self.turn, len(self.blocks)) if b not in self.finished)
+        past = self.given | self.finished.keys()
+        ahead = (b for b in range(len(self.blocks)) if b not in past)
         here = isinstance(executor, Here)
         depth = 1 if here else 2 * self.together
         try:
-            while self.turn < len(self.blocks):
+            while len(self.given) < len(self.blocks):
                 while len(begun) < depth and self.turn not in self.finished and self.room(begun):
                     b = next(ahead, None)
                     if b is None:
@@ -150,8 +180,9 @@ class _Work:
                             raise _Lost from error
                     self.collect(begun)
                     continue
-                self.turn += 1
-                yield self.finished.pop(self.turn - 1)
+                turn = self.turn
+                self.given.add(turn)
+                yield turn, self.finished.pop(turn)
         finally:
             with suppress(_Lost):  # what is finished is kept, also where the rest is lost
                 self.collect(begun)
@@ -165,7 +196,8 @@ class _Work:
         return not begun or sum(part.nbytes for block in held for part in block.values()) < WAITING
 
     def kept(self, block: Block) -> Arrays | None:
-        return self.store.block(block.key) if self.store and block.key else None
+        wanted = None if block.fresh else block.key
+        return self.store.block(wanted) if self.store and wanted else None
 
     def collect(self, begun: dict[Future[Any], int]) -> None:
         """Take over and keep what is finished; then raise where an executor has not done one."""
@@ -181,7 +213,7 @@ class _Work:
             else:
                 if isinstance(result, Failed):
                     self.groups.setdefault(block.group, result)
-                elif self.store and block.key:
+                elif self.store and block.key and block.still():
                     self.store.keep_block(block.key, result)
                 self.finished[b] = result
             del begun[future]  # last: an interruption leaves it to be kept

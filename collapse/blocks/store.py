@@ -27,6 +27,8 @@ STALE = 3600.0
 """Seconds after which a file that was never finished is taken for an interrupted one's."""
 SUFFIX = {"block": ".npz", "answer": ".json"}
 KEY = "[0-9a-f]" * 40
+KEPT = ".kept"
+"""Folder of the finished work of a run of chapters, in the run's, unless another is named."""
 
 
 def default_folder() -> Path:
@@ -41,8 +43,8 @@ def opened(folder: str | Path | Store | None) -> Store | None:
     return folder if folder is None or isinstance(folder, Store) else Store(folder)
 
 
-def _check_own(found: object, key: str) -> None:
-    if found != key:
+def _check_own(found: object, wanted: object) -> None:
+    if found != wanted:
         raise ValueError("it holds another's")
 
 
@@ -88,7 +90,7 @@ class Store:
         def read(path: Path) -> Arrays:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 found = {name: archive[name] for name in archive.files}
-            _check_own(found.pop("key").item(), key)
+            _check_own(found.pop("key").tolist(), [key, *found])  # all of it
             return found
 
         return self._read(self._path(key, "block"), read)
@@ -96,7 +98,7 @@ class Store:
     def keep_block(self, key: str, arrays: Arrays) -> None:
         """Keep a finished block."""
         with self._new(self._path(key, "block")) as new, new.open("wb") as file:
-            contents: dict[str, Any] = {"key": np.array(key), **arrays}
+            contents: dict[str, Any] = {"key": np.array([key, *arrays]), **arrays}
             np.savez(file, **contents)
 
     def answer(self, key: str, read: Callable[[Any], T]) -> T | None:

@@ -17,7 +17,7 @@ import numpy as np
 
 from collapse import disk, models, workflows
 from collapse.answers import plain
-from collapse.blocks import Store, default_folder
+from collapse.blocks import KEPT, Store, default_folder
 from collapse.checks import module, path, to_text
 from collapse.comparison import COSTS, compare
 from collapse.datasets import read_features
@@ -71,7 +71,7 @@ def run_simulate(options: argparse.Namespace) -> int:
             "--components chooses among the features of a file; name it with --features FILE.npz."
         )
     replications = replications if options.replications is None else options.replications
-    with _lent(options) as where:
+    with lent(options) as where:
         risk = simulate(
             plan,
             model=model,
@@ -84,19 +84,26 @@ def run_simulate(options: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _lent(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Where the blocks of a command run: processes of this machine, or a Dask scheduler."""
+def lent(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Where the work of a command runs: processes of this machine, or a Dask scheduler."""
     if options.scheduler is None:
         yield {"workers": options.workers}
         return
     needs = "--scheduler needs distributed: pip install 'collapse-companion[dask]'."
-    with module("distributed", needs).Client(options.scheduler) as client:
+    try:
+        client = module("distributed", needs).Client(options.scheduler)
+    except (ValueError, OSError) as error:
+        raise ValueError(
+            "--scheduler must be the address of a Dask scheduler that is running, such as"
+            f" tcp://10.0.0.1:8786; it is {options.scheduler!r} ({error})."
+        ) from error
+    with client:
         yield {"workers": options.workers, "executor": client.get_executor()}
 
 
 def run_sweep(options: argparse.Namespace) -> int:
     folder = default_folder() if options.folder is None else options.folder
-    with _lent(options) as where:
+    with lent(options) as where:
         study = sweep(grids.read(options.grid), folder=folder, progress=True, **where)
     if options.output is not None:
         if Path(options.output).suffix == ".csv":
@@ -118,6 +125,7 @@ def run_cache(options: argparse.Namespace) -> int:
     folder = default_folder() if options.folder is None else path(options.folder, "folder")
     if not folder.is_dir():
         raise ValueError(f"folder {folder} is not there; nothing has been kept in it.")
+    folder = folder / KEPT if (folder / KEPT).is_dir() else folder  # of a run of chapters
     store = Store(folder)
     entries = store.entries()
     size = sum(size for _, size, _ in entries)
@@ -184,7 +192,7 @@ def run_forecast(options: argparse.Namespace) -> int:
     given = {name: getattr(options, name) for name in FORECAST}
     if options.against:
         given["against"] = options.against
-    with _lent(options) as where:
+    with lent(options) as where:
         given |= where
         answer = forecast(
             options.data, options.target, folder=folder, rng=options.seed, progress=True, **given

@@ -121,7 +121,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str, Sequence[Arg
         run_cache,
         "list the finished work that is kept in a folder, or remove it",
         [
-            _option("--folder", help=f"the folder{HELD}"),
+            _option("--folder", help=f"the folder, or that of a run of chapters{HELD}"),
             _option("--clear", action="store_true", help="remove all of it"),
             _json("folder, and entries or what was removed"),
         ],
@@ -275,8 +275,11 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str, Sequence[Arg
             _option("--settings", metavar="FILE", help="TOML: a table of parameters per chapter"),
             _option("--book", default="book", help="folder of the chapters (default: book)"),
             _option("--folder", help="folder of the run (default: runs/...)"),
-            _option("--store", help="folder of finished chapters (default: in that of the run)"),
-            _option("--workers", type=int, default=2, help="chapters run at a time (default: 2)"),
+            _option(
+                "--store", help="folder of finished chapters (default: .kept in that of the run)"
+            ),
+            _option("--workers", type=int, help="chapters run at a time (default: 2)"),
+            WHERE[1],
             _option("--fresh", action="store_true", help="run again what an earlier run finished"),
         ],
     ),

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from collapse.cli.answers import lent
+
 MOST = 1000
 """Values that a range of a grid has at most."""
 
@@ -16,27 +18,35 @@ MOST = 1000
 def run_rerun(options: argparse.Namespace) -> int:
     from collapse.publishing.rerun import rerun
 
-    outcomes = rerun(
-        options.chapters,
-        _each(options.parameter, _value),
-        grid=_each(options.grid, _values),
-        settings=options.settings,
-        book=options.book,
-        folder=options.folder,
-        store=options.store,
-        workers=options.workers,
-        fresh=options.fresh,
-        progress=True,
-    )
+    if options.workers is None:
+        options.workers = 2 if options.scheduler is None else 1
+    values, grid = _each(options.parameter, _value), _each(options.grid, _values)
+    with lent(options) as where:
+        outcomes = rerun(
+            options.chapters,
+            values,
+            grid=grid,
+            settings=options.settings,
+            book=options.book,
+            folder=options.folder,
+            store=options.store,
+            fresh=options.fresh,
+            progress=True,
+            **where,
+        )
     for outcome in outcomes:
         spent = f"{outcome.seconds:.1f} s" if outcome.seconds else "taken over from an earlier run"
         note = f" ({outcome.note})" if outcome.note else ""
         state = "failed" if outcome.error else spent
         print(f"{outcome.chapter}: {state}, {outcome.notebook}{note}")
-    failed = [outcome for outcome in outcomes if outcome.error]
-    for outcome in failed:
-        told = f"chapter {outcome.chapter!r} failed in {outcome.error}"
-        print(f"\ncollapse: {told}", file=sys.stderr)
+    failed: dict[str, list[str]] = {}
+    for outcome in outcomes:
+        if outcome.error:
+            told = f"chapter {outcome.chapter!r} failed in {outcome.error}"
+            failed.setdefault(told, []).append(outcome.notebook.parent.name)
+    for told, runs in failed.items():  # once, in however many runs of a grid
+        same = f"\n(the same in {len(runs)} runs: {'; '.join(runs)})" if len(runs) > 1 else ""
+        print(f"\ncollapse: {told}{same}", file=sys.stderr)
     return int(bool(failed))
 
 

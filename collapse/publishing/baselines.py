@@ -99,11 +99,7 @@ def moved(figures: str | Path, baselines: str | Path) -> list[Moved]:
     ValueError
         Where the tolerances name a figure or a column that is not there.
     """
-    now, then = _tables(figures), _tables(baselines)
-    if not now:
-        raise FileNotFoundError(
-            f"there are no CSV files in {figures}; write the figures first, such as by make book."
-        )
+    now, then = _drawn(figures), _tables(baselines)
     allowed = _tolerances(Path(baselines), then)
     new, gone = (
         ("there is no baseline", "accept the new figure"),
@@ -116,15 +112,11 @@ def accept(figures: str | Path, baselines: str | Path) -> None:
     """Make the numbers of `figures` the baselines; what has no figure any more is removed."""
     target = Path(baselines)
     target.mkdir(parents=True, exist_ok=True)
-    paths = sorted(Path(figures).glob("*.csv"))
-    if not paths:
-        raise FileNotFoundError(
-            f"there are no CSV files in {figures}; write the figures first, such as by make book."
-        )
+    new = _drawn(figures)
     for old in target.glob("*.csv"):
         old.unlink()
-    for path in paths:
-        shutil.copyfile(path, target / path.name)
+    for label in new:
+        shutil.copyfile(Path(figures, f"{label}.csv"), target / f"{label}.csv")
 
 
 Table = dict[str, list[str]]
@@ -153,6 +145,16 @@ def _tables(folder: str | Path) -> dict[str, Table]:
     if not Path(folder).is_dir():
         raise FileNotFoundError(f"there is no folder {folder}.")
     return {path.stem: table(path) for path in sorted(Path(folder).glob("*.csv"))}
+
+
+def _drawn(folder: str | Path) -> dict[str, Table]:
+    """The same of figures, of which there must be some."""
+    found = _tables(folder)
+    if not found:
+        raise FileNotFoundError(
+            f"there are no CSV files in {folder}; write the figures first, such as by make book."
+        )
+    return found
 
 
 def table(path: Path) -> Table:

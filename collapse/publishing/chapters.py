@@ -81,7 +81,7 @@ def inspected(notebook: Any) -> dict[str, Any]:
 
 def code_cells(notebook: Any) -> list[Any]:
     """Return the code cells that somebody wrote, in order: papermill's own is none."""
-    return [cell for cell in notebook.cells if cell.cell_type == "code" and not _put_in(cell)]
+    return [cell for cell in notebook.cells if cell.cell_type == "code" and not put_in(cell)]
 
 
 def spliced(written: Any, executed: Any) -> Any:
@@ -91,10 +91,10 @@ def spliced(written: Any, executed: Any) -> Any:
     for cell in written.cells:
         if cell.cell_type != "code":
             cells.append(cell)
-        elif not _put_in(cell):
+        elif not put_in(cell):
             for done in ran:
                 cells.append(done)
-                if not _put_in(done):
+                if not put_in(done):
                     break
     executed.cells = [*cells, *ran]
     return executed
@@ -127,11 +127,11 @@ def plain(name: str, value: Any) -> Any:
 
 def check_values(chapter: str, values: dict[str, Any], defined: dict[str, Any]) -> None:
     """Refuse a parameter that a chapter does not have, or a value of another kind."""
+    none = "none (tag the cell that assigns them as parameters)"
     for name, value in values.items():
         checks.require(
             name in defined,
-            f"chapter {chapter!r} has no parameter {name!r}; it has:"
-            f" {', '.join(defined) or 'none'}.",
+            f"chapter {chapter!r} has no parameter {name!r}; it has: {', '.join(defined) or none}.",
         )
         written, default = defined[name]["default"], None
         with contextlib.suppress(ValueError, SyntaxError):  # computed: the chapter alone can tell
@@ -150,7 +150,8 @@ def _kind(value: Any) -> str:
     return kinds.get(type(value), type(value).__name__)
 
 
-def _put_in(cell: Any) -> bool:
+def put_in(cell: Any) -> bool:
+    """Whether papermill has put the cell in, with its new parameters."""
     return "injected-parameters" in cell.metadata.get("tags", [])
 
 

@@ -12,14 +12,14 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from collapse import disk
+from collapse import checks, disk
 from collapse.publishing import chapters
 
 FORM = 1
@@ -27,6 +27,8 @@ FORM = 1
 PACKAGE = Path(__file__).parents[1]
 PAGES = {".md", ".ipynb", ".bib"}
 """Files of a book that no chapter reads."""
+SENT = 10**7
+"""Bytes of such files that are sent with a chapter at most."""
 IGNORED = {"__pycache__", "node_modules", "runs", "baselines", "fast.toml"}
 """Names, in a book's folder, of what no chapter reads; nor what is hidden, or begins with "_"."""
 DOUBT = re.compile(
@@ -51,12 +53,15 @@ class Module:
         Names that it may ask a package for.
     later : dict of str to str
         Names that it imports when it is asked for them, and the modules where they are.
+    parsed : bool
+        Whether it is Python: of what is not, its imports cannot be told.
     """
 
     digest: str
     names: frozenset[str]
     words: frozenset[str]
     later: Mapping[str, str]
+    parsed: bool = True
 
 
 @lru_cache(maxsize=4096)
@@ -65,7 +70,7 @@ def module_of(content: bytes, name: str, *, package: bool) -> Module:
     try:
         tree = ast.parse(content)
     except (SyntaxError, ValueError):
-        return Module(disk.digest(content), frozenset(), frozenset(), {})
+        return Module(disk.digest(content), frozenset(), frozenset(), {}, parsed=False)
     later: dict[str, str] = {}
     if any(isinstance(part, ast.FunctionDef) and part.name == "__getattr__" for part in tree.body):
         for part in tree.body:
@@ -122,20 +127,46 @@ class Inputs:
         """Return the key of a chapter with these values of parameters."""
         cells = chapters.code_cells(notebook)
         code = [[cell.source, sorted(cell.metadata.get("tags", []))] for cell in cells]
-        local = list(_walked(self.book))
-        data = {str(path.relative_to(self.book)): _file(path) for path in local if _is_data(path)}
+        local = self._local()
+        data = {name: _file(path) for name, path in local.items() if path.suffix != ".py"}
         lock = self.book.parent / "requirements.lock"
-        parts = [FORM, code, dict(values), self.settings, data, _installed()]
-        parts += [_file(lock) if lock.is_file() else "", self._reached(cells, local)]
+        parts = [FORM, code, dict(values), self.settings, data, installed(), sys.version]
+        parts += [_file(lock) if lock.is_file() else "", self._reached(cells, local.values())]
         return disk.digest(json.dumps(parts, sort_keys=True).encode())[:40]
 
-    def _reached(self, cells: list[Any], local: list[Path]) -> dict[str, str]:
+    def beside(self) -> dict[str, bytes]:
+        """Return the files that a chapter may read, by their place in the folder.
+
+        Raises
+        ------
+        ValueError
+            Where they are too many to be sent with each chapter.
+        """
+        local = self._local()
+        size = sum(path.stat().st_size for path in local.values())
+        checks.require(
+            size <= SENT,
+            f"{self.book} holds {size / 1e6:,.0f} MB beside its chapters, and {SENT / 1e6:,.0f} MB"
+            " at most are sent with each; keep data where the workers read them, under a path that"
+            " is a parameter.",
+        )
+        return {name: path.read_bytes() for name, path in local.items()}
+
+    def _local(self) -> dict[str, Path]:
+        """Data and modules in the folder."""
+        return {
+            path.relative_to(self.book).as_posix(): path
+            for path in _walked(self.book)
+            if path.suffix == ".py" or (path.suffix not in PAGES and path.name[0] != "_")
+        }
+
+    def _reached(self, cells: list[Any], local: Iterable[Path]) -> dict[str, str]:
         """Digests of the modules that a chapter reaches, and of the data of their packages."""
         text = "\n\n".join(cell.source for cell in cells)
         files = _modules(self.package, self.package.name)
         files |= {path.stem: path for path in local if path.suffix == ".py"}
         chapter = module_of(text.encode(), "", package=False)
-        if DOUBT.search(text) or not _parses(text):
+        if DOUBT.search(text) or not chapter.parsed:
             return {str(path): _file(path) for path in [*_walked(self.package), *files.values()]}
         named = re.findall(rf"\b{self.package.name}(?:\.\w+)+", text)
         words = {*chapter.words, *re.findall(r"\w+", text)}
@@ -217,14 +248,6 @@ def _is_text(node: ast.AST) -> bool:
     )
 
 
-def _parses(text: str) -> bool:
-    try:
-        ast.parse(text)
-    except (SyntaxError, ValueError):
-        return False
-    return True
-
-
 def _modules(folder: Path, prefix: str) -> dict[str, Path]:
     """Modules of a package, by name."""
     found = {}
@@ -248,10 +271,6 @@ def _walked(folder: Path) -> Iterator[Path]:
                 yield Path(top, name)
 
 
-def _is_data(path: Path) -> bool:
-    return path.suffix not in PAGES | {".py"} and path.name[0] != "_"
-
-
 def _file(path: Path) -> str:
     """Digest of a file, read again only where its size or its time has changed."""
     state = path.stat()
@@ -264,7 +283,6 @@ def _digest(path: Path, size: int, time: int) -> str:
 
 
 @cache
-def _installed() -> list[str]:
-    """All that is installed, with versions."""
-    found = {f"{found.name}=={found.version}" for found in metadata.distributions()}
-    return sorted(found | {sys.version})
+def installed() -> list[str]:
+    """Return all distributions that are installed, with versions."""
+    return sorted({f"{found.name}=={found.version}" for found in metadata.distributions()})

@@ -27,6 +27,11 @@ def read_record(path: Path) -> dict[str, Any] | None:
     return record if sound else None
 
 
+def recorded(folder: Path) -> dict[str, dict[str, Any] | None]:
+    """Return the records in a folder by chapter; None where one cannot be read."""
+    return {path.stem: read_record(path) for path in sorted(folder.glob("*.json"))}
+
+
 def damaged(folder: Path, record: dict[str, Any]) -> list[str]:
     """Return the files of a record that are missing or differ from what was written."""
     return [
@@ -44,8 +49,7 @@ def records(folder: Path) -> dict[str, dict[str, Any]]:
     ValueError
         Where there is none, or a file is not as it was written.
     """
-    read = {path.stem: read_record(path) for path in sorted(folder.glob("*.json"))}
-    found = {name: record for name, record in read.items() if record is not None}
+    found = {name: record for name, record in recorded(folder).items() if record is not None}
     checks.require(
         bool(found),
         f"no chapter has been run into {folder}; name the folder that collapse rerun wrote into.",
@@ -82,10 +86,9 @@ def verify(run: str | Path) -> list[str]:
     wrong = []
     for name, folder in _runs(run).items():
         here, known = Path(name), set()
-        for path in sorted(folder.glob("*.json")):
-            record = read_record(path)
+        for chapter, record in recorded(folder).items():
             if record is None:
-                wrong.append(f"{here / path.name} is no record of a run")
+                wrong.append(f"{here / chapter}.json is no record of a run")
                 continue
             known |= record["files"].keys()
             for file in damaged(folder, record):
@@ -150,10 +153,9 @@ def _tables(run: str | Path) -> dict[str, dict[str, baselines.Table]]:
     """Tables of numbers behind the figures, by chapter and label."""
     found = {}
     for name, folder in _runs(run).items():
-        for path in folder.glob("*.json"):
-            record = read_record(path)
+        for chapter, record in recorded(folder).items():
             if record is not None and not damaged(folder, record):
                 files = [folder / file for file in record["files"] if file.endswith(".csv")]
                 tables = {file.stem: baselines.table(file) for file in files}
-                found["/".join(filter(None, [name, path.stem]))] = tables
+                found["/".join(filter(None, [name, chapter]))] = tables
     return found

@@ -12,32 +12,29 @@ import fcntl
 import json
 import os
 import shutil
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from collapse import checks, disk
+from collapse.blocks import KEPT, Arrays, Block, Failed, Store, as_finished, given
 from collapse.publishing import chapters as written
 from collapse.publishing.chapters import chapters, parameters
-from collapse.publishing.kept import NOTEBOOK, Kept, contents, pack
-from collapse.publishing.keys import PACKAGE, Inputs
-from collapse.publishing.records import damaged, read_record
+from collapse.publishing.execution import Broken, Job, execute
+from collapse.publishing.kept import NOTEBOOK, contents
+from collapse.publishing.keys import Inputs, installed
+from collapse.publishing.records import damaged, read_record, recorded
 from collapse.publishing.tasks import Task, asked
-from collapse.publishing.worker import words
-from collapse.risk import versions
 
 __all__ = ["Outcome", "Run", "chapters", "opened", "parameters", "rerun"]
 
 RUNNING = ".running"
-"""Folder, inside the run's, of what is not finished; each run has a part of its own there."""
-KEPT = ".kept"
-"""Folder, inside the run's, of finished chapters in all their versions, unless another is named."""
+"""Folder, inside the run's, of what is not finished; each chapter has a part of its own there, and
+no later one the same: a kernel whose process was killed may write on for a while.
+"""
 CHANGED = "changed while it ran"
 """Key of what may have been made by two versions of the package: no later run takes it over."""
 
@@ -68,17 +65,6 @@ class Outcome:
     note: str = ""
 
 
-@dataclass(frozen=True)
-class _Ended:
-    """How the execution of a chapter ended; `archive` is there where it ended well."""
-
-    key: str
-    seconds: float
-    notebook: Path
-    archive: Path | None
-    error: str | None
-
-
 def rerun(
     names: Sequence[str] = (),
     values: Mapping[str, Any] | None = None,
@@ -88,6 +74,7 @@ def rerun(
     book: str | Path = "book",
     folder: str | Path | None = None,
     store: str | Path | None = None,
+    executor: Executor | None = None,
     workers: int = 1,
     fresh: bool = False,
     progress: bool | checks.Progress | None = None,
@@ -115,9 +102,13 @@ def rerun(
         parameters. One run at a time writes into it.
     store : path, optional
         Where finished chapters are kept in all their versions, up to 2 GB; default: in the folder.
-        Runs may share it.
+        Runs may share it, and share it with simulations; `collapse cache` lists and clears it.
+    executor : concurrent.futures.Executor, optional
+        Where chapters run, such as Dask's ``Client.get_executor()``: each is sent there with the
+        data and modules of its folder, up to 10 MB, and what it made comes back, so that no folder
+        need be shared. The same versions must be installed there.
     workers : int, optional
-        Chapters run at a time.
+        In place of an executor: chapters run at a time on this machine.
     fresh : bool, optional
         Run again what the folder already holds. Default: take over chapters that ran with the same
         code, parameters, data and installed versions, and with the same modules of the package of
@@ -134,19 +125,19 @@ def rerun(
     Raises
     ------
     ValueError
-        Where a chapter or a parameter does not exist (the message lists what does), or another run
-        is writing into the folder.
+        Where a chapter or a parameter does not exist (the message lists what does), another run is
+        writing into the folder, or the executor cannot be used.
     OSError
         Where the folder cannot be written.
     ImportError
         Where papermill or jupytext is missing.
     """
-    workers = checks.whole(workers, "workers", "chapters run at a time")
+    given(executor, workers)
     tell, fresh = checks.progress(progress), checks.flag(fresh, "fresh")
     tasks = asked(names, values, grid, settings, book=book, folder=folder)
     with opened(*tasks, book=book, store=store, fresh=fresh) as run:
         tell(len(run.done), len(run.tasks))
-        with contextlib.closing(run.execute(workers)) as ended:
+        with contextlib.closing(run.execute(workers, executor)) as ended:
             for _ in ended:
                 tell(len(run.done), len(run.tasks))
         return [run.done[task.target] for task in run.tasks]
@@ -182,17 +173,19 @@ def opened(
         `tasks` in order, `done` by the notebook's path, `remaining`; `execute` goes on.
     """
     places = dict.fromkeys(task.folder for task in tasks)
+    kept = folder / KEPT if store is None else checks.path(store, "store").resolve()
+    checks.require(
+        kept not in {folder} | places.keys(),
+        f"store {kept} is the folder of the run itself; name another, or none.",
+    )
     for place in places:
         (place / "figures").mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         locks = [stack.enter_context(_locked(place)) for place in {folder: None} | places]
-        kept = Kept(folder / KEPT if store is None else checks.path(store, "store").resolve())
         inputs = Inputs(Path(book).resolve(), environment)
-        # a kernel whose process was killed may write on for a while: not into a later run's part
-        running = folder / RUNNING / os.urandom(4).hex()
         shutil.rmtree(folder / RUNNING, ignore_errors=True)
-        run = Run(tasks, inputs, kept, running, locks, limit)
-        run.take_over(fresh=fresh)
+        run = Run(tasks, inputs, Store(kept), folder / RUNNING, locks, limit, fresh)
+        run.take_over()
         yield run
 
 
@@ -210,10 +203,11 @@ class Run:
 
     tasks: list[Task]
     inputs: Inputs
-    store: Kept
+    store: Store
     running: Path
     locks: list[int]
     limit: float | None
+    fresh: bool
     done: dict[Path, Outcome] = field(default_factory=dict)
     notes: dict[Path, str] = field(default_factory=dict)
 
@@ -222,7 +216,7 @@ class Run:
         """What is to be executed."""
         return [task for task in self.tasks if task.target not in self.done]
 
-    def take_over(self, *, fresh: bool) -> None:
+    def take_over(self) -> None:
         """Take over what is finished, after nothing is left of what is not."""
         keys = {task.target: self.inputs.key(task.notebook, task.values) for task in self.tasks}
         for task in self.tasks:
@@ -230,37 +224,80 @@ class Run:
             lost: list[str] = []
             if record is not None and record["key"] == keys[task.target]:
                 lost = damaged(task.folder, record)
-                if not fresh and not lost and record.get("source") == read:
+                if not self.fresh and not lost and record.get("source") == read:
                     self._end(task, None, 0.0)
                     continue
             self._invalidate(task, record, lost)
-        for task in [] if fresh else self.remaining:
-            found = self.store.read(keys[task.target])
+        for task in [] if self.fresh else self.remaining:
+            found = self.store.block(keys[task.target])
             if found is not None:
-                self._end(task, self._write(task, keys[task.target], *found), 0.0)
+                self._end(task, self._write(task, keys[task.target], *contents(found)), 0.0)
 
-    def execute(self, workers: int) -> Generator[Outcome, None, None]:
+    def execute(
+        self, workers: int = 1, executor: Executor | None = None
+    ) -> Generator[Outcome, None, None]:
         """Execute what remains, and yield each chapter's outcome as it ends."""
         groups: dict[str, list[Task]] = {}
         for task in self.remaining:  # those of one key are executed once
             groups.setdefault(self.inputs.key(task.notebook, task.values), []).append(task)
-        # workers read the one end, and end when the other is closed, by us or by our death
+        sent = (
+            None if executor is None else {"beside": self.inputs.beside(), "installed": installed()}
+        )
+        with contextlib.ExitStack() as stack:
+            function: Callable[[Job], Arrays] = execute
+            if executor is None:
+                executor, function = stack.enter_context(self._here(min(workers, len(groups))))
+            blocks = [
+                Block(
+                    function,
+                    (self._job(group[0], sent),),
+                    group=key,
+                    key=key,
+                    still=partial(self._still, group[0], key),
+                    fresh=self.fresh,
+                )
+                for key, group in groups.items()
+            ]
+            results = as_finished(blocks, executor=executor, store=self.store)
+            stack.callback(results.close)
+            for b, result in results:
+                key = str(blocks[b].key)
+                for task in groups[key]:
+                    yield self._publish(task, key if blocks[b].still() else CHANGED, result)
+
+    def _still(self, task: Task, key: str) -> bool:
+        """Whether nothing has changed, such as the package: else what was used is not known."""
+        return self.inputs.key(task.notebook, task.values) == key
+
+    @contextlib.contextmanager
+    def _here(self, workers: int) -> Iterator[tuple[Executor, Callable[[Job], Arrays]]]:
+        """Lend threads that wait for chapters on this machine, and what they are to call."""
+        # what executes a chapter ends when `ours` is closed, by us or by our death
         lifeline, ours = os.pipe()
-        pool = ThreadPoolExecutor(max(1, min(workers, len(groups))))
+        pool = ThreadPoolExecutor(max(1, workers))
         try:
-            futures = {
-                pool.submit(self._one, group[0], lifeline): group for group in groups.values()
-            }
-            for future in as_completed(futures):
-                ended = future.result()
-                for task in futures[future]:
-                    yield self._publish(task, ended)
-                shutil.rmtree(ended.notebook.parent, ignore_errors=True)
+            self.running.mkdir(parents=True)
+            yield pool, partial(execute, within=self.running, lifeline=lifeline, locks=self.locks)
         finally:
             os.close(ours)
             pool.shutdown(wait=True, cancel_futures=True)
             os.close(lifeline)
-            shutil.rmtree(self.running.parent, ignore_errors=True)
+            shutil.rmtree(self.running, ignore_errors=True)
+
+    def _job(self, task: Task, sent: Mapping[str, Any] | None) -> Job:
+        """What is told of a chapter: here its folder, elsewhere what it reads in it."""
+        import nbformat
+
+        return Job(
+            task.path.name,
+            task.content,
+            nbformat.writes(task.notebook),  # type: ignore[no-untyped-call]
+            dict(task.values),
+            self.inputs.settings,
+            self.limit,
+            str(task.path.resolve().parent) if sent is None else None,
+            **(sent or {}),
+        )
 
     def _end(self, task: Task, error: str | None, seconds: float) -> Outcome:
         notes = "; ".join(filter(None, [self.notes.get(task.target), task.note]))
@@ -285,88 +322,21 @@ class Run:
                     path.unlink()
         task.record.unlink()
 
-    def _one(self, task: Task, lifeline: int) -> _Ended:
-        """Run one chapter in a process of its own."""
-        import nbformat
-
-        scratch = self.running / disk.digest(str(task.target).encode())[:16]
-        source = scratch / f"source{task.path.suffix}"
-        key = self.inputs.key(task.notebook, task.values)
-        job: dict[str, Any] = {"source": str(source), "target": str(scratch / NOTEBOOK)}
-        job["notebook"] = str(scratch / "input.ipynb")
-        job |= {
-            "folder": str(task.path.resolve().parent),
-            "values": dict(task.values),
-            "limit": self.limit,
-        }
-        start, archive = time.perf_counter(), None
-        try:
-            (scratch / "figures").mkdir(parents=True)
-            source.write_bytes(task.content)
-            nbformat.write(task.notebook, job["notebook"])  # type: ignore[no-untyped-call]
-            error = self._worked(job, scratch, lifeline)
-            seconds = time.perf_counter() - start
-            if error is None:
-                # what changed meanwhile, such as the package, may have been used
-                key = key if key == self.inputs.key(task.notebook, task.values) else CHANGED
-                packed = scratch / "archive.zip"
-                pack(packed, scratch, {"seconds": seconds, "versions": versions()})
-                archive = packed
-                if key != CHANGED:
-                    self.store.keep(key, archive)
-        except OSError as failure:
-            error, seconds = words(failure), time.perf_counter() - start
-        for left in scratch.iterdir() if scratch.is_dir() else ():
-            if left not in (scratch / NOTEBOOK, archive):  # room for the next
-                shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink()
-        return _Ended(key, seconds, scratch / NOTEBOOK, archive, error)
-
-    def _worked(self, job: dict[str, Any], scratch: Path, lifeline: int) -> str | None:
-        """Let a worker do its job; what failed in it."""
-        environment = os.environ | {
-            "COLLAPSE_FIGURES": str(scratch / "figures"),
-            "IPYTHONDIR": str(scratch / "ipython"),  # not the reader's own start-up files
-            "MPLBACKEND": os.environ.get("MPLBACKEND", "agg"),
-            "OMP_NUM_THREADS": "1",  # sums in the same order on any machine
-            "OPENBLAS_NUM_THREADS": "1",
-            "PYTHONHASHSEED": "0",
-            # this package, whatever else is installed under its name
-            "PYTHONPATH": os.pathsep.join(
-                filter(None, [str(PACKAGE.parent), os.environ.get("PYTHONPATH")])
-            ),
-        }
-        with tempfile.TemporaryFile() as said:
-            worker = subprocess.Popen(
-                [sys.executable, "-P", "-m", "collapse.publishing.worker", json.dumps(job)],
-                stdin=lifeline,
-                stdout=subprocess.PIPE,
-                stderr=said,
-                env=environment | self.inputs.settings,
-                start_new_session=True,  # an interrupt comes to us alone
-                pass_fds=self.locks,  # the folder is free when all who write into it are gone
-            )
-            assert worker.stdout is not None
-            answer = worker.stdout.read()
-            worker.stdout.close()
-            status = worker.wait()
-            said.seek(0)
-            error: str | None = (
-                json.loads(answer)["error"] if status == 0 else _end_of(status, said)
-            )
-        return error
-
-    def _publish(self, task: Task, ended: _Ended) -> Outcome:
+    def _publish(self, task: Task, key: str, result: Arrays | Failed) -> Outcome:
         """Write what a chapter made to its place; of a failure the notebook alone."""
-        error = ended.error
+        if not isinstance(result, Failed):
+            record, files = contents(result)
+            return self._end(task, self._write(task, key, record, files), record["seconds"])
+        failure = result.error
+        if not isinstance(failure, Broken):
+            return self._end(task, f"its worker: {type(failure).__name__}: {failure}", 0.0)
+        error = failure.error
         try:
-            if ended.archive is not None:
-                record, files = contents(ended.archive)
-                error = self._write(task, ended.key, record, files)
-            elif ended.notebook.is_file():
-                shutil.copyfile(ended.notebook, task.target)
-        except OSError as failure:
-            error = words(failure)
-        return self._end(task, error, ended.seconds)
+            if failure.notebook is not None:
+                task.target.write_bytes(failure.notebook)
+        except OSError as refused:
+            error = disk.unwritten(refused)
+        return self._end(task, error, failure.seconds)
 
     def _write(
         self, task: Task, key: str, made: dict[str, Any], files: dict[str, bytes]
@@ -398,17 +368,16 @@ class Run:
                 path.write_bytes(data)
         except OSError as failure:
             self._invalidate(task, record, ())
-            return words(failure)
+            return disk.unwritten(failure)
         return None
 
 
 def _taken(task: Task, made: Collection[str]) -> str | None:
     """Say which other chapter has written a figure file of the same name, if one has."""
-    for path in sorted(task.folder.glob("*.json")):
-        record = None if path == task.record else read_record(path)
+    for name, record in recorded(task.folder).items():
         theirs = [file for file in made if record and file in record["files"]]
-        if theirs:
-            return f"its figures: {path.stem!r} has written {theirs[0]} too; labels must differ."
+        if theirs and name != task.chapter:
+            return f"its figures: {name!r} has written {theirs[0]} too; labels must differ."
     return None
 
 
@@ -423,10 +392,3 @@ def _locked(folder: Path) -> Iterator[int]:
                 " another folder with --folder."
             ) from None
         yield lock.fileno()
-
-
-def _end_of(status: int, said: IO[bytes]) -> str:
-    """How a worker ended that gave no answer."""
-    if status < 0:
-        return f"its process: it was ended by signal {-status}"
-    return f"its process:\n{said.read().decode(errors='replace').strip()}"

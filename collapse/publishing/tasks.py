@@ -67,9 +67,13 @@ def asked(
             f"folder {place} holds the chapters themselves; name another with --folder."
         )
     points = [dict(zip(axes, at, strict=True)) for at in itertools.product(*axes.values())]
-    return place, [
-        task for point in points for task in _tasks(named, known, given, point, stated, place)
-    ]
+    tasks = [task for point in points for task in _tasks(named, known, given, point, stated, place)]
+    for name in axes:
+        checks.require(
+            any(name in task.values for task in tasks),
+            f"no chapter of these has a parameter {name!r} for a grid: {', '.join(named)}.",
+        )
+    return place, tasks
 
 
 def _names(names: Any, known: Mapping[str, Path], book: object) -> list[str]:

@@ -16,6 +16,12 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
+import nbformat
+import papermill
+import psutil
+from nbclient.exceptions import DeadKernelError
+
+from collapse import disk
 from collapse.publishing import chapters
 
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -39,10 +45,6 @@ def execute(job: dict[str, Any], answer: IO[str]) -> None:
     answer : file
         Gets {"error": text or None}.
     """
-    import nbformat
-    import papermill
-    from nbclient.exceptions import DeadKernelError
-
     source, target = Path(job["source"]), Path(job["target"])
     error, ended = None, ["the kernel died"]
     if job["limit"]:
@@ -68,28 +70,21 @@ def execute(job: dict[str, Any], answer: IO[str]) -> None:
                 continue
             raise
         except OSError as failure:
-            error = words(failure)
+            error = disk.unwritten(failure)
         break
     json.dump({"error": error}, answer)
 
 
-def words(failure: OSError) -> str:
-    """What the system refused."""
-    return f"writing {failure.filename or 'its files'}: {failure.strerror or failure}"
-
-
 def _where(executed: Path, chapter: Path) -> str:
     """The last cell that was begun: its number among code cells, its line, its first code."""
-    import nbformat
-
     cells = nbformat.read(executed, as_version=4).cells  # type: ignore[no-untyped-call]
+    cells = [cell for cell in cells if cell.cell_type == "code"]
     begun = [cell for cell in cells if cell.metadata.get("papermill", {}).get("start_time")]
-    begun = [cell for cell in begun if cell.cell_type == "code"]
     if not begun:
         return "its start"
-    if "injected-parameters" in begun[-1].metadata.get("tags", []):
+    if chapters.put_in(begun[-1]):
         return "the cell of its new parameters"
-    number = sum("injected-parameters" not in cell.metadata.get("tags", []) for cell in begun)
+    number = sum(not chapters.put_in(cell) for cell in begun)
     lines = [line.strip() for line in begun[-1].source.splitlines()]
     first = next((line for line in lines if line and not line.startswith("#")), "")
     line = chapters.line_of(chapter, number)
@@ -116,22 +111,16 @@ def _watch(limit: float, ended: list[str]) -> None:
 
 
 def _descendants() -> list[Any]:
-    import psutil
-
     return list(psutil.Process().children(recursive=True))
 
 
 def _spent(process: Any) -> float:
-    import psutil
-
     with contextlib.suppress(psutil.NoSuchProcess):
         return float(sum(process.cpu_times()[:4]))  # its own, and that of its ended children
     return 0.0
 
 
 def _end_descendants() -> None:
-    import psutil
-
     for process in _descendants():
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()

@@ -13,7 +13,7 @@ import pytest
 
 import collapse
 from collapse import models, workflows
-from collapse.blocks import Block, Failed, executors, run, running
+from collapse.blocks import Block, Failed, Store, as_finished, executors, run, running
 from collapse.blocks.keys import environment
 from tests.blocks.models import Deadly, Raising
 
@@ -274,7 +274,7 @@ def test_blocks_that_wait_for_their_turn_do_not_stop_it(monkeypatch: pytest.Monk
     work = running._Work(blocks, None, 2)
     work.finished = {2: arrays(3), 3: arrays(4)}
     with ThreadPoolExecutor(1) as threads:
-        found = list(work.on(threads))
+        found = [block for _, block in work.on(threads)]
     assert [len(block["x"]) for block in found if isinstance(block, dict)] == [1, 2, 3, 4, 5]
 
 
@@ -327,3 +327,40 @@ def test_after_a_failure_the_rest_of_its_group_is_not_begun() -> None:
     found = list(run([Block(block, one, group=one[0]) for one in asked]))
     assert begun == ["first", "first", "other", "other"]
     assert [isinstance(each, Failed) for each in found] == [False, True, False, True, False]
+
+
+def test_blocks_are_given_as_they_are_finished_or_in_order() -> None:
+    others = threading.Event()
+
+    def block(size: int) -> dict[str, Any]:
+        assert size > 1 or others.wait(60)
+        return arrays(size)
+
+    blocks = [Block(block, (size,), group=size) for size in (1, 2, 3)]
+    given = []
+    with ThreadPoolExecutor(2) as threads:
+        for b, result in as_finished(blocks, executor=threads):
+            assert isinstance(result, dict)
+            given.append((b, len(result["x"])))
+            if len(given) == 2:
+                others.set()
+        assert sorted(given[:2]) == [(1, 2), (2, 3)]
+        assert given[2:] == [(0, 1)]
+        in_order = list(run(blocks, executor=threads))
+    assert [len(each["x"]) for each in in_order if isinstance(each, dict)] == [1, 2, 3]
+
+
+def test_what_is_asked_for_afresh_or_has_no_key_any_more(tmp_path: Any) -> None:
+    store, made = Store(tmp_path), []
+
+    def block() -> dict[str, Any]:
+        made.append(None)
+        return arrays(3)
+
+    key = "a" * 40
+    lost = Block(block, (), key=key, still=lambda: False)
+    plain = Block(block, (), key=key)
+    afresh = Block(block, (), key=key, fresh=True)
+    for each, count, kept in [(lost, 1, 0), (plain, 2, 1), (plain, 2, 1), (afresh, 3, 1)]:
+        assert len(list(run([each], store=store))) == 1
+        assert (len(made), len(store.entries())) == (count, kept)

@@ -1,95 +1,106 @@
-"""The store of finished chapters: whole or not there, of limited size, safe to share."""
+"""Finished chapters in the store of blocks: whole or not there, of limited size, safe to share."""
 
 import json
 import os
 import subprocess
 import sys
-import zipfile
+import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from collapse.publishing.kept import NOTEBOOK, RECORD, Kept, contents, pack
+from collapse.blocks import Arrays, Store
+from collapse.publishing.kept import NOTEBOOK, RECORD, contents, pack
+
+KEY = "0" * 40
 
 
 @pytest.fixture
-def archive(tmp_path: Path) -> Path:
-    made = tmp_path / "made"
-    (made / "figures" / "sub").mkdir(parents=True)
-    (made / NOTEBOOK).write_text("{}")
-    (made / "figures" / "sub" / "one.csv").write_bytes(os.urandom(1000))
-    pack(tmp_path / "a.zip", made, {"seconds": 1.0})
-    return tmp_path / "a.zip"
+def made(tmp_path: Path) -> Arrays:
+    folder = tmp_path / "made"
+    (folder / "figures" / "sub").mkdir(parents=True)
+    (folder / NOTEBOOK).write_text("{}")
+    (folder / "figures" / "sub" / "one").write_bytes(os.urandom(1000))
+    (folder / "figures" / "sub" / "one.npy").write_bytes(b"another")
+    return pack(folder, {"seconds": 1.0})
 
 
-def test_what_was_packed_comes_back(archive: Path, tmp_path: Path) -> None:
-    store = Kept(tmp_path / "store")
-    assert store.read("k") is None
-    store.keep("k", archive)
-    found = store.read("k")
+def test_what_was_packed_comes_back(made: Arrays, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    store.keep_block(KEY, made)
+    found = store.block(KEY)
     assert found is not None
-    record, files = found
-    assert record["seconds"] == 1.0
-    one = (tmp_path / "made" / "figures" / "sub" / "one.csv").read_bytes()
-    assert files == {NOTEBOOK: b"{}", "figures/sub/one.csv": one}
-    assert sorted(path.name for path in store.folder.iterdir()) == [".lock", "k.zip"]
+    record, files = contents(found)
+    assert record == {"seconds": 1.0}
+    one = (tmp_path / "made" / "figures" / "sub" / "one").read_bytes()
+    assert files == {
+        NOTEBOOK: b"{}",
+        "figures/sub/one": one,
+        "figures/sub/one.npy": b"another",
+    }
+    assert sorted(path.name for path in store.folder.iterdir()) == [".lock", f"block-{KEY}.npz"]
 
 
-def test_no_damaged_archive_is_read(archive: Path, tmp_path: Path) -> None:
-    store, whole = Kept(tmp_path / "store"), archive.read_bytes()
-    for place in range(0, len(whole), 7):  # in its headers, its contents, its directory
-        archive.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
-        store.keep("k", archive)
-        found = store.read("k")
-        assert found is None or found == contents_of(whole, tmp_path)
-    for end in (0, 1, len(whole) // 2, len(whole) - 1):
-        archive.write_bytes(whole[:end])
-        store.keep("k", archive)
-        assert store.read("k") is None
-
-
-def contents_of(whole: bytes, tmp_path: Path) -> object:
-    (tmp_path / "whole.zip").write_bytes(whole)
-    return contents(tmp_path / "whole.zip")
+def test_no_damaged_chapter_is_read(made: Arrays, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    store.keep_block(KEY, made)
+    path = store.folder / f"block-{KEY}.npz"
+    whole, wanted, lost = path.read_bytes(), contents(made), 0
+    ends = (0, 1, len(whole) // 2, len(whole) - 1)
+    turned = range(0, len(whole), 5)  # in its headers, its contents, its directory
+    for data in [
+        *(whole[:end] for end in ends),
+        *(whole[:at] + bytes([whole[at] ^ 255]) + whole[at + 1 :] for at in turned),
+    ]:
+        path.write_bytes(data)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            found = store.block(KEY)
+        lost += found is None
+        assert found is None or contents(found) == wanted
+        assert (found is None) == any("is no finished work of this key" in str(w) for w in said)
+    assert lost > len(turned) / 2
 
 
 @pytest.mark.parametrize(
     "name", ["../out.txt", "/tmp/out.txt", "figures/../../out.txt", "notes.txt"]
 )
-def test_an_archive_writes_nowhere_else(name: str, tmp_path: Path) -> None:
-    with zipfile.ZipFile(tmp_path / "odd.zip", "w") as packed:
-        for file in (NOTEBOOK, name):
-            packed.writestr(file, "{}")
-        empty = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
-        packed.writestr(RECORD, json.dumps({"files": dict.fromkeys((NOTEBOOK, name), empty)}))
-    with pytest.raises(ValueError, match="no archive of a finished chapter"):
-        contents(tmp_path / "odd.zip")
+def test_what_is_kept_writes_nowhere_else(name: str) -> None:
+    def arrays(*names: str) -> Arrays:
+        files = dict.fromkeys(names, b"{}") | {RECORD: json.dumps({"seconds": 1.0}).encode()}
+        numbered = {str(k): np.frombuffer(data, np.uint8) for k, data in enumerate(files.values())}
+        return {"names": np.array(list(files)), **numbered}
+
+    assert contents(arrays(NOTEBOOK, "figures/one.txt"))[1].keys() == {NOTEBOOK, "figures/one.txt"}
+    for odd in (arrays(NOTEBOOK, name), arrays(name), {"mean": np.ones(3)}):
+        with pytest.raises(ValueError, match="in place of a finished chapter is none"):
+            contents(odd)
 
 
-def test_what_was_not_used_for_longest_makes_room(archive: Path, tmp_path: Path) -> None:
-    size = archive.stat().st_size
-    store = Kept(tmp_path / "store", limit=3 * size)
-    for time, name in enumerate("abc"):
-        store.keep(name, archive)
-        os.utime(store.folder / f"{name}.zip", (time, time))
-    assert store.read("a") is not None  # now b was not used for longest
-    store.keep("d", archive)
-    assert [name for name in "abcd" if store.read(name)] == ["a", "c", "d"]
-    small = Kept(tmp_path / "small", limit=1)
-    small.keep("a", archive)
-    small.keep("b", archive)
-    assert [name for name in "ab" if small.read(name)] == ["b"]
+def test_what_was_not_used_for_longest_makes_room(made: Arrays, tmp_path: Path) -> None:
+    keys = [letter * 40 for letter in "abcd"]
+    store = Store(tmp_path / "store")
+    for time, key in enumerate(keys[:3]):
+        store.keep_block(key, made)
+        os.utime(store.folder / f"block-{key}.npz", (time, time))
+    assert store.block(keys[0]) is not None  # now b was not used for longest
+    limited = Store(store.folder, limit=store.size)
+    limited.keep_block(keys[3], made)
+    assert [key[0] for key in keys if limited.block(key)] == ["a", "d"]  # a fifth of it is room
 
 
-def test_two_processes_keep_at_once(archive: Path, tmp_path: Path) -> None:
+def test_two_processes_keep_at_once(made: Arrays, tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from collapse.publishing.kept import Kept\n"
-        "store = Kept(Path(sys.argv[1]))\n"
-        "for i in range(40): store.keep(str(i), Path(sys.argv[2])); assert store.read(str(i))"
+        "import sys; from pathlib import Path; from collapse.blocks import Store\n"
+        "from collapse.publishing.kept import pack, contents\n"
+        "store = Store(sys.argv[1]); made = pack(Path(sys.argv[2]), {'seconds': 1})\n"
+        "for i in range(40): store.keep_block(f'{i:040}', made);"
+        " assert contents(store.block(f'{i:040}'))"
     )
-    command = [sys.executable, "-c", code, str(tmp_path / "store"), str(archive)]
+    command = [sys.executable, "-c", code, str(tmp_path / "store"), str(tmp_path / "made")]
     running = [subprocess.Popen(command) for _ in range(3)]
     assert [process.wait() for process in running] == [0, 0, 0]
-    store = Kept(tmp_path / "store")
-    assert all(store.read(str(i)) for i in range(40))
+    store = Store(tmp_path / "store")
+    assert all(store.block(f"{i:040}") for i in range(40))
     assert len(list(store.folder.iterdir())) == 41

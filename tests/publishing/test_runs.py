@@ -56,7 +56,7 @@ def test_each_combination_of_a_grid_is_a_run_and_what_is_the_same_runs_once(
     }
     told = capsys.readouterr().out
     assert told.count("(it has no parameter n, and keeps its own)") == 4
-    assert len(list((run / ".kept").glob("*.zip"))) == 6  # two at two seeds, one at four
+    assert len(list((run / ".kept").glob("block-*"))) == 6  # two at two seeds, one at four
     seconds = [
         json.loads((run / f"n={n},seed=0" / "two.json").read_text())["seconds"] for n in (10, 20)
     ]
@@ -70,6 +70,26 @@ def test_each_combination_of_a_grid_is_a_run_and_what_is_the_same_runs_once(
         "n=20,seed=0",
         "n=30,seed=0",
     ]
+
+
+def test_a_failure_of_a_grid_is_told_once(
+    book: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (book / "two.md").write_text(page("two", "seed = 1", "2 * seed") + CELL % "1 / 0")
+    command = [
+        "rerun",
+        "--grid",
+        "seed=1,2",
+        "--book",
+        str(book),
+        "--folder",
+        str(tmp_path / "run"),
+    ]
+    assert main([*command, "--workers", "1"]) == 1
+    told = capsys.readouterr()
+    assert told.out.count("two: failed, ") == 2
+    assert told.err.count("chapter 'two' failed in code cell 3 (line 16: 1 / 0): Zero") == 1
+    assert told.err.endswith("\n(the same in 2 runs: seed=1; seed=2)\n")
 
 
 def test_a_file_gives_each_chapter_its_parameters(book: Path, tmp_path: Path) -> None:
@@ -98,6 +118,7 @@ def test_a_file_gives_each_chapter_its_parameters(book: Path, tmp_path: Path) ->
         (["--grid", "n=0..100000000"], "with 1,000 of them at most"),
         (["--grid", "n=1,2", "-p", "n=1"], "parameter 'n' has a value and is in the grid"),
         (["one", "--grid", "n=1,many"], "parameter 'n' of chapter 'one' must be a number"),
+        (["two", "--grid", "n=1,2"], "no chapter of these has a parameter 'n' for a grid: two."),
         (["--settings", "nowhere.toml"], "nowhere.toml cannot be read or written"),
     ],
 )
