@@ -304,21 +304,23 @@ class Run:
             (scratch / "figures").mkdir(parents=True)
             source.write_bytes(task.content)
             nbformat.write(task.notebook, job["notebook"])  # type: ignore[no-untyped-call]
-            error = self._worked(job, scratch, lifeline)
+            error, memory = self._worked(job, scratch, lifeline)
             seconds = time.perf_counter() - start
             if error is None:
                 # what changed meanwhile, such as the package, may have been used
                 key = key if key == self.inputs.key(task.notebook, task.values) else CHANGED
                 archive = scratch / "archive.zip"
-                pack(archive, scratch, {"seconds": seconds, "versions": versions()})
+                pack(
+                    archive, scratch, {"seconds": seconds, "memory": memory, "versions": versions()}
+                )
                 if key != CHANGED:
                     self.store.keep(key, archive)
         except OSError as failure:
             error, seconds = words(failure), time.perf_counter() - start
         return _Ended(key, seconds, scratch / NOTEBOOK, archive, error)
 
-    def _worked(self, job: dict[str, Any], scratch: Path, lifeline: int) -> str | None:
-        """Let a worker do its job; what failed in it."""
+    def _worked(self, job: dict[str, Any], scratch: Path, lifeline: int) -> tuple[str | None, int]:
+        """Let a worker do its job; what failed in it, and the bytes that it took."""
         environment = os.environ | {
             "COLLAPSE_FIGURES": str(scratch / "figures"),
             "IPYTHONDIR": str(scratch / "ipython"),  # not the reader's own start-up files
@@ -346,10 +348,8 @@ class Run:
             worker.stdout.close()
             status = worker.wait()
             said.seek(0)
-            error: str | None = (
-                json.loads(answer)["error"] if status == 0 else _end_of(status, said)
-            )
-        return error
+            ended = json.loads(answer) if status == 0 else {"error": _end_of(status, said)}
+        return ended["error"], ended.get("memory", 0)
 
     def _publish(self, task: Task, ended: _Ended) -> Outcome:
         """Write what a chapter made to its place; of a failure the notebook alone."""
@@ -379,6 +379,7 @@ class Run:
             "source": disk.digest(task.content),
             "parameters": dict(task.values),
             "seconds": made["seconds"],
+            "memory": made.get("memory", 0),  # what was kept before it was measured has none
             "versions": made["versions"],
             "files": {name: disk.digest(data) for name, data in new.items()},
         }
