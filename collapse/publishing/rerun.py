@@ -348,7 +348,9 @@ class Run:
             worker.stdout.close()
             status = worker.wait()
             said.seek(0)
-            ended = json.loads(answer) if status == 0 else {"error": _end_of(status, said)}
+            ended: dict[str, Any] = (
+                json.loads(answer) if status == 0 else {"error": _end_of(status, said)}
+            )
         return ended["error"], ended.get("memory", 0)
 
     def _publish(self, task: Task, ended: _Ended) -> Outcome:
