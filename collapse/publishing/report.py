@@ -84,7 +84,7 @@ def report(
                     "drawn": drawn,
                     "pictures": {
                         "This run": _pictures(folder / "figures", label),
-                        "The built book": _pictures(pictures, label),
+                        f"Before: {built}": _pictures(pictures, label),
                     },
                     "moved": [entry for entry in moved if entry.figure == label],
                 }

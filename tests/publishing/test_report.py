@@ -97,7 +97,7 @@ def test_a_figure_stands_beside_that_of_the_built_book(folders: tuple[Path, Path
         assert b64decode(ours) == (run / "figures" / f"toy-dots-narrow{theme}.png").read_bytes()
         assert b64decode(theirs) == told
     said = [caption.get_text() for caption in page.select("figcaption")]
-    assert said == ["This run", "This run", "The built book"]
+    assert said == ["This run", "This run", f"Before: {built}"]
 
 
 def test_what_did_not_end_is_named_and_what_was_changed_is_refused(
