@@ -559,6 +559,10 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
                 "folder": "bundles",
             },
         ),
+        "tell": (
+            figures.tell,
+            {"name": "odd-prose", "numbers": {"g": [1, 2]}, "folder": "bundles"},
+        ),
         "manifest": (figures.manifest, {"folder": "bundles"}),
         "parameter": (figures.parameter, {"name": "n", "value": 400, "least": 20, "most": 10_000}),
         "provenance": (figures.provenance, {}),

@@ -16,7 +16,7 @@ from collapse.cli.answers import (
     run_simulate,
     run_sweep,
 )
-from collapse.cli.runs import run_diff, run_figures, run_rerun, run_verify
+from collapse.cli.runs import run_diff, run_figures, run_report, run_rerun, run_verify
 from collapse.comparison import COSTS
 from collapse.forecasting.table import TASKS
 
@@ -298,6 +298,27 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str, Sequence[Arg
             _option("--book", default="book", help="folder of the built book's chapters"),
         ],
     ),
+    "report": (
+        run_report,
+        "a page on a run: what was run, each figure beside the book's, the numbers that moved",
+        [
+            _option("folder", metavar="RUN", help="folder of the run"),
+            _option("--out", metavar="FILE", help="page to write (default: report.html in it)"),
+            _option(
+                "--baselines",
+                default="book/baselines",
+                metavar="FOLDER",
+                help="numbers to compare with (default: book/baselines), such as another run's"
+                " figures",
+            ),
+            _option(
+                "--built",
+                default="_build/figures",
+                metavar="FOLDER",
+                help="pictures to stand beside (default: _build/figures), likewise",
+            ),
+        ],
+    ),
     "verify": (
         run_verify,
         "compare the files of a run with what was written; status 1 where one differs",
@@ -305,7 +326,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str, Sequence[Arg
     ),
     "diff": (
         run_diff,
-        "compare the numbers behind the figures of two runs; status 1 where one moved",
+        "compare two runs' numbers, behind figures and in the prose; status 1 where one moved",
         [
             _option("before", metavar="RUN1", help="folder of a run"),
             _option("after", metavar="RUN2", help="folder of another"),

@@ -59,6 +59,14 @@ def run_figures(options: argparse.Namespace) -> int:
     return 0
 
 
+def run_report(options: argparse.Namespace) -> int:
+    from collapse.publishing.report import report
+
+    folders = {"baseline": options.baselines, "built": options.built}
+    print(f"written to {report(options.folder, out=options.out, **folders)}")
+    return 0
+
+
 def run_verify(options: argparse.Namespace) -> int:
     from collapse.publishing.records import verify
 

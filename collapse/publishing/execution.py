@@ -99,10 +99,10 @@ def execute(
     try:
         with tempfile.TemporaryDirectory(dir=within, ignore_cleanup_errors=True) as made:
             scratch = Path(made)
-            error = _worked(job, scratch, lifeline, locks)
+            error, memory = _worked(job, scratch, lifeline, locks)
             seconds = time.perf_counter() - start
             if error is None:
-                packed = pack(scratch, {"seconds": seconds, "versions": versions()})
+                packed = pack(scratch, {"seconds": seconds, "memory": memory, "versions": versions()})
             elif (scratch / NOTEBOOK).is_file():
                 notebook = (scratch / NOTEBOOK).read_bytes()
     except OSError as failure:
@@ -115,8 +115,10 @@ def execute(
     return packed
 
 
-def _worked(job: Job, scratch: Path, lifeline: int, locks: Collection[int]) -> str | None:
-    """Let a process of its own execute a chapter; what failed in it."""
+def _worked(
+    job: Job, scratch: Path, lifeline: int, locks: Collection[int]
+) -> tuple[str | None, int]:
+    """Let a process of its own execute a chapter; what failed in it, and the bytes it took."""
     beside = scratch / "beside"
     files = {f"beside/{name}": data for name, data in job.beside.items()}
     source = scratch / f"source{Path(job.name).suffix}"
@@ -162,8 +164,10 @@ def _worked(job: Job, scratch: Path, lifeline: int, locks: Collection[int]) -> s
         answer = process.stdout.read()
         status = process.wait()
         said.seek(0)
-        error: str | None = json.loads(answer)["error"] if status == 0 else _end_of(status, said)
-    return error
+        ended: dict[str, Any] = (
+            json.loads(answer) if status == 0 else {"error": _end_of(status, said), "memory": 0}
+        )
+    return ended["error"], ended["memory"]
 
 
 def _end_of(status: int, said: IO[bytes]) -> str:

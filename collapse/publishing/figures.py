@@ -139,8 +139,7 @@ def write(
     seed = _seed(seed)
     height, narrow_height = _inches(height, "height"), _inches(narrow_height, "narrow_height")
     files, described = {f"{label}.csv": _csv(numbers).encode()}, _described(parameters)
-    given = os.environ.get("COLLAPSE_FIGURES") or "_figures" if folder is None else folder
-    target = checks.path(given, "folder").absolute()
+    target = _place(folder)
     sizes = {"": (plot.WIDE, height), "-narrow": (plot.NARROW, narrow_height)}
     themes: dict[str, plot.Theme] = {"": "light", "-dark": "dark"}
     origin = {"parameters": described, "seed": seed, "versions": versions(), **provenance()}
@@ -162,8 +161,47 @@ def write(
     return Bundle(label, target, tuple(sorted(files)))
 
 
+def tell(
+    name: str,
+    numbers: Mapping[str, Sequence[Any] | np.ndarray[Any, Any]],
+    *,
+    folder: str | os.PathLike[str] | None = None,
+) -> Path:
+    """Write numbers that stand behind no figure, as `write` writes those of one.
+
+    Parameters
+    ----------
+    name : str
+        Stem of the CSV file.
+    numbers, folder
+        As there.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
+
+    Raises
+    ------
+    ValueError
+        If the name cannot be that of a file, or the numbers no table.
+    """
+    checks.require(
+        bool(re.fullmatch(r"\w[\w.-]{0,99}", checks.text(name, "name"))),
+        f"name must be the stem of a file, of letters, digits, '_', '.' and '-'; it is"
+        f" {checks.brief(name)}.",
+    )
+    text = _csv(numbers)
+    return disk.write(disk.folder(_place(folder)) / f"{name}.csv", text)
+
+
 HEIGHTS = (0.5, 100)
 """Least and most inches of a figure's height."""
+
+
+def _place(folder: Any) -> Path:
+    given = os.environ.get("COLLAPSE_FIGURES") or "_figures" if folder is None else folder
+    return checks.path(given, "folder").absolute()
 
 
 def _inches(height: Any, name: str) -> float:

@@ -82,7 +82,8 @@ class Page:
         ranges = ranges or _stated("\n".join(space.get("In", ())))
         self.name = name
         self.parameters = {key: space[key] for key in ranges}
-        self._told: set[str] = set()
+        self._told: dict[str, Any] = {}
+        self._held = 0
         for key, (least, most) in ranges.items():
             figures.parameter(key, self.parameters[key], least, most)
 
@@ -95,10 +96,10 @@ class Page:
         """
         from myst_nb import glue
 
-        named = {"_".join(map(str, (*of, key))): value for key, value in numbers.items()}
-        self._told |= named.keys()
-        for key, value in named.items():
-            glue(f"{self.name}_{key}", _spoken(key, value), display=False)
+        for key, value in numbers.items():
+            name, number = "_".join(map(str, (*of, key))), _own(value)
+            self._told[name] = number
+            glue(f"{self.name}_{name}", _spoken(name, number), display=False)
 
     def figure(
         self,
@@ -185,14 +186,22 @@ class Page:
         Traceback (most recent call last):
         AssertionError: at n = 4 it does not hold that four is odd.
         """
+        self._held += len(held)
         failed = [claim for claim, holds in held.items() if not holds]
         if failed:
             at = ", ".join(f"{key} = {value!r}" for key, value in self.parameters.items())
             raise AssertionError(f"at {at} it does not hold that {'; that '.join(failed)}.")
 
     def colophon(self) -> figures.Colophon:
-        """Say the parameters that nothing was said of yet; the line that closes the page."""
+        """Say the parameters that nothing was said of yet; the line that closes the page.
+
+        All numbers that were said, and how many claims held, are written beside the figures, as
+        NAME-prose.csv: one row, a column for each.
+        """
         self.say(**{key: v for key, v in self.parameters.items() if key not in self._told})
+        told = self._told | ({"claims that held": self._held} if self._held else {})
+        if told:
+            figures.tell(f"{self.name}-prose", {key: [value] for key, value in told.items()})
         return figures.colophon(self.parameters.get("seed"))
 
 
@@ -384,11 +393,15 @@ def _bound(text: str) -> Any:
     return literal_eval(base) ** int(power or 1)
 
 
-def _spoken(key: str, value: Any) -> Any:
+def _own(value: Any) -> Any:
+    """A value in one of Python's own types."""
     value = value.item() if isinstance(value, (np.generic, np.ndarray)) else value
-    if isinstance(value, int) and abs(value) >= 1000 and "seed" not in key:
-        return f"{value:,}"
     return float(value) if isinstance(value, Fraction) else value
+
+
+def _spoken(key: str, value: Any) -> Any:
+    whole = isinstance(value, int) and abs(value) >= 1000 and "seed" not in key
+    return f"{value:,}" if whole else value
 
 
 def _entry(value: Any, how: str) -> str:

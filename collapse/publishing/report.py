@@ -1,18 +1,14 @@
 """The report of a run: what was run, how long it took, each figure beside the book's, and which
-numbers moved.
-
-`python -m collapse.publishing.report RUN [--out FILE]` writes it into the run's folder.
+numbers moved, behind figures and in the prose.
 """
 
 from __future__ import annotations
 
-import argparse
 import base64
 import json
 import math
 import os
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +37,7 @@ def report(
     out : path, optional
         The file; default ``report.html`` in the run's folder.
     baseline : path, optional
-        Folder of the committed numbers behind the book's figures.
+        Folder of the committed numbers behind the book's figures and in its prose.
     built : path, optional
         Folder of the book's figures as they were built; where there is none, the run's stand alone.
 
@@ -65,8 +61,11 @@ def report(
     target = folder / NAME if out is None else disk.named(out, "out")
     jinja2 = checks.module("jinja2", EXTRA)
     records = kept_records(folder)
-    shown = {name: _labels(record) for name, record in records.items()}
-    ours = {label for labels in shown.values() for label in labels}
+    tables = {
+        name: [Path(file).stem for file in record["files"] if file.endswith(".csv")]
+        for name, record in records.items()
+    }
+    ours = {label for labels in tables.values() for label in labels}
     # of all figures of the book the run has some
     moved = (
         [m for m in baselines.moved(folder / "figures", then) if m.figure in ours] if ours else []
@@ -75,17 +74,21 @@ def report(
         {
             "name": name,
             "seconds": record.get("seconds", math.nan),
+            "memory": record.get("memory", 0) / 1e6,
             "parameters": record.get("parameters", {}),
             "versions": record.get("versions", {}),
+            "moved": [entry for entry in moved if entry.figure in tables[name]],
             "figures": [
                 {
                     "label": label,
-                    "record": json.loads((folder / "figures" / f"{label}.json").read_bytes()),
-                    "picture": _picture(folder / "figures", label),
-                    "before": _picture(pictures, label),
+                    "drawn": drawn,
+                    "pictures": {
+                        "This run": _pictures(folder / "figures", label),
+                        f"Before: {built}": _pictures(pictures, label),
+                    },
                     "moved": [entry for entry in moved if entry.figure == label],
                 }
-                for label in shown[name]
+                for label, drawn in _figures(folder, record, tables[name])
             ],
         }
         for name, record in records.items()
@@ -101,40 +104,29 @@ def report(
         chapters=chapters,
         failed=failed,
         moved=len(moved),
-        figures=len(ours),
     )
     return disk.write(target, page, "out")
 
 
-def _labels(record: Mapping[str, Any]) -> list[str]:
-    """Figures of a chapter, by the files that its record lists."""
-    files = [Path(file) for file in record["files"]]
-    tables = {file.stem for file in files if file.suffix == ".csv"}
-    return [file.stem for file in files if file.suffix == ".json" and file.stem in tables]
+def _figures(
+    folder: Path, record: Mapping[str, Any], labels: Sequence[str]
+) -> Iterator[tuple[str, dict[str, Any] | None]]:
+    """Labels of a chapter's tables, first those of its figures, with their records; the others
+    hold what is in its prose.
+    """
+    others = []
+    for label in labels:
+        if f"figures/{label}.json" in record["files"]:
+            yield label, json.loads((folder / "figures" / f"{label}.json").read_bytes())
+        else:
+            others.append(label)
+    yield from ((label, None) for label in others)
 
 
-def _picture(folder: Path, label: str) -> str | None:
-    """A figure's picture as text for the page; None where there is none."""
-    path = folder / f"{label}.png"
-    return base64.b64encode(path.read_bytes()).decode() if path.is_file() else None
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Write a run's report; the exit status is 2 if there is nothing to report."""
-    parser = argparse.ArgumentParser(description="The report of a run of chapters.")
-    parser.add_argument("run", help="folder that collapse rerun wrote into")
-    parser.add_argument("--out", help=f"file to write (default: {NAME} in the run's folder)")
-    parser.add_argument("--baselines", default="book/baselines", help="folder of the baselines")
-    parser.add_argument("--built", default="_build/figures", help="folder of the book's figures")
-    options = parser.parse_args(arguments)
-    try:
-        path = report(options.run, out=options.out, baseline=options.baselines, built=options.built)
-    except (ValueError, OSError, ImportError) as error:
-        print(f"report: {error}", file=sys.stderr)
-        return 2
-    print(f"written to {path}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def _pictures(folder: Path, label: str) -> list[str]:
+    """A figure's pictures as text for the page, narrow enough to stand side by side: the light
+    one, the dark one; none where one is missing.
+    """
+    paths = [folder / f"{label}-narrow{theme}.png" for theme in ("", "-dark")]
+    there = all(path.is_file() for path in paths)
+    return [base64.b64encode(path.read_bytes()).decode() for path in paths if there]

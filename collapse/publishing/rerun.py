@@ -353,6 +353,7 @@ class Run:
             "source": disk.digest(task.content),
             "parameters": dict(task.values),
             "seconds": made["seconds"],
+            "memory": made["memory"],
             "versions": made["versions"],
             "files": {name: disk.digest(data) for name, data in new.items()},
         }

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import re
+import resource
 import sys
 import threading
 import time
@@ -43,7 +44,8 @@ def execute(job: dict[str, Any], answer: IO[str]) -> None:
         of the notebook to be written; "folder": where it runs; "values" of parameters; "limit":
         processor time in seconds, or None.
     answer : file
-        Gets {"error": text or None}.
+        Gets {"error": text or None, "memory": the most bytes that the kernel, or a process that
+        it started and waited for, held at a time}.
     """
     source, target = Path(job["source"]), Path(job["target"])
     error, ended = None, ["the kernel died"]
@@ -72,7 +74,7 @@ def execute(job: dict[str, Any], answer: IO[str]) -> None:
         except OSError as failure:
             error = disk.unwritten(failure)
         break
-    json.dump({"error": error}, answer)
+    json.dump({"error": error, "memory": _most_memory()}, answer)
 
 
 def _where(executed: Path, chapter: Path) -> str:
@@ -108,6 +110,16 @@ def _watch(limit: float, ended: list[str]) -> None:
             ended.append(f"it has computed nothing for {limit:g} s")
         if len(ended) > 1:
             return _end_descendants()
+
+
+def _most_memory() -> int:
+    """The largest of the processes that have ended here, in bytes.
+
+    Linux counts a process from the moment that it is split off from this one, as large as this one
+    is: that much is the least.
+    """
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit
 
 
 def _descendants() -> list[Any]:

@@ -104,6 +104,27 @@ def test_numbers_reach_the_prose_in_pythons_own_types(
     assert {type(value) for value, _ in glued.values()} == {str, int, float, bool}
 
 
+def test_all_that_was_said_is_kept_as_a_table(
+    page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import myst_nb
+
+    monkeypatch.setattr(myst_nb, "glue", lambda key, value, display: None)
+    page.say("Poisson", n=4_000, ratio=np.float64(1.5), half=Fraction(1, 2), text="none")
+    page.claims({"one is one": True, "two is two": True})
+    page.claims({"three is three": True})
+    page.colophon()
+    with (tmp_path / "golden-prose.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    told = {"n": "4000", "ratio": "1.5", "half": "0.5", "text": "none"}
+    assert row == {f"Poisson_{key}": value for key, value in told.items()} | {
+        "seed": "7",
+        "n": "4000",
+        "share": "0.5",
+        "claims that held": "3",
+    }
+
+
 def test_a_figure_takes_the_pages_parameters_and_seed(page: Page, tmp_path: Path) -> None:
     drawn = []
 

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from bs4 import BeautifulSoup
 
-from collapse.publishing.report import main, report
+from collapse import disk
+from collapse.cli import main
+from collapse.publishing.report import report
 from tests.publishing import runs
 
 
@@ -24,7 +26,8 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
         shutil.copyfile(path, then / path.name)
     (then / "of-another-chapter.csv").write_text("x\n1\n")
     record = json.loads((run / "toy.json").read_text())
-    told = {"parameters": {"n": 7, "name": "<i>&"}, "seconds": 12.34, "versions": {"numpy": "9"}}
+    told = {"parameters": {"n": 7, "name": "<i>&"}, "seconds": 12.34, "memory": 150_400_000}
+    told |= {"versions": {"numpy": "9"}}
     (run / "toy.json").write_text(json.dumps(record | told))
     return run, then
 
@@ -40,9 +43,10 @@ def words(page: BeautifulSoup) -> str:
 def test_it_says_what_was_run_and_that_nothing_moved(folders: tuple[Path, Path]) -> None:
     run, then = folders
     page = read(report(run, baseline=then))
-    assert "1 chapter, 2 figures; no number behind them differs from the baselines." in words(page)
+    told = "1 chapter, 2 figures; no number behind them or in the prose differs from the baselines."
+    assert told in words(page)
     row = [cell.get_text() for cell in page.select("tbody tr")[0].select("td")]
-    assert row == ["toy", "12.3", "n = 7, name = <i>&", "2", "0"]
+    assert row == ["toy", "12.3", "150", "n = 7, name = <i>&", "2", "0"]
     assert not page.select("i")
     assert "Versions: numpy 9." in words(page)
     assert [title.get_text() for title in page.select("h3")] == ["toy-curve", "toy-dots"]
@@ -63,17 +67,37 @@ def test_what_moved_is_told_by_column(folders: tuple[Path, Path]) -> None:
     assert not (run / "report.html").exists()
 
 
+def test_numbers_in_the_prose_are_compared_as_well(folders: tuple[Path, Path]) -> None:
+    run, then = folders
+    record = json.loads((run / "toy.json").read_text())
+    for folder, ratio in ((run / "figures", "1.75"), (then, "1.5")):
+        (folder / "toy-prose.csv").write_text(f"n,ratio\n1000,{ratio}\n")
+    record["files"]["figures/toy-prose.csv"] = disk.digest(b"n,ratio\n1000,1.75\n")
+    (run / "toy.json").write_text(json.dumps(record))
+    page = read(report(run, baseline=then))
+    assert "1 chapter, 2 figures; 1 difference from the baselines." in words(page)
+    (table,) = page.select("table")[1:]
+    assert [cell.get_text() for cell in table.select("td")] == ["ratio", "1.5", "1.75", "+0.17"]
+    assert table.find_previous("h3").get_text() == "Numbers in the prose"
+
+
 def test_a_figure_stands_beside_that_of_the_built_book(folders: tuple[Path, Path]) -> None:
     run, then = folders
     built = run.parent / "built"
     built.mkdir()
-    (built / "toy-dots.png").write_bytes(b"the book's")
-    page = read(report(run, baseline=then, built=built))
-    _, ours, theirs = (str(image["src"]).partition(",")[2] for image in page.select("img"))
-    assert b64decode(ours) == (run / "figures" / "toy-dots.png").read_bytes()
-    assert b64decode(theirs) == b"the book's"
+    (built / "toy-dots-narrow.png").write_bytes(b"the book's")
+    (built / "toy-dots-narrow-dark.png").write_bytes(b"the book's in the dark")
+    assert main(["report", str(run), "--baselines", str(then), "--built", str(built)]) == 0
+    page = read(run / "report.html")
+    for tag, key, theme, told in (
+        ("img", "src", "", b"the book's"),
+        ("source", "srcset", "-dark", b"the book's in the dark"),
+    ):
+        _, ours, theirs = (str(image[key]).partition(",")[2] for image in page.select(tag))
+        assert b64decode(ours) == (run / "figures" / f"toy-dots-narrow{theme}.png").read_bytes()
+        assert b64decode(theirs) == told
     said = [caption.get_text() for caption in page.select("figcaption")]
-    assert said == ["This run", "This run", "The built book"]
+    assert said == ["This run", "This run", f"Before: {built}"]
 
 
 def test_what_did_not_end_is_named_and_what_was_changed_is_refused(
@@ -84,7 +108,7 @@ def test_what_did_not_end_is_named_and_what_was_changed_is_refused(
     page = read(report(run, baseline=then))
     assert "Not finished, and not reported: other<b>." in words(page)
     (run / "figures" / "toy-dots.csv").write_text("x\n0\n3\n")
-    assert main([str(run), "--baselines", str(then)]) == 2
+    assert main(["report", str(run), "--baselines", str(then)]) == 2
     assert "toy-dots.csv is missing or not as it was written" in capsys.readouterr().err
-    assert main([str(run / "figures"), "--baselines", str(then)]) == 2
+    assert main(["report", str(run / "figures"), "--baselines", str(then)]) == 2
     assert "no chapter has been run into" in capsys.readouterr().err

@@ -180,6 +180,33 @@ def test_diff_tells_what_moved_chapter_by_chapter(
     assert diff(runs[0], runs[2])["two"] == [f"there is no whole run of it in {runs[2]}"]
 
 
+def test_the_most_memory_that_a_chapter_held_is_recorded(book: Path, tmp_path: Path) -> None:
+    held = 400_000_000
+    (book / "one.md").write_text("# One\n" + CELL % f"len(bytearray(b'x') * {held})")
+    rerun(book=book, folder=tmp_path / "run")
+    one, two = (
+        json.loads((tmp_path / "run" / f"{name}.json").read_text())["memory"]
+        for name in ("one", "two")
+    )
+    assert 10_000_000 < two < held < one
+    # what was executed before is told as it was measured then
+    (tmp_path / "run" / "one.ipynb").unlink()
+    rerun(book=book, folder=tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "one.json").read_text())["memory"] == one
+
+
+def test_numbers_in_the_prose_of_two_runs_are_compared(book: Path, tmp_path: Path) -> None:
+    page = 'from collapse.publishing.page import Page\npage = Page("two", globals(), seed=(0, 9))'
+    said = "page.say(ratio=seed / 4)\npage.colophon()"
+    (book / "two.md").write_text("# Two\n" + PARAMETERS % "seed = 1" + CELL % f"{page}\n{said}")
+    for seed in (1, 2):
+        rerun(["two"], {"seed": seed}, book=book, folder=tmp_path / f"{seed}")
+    assert diff(tmp_path / "1", tmp_path / "2")["two"] == [
+        "two-prose, 'ratio': 1 moved, most in row 1: 0.25 is now 0.5 (+1 relative)",
+        "two-prose, 'seed': 1 moved, most in row 1: 1 is now 2 (+1 relative)",
+    ]
+
+
 def test_a_kernel_that_ends_before_its_first_cell_is_started_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,7 +225,7 @@ def test_a_kernel_that_ends_before_its_first_cell_is_started_again(
     job = {**paths, "folder": str(tmp_path), "values": {}, "limit": None}
     answer = StringIO()
     worker.execute(job, answer)
-    assert answer.getvalue() == '{"error": null}'
+    assert json.loads(answer.getvalue())["error"] is None
     left[0] = 3
     with pytest.raises(RuntimeError, match="before replying"):
         worker.execute(job, StringIO())
