@@ -31,7 +31,9 @@ def random_design(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
     noise = number(model.sigma, exact) ** 2 * p
     require(
         plan.reads_whole_batches,
-        f"{plan.name} reads part of a batch, and no exact form is known then. {OTHERWISE}",
+        f"{plan.name} reads part of a batch, and no exact form is known then for covariates that"
+        " are drawn anew; use derive(plan) for the limit, or simulate(plan, model=..., n=...,"
+        " replications=...).",
     )
     weight, rows = plan.weight, plan.rows(n)
     read, steps, behind = weight > 0, [0 * noise], []
