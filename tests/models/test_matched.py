@@ -54,7 +54,7 @@ def test_the_ratio_is_that_of_a_bernoulli_mean_under_every_plan(plan):
 @pytest.mark.parametrize("model", GENERATORS, ids=repr)
 def test_simulated_risk_is_exact_at_n(model, plan):
     n = 12
-    simulated = simulate(plan, model=model, n=n, replications=40_000, rng=1)
+    simulated = simulate(plan, model=model, n=n, replications=60_000, rng=1)
     assert_risks_agree(simulated, derive(plan, model=model, n=n), detects=0.2)
 
 
