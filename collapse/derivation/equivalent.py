@@ -17,8 +17,11 @@ from collapse.risk import Risk
 if TYPE_CHECKING:
     from collapse.reservoir import Reservoir
 
-CLOSE = 1e-13
-"""Relative change at which a sweep is the last one."""
+LARGEST = 2 * 10**7
+"""Numbers held at once: a hundred generations of augment are a matter of seconds."""
+
+CLOSE = 1e-14
+"""Relative change at which Newton's method ends."""
 
 
 def deterministic_equivalent(plan: Plan | Reservoir, model: RandomDesignRegression, n: int) -> Risk:
@@ -83,7 +86,8 @@ def deterministic_equivalent(plan: Plan | Reservoir, model: RandomDesignRegressi
     assert isinstance(plan, Plan)
     rows = plan.rows(whole(n, "n", "rows of real data")).astype(np.float64)
     p, ridge, G, B = model.columns, model.ridge, plan.generations, plan.batches
-    held(4 * B * G * G, f"a matrix (G, G) for each batch of {plan.name}", "take fewer generations")
+    name = f"matrices (G, G) for each batch of {plan.name}"
+    held(4 * B * G * G, name, "take fewer generations", LARGEST)
     weight = plan.weight / rows
     total = (weight > 0) @ rows
     require(
@@ -98,13 +102,11 @@ def deterministic_equivalent(plan: Plan | Reservoir, model: RandomDesignRegressi
     back = np.linalg.inv(one + p * D @ H)
     fresh = float(model.sigma) ** 2 * weight.T[:, :, None] * weight.T[:, None, :]
     bias = ridge**2 * float(model.truth @ model.truth)
-    Q = np.zeros((G, G))
-    for _ in range(2 * G + 1):
+    Q, place = np.zeros((G, G)), np.add.outer(np.arange(G), np.arange(G))
+    for k in range(2 * G - 1):
         passed = back @ (fresh + D @ Q @ D.mT) @ back.mT
-        change = (H @ (bias + p * np.einsum("b,bgh->gh", rows, passed)) @ H.T - Q) / unlike
-        Q += change
-        if np.abs(change).max() <= CLOSE * np.abs(Q).max():
-            break
+        through = H @ (bias + p * np.tensordot(rows, passed, 1)) @ H.T
+        Q += np.where(place == k, (through - Q) / unlike, 0)
     risk = np.diag(Q).copy()
     return Risk(risk, risk / risk[0], plan, model=repr(model), n=n, tables={"covariance": Q})
 
@@ -120,8 +122,8 @@ def _entering(weight: Array, source: NDArray[np.int64]) -> Array:
 def _resolvent(
     weight: Array, source: NDArray[np.int64], rows: Array, p: int, ridge: float
 ) -> tuple[Array, Array]:
-    """H (G, G), and by what the change of each entry in a sweep is to be divided, so that it is
-    right once those before it are.
+    """H (G, G), diagonal after diagonal; and by what a change of each entry is to be divided where
+    those before it are right.
     """
     level = np.zeros((len(weight), 1))
     for _ in range(1000):  # Newton's method on a concave function, from below
@@ -134,12 +136,12 @@ def _resolvent(
     response = level * weight / (1 + p * level * weight)
     unlike = 1 - p * (response * rows) @ response.T
     one, D = np.eye(len(weight)), _entering(weight, source)
-    H = np.diag(level[:, 0])
-    for _ in range(len(weight) + 1):
+    H, place = (
+        np.diag(level[:, 0]),
+        np.subtract.outer(np.arange(len(weight)), np.arange(len(weight))),
+    )
+    for k in range(1, len(weight)):
         back = np.linalg.inv(one + p * H @ D)
-        inverse = ridge * one + np.einsum("b,bgh->gh", rows, D @ back)
-        change = (np.linalg.inv(inverse) - H) / unlike
-        H = H + change
-        if np.abs(change).max() <= CLOSE * np.abs(H).max():
-            break
+        inverse = ridge * one + np.tensordot(rows, D @ back, 1)
+        H = H + np.where(place == k, (np.linalg.inv(inverse) - H) / unlike, 0)
     return H, unlike

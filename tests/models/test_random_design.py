@@ -220,6 +220,16 @@ def test_where_the_risk_is_exact_the_equivalent_has_one_row_more(plan):
         np.testing.assert_allclose(risk, p * np.cumsum(counts / (total * (total - p))), rtol=1e-10)
 
 
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
+def test_long_chains_of_wide_designs_keep_their_digits(share):
+    """Under discard the ratio is g, whatever p / n is."""
+    n, G = 1000, 40
+    model = models.RandomDesignRegression(int(share * n), 0, 1)
+    risk = deterministic_equivalent(workflows.discard(G), model, n)
+    np.testing.assert_allclose(risk.ratio, np.arange(1, G + 1), rtol=1e-10)
+    np.testing.assert_allclose(risk.risk[0], share / (1 - share), rtol=1e-12)
+
+
 @pytest.mark.parametrize("p", [40, 200, 900])
 def test_a_single_ridge_fit_has_the_known_limit(p):
     """Bias and variance of ridge by the Stieltjes transform of Marchenko and Pastur's law."""
