@@ -32,7 +32,7 @@ from matplotlib.figure import Figure
 import collapse
 from collapse import Plan, Reservoir, datasets, models, universality, workflows
 from collapse.answers import Answer
-from collapse.derivation import finite
+from collapse.derivation import equivalent, finite
 from collapse.explorers import policies
 from collapse.publishing import figures, latex, picture, plot, report, tex
 from collapse.publishing.rerun import rerun
@@ -263,6 +263,10 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
             collapse.derive,
             {"plan": AUGMENT, "model": MODEL, "n": 10, "exact": False, "order": 2},
         ),
+        "deterministic_equivalent": (
+            equivalent.deterministic_equivalent,
+            {"plan": AUGMENT, "model": models.RandomDesignRegression(3, 1, 1), "n": 10},
+        ),
         "diagnose": (
             collapse.diagnose,
             {"workflow": AUGMENT, "generations": 20, "model": MODEL, "n": 10, "below": 2},
@@ -362,6 +366,7 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
         "BestOf": (models.BestOf, {"model": models.Normal(0, 1), "k": 2, "score": None}),
         "Beta": (models.Beta, {"a": 1.0, "b": 2.0}),
         "Binomial": (models.Binomial, {"trials": 3, "p": 0.5}),
+        "BootstrapGenerator": (models.BootstrapGenerator, {"rows": [0, 1, 5]}),
         "BradleyTerry": (
             models.BradleyTerry,
             {"strength": None, "pairs": [(0, 1), (1, 2), (2, 0)], "times": 3, "wins": [1, 2, 1]},
@@ -424,6 +429,7 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
         "NegativeBinomial": (models.NegativeBinomial, {"size": 2, "mean": 1}),
         "NegativeBinomialRegression": regression(models.NegativeBinomialRegression, size=1.0),
         "Normal": (models.Normal, {"mean": 0, "sd": 1}),
+        "NormalGenerator": (models.NormalGenerator, {"rows": [[0, 1], [2, 5]]}),
         "NormalMeanVariance": (models.NormalMeanVariance, {"mean": 0, "variance": 1}),
         "NormalMixture": (models.NormalMixture, {"weight": 0.5, "separation": 2, "steps": None}),
         "Poisson": (models.Poisson, {"rate": 1}),
@@ -433,6 +439,10 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
             {"loadings": [[1.0], [0.5], [0.2]], "noise": 0.5},
         ),
         "ProbitRegression": regression(models.ProbitRegression),
+        "RandomDesignRegression": (
+            models.RandomDesignRegression,
+            {"columns": 2, "beta": [1, 2], "sigma": 1, "ridge": 0.5},
+        ),
         "RidgeLogisticRegression": regression(models.RidgeLogisticRegression, penalty=1.0),
         "TrimmedMean": located(models.TrimmedMean, trim=0.1),
         "Truncated": (
@@ -656,9 +666,8 @@ def public() -> dict[str, Callable[..., Any]]:
             here = str(getattr(member, "__module__", "")).startswith(module.__name__)
             if name[0] != "_" and here and inspect.isfunction(inspect.unwrap(member)):
                 found[name] = member
-    found |= {
-        call.__name__: call for call in (finite.least_share, finite.augment_supremum, report.report)
-    }
+    others = finite.least_share, finite.augment_supremum, equivalent.deterministic_equivalent
+    found |= {call.__name__: call for call in (*others, report.report)}
     for kind in METHODS:
         for name, member in vars(kind).items():
             if name[0] != "_" and (inspect.isfunction(member) or isinstance(member, classmethod)):

@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.model_selection import train_test_split
 
-from collapse import datasets
+from collapse import datasets, derive, models, workflows
 
 SETS = {"titanic": (1045, 4), "heart": (270, 13), "breast_cancer": (569, 30), "diabetes": (442, 10)}
 
@@ -401,3 +401,25 @@ def test_the_script_that_made_the_features_reads_glosses_and_whitens():
     np.testing.assert_allclose(white.T @ white / 50, np.eye(3), atol=1e-12)
     np.testing.assert_allclose(white_test, white[:5])
     assert abs(np.corrcoef(white[:, 0], X[:, 0])[0, 1]) > 0.99
+
+
+@pytest.mark.parametrize("n", [100, 316])
+@pytest.mark.parametrize("workflow", ["discard", "augment"])
+def test_published_normal_laws_obey_the_law_of_matched_moments(n, workflow):
+    """Mean squared error and variance of all 11 generations, against 1 - (1 - 1/n)^g or augment's
+    product; a z test of size 1e-6 for each, by the published standard errors.
+
+    The alternative that the variance is kept (v2 = 0) is refused under discard.
+    """
+    run = datasets.published(f"normal, n = {n}", workflow)
+    assert len(run["generation"]) == 11
+    at = run["generation"].astype(int) - 1
+    model, plan = models.NormalGenerator([-1, 1]), getattr(workflows, workflow)(100)
+    lost = derive(plan, model=model, n=n).risk[at]
+    k = 1 if workflow == "discard" else np.arange(1, 101)
+    left = np.cumprod(np.broadcast_to(1 - 1 / (n * k**2), 100))[at]
+    np.testing.assert_allclose(lost, 1 - left, rtol=1e-12)
+    assert (np.abs(run["squared_error"] - lost) <= 4.9 * run["squared_error_stderr"]).all()
+    assert (np.abs(run["variance"] - left) <= 4.9 * run["variance_stderr"]).all()
+    if workflow == "discard":
+        assert abs(run["variance"][-1] - 1) > 3 * run["variance_stderr"][-1]

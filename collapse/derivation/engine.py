@@ -7,7 +7,14 @@ from typing import Any
 
 from collapse.checks import brief, flag, is_number, require, whole
 from collapse.derivation.extremes import sample_maximum
-from collapse.derivation.means import fixed_design, limit, linear_response, quadratic_variance
+from collapse.derivation.means import (
+    fixed_design,
+    limit,
+    linear_response,
+    matched_moments,
+    quadratic_variance,
+)
+from collapse.derivation.random_design import random_design
 from collapse.derivation.reservoir import reservoir_limit, reservoir_quadratic_variance
 from collapse.derivation.second import second_order
 from collapse.models.protocols import EXACT_FORMS, design_of, exact_form
@@ -21,6 +28,8 @@ AT_N: dict[str, Callable[..., Risk]] = {
     "linear response": linear_response,
     "fixed design": fixed_design,
     "sample maximum": sample_maximum,
+    "random design": random_design,
+    "matched moments": matched_moments,
 }
 """What derives the risk of a plan at n, by the exact form that a model declares."""
 AT_N_PERSISTENT: dict[str, Callable[..., Risk]] = {
@@ -47,9 +56,11 @@ def derive(
         Without it: the Gaussian limit, which all regular models share. With it: the exact risk at
         n, known for the natural exponential families with quadratic variance (in the mean
         parameter; also for multinomial shares and the mean of a multivariate normal), for least
-        squares on a fixed design where every batch is read whole, for the maximum of a uniform
-        sample where one batch decides, and for selected rows whose mean and variance are
-        polynomials of the fit (a model's `response`). Which of them a model is, it declares as its
+        squares on a fixed design where every batch is read whole, for least squares on covariates
+        drawn anew where all rows weigh alike, for generators that keep the mean and the variance of
+        what they are fitted to, for the maximum of a uniform sample where one batch decides, and
+        for selected rows whose mean and variance are polynomials of the fit (a model's `response`).
+        Which of them a model is, it declares as its
         `exact_form`, which `models.check` tries.
     n : int, optional
         Rows of real data; required with a model, except that a regression's n is the number of rows

@@ -41,7 +41,7 @@ def variance_of(model: Any, exact: bool) -> tuple[Any, Any]:
             f" {(model.mean, given)!r}."
         ),
     )
-    _check_rational((*mean, v0, v1, v2), f"rational parameters, and {model!r} holds", exact)
+    rational((*mean, v0, v1, v2), f"rational parameters, and {model!r} holds", exact)
     exactly = [plain(m) for m in mean]
     V = v0 + v1 * sum(exactly) + v2 * sum(m * m for m in exactly)
     return number(V, exact), number(v2, exact)
@@ -51,6 +51,16 @@ def quadratic_variance(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
     """Risk of the mean of a family whose variance function is quadratic."""
     V, v2 = variance_of(model, exact)
     return weighted_means(plan, exact, Law(V, (V, 0, v2)), model, n)
+
+
+def matched_moments(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
+    """Risk of the mean of rows from generators that keep mean and variance: a real row's mean
+    square is that of every row, so that a fit's variance falls by its mean squared error.
+    """
+    V = check_number(model.real_variance, f"real_variance of {model!r}", 0)
+    rational((V,), f"a rational real_variance, and {model!r} holds", exact)
+    V = number(V, exact)
+    return weighted_means(plan, exact, Law(V, (V, 0, -1 + 0 * V)), model, n)
 
 
 def response_law(response: LinearResponse, exact: bool = False) -> Law:
@@ -79,7 +89,7 @@ def linear_response(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
         f"response of {model!r} must be a collapse.models.LinearResponse, or None; it is"
         f" {response!r}.",
     )
-    _check_rational(
+    rational(
         (response.mean, response.variance, *response.selected_mean, *response.selected_variance),
         f"a rational response, and that of {model!r} holds",
         exact,
@@ -115,7 +125,8 @@ def fixed_design(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
     return Risk(risk, risk / risk[0], plan, model=repr(model), n=n, tables=tables)
 
 
-def _check_rational(values: tuple[Any, ...], what: str, exact: bool) -> None:
+def rational(values: tuple[Any, ...], what: str, exact: bool) -> None:
+    """Raise a ValueError where an exact answer is asked for, and floats are given."""
     require(
         not exact or all(isinstance(value, Rational) for value in values),
         f"exact=True needs {what} floats: leave exact out, or give int or fractions.Fraction.",

@@ -6,6 +6,7 @@ from collapse.models.conformance import check
 from collapse.models.families.dependent import AR1
 from collapse.models.families.latent import NormalMixture, PrincipalComponents
 from collapse.models.families.location import HodgesLehmann, Huber, Median, MedianMAD, TrimmedMean
+from collapse.models.families.matched import BootstrapGenerator, NormalGenerator
 from collapse.models.families.morris import (
     Bernoulli,
     Binomial,
@@ -48,6 +49,7 @@ from collapse.models.regression.glm import (
 )
 from collapse.models.regression.linear import HuberRegression, LinearRegression
 from collapse.models.regression.penalised import FirthLogisticRegression, RidgeLogisticRegression
+from collapse.models.regression.random_design import RandomDesignRegression
 from collapse.models.regression.ranking import BradleyTerry
 
 __all__ = [
@@ -57,6 +59,7 @@ __all__ = [
     "BestOf",
     "Beta",
     "Binomial",
+    "BootstrapGenerator",
     "BradleyTerry",
     "CensoredExponential",
     "CensoredWeibull",
@@ -86,12 +89,14 @@ __all__ = [
     "NegativeBinomial",
     "NegativeBinomialRegression",
     "Normal",
+    "NormalGenerator",
     "NormalMeanVariance",
     "NormalMixture",
     "Poisson",
     "PoissonRegression",
     "PrincipalComponents",
     "ProbitRegression",
+    "RandomDesignRegression",
     "RidgeLogisticRegression",
     "TrimmedMean",
     "Truncated",

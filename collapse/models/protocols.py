@@ -166,11 +166,37 @@ class WithSampleMaximum(WithExactForm, Protocol):
         """The truth."""
 
 
+@runtime_checkable
+class WithRandomDesign(WithExactForm, Protocol):
+    """Least squares on standard normal covariates that every batch draws anew."""
+
+    @property
+    def columns(self) -> int:
+        """Covariates."""
+
+    @property
+    def sigma(self) -> Any:
+        """Standard deviation of the errors."""
+
+
+@runtime_checkable
+class WithMatchedMoments(WithExactForm, Protocol):
+    """A generator that keeps the mean and the divisor-N covariance of the rows it is fitted to; the
+    risk is the squared error of the mean.
+    """
+
+    @property
+    def real_variance(self) -> Any:
+        """Variance of a real row, or the trace of its covariance."""
+
+
 FORMS: Final[dict[str, type]] = {
     "quadratic variance": WithQuadraticVariance,
     "linear response": WithLinearResponse,
     "fixed design": WithFixedDesign,
     "sample maximum": WithSampleMaximum,
+    "random design": WithRandomDesign,
+    "matched moments": WithMatchedMoments,
 }
 """What a model may declare as its `exact_form`."""
 

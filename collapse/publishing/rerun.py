@@ -353,7 +353,7 @@ class Run:
             "source": disk.digest(task.content),
             "parameters": dict(task.values),
             "seconds": made["seconds"],
-            "memory": made["memory"],
+            "memory": made.get("memory", 0),  # what was kept before it was measured has none
             "versions": made["versions"],
             "files": {name: disk.digest(data) for name, data in new.items()},
         }

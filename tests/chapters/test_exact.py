@@ -248,3 +248,21 @@ def test_augment_passes_pi_squared_over_six_at_n_exactly_where_noise_feeds_itsel
     assert (end > pi**2 / 6) == (v2 > 0)
     if v2 > 0:
         assert end == pytest.approx(1.728, abs=5e-4)
+
+
+def test_a_hundred_rows_lose_their_variance_under_discard_alone():
+    """63 per cent in a hundred generations of discard, less than two for ever under augment; three
+    in four chains of normal fits are below the mean that is left.
+    """
+    model, n, R = models.NormalGenerator([-1, 1]), 100, 4000
+    assert round(float(derive(discard(100), model=model, n=n).risk[-1]), 2) == 0.63
+    lost = derive(augment(5000), model=model, n=n).risk
+    ever = 1 - np.sin(np.pi / 10) / (np.pi / 10)
+    assert (lost < ever).all()
+    assert lost[-1] == pytest.approx(ever, rel=1e-3)
+    assert ever < 0.02
+    fits = simulate(discard(100), model=model, n=n, replications=R, rng=11, fits=True).fits
+    variance = fits[:, -1, 1]
+    mean = 0.99**100
+    assert_agree(variance.mean(), variance.std() / np.sqrt(R), mean, detects=0.5)
+    assert_agree((variance < mean).mean(), np.sqrt(0.19 / R), 0.75, detects=0.15)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from collapse import derive, simulate
-from collapse.models import LinearRegression, LogisticRegression
+from collapse.derivation.equivalent import deterministic_equivalent
+from collapse.models import LinearRegression, LogisticRegression, RandomDesignRegression
 from collapse.plan import Plan
 from collapse.workflows import augment, discard, subsample
 from tests.statistics import assert_agree
@@ -153,3 +154,48 @@ def test_observed_labels_least_squares():
         risk = simulate(plan, model=model, replications=40_000, rng=13)
         excess = n * (risk.risk - risk.risk[0])[1:]
         assert_agree(excess, n * risk.risk_stderr[1:], (ratio[1:] - 1) * sigma**2 * p, detects=0.06)
+
+
+def test_fresh_covariates_are_better_than_reused_ones():
+    """On new rows, over designs: sigma^2 p / (n - p - 1) times h_g where one design is reused, less
+    where covariates are fresh.
+    """
+    n, p, G, R = 12, 4, 5, 6000
+    rng = np.random.default_rng(9)
+    X = rng.standard_normal((R, n, p))
+    theta, moment, risk = np.zeros((R, p)), np.zeros((R, p)), []
+    for g in range(1, G + 1):
+        y = np.vecdot(X, theta[:, None]) + rng.standard_normal((R, n))
+        moment = moment + np.einsum("rnp,rn->rp", X, y)
+        theta = np.linalg.solve(g * X.mT @ X, moment[:, :, None])[:, :, 0]
+        risk.append((theta**2).sum(axis=1))
+    risk, first = np.array(risk), p / (n - p - 1)
+    error = risk.std(axis=1) / np.sqrt(R)
+    assert_agree(risk.mean(axis=1), error, first * harmonic(G), detects=0.2)
+    fresh = derive(augment(G), model=RandomDesignRegression(p, 0, 1), n=n).risk
+    assert fresh[0] == pytest.approx(first)
+    assert (fresh[1:] < first * harmonic(G)[1:]).all()
+    for rows in (6, 12, 1000):  # from p + 2 rows on
+        ratio = derive(augment(G), model=RandomDesignRegression(p, 0, 1), n=rows).ratio
+        assert (ratio[1:] < harmonic(G)[1:]).all()
+
+
+def test_more_columns_than_rows_forget_under_discard():
+    """The picture of the chapter, at 40 rows and, the same, at 1000: the risk passes that of no
+    model and settles; without noise fits shrink to
+    nothing by one factor a generation.
+    """
+    small, large = (RandomDesignRegression(2 * n, (1 / n) ** 0.5, 1, ridge=0.2) for n in (40, 1000))
+    risks = [
+        deterministic_equivalent(discard(15), model, model.columns // 2).risk / 2
+        for model in (small, large)
+    ]
+    np.testing.assert_allclose(*risks, rtol=1e-9)
+    assert risks[0][0] < 1 < risks[0][1]
+    np.testing.assert_allclose(risks[0][10:], risks[0][-1], rtol=1e-3)
+    quiet = RandomDesignRegression(80, (1 / 40) ** 0.5, 1e-6, ridge=0.2)
+    run = simulate(discard(3), model=quiet, n=40, replications=600, rng=10, fits=True)
+    kept = (run.fits @ quiet.truth).mean(axis=0) / 2
+    level = (0.8 + (0.64 + 1.6) ** 0.5) / 0.8  # 0.2 h + h / (1 + 2 h) = 1
+    np.testing.assert_allclose(kept, (1 - 0.2 * level) ** np.arange(1, 4), rtol=0.06)
+    assert 1 - 0.2 * level < 0.5

@@ -67,6 +67,7 @@ MODELS = {
     "PrincipalComponents": [models.PrincipalComponents([[2, 0], [1, 1], [0, 1], [1, 0]], noise=1)],
     "Accepted": [models.Accepted(models.Median("laplace", 1, 2), bell)],
     "Bernoulli": [models.Bernoulli(0.3)],
+    "BootstrapGenerator": [models.BootstrapGenerator([[0, 1], [0, 2], [3, 1], [9, 0]])],
     "BestOf": [
         models.BestOf(models.NegativeBinomial(3, 2), 2),
         models.BestOf(models.LogisticRegression(X, [0.3, 0.5, -0.5]), 2, label),
@@ -114,6 +115,10 @@ MODELS = {
         models.NegativeBinomialRegression(X, y=COUNTS, size=2),
     ],
     "Normal": [models.Normal(1, 2)],
+    "NormalGenerator": [
+        models.NormalGenerator([0, 0, 0, 1, 5]),
+        models.NormalGenerator([[0, 1], [0, 2], [3, 1], [9, 0]]),
+    ],
     "Poisson": [models.Poisson(3)],
     "PoissonRegression": [
         models.PoissonRegression(X, [1, 0.5, -0.5]),
@@ -122,6 +127,10 @@ MODELS = {
     "ProbitRegression": [
         models.ProbitRegression(X, [0.2, 0.3, -0.3]),
         models.ProbitRegression(X, y=LABELS),
+    ],
+    "RandomDesignRegression": [
+        models.RandomDesignRegression(3, [1, -2, 0.5], sigma=2),
+        models.RandomDesignRegression(40, 0.1, sigma=1, ridge=0.3),
     ],
     "Truncated": [
         models.Truncated(models.Normal(1, 2), -2, 2, about_fit=True),

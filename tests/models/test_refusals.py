@@ -189,6 +189,11 @@ SCALARS = {
         X, BETA, size=v
     ),
     "RidgeLogisticRegression": lambda v: models.RidgeLogisticRegression(X, BETA, penalty=v),
+    "RandomDesignRegression, sigma": lambda v: models.RandomDesignRegression(2, 1, v),
+    "RandomDesignRegression, beta": lambda v: models.RandomDesignRegression(2, [1, v], 1),
+    "RandomDesignRegression, ridge": lambda v: models.RandomDesignRegression(2, 1, 1, v),
+    "NormalGenerator": lambda v: models.NormalGenerator([0, v]),
+    "BootstrapGenerator": lambda v: models.BootstrapGenerator([0, v]),
     "HuberRegression, sigma": lambda v: models.HuberRegression(X, BETA, v),
     "HuberRegression, k": lambda v: models.HuberRegression(X, BETA, 1, v),
     "Multinomial": lambda v: models.Multinomial([v, 1 - v]),
