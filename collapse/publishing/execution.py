@@ -102,7 +102,9 @@ def execute(
             error, memory = _worked(job, scratch, lifeline, locks)
             seconds = time.perf_counter() - start
             if error is None:
-                packed = pack(scratch, {"seconds": seconds, "memory": memory, "versions": versions()})
+                packed = pack(
+                    scratch, {"seconds": seconds, "memory": memory, "versions": versions()}
+                )
             elif (scratch / NOTEBOOK).is_file():
                 notebook = (scratch / NOTEBOOK).read_bytes()
     except OSError as failure:
