@@ -74,7 +74,7 @@ def test_cells_are_formatted_in_place_and_prose_is_left(tmp_path: Path) -> None:
 
 def test_no_caption_names_a_panel_by_its_side() -> None:
     # on a phone the panels of a figure stand one above the other
-    sides = re.compile(r"\b(Left|Right)\b|on the (left|right)|(?<!to )\b(left|right)[,:] ")
+    sides = re.compile(r"\b(Left|Right)\b|on the (left|right)|[;(] ?(left|right)\b")
     figures = re.compile(
         r"^:::\{bundle\} \S+\n(?::alt:[^\n]*\n)?(.*?)^:::$", re.MULTILINE | re.DOTALL
     )
