@@ -46,8 +46,8 @@ def second_order(plan: Plan | Reservoir, model: Any, n: int) -> Risk:
     if not isinstance(numbers, SecondOrder):
         raise ValueError(
             f"no second order is known for model {brief(model)}; it is for means of exponential"
-            " families, maximum likelihood in one of two parameters, and regressions with a canonical"
-            " link whose real labels are drawn from beta. Leave order out, or simulate."
+            " families, maximum likelihood in one of two parameters, and regressions with a"
+            " canonical link whose real labels are drawn from beta. Leave order out, or simulate."
         )
     if isinstance(plan, Reservoir) or not plan.reads_whole_batches:
         raise ValueError(
