@@ -28,6 +28,7 @@ from collapse.publishing.page import (
     plot,
     refused,
     stack,
+    within,
 )
 
 WIDE, NARROW = (plot.WIDE, 3.0), (plot.NARROW, 3.0)
@@ -186,10 +187,28 @@ def test_derived_and_simulated_are_compared() -> None:
     assert list(columns) == ["generation", "derived", "simulated", "standard error"]
     away = abs(columns["simulated"] - columns["derived"])[1:] / columns["standard error"][1:]
     assert farthest(derived, simulated) == max(away) > 0
+    assert farthest({"augment": derived["augment"].ratio}, simulated) == max(away)
     named = {"workflow": ["augment"] * 4} | {name: list(column) for name, column in columns.items()}
     assert compared(["workflow"], derived, simulated) == named
     pairs = [{("Poisson", name): risk for name, risk in by.items()} for by in (derived, simulated)]
     assert compared(["model", "workflow"], *pairs) == {"model": ["Poisson"] * 4} | named
+
+
+@pytest.mark.parametrize(
+    ("seen", "part", "held"),
+    [
+        (2.49, 0.0, True),
+        (2.51, 0.0, False),
+        (1.49, 0.0, False),
+        (2.69, 0.1, True),
+        (2.71, 0.1, False),
+    ],
+)
+def test_what_is_seen_lies_within_five_errors_and_a_part(
+    seen: float, part: float, held: bool
+) -> None:
+    assert within([1.0, seen], [0.0, 0.1], [1.0, 2.0], part) is held
+    assert not within([np.nan, seen], [0.0, 0.1], [1.0, 2.0], part)
 
 
 def test_what_is_not_refused_is_told(capsys: pytest.CaptureFixture[str]) -> None:
