@@ -130,12 +130,12 @@
   for (const left of ["mouseout", "focusout"]) document.addEventListener(left, (event) => linked(event) && later());
   document.addEventListener("keydown", ({ key }) => key === "Escape" && close());
 
-  // On paper: light whatever the theme, and nothing folded.
+  // On paper: light whatever the theme, proofs and solutions unfolded.
   const onPaper = matchMedia("print");
   let before;
   const print = () => {
     if (before) return;
-    before = { theme: root.dataset.theme, folded: [...document.querySelectorAll("article details:not([open])")] };
+    before = { theme: root.dataset.theme, folded: [...document.querySelectorAll("article :is(details.sd-dropdown, .tag_hide-cell details):not([open])")] };
     root.dataset.theme = "light";
     for (const folded of before.folded) folded.open = true;
     for (const image of document.images) image.loading = "eager";

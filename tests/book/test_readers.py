@@ -135,20 +135,25 @@ def test_on_a_telephone_nothing_is_cut_without_a_sign(site, visit, page):
 
 
 @pytest.mark.parametrize("page", CHAPTERS)
-def test_on_paper_all_is_light_and_open_and_nothing_is_cut(site, visit, page):
+def test_on_paper_all_is_light_and_proofs_are_open_and_nothing_is_cut(site, visit, page):
     reader = visit(site.as_uri(), page, theme="dark", width=720).open()
     tab = reader.tab
     folded = tab.locator("article details:not([open])").count()
     tab.emulate_media(media="print")
     tab.wait_for_function("document.documentElement.dataset.theme === 'light'")
-    tab.wait_for_function("!document.querySelector('article details:not([open])')")
+    tab.wait_for_function("!document.querySelector('article details.sd-dropdown:not([open])')")
+    assert not any(rest.is_visible() for rest in tab.locator("details:not([open])").all())
+    for argument in tab.locator("article div.proof.argument").all():
+        assert argument.is_visible()
     assert tab.evaluate(CUT) == []
     assert tab.evaluate("document.documentElement.scrollWidth") <= 720
     for unwanted in (".controls", ".prev-next-area", ".bundle-downloads", ".bd-sidebar-primary"):
         assert not any(part.is_visible() for part in tab.locator(unwanted).all()), unwanted
-    assert all(
-        part.is_visible() for part in tab.locator(".collapse-explorer .picture svg").all()[:2]
-    )
+    for host in tab.locator(".collapse-explorer-host").all():
+        beside = host.locator("xpath=ancestor::div[contains(@class, 'cell ')]/following-sibling::*")
+        stands = beside.first.locator("picture.bundle-light img")
+        still = stands if stands.count() == 1 else host.locator(".picture svg").first
+        assert still.is_visible()
     ground = tab.evaluate("getComputedStyle(document.documentElement).backgroundColor")
     assert ground in ("rgb(255, 255, 255)", "rgba(0, 0, 0, 0)")
     tab.emulate_media(media="screen")
