@@ -10,11 +10,15 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: book test check slow format lint javascript workflows coverage versions baselines lab publish-to bench cold canary archive lock clean
+.PHONY: book pdf test check slow format lint javascript workflows coverage versions baselines lab publish-to bench cold canary archive lock clean
 
 # Executes what must be executed, builds the site, prints its address.
 book: $(ENVIRONMENT)
 	$(BIN)/python book/build.py
+
+# The whole book as one PDF, and the site with a link to it. Needs xelatex and fonts, and says which packages where they are missing.
+pdf: $(ENVIRONMENT)
+	$(BIN)/python book/typeset.py
 
 # Everything: style, types, import order, tests, the book, its pages in a browser.
 test: lint
@@ -115,7 +119,7 @@ canary:
 	$(MAKE) lock UPGRADE=--upgrade
 	$(MAKE) test
 
-# What a release holds: sources, wheel, site, and their sums. Of the book as it was built; TAG, if given, must be that of the version.
+# What a release holds: sources, wheel, site, PDF if the site has it, and their sums. Of the book as it was built; TAG, if given, must be that of the version.
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' collapse/__init__.py)
 ARCHIVE = _build/archive/collapse-companion-$(VERSION)
 export TAG
@@ -128,7 +132,8 @@ archive: $(ENVIRONMENT)
 	tar --create --sort=name --owner=0 --group=0 --numeric-owner --mtime=@$$(git log -1 --format=%ct) --directory=_build \
 		--transform='s,^html,collapse-companion-$(VERSION)-site,' html | gzip --no-name > $(ARCHIVE)-site.tar.gz
 	$(BIN)/python -m hatchling build --target wheel --directory _build/archive
-	cd _build/archive && sha256sum -- *.tar.gz *.whl > SHA256SUMS
+	test ! -f _build/html/collapse-companion.pdf || cp _build/html/collapse-companion.pdf $(ARCHIVE).pdf
+	cd _build/archive && sha256sum -- collapse* > SHA256SUMS
 
 # Made anew when the lock file changes; the package itself, an editable install, when its metadata change.
 # Two steps, since pip refuses hashes on an editable install.

@@ -17,7 +17,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -80,9 +80,20 @@ class Book:
     def run(self) -> Path:
         return self.execution / "run"
 
+    @property
+    def pdf(self) -> Path:
+        return self.build / "pdf" / "collapse-companion.pdf"
 
-def main(root: Path) -> int:
-    """Execute what must be executed and build what must be built; the exit status."""
+    def printed(self, key: str) -> bool:
+        """Whether `book/typeset.py` made the PDF of what has that key."""
+        made = self.pdf.with_name("key")
+        return self.pdf.is_file() and made.is_file() and made.read_text() == key
+
+
+def main(root: Path, typeset: Callable[[Book, str], int] | None = None) -> int:
+    """Execute what must be executed and build what must be built, first what `typeset` makes of
+    the book and the key of its inputs; the exit status.
+    """
     book = Book(root)
     book.build.mkdir(exist_ok=True)
     with (book.build / "lock").open("w") as lock:
@@ -92,7 +103,7 @@ def main(root: Path) -> int:
             print("Another build of this checkout is running; waiting for it to end.", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            return make(book)
+            return make(book, typeset)
         except KeyboardInterrupt:
             print(
                 "\nInterrupted. Finished chapters are kept; the last good site, if any, too.",
@@ -101,7 +112,7 @@ def main(root: Path) -> int:
             return 130
 
 
-def make(book: Book) -> int:
+def make(book: Book, typeset: Callable[[Book, str], int] | None) -> int:
     """What `main` does, for the one that holds the lock."""
     started = time.monotonic()
     chapters = read_chapters(book)
@@ -118,11 +129,17 @@ def make(book: Book) -> int:
     gather_figures(book, chapters)
     hand_over(book, chapters)
     inputs = hash_of_inputs(book, chapters)
+    status = typeset(book, inputs) if typeset else 0
+    if status:
+        return status
+    # the site links to a PDF of the same book, and to no other
+    printed = {"COLLAPSE_PDF": str(book.pdf)} if book.printed(inputs) else {}
+    inputs += " and the PDF" if printed else ""
     stamp = book.build / "built"
     if stamp.is_file() and stamp.read_text() == inputs and (book.html / "index.html").is_file():
         print("Nothing has changed since the last build.")
     else:
-        status = build_site(book)
+        status = build_site(book, printed)
         if status:
             print(
                 "\nThe site was not built: a warning counts as an error. The last good site, if"
@@ -252,31 +269,26 @@ def hash_of_inputs(book: Book, chapters: list[Chapter]) -> str:
     )
 
 
-def build_site(book: Book) -> int:
+def sphinx(book: Book, target: Path, *options: str, environment: Mapping[str, str] = {}) -> int:
+    """Run Sphinx on the executed chapters; a warning counts as an error."""
+    program = Path(sys.executable).with_name("jupyter-book")
+    command = [str(program), "build", str(book.root), *options]
+    command += ["-W", "-n", "--keep-going", "-q", "--path-output", str(target)]
+    # the package documents itself from this checkout
+    path = os.pathsep.join(filter(None, [str(book.root), os.environ.get("PYTHONPATH")]))
+    environment = os.environ | {"PYTHONPATH": path} | environment
+    # its output names the folder that is about to be moved; warnings come by the other stream
+    return subprocess.run(
+        command, cwd=book.root, env=environment, stdout=subprocess.DEVNULL, check=False
+    ).returncode
+
+
+def build_site(book: Book, environment: Mapping[str, str]) -> int:
     """Build into a fresh folder, and put it in the place of the last site if that succeeds."""
     staging = book.build / "staging"
     shutil.rmtree(staging, ignore_errors=True)
-    program = Path(sys.executable).with_name("jupyter-book")
-    command = [
-        str(program),
-        "build",
-        str(book.root),
-        "-W",
-        "-n",
-        "--keep-going",
-        "-q",
-        "--path-output",
-        str(staging),
-    ]
-    # the package documents itself from this checkout
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(book.root), os.environ.get("PYTHONPATH")]))
-    }
     print("Building the site.", flush=True)
-    # its output names the folder that is about to be moved; warnings come by the other stream
-    status = subprocess.run(
-        command, cwd=book.root, env=environment, stdout=subprocess.DEVNULL, check=False
-    ).returncode
+    status = sphinx(book, staging, environment=environment)
     if status == 0:
         (book.build / "built").unlink(missing_ok=True)
         if book.html.is_dir():

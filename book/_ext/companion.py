@@ -128,7 +128,9 @@ def visit_downloads_html(self: Any, node: bundle_downloads) -> None:
 
 
 def visit_image_latex(self: Any, node: bundle_image) -> None:
-    self.body.append(f"\n\\noindent\\includegraphics[width=\\linewidth]{{{node['label']}.pdf}}\n")
+    self.body.append(
+        f"\n\\noindent\\includegraphics[width=\\linewidth,height=0.75\\textheight,keepaspectratio]{{{node['label']}.pdf}}\n"
+    )
 
 
 def visit_image_text(self: Any, node: bundle_image) -> None:

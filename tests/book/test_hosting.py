@@ -125,6 +125,18 @@ def test_an_archive_holds_sources_wheel_and_site_with_their_sums(checkout):
         assert set(site.getnames()) == {f"{stem}-site", f"{stem}-site/index.html"}
 
 
+def test_an_archive_holds_the_pdf_that_the_site_has(checkout):
+    (checkout / "_build" / "html" / "collapse-companion.pdf").write_text("the pages")
+    done = archive(checkout)
+    assert done.returncode == 0, done.stderr
+    name = f"collapse-companion-{collapse.__version__}.pdf"
+    folder = checkout / "_build" / "archive"
+    assert (folder / name).read_text() == "the pages"
+    assert (
+        f"{hashlib.sha256(b'the pages').hexdigest()}  {name}" in (folder / "SHA256SUMS").read_text()
+    )
+
+
 def test_an_archive_is_of_the_tagged_version_and_of_a_built_book(checkout):
     done = archive(checkout, "v9.9.9")
     assert done.returncode == 2
