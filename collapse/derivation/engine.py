@@ -11,24 +11,22 @@ from collapse.derivation.means import (
     fixed_design,
     limit,
     linear_response,
-    matched_moments,
     quadratic_variance,
 )
 from collapse.derivation.random_design import random_design
 from collapse.derivation.reservoir import reservoir_limit, reservoir_quadratic_variance
-from collapse.models.protocols import EXACT_FORMS, design_of, exact_form
+from collapse.models.protocols import EXACT_FORMS, QUADRATIC, design_of, exact_form
 from collapse.plan import Plan
 from collapse.protocol import checked_workflow
 from collapse.reservoir import Reservoir
 from collapse.risk import Risk
 
 AT_N: dict[str, Callable[..., Risk]] = {
-    "quadratic variance": quadratic_variance,
+    **dict.fromkeys(QUADRATIC, quadratic_variance),
     "linear response": linear_response,
     "fixed design": fixed_design,
     "sample maximum": sample_maximum,
     "random design": random_design,
-    "matched moments": matched_moments,
 }
 """What derives the risk of a plan at n, by the exact form that a model declares."""
 AT_N_PERSISTENT: dict[str, Callable[..., Risk]] = {

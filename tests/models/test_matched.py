@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from collapse import Plan, derive, models, simulate, workflows
+from collapse import Plan, derive, diagnose, models, simulate, workflows
 from tests.plans import ZOO, typed
 from tests.statistics import assert_agree, assert_risks_agree
 
@@ -38,7 +38,7 @@ def test_the_ratio_is_that_of_a_bernoulli_mean_under_every_plan(plan):
     bernoulli = derive(plan, model=coin, n=n)
     for model in GENERATORS:
         risk = derive(plan, model=model, n=n)
-        unit = model.real_variance / 0.21
+        unit = model.variance_function[0] / 0.21
         np.testing.assert_allclose(risk.risk, unit * bernoulli.risk, rtol=1e-12)
         np.testing.assert_allclose(risk.covariance, unit * bernoulli.covariance, rtol=1e-12)
     two = models.BootstrapGenerator([0, 0, 0, 0, 0, 0, 0, 1, 1, 1])
@@ -144,7 +144,7 @@ def test_an_unbiased_variance_obeys_another_law():
 def test_one_row_is_all_that_is_left_of_one():
     for model in GENERATORS:
         risk = derive(workflows.discard(4), model=model, n=1)
-        np.testing.assert_allclose(risk.risk, model.real_variance, rtol=1e-12)
+        np.testing.assert_allclose(risk.risk, model.variance_function[0], rtol=1e-12)
         run = simulate(workflows.discard(4), model=model, n=1, replications=200, rng=6)
         np.testing.assert_allclose(run.risk, run.risk[0], rtol=1e-12)
 
@@ -179,3 +179,13 @@ def test_a_fit_has_the_weighted_moments():
 def test_odd_tables_are_refused(kind, rows, message):
     with pytest.raises(ValueError, match=message):
         kind(rows)
+
+
+def test_a_verdict_is_proved_and_says_what_variance_is_left():
+    for model in GENERATORS:
+        said = diagnose(workflows.discard(20), model=model, n=50)
+        assert said.verdict == "bounded"
+        assert said.certified
+        assert said.supremum == pytest.approx(50)
+        assert said.variance == pytest.approx(0.98**20)
+        assert diagnose(workflows.augment(20), model=model, n=50).never_doubles
