@@ -29,9 +29,9 @@ AT_N: dict[str, Callable[..., Risk]] = {
     "random design": random_design,
 }
 """What derives the risk of a plan at n, by the exact form that a model declares."""
-AT_N_PERSISTENT: dict[str, Callable[..., Risk]] = {
-    "quadratic variance": reservoir_quadratic_variance
-}
+AT_N_PERSISTENT: dict[str, Callable[..., Risk]] = dict.fromkeys(
+    QUADRATIC, reservoir_quadratic_variance
+)
 """The same where rows persist."""
 
 

@@ -4,6 +4,9 @@ that of a Bernoulli family, whatever the real law is.
 
 from __future__ import annotations
 
+from fractions import Fraction
+from itertools import product
+
 import numpy as np
 import pytest
 
@@ -64,6 +67,31 @@ def test_rows_and_statistics_have_one_law(model):
     plan, n = workflows.augment(4), 10
     simulated = simulate(plan, model=RowsAlone(model), n=n, replications=20_000, rng=2)
     assert_risks_agree(simulated, derive(plan, model=model, n=n), detects=0.2)
+
+
+def test_overlapping_draws_by_enumeration():
+    """Two rows of a law on three points, bootstrapped; fit 2 reads one row of each batch: all
+    outcomes in fractions.
+    """
+    points, chance = [0, 1, 30], [Fraction(1, 2), Fraction(3, 8), Fraction(1, 8)]
+    mean = sum(x * p for x, p in zip(points, chance, strict=True))
+    variance = sum(x * x * p for x, p in zip(points, chance, strict=True)) - mean**2
+    square = Fraction(0)
+    for i, j in product(range(3), repeat=2):
+        for *drawn, read, again in product((i, j), (i, j), (i, j), (0, 1)):
+            error = Fraction(points[read] + points[drawn[again]], 2) - mean
+            square += chance[i] * chance[j] * error**2 / 16
+    coin = models.Bernoulli(Fraction(1, 2))
+    known = derive(workflows.subsample(2), model=coin, n=2, exact=True).risk[1] / Fraction(1, 4)
+    assert square == known * variance
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize("model", GENERATORS, ids=repr)
+def test_rows_that_persist(model):
+    plan = workflows.reservoir(5, turnover=0.5)
+    simulated = simulate(plan, model=model, n=12, replications=40_000, rng=9)
+    assert_risks_agree(simulated, derive(plan, model=model, n=12), detects=0.25)
 
 
 @pytest.mark.statistical
