@@ -11,30 +11,28 @@ from collapse.derivation.means import (
     fixed_design,
     limit,
     linear_response,
-    matched_moments,
     quadratic_variance,
 )
 from collapse.derivation.random_design import random_design
 from collapse.derivation.reservoir import reservoir_limit, reservoir_quadratic_variance
 from collapse.derivation.second import second_order
-from collapse.models.protocols import EXACT_FORMS, design_of, exact_form
+from collapse.models.protocols import EXACT_FORMS, QUADRATIC, design_of, exact_form
 from collapse.plan import Plan
 from collapse.protocol import checked_workflow
 from collapse.reservoir import Reservoir
 from collapse.risk import Risk
 
 AT_N: dict[str, Callable[..., Risk]] = {
-    "quadratic variance": quadratic_variance,
+    **dict.fromkeys(QUADRATIC, quadratic_variance),
     "linear response": linear_response,
     "fixed design": fixed_design,
     "sample maximum": sample_maximum,
     "random design": random_design,
-    "matched moments": matched_moments,
 }
 """What derives the risk of a plan at n, by the exact form that a model declares."""
-AT_N_PERSISTENT: dict[str, Callable[..., Risk]] = {
-    "quadratic variance": reservoir_quadratic_variance
-}
+AT_N_PERSISTENT: dict[str, Callable[..., Risk]] = dict.fromkeys(
+    QUADRATIC, reservoir_quadratic_variance
+)
 """The same where rows persist."""
 
 
@@ -70,9 +68,9 @@ def derive(
     order : int, optional
         2: with a model that has no exact form, the risk up to terms of order n^-3, for maximum
         likelihood in an exponential family (regressions with a canonical link too) and smooth
-        functions of its mean (a model's `second_order`), where every batch is read whole. What
-        holds for a risk without a mean, as logistic regression's, which no fit may exist for, holds
-        for the mean over the fits that exist. Default: exact, or not at all.
+        functions of its mean (a model's `second_order`), where every batch is read whole. Where the
+        risk has no mean, since a fit may not exist, as in logistic regression, it is the mean over
+        the fits that do. Default: exact, or not at all.
 
     Returns
     -------

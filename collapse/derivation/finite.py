@@ -24,7 +24,7 @@ from collapse.models.families.morris import (
 )
 from collapse.models.families.nonregular import Uniform
 from collapse.models.families.vector import Multinomial, MultivariateNormal
-from collapse.models.protocols import exact_form
+from collapse.models.protocols import QUADRATIC, exact_form
 from collapse.plan import Plan, draw_noise
 from collapse.recursion import TOLERANCE
 from collapse.reservoir import Reservoir
@@ -312,7 +312,7 @@ def losses(plan: Plan | Reservoir, model: Any, n: int, squared: float) -> Loss:
     if isinstance(model, Uniform):
         told = "A fit never exceeds the largest real row read: what lies above it is lost from the"
         return None, None, f"{told} first fit on."
-    if form != "quadratic variance":
+    if form not in QUADRATIC:
         return (None, 0.0, "Nothing is absorbed.") if form == "fixed design" else (None, None, "")
     v2 = float(model.variance_function[2])
     left, chance, known = max(1 + v2 * squared, 0.0), None, ""

@@ -53,16 +53,6 @@ def quadratic_variance(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
     return weighted_means(plan, exact, Law(V, (V, 0, v2)), model, n)
 
 
-def matched_moments(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
-    """Risk of the mean of rows from generators that keep mean and variance: a real row's mean
-    square is that of every row, so that a fit's variance falls by its mean squared error.
-    """
-    V = check_number(model.real_variance, f"real_variance of {model!r}", 0)
-    rational((V,), f"a rational real_variance, and {model!r} holds", exact)
-    V = number(V, exact)
-    return weighted_means(plan, exact, Law(V, (V, 0, -1 + 0 * V)), model, n)
-
-
 def response_law(response: LinearResponse, exact: bool = False) -> Law:
     """The law of rows whose mean is m0 + m1 mu and variance v0 + v1 mu + v2 mu^2, by errors."""
     mean, V = number(response.mean, exact), number(response.variance, exact)

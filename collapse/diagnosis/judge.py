@@ -27,7 +27,7 @@ from collapse.derivation.finite import (
 )
 from collapse.diagnosis.verdicts import AGREEMENT, Judgement, Verdict, evidence, in_the_limit
 from collapse.exact import Array
-from collapse.models.protocols import exact_form
+from collapse.models.protocols import QUADRATIC, exact_form
 from collapse.plan import Plan
 from collapse.protocol import checked_workflow
 from collapse.reservoir import Reservoir
@@ -266,7 +266,7 @@ def diagnose(
     bounds = [bound for bound in (judgement.bound, judgement.supremum) if bound is not None]
     known = np.isfinite(ratio[last]) and (derived.n is None or v2 is not None)
     # in units of a row's variance, whose n-th part is the risk of a fit to all real rows
-    rows = derived.n if exact_form(model) == "quadratic variance" and derived.n else np.inf
+    rows = derived.n if exact_form(model) in QUADRATIC and derived.n else np.inf
     squared = float(ratio[last]) * first / rows
     lost = losses(plan, model, derived.n, squared) if derived.n else (None, None, "")
     origins = _origins(plan, last, derived, v2) if known else [np.nan] * 3
@@ -301,7 +301,7 @@ def _derived(plan: Plan | Reservoir, model: Any, n: int | None) -> tuple[Risk, f
     except ValueError as error:
         raise ValueError(f"a verdict at n rests on the exact risk at n: {error}") from error
     form = exact_form(model)
-    if form == "quadratic variance":
+    if form in QUADRATIC:
         return derived, float(model.variance_function[2])
     return derived, 0.0 if model is None or form == "fixed design" else None
 

@@ -179,26 +179,19 @@ class WithRandomDesign(WithExactForm, Protocol):
         """Standard deviation of the errors."""
 
 
-@runtime_checkable
-class WithMatchedMoments(WithExactForm, Protocol):
-    """A generator that keeps the mean and the divisor-N covariance of the rows it is fitted to; the
-    risk is the squared error of the mean.
-    """
-
-    @property
-    def real_variance(self) -> Any:
-        """Variance of a real row, or the trace of its covariance."""
-
-
 FORMS: Final[dict[str, type]] = {
     "quadratic variance": WithQuadraticVariance,
     "linear response": WithLinearResponse,
     "fixed design": WithFixedDesign,
     "sample maximum": WithSampleMaximum,
     "random design": WithRandomDesign,
-    "matched moments": WithMatchedMoments,
+    "matched moments": WithQuadraticVariance,
 }
-"""What a model may declare as its `exact_form`."""
+"""What a model may declare as its `exact_form`. Rows of matched moments have the quadratic variance
+in the mean over fits, and their mean is counted from the real one."""
+
+QUADRATIC: Final = ("quadratic variance", "matched moments")
+"""Forms whose fits are means that a family's `variance_function` rules."""
 
 CAPABILITIES: Final[dict[str, type]] = {
     "mean statistic": WithStatistic,

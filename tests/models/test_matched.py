@@ -4,10 +4,13 @@ that of a Bernoulli family, whatever the real law is.
 
 from __future__ import annotations
 
+from fractions import Fraction
+from itertools import product
+
 import numpy as np
 import pytest
 
-from collapse import Plan, derive, models, simulate, workflows
+from collapse import Plan, derive, diagnose, models, simulate, workflows
 from tests.plans import ZOO, typed
 from tests.statistics import assert_agree, assert_risks_agree
 
@@ -38,7 +41,7 @@ def test_the_ratio_is_that_of_a_bernoulli_mean_under_every_plan(plan):
     bernoulli = derive(plan, model=coin, n=n)
     for model in GENERATORS:
         risk = derive(plan, model=model, n=n)
-        unit = model.real_variance / 0.21
+        unit = model.variance_function[0] / 0.21
         np.testing.assert_allclose(risk.risk, unit * bernoulli.risk, rtol=1e-12)
         np.testing.assert_allclose(risk.covariance, unit * bernoulli.covariance, rtol=1e-12)
     two = models.BootstrapGenerator([0, 0, 0, 0, 0, 0, 0, 1, 1, 1])
@@ -64,6 +67,31 @@ def test_rows_and_statistics_have_one_law(model):
     plan, n = workflows.augment(4), 10
     simulated = simulate(plan, model=RowsAlone(model), n=n, replications=20_000, rng=2)
     assert_risks_agree(simulated, derive(plan, model=model, n=n), detects=0.2)
+
+
+def test_overlapping_draws_by_enumeration():
+    """Two rows of a law on three points, bootstrapped; fit 2 reads one row of each batch: all
+    outcomes in fractions.
+    """
+    points, chance = [0, 1, 30], [Fraction(1, 2), Fraction(3, 8), Fraction(1, 8)]
+    mean = sum(x * p for x, p in zip(points, chance, strict=True))
+    variance = sum(x * x * p for x, p in zip(points, chance, strict=True)) - mean**2
+    square = Fraction(0)
+    for i, j in product(range(3), repeat=2):
+        for *drawn, read, again in product((i, j), (i, j), (i, j), (0, 1)):
+            error = Fraction(points[read] + points[drawn[again]], 2) - mean
+            square += chance[i] * chance[j] * error**2 / 16
+    coin = models.Bernoulli(Fraction(1, 2))
+    known = derive(workflows.subsample(2), model=coin, n=2, exact=True).risk[1] / Fraction(1, 4)
+    assert square == known * variance
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize("model", GENERATORS, ids=repr)
+def test_rows_that_persist(model):
+    plan = workflows.reservoir(5, turnover=0.5)
+    simulated = simulate(plan, model=model, n=12, replications=40_000, rng=9)
+    assert_risks_agree(simulated, derive(plan, model=model, n=12), detects=0.25)
 
 
 @pytest.mark.statistical
@@ -144,7 +172,7 @@ def test_an_unbiased_variance_obeys_another_law():
 def test_one_row_is_all_that_is_left_of_one():
     for model in GENERATORS:
         risk = derive(workflows.discard(4), model=model, n=1)
-        np.testing.assert_allclose(risk.risk, model.real_variance, rtol=1e-12)
+        np.testing.assert_allclose(risk.risk, model.variance_function[0], rtol=1e-12)
         run = simulate(workflows.discard(4), model=model, n=1, replications=200, rng=6)
         np.testing.assert_allclose(run.risk, run.risk[0], rtol=1e-12)
 
@@ -179,3 +207,13 @@ def test_a_fit_has_the_weighted_moments():
 def test_odd_tables_are_refused(kind, rows, message):
     with pytest.raises(ValueError, match=message):
         kind(rows)
+
+
+def test_a_verdict_is_proved_and_says_what_variance_is_left():
+    for model in GENERATORS:
+        said = diagnose(workflows.discard(20), model=model, n=50)
+        assert said.verdict == "bounded"
+        assert said.certified
+        assert said.supremum == pytest.approx(50)
+        assert said.variance == pytest.approx(0.98**20)
+        assert diagnose(workflows.augment(20), model=model, n=50).never_doubles

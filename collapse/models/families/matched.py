@@ -24,7 +24,7 @@ class MatchedMoments(DrawsFromTruth):
     every plan: in the mean over all runs, a row's second moment is always the real one.
     """
 
-    exact_form = "matched moments"
+    exact_form, mean = "matched moments", 0
     truth: Array
 
     def __init__(self, rows: ArrayLike) -> None:
@@ -40,11 +40,11 @@ class MatchedMoments(DrawsFromTruth):
             bool((np.abs(table) <= LARGE).all()),
             f"rows must hold finite numbers of at most {LARGE:g} in size.",
         )
-        self.table, self.mean = table, table.mean(axis=0)
-        self._centred = table - self.mean
-        self.real_variance = float((self._centred**2).mean(axis=0).sum())
+        self.table, self._mean = table, table.mean(axis=0)
+        self._centred = table - self._mean
+        self.variance_function = float((self._centred**2).mean(axis=0).sum()), 0, -1
         require(
-            self.real_variance > 1e-24 * float((table**2).mean(axis=0).sum()),
+            self.variance_function[0] > 1e-24 * float((table**2).mean(axis=0).sum()),
             "rows must differ from each other: their variance is 0, and there is nothing to lose.",
         )
 
@@ -67,8 +67,8 @@ class BootstrapGenerator(MatchedMoments):
 
     Attributes
     ----------
-    real_variance : float
-        Variance of a real row; for vectors the trace of its covariance.
+    variance_function : tuple
+        (V, 0, -1), V the variance of a real row; for vectors the trace of its covariance.
 
     Raises
     ------
@@ -124,8 +124,8 @@ class NormalGenerator(MatchedMoments):
 
     Attributes
     ----------
-    real_variance : float
-        Variance of a real row; for vectors the trace of its covariance.
+    variance_function : tuple
+        (V, 0, -1), V the variance of a real row; for vectors the trace of its covariance.
 
     Raises
     ------
@@ -143,7 +143,7 @@ class NormalGenerator(MatchedMoments):
     def __init__(self, rows: ArrayLike) -> None:
         super().__init__(rows)
         self._moments = self._products(self._centred)
-        self.truth = np.concatenate([self.mean, self._moments.mean(axis=0)[len(self.mean) :]])
+        self.truth = np.concatenate([self._mean, self._moments.mean(axis=0)[len(self._mean) :]])
 
     def draw_real(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
         return np.asarray(self.table[rng.integers(0, len(self.table), (replications, rows))])
@@ -161,14 +161,14 @@ class NormalGenerator(MatchedMoments):
 
     def fit(self, rows: Array, weight: Array, start: Array | None) -> Array:
         share = weight / weight.sum(axis=1, keepdims=True)
-        moments = np.einsum("rn,rnk->rk", share, self._products(rows - self.mean))
+        moments = np.einsum("rn,rnk->rk", share, self._products(rows - self._mean))
         return self.fit_statistic(moments, start)
 
     def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         """The means (R, d + d d) of x - mean and of its products, about the real mean."""
         mean, root = self._law(theta)
         noise = rng.standard_normal((len(theta), 1, self._d)) / np.sqrt(rows)
-        error = mean - self.mean + (noise @ root)[:, 0]
+        error = mean - self._mean + (noise @ root)[:, 0]
         spread = root @ wishart_root(len(theta), rows - 1, self._d, rng)
         moments = self._products(error)
         moments[:, self._d :] += (spread @ spread.mT / rows).reshape(len(theta), self._d**2)
@@ -176,15 +176,15 @@ class NormalGenerator(MatchedMoments):
 
     def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
         moments = statistic - self._products(statistic[:, : self._d])
-        moments[:, : self._d] = self.mean + statistic[:, : self._d]
+        moments[:, : self._d] = self._mean + statistic[:, : self._d]
         return np.asarray(moments)
 
     def deviation(self, theta: Array) -> Array:
-        return np.asarray(theta[:, : self._d] - self.mean)
+        return np.asarray(theta[:, : self._d] - self._mean)
 
     @cached_property
     def _d(self) -> int:
-        return len(self.mean)
+        return len(self._mean)
 
     def _products(self, error: Array) -> Array:
         """Errors (..., d) and their products (..., d d) side by side."""
