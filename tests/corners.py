@@ -15,7 +15,7 @@ COUNTS = re.compile(r".*replications|runs|walks|truths|chains|resamples|workers"
 
 def corner(book: Path, file: Path, *, upper: bool = False, names: Collection[str] = ()) -> Path:
     """Write a file of settings with all parameters at their lower ends, or those that count no
-    repetitions, but for the seed, at their upper ones; of all chapters, or those of `names`.
+    repetitions at their upper ones; of all chapters, or those of `names`.
     """
     lines = []
     for name, path in chapters(book).items():
@@ -23,7 +23,7 @@ def corner(book: Path, file: Path, *, upper: bool = False, names: Collection[str
         for key, entry in inspected(read(path)).items() if name in (names or [name]) else ():
             ends = RANGE.match(entry["help"])
             assert ends, f"{name}: {key} states no range"
-            high = upper and key != "seed" and not COUNTS.fullmatch(key)
-            lines.append(f"{key} = {ends[2 if high else 1]}")
+            end = ends[2 if upper and not COUNTS.fullmatch(key) else 1]
+            lines.append(f"{key} = {end.replace('2**32', str(2**32))}")
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return file
