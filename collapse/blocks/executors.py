@@ -11,7 +11,6 @@ from typing import Any
 
 from collapse import checks
 from collapse.blocks.keys import environment
-from collapse.checks import brief
 
 
 class Here(Executor):
@@ -23,7 +22,7 @@ class Here(Executor):
         return future
 
 
-def given(executor: Any, workers: Any) -> int:
+def given(executor: Any, workers: Any, meaning: str = "processes") -> int:
     """Check what an argument `executor` and an argument `workers` ask for; return how many blocks
     run at once.
 
@@ -32,24 +31,24 @@ def given(executor: Any, workers: Any) -> int:
     ValueError
         Where the executor is none, or both are given.
     """
-    asked: int = checks.whole(workers, "workers", "processes")
+    asked: int = checks.whole(workers, "workers", meaning)
     if executor is None:
         return min(asked, os.cpu_count() or 1)
-    if not isinstance(executor, Executor):
-        raise ValueError(
+    checks.require(
+        isinstance(executor, Executor),
+        lambda _: (
             "executor must be a concurrent.futures.Executor, such as"
-            f" distributed.Client(...).get_executor(); it is {brief(executor)}."
-        )
-    if asked != 1:
-        raise ValueError("give an executor or a number of workers, not both.")
+            f" distributed.Client(...).get_executor(); it is {checks.brief(executor)}."
+        ),
+    )
+    checks.require(asked == 1, "give an executor or a number of workers, not both.")
     client = getattr(executor, "_client", None)  # a Dask scheduler's executor does not tell
     if client is None:
         return int(getattr(executor, "_max_workers", None) or os.cpu_count() or 1)
     with _usable():
         check_connected(executor)
         threads = int(sum(client.nthreads().values()))
-    if not threads:
-        raise ValueError("the executor's Dask scheduler has no workers; start some first.")
+    checks.require(threads > 0, "the executor's Dask scheduler has no workers; start some first.")
     return threads
 
 
@@ -98,11 +97,11 @@ def _usable() -> Iterator[None]:
 def agreed(theirs: Mapping[str, str]) -> None:
     """Raise a ValueError where an environment is not this one."""
     for name, mine in environment().items():
-        if mine != theirs.get(name):
-            raise ValueError(
-                f"a worker of the executor runs {name} {theirs.get(name)}, and {mine} is run here;"
-                " numbers would depend on where a block ran: install the same versions."
-            )
+        checks.require(
+            mine == theirs.get(name),
+            f"a worker of the executor runs {name} {theirs.get(name)}, and {mine} is run here;"
+            " numbers would depend on where a block ran: install the same versions.",
+        )
 
 
 @contextmanager

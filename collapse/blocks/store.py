@@ -44,8 +44,7 @@ def opened(folder: str | Path | Store | None) -> Store | None:
 
 
 def _check_own(found: object, wanted: object) -> None:
-    if found != wanted:
-        raise ValueError("it holds another's")
+    checks.require(found == wanted, "it holds another's")
 
 
 class Store:

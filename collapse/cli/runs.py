@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from collapse.checks import require
 from collapse.cli.answers import lent
 
 MOST = 1000
@@ -94,16 +95,17 @@ def _each(given: Sequence[str], read: Callable[[str], Any]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for text in given:
         name, equals, value = text.partition("=")
-        if not equals or not name.isidentifier():
-            raise ValueError(
-                f"a parameter is written NAME=VALUE, such as -p seed=1; it is {text!r}."
-            )
-        if name in values:
-            raise ValueError(
-                f"parameter {name!r} was given twice, as {values[name]!r} and {read(value)!r}; give"
-                " it once."
-            )
-        values[name] = read(value)
+        require(
+            bool(equals) and name.isidentifier(),
+            f"a parameter is written NAME=VALUE, such as -p seed=1; it is {text!r}.",
+        )
+        again = read(value)
+        require(
+            name not in values,
+            f"parameter {name!r} was given twice, as {values.get(name)!r} and {again!r}; give it"
+            " once.",
+        )
+        values[name] = again
     return values
 
 
@@ -120,9 +122,9 @@ def _values(text: str) -> list[Any]:
     if ends is None:
         return [_value(part) for part in text.split(",")]
     first, last = map(int, ends.groups())
-    if not first <= last < first + MOST:
-        raise ValueError(
-            f"a range goes from a whole number up to another, with {MOST:,} of them at most, such"
-            f" as 0..9; it is {text!r}."
-        )
+    require(
+        first <= last < first + MOST,
+        f"a range goes from a whole number up to another, with {MOST:,} of them at most, such as"
+        f" 0..9; it is {text!r}.",
+    )
     return list(range(first, last + 1))

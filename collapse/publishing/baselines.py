@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from collapse import checks
+
 DEFAULT = 1e-9
 """Relative difference up to which a number stands where it stood: other processors round otherwise.
 """
@@ -173,21 +175,21 @@ def tolerances(folder: Path) -> dict[str, dict[str, Any]]:
 def _tolerances(folder: Path, then: Mapping[str, Table]) -> dict[str, dict[str, float]]:
     path, known = folder / TOLERANCES, tolerances(folder)
     for label, columns in known.items():
-        if label not in then:
-            raise ValueError(
-                f"{path} names the figure {label!r}, which has no baseline; correct or remove it."
-            )
+        checks.require(
+            label in then,
+            f"{path} names the figure {label!r}, which has no baseline; correct or remove it.",
+        )
         for column, tolerance in columns.items():
-            if column not in then[label]:
-                raise ValueError(
-                    f"{path} names the column {column!r} of {label!r}; it has"
-                    f" {', '.join(then[label])}."
-                )
-            if not isinstance(tolerance, (int, float)) or not tolerance >= 0:
-                raise ValueError(
-                    f"{path}: a tolerance is a number, at least 0; that of {column!r} of {label!r}"
-                    f" is {tolerance!r}."
-                )
+            checks.require(
+                column in then[label],
+                f"{path} names the column {column!r} of {label!r}; it has"
+                f" {', '.join(then[label])}.",
+            )
+            checks.require(
+                isinstance(tolerance, (int, float)) and tolerance >= 0,
+                f"{path}: a tolerance is a number, at least 0; that of {column!r} of {label!r} is"
+                f" {tolerance!r}.",
+            )
     return known
 
 

@@ -60,8 +60,10 @@ def read(chapter: Path) -> Any:
     spec = notebook.metadata.get("kernelspec", {})
     told = notebook.metadata.get("language_info", {}).get("name")
     language = spec.get("language") or told or "python"
-    if not re.fullmatch("i?python3?", language, re.IGNORECASE):
-        raise ValueError(f"{chapter} is in {language}; only chapters in Python can be run again.")
+    checks.require(
+        bool(re.fullmatch("i?python3?", language, re.IGNORECASE)),
+        f"{chapter} is in {language}; only chapters in Python can be run again.",
+    )
     notebook.metadata["kernelspec"] = {
         "display_name": "Python 3",
         "name": "python3",
@@ -136,11 +138,11 @@ def check_values(chapter: str, values: dict[str, Any], defined: dict[str, Any]) 
         written, default = defined[name]["default"], None
         with contextlib.suppress(ValueError, SyntaxError):  # computed: the chapter alone can tell
             default = ast.literal_eval(written)
-        if default is not None and _kind(value) != _kind(default):
-            raise ValueError(
-                f"parameter {name!r} of chapter {chapter!r} must be {_kind(default)}, like its"
-                f" default {written}; it is {checks.brief(value)}."
-            )
+        checks.require(
+            default is None or _kind(value) == _kind(default),
+            f"parameter {name!r} of chapter {chapter!r} must be {_kind(default)}, like its default"
+            f" {written}; it is {checks.brief(value)}.",
+        )
 
 
 def _kind(value: Any) -> str:

@@ -132,7 +132,7 @@ def rerun(
     ImportError
         Where papermill or jupytext is missing.
     """
-    given(executor, workers)
+    given(executor, workers, "chapters run at a time")
     tell, fresh = checks.progress(progress), checks.flag(fresh, "fresh")
     tasks = asked(names, values, grid, settings, book=book, folder=folder)
     with opened(*tasks, book=book, store=store, fresh=fresh) as run:

@@ -62,10 +62,10 @@ def asked(
         digest = disk.digest(json.dumps(request, sort_keys=True, default=str).encode())
         folder = Path("runs") / f"{label}-{digest[:8]}"
     place = checks.path(folder, "folder", "the path of a folder").resolve()
-    if place == Path(book).resolve():  # a notebook would take the place of its own source
-        raise ValueError(
-            f"folder {place} holds the chapters themselves; name another with --folder."
-        )
+    checks.require(  # a notebook would take the place of its own source
+        place != Path(book).resolve(),
+        f"folder {place} holds the chapters themselves; name another with --folder.",
+    )
     points = [dict(zip(axes, at, strict=True)) for at in itertools.product(*axes.values())]
     tasks = [task for point in points for task in _tasks(named, known, given, point, stated, place)]
     for name in axes:
