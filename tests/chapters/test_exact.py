@@ -6,9 +6,10 @@ from math import comb, pi, prod, sin, sinh, sqrt
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from collapse import derive, models, simulate
-from collapse.workflows import augment, discard, subsample
+from collapse.workflows import augment, discard, fixed_real_share, forgetting, subsample, window
 from tests.statistics import assert_agree
 
 pytestmark = pytest.mark.statistical
@@ -266,3 +267,73 @@ def test_a_hundred_rows_lose_their_variance_under_discard_alone():
     mean = 0.99**100
     assert_agree(variance.mean(), variance.std() / np.sqrt(R), mean, detects=0.5)
     assert_agree((variance < mean).mean(), np.sqrt(0.19 / R), 0.75, detects=0.15)
+
+
+@pytest.mark.parametrize(
+    ("model", "V", "v2"), [(models.Bernoulli(0.5), 0.25, -1), (models.Exponential(2), 4, 1)]
+)
+@pytest.mark.parametrize("k", [1, 2, 5])
+def test_the_clock_of_a_window(model, V, v2, k):
+    """E V(mu_g) at g = t n is near V exp(v2 c^2 t), c = 2 / (k + 1), the nearer the more rows."""
+    c, apart = 2 / (k + 1), []
+    for n in (50, 200, 800):
+        plan = window(2 * n, k=k) if k > 1 else discard(2 * n)
+        y = 1 + v2 * derive(plan, model=model, n=n).risk / V
+        t = np.arange(1, 2 * n + 1) / n
+        apart.append(np.abs(y / np.exp(v2 * c * c * t) - 1).max())
+    assert apart[0] < 0.15
+    assert apart[1] < 0.3 * apart[0]
+    assert apart[2] < 0.3 * apart[1]
+
+
+def test_what_forgets_has_the_clock_of_its_mean_lag():
+    """Weights that fall by half each generation: c is the share of noise that stays for ever."""
+    n = 400
+    plan = forgetting(2 * n, memory=0.5)
+    c = derive(plan).contributions[-1, n]
+    y = 1 - derive(plan, model=models.Bernoulli(0.5), n=n).risk / 0.25
+    assert y[-1] == pytest.approx(np.exp(-2 * c * c), rel=0.01)
+
+
+def test_a_clock_that_stops():
+    """Augment, and a share of real data: E V is off by order 1 / n at all times."""
+    for make in (augment, lambda G: fixed_real_share(G, share=0.3)):
+        off = [
+            n * np.abs(derive(make(3 * n), model=models.Bernoulli(0.5), n=n).risk / 0.25).max()
+            for n in (50, 100, 200)
+        ]
+        np.testing.assert_allclose(off, off[-1], rtol=0.05)
+        assert max(off) < 2
+
+
+def test_half_lives():
+    """0.69 n generations for a coin under discard, 9 times that with a window of 5; and what the
+    picture says of 100 rows.
+    """
+    n, coin = 100, models.Bernoulli(0.5)
+    lives = {}
+    for k, G in ((1, 100), (2, 200), (5, 800)):
+        plan = window(G, k=k) if k > 1 else discard(G)
+        left = 1 - derive(plan, model=coin, n=n).risk / 0.25
+        lives[k] = np.argmax(left <= 0.5) + 1
+    assert lives[1] == pytest.approx(0.69 * n, rel=0.01)
+    assert lives[5] == pytest.approx(9 * 0.69 * n, rel=0.05)
+    assert lives[2] == pytest.approx(2.25 * 0.69 * n, rel=0.02)
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.7])
+def test_a_coin_ends_after_kimuras_time(p):
+    """From the whole law of the count: fixed at 1 with chance p, at the mean time of the diffusion
+    up to order 1 / n.
+    """
+    off = []
+    for n in (40, 160):
+        k = np.arange(n + 1)
+        step, law, time = binom.pmf(k, n, k[:, None] / n), binom.pmf(k, n, p), 1.0
+        for _ in range(40 * n):
+            time += law[1:-1].sum()
+            law = law @ step
+        assert law[-1] == pytest.approx(p, abs=1e-6)
+        off.append(time / (-2 * n * (p * np.log(p) + (1 - p) * np.log(1 - p))) - 1)
+    assert abs(off[1]) < 0.02
+    assert abs(off[1]) < 0.5 * abs(off[0])
