@@ -228,7 +228,8 @@ def _bare(part: Any) -> str:
 
 def _result(part: Any, address: str) -> str:
     number, *words = part.select_one(".admonition-title").contents
-    name = "".join(map(str, words)).strip().removeprefix("(").removesuffix(")")
+    before, _, after = "".join(map(str, words)).strip().removeprefix("(").rpartition(")")
+    name = before + after  # a tag may end behind the last bracket
     return f'<li><a href="{address}">{number.get_text(strip=True)}</a> {name}</li>'
 
 

@@ -314,7 +314,7 @@ const PLAYED = 4000; // ms: within the five seconds that a picture may move by i
 
 // A button beside a control that plays it once, from its least value to its greatest. `quiet` while a script has pressed it: the
 // reader has chosen nothing.
-function player(box, root, { name, low, high, label }, model, choose) {
+function player(box, root, { name, low, high, label }, choose) {
   const button = element(box, "button", { type: "button", class: "play", "aria-label": `Play: ${label}` }, "Play");
   const playing = { quiet: false };
   let ticking;
@@ -360,7 +360,7 @@ function explorer(draw, { plays } = {}) {
       return { ...control, box, show: KINDS[control.kind](box, `${prefix}-${control.name}`, control, (value) => choose({ [control.name]: value })) };
     });
     const played = parts.find(({ name }) => name === plays);
-    const playing = played && player(played.box, root, played, model, choose);
+    const playing = played && player(played.box, root, played, choose);
     const meaning = element(root, "p", { class: "meaning" });
     const picture = element(root, "div", { class: "picture" });
     const summary = element(root, "p", { class: "summary" });
