@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import scipy
-from scipy.special import poch
 
 from collapse.checks import require
 from collapse.models.expansion import SecondOrder, of_mean, of_two_statistics
@@ -363,7 +362,7 @@ class InverseGaussian(Sufficient):
         / (2 mean^2) and v = shape / 2.
         """
         u, v = self.truth[1] / (2 * self.truth[0] ** 2), self.truth[1] / 2
-        powers = (poch(1.5 - k, k) * at ** (0.5 - k) for at, k in ((u, i), (v, j)))
+        powers = (scipy.special.poch(1.5 - k, k) * at ** (0.5 - k) for at, k in ((u, i), (v, j)))
         alone = factorial(j - 1) / 2 * v**-j if i == 0 else 0.0
         return float(alone - 2 * (-1) ** (i + j) * prod(powers))
 
