@@ -29,6 +29,9 @@ def copy(target):
     (target / "_toc.yml").write_text(
         "format: jb-book\nroot: book/first\nchapters:\n  - file: book/second\n"
     )
+    config = (target / "_config.yml").read_text()  # its paths lead through other chapters
+    config = re.sub(r"(?m)^    reading_paths:.*\n(?: {6}.*\n)+", "    reading_paths: {}\n", config)
+    (target / "_config.yml").write_text(config)
     rocket = "```{only} published\nRocket.\n```"
     card = f"::::{{grid}} 1\n:::{{grid-item-card}} Card\nWords.\n\n{rocket}\n:::\n::::"
     write(target, "first", figure("one"), prose=f'What "it" says.\n\n{card}')
