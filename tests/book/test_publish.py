@@ -24,7 +24,8 @@ def copy(target):
     ignored = shutil.ignore_patterns("__pycache__", "*.md", "baselines")
     for folder in ("collapse", "book"):
         shutil.copytree(ROOT / folder, target / folder, ignore=ignored)
-    for name in ("_config.yml", "CITATION.cff", "Makefile", "requirements.lock", "pyproject.toml"):
+    files = "_config.yml", "CITATION.cff", "LICENSE", "Makefile", "requirements.lock", "pyproject.toml"
+    for name in files:
         shutil.copyfile(ROOT / name, target / name)
     (target / "_toc.yml").write_text(
         "format: jb-book\nroot: book/first\nchapters:\n  - file: book/second\n"
