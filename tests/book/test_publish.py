@@ -24,7 +24,14 @@ def copy(target):
     ignored = shutil.ignore_patterns("__pycache__", "*.md", "baselines")
     for folder in ("collapse", "book"):
         shutil.copytree(ROOT / folder, target / folder, ignore=ignored)
-    files = "_config.yml", "CITATION.cff", "LICENSE", "Makefile", "requirements.lock", "pyproject.toml"
+    files = (
+        "_config.yml",
+        "CITATION.cff",
+        "LICENSE",
+        "Makefile",
+        "requirements.lock",
+        "pyproject.toml",
+    )
     for name in files:
         shutil.copyfile(ROOT / name, target / name)
     (target / "_toc.yml").write_text(
