@@ -227,7 +227,7 @@ def _bare(part: Any) -> str:
 
 
 def _result(part: Any, address: str) -> str:
-    number, *words = part.select_one(".admonition-title").contents
+    number, *words = _unlinked(part.select_one(".admonition-title")).contents
     before, _, after = "".join(map(str, words)).strip().removeprefix("(").rpartition(")")
     name = before + after  # a tag may end behind the last bracket
     return f'<li><a href="{address}">{number.get_text(strip=True)}</a> {name}</li>'
@@ -236,7 +236,14 @@ def _result(part: Any, address: str) -> str:
 def _figure(part: Any, address: str) -> str:
     number = part.select_one(".caption-number").get_text(strip=True)
     finding = part.select_one(".caption-text > strong") or part.select_one(".caption-text")
-    return f'<li><a href="{address}">{number}</a> {finding.decode_contents()}</li>'
+    return f'<li><a href="{address}">{number}</a> {_unlinked(finding).decode_contents()}</li>'
+
+
+def _unlinked(part: Any) -> Any:
+    """The part, whose links led to places on its own page, without them."""
+    for link in part.select("a"):
+        link.unwrap()
+    return part
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
