@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,14 @@ import numpy as np
 
 from collapse import checks, disk
 from collapse.blocks import Block, Failed, Store, given, key, material, opened, pickled, run
-from collapse.checks import brief, flag, floats, whole
+from collapse.checks import brief, flag, floats, require, whole
 from collapse.derivation.engine import rows_of
-from collapse.models.protocols import Array, Model, WithDeviation
+from collapse.models.protocols import Array, Model, WithDeviation, design_of, observed_labels
 from collapse.plan import Plan
 from collapse.protocol import checked_workflow
 from collapse.reservoir import Reservoir
 from collapse.risk import Risk
-from collapse.simulation.block import Trial, blocks
+from collapse.simulation.block import Trial, blocks, held_out
 from collapse.simulation.sums import Sums, check_paths
 
 LARGEST_REPLICATIONS = 10**8
@@ -39,6 +39,7 @@ def simulate(
     quantiles: Sequence[float] = (),
     covariance: bool = False,
     fits: bool = False,
+    gate: float | None = None,
     workers: int = 1,
     executor: Executor | None = None,
     folder: str | Path | None = None,
@@ -69,6 +70,11 @@ def simulate(
     fits : bool, optional
         Keep the fits themselves, (R, G, d), in memory, 10^8 numbers at most, for other measures of
         the same fits than the model's risk.
+    gate : float, optional
+        Held-out real rows as a multiple of n. Each new fit is then published, and generates, only
+        where it is nearer to the fit to these rows than the last one is, in the metric of the
+        risk; otherwise the last one stays. They are drawn once, and no fit reads them. numpy.inf:
+        the gate knows the truth. For one model a generation, whose risk is quadratic.
     workers : int, optional
         Processes among which blocks of replications are divided; no more are started than there are
         processors. With more than one, the model is sent to them: it must be picklable.
@@ -115,7 +121,7 @@ def simulate(
     True
     """
     asked = Experiment.asked(
-        plan, model, n, replications, rng, quantiles, covariance=covariance, fits=fits
+        plan, model, n, replications, rng, quantiles, covariance, fits, gate
     )
     (risk,) = answers([asked], executor=executor, workers=workers, folder=folder, progress=progress)
     if isinstance(risk, Failed):
@@ -150,6 +156,7 @@ class Experiment:
         quantiles: Any = (),
         covariance: Any = False,
         fits: Any = False,
+        gate: Any = None,
     ) -> Experiment:
         """Check the arguments of `simulate`."""
         checked_workflow(plan, "plan")
@@ -190,6 +197,8 @@ class Experiment:
             )
         keep = tuple(name for name, asked in wish.items() if asked)
         trial = Trial.prepare(plan, model, n)
+        if gate is not None:
+            trial = replace(trial, gate=_gate(gate, plan, trial, quadratic))
         trial.check_room(replications, keep)
         if "risks" in keep:
             check_paths(replications, plan.generations)
@@ -206,7 +215,8 @@ class Experiment:
         """What determines the numbers, beside a block's seed and size."""
         model = material(self.trial.model, "finished work is kept by what determines it")
         plan = json.dumps(self.plan.to_json())
-        return "simulate", plan, disk.digest(model), str(self.n), ",".join(self.keep)
+        gate = () if self.trial.gate is None else (f"gate {self.trial.gate!r}",)
+        return "simulate", plan, disk.digest(model), str(self.n), ",".join(self.keep), *gate
 
     @cached_property
     def key(self) -> str:
@@ -233,11 +243,38 @@ class Experiment:
         """The risk that all blocks together make; kept in place of them."""
         model = None if self.model is None else repr(self.model)
         fields = sums.fields(self.levels)
-        risk = Risk(plan=self.plan, model=model, n=self.n, seed=self.seed, **fields)
+        fields |= {"n": self.n, "seed": self.seed, "gate": self.trial.gate}
+        risk = Risk(plan=self.plan, model=model, **fields)
         if store is not None and "fits" not in self.keep:  # they would be long as text
             blocks = (str(block.key) for block in self.tasks(0, True))
             store.keep_answer(self.key, risk.to_json(), blocks)
         return risk
+
+
+def _gate(gate: Any, plan: Plan | Reservoir, trial: Trial, quadratic: bool) -> float:
+    """Check a gate: a share of n that is whole at n, one chain of fits, and a quadratic risk."""
+    wanted = "a positive number, the held-out real rows as a multiple of n, or numpy.inf"
+    share = floats(gate, "gate", wanted)
+    require(
+        share.ndim == 0 and bool(share > 0), f"gate must be {wanted}; it is {brief(gate)}."
+    )
+    held_out(float(share), trial.n)
+    require(
+        quadratic,
+        f"the risk of {trial.model!r} is not quadratic (it has no method `deviation`), so a gate"
+        " cannot tell which of two fits is nearer to the held-out rows; leave gate out.",
+    )
+    require(
+        np.array_equal(plan.generation, np.arange(plan.generations) + 1),
+        f"{plan.name} fits several models in a generation, and a gate compares a fit with the one"
+        " before; take a workflow of one chain, or leave gate out.",
+    )
+    require(
+        observed_labels(trial.model) is None and design_of(trial.model) is None,
+        f"{brief(trial.model)} labels one design again and again, and has no held-out rows;"
+        " leave gate out.",
+    )
+    return float(share)
 
 
 def _named(seed: np.random.SeedSequence) -> str:
