@@ -120,9 +120,7 @@ def simulate(
     >>> bool(abs(risk.ratio[-1] - 5) < 5 * risk.stderr[-1])
     True
     """
-    asked = Experiment.asked(
-        plan, model, n, replications, rng, quantiles, covariance, fits, gate
-    )
+    asked = Experiment.asked(plan, model, n, replications, rng, quantiles, covariance, fits, gate)
     (risk,) = answers([asked], executor=executor, workers=workers, folder=folder, progress=progress)
     if isinstance(risk, Failed):
         raise risk.error
@@ -255,9 +253,7 @@ def _gate(gate: Any, plan: Plan | Reservoir, trial: Trial, quadratic: bool) -> f
     """Check a gate: a share of n that is whole at n, one chain of fits, and a quadratic risk."""
     wanted = "a positive number, the held-out real rows as a multiple of n, or numpy.inf"
     share = floats(gate, "gate", wanted)
-    require(
-        share.ndim == 0 and bool(share > 0), f"gate must be {wanted}; it is {brief(gate)}."
-    )
+    require(share.ndim == 0 and bool(share > 0), f"gate must be {wanted}; it is {brief(gate)}.")
     held_out(float(share), trial.n)
     require(
         quadratic,
