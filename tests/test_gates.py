@@ -127,10 +127,16 @@ X = np.column_stack([np.ones(20), np.arange(20.0)])
 @pytest.mark.parametrize(
     ("plan", "options", "message"),
     [
-        (discard(3), {"gate": 0}, "gate must be a positive number, .*; it is 0"),
+        (discard(3), {"gate": 0}, "gate must be a positive number .*; it is 0"),
         (discard(3), {"gate": [1, 2]}, "gate must be a positive number"),
         (discard(3), {"gate": float("nan")}, "gate must be a positive number"),
         (discard(3), {"gate": "all"}, "gate must hold real numbers"),
+        (discard(3), {"gate": 1e7}, "positive number up to 1,000,000, .*; it is 10000000"),
+        (
+            discard(3),
+            {"gate": 1000, "model": models.Median("normal"), "n": 100_000},
+            "held-out rows of a block of replications .* smaller gate",
+        ),
         (
             discard(3),
             {"gate": 0.123, "model": models.Poisson(3), "n": 100},

@@ -15,7 +15,7 @@ import numpy as np
 
 from collapse import checks, disk
 from collapse.blocks import Block, Failed, Store, given, key, material, opened, pickled, run
-from collapse.checks import brief, flag, floats, require, whole
+from collapse.checks import brief, flag, floats, held, require, whole
 from collapse.derivation.engine import rows_of
 from collapse.models.protocols import Array, Model, WithDeviation, design_of, observed_labels
 from collapse.plan import Plan
@@ -23,10 +23,14 @@ from collapse.protocol import checked_workflow
 from collapse.reservoir import Reservoir
 from collapse.risk import Risk
 from collapse.simulation.block import Trial, blocks, held_out
+from collapse.simulation.chains import Statistics
 from collapse.simulation.sums import Sums, check_paths
 
 LARGEST_REPLICATIONS = 10**8
 """Replications in one simulation: a relative standard error of about 0.0001."""
+
+MOST_HELD_OUT = 10**6
+"""Held-out real rows of a gate, as a multiple of n."""
 
 
 def simulate(
@@ -196,7 +200,7 @@ class Experiment:
         keep = tuple(name for name, asked in wish.items() if asked)
         trial = Trial.prepare(plan, model, n)
         if gate is not None:
-            trial = replace(trial, gate=_gate(gate, plan, trial, quadratic))
+            trial = replace(trial, gate=_gate(gate, plan, trial, quadratic, replications))
         trial.check_room(replications, keep)
         if "risks" in keep:
             check_paths(replications, plan.generations)
@@ -249,12 +253,23 @@ class Experiment:
         return risk
 
 
-def _gate(gate: Any, plan: Plan | Reservoir, trial: Trial, quadratic: bool) -> float:
+def _gate(
+    gate: Any, plan: Plan | Reservoir, trial: Trial, quadratic: bool, replications: int
+) -> float:
     """Check a gate: a share of n that is whole at n, one chain of fits, and a quadratic risk."""
-    wanted = "a positive number, the held-out real rows as a multiple of n, or numpy.inf"
+    wanted = (
+        f"a positive number up to {MOST_HELD_OUT:,}, the held-out real rows as a multiple of n, or"
+        " numpy.inf"
+    )
     share = floats(gate, "gate", wanted)
-    require(share.ndim == 0 and bool(share > 0), f"gate must be {wanted}; it is {brief(gate)}.")
-    held_out(float(share), trial.n)
+    require(
+        share.ndim == 0 and bool((share > 0) & (share <= MOST_HELD_OUT) | (share == np.inf)),
+        f"gate must be {wanted}; it is {brief(gate)}.",
+    )
+    rows = held_out(float(share), trial.n)
+    if trial.n and np.isfinite(rows) and trial.chain is not Statistics:
+        block = blocks(replications, trial.values)[0]
+        held(block * int(rows), "held-out rows of a block of replications", "take a smaller gate")
     require(
         quadratic,
         f"the risk of {trial.model!r} is not quadratic (it has no method `deviation`), so a gate"
