@@ -323,6 +323,7 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
                 "quantiles": (0.5,),
                 "covariance": False,
                 "fits": False,
+                "gate": 0.5,
                 "workers": 1,
                 "executor": None,
                 "folder": None,
