@@ -176,6 +176,13 @@ def zoo() -> list[str]:
     return [f"{slope:.3f}"]
 
 
+def bounds() -> list[str]:
+    """With one coordinate; every step behind the gate leads nearer to the held-out fit."""
+    risk = simulate(discard(200), gate=1.0, replications=20_000, rng=1)
+    assert abs(risk.ratio[-1] - 1) < 5 * risk.stderr[-1]
+    return ["To 1"]
+
+
 def golden() -> list[str]:
     best = (math.sqrt(5) - 1) / 2
     limit = derive(fresh_real(60, best)).ratio[-1]
@@ -211,7 +218,7 @@ ANSWERS: dict[str, Callable[[], list[str]]] = {
     for f in (
         *(policy, origin, tables, gaussian, breaking, universality, exact, second, regression),
         *(glm, ranking, estimators, latent, uci, misspecified, separation, features, forecast),
-        *(zoo, golden, sizes, ecosystems, selection),
+        *(bounds, zoo, golden, sizes, ecosystems, selection),
     )
 }
 
