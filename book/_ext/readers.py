@@ -210,7 +210,8 @@ def gather(app: Sphinx, exception: Exception | None) -> None:
         if page.startswith(api):
             name = page.removeprefix(api)
             entries = "".join(
-                f'<li><a href="api/{beside}#{part["id"]}"><code>{part["id"]}</code></a></li>\n'
+                f'<li><a href="api/{beside}#{part["id"]}">'
+                f"<code>{part['id'].removeprefix('collapse.')}</code></a></li>\n"
                 for part in article.select("dl.py > dt.sig[id]")
                 if not part.find_parent("dd")
             )

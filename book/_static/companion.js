@@ -55,6 +55,13 @@
         formula.tabIndex = 0;
       }
     });
+    // a table that is too wide may be so for a formula that can be broken
+    for (const box of document.querySelectorAll("article :is(.pst-scrollable-table-container, .cell_output)")) {
+      if (box.scrollWidth <= box.clientWidth + 1) continue;
+      for (const formula of box.querySelectorAll("td mjx-container:not(.broken)")) {
+        if (formula.firstElementChild.offsetWidth > box.clientWidth / 4) breaks(formula, 0);
+      }
+    }
     document.querySelectorAll(BOXES).forEach(cue);
   };
   let marking;

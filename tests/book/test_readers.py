@@ -268,3 +268,13 @@ def test_each_work_has_an_address_and_the_book_its_bibtex(site, visit):
     assert re.search(r"year = \{20\d\d\}", text)
     box.hover()
     assert box.locator("button.copybtn").is_visible()
+
+
+def test_the_table_of_formulas_is_whole_on_a_wide_screen(site, visit):
+    tab = visit(site.as_uri(), "book/zoo.html").open().tab
+    tab.wait_for_function("document.querySelector('td .broken')")
+    boxes = tab.evaluate("""() => [...document.querySelectorAll('article .cell_output')]
+      .filter(box => box.querySelector('table .math'))
+      .map(box => [box.scrollWidth, box.clientWidth])""")
+    assert boxes
+    assert all(wide <= room + 1 for wide, room in boxes)
