@@ -12,7 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapse.answers import Answer
-from collapse.checks import SEEDS, brief, require, whole
+from collapse.checks import (
+    SEEDS,
+    brief,
+    counted,
+    require,
+    whole,
+)
 from collapse.exact import Array
 from collapse.plan import Plan
 from collapse.reservoir import Reservoir, workflow_of
@@ -231,13 +237,14 @@ class Risk(Answer):
                 whole(values[name], name, "of a saved answer", least=least, most=SEEDS)
 
     def __repr__(self) -> str:
-        how = "derived" if self.replications is None else f"{self.replications:,} replications"
+        how = "derived" if self.replications is None else counted(self.replications, "replication")
         limit = self.model is None
         where = "in the Gaussian limit" if limit else f"of {self.model} at n = {self.n}"
         if self.gate is not None:
             where += f", through a gate of {self.gate:g} n held-out rows"
         return (
-            f"<Risk of {self.plan.name}, {len(self.risk)} generations, {how} {where}: ratio"
+            f"<Risk of {self.plan.name}, {counted(len(self.risk), 'generation')}, {how}"
+            f" {where}: ratio"
             f" {float(self.ratio[-1]):.4g} at the last>"
         )
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from collapse.checks import counted
 from collapse.forecasting.common import Array, module
 from collapse.publishing import figures, panel, plot
 from collapse.publishing.panel import DASHED, DOTTED
@@ -284,7 +285,8 @@ def _workflows(answer: Forecast) -> Drawing:
         height + 0.2,
         f"Test loss at generation {G} for each workflow, with a bar for single runs; a dotted line"
         " marks the loss of the first fit.",
-        f"Test loss after {G} generations. Upright strokes: derived for many rows. Dots: simulated."
+        f"Test loss after {counted(G, 'generation')}. Upright strokes: derived for many rows."
+        " Dots: simulated."
         " Bars: where 90 % of single runs lie. Dotted: the first fit's loss, which training on the"
         f" real rows alone keeps; dashed, where it is in the picture: {100 * worse:g} % worse. An"
         " arrow points to a loss outside the picture.",

@@ -20,6 +20,10 @@ from typing import Any
 import numpy as np
 
 from collapse import checks
+from collapse.checks import (
+    counted,
+    plural,
+)
 
 DEFAULT = 1e-9
 """Relative difference up to which a number stands where it stood: other processors round otherwise.
@@ -212,7 +216,13 @@ def _compared(
         before, after = then[column], now[column]
         if len(before) != len(after):
             yield Moved(
-                label, "", 0, 0, f"{len(before)} rows are now {len(after)}", "compare no further"
+                label,
+                "",
+                0,
+                0,
+                f"{counted(len(before), 'row')} {plural(len(before), 'is', 'are')} now"
+                f" {len(after)}",
+                "compare no further",
             )
             return
         spread = _errors(column, then, now)
