@@ -302,7 +302,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str, Sequence[Arg
         run_report,
         "a page on a run: what was run, each figure beside the book's, the numbers that moved",
         [
-            _option("folder", metavar="RUN", help="folder of the run"),
+            _option("folder", metavar="RUN", help="folder of the run, or of a grid of runs"),
             _option("--out", metavar="FILE", help="page to write (default: report.html in it)"),
             _option(
                 "--baselines",
