@@ -354,3 +354,14 @@ def test_a_smooth_loss_stays_below_its_bound():
         square = n * fit[:, 0] ** 2
         assert square.mean() < (np.sqrt(v * h) + c * h / n**0.5) ** 2
         assert abs(square.mean() / (v / (1 + weight @ bend) ** 2 * h) - 1) < 0.25
+
+
+def test_a_gated_chain_of_a_model_has_the_law_of_the_limit():
+    many = {"gate": 0.5, "replications": 20_000, "rng": 6}
+    for make in (augment, lambda G: window(G, 2)):
+        limit = collapse.simulate(make(6), **many)
+        model = collapse.simulate(make(6), model=models.Poisson(4), n=400, **many)
+        error = np.hypot(limit.stderr, model.stderr)[1:]
+        assert np.all(np.abs(limit.ratio - model.ratio)[1:] < 5 * error + 0.01)
+        free = collapse.derive(make(6)).ratio[1:]
+        assert np.all(limit.ratio[1:] < free - 5 * limit.stderr[1:])

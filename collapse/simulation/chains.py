@@ -220,7 +220,7 @@ class Gated:
         else:
             rows = self.model("draw_real", alive, self.rows, rng)
             best = self.model("fit", rows, np.full((alive, self.rows), 1 / self.rows), None)
-        # no fit to the held-out rows, no estimate: the replication is counted as lost
+        # where there is no fit to the held-out rows, nothing is nearer to it: no new fit passes
         return self.model("deviation", np.array(best))
 
     def _far(self, theta: Array) -> Array:
