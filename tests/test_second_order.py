@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from inspect import signature
 from itertools import pairwise
 from typing import Any
 
@@ -15,6 +17,7 @@ import collapse
 from collapse import models, workflows
 from collapse.derivation.second import tables
 from collapse.models.expansion import SecondOrder, of_log_loss, of_mean
+from collapse.models.protocols import WithSecondOrder, design_of
 
 Array = NDArray[np.float64]
 G = 6
@@ -175,6 +178,49 @@ def test_simulated_levels_are_those_of_the_second_order(model: Any, name: str) -
     # what comes next is about as much smaller again
     next_order = 2 * (told - first) ** 2 / first
     assert np.all(np.abs(found.risk - told) < 4.5 * found.risk_stderr + next_order)
+
+
+KNOWN = [
+    example
+    for example in models.examples()
+    if isinstance(example.make(), WithSecondOrder) and example.make().second_order() is not None
+]
+
+
+def test_the_registry_has_second_orders() -> None:
+    assert len(KNOWN) == 20
+    # of a fixed design with constant noise nothing is left to say
+    least_squares = next(e for e in KNOWN if e.name == "Least squares").make()
+    assert least_squares.second_order() == (least_squares.limit_risk, 0, 0, 0, 0)
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize("rows", [50, 200])
+@pytest.mark.parametrize("example", KNOWN, ids=lambda e: e.name.replace(" ", "-"))
+def test_registered_models_at_fifty_and_two_hundred_rows(example: Any, rows: int) -> None:
+    regression = "rows" in signature(example.make).parameters
+    model = partial(example.make, rows=rows)() if regression else example.make()
+    n, plan = design_of(model) or rows, workflows.discard(3)
+    told = second(plan, model, n)
+    first = model.limit_risk * np.arange(1, 4) / n
+    if getattr(model, "exact_form", None):
+        error, exact = 1e-12 * first, collapse.derive(plan, model=model, n=n).risk
+        # what is left out is the square of what is derived, or less
+        assert np.all(np.abs(told - exact) <= (told - first) ** 2 / first + error)
+        return
+    found = collapse.simulate(plan, model=model, n=n, replications=8000, rng=5, fits=True)
+    # no estimate, no risk: means over replications that have all fits
+    kept = found.fits[np.isfinite(found.fits).all(axis=(1, 2))]
+    assert len(kept) > 0.97 * 8000
+    risk = np.array([model.risk(kept[:, g]) for g in range(3)])
+    error = risk.std(axis=1) / np.sqrt(len(kept))
+    next_order = 2 * (told - first) ** 2 / first
+    assert np.all(np.abs(risk.mean(axis=1) - told) < 4.5 * error + next_order)
+    if abs(told[-1] / first[-1] - 1) > 0.1:  # and the first order would not do
+        short, left = risk[-1].mean() - (first[-1], told[-1])
+        assert short > 6 * error[-1]
+        # three classes are too many for fifty rows
+        assert (abs(left) < short / 2) == (example.name != "Multinomial logistic")
 
 
 def test_tables_of_a_plan_by_hand() -> None:

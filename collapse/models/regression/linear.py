@@ -8,11 +8,8 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
 
-from collapse.checks import (
-    check_size,
-    counted,
-    require,
-)
+from collapse.checks import check_size, counted, require
+from collapse.models.expansion import SecondOrder
 from collapse.models.protocols import Array
 from collapse.models.regression.design import (
     OnDesign,
@@ -156,6 +153,13 @@ class LinearRegression(NormalErrors):
             self.deviation = self._deviation
         else:
             self.test = (self.X, self.observed) if test is None else check_test(test, p)
+
+    def second_order(self) -> SecondOrder | None:
+        """Return one number, since the risk is a square of a linear error whose noise is constant;
+        None for observed labels.
+        """
+        known = self.exact_form is not None
+        return SecondOrder(self.limit_risk, 0.0, 0.0, 0.0, 0.0) if known else None
 
     def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         """The coefficients of the batch's least squares in whitened coordinates, (R, p)."""
