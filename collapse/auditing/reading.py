@@ -99,6 +99,7 @@ def read(source: str | Path) -> dict[str, Any]:
     ValueError
         Where a column or a cell is missing or is no number: in one sentence.
     """
+    require(bool(str(source).strip()), 'losses must be numbers, a CSV file or "-"; it is no text.')
     stdin = str(source) == "-"
     name = "standard input" if stdin else str(source)
     text = sys.stdin.read() if stdin else disk.named(source).read_text("utf-8-sig")
