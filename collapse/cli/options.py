@@ -8,6 +8,7 @@ from typing import Any
 
 from collapse import workflows
 from collapse.cli.answers import (
+    run_audit,
     run_cache,
     run_compare,
     run_derive,
@@ -244,6 +245,48 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str, Sequence[Arg
                 " forecasts/NAME-TARGET-WORKFLOW)",
             ),
             _json("the document of collapse.forecast"),
+        ],
+    ),
+    "audit": (
+        run_audit,
+        "which workflows logged losses are compatible with, and what they cost",
+        [
+            _option(
+                "losses",
+                help="a CSV file with a column loss, log-likelihood, perplexity or accuracy, and"
+                " generation, run, stderr where there are such; - for standard input",
+            ),
+            _option(
+                "--workflow", help="what was done (default: the most likely of those compared)"
+            ),
+            _option("-n", type=int, help="rows of real data"),
+            _option("--averaged", type=int, default=1, help="runs of which each loss is the mean"),
+            _option("--floor", type=float, help="loss of the best fit there is, where it is known"),
+            _option("--kappa", type=float, help="kappa where it is known, such as d / 2; needs -n"),
+            _option("--test-rows", type=int, help="rows of the test set; needs -n"),
+            _option(
+                "--against",
+                action="append",
+                metavar="WORKFLOW",
+                help="a workflow to compare with; may be repeated (default: six)",
+            ),
+            _option(
+                "--at", type=int, help="generation to foresee (default: 20, or twice the last)"
+            ),
+            _option(
+                "--horizon",
+                type=int,
+                help="last generation at which you might stop (default: the last logged)",
+            ),
+            _option(
+                "--fail-below",
+                type=float,
+                metavar="P",
+                help="exit with status 1 if the workflow's p-value is below this, such as 0.05",
+            ),
+            SEED,
+            _option("--folder", help="where audit.html and audit.json go (default: nowhere)"),
+            _json("the fields of collapse.Audit"),
         ],
     ),
     "rerun": (

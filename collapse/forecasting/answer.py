@@ -202,6 +202,12 @@ class Forecast(Answer):
         """What was done to the data."""
         return list(self.data.notes)
 
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What its figures depend on."""
+        kept = {key: self.document[key] for key in ("task", "settings", "simulation")}
+        return kept | {"target": self.data.target}
+
     def exceeds(self, limit: float) -> str | None:
         """Say by how much the last generation's test loss exceeds the first by more than a limit.
 
