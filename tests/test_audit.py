@@ -183,6 +183,30 @@ def test_the_published_normal_chains() -> None:
         assert other.p_value < 0.05
 
 
+def test_a_hundred_generations_of_a_hundred_rows_leave_the_law_of_many() -> None:
+    """The log follows the law at n, and an audit by that of many rows finds too small a kappa."""
+    seen = datasets.published("normal, n = 100", "discard")
+    exact = 1 - (1 - 1 / 100) ** seen["generation"]
+    errors = seen["squared_error_stderr"]
+    assert (abs(seen["squared_error"] - exact) < 5 * errors).all()
+    assert abs(seen["squared_error"][-1] - 1) > 2.5 * errors[-1]
+    more = {"generations": seen["generation"], "averaged": 100, "floor": 0, "at": 120}
+    answer = collapse.audit(seen["squared_error"], "discard", 100, **more, **FEW)
+    assert answer.kappa_interval[1] < 1
+
+
+def test_losses_of_augment_share_what_early_batches_did() -> None:
+    C, h = derive(workflows.augment(20)).covariance, np.cumsum(1 / np.arange(1, 21.0) ** 2)
+    of_losses = C**2 / np.outer(np.diag(C), np.diag(C))
+    assert np.allclose(of_losses, np.minimum.outer(h, h) / np.maximum.outer(h, h))
+
+
+def test_no_p_value_is_below_the_doubt() -> None:
+    answer = collapse.audit(2 + np.arange(1, 31.0), "augment", **FEW)
+    assert 0.01 < answer.p_value < 0.021
+    assert 0.01 < answer.anytime.min() < 0.021
+
+
 @pytest.mark.parametrize("decoding", LANGUAGE)
 def test_the_language_models_perplexities(decoding: str) -> None:
     """What the chapter says of them: discard is contradicted by all four; sampling is compatible
