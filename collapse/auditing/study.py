@@ -209,7 +209,7 @@ def audit(
         rows.append(
             Candidate(
                 name=name,
-                p_value=p,
+                p_value=float(p),
                 log_likelihood=likelihood[name] - max(likelihood.values()),
                 ratio=float(courses[name][0][-1] / plan.reference(None)),
             )
