@@ -162,6 +162,16 @@ def test_generation_one_may_be_missing() -> None:
     assert answer.scale_low < 0.02 < answer.scale_high
 
 
+def test_a_horizon_beyond_what_is_foreseen_changes_no_forecast() -> None:
+    seen = 0.5 + 0.02 * law("discard", 6, 10).draw(0, (1, 2), np.random.default_rng(6))[0]
+    near, far = (
+        collapse.audit(seen, "discard", at=10, horizon=horizon, **FEW) for horizon in (6, 16)
+    )
+    assert far.loss == pytest.approx(near.loss, rel=0.02)
+    assert [row.ratio for row in far.table] == [row.ratio for row in near.table]
+    assert far.table[0].ratio == pytest.approx(10)
+
+
 def test_the_published_normal_chains() -> None:
     """Means over about a hundred runs of a hundred rows; kappa of a squared error is 1."""
     found = {}

@@ -172,6 +172,7 @@ def audit(
     require(horizon >= last, f"horizon must be at least {last}, the last generation logged.")
     later = sorted({*range(last + 1, horizon + 1), at})
     course = np.append(logged, later).astype(np.int64)
+    place = G + later.index(at)
     checks.held(S * R * len(course) * 30, "losses", "give fewer runs, or replications=100")
     base = 0.0 if floor is None else float(check_place(floor, "floor"))
     above = values - base
@@ -211,13 +212,13 @@ def audit(
                 name=name,
                 p_value=float(p),
                 log_likelihood=likelihood[name] - max(likelihood.values()),
-                ratio=float(courses[name][0][-1] / plan.reference(None)),
+                ratio=float(courses[name][0][place] / plan.reference(None)),
             )
         )
     law = laws[asked]
     scale, low, high = scales(law, above, worlds, float(level), error)
     told, told_low, told_high = foreseen(
-        law, above, worlds, len(course) - 1, ((1 - level) / 2, (1 + level) / 2)
+        law, above, worlds, place, ((1 - level) / 2, (1 + level) / 2)
     )
     chosen = next(row for row in rows if row.name == asked)
     if kappa is not None and n is not None:
