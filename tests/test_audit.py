@@ -11,8 +11,9 @@ from scipy import integrate, optimize, stats
 import collapse
 from collapse import datasets, derive, workflows
 from collapse.auditing import power
-from collapse.auditing.courses import course_of, law_of, plan_of
+from collapse.auditing.courses import LINEAR, course_of, law_of, plan_of, unknowns
 from collapse.auditing.laws import Unknowns
+from collapse.auditing.worlds import consistent
 from collapse.cli import main
 from tests.logged import KINDS, N, losses
 
@@ -227,6 +228,8 @@ def test_the_language_models_perplexities(decoding: str) -> None:
     sampled = decoding in {"temperature", "top_p"}
     assert set(answer.compatible) == ({half, "augment"} if sampled else set())
     assert any("1 run of 5 generations" in text for text in answer.warnings)
+    asked = collapse.audit(LANGUAGE[decoding], "discard", metric="perplexity", against=half)
+    assert asked.p_value < 0.05  # over all worlds, not over five
 
 
 def test_power_grows_with_runs_and_generations() -> None:
@@ -291,3 +294,15 @@ def test_a_picture_and_a_table() -> None:
     ax = answer.plot()
     assert len(ax.lines) + len(ax.collections) >= 2
     assert "nan" not in str(answer)
+
+
+def test_a_workflow_not_asked_for_is_judged_in_few_worlds() -> None:
+    """A largest p-value over fewer worlds is no larger: it may reject too often."""
+    at = np.arange(1, 6)
+    course = course_of(plan_of("discard", 5, "workflow"), at)
+    of = law_of(course, unknowns(LINEAR, np.zeros(1), 1), np.ones(5), False)
+    seen = 0.02 * of.draw(4, (1, 1), np.random.default_rng(2))[0]
+    everywhere = consistent(of, seen, 100, np.random.SeedSequence(1))
+    few = consistent(of, seen, 100, np.random.SeedSequence(1), 5)
+    assert len(few) <= 5 < len(everywhere)
+    assert {world.index for world in few} <= {world.index for world in everywhere}

@@ -117,8 +117,9 @@ def audit(
 
     Notes
     -----
-    Everything is for many rows. p-values hold for every world that is looked at, with a chance of
-    1 % that the true one is left out, which is added; intervals likewise.
+    Everything is for many rows. The p-value of the workflow asked for holds for every world that is
+    looked at, with a chance of 1 % that the true one is left out, which is added; intervals
+    likewise. For each of the others five worlds at most are looked at: ask for it to be sure.
 
     References
     ----------
