@@ -128,6 +128,35 @@ def test_a_finished_chapter_is_taken_over_until_something_changes(
     assert not (run / ".running").exists()
 
 
+DRAWING = """
+```{code-cell} ipython3
+from collapse.publishing import figures
+bundle = figures.write("line", lambda figure: figure.subplots().plot([1, 2]), numbers={"x": [1, 2]},
+                       parameters={}, seed=None)
+```
+"""
+
+
+def test_a_draft_is_one_picture_and_all_numbers_and_is_not_taken_over(
+    book: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (book / "good.md").write_text(HEADER + DRAWING)
+    run = tmp_path / "run"
+    assert main(["rerun", "good", "--book", str(book), "--folder", str(run), "--draft"]) == 0
+    assert {path.name for path in (run / "figures").iterdir()} == {
+        "line.csv",
+        "line.json",
+        "line.png",
+    }
+    numbers = (run / "figures" / "line.csv").read_bytes()
+    monkeypatch.setenv("COLLAPSE_DRAFT", "1")  # whatever the reader's own environment says
+    whole = rerun(["good"], book=book, folder=run)[0]
+    assert whole.error is None
+    assert whole.seconds > 0
+    assert len(list((run / "figures").iterdir())) == 9
+    assert (run / "figures" / "line.csv").read_bytes() == numbers
+
+
 def test_a_version_that_failed_is_not_taken_for_the_one_before(book: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     rerun(["good"], book=book, folder=run)

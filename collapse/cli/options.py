@@ -320,6 +320,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str, Sequence[Arg
             _option("--workers", type=int, help="chapters run at a time (default: 2)"),
             WHERE[1],
             _option("--fresh", action="store_true", help="run again what an earlier run finished"),
+            _option("--draft", action="store_true", help="draw each figure once, as PNG alone"),
         ],
     ),
     "figures": (

@@ -35,6 +35,7 @@ def run_rerun(options: argparse.Namespace) -> int:
             folder=options.folder,
             store=options.store,
             fresh=options.fresh,
+            draft=options.draft,
             progress=True,
             **where,
         )

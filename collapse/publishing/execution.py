@@ -139,6 +139,7 @@ def _worked(
         "limit": job.limit,
     }
     environ = os.environ | {
+        "COLLAPSE_DRAFT": "",  # unless the settings say so, which the key of a run holds
         "COLLAPSE_FIGURES": str(scratch / "figures"),
         "IPYTHONDIR": str(scratch / "ipython"),  # not the reader's own start-up files
         "MPLBACKEND": os.environ.get("MPLBACKEND", "agg"),

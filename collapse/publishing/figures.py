@@ -112,6 +112,11 @@ def write(
         If the label is no label, columns differ in length or hold something else than scalars, a
         parameter cannot be written as JSON, or the seed is no whole number.
 
+    Notes
+    -----
+    Where the environment variable COLLAPSE_DRAFT is set, as in the runs of
+    ``collapse rerun --draft``, the wide light PNG is the only picture.
+
     Examples
     --------
     >>> import tempfile
@@ -144,8 +149,11 @@ def write(
     themes: dict[str, plot.Theme] = {"": "light", "-dark": "dark"}
     origin = {"parameters": described, "seed": seed, "versions": versions(), **provenance()}
     about = {"Title": label, "Subject": json.dumps(origin, ensure_ascii=False)}
+    draft = bool(os.environ.get("COLLAPSE_DRAFT"))
     for (dark, theme), (suffix, inches) in product(themes.items(), sizes.items()):
-        formats = ("png",) if dark else ("png", "pdf") if suffix else ("png", "pdf", "svg")
+        if draft and (dark or suffix):
+            continue
+        formats = ("png", *(() if dark or draft else ("pdf",) if suffix else ("pdf", "svg")))
         for extension, data in _drawn(draw, inches, theme, formats, about=about).items():
             files[f"{label}{suffix}{dark}.{extension}"] = data
     record = {

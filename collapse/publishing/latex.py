@@ -133,8 +133,8 @@ def figures(
         for name in sizes.values():
             checks.require(
                 name in record["files"],
-                f"the figure {label!r} has no {name}: an earlier version wrote it; run its chapter"
-                " again.",
+                f"the figure {label!r} has no {name}: an earlier version or a draft wrote it; run"
+                " its chapter again.",
             )
             pictures[name] = (chapter.folder / name).read_bytes()
             checks.require(

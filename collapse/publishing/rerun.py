@@ -77,6 +77,7 @@ def rerun(
     executor: Executor | None = None,
     workers: int = 1,
     fresh: bool = False,
+    draft: bool = False,
     progress: bool | checks.Progress | None = None,
 ) -> list[Outcome]:
     """Execute chapters with parameters of their own, each in a fresh kernel.
@@ -113,6 +114,9 @@ def rerun(
         Run again what the folder already holds. Default: take over chapters that ran with the same
         code, parameters, data and installed versions, and with the same modules of the package of
         those that they reach, so that an interrupted run goes on where it stopped.
+    draft : bool, optional
+        Draw each figure once, wide and light, as PNG alone: a quick look at what other parameters
+        do. Its numbers are all there. A later run that is no draft does not take it over.
     progress : callable or bool, optional
         Called as progress(done, total) in chapters. True: tell on stderr.
 
@@ -134,8 +138,9 @@ def rerun(
     """
     given(executor, workers, "chapters run at a time")
     tell, fresh = checks.progress(progress), checks.flag(fresh, "fresh")
+    environment = {"COLLAPSE_DRAFT": "1"} if checks.flag(draft, "draft") else None
     tasks = asked(names, values, grid, settings, book=book, folder=folder)
-    with opened(*tasks, book=book, store=store, fresh=fresh) as run:
+    with opened(*tasks, book=book, store=store, fresh=fresh, environment=environment) as run:
         tell(len(run.done), len(run.tasks))
         with contextlib.closing(run.execute(workers, executor)) as ended:
             for _ in ended:
