@@ -60,12 +60,13 @@ class Cell:
         Its ratio to that of generation 1, and the standard error.
     law : ndarray, shape (G,)
         What the simulation is compared with: the exact value at n where the law covers the model
-        and one is known, else the Gaussian limit.
+        and one is known, else the second order in 1/n, else the Gaussian limit.
     exact : bool
         Whether that is the exact value at n.
     allowance : float
-        Relative deviation at the last generation that n being finite explains; 0 where the law's
-        value is exact at n.
+        Relative deviation at the last generation that n being finite explains beyond `law`: 0
+        where that is exact at n, twice the square of the second order's share of the risk where it
+        is the second order, else the example's.
     """
 
     example: Example
@@ -381,12 +382,17 @@ def _members(given: Any, name: str, kind: type | tuple[type, ...], such: str) ->
 
 def _law(plan: Plan | Reservoir, example: Example, model: Any) -> tuple[Array, bool, float]:
     """The law's ratios, and what to allow for: exact at n where the law covers the model and
-    `derive` knows it.
+    `derive` knows it, else to the second order.
     """
+    limit = derive(plan)
     if example.covered:
-        with suppress(ValueError):  # no exact form is known: what the example says of finite n
+        with suppress(ValueError):  # no exact form is known: the second order
             return np.asarray(derive(plan, model=model, n=example.n).ratio), True, 0.0
-    return np.asarray(derive(plan).ratio), False, example.allowance
+        with suppress(ValueError):  # nor that: what the example says of finite n
+            second = derive(plan, model=model, n=example.n, order=2)
+            share = second.risk[-1] * example.n / (model.limit_risk * limit.risk[-1]) - 1
+            return np.asarray(second.ratio), False, float(2 * share**2)
+    return np.asarray(limit.ratio), False, example.allowance
 
 
 def _numbers(plan: Plan | Reservoir, model: Any, n: int) -> float:

@@ -159,6 +159,13 @@ def test_a_cell_is_compared_with_the_exact_value_where_it_is_known() -> None:
     assert not squares[2].exact
     assert squares[2].allowance == squares[2].example.allowance > 0
     assert squares[0].allowance == 0
+    (rate,) = named("Exponential rate")
+    for cell, plan in zip(matrix([rate], replications=50).row(rate)[:2], PLANS, strict=False):
+        told = derive(plan, model=rate.make(), n=rate.n, order=2)
+        np.testing.assert_array_equal(cell.law, told.ratio)
+        assert not cell.exact
+        # the risk is off by 7 g / (2 n) nearly, and what is allowed twice the square of that
+        assert 0 < cell.allowance < 0.011
     # what the theorem does not cover is compared with what it says all the same
     np.testing.assert_array_equal(maximum[0].law, derive(PLANS[0]).ratio)
 
