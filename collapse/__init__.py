@@ -19,6 +19,7 @@ from collapse.sweeping import Sweep, sweep
 from collapse.universality import Matrix, matrix
 
 if TYPE_CHECKING:
+    from collapse.auditing import Audit, audit
     from collapse.explorers.widgets import explorer
     from collapse.forecasting import Forecast, forecast
     from collapse.forecasting.law import misspecified
@@ -27,6 +28,7 @@ __version__ = "0.1.0"
 """The one place of the version: the distribution and its records are read from here."""
 
 __all__ = [
+    "Audit",
     "ClosedForm",
     "Comparison",
     "Diagnosis",
@@ -37,6 +39,7 @@ __all__ = [
     "Reservoir",
     "Risk",
     "Sweep",
+    "audit",
     "closed_form",
     "compare",
     "datasets",
@@ -55,6 +58,8 @@ __all__ = [
 
 
 _LATER = {
+    "Audit": "collapse.auditing",
+    "audit": "collapse.auditing",
     "explorer": "collapse.explorers.widgets",
     "Forecast": "collapse.forecasting",
     "forecast": "collapse.forecasting",

@@ -339,6 +339,14 @@ _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxset = _SHORT.maxdict = 20
 _SHORT.maxlong = _SHORT.maxstring = _SHORT.maxother = 200
 
 
+def plural(count: int, one: str, many: str | None = None) -> str:
+    return one if count == 1 else many or one + "s"
+
+
+def counted(count: int, one: str, many: str | None = None) -> str:
+    return f"{count:,} {plural(count, one, many)}"
+
+
 def brief(value: object) -> str:
     """What an argument was, in at most 60 characters."""
     if isinstance(value, int) and value.bit_length() > 70:

@@ -119,7 +119,7 @@ class ClosedForm(Answer):
 
         values = self.values(generations)
         options = {"family": plot.family_of(self.workflow), **options}
-        with plot._on_axes(ax, 3.2) as drawn:
+        with plot.on_axes(ax, 3.2) as drawn:
             plot.plot_derived(drawn, np.arange(1, len(values) + 1), values, **options)
             drawn.set(xlabel="generation", ylabel="risk ratio")
         return drawn

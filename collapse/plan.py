@@ -14,6 +14,7 @@ from collapse.answers import plain, read_fields
 from collapse.checks import (
     HELD,
     LARGEST,
+    counted,
     flag,
     held,
     numbers,
@@ -496,7 +497,11 @@ class Plan:
             return plan
 
     def __repr__(self) -> str:
-        return f"<Plan {self.name}: {self.generations} fits, {self.batches} batches>"
+        return f"<Plan {self._counts()}>"
+
+    def _counts(self) -> str:
+        fits, batches = counted(self.generations, "fit"), counted(self.batches, "batch", "batches")
+        return f"{self.name}: {fits}, {batches}"
 
     def __str__(self) -> str:
         G, B = self.generations, self.batches
@@ -523,10 +528,9 @@ class Plan:
         widest = max(len(cell) for row in rows for cell in row[1:])
         width = widest + 2 if widest > 2 else 5
         lines = ["".join([f"{row[0]:9}", *(f"{c:>{width}}" for c in row[1:])]) for row in rows]
-        head = f"{self.name}: {G} fit{'s' * (G > 1)}, {B} batch{'es' * (B > 1)}"
         how = ", drawn with replacement" * self.bootstraps
         more = [f"... ({G} fits, {B} batches in all)"] * (fits < G or batches < B)
-        return "\n".join([f"{head}{how}", *(line.rstrip() for line in lines), *more])
+        return "\n".join([f"{self._counts()}{how}", *(line.rstrip() for line in lines), *more])
 
 
 def feedback(weight: NDArray[Any], source: NDArray[np.int64]) -> NDArray[Any]:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.checks import brief, require, saved, text, whole
+from collapse.checks import brief, counted, require, saved, text, whole
 from collapse.exact import Numbers
 from collapse.plan import Plan
 from collapse.protocol import Recipe
@@ -126,7 +126,7 @@ class Reservoir:
             return cls(turnover, document["name"], Recipe.read(document["recipe"]))
 
     def __repr__(self) -> str:
-        return f"<Reservoir {self.name}: {self.generations} fits>"
+        return f"<Reservoir {self.name}: {counted(self.generations, 'fit')}>"
 
 
 def workflow_of(document: Any) -> Plan | Reservoir:

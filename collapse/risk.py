@@ -12,7 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapse.answers import Answer
-from collapse.checks import SEEDS, brief, require, whole
+from collapse.checks import (
+    SEEDS,
+    brief,
+    counted,
+    require,
+    whole,
+)
 from collapse.exact import Array
 from collapse.plan import Plan
 from collapse.reservoir import Reservoir, workflow_of
@@ -66,6 +72,8 @@ class Risk(Answer):
         Number of Monte Carlo replications; None where derived.
     seed : int or None
         Seed of the simulation; None where derived or where a Generator was given.
+    gate : float or None
+        Held-out real rows of the gate that the fits passed, as a multiple of n; None without one.
     versions : dict
         Software that computed it.
 
@@ -93,6 +101,7 @@ class Risk(Answer):
     quantiles: Array = field(default_factory=lambda: np.empty((0, 0)))
     replications: int | None = None
     seed: int | None = None
+    gate: float | None = None
     versions: dict[str, str] = field(default_factory=versions)
     tables: dict[str, NDArray[Any] | Callable[[], NDArray[Any]]] = field(
         default_factory=dict, repr=False
@@ -228,11 +237,14 @@ class Risk(Answer):
                 whole(values[name], name, "of a saved answer", least=least, most=SEEDS)
 
     def __repr__(self) -> str:
-        how = "derived" if self.replications is None else f"{self.replications:,} replications"
+        how = "derived" if self.replications is None else counted(self.replications, "replication")
         limit = self.model is None
         where = "in the Gaussian limit" if limit else f"of {self.model} at n = {self.n}"
+        if self.gate is not None:
+            where += f", through a gate of {self.gate:g} n held-out rows"
         return (
-            f"<Risk of {self.plan.name}, {len(self.risk)} generations, {how} {where}: ratio"
+            f"<Risk of {self.plan.name}, {counted(len(self.risk), 'generation')}, {how}"
+            f" {where}: ratio"
             f" {float(self.ratio[-1]):.4g} at the last>"
         )
 

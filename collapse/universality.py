@@ -18,6 +18,7 @@ import numpy as np
 from collapse import checks, models, workflows
 from collapse.answers import Answer, plain, read_fields
 from collapse.blocks import Failed, given
+from collapse.checks import counted
 from collapse.derivation import derive
 from collapse.exact import Array
 from collapse.models import Example, WithStatistic
@@ -219,8 +220,10 @@ class Matrix(Answer):
     def __repr__(self) -> str:
         out = sum(self.stands_out(cell) for cell in self.cells.values())
         return (
-            f"<Matrix of {len(self.examples)} models under {len(self.workflows)} workflows,"
-            f" generation {self.generations}: {out} of {len(self.cells)} cells stand out>"
+            f"<Matrix of {counted(len(self.examples), 'model')} under"
+            f" {counted(len(self.workflows), 'workflow')},"
+            f" generation {self.generations}: {out} of {counted(len(self.cells), 'cell')} stand"
+            " out>"
         )
 
 

@@ -32,6 +32,7 @@ from matplotlib.figure import Figure
 import collapse
 from collapse import Plan, Reservoir, datasets, models, universality, workflows
 from collapse.answers import Answer
+from collapse.auditing import power
 from collapse.derivation import equivalent, finite
 from collapse.explorers import policies
 from collapse.publishing import figures, latex, picture, plot, report, tex
@@ -112,7 +113,8 @@ TABLE = pd.DataFrame(
 )
 
 MADE_BY_FUNCTIONS = {
-    *("ClosedForm", "Comparison", "Diagnosis", "Forecast", "Matrix", "Optimum", "Risk", "Sweep"),
+    *("Audit", "ClosedForm", "Comparison", "Diagnosis", "Forecast", "Matrix"),
+    *("Optimum", "Risk", "Sweep"),
 }
 """Answers: nobody else makes them. Their methods are tried."""
 
@@ -124,6 +126,7 @@ METHODS = (
     collapse.ClosedForm,
     collapse.Comparison,
     collapse.Optimum,
+    collapse.Audit,
     collapse.Forecast,
     collapse.Sweep,
 )
@@ -134,12 +137,14 @@ OF_ITS_OWN = {("progress", "class"), ("draw", "class")}
 
 NAMED_BY = {
     # a saved plan or reservoir goes by what it is
-    "document": "(document|plan|reservoir|optimum|forecast|closedform)",
+    "document": "(document|plan|reservoir|optimum|forecast|closedform|audit)",
     # a table goes by its file's path, which may be one of two, or as the table
     "data": "(data|the table|text)",
     "test_file": "(test[ _]file|the test set|text)",
     # a mapping of an empty grid, or a cell of another kind, goes by what is wrong with it
     "grid": "(grid|grids|workflow)",
+    # a workflow goes by what it is
+    "against": "(against|workflow)",
     # a chapter's parameter goes by the name that its author gave it
     "value": "(value|parameter n)",
 }
@@ -149,6 +154,7 @@ DOCUMENTED = {
     "read_features": FileNotFoundError,
     "Answer.load": FileNotFoundError,
     "forecast": FileNotFoundError,
+    "audit": FileNotFoundError,
     "forecast of a file": FileNotFoundError,
 }
 """What else than a ValueError a callable may raise, as its docstring says."""
@@ -182,6 +188,7 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
     comparison = collapse.compare(AUGMENT, workflows.discard(3))
     study = collapse.sweep({"workflow": "augment", "generations": 2, "replications": 20})
     forecast = collapse.forecast(TABLE, "y", "discard", 2, against=["augment"], budget=0.01)
+    logged = collapse.audit([0.5, 0.6, 0.72, 0.8], "discard", against="augment", replications=100)
     matrix = universality.matrix([EXAMPLE], [workflows.discard(2)], replications=50)
     (cell,) = matrix.cells.values()
     features, heart = datasets.fashion(), datasets.heart()
@@ -238,6 +245,43 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
         "Comparison.front": (comparison.front, {"costs": ["read"]}),
         "Comparison.columns": (comparison.columns, {}),
         "Comparison.plot": (comparison.plot, {"ax": ax, "cost": "stored"}),
+        "Audit.columns": (logged.columns, {}),
+        "Audit.plot": (logged.plot, {"ax": ax}),
+        "Audit.to_json": (logged.to_json, {}),
+        "Audit.from_json": (collapse.Audit.from_json, {"document": logged.to_json()}),
+        "Audit.save_html": (logged.save_html, {"path": "audit.html"}),
+        "audit": (
+            collapse.audit,
+            {
+                "losses": [0.5, 0.6, 0.72, 0.8],
+                "workflow": "discard",
+                "n": 100,
+                "metric": "loss",
+                "generations": [1, 2, 3, 4],
+                "stderr": None,
+                "averaged": 1,
+                "floor": 0.1,
+                "kappa": None,
+                "test_rows": 400,
+                "against": ["augment"],
+                "at": 20,
+                "horizon": 6,
+                "level": 0.9,
+                "replications": 100,
+            },
+        ),
+        "power": (
+            power,
+            {
+                "workflow": "discard",
+                "rival": "augment",
+                "generations": 4,
+                "runs": 2,
+                "nu": 5.0,
+                "linear": 1.0,
+                "replications": 20,
+            },
+        ),
         "Forecast.columns": (forecast.columns, {}),
         "Forecast.plot": (forecast.plot, {"figure": narrow}),
         "Forecast.to_json": (forecast.to_json, {}),
@@ -323,6 +367,7 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
                 "quantiles": (0.5,),
                 "covariance": False,
                 "fits": False,
+                "gate": 0.5,
                 "workers": 1,
                 "executor": None,
                 "folder": None,

@@ -1,5 +1,5 @@
 """Sphinx extension of the book: what follows from its public address, and nothing where it has
-none.
+none; and how to cite it.
 """
 
 from __future__ import annotations
@@ -8,13 +8,41 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import yaml
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
 
 BUTTONS = ("use_repository_button", "use_edit_page_button", "use_issues_button")
 PREVIEW = "_static/fan.png"
 DESCRIPTION = 200
 """Characters of a page's first words that a preview shows."""
+
+
+class Citation(SphinxDirective):
+    """Show as BibTeX what CITATION.cff says of the book."""
+
+    def run(self) -> list[nodes.Node]:
+        path = Path(self.env.srcdir, "CITATION.cff")
+        self.env.note_dependency(str(path))
+        told = yaml.safe_load(path.read_text(encoding="utf-8"))
+        authors = " and ".join(_bibtex_name(author) for author in told["authors"])
+        fields = {
+            "author": authors,
+            "title": f"{{{told['title']}}}",
+            "year": self.config.copyright.rpartition(", ")[2],
+            "version": told["version"],
+            "url": told.get("url") or told.get("repository-code"),
+        }
+        lines = [f"  {key} = {{{value}}}" for key, value in fields.items() if value]
+        text = f"@{told['type']}{{{self.config.project},\n" + ",\n".join(lines) + "\n}"
+        return [nodes.literal_block(text, text, language="bibtex", classes=["citation-bibtex"])]
+
+
+def _bibtex_name(author: dict[str, str]) -> str:
+    if "name" in author:  # of many, or of an institution: not to be taken apart
+        return f"{{{author['name']}}}"
+    return f"{author['family-names']}, {author['given-names']}"
 
 
 def configure(app: Sphinx, config: Any) -> None:
@@ -79,6 +107,7 @@ def write_sitemap(app: Sphinx, exception: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
+    app.add_directive("citation", Citation)
     app.connect("config-inited", configure)
     app.connect("html-page-context", add_preview, priority=900)  # after the theme's own
     app.connect("build-finished", write_sitemap)

@@ -4,7 +4,6 @@ use, and has the landmarks that they lack.
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import shutil
 from pathlib import Path
@@ -15,17 +14,6 @@ from fontTools import subset
 from fontTools.ttLib import TTFont
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
-
-# Of MathJax what the formulas need. Not its menu: it is as heavy as all the rest, and makes every
-# formula a stop of the Tab key.
-MATHJAX = (
-    "startup.js",
-    "core.js",
-    "input/tex.js",
-    "output/chtml.js",
-    "output/chtml/fonts",
-    "a11y/assistive-mml.js",
-)
 
 # What the theme's templates write around each page
 FRAME = (
@@ -46,6 +34,11 @@ FRAME = (
     ),
     # a landmark, so that the title in it is in one
     (re.compile(r'(<div id="pst-primary-sidebar")'), r'\1 role="navigation" aria-label="Book"'),
+    # in the list of pages, what opens the pages within one
+    (
+        re.compile(r'<summary>(<span class="toctree-toggle")'),
+        r'<summary aria-label="Pages within">\1',
+    ),
     # a name that agrees with what is written on the button
     (re.compile(r'(<button class="btn search-button-field[^>]*) aria-label="Search"'), r"\1"),
 )
@@ -59,23 +52,6 @@ SOLID = (
     "src:url(../vendor/fontawesome/webfonts/fa-solid-900.woff)"
     ' format("woff")}'
 )
-
-
-def copy_mathjax(app: Sphinx) -> None:
-    """Put a part of MathJax where `mathjax_path` looks for it."""
-    specification = importlib.util.find_spec("sphinx-mathjax-offline")
-    if specification is None or specification.origin is None:
-        raise ExtensionError(
-            "sphinx-mathjax-offline, which carries MathJax, is not installed; install"
-            " requirements.lock"
-        )
-    source = Path(specification.origin).parent / "static" / "mathjax"
-    target = Path(app.outdir) / "_static" / "mathjax"
-    for path in source.rglob("*"):
-        name = path.relative_to(source).as_posix()
-        if path.is_file() and name.startswith(MATHJAX):
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target / name)
 
 
 def subset_icons(app: Sphinx) -> None:
@@ -133,7 +109,6 @@ def mend_frames(app: Sphinx) -> None:
 def finish(app: Sphinx, exception: Exception | None) -> None:
     if exception is None and app.builder.format == "html":
         mend_frames(app)
-        copy_mathjax(app)
         subset_icons(app)
 
 

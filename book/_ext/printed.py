@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,8 +22,12 @@ FILE = "COLLAPSE_PDF"
 """Names the PDF in the environment, where there is one of this book."""
 SHORT = 8  # lines; a folded cell that has more is left out
 LINE = 90  # characters of a table's type across the page
+ROWS = 16
+"""Of a table; one that has more may be broken between pages."""
 COMMANDS = re.compile(r"\\(?:begin|end)\{\w+\}|\\[a-zA-Z]+|[\\{}^_&\s]")
 """What of a formula's source takes no room."""
+GATHERED = re.compile(r'class="gathered-(\w+)"')
+"""Where a page has a list of the book's theorems or figures."""
 STYLE = Path(__file__).with_name("printed.tex")
 
 
@@ -39,12 +44,12 @@ def configure(app: Sphinx, config: Any) -> None:
     config.latex_documents = [
         (config.root_doc, f"{config.project}.tex", config.html_title, config.author, "manual")
     ]
+    config.today = f"Version {collapse.__version__}"  # where the title page has a date
     config.latex_toplevel_sectioning = "chapter"
     config.latex_domain_indices = False
     config.latex_table_style = ["booktabs"]
     config.latex_elements = {
         "papersize": "a4paper",
-        "date": f"Version {collapse.__version__}",
         "sphinxsetup": "verbatimwithframe=false, VerbatimColor={HTML}{F5F5F5}",
         "extraclassoptions": "openany,oneside",
         "fontpkg": "",
@@ -130,6 +135,11 @@ class Printed(SphinxPostTransform):
     kinds: ClassVar = tuple(NODE_TYPES.values())
 
     def run(self, **kwargs: Any) -> None:
+        for place in list(self.document.findall(nodes.raw)):
+            name = GATHERED.search(place.astext())
+            if name:
+                known = self.is_theorem if name[1] == "theorems" else is_figure
+                place.replace_self(self.gathered(self.document.findall(known)))
         for cell in list(self.document.findall(is_cell)):
             code = next(iter(cell.children), None)
             folded = "tag_hide-input" in cell["classes"] and is_code(code)
@@ -154,16 +164,45 @@ class Printed(SphinxPostTransform):
 
     def statement(self, theorem: nodes.Element) -> nodes.container:
         """A theorem with the number that it has on the site, and where links to it lead."""
-        above = theorem.parent
-        while not above.get("docname"):
-            above = above.parent
-        page, label = above["docname"], theorem["ids"][0]
-        number = self.env.toc_fignumbers[page][theorem["countertype"]][label]
+        _, address, name = self.named(theorem)
         title, section = theorem.children
-        name = f"{theorem['realtype'].title()} {'.'.join(map(str, number))}"
-        anchor = tex(rf"\phantomsection\label{{\detokenize{{{page}:{label}}}}}")
+        anchor = tex(rf"\phantomsection\label{{{address}}}")
         head = nodes.paragraph("", "", anchor, nodes.strong("", name), *title.children)
         return nodes.container("", head, *section.children, classes=["statement"])
+
+    def named(self, node: nodes.Element) -> tuple[str, str, str]:
+        """Page of a theorem or figure, where links to it lead, and its name with the number that it
+        has on the site.
+        """
+        above = node.parent
+        while not above.get("docname"):
+            above = above.parent
+        page, label = above["docname"], node["ids"][0]
+        kind, name = node.get("countertype", "figure"), node.get("realtype", "fig.").title()
+        number = ".".join(map(str, self.env.toc_fignumbers[page][kind][label]))
+        return page, rf"\detokenize{{{page}:{label}}}", f"{name} {number}"
+
+    def gathered(self, found: Iterable[nodes.Element]) -> nodes.container:
+        """A list of theorems with their titles, or of figures with their findings, by chapter."""
+        whole, last = nodes.container("", classes=["gathered"]), ""
+        for node in found:
+            page, address, name = self.named(node)
+            if page != last:
+                title = nodes.strong("", "", *self.env.titles[page].deepcopy().children)
+                whole += [nodes.paragraph("", "", title), nodes.bullet_list()]
+            last = page
+            if is_figure(node):
+                caption = next(iter(node.findall(nodes.caption)))
+                said = next(iter(caption.findall(nodes.strong)), caption)
+            else:
+                said = node.children[0]
+            line = nodes.paragraph("", "", tex(rf"\hyperref[{address}]{{{name}}} "))
+            line += [child.deepcopy() for child in said.children]
+            for inner in line.findall(nodes.Element):
+                inner["ids"] = []  # they are where it was copied from
+            line += tex(rf" \hspace*{{\fill}}\pageref{{{address}}}")
+            whole.children[-1] += nodes.list_item("", line)
+        return whole
 
 
 def share(table: nodes.table) -> None:
@@ -172,7 +211,10 @@ def share(table: nodes.table) -> None:
     """
     columns = list(table.findall(nodes.colspec))
     least, most = [0] * len(columns), [0] * len(columns)
-    for row in table.findall(nodes.row):
+    rows = list(table.findall(nodes.row))
+    if len(rows) > ROWS:
+        table["classes"].append("longtable")
+    for row in rows:
         if len(row) == len(columns):
             for k, entry in enumerate(row):
                 words = [word for text in entry.findall(nodes.Text) for word in lengths(text)]
@@ -190,6 +232,10 @@ def lengths(text: nodes.Text) -> list[int]:
     if isinstance(text.parent, nodes.math):
         return [len(COMMANDS.sub("", text))]
     return [len(word) for word in re.split(r"[\s_]+", text)]
+
+
+def is_figure(node: nodes.Node) -> bool:
+    return isinstance(node, nodes.figure) and "bundle" in node["classes"]
 
 
 def is_cell(node: nodes.Node) -> bool:

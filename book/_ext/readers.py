@@ -1,5 +1,5 @@
 """Sphinx extension of the book: what guides its readers: minutes that are counted, long code that
-is folded, reading paths, previews of what links lead to, lists of results and figures.
+is folded, reading paths, previews of what links lead to, lists of results, figures and names.
 """
 
 from __future__ import annotations
@@ -111,8 +111,12 @@ def routes(app: Sphinx) -> dict[str, list[str]]:
 
 def order(app: Sphinx) -> list[str]:
     """All pages, as the table of contents has them."""
-    root = app.config.root_doc
-    return [root, *app.env.toctree_includes.get(root, [])]
+
+    def within(page: str) -> list[str]:
+        parts = app.env.toctree_includes.get(page, [])
+        return [page, *(found for part in parts for found in within(part))]
+
+    return within(app.config.root_doc)
 
 
 def took(app: Sphinx, *pages: str) -> int:
@@ -188,6 +192,7 @@ def gather(app: Sphinx, exception: Exception | None) -> None:
     shutil.copyfile(Path(app.srcdir, "LICENSE"), out / "LICENSE.txt")
     previews: dict[str, str] = {}
     lists: dict[str, list[str]] = {"theorems": [], "figures": []}
+    api = f"{posixpath.dirname(app.config.root_doc)}/api/"
     for page in order(app):
         address = app.builder.get_target_uri(page)
         article = BeautifulSoup((out / address).read_text(encoding="utf-8"), "html.parser").article
@@ -202,6 +207,15 @@ def gather(app: Sphinx, exception: Exception | None) -> None:
                 entries = "".join(line(part, f"{beside}#{part['id']}") for part in parts)
                 head = f'<h3><a href="{beside}">{title}</a></h3>'
                 lists[name].append(f"{head}\n<ul>{entries}</ul>\n")
+        if page.startswith(api):
+            name = page.removeprefix(api)
+            entries = "".join(
+                f'<li><a href="api/{beside}#{part["id"]}">'
+                f"<code>{part['id'].removeprefix('collapse.')}</code></a></li>\n"
+                for part in article.select("dl.py > dt.sig[id]")
+                if not part.find_parent("dd")
+            )
+            lists[f"names-{name}"] = [f'<ul class="names">{entries}</ul>\n']
     text = json.dumps(previews, ensure_ascii=False, separators=(",", ":"))
     (out / "_static" / "previews.js").write_text(f"window.collapsePreviews = {text};\n", "utf-8")
     for page in order(app):

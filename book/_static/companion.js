@@ -55,12 +55,19 @@
         formula.tabIndex = 0;
       }
     });
+    // a table that is too wide may be so for a formula that can be broken
+    for (const box of document.querySelectorAll("article :is(.pst-scrollable-table-container, .cell_output)")) {
+      if (box.scrollWidth <= box.clientWidth + 1) continue;
+      for (const formula of box.querySelectorAll("td mjx-container:not(.broken)")) {
+        if (formula.firstElementChild.offsetWidth > box.clientWidth / 4) breaks(formula, 0);
+      }
+    }
     document.querySelectorAll(BOXES).forEach(cue);
   };
   let marking;
   const soon = () => (marking ??= requestAnimationFrame(mark));
   addEventListener("load", () => {
-    (window.MathJax?.startup?.promise ?? Promise.resolve()).then(soon);
+    soon();
     addEventListener("resize", soon);
     document.addEventListener("toggle", soon, true);
     document.addEventListener("scroll", ({ target }) => target.matches?.(BOXES) && cue(target), { capture: true, passive: true });
@@ -110,7 +117,6 @@
     const [at, column] = [link.getBoundingClientRect(), preview.offsetParent.getBoundingClientRect()];
     const left = Math.min(at.left, innerWidth - preview.offsetWidth - 16) - column.left;
     Object.assign(preview.style, { left: `${Math.max(left, 0)}px`, top: `${at.bottom - column.top + 4}px` });
-    await window.MathJax?.typesetPromise?.([preview]);
   };
   const later = () => {
     clearTimeout(opening);
@@ -149,6 +155,16 @@
   onPaper.addEventListener("change", () => (onPaper.matches ? print() : back()));
   addEventListener("beforeprint", print);
   addEventListener("afterprint", back);
+
+  // what is said of a name of the package stood on one page once: an address of then leads to where it stands now
+  const moved = () => {
+    const wanted = decodeURIComponent(location.hash.slice(1));
+    if (!wanted || document.getElementById(wanted)) return;
+    const links = [...document.querySelectorAll("ul.names a")].filter(({ hash }) => `${wanted}.`.startsWith(`${hash.slice(1)}.`));
+    if (links.length) location.replace(Object.assign(new URL(links.at(-1).href), { hash: wanted }));
+  };
+  addEventListener("DOMContentLoaded", moved);
+  addEventListener("hashchange", moved);
 
   // a page that was opened as a file may not read the others, from which a search takes its excerpts
   if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;

@@ -27,6 +27,10 @@ from collapse.blocks.executors import (
 )
 from collapse.blocks.keys import environment
 from collapse.blocks.store import Arrays, Store
+from collapse.checks import (
+    counted,
+    plural,
+)
 
 POOLS = 3
 """How many pools of processes are tried where workers are killed."""
@@ -221,7 +225,8 @@ class _Work:
             raise _Lost from lost
 
     def lost(self, what: str) -> ValueError:
-        done = f"{len(self.blocks) - self.left:,} of {len(self.blocks):,} blocks are finished"
+        done = f"{len(self.blocks) - self.left:,} of {counted(len(self.blocks), 'block')}"
+        done += f" {plural(len(self.blocks), 'is', 'are')} finished"
         kept = "not kept: name a folder" if self.store is None else f"kept in {self.store.folder}"
         return ValueError(f"{what}; {done}, and {kept}, and the same call goes on from there.")
 

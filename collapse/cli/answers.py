@@ -17,6 +17,7 @@ import numpy as np
 
 from collapse import disk, models, workflows
 from collapse.answers import plain
+from collapse.auditing import audit
 from collapse.blocks import KEPT, Store, default_folder
 from collapse.checks import module, path, to_text
 from collapse.comparison import COSTS, compare
@@ -45,6 +46,27 @@ FORECAST = (
 def _show(options: argparse.Namespace, answer: Any, words: Any) -> None:
     """Print an answer as one JSON object, or in words."""
     print(json.dumps(plain(answer, nan=None), indent=1, allow_nan=False) if options.json else words)
+
+
+AUDIT = ("n", "averaged", "floor", "kappa", "test_rows", "at", "horizon")
+"""Options that `audit` takes under their own names."""
+
+
+def run_audit(options: argparse.Namespace) -> int:
+    given = {name: getattr(options, name) for name in AUDIT}
+    if options.against:
+        given["against"] = options.against
+    answer = audit(options.losses, options.workflow, rng=options.seed, **given)
+    _show(options, answer, answer)
+    if options.folder is not None:
+        folder = disk.folder(options.folder)
+        page, document = folder / "audit.html", folder / "audit.json"
+        print(f"written to {answer.save_html(page)} and {answer.save(document)}", file=sys.stderr)
+    limit = options.fail_below
+    if limit is not None and answer.p_value < limit:
+        print(f"collapse: {answer.answers[0]}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def run_derive(options: argparse.Namespace) -> int:

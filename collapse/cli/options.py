@@ -8,6 +8,7 @@ from typing import Any
 
 from collapse import workflows
 from collapse.cli.answers import (
+    run_audit,
     run_cache,
     run_compare,
     run_derive,
@@ -246,6 +247,48 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str, Sequence[Arg
             _json("the document of collapse.forecast"),
         ],
     ),
+    "audit": (
+        run_audit,
+        "which workflows logged losses are compatible with, and what they cost",
+        [
+            _option(
+                "losses",
+                help="a CSV file with a column loss, log-likelihood, perplexity or accuracy, and"
+                " generation, run, stderr where there are such; - for standard input",
+            ),
+            _option(
+                "--workflow", help="what was done (default: the most likely of those compared)"
+            ),
+            _option("-n", type=int, help="rows of real data"),
+            _option("--averaged", type=int, default=1, help="runs of which each loss is the mean"),
+            _option("--floor", type=float, help="loss of the best fit there is, where it is known"),
+            _option("--kappa", type=float, help="kappa where it is known, such as d / 2; needs -n"),
+            _option("--test-rows", type=int, help="rows of the test set; needs -n"),
+            _option(
+                "--against",
+                action="append",
+                metavar="WORKFLOW",
+                help="a workflow to compare with; may be repeated (default: six)",
+            ),
+            _option(
+                "--at", type=int, help="generation to foresee (default: 20, or twice the last)"
+            ),
+            _option(
+                "--horizon",
+                type=int,
+                help="last generation at which you might stop (default: the last logged)",
+            ),
+            _option(
+                "--fail-below",
+                type=float,
+                metavar="P",
+                help="exit with status 1 if the workflow's p-value is below this, such as 0.05",
+            ),
+            SEED,
+            _option("--folder", help="where audit.html and audit.json go (default: nowhere)"),
+            _json("the fields of collapse.Audit"),
+        ],
+    ),
     "rerun": (
         run_rerun,
         "execute chapters with other parameters, into a folder of their own",
@@ -302,7 +345,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str, Sequence[Arg
         run_report,
         "a page on a run: what was run, each figure beside the book's, the numbers that moved",
         [
-            _option("folder", metavar="RUN", help="folder of the run"),
+            _option("folder", metavar="RUN", help="folder of the run, or of a grid of runs"),
             _option("--out", metavar="FILE", help="page to write (default: report.html in it)"),
             _option(
                 "--baselines",

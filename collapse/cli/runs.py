@@ -9,7 +9,10 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from collapse.checks import require
+from collapse.checks import (
+    counted,
+    require,
+)
 from collapse.cli.answers import lent
 
 MOST = 1000
@@ -56,7 +59,10 @@ def run_figures(options: argparse.Namespace) -> int:
 
     document = figures(options.out, options.labels, run=options.run_folder, book=options.book)
     told = {name: len(document[name]) for name in ("figures", "numbers")}
-    print(f"{told['figures']} figures and {told['numbers']} numbers written to {options.out}")
+    print(
+        f"{counted(told['figures'], 'figure')} and {counted(told['numbers'], 'number')} written"
+        f" to {options.out}"
+    )
     return 0
 
 

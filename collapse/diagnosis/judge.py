@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 
 from collapse import workflows
 from collapse.answers import Answer
-from collapse.checks import require, whole
+from collapse.checks import (
+    counted,
+    require,
+    whole,
+)
 from collapse.closed_forms import ClosedForm
 from collapse.derivation import derive
 from collapse.derivation.finite import (
@@ -428,12 +432,14 @@ def _continued(workflow: Plan | Reservoir, generations: int | None) -> Plan | Re
         return workflow
     if recipe is None or recipe.workflow not in workflows.NAMED:
         raise ValueError(
-            f"{workflow.name} is typed for {own} generations, and nothing tells how it goes on;"
+            f"{workflow.name} is typed for {counted(own, 'generation')}, and nothing tells how"
+            " it goes on;"
             " leave generations out."
         )
     require(
         not recipe.scheduled,
-        f"{workflow.name} has a schedule for {own} generations; leave generations out, or give a"
+        f"{workflow.name} has a schedule for {counted(own, 'generation')}; leave generations"
+        " out, or give a"
         " plan with a longer one.",
     )
     longer: Plan | Reservoir = workflows.NAMED[recipe.workflow](generations, **recipe.parameters)

@@ -10,7 +10,12 @@ import numpy as np
 
 from collapse import disk
 from collapse.answers import Answer
-from collapse.checks import check_number, require, saved
+from collapse.checks import (
+    check_number,
+    counted,
+    require,
+    saved,
+)
 from collapse.forecasting import report
 from collapse.forecasting.common import SMALL, Array, in_percent, in_short
 from collapse.publishing import plot
@@ -197,6 +202,12 @@ class Forecast(Answer):
         """What was done to the data."""
         return list(self.data.notes)
 
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What its figures depend on."""
+        kept = {key: self.document[key] for key in ("task", "settings", "simulation")}
+        return kept | {"target": self.data.target}
+
     def exceeds(self, limit: float) -> str | None:
         """Say by how much the last generation's test loss exceeds the first by more than a limit.
 
@@ -221,7 +232,7 @@ class Forecast(Answer):
         first, asked = self.first.loss, self.workflows[0]
         kind = "simulated" if asked.derived is None else "derived"
         loss, lost = asked.last(kind), asked.last("failed")
-        after = f"after {self.settings.generations:,} generations of {asked.name}"
+        after = f"after {counted(self.settings.generations, 'generation')} of {asked.name}"
         unknown = {
             "nothing was derived or simulated": getattr(asked, kind) is None,
             f"its mean does not exist: {in_percent(lost)} of the simulated runs have no"
@@ -245,7 +256,7 @@ class Forecast(Answer):
     def __repr__(self) -> str:
         return (
             f"<Forecast of {self.data.target} in {self.data.source}: {self.settings.workflow},"
-            f" {self.settings.generations} generations>"
+            f" {counted(self.settings.generations, 'generation')}>"
         )
 
     def save_html(self, path: str | Path) -> Path:

@@ -12,8 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from collapse.checks import require
-from collapse.forecasting.common import listed, pandas, plural, were
+from collapse.checks import (
+    plural,
+    require,
+)
+from collapse.forecasting.common import (
+    listed,
+    pandas,
+    were,
+)
 from collapse.forecasting.texts import (
     Texts,
     Told,

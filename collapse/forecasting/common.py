@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapse import checks
+from collapse.checks import plural
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -33,14 +34,6 @@ def in_short(value: float) -> str:
 
 def in_percent(share: float) -> str:
     return f"{100 * share:.3g} %"
-
-
-def plural(count: int, one: str, many: str | None = None) -> str:
-    return one if count == 1 else many or one + "s"
-
-
-def counted(count: int, what: str) -> str:
-    return f"{count:,} {plural(count, what)}"
 
 
 def were(count: int) -> str:

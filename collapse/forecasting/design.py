@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from collapse.checks import require
+from collapse.checks import (
+    counted,
+    plural,
+    require,
+)
 from collapse.forecasting.common import (
     Array,
     Rows,
     columns_named,
-    counted,
     listed,
     module,
     pandas,
-    plural,
     quoted,
     were,
 )

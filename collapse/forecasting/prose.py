@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from collapse.forecasting.common import SMALL, counted, in_percent, in_short, listed, plural
+from collapse.checks import (
+    counted,
+    plural,
+)
+from collapse.forecasting.common import (
+    SMALL,
+    in_percent,
+    in_short,
+    listed,
+)
 from collapse.forecasting.fitting import MARGIN, Fit
 
 if TYPE_CHECKING:
@@ -66,7 +75,8 @@ def _of_the_rows(answer: Forecast, found: Fit) -> Doubts:
         (
             data.rows < 50,
             (
-                f"{data.rows} rows are very few: the fit, the test loss on {m} and with them every"
+                f"{counted(data.rows, 'row')} {plural(data.rows, 'is', 'are')} very few: the"
+                f" fit, the test loss on {m} and with them every"
                 " number here may be far off; take the direction of the answers, not their size."
             ),
         ),
@@ -214,7 +224,7 @@ def answers(answer: Forecast) -> list[str]:
     loss, low, high = (asked.last(asked.kind + end) for end in ("", "_low", "_high"))
     start = f"starts at {in_short(first)}"
     named = f"The loss on the test set, {answer.model.loss}, {start}"
-    after = f"fter {G} generations of {asked.name}"
+    after = f"fter {counted(G, 'generation')} of {asked.name}"
     out = [] if answer.ratio.derived is None else [_excess(answer)]
     if np.isfinite(loss):
         how = "simulated" if asked.kind == "simulated" else "derived for many rows"
@@ -248,7 +258,8 @@ def _excess(answer: Forecast) -> str:
         curve[-1] for curve in (ratio.derived, ratio.low, ratio.high) if curve is not None
     )
     said = (
-        f"After {answer.settings.generations} generations of {asked.name} the excess risk is"
+        f"After {counted(answer.settings.generations, 'generation')} of {asked.name} the excess"
+        " risk is"
         f" {derived:.2f} times that of the first fit, for many rows (90 % of single runs between"
         f" {low:.2f} and {high:.2f}): 1,000 of your rows are then worth {asked.last('worth'):,.0f}."
     )

@@ -7,10 +7,11 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from collapse.checks import counted
 from collapse.forecasting.common import Array, module
 from collapse.publishing import figures, panel, plot
 from collapse.publishing.panel import DASHED, DOTTED
@@ -43,6 +44,16 @@ MEDIA = {
 """Where each picture of a figure is shown, the first that fits; the last anywhere."""
 
 
+class Drawn(Protocol):
+    """An answer that figures are drawn of."""
+
+    @property
+    def seed(self) -> int: ...
+
+    @property
+    def parameters(self) -> dict[str, Any]: ...
+
+
 @dataclass(frozen=True, eq=False)
 class Drawing:
     """A figure of the report, as `collapse.publishing.figures.write` takes it.
@@ -68,16 +79,13 @@ class Drawing:
     alt: str
     caption: str
 
-    def write(
-        self, label: str, answer: Forecast, folder: str | Path | None = None
-    ) -> figures.Bundle:
+    def write(self, label: str, answer: Drawn, folder: str | Path | None = None) -> figures.Bundle:
         """Write the figure as a bundle; `label` names its files."""
         return figures.write(
             label,
             self.draw,
             numbers=self.numbers,
-            parameters={key: answer.document[key] for key in ("task", "settings", "simulation")}
-            | {"target": answer.data.target},
+            parameters=answer.parameters,
             seed=answer.seed,
             height=self.height,
             narrow_height=self.narrow_height,
@@ -284,7 +292,8 @@ def _workflows(answer: Forecast) -> Drawing:
         height + 0.2,
         f"Test loss at generation {G} for each workflow, with a bar for single runs; a dotted line"
         " marks the loss of the first fit.",
-        f"Test loss after {G} generations. Upright strokes: derived for many rows. Dots: simulated."
+        f"Test loss after {counted(G, 'generation')}. Upright strokes: derived for many rows."
+        " Dots: simulated."
         " Bars: where 90 % of single runs lie. Dotted: the first fit's loss, which training on the"
         f" real rows alone keeps; dashed, where it is in the picture: {100 * worse:g} % worse. An"
         " arrow points to a loss outside the picture.",
@@ -345,36 +354,42 @@ def html(answer: Forecast) -> str:
         The page: styles and pictures inline, for light and dark, wide and narrow screens; it asks
         nothing of any host.
     """
-    jinja2, settings = module("jinja2"), answer.settings
+    return page(
+        Path(__file__).parent / "report.html.j2",
+        answer=answer,
+        title=f"What {answer.settings.workflow} would cost on {answer.data.source}",
+        figures=pictures(answer, drawings(answer), HEADINGS),
+        rows=[_cells(answer, row) for row in answer.workflows],
+        what=WHAT[answer.task.name],
+    )
+
+
+def page(template: Path, **values: Any) -> str:
+    """Return one HTML page that needs nothing else, from a template that extends page.html.j2."""
+    jinja2 = module("jinja2")
     pages = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        loader=jinja2.FileSystemLoader([template.parent, Path(__file__).parent]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         # a number and its unit stay on one line
         finalize=lambda said: said.replace(" %", "\u00a0%") if isinstance(said, str) else said,
     )
-    return str(
-        pages.get_template("report.html.j2").render(
-            answer=answer,
-            title=f"What {settings.workflow} would cost on {answer.data.source}",
-            figures=_pictures(answer),
-            rows=[_cells(answer, row) for row in answer.workflows],
-            what=WHAT[answer.task.name],
-        )
-    )
+    return str(pages.get_template(template.name).render(**values))
 
 
-def _pictures(answer: Forecast) -> list[dict[str, Any]]:
-    """The figures of the page, their pictures as addresses that hold them."""
+def pictures(
+    answer: Drawn, drawn: dict[str, Drawing], headings: dict[str, str]
+) -> list[dict[str, Any]]:
+    """The figures of a page, their pictures as addresses that hold them."""
     out = []
     with tempfile.TemporaryDirectory() as folder:
-        for name, drawing in drawings(answer).items():
+        for name, drawing in drawn.items():
             file = drawing.write(name, answer, folder).folder / name
-            pictures = {
+            held = {
                 media: base64.b64encode(Path(f"{file}{suffix}.png").read_bytes()).decode()
                 for suffix, media in MEDIA.items()
             }
-            out.append({"heading": HEADINGS[name], "drawing": drawing, "pictures": pictures})
+            out.append({"heading": headings[name], "drawing": drawing, "pictures": held})
     return out
 
 

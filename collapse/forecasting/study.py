@@ -15,7 +15,14 @@ import numpy as np
 
 from collapse import checks, disk, workflows
 from collapse.blocks import Store, given
-from collapse.checks import brief, check_number, require, to_text, whole
+from collapse.checks import (
+    brief,
+    check_number,
+    counted,
+    require,
+    to_text,
+    whole,
+)
 from collapse.closed_forms import closed_form
 from collapse.comparison import compare
 from collapse.derivation import derive
@@ -230,7 +237,7 @@ def forecast(
     test = None if test_file is None else load(test_file, target, encoding, "test_file")
     tell("preparing the design")
     table = prepare(frame, target, task, test_share, seed, na=na, exclude=exclude, test=test)
-    tell(f"fitting {len(table.y):,} rows, {table.X.shape[1]} columns")
+    tell(f"fitting {counted(len(table.y), 'row')}, {counted(table.X.shape[1], 'column')}")
     found = fit(table)
     runs = afford(found, plans, float(budget), seed)
     outcomes = simulations(

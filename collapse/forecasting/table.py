@@ -8,15 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from collapse.checks import brief, check_number, choice, require, several
+from collapse.checks import (
+    brief,
+    check_number,
+    choice,
+    counted,
+    plural,
+    require,
+    several,
+)
 from collapse.forecasting.cells import as_other, clean
 from collapse.forecasting.common import (
     Array,
     Rows,
     columns_named,
-    counted,
     pandas,
-    plural,
     were,
 )
 from collapse.forecasting.design import EXTREME, LEVELS, design, in_words

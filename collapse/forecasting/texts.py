@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.forecasting.common import Array, Objects, Rows, counted, listed, pandas
+from collapse.checks import counted
+from collapse.forecasting.common import (
+    Array,
+    Objects,
+    Rows,
+    listed,
+    pandas,
+)
 
 if TYPE_CHECKING:
     import pandas as pd

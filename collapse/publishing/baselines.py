@@ -18,8 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from collapse import checks
+from collapse.checks import (
+    counted,
+    plural,
+)
 
 DEFAULT = 1e-9
 """Relative difference up to which a number stands where it stood: other processors round otherwise.
@@ -122,6 +127,8 @@ def accept(figures: str | Path, baselines: str | Path) -> None:
 
 
 Table = dict[str, list[str]]
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 
 def compared(
@@ -140,6 +147,55 @@ def compared(
             found.append(Moved(label, "", 0, 0, *(gone if label in then else new)))
         else:
             found += _compared(label, then[label], now[label], tolerances.get(label, {}))
+    return found
+
+
+@dataclass(frozen=True)
+class Apart:
+    """One column that is not the same in all runs of a grid.
+
+    Attributes
+    ----------
+    column : str
+        Its name; empty where the runs' tables differ in shape.
+    rows : int
+        How many of its entries differ between runs.
+    row : int
+        The line of the entry that differs most, counted from 1 below the header.
+    least, most : (str, str)
+        That entry where it is least and where it is largest, and the names of these runs; of text
+        two that differ; of tables two shapes.
+    """
+
+    column: str
+    rows: int
+    row: int
+    least: tuple[str, str]
+    most: tuple[str, str]
+
+
+def apart(tables: Mapping[str, Table]) -> list[Apart]:
+    """Tell which columns of one table differ between runs, whose names are the keys."""
+    runs = list(tables)
+    shapes = [(list(table), len(next(iter(table.values()), []))) for table in tables.values()]
+    for run, (columns, rows) in zip(runs, shapes, strict=True):
+        first, before = shapes[0]
+        if rows != before:
+            counted = (f"{count} row{'s' * (count != 1)}" for count in (before, rows))
+            return [Apart("", 0, 0, (next(counted), runs[0]), (next(counted), run))]
+        if columns != first:
+            return [Apart("", 0, 0, (", ".join(first), runs[0]), (", ".join(columns), run))]
+    found = []
+    for column in shapes[0][0]:
+        texts = [table[column] for table in tables.values()]
+        values, off, out = _off(texts, DEFAULT)
+        if out.any():
+            row = int(np.flatnonzero(out & (off == off[out].max()))[-1])
+            ends = int(values[:, row].argmin()), int(values[:, row].argmax())
+            if not math.isfinite(off[row]):
+                ends = 0, next(k for k, text in enumerate(texts) if text[row] != texts[0][row])
+            least, most = ((texts[k][row], runs[k]) for k in ends)
+            found.append(Apart(column, int(out.sum()), row + 1, least, most))
     return found
 
 
@@ -212,7 +268,13 @@ def _compared(
         before, after = then[column], now[column]
         if len(before) != len(after):
             yield Moved(
-                label, "", 0, 0, f"{len(before)} rows are now {len(after)}", "compare no further"
+                label,
+                "",
+                0,
+                0,
+                f"{counted(len(before), 'row')} {plural(len(before), 'is', 'are')} now"
+                f" {len(after)}",
+                "compare no further",
             )
             return
         spread = _errors(column, then, now)
@@ -227,19 +289,28 @@ def _column(
     spread: Sequence[float],
     tolerance: float,
 ) -> Iterator[Moved]:
-    both = np.array([[_number(text) for text in texts] for texts in (before, after)])
-    finite = np.isfinite(both)
-    size = np.where(finite, abs(both), 0.0)
-    off = np.where(finite.all(axis=0), abs(np.subtract(*size * np.sign(both))), np.inf)
-    allowed = tolerance * size.max(axis=0) + FLOOR * size.max(initial=0.0) if tolerance else 0.0
-    out = (np.array(before) != np.array(after)) & ~(off <= allowed)
+    both, off, out = _off((before, after), tolerance)
     if out.any() and not math.isinf(tolerance):
         row = int(np.flatnonzero(out & (off == off[out].max()))[-1])
         a, b = both[:, row]
-        relative = (b - a) / abs(a) if a and finite[:, row].all() else math.nan
+        relative = (b - a) / abs(a) if a and math.isfinite(off[row]) else math.nan
         errors = abs(b - a) / spread[row] if spread and spread[row] > 0 else math.nan
         moved = int(out.sum()), row + 1, before[row], after[row], float(relative), float(errors)
         yield Moved(label, column, *moved)
+
+
+def _off(texts: Sequence[Sequence[str]], tolerance: float) -> tuple[Floats, Floats, Flags]:
+    """Numbers in tables' texts of one column, how far apart each entry's are (inf for what is no
+    number), and which entries differ by more than the tolerance.
+    """
+    values = np.array([[_number(text) for text in column] for column in texts])
+    finite = np.isfinite(values)
+    sound = np.where(finite, values, 0.0)
+    off = np.where(finite.all(axis=0), np.ptp(sound, axis=0), np.inf)
+    size = abs(sound)
+    allowed = tolerance * size.max(axis=0) + FLOOR * size.max(initial=0.0) if tolerance else 0.0
+    written = np.array(texts)
+    return values, off, (written != written[0]).any(axis=0) & ~(off <= allowed)
 
 
 def _errors(column: str, then: Table, now: Table) -> list[float]:

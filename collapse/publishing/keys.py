@@ -25,11 +25,13 @@ from collapse.publishing import chapters
 FORM = 1
 """Raised when chapters are executed otherwise than before, so that none counts as finished."""
 PACKAGE = Path(__file__).parents[1]
+TEMPLATE = ".j2"
+"""How the name of a page's template ends; it belongs to the module of its name beside it."""
 PAGES = {".md", ".ipynb", ".bib"}
 """Files of a book that no chapter reads."""
 SENT = 10**7
 """Bytes of such files that are sent with a chapter at most."""
-IGNORED = {"__pycache__", "node_modules", "runs", "baselines", "fast.toml"}
+IGNORED = {"__pycache__", "node_modules", "runs", "baselines", "fast.toml", "full.toml"}
 """Names, in a book's folder, of what no chapter reads; nor what is hidden, or begins with "_"."""
 DOUBT = re.compile(
     r"^\s*[%!]|\b(subprocess|popen|system|runpy|exec|eval|__import__|importlib|import_module"
@@ -175,6 +177,8 @@ class Inputs:
         for path in _walked(self.package):
             owner = next(up for up in path.parents if (up / "__init__.py").is_file())
             name = ".".join([self.package.name, *owner.relative_to(self.package).parts])
+            if path.suffix == TEMPLATE and path.with_name(path.name.split(".")[0] + ".py").exists():
+                name += "." + path.name.split(".")[0]
             if path.suffix != ".py" and name in modules:
                 digests[str(path.relative_to(self.package))] = _file(path)
         return digests

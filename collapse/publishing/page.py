@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from collapse.checks import counted
 from collapse.datasets import Dataset, with_intercept
 from collapse.derivation import derive
 from collapse.models import LogisticRegression
@@ -292,7 +293,8 @@ def stack(
             row = list(values) if np.ndim(values) else [values] * length
             if len(row) != length:
                 raise ValueError(
-                    f"column {name!r} has {len(row)} rows beside one of {length}; give columns of a"
+                    f"column {name!r} has {counted(len(row), 'row')} beside one of {length};"
+                    " give columns of a"
                     " table one length, or a single value to repeat."
                 )
             columns.setdefault(name, [None] * above).extend(row)

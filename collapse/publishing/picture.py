@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 from collapse import checks
 from collapse.publishing.plot import (
     _offset,
-    _on_axes,
     _table,
     colour,
     family_of,
@@ -19,6 +18,7 @@ from collapse.publishing.plot import (
     ink,
     label_curve,
     muted,
+    on_axes,
 )
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def plot_matrix(
     values, distance = _table(values, "values", shape), _table(distance, "distance", shape)
     margins = None if margins is None else _table(margins, "margins", shape)
     checks.check_number(alarm, "alarm", 0)
-    with _on_axes(ax, 0.6 + 0.2 * len(rows)) as drawn:
+    with on_axes(ax, 0.6 + 0.2 * len(rows)) as drawn:
         for (i, j), value in np.ndenumerate(values):
             out = not abs(distance[i, j]) <= alarm
             shade = 1.0 if out else 0.35 * abs(distance[i, j]) / alarm
@@ -151,7 +151,7 @@ def plot_front(
     given = {} if offsets is None else checks.mapping(offsets, "offsets", "pairs of points")
     aside = {name: _offset(offset, "offsets") for name, offset in given.items()}
     xlabel = checks.text(xlabel, "xlabel")
-    with _on_axes(ax, 3.6) as drawn:
+    with on_axes(ax, 3.6) as drawn:
         order = np.flatnonzero(best)[np.argsort(x[best])]
         drawn.step(x[order], y[order], where="post", color=muted(), linewidth=0.9, zorder=1.8)
         for i, name in enumerate(names):

@@ -139,7 +139,7 @@ def style(theme: Theme = "light") -> Iterator[None]:
 
 
 @contextmanager
-def _on_axes(ax: Axes | None, height: float) -> Iterator[Axes]:
+def on_axes(ax: Axes | None, height: float) -> Iterator[Axes]:
     """Draw on these axes, or on those of a new figure of this height, in inches."""
     if ax is not None:
         yield _on(ax)
@@ -351,7 +351,7 @@ def plot_risk(
     )
     g, ratio = risk.generations, np.asarray(risk.ratio, dtype=float)
     hue = family_of(risk.plan.name) if family is None else family
-    with _on_axes(ax, 3.2) as drawn:
+    with on_axes(ax, 3.2) as drawn:
         if risk.replications is None:
             plot_derived(drawn, g, ratio, family=hue, dash=dash, label=label)
         else:

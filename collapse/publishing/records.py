@@ -136,11 +136,16 @@ def diff(
     return found
 
 
+def inside(folder: Path) -> dict[str, Path]:
+    """Return the folders of a grid's runs, by what sets them apart; empty for a single run."""
+    there = sorted(folder.iterdir()) if folder.is_dir() else []
+    return {path.name: path for path in there if (path / "figures").is_dir()}
+
+
 def _runs(run: str | Path) -> dict[str, Path]:
     """Folders of runs: the one named, and those of a grid in it, by what sets them apart."""
     folder = checks.path(run, "run", "the path of a run's folder")
-    inner = sorted(folder.iterdir()) if folder.is_dir() else []
-    runs = {path.name: path for path in inner if (path / "figures").is_dir()} | {"": folder}
+    runs = inside(folder) | {"": folder}
     runs = {name: path for name, path in runs.items() if any(path.glob("*.json"))}
     if not runs:
         raise FileNotFoundError(

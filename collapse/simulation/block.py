@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapse.blocks import Arrays, one_thread
-from collapse.checks import HELD, held
+from collapse.checks import HELD, held, require
 from collapse.models.protocols import (
     Array,
     WithStatistic,
@@ -21,6 +21,7 @@ from collapse.plan import Plan
 from collapse.reservoir import Reservoir
 from collapse.simulation.chains import (
     Chain,
+    Gated,
     GaussianLimit,
     Memory,
     MemoryLimit,
@@ -52,6 +53,8 @@ class Trial:
     holds: int
     """Numbers that a replication holds at once, at least."""
     chain: Callable[[Any, Any, int], Chain]
+    gate: float | None = None
+    """Held-out real rows, as a multiple of n."""
 
     @classmethod
     def prepare(cls, plan: Plan | Reservoir, model: Any, n: int | None) -> Trial:
@@ -119,6 +122,9 @@ class Trial:
         kept: dict[str, list[Array]] = {name: [] for name in keep}
         first = theta = None
         chain = self.chain(self.plan, self.model, self.n)
+        if self.gate is not None:
+            statistics = not self.n or self.chain is Statistics
+            chain = Gated(chain, self.model, held_out(self.gate, self.n), statistics)
         rng = np.random.Generator(np.random.SFC64(seed))
         with one_thread():
             for g in range(G):
@@ -154,6 +160,25 @@ class Trial:
         if "fits" in arrays:
             arrays["fits"] = np.swapaxes(arrays["fits"], 0, 1)
         return {"lost": lost, "mean": mean, "second": second, "cross": cross, **arrays}
+
+
+def held_out(gate: float, n: int) -> float:
+    """Rows of real data that a gate holds out: a whole number at n, a multiple of n in the limit.
+
+    Raises
+    ------
+    ValueError
+        Where it is not whole.
+    """
+    rows = gate * (n or 1)
+    if not n or np.isinf(rows):
+        return rows
+    require(
+        round(rows) >= 1 and abs(rows - round(rows)) < 1e-9 * rows,
+        f"gate must hold out a whole number of rows; {gate:g} times n = {n:,} is {rows:g}: take"
+        f" gate = rows / n.",
+    )
+    return round(rows)
 
 
 def _everyone(values: Array, alive: NDArray[np.int64], replications: int) -> Array:

@@ -186,6 +186,48 @@ class Statistics:
         return total
 
 
+class Gated:
+    """A chain that keeps the old fit unless the new one is nearer to a fit to held-out real rows.
+
+    Near means in the model's own risk: squares of the difference of deviations, summed. Where
+    risk is quadratic that is the loss on the held-out rows, less its least value.
+    """
+
+    def __init__(self, chain: Chain, model: Any, rows: float, statistic: bool) -> None:
+        self.chain, self.model, self.rows, self.statistic = chain, Told(model), rows, statistic
+        self.target = np.zeros((0, 0))
+
+    def fit(self, g: int, theta: Any, alive: int, rng: np.random.Generator) -> Array:
+        if not g:
+            self.target = self._held_out(alive, rng)
+        new = self.chain.fit(g, theta, alive, rng)
+        if not g:
+            return new
+        # a fit that does not exist is far from everything
+        keep = ~(self._far(new) < self._far(theta))
+        return np.where(keep[:, None], theta, new)
+
+    def drop(self, good: NDArray[np.bool_]) -> None:
+        self.chain.drop(good)
+        self.target = self.target[good]
+
+    def _held_out(self, alive: int, rng: np.random.Generator) -> Array:
+        if np.isinf(self.rows):
+            best = np.broadcast_to(self.model.model.truth, (alive, len(self.model.model.truth)))
+        elif self.statistic:
+            mean = self.model("draw_real_statistic", alive, self.rows, rng)
+            best = self.model("fit_statistic", mean, None)
+        else:
+            rows = self.model("draw_real", alive, self.rows, rng)
+            best = self.model("fit", rows, np.full((alive, self.rows), 1 / self.rows), None)
+        # where there is no fit to the held-out rows, nothing is nearer to it: no new fit passes
+        return self.model("deviation", np.array(best))
+
+    def _far(self, theta: Array) -> Array:
+        off = (self.model("deviation", theta) - self.target).reshape(len(theta), -1)
+        return np.asarray((off**2).sum(axis=1))
+
+
 def last_read(plan: Plan) -> NDArray[np.int64]:
     """Last fit, from 0, that reads each batch, what is carried on being read again; -1 for none."""
     read = plan.weight[::-1] > 0

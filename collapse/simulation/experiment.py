@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,18 +15,22 @@ import numpy as np
 
 from collapse import checks, disk
 from collapse.blocks import Block, Failed, Store, given, key, material, opened, pickled, run
-from collapse.checks import brief, flag, floats, whole
+from collapse.checks import brief, flag, floats, held, require, whole
 from collapse.derivation.engine import rows_of
-from collapse.models.protocols import Array, Model, WithDeviation
+from collapse.models.protocols import Array, Model, WithDeviation, design_of, observed_labels
 from collapse.plan import Plan
 from collapse.protocol import checked_workflow
 from collapse.reservoir import Reservoir
 from collapse.risk import Risk
-from collapse.simulation.block import Trial, blocks
+from collapse.simulation.block import Trial, blocks, held_out
+from collapse.simulation.chains import Statistics
 from collapse.simulation.sums import Sums, check_paths
 
 LARGEST_REPLICATIONS = 10**8
 """Replications in one simulation: a relative standard error of about 0.0001."""
+
+MOST_HELD_OUT = 10**6
+"""Held-out real rows of a gate, as a multiple of n."""
 
 
 def simulate(
@@ -39,6 +43,7 @@ def simulate(
     quantiles: Sequence[float] = (),
     covariance: bool = False,
     fits: bool = False,
+    gate: float | None = None,
     workers: int = 1,
     executor: Executor | None = None,
     folder: str | Path | None = None,
@@ -69,6 +74,11 @@ def simulate(
     fits : bool, optional
         Keep the fits themselves, (R, G, d), in memory, 10^8 numbers at most, for other measures of
         the same fits than the model's risk.
+    gate : float, optional
+        Held-out real rows as a multiple of n. Each new fit is then published, and generates, only
+        where it is nearer to the fit to these rows than the last one is, in the metric of the
+        risk; otherwise the last one stays. They are drawn once, and no fit reads them. numpy.inf:
+        the gate knows the truth. For one model a generation, whose risk is quadratic.
     workers : int, optional
         Processes among which blocks of replications are divided; no more are started than there are
         processors. With more than one, the model is sent to them: it must be picklable.
@@ -114,9 +124,7 @@ def simulate(
     >>> bool(abs(risk.ratio[-1] - 5) < 5 * risk.stderr[-1])
     True
     """
-    asked = Experiment.asked(
-        plan, model, n, replications, rng, quantiles, covariance=covariance, fits=fits
-    )
+    asked = Experiment.asked(plan, model, n, replications, rng, quantiles, covariance, fits, gate)
     (risk,) = answers([asked], executor=executor, workers=workers, folder=folder, progress=progress)
     if isinstance(risk, Failed):
         raise risk.error
@@ -150,6 +158,7 @@ class Experiment:
         quantiles: Any = (),
         covariance: Any = False,
         fits: Any = False,
+        gate: Any = None,
     ) -> Experiment:
         """Check the arguments of `simulate`."""
         checked_workflow(plan, "plan")
@@ -190,6 +199,8 @@ class Experiment:
             )
         keep = tuple(name for name, asked in wish.items() if asked)
         trial = Trial.prepare(plan, model, n)
+        if gate is not None:
+            trial = replace(trial, gate=_gate(gate, plan, trial, quadratic, replications))
         trial.check_room(replications, keep)
         if "risks" in keep:
             check_paths(replications, plan.generations)
@@ -206,7 +217,8 @@ class Experiment:
         """What determines the numbers, beside a block's seed and size."""
         model = material(self.trial.model, "finished work is kept by what determines it")
         plan = json.dumps(self.plan.to_json())
-        return "simulate", plan, disk.digest(model), str(self.n), ",".join(self.keep)
+        gate = () if self.trial.gate is None else (f"gate {self.trial.gate!r}",)
+        return "simulate", plan, disk.digest(model), str(self.n), ",".join(self.keep), *gate
 
     @cached_property
     def key(self) -> str:
@@ -233,11 +245,47 @@ class Experiment:
         """The risk that all blocks together make; kept in place of them."""
         model = None if self.model is None else repr(self.model)
         fields = sums.fields(self.levels)
-        risk = Risk(plan=self.plan, model=model, n=self.n, seed=self.seed, **fields)
+        fields |= {"n": self.n, "seed": self.seed, "gate": self.trial.gate}
+        risk = Risk(plan=self.plan, model=model, **fields)
         if store is not None and "fits" not in self.keep:  # they would be long as text
             blocks = (str(block.key) for block in self.tasks(0, True))
             store.keep_answer(self.key, risk.to_json(), blocks)
         return risk
+
+
+def _gate(
+    gate: Any, plan: Plan | Reservoir, trial: Trial, quadratic: bool, replications: int
+) -> float:
+    """Check a gate: a share of n that is whole at n, one chain of fits, and a quadratic risk."""
+    wanted = (
+        f"a positive number up to {MOST_HELD_OUT:,}, the held-out real rows as a multiple of n, or"
+        " numpy.inf"
+    )
+    share = floats(gate, "gate", wanted)
+    require(
+        share.ndim == 0 and bool((share > 0) & (share <= MOST_HELD_OUT) | (share == np.inf)),
+        f"gate must be {wanted}; it is {brief(gate)}.",
+    )
+    rows = held_out(float(share), trial.n)
+    if trial.n and np.isfinite(rows) and trial.chain is not Statistics:
+        block = blocks(replications, trial.values)[0]
+        held(block * int(rows), "held-out rows of a block of replications", "take a smaller gate")
+    require(
+        quadratic,
+        f"the risk of {trial.model!r} is not quadratic (it has no method `deviation`), so a gate"
+        " cannot tell which of two fits is nearer to the held-out rows; leave gate out.",
+    )
+    require(
+        np.array_equal(plan.generation, np.arange(plan.generations) + 1),
+        f"{plan.name} fits several models in a generation, and a gate compares a fit with the one"
+        " before; take a workflow of one chain, or leave gate out.",
+    )
+    require(
+        observed_labels(trial.model) is None and design_of(trial.model) is None,
+        f"{brief(trial.model)} labels one design again and again, and has no held-out rows;"
+        " leave gate out.",
+    )
+    return float(share)
 
 
 def _named(seed: np.random.SeedSequence) -> str:

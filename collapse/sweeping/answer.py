@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from collapse.answers import Answer, read_fields
+from collapse.checks import counted
 from collapse.risk import Risk
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Sweep(Answer):
 
     def __repr__(self) -> str:
         failed = f", {len(self.failures)} failed" if self.failures else ""
-        return f"<Sweep of {len(self.cells)} cells{failed}>"
+        return f"<Sweep of {counted(len(self.cells), 'cell')}{failed}>"
 
 
 COLUMNS = (

@@ -14,6 +14,7 @@ import numpy as np
 
 from collapse import checks
 from collapse.blocks import Failed, given, opened
+from collapse.checks import counted
 from collapse.simulation import answers
 from collapse.sweeping import grid as grids
 from collapse.sweeping.answer import Cell, Sweep
@@ -129,7 +130,7 @@ class _Table:
         self.known = done if self.known < 0 else self.known
         spent, since = time.monotonic() - self.start, done - self.known
         remains = f", about {_span(spent * (total - done) / since)} left" if since else ""
-        text = f"{done / total:.0%} of the replications, {self.left} cells left{remains}"
+        text = f"{done / total:.0%} of the replications, {counted(self.left, 'cell')} left{remains}"
         print(f"\r\x1b[K{text}", end="" if done < total else "\n", file=sys.stderr, flush=True)
 
     def show(self, cell: Cell) -> None:

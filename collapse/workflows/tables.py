@@ -9,7 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.checks import brief, check_number, check_size, flag, numbers, require, whole
+from collapse.checks import (
+    brief,
+    check_number,
+    check_size,
+    counted,
+    flag,
+    numbers,
+    plural,
+    require,
+    whole,
+)
 from collapse.exact import Numbers, Scalar
 from collapse.plan import Plan
 from collapse.recursion import FARTHEST, Entries, Recursion
@@ -86,7 +96,9 @@ def batches(size: Any, G: int) -> NDArray[Any]:
     later = list(size) if isinstance(size, tuple) else [size] * (G - 1)
     require(
         len(later) == G - 1,
-        f"size has {len(later)} entries, and {G} generations have {G - 1} synthetic batches; give"
+        f"size has {counted(len(later), 'entry', 'entries')}, and {counted(G, 'generation')}"
+        f" {plural(G, 'has', 'have')} {counted(G - 1, 'synthetic batch', 'synthetic batches')};"
+        " give"
         " one size for each.",
     )
     if not all(isinstance(value, Rational) for value in later):

@@ -118,10 +118,9 @@ class Visit:
         self.troubles.append(text)
 
     def open(self):
-        """Load the page; return when its formulas are set, and its pictures in view are there."""
+        """Load the page; return when its fonts and its pictures in view are there."""
         self.tab.goto(self.address)
         self.tab.evaluate("""async () => {
-              if (window.MathJax?.startup) await MathJax.startup.promise;
               await document.fonts.ready;
               const inView = image => image.offsetParent
                 && image.getBoundingClientRect().top < innerHeight;

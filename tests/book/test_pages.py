@@ -252,3 +252,38 @@ def test_every_page_of_code_tells_how_it_was_made(site):
             assert re.search(
                 r"seed|no seed", document.select_one("article .colophon").get_text()
             ), page
+
+
+def test_formulas_are_set_before_they_are_read(site, browser):
+    """Without a script, by boxes of glyphs that stand on the line, with MathML for the ear."""
+    assert not list((site / "_static" / "mathjax").rglob("*.js"))
+    for page in PAGES:
+        written = soup(page).select(".math")
+        assert len(written) == len(soup(page).select(".math > mjx-container > mjx-math")), page
+        assert len(written) == len(soup(page).select(".math mjx-assistive-mml math")), page
+        assert not soup(page).select("script[src*=mathjax]"), page
+    context = browser.new_context(java_script_enabled=False, viewport={"width": 360, "height": 780})
+    tab = context.new_page()
+    tab.goto((site / "book" / "gaussian.html").as_uri())
+    sizes = tab.evaluate("""() => [...document.querySelectorAll('article .math mjx-math')]
+      .filter(formula => formula.getClientRects().length)
+      .map(formula => [formula.offsetWidth, formula.offsetHeight])""")
+    assert len(sizes) > 100
+    assert all(width > 3 and height > 3 for width, height in sizes)
+    text = tab.locator("article").inner_text()
+    assert r"\(" not in text
+    assert r"\frac" not in text
+    # a formula that is too wide scrolls in its own box
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 360
+    context.close()
+
+
+def test_what_was_searched_for_stands_out_and_can_be_read(site, visit):
+    for theme in ("dark", "light"):
+        reader = visit(site.as_uri(), "book/origin.html?highlight=reservoir+discard", theme=theme)
+        reader.open().tab.locator("article .highlighted").first.wait_for()
+        found = reader.tab.locator("article .highlighted")
+        assert found.count() > 5
+        ground = found.first.evaluate("word => getComputedStyle(word).backgroundColor")
+        assert ground != reader.tab.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert_accessible(reader)

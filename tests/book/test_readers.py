@@ -251,3 +251,30 @@ def test_the_licence_stands_at_every_foot(site):
     for page in CHAPTERS:
         link = soup(page).select_one("footer a[rel=license]")
         assert (SITE / page).parent.joinpath(link["href"]).read_text().startswith("MIT License")
+
+
+def test_each_work_has_an_address_and_the_book_its_bibtex(site, visit):
+    works = soup("book/bibliography.html").select("div.citation")
+    assert len(works) > 60
+    bare = [work for work in works if not work.select("a[href^=https]")]
+    for work in bare:  # a classic whose address was not found says so
+        assert re.search(r"No DOI|DOI not checked", work.get_text())
+    assert len(bare) < len(works) / 20
+    reader = visit(site.as_uri(), "book/bibliography.html").open()
+    box = reader.tab.locator(".highlight-bibtex").first
+    text = box.inner_text()
+    assert text.startswith("@software{collapse-companion,")
+    assert "title = {{Avoiding Model Collapse: an executable companion}}" in text
+    assert re.search(r"year = \{20\d\d\}", text)
+    box.hover()
+    assert box.locator("button.copybtn").is_visible()
+
+
+def test_the_table_of_formulas_is_whole_on_a_wide_screen(site, visit):
+    tab = visit(site.as_uri(), "book/zoo.html").open().tab
+    tab.wait_for_function("document.querySelector('td .broken')")
+    boxes = tab.evaluate("""() => [...document.querySelectorAll('article .cell_output')]
+      .filter(box => box.querySelector('table .math'))
+      .map(box => [box.scrollWidth, box.clientWidth])""")
+    assert boxes
+    assert all(wide <= room + 1 for wide, room in boxes)

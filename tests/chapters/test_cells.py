@@ -72,12 +72,45 @@ def test_cells_are_formatted_in_place_and_prose_is_left(tmp_path: Path) -> None:
     assert "page.ipynb:cell 1:1:8: F401" in unused.stdout
 
 
+# on a phone the panels of a figure stand one above the other, on a wide screen side by side
+PLACES = re.compile(
+    r"\b(Left|Right)\b|on the (left|right)|[;(] ?(left|right)\b"
+    r"|(?i:\b(left|right|upper|lower|top|bottom)(-hand)? (panels?|plots?)\b)"
+    r"|(?i:\bpanels? (on the|above|below|left|right)\b)"
+)
+
+
+def captions(page: str) -> list[str]:
+    """What is said below each figure, without its options; with as many colons as a fence has."""
+    figures = re.compile(r"^(:{3,})\{bundle\} \S+\n(.*?)^\1$", re.MULTILINE | re.DOTALL)
+    return [re.sub(r"(?m)^:\w+:.*\n", "", body) for _, body in figures.findall(page)]
+
+
 def test_no_caption_names_a_panel_by_its_side() -> None:
-    # on a phone the panels of a figure stand one above the other
-    sides = re.compile(r"\b(Left|Right)\b|on the (left|right)|[;(] ?(left|right)\b")
-    figures = re.compile(
-        r"^:::\{bundle\} \S+\n(?::alt:[^\n]*\n)?(.*?)^:::$", re.MULTILINE | re.DOTALL
-    )
+    found = 0
     for path in BOOK.glob("*.md"):
-        for caption in figures.findall(path.read_text(encoding="utf-8")):
-            assert not sides.search(caption), (path.name, caption)
+        page = path.read_text(encoding="utf-8")
+        assert len(captions(page)) == page.count(":{bundle} "), path.name
+        for caption in captions(page):
+            assert not PLACES.search(caption), (path.name, caption)
+            found += 1
+    assert found > 70
+
+
+@pytest.mark.parametrize(
+    ("caption", "named"),
+    [
+        ("Left, discard; right, augment.", True),
+        ("The curve on the left is derived.", True),
+        ("The left panel is derived.", True),
+        ("Dots in the upper panel: simulated.", True),
+        ("The panel below is simulated.", True),
+        ("(a) Derived. (b) Simulated.", False),
+        ("Five dots in a cluster, from left to right: logistic, probit.", False),
+        ("What is left falls from below one.", False),
+    ],
+)
+def test_what_names_a_panel_by_its_side(caption: str, named: bool) -> None:
+    page = f"::::{{bundle}} name\n:alt: Left, a panel.\n\n{caption}\n::::\n"
+    (found,) = captions(page)
+    assert bool(PLACES.search(found)) is named

@@ -28,7 +28,7 @@ from tests.statistics import assert_agree
             "X must have full column rank; its 2 columns have rank 1 with 3 rows. Drop",
         ),
         ([[1.0, 0.0], [2.0, 0.0]], "its 2 columns have rank 1"),
-        ([[1.0, 2.0]], "its 2 columns have rank 1 with 1 rows"),
+        ([[1.0, 2.0]], r"its 2 columns have rank 1 with 1 row\."),
     ],
 )
 def test_a_bad_design_is_refused(X, message):

@@ -40,6 +40,8 @@ def f(x):
     "rooms/heavy.py": "heavy = 1\n",
     "rooms/look.css": "a {}",
     "table.csv": "1,2\n",
+    "apart.html.j2": "<p>",
+    "page.html.j2": "<p>",
 }
 
 
@@ -78,6 +80,8 @@ def edits(toy: Path, cell: str, *names: str) -> set[str]:
 
 MODULES = {f"toy/{name}" for name in TOY}
 BASE = {"toy/__init__.py", "toy/core.py", "toy/below.py", "toy/lazy.py", "toy/table.csv"}
+BASE |= {"toy/page.html.j2"}  # no module has its name
+APART = BASE | {"toy/apart.py", "toy/apart_below.py", "toy/apart.html.j2"}
 ROOM = {"toy/rooms/__init__.py", "toy/rooms/heavy.py", "toy/rooms/look.css"}
 
 
@@ -86,9 +90,9 @@ ROOM = {"toy/rooms/__init__.py", "toy/rooms/heavy.py", "toy/rooms/look.css"}
     [
         ("import toy", BASE),
         ("1", set()),
-        ("import toy.apart", BASE | {"toy/apart.py", "toy/apart_below.py"}),
-        ("from toy import apart", BASE | {"toy/apart.py", "toy/apart_below.py"}),
-        ("def f():\n    from toy.apart import a", BASE | {"toy/apart.py", "toy/apart_below.py"}),
+        ("import toy.apart", APART),
+        ("from toy import apart", APART),
+        ("def f():\n    from toy.apart import a", APART),
         ("from toy import *", BASE | ROOM),
         ("import toy as t\nt.heavy", BASE | ROOM),
         ("from toy import heavy", BASE | ROOM),
@@ -103,7 +107,14 @@ def test_a_key_sees_the_modules_that_are_reached(toy: Path, cell: str, expected:
 
 
 def test_a_key_sees_data_helpers_and_the_lock_but_no_page(toy: Path) -> None:
-    others = ("book/page.md", "book/_look.css", "book/fast.toml", "book/.hidden", "pyproject.toml")
+    others = (
+        "book/page.md",
+        "book/_look.css",
+        "book/fast.toml",
+        "book/full.toml",
+        "book/.hidden",
+        "pyproject.toml",
+    )
     seen = edits(toy, "import helper", "book/helper.py", "book/data/rows.csv", *others)
     assert seen == {"book/helper.py", "book/data/rows.csv"}
     assert edits(toy, "1", "book/helper.py", "book/data/rows.csv") == {"book/data/rows.csv"}

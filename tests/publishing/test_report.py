@@ -7,6 +7,7 @@ import re
 import shutil
 from base64 import b64decode
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from bs4 import BeautifulSoup
@@ -112,3 +113,76 @@ def test_what_did_not_end_is_named_and_what_was_changed_is_refused(
     assert "toy-dots.csv is missing or not as it was written" in capsys.readouterr().err
     assert main(["report", str(run / "figures"), "--baselines", str(then)]) == 2
     assert "no chapter has been run into" in capsys.readouterr().err
+
+
+@pytest.fixture
+def grid(folders: tuple[Path, Path]) -> tuple[Path, Path]:
+    """Three runs of a grid that differ in one figure, and a fourth that did not end."""
+    run, then = folders
+    whole = run.parent / "grid"
+    for seed, value in enumerate(("1.5", "0.5", "2.5")):
+        at = whole / f"seed={seed}"
+        shutil.copytree(run, at)
+        text = f"x,name\n0,a\n{value},{'a' if seed < 2 else '<b>'}\n"
+        (at / "figures" / "toy-dots.csv").write_text(text)
+        record = json.loads((at / "toy.json").read_text())
+        record["files"]["figures/toy-dots.csv"] = disk.digest(text.encode())
+        (at / "toy.json").write_text(json.dumps(record))
+    (whole / "seed=3" / "figures").mkdir(parents=True)
+    (whole / "seed=3" / "toy.ipynb").write_text("{}")
+    return whole, then
+
+
+def test_of_a_grid_what_differs_between_its_runs_is_told(grid: tuple[Path, Path]) -> None:
+    whole, then = grid
+    page = read(report(whole, baseline=then))
+    assert "Grid grid 4 runs, 1 chapter." in words(page)
+    rows = [[cell.get_text() for cell in row.select("td")] for row in page.select("tbody tr")]
+    assert rows[:4] == [
+        *([f"seed={seed}", "toy", "", "12.3"] for seed in range(3)),
+        ["seed=3", "none", "toy", "0.0"],
+    ]
+    assert "In 3 runs: seed=0; seed=1; seed=2." in words(page)
+    # toy-curve is the same everywhere
+    assert [title.get_text() for title in page.select("h3")] == ["toy-dots"]
+    assert rows[4:] == [
+        ["x", "1", "2", "0.5", "seed=1", "2.5", "seed=2"],
+        ["name", "1", "2", "a", "seed=0", "<b>", "seed=2"],
+    ]
+    assert [at.get_text() for at in page.select("figcaption")] == ["seed=0", "seed=1", "seed=2"]
+    for link in page.select("tbody a"):  # each to what compares that run with the baselines
+        assert "from the baselines" in words(read(whole / unquote(str(link["href"]))))
+    assert not page.select("b")
+
+
+def test_runs_whose_tables_differ_in_shape_are_named(grid: tuple[Path, Path]) -> None:
+    whole, then = grid
+    at = whole / "seed=2"
+    record = json.loads((at / "toy.json").read_text())
+    for text, told in (
+        ("x,name\n0,a\n", "It has 2 rows in seed=0, and 1 row in seed=2: no entry is compared."),
+        ("y\n0\n1\n", "It has x, name in seed=0, and y in seed=2: no entry is compared."),
+    ):
+        (at / "figures" / "toy-dots.csv").write_text(text)
+        record["files"]["figures/toy-dots.csv"] = disk.digest(text.encode())
+        (at / "toy.json").write_text(json.dumps(record))
+        assert told in words(read(report(whole, baseline=then)))
+
+
+def test_equal_runs_differ_in_nothing_and_many_show_no_pictures(
+    grid: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, then = grid
+    monkeypatch.setattr("collapse.publishing.report.SHOWN", 2)
+    page = read(report(whole, baseline=then))
+    assert not page.select("img")
+    assert "Of more than 2 runs no pictures stand here" in words(page)
+    for seed in (1, 2):
+        shutil.rmtree(whole / f"seed={seed}")
+        shutil.copytree(whole / "seed=0", whole / f"seed={seed}")
+    page = read(report(whole, baseline=then, out=whole.parent / "elsewhere.html"))
+    assert "The same in every run." in words(page)
+    assert not page.select("h3")
+    link = page.select_one("tbody a")
+    assert link is not None
+    assert (whole.parent / unquote(str(link["href"]))).is_file()

@@ -31,8 +31,11 @@ def cold(root: Path) -> dict[str, bytes]:
     ignored = shutil.ignore_patterns("__pycache__", "_figures", "baselines")
     for folder in ("collapse", "book"):
         shutil.copytree(ROOT / folder, root / folder, ignore=ignored)
-    for name in ("_config.yml", "CITATION.cff", "requirements.lock", "pyproject.toml"):
+    for name in ("CITATION.cff", "LICENSE", "requirements.lock", "pyproject.toml"):
         shutil.copyfile(ROOT / name, root / name)
+    config, paths = (ROOT / "_config.yml").read_text(), r"(?m)^    reading_paths:.*\n(      .*\n)+"
+    assert re.search(paths, config)  # they lead through pages that are not here
+    (root / "_config.yml").write_text(re.sub(paths, "", config))
     first, *others = (f"book/{name}" for name in CHAPTERS)
     toc = f"format: jb-book\nroot: {first}\nchapters:\n"
     (root / "_toc.yml").write_text(toc + "".join(f"  - file: {name}\n" for name in others))

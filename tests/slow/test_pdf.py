@@ -103,5 +103,18 @@ def test_numbers_are_those_of_the_site(pages: str) -> None:
     assert seen["equation"] > 80
 
 
+def test_the_lists_name_every_result_and_figure(pages: str) -> None:
+    lists = letters(pages.split("Lists of results and figures\n")[-1].split("Teach with this\n")[0])
+    seen = {"Theorem": 0, "Fig": 0}
+    for name in chapters():
+        html = unescape((SITE / f"{name}.html").read_text())
+        found = re.findall(r'<span class="caption-number">((?:Theorem|Fig\.) [\d.]+) </span>', html)
+        for told in found:
+            assert letters(told) in lists, told
+            seen[re.split(r"\W", told)[0]] += 1
+    assert seen["Theorem"] > 30
+    assert seen["Fig"] > 70
+
+
 def test_the_site_links_to_it(pages: str) -> None:
     assert 'href="../collapse-companion.pdf"' in (SITE / "reproduce.html").read_text()

@@ -8,7 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from collapse.checks import brief, held, is_number, length, require
+from collapse.checks import (
+    brief,
+    counted,
+    held,
+    is_number,
+    length,
+    require,
+)
 from collapse.models.protocols import Array
 from collapse.models.regression.design import check_pair, numbers, observed_batch, rows_of_design
 
@@ -137,7 +144,7 @@ def labels_of(y: Any, rows: int, name: str) -> Any:
         not isinstance(y, np.ma.MaskedArray),
         f"{name} is a masked array; fill or drop its hidden values.",
     )
-    held(0 if isinstance(y, np.ndarray) else length(y), name, f"give {rows:,} labels")
+    held(0 if isinstance(y, np.ndarray) else length(y), name, f"give {counted(rows, 'label')}")
     try:
         label = np.asarray(y)
     except ValueError:

@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from collapse.checks import LARGE, brief, floats, held, length, require
+from collapse.checks import (
+    LARGE,
+    brief,
+    counted,
+    floats,
+    held,
+    length,
+    require,
+)
 from collapse.models.protocols import Array, DrawsFromTruth, replicate
 from collapse.models.registry import Made, register
 from collapse.models.regression.family import Family, margins
@@ -86,7 +94,8 @@ def check_design(X: ArrayLike) -> Array:
     rank = np.linalg.matrix_rank(table / np.where(size > 0, size, 1.0))
     require(
         not (rank < p),
-        f"X must have full column rank; its {p} columns have rank {rank} with {n} rows. Drop"
+        f"X must have full column rank; its {counted(p, 'column')} have rank {rank} with"
+        f" {counted(n, 'row')}. Drop"
         " constant or redundant columns.",
     )
     return table

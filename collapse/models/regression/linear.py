@@ -8,7 +8,7 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
 
-from collapse.checks import check_size, require
+from collapse.checks import check_size, counted, require
 from collapse.models.expansion import SecondOrder
 from collapse.models.protocols import Array
 from collapse.models.regression.design import (
@@ -64,7 +64,8 @@ class NormalErrors(OnDesign):
             self.truth = self._statistic @ self._lift
             require(
                 not (sigma is None and n == p),
-                f"sigma cannot be estimated from n = p = {n} rows; give sigma, or more rows.",
+                f"sigma cannot be estimated from n = p = {counted(n, 'row')}; give sigma, or"
+                " more rows.",
             )
             if sigma is None:
                 sigma = np.sqrt(((self.observed - self.X @ self.truth) ** 2).sum() / (n - p))
