@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 FALSE_ALARM = 1e-3
 """Chance that any cell of a matrix stands out although the law holds in all of them."""
 
-CHEAP = 3000
+CHEAP = 80
 """Numbers that one replication may draw and read before a cell is given fewer replications."""
 
-FEWEST = 400
+FEWEST = 800
 """Replications that the dearest cell is given; fewer where a whole matrix asks for fewer."""
 
 
@@ -252,7 +252,7 @@ def matrix(
     plans: Iterable[Plan | Reservoir] | None = None,
     *,
     generations: int = 20,
-    replications: int = 20_000,
+    replications: int = 200_000,
     rng: int | np.random.SeedSequence | np.random.Generator | None = 0,
     workers: int = 1,
     executor: Executor | None = None,

@@ -79,6 +79,7 @@ GROUPS = (
     "exponential families",
     "two parameters",
     "location and scale",
+    "any real law",
     "regression",
     "ranking",
     "survival",
