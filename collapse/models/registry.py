@@ -35,7 +35,7 @@ class Example:
         Chapter that explains it, as its file is called in the book.
     allowance : float
         Relative deviation of the ratio at generation 20 that is due to n being finite, under any
-        workflow that the theorem covers.
+        workflow that the theorem covers; for where no more is known than the limit.
     effort : float
         Cost of a replication, as a multiple of what it costs to draw and to average its rows; the
         matrix gives it as many fewer replications.
@@ -79,6 +79,7 @@ GROUPS = (
     "exponential families",
     "two parameters",
     "location and scale",
+    "any real law",
     "regression",
     "ranking",
     "survival",

@@ -2,7 +2,7 @@
 the real law may be any table of rows.
 """
 
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,20 @@ from numpy.typing import ArrayLike
 
 from collapse.checks import LARGE, floats, held, require
 from collapse.models.protocols import Array, DrawsFromTruth
+from collapse.models.registry import register
 from collapse.models.wishart import wishart_root
 
 LARGEST_TABLE = 10**6
 """Numbers of a table whose rows are the real world."""
+
+_matched = partial(
+    register,
+    at=((0, 0, 0, 1, 5),),
+    n=100,
+    group="any real law",
+    why="rows keep the mean and the covariance: exact at every n",
+    page="exact",
+)
 
 
 class MatchedMoments(DrawsFromTruth):
@@ -55,6 +65,7 @@ class MatchedMoments(DrawsFromTruth):
         return np.asarray((self.deviation(theta) ** 2).sum(axis=1))
 
 
+@_matched("Bootstrap generator")
 class BootstrapGenerator(MatchedMoments):
     """A generator that draws rows of its training set with replacement.
 
@@ -110,6 +121,7 @@ class BootstrapGenerator(MatchedMoments):
         return np.asarray(theta @ self._centred)
 
 
+@_matched("Normal generator")
 class NormalGenerator(MatchedMoments):
     """A generator that draws normal rows with the mean and the covariance (divisor N) of its
     training set: Gaussian maximum likelihood, whatever the real law is.

@@ -151,7 +151,7 @@ class CensoredExponential(Censored):
         return np.asarray(float(self.events) * (share - 1 - np.log(share)))
 
 
-@_censored("Weibull, censored", at=(1, 1.5, 0.75), n=400, why=_ALIKE, allowance=0.23)
+@_censored("Weibull, censored", at=(1, 1.5, 0.75), n=400, why=_ALIKE, allowance=0.23, effort=0.25)
 @dataclass(frozen=True)
 class CensoredWeibull(Censored):
     """Weibull lifetimes with independent Weibull censoring, scale and shape by maximum likelihood.

@@ -10,12 +10,22 @@ from numpy.typing import ArrayLike
 from collapse.checks import LARGE, check_size, is_number, numbers, require, whole
 from collapse.exact import Scalar
 from collapse.models.protocols import Array, DrawsFromTruth
+from collapse.models.registry import register
 from collapse.models.wishart import wishart_root
 
 LARGEST_COLUMNS = 2000
 """Covariates whose Gram matrices are still solved."""
 
 
+@register(
+    "Least squares, fresh covariates",
+    at=(3, 1, 1),
+    n=100,
+    group="regression",
+    why="maximum likelihood of a smooth family, the covariates part of a row",
+    page="regression",
+    allowance=0.1,
+)
 @dataclass(frozen=True)
 class RandomDesignRegression(DrawsFromTruth):
     """Linear regression without intercept on standard normal covariates that every batch draws
