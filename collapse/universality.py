@@ -21,11 +21,14 @@ from collapse.blocks import Failed, given
 from collapse.checks import counted
 from collapse.derivation import derive
 from collapse.exact import Array
-from collapse.models import Example, WithStatistic
+from collapse.models import Example, Normal, WithStatistic
+from collapse.models.adapters.coupled import Coupled
+from collapse.models.families.location import Location
 from collapse.models.protocols import design_of
 from collapse.plan import Plan
 from collapse.publishing.picture import plot_matrix
 from collapse.reservoir import Reservoir
+from collapse.risk import Risk
 from collapse.simulation import LARGEST_REPLICATIONS, Experiment, answers
 
 if TYPE_CHECKING:
@@ -54,9 +57,10 @@ class Cell:
     replications : int
         Repetitions simulated.
     risk : ndarray, shape (G,)
-        Simulated mean risk of each generation. At n some models have no finite mean, since with
-        some probability no estimate exists (`example.conditional`): theirs is the mean given an
-        estimate, over replications that all have one, and NaN where one has none.
+        Simulated mean risk of each generation; of an estimator of location with the chain of the
+        influences of its rows as control variate. At n some models have no finite mean, since
+        with some probability no estimate exists (`example.conditional`): theirs is the mean given
+        an estimate, over replications that all have one, and NaN where one has none.
     ratio, stderr : ndarray, shape (G,)
         Its ratio to that of generation 1, and the standard error.
     law : ndarray, shape (G,)
@@ -361,13 +365,17 @@ def matrix(
         count = min(replications, max(FEWEST, int(replications * CHEAP / cost)))
         stream = np.random.SeedSequence([seed, crc32(f"{example.name} | {plan.name}".encode())])
         pairs.append((example, model, plan, count))
-        asked.append(Experiment.asked(plan, model, example.n, count, stream))
+        control = _controls(model)
+        world = Coupled(model) if control else model
+        asked.append(Experiment.asked(plan, world, example.n, count, stream, fits=control))
     found = answers(asked, executor=executor, workers=workers, folder=folder)
     for (example, model, plan, count), risk in zip(pairs, found, strict=True):
         if isinstance(risk, Failed):
             raise risk.error
         law = _law(plan, example, model)
         told = risk.risk, risk.ratio, risk.stderr
+        if _controls(model):
+            told = _controlled(risk, model, plan, example.n)
         cells[example.name, plan.name] = Cell(example, plan.name, count, *told, *law)
         tell(len(cells), len(pairs))
     return Matrix(rows, tuple(plan.name for plan in columns), columns[0].generations, cells)
@@ -381,6 +389,30 @@ def _members(given: Any, name: str, kind: type | tuple[type, ...], such: str) ->
             raise ValueError(f"{name} must hold {such}; one is {checks.brief(member)}.")
         members.append(member)
     return tuple(members)
+
+
+def _controls(model: Any) -> bool:
+    """Whether a model estimates a location alone: a chain of influences is then its control."""
+    return isinstance(model, Location) and len(model.truth) == 1
+
+
+def _controlled(
+    found: Risk, model: Location, plan: Plan | Reservoir, n: int
+) -> tuple[Array, Array, Array]:
+    """Risks, ratios and standard errors with the control of a coupled chain: the squares of its
+    fits, whose means are known at every n. The slope is estimated from the same replications: a
+    bias of the order of 1 over their number, of the variance that is left.
+    """
+    loss = np.asarray((found.fits[:, :, 0] - model.truth) ** 2)
+    square = np.asarray(found.fits[:, :, 1] ** 2)
+    known = np.asarray(derive(plan, model=Normal(0, 1), n=n).risk) * model.influence_covariance[0]
+    apart = square - square.mean(axis=0)
+    slope = (apart * loss).sum(axis=0) / (apart**2).sum(axis=0)
+    left = loss - slope * (square - known)
+    risk = left.mean(axis=0)
+    ratio = risk / risk[0]
+    error = (left - ratio * left[:, :1]).std(axis=0) / risk[0] / np.sqrt(len(left))
+    return risk, ratio, error
 
 
 def _law(plan: Plan | Reservoir, example: Example, model: Any) -> tuple[Array, bool, float]:

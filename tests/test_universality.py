@@ -17,6 +17,7 @@ from scipy.special import ndtr
 from collapse import derive, models, simulate, workflows
 from collapse.forecasting.law import misspecified
 from collapse.models import Example
+from collapse.models.adapters.coupled import Coupled
 from collapse.models.families.morris import MeanFamily
 from collapse.universality import FALSE_ALARM, Matrix, matrix
 
@@ -209,7 +210,7 @@ def test_dear_cells_get_fewer_replications() -> None:
 
 
 def test_a_cell_is_the_simulation_that_it_says() -> None:
-    table = matrix(named("Median"), [workflows.augment(4)], replications=2000, rng=1)
+    table = matrix(named("Poisson"), [workflows.augment(4)], replications=2000, rng=1)
     (cell,) = table.cells.values()
     (example,) = table.examples
     again = simulate(
@@ -221,6 +222,47 @@ def test_a_cell_is_the_simulation_that_it_says() -> None:
     )
     np.testing.assert_allclose(cell.ratio, again.ratio, rtol=0.25)
     np.testing.assert_allclose(cell.stderr, again.stderr, rtol=0.3)
+
+
+@pytest.mark.parametrize(
+    ("name", "gain"), [("Median", 1.5), ("Huber", 20), ("Trimmed mean", 20), ("Hodges-Lehmann", 5)]
+)
+def test_an_estimator_of_location_has_the_gaussian_chain_of_its_rows_as_control(
+    name: str, gain: float
+) -> None:
+    """The same fits, a chain whose squares have the mean of exact averages, and less variance."""
+    (example,) = named(name)
+    model, n, plan = example.make(), 40, workflows.augment(5)
+    asked: dict[str, Any] = {"n": n, "replications": 1000, "rng": 3}
+    plain = simulate(plan, model=model, **asked)
+    both = simulate(plan, model=Coupled(model), **asked, fits=True)
+    np.testing.assert_array_equal(both.risk, plain.risk)
+    square = both.fits[:, :, 1] ** 2
+    known = derive(plan, model=models.Normal(0, 1), n=n).risk * model.influence_covariance[0]
+    assert np.all(abs(square.mean(axis=0) - known) < 5 * square.std(axis=0) / np.sqrt(1000))
+
+    table = matrix([replace(example, n=n)], [plan], replications=1000, rng=4)
+    (cell,) = table.cells.values()
+    difference = (cell.ratio - plain.ratio)[1:]
+    assert np.all(abs(difference) < 4.5 * np.hypot(cell.stderr, plain.stderr)[1:])
+    least = (plain.stderr[-1] / cell.stderr[-1]) ** 2 * cell.replications / 1000
+    assert least > gain
+
+
+def test_controlled_standard_errors_are_those_of_repeated_runs() -> None:
+    (example,) = named("Trimmed mean")
+    small, plan = replace(example, n=20), workflows.discard(5)
+    seeds = range(100)
+    cells = [
+        next(iter(matrix([small], [plan], replications=100, rng=seed).cells.values()))
+        for seed in seeds
+    ]
+    ratios = np.array([cell.ratio[-1] for cell in cells])
+    told = np.sqrt(np.mean([cell.stderr[-1] ** 2 for cell in cells]))
+    # the standard deviation of 100 numbers is known to 7 %
+    assert ratios.std() == pytest.approx(told, rel=0.3)
+    exact = simulate(plan, model=small.make(), n=20, replications=200_000, rng=8)
+    assert abs(ratios.mean() - exact.ratio[-1]) < 4.5 * np.hypot(told / 10, exact.stderr[-1])
 
 
 def test_distance() -> None:

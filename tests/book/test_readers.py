@@ -200,7 +200,7 @@ def test_policy_begins_with_the_dial_the_decisions_and_the_models(site):
 
 
 def test_the_house_unit_is_defined_and_linked(site):
-    defined = {term["id"] for term in soup("book/glossary.html").select("dl.glossary dt[id]")}
+    defined = {term["id"] for term in soup("book/notation.html").select("dl.glossary dt[id]")}
     assert {"term-house-unit", "term-augment", "term-discard", "term-plan"} <= defined
     linked = [page for page in CHAPTERS if soup(page).select('a[href$="#term-house-unit"]')]
     assert len(linked) >= 7

@@ -17,6 +17,7 @@ from .test_pages import CHAPTERS, soup
 ROOT = Path(__file__).resolve().parents[2]
 ALIVE = 480_000  # bytes until an explorer answers: 4 s at a megabit a second
 PAINTED = 120_000  # bytes that the first paint waits for
+CONFIGURATION = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
 EXPLORERS = [page for page in CHAPTERS if soup(page).select(".collapse-explorer-host")]
 
 
@@ -79,6 +80,16 @@ def test_search_finds_without_a_server_of_its_own(site, address, visit, over):
     assert reader.troubles == []
 
 
+@pytest.mark.parametrize("over", ["http", "file"])
+def test_an_old_address_leads_to_the_page_that_has_its_text(site, address, visit, over):
+    home = address if over == "http" else site.as_uri()
+    for old, new in CONFIGURATION["sphinx"]["config"]["moved"].items():
+        reader = visit(home, f"{old}.html#term-house-unit").open()
+        reader.tab.wait_for_url(f"**/{new}.html#term-house-unit")
+        assert reader.tab.locator("article h1").count() == 1
+        assert reader.troubles == []
+
+
 def test_the_projector_view_has_larger_type_and_no_side_bars(address, visit):
     reader = visit(address, "book/origin.html?view=projector").open()
     tab = reader.tab
@@ -127,8 +138,7 @@ def test_pages_lead_to_the_public_address_or_to_none(site):
     """Where no address is set, no page shows a link that leads nowhere; where one is, chapters open
     in Binder as notebooks.
     """
-    configuration = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
-    url, launched = configuration["repository"]["url"], 0
+    url, launched = CONFIGURATION["repository"]["url"], 0
     for page in CHAPTERS:
         document = soup(page)
         links = [a["href"] for a in document.select(".dropdown-launch-buttons a")]
@@ -147,7 +157,7 @@ def test_pages_lead_to_the_public_address_or_to_none(site):
             text = (site / page).read_text(encoding="utf-8")
             assert not re.search(r'example\.org|mybinder|rel="canonical"|og:url', text), page
     assert launched > 10
-    assert (site / "sitemap.xml").is_file() == bool(configuration["html"]["baseurl"])
+    assert (site / "sitemap.xml").is_file() == bool(CONFIGURATION["html"]["baseurl"])
 
 
 def test_figures_have_stable_addresses(site):

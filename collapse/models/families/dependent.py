@@ -19,7 +19,7 @@ _dependent = partial(register, group="dependent data", page="latent")
     "AR(1), unit root",
     at=(1,),
     n=100,
-    effort=5,
+    effort=20,
     covered=False,
     why="at a unit root the rate is n and the limit is not normal",
 )

@@ -164,6 +164,7 @@ def _score_step(weight: Array, contrast: Array, share: Array) -> tuple[Array, Ar
     "Principal components, no signal",
     at=([[0], [0], [0], [0]], 1),
     n=200,
+    effort=4,
     covered=False,
     why=(
         "without a signal the true covariance is the apex of a cone: the fit has no linear"
@@ -174,6 +175,7 @@ def _score_step(weight: Array, contrast: Array, share: Array) -> tuple[Array, Ar
     "Principal components",
     at=([[2], [1], [0], [-1]], 1),
     n=400,
+    effort=4,
     why="maximum likelihood in the covariance, which is identified; the signal is not zero",
     allowance=0.14,
 )
