@@ -29,6 +29,7 @@ from collapse.models.families.two_parameter import (
 )
 from collapse.models.families.vector import Multinomial, MultivariateNormal
 from collapse.models.protocols import (
+    Measured,
     Model,
     WithDesign,
     WithDeviation,
@@ -80,6 +81,7 @@ __all__ = [
     "LinearRegression",
     "LinearResponse",
     "LogisticRegression",
+    "Measured",
     "Median",
     "MedianMAD",
     "Model",

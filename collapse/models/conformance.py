@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from collapse.checks import require, whole
+from collapse.checks import brief, require, whole
 from collapse.models.expansion import SecondOrder
 from collapse.models.protocols import (
     Array,
@@ -437,6 +437,30 @@ def _second(trial: _Trial) -> Iterable[Expectation]:
     )
 
 
+def _measures(trial: _Trial) -> Iterable[Expectation]:
+    model, R = trial.model, REPLICATIONS
+    names = model.measures
+    yield (
+        isinstance(names, tuple) and all(isinstance(name, str) for name in names),
+        f"measures to be a tuple of names, not {brief(names)}",
+        "name what `measure` knows",
+    )
+    for name in names:
+        one, two = (model.measure(name, trial.theta, np.random.default_rng(0)) for _ in range(2))
+        none = model.measure(name, trial.theta[:0], np.random.default_rng(0))
+        yield (
+            one.shape == (R,) and one.dtype == np.float64 and none.shape == (0,),
+            f"measure({name!r}, ...) to return ({R},) float64, not {one.shape} {one.dtype}, and"
+            f" (0,) of no fits, not {none.shape}",
+            "return one number for each fit",
+        )
+        yield (
+            np.array_equal(one, two, equal_nan=True),
+            f"equal numbers from measure({name!r}, ...) with one seed",
+            "draw from the generator that is given, alone",
+        )
+
+
 CHECKS: dict[str, Callable[[_Trial], Iterable[Expectation]]] = {
     "members and shapes": _shapes,
     "replications do not touch each other": _loop,
@@ -453,5 +477,6 @@ DECLARED: dict[str, Callable[[_Trial], Iterable[Expectation]]] = {
     "pooled statistics": _pooling,
     "deviation": _deviation,
     "influence function": _influence,
+    "measures": _measures,
 }
 """What goes with a capability that a model declares."""

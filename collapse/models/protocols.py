@@ -114,6 +114,42 @@ class WithSecondOrder(Model, Protocol):
 
 
 @runtime_checkable
+class Measured(Model, Protocol):
+    """A model that can say what is lost beside risk: one number of each fit.
+
+    `MEASURES` says what the names mean; a model may add names of its own.
+
+    Attributes
+    ----------
+    measures : tuple of str
+        What it can say.
+    """
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Names that `measure` knows."""
+
+    def measure(self, name: str, theta: Array, rng: np.random.Generator) -> Array:
+        """Measure fits theta (R, d): (R,) float64. What is exact leaves the generator alone."""
+
+
+MEASURES: Final[dict[str, str]] = {
+    "variance": "trace of the fitted covariance, as a share of the truth's",
+    "determinant": "determinant of the fitted covariance, as a share of the truth's",
+    "entropy": "entropy of the fitted law, in nats",
+    "support": "categories that the fitted law can still draw",
+    "rare": "mass of what is rare in the truth",
+    "tail": "an upper quantile of the fitted law",
+    "energy": "energy distance of the fitted law from the truth",
+    "wasserstein": "sliced Wasserstein distance of the fitted law from the truth",
+    "mmd": "maximum mean discrepancy of the fitted law from the truth",
+    "tstr": "loss on real rows of a predictor trained on synthetic ones",
+    "copies": "distance of synthetic rows to the nearest real row",
+}
+"""What the names of measures mean; a model's docstring says the rest."""
+
+
+@runtime_checkable
 class WithExactForm(Protocol):
     """What declares that its risk is known at every n, and why; `derive` guesses nothing."""
 
@@ -200,6 +236,7 @@ CAPABILITIES: Final[dict[str, type]] = {
     "observed labels": WithObservedLabels,
     "deviation": WithDeviation,
     "influence function": WithInfluence,
+    "measures": Measured,
 }
 """What else a model may have, beside what every model has, by having its members."""
 

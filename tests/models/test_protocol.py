@@ -153,6 +153,7 @@ each_statistic = pytest.mark.parametrize(
 def test_every_exported_model_is_here():
     assert set(MODELS) == {name for name in models.__all__ if not name.startswith("With")} - {
         "Example",
+        "Measured",
         "Model",
         "check",
         "examples",
