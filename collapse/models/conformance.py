@@ -450,8 +450,10 @@ def _measures(trial: _Trial) -> Iterable[Expectation]:
         none = model.measure(name, trial.theta[:0], np.random.default_rng(0))
         yield (
             one.shape == (R,) and one.dtype == np.float64 and none.shape == (0,),
-            f"measure({name!r}, ...) to return ({R},) float64, not {one.shape} {one.dtype}, and"
-            f" (0,) of no fits, not {none.shape}",
+            (
+                f"measure({name!r}, ...) to return ({R},) float64, not {one.shape} {one.dtype},"
+                f" and (0,) of no fits, not {none.shape}"
+            ),
             "return one number for each fit",
         )
         yield (
