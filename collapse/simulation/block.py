@@ -55,6 +55,8 @@ class Trial:
     chain: Callable[[Any, Any, int], Chain]
     gate: float | None = None
     """Held-out real rows, as a multiple of n."""
+    measures: tuple[str, ...] = ()
+    """What is lost beside risk, by the model's own names."""
 
     @classmethod
     def prepare(cls, plan: Plan | Reservoir, model: Any, n: int | None) -> Trial:
@@ -111,21 +113,23 @@ class Trial:
         Returns
         -------
         dict
-            By generation, shape (G,): ``lost``, replications without an estimate; ``mean`` of the
-            risk; ``second``, squares of its deviations from the mean, summed; ``cross``, the same
-            with generation 1's deviations. And what is to be kept: ``risks`` (G, R), ``covariance``
-            (G, G) of the fits times R, ``fits`` (R, G, d).
+            By generation, shape (G,): ``lost``, replications without an estimate. Of the risk and
+            of each measure, shape (1 + M, G): ``mean``; ``second``, squares of its deviations from
+            the mean, summed; ``cross``, the same with generation 1's deviations. And what is to be
+            kept: ``risks`` ((1 + M) G, R), the risk and then each measure, ``covariance`` (G, G) of
+            the fits times R, ``fits`` (R, G, d).
         """
         G, model = self.plan.generations, Told(self.model)
-        mean, second, cross = np.zeros((3, G))
+        mean, second, cross = np.zeros((3, 1 + len(self.measures), G))
         lost, alive = np.zeros(G, np.int64), np.arange(replications)
         kept: dict[str, list[Array]] = {name: [] for name in keep}
-        first = theta = None
+        theta, first = None, np.zeros((len(mean), replications))
         chain = self.chain(self.plan, self.model, self.n)
         if self.gate is not None:
             statistics = not self.n or self.chain is Statistics
             chain = Gated(chain, self.model, held_out(self.gate, self.n), statistics)
         rng = np.random.Generator(np.random.SFC64(seed))
+        own = {name: _stream(seed, name) for name in self.measures}
         with one_thread():
             for g in range(G):
                 theta = chain.fit(g, theta, len(alive), rng)
@@ -133,22 +137,25 @@ class Trial:
                 if not good.all():
                     alive, theta = alive[good], theta[good]
                     chain.drop(good)
-                risk = _everyone(model("risk", theta), alive, replications)
+                told = [model("risk", theta)]
+                told += [model("measure", name, theta, own[name]) for name in self.measures]
+                each = [_everyone(values, alive, replications) for values in told]
                 # a loss may be infinite: its mean is, and it has no standard error
                 with np.errstate(invalid="ignore", over="ignore"):
-                    mean[g] = risk.sum() / replications
-                    centred = risk - mean[g]
-                    first = centred if first is None else first
-                    second[g], cross[g] = centred @ centred, centred @ first
+                    for i, values in enumerate(each):
+                        mean[i, g] = values.sum() / replications
+                        centred = values - mean[i, g]
+                        first[i] = first[i] if g else centred
+                        second[i, g], cross[i, g] = centred @ centred, centred @ first[i]
                 lost[g] = replications - len(alive)
                 if "risks" in kept:
-                    kept["risks"].append(risk)
+                    kept["risks"].append(np.array(each))
                 if "fits" in kept:
                     kept["fits"].append(np.array(_everyone(theta, alive, replications)))
                 if "covariance" in kept:
                     error = _everyone(model("deviation", theta), alive, replications)
                     squares = (error**2).reshape(replications, -1).sum(axis=1)
-                    if not np.allclose(squares, risk, rtol=1e-6, atol=0, equal_nan=True):
+                    if not np.allclose(squares, each[0], rtol=1e-6, atol=0, equal_nan=True):
                         raise ValueError(
                             f"squares of the deviation of {self.model!r} do not sum to its risk; "
                             "scale one of them, or leave covariance out of the simulation."
@@ -157,6 +164,8 @@ class Trial:
             arrays = {name: np.array(values) for name, values in kept.items()}
             if "covariance" in arrays:
                 arrays["covariance"] = arrays["covariance"] @ arrays["covariance"].T
+        if "risks" in arrays:
+            arrays["risks"] = np.swapaxes(arrays["risks"], 0, 1).reshape(-1, replications)
         if "fits" in arrays:
             arrays["fits"] = np.swapaxes(arrays["fits"], 0, 1)
         return {"lost": lost, "mean": mean, "second": second, "cross": cross, **arrays}
@@ -179,6 +188,13 @@ def held_out(gate: float, n: int) -> float:
         f" gate = rows / n.",
     )
     return round(rows)
+
+
+def _stream(seed: np.random.SeedSequence, name: str) -> np.random.Generator:
+    """A stream for one measure of one block, so that what is asked for changes nothing else."""
+    key = (*seed.spawn_key, *name.encode())
+    own = np.random.SeedSequence(seed.entropy, spawn_key=key, pool_size=seed.pool_size)
+    return np.random.Generator(np.random.SFC64(own))
 
 
 def _everyone(values: Array, alive: NDArray[np.int64], replications: int) -> Array:
