@@ -1,6 +1,7 @@
 """Models: a family, its fit and its risk."""
 
 from collapse.models.adapters.estimator import from_estimator
+from collapse.models.adapters.generator import from_generator
 from collapse.models.adapters.selection import Accepted, BestOf, LinearResponse, Truncated, Verified
 from collapse.models.conformance import check
 from collapse.models.families.dependent import AR1
@@ -35,6 +36,7 @@ from collapse.models.protocols import (
     WithDeviation,
     WithExactForm,
     WithInfluence,
+    WithObjects,
     WithObservedLabels,
     WithPooling,
     WithStatistic,
@@ -108,12 +110,14 @@ __all__ = [
     "WithDeviation",
     "WithExactForm",
     "WithInfluence",
+    "WithObjects",
     "WithObservedLabels",
     "WithPooling",
     "WithStatistic",
     "check",
     "examples",
     "from_estimator",
+    "from_generator",
     "named",
     "register",
 ]

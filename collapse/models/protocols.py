@@ -90,6 +90,23 @@ class WithObservedLabels(WithDesign, Protocol):
 
 
 @runtime_checkable
+class WithObjects(Model, Protocol):
+    """A model whose fits are objects of any kind: theta is an object array (R, 1), and None where
+    there is no estimate.
+    """
+
+    @property
+    def observed_rows(self) -> int | None:
+        """Whole rows that were observed, the one real batch; None where real rows are drawn."""
+
+    @property
+    def weighs(self) -> bool:
+        """Whether `fit` takes unequal weights; otherwise batches are thinned to their weights, and
+        rows of positive weight count alike.
+        """
+
+
+@runtime_checkable
 class WithDeviation(Model, Protocol):
     """A model whose risk is a sum of squares: the covariance of its fits is defined."""
 
@@ -234,6 +251,7 @@ CAPABILITIES: Final[dict[str, type]] = {
     "pooled statistics": WithPooling,
     "reused design": WithDesign,
     "observed labels": WithObservedLabels,
+    "fits of any kind": WithObjects,
     "deviation": WithDeviation,
     "influence function": WithInfluence,
     "measures": Measured,
@@ -322,6 +340,18 @@ def observed_labels(model: object) -> Array | None:
             f" it is {brief(labels)}."
         )
     return labels
+
+
+def real_rows(model: object) -> int | None:
+    """Return the number of real rows that a model fixes: its design's, or those observed."""
+    return design_of(model) or (model.observed_rows if isinstance(model, WithObjects) else None)
+
+
+def estimated(theta: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether each fit of theta (R, d) is an estimate: NaN, or None for an object, is none."""
+    if theta.dtype == object:
+        return np.array([fit is not None for fit in theta[:, 0]], bool)
+    return np.asarray(~np.isnan(theta).any(axis=1))
 
 
 def replicate(truth: Array, replications: int) -> Array:

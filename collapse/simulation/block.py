@@ -13,8 +13,10 @@ from collapse.blocks import Arrays, one_thread
 from collapse.checks import HELD, held, require
 from collapse.models.protocols import (
     Array,
+    WithObjects,
     WithStatistic,
     design_of,
+    estimated,
     observed_labels,
 )
 from collapse.plan import Plan
@@ -63,14 +65,16 @@ class Trial:
         if plan.persistent:
             if n is None:
                 return cls(plan, GaussianLimit(), 0, 1, 1, MemoryLimit)
-            return cls(plan, model, n, 4 * n, n, Memory)
+            return cls(plan, model, n, *_weight(model, 4 * n, n), Memory)
         if n is None:
             return cls(plan, GaussianLimit(), 0, plan.live, plan.live, Statistics)
         real = len(plan.real_sizes())
-        if observed_labels(model) is not None and real > 1:
+        whole = isinstance(model, WithObjects) and model.observed_rows is not None
+        if (whole or observed_labels(model) is not None) and real > 1:
             raise ValueError(
-                f"{plan.name} reads {real} real batches, and observed labels make one; use a"
-                " workflow with one real batch, or a model with a known truth."
+                f"{plan.name} reads {real} real batches, and observed"
+                f" {'rows' if whole else 'labels'} make one; use a workflow with one real"
+                " batch, or a model with a known truth."
             )
         rows, design = plan.rows(n), design_of(model)
         if (
@@ -82,7 +86,8 @@ class Trial:
             statistic = told("draw_statistic", at_truth, int(rows[0]), np.random.default_rng(0))
             values = plan.live * statistic.shape[1]
             return cls(plan, model, n, values + FIT_VALUES * (design or 0), values, Statistics)
-        return cls(plan, model, n, 4 * int(rows.sum()), _rows_at_once(plan, n), Rows)
+        heavy = _weight(model, 4 * int(rows.sum()), _rows_at_once(plan, n))
+        return cls(plan, model, n, *heavy, Rows)
 
     def check_room(self, replications: int, keep: Sequence[str]) -> None:
         """Refuse, before anything is allocated, what memory would not hold or no one waits for."""
@@ -133,7 +138,7 @@ class Trial:
         with one_thread():
             for g in range(G):
                 theta = chain.fit(g, theta, len(alive), rng)
-                good = np.asarray(~np.isnan(theta).any(axis=1))
+                good = estimated(theta)
                 if not good.all():
                     alive, theta = alive[good], theta[good]
                     chain.drop(good)
@@ -221,6 +226,17 @@ def blocks(replications: int, values: int) -> list[int]:
     shared = 4 if replications >= 4 * least else 2 if replications >= 2 * least else 1
     count = -(-replications // (_largest(values) * shared)) * shared
     return [replications // count + (b < replications % count) for b in range(count)]
+
+
+def _weight(model: Any, values: int, holds: int) -> tuple[int, int]:
+    """Numbers for each replication; an object that is fitted is worth the smallest blocks, and its
+    rows hold all their columns.
+    """
+    if not isinstance(model, WithObjects):
+        return values, holds
+    theta, rng = np.asarray(model.truth)[None], np.random.default_rng(0)
+    row = Told(model)("draw", theta, 1, rng)
+    return BLOCK_VALUES, holds * max(1, row.nbytes // 8)
 
 
 def _rows_at_once(plan: Plan, n: int) -> int:

@@ -22,6 +22,7 @@ from collapse.models.protocols import (
     Measured,
     Model,
     WithDeviation,
+    WithObjects,
     design_of,
     observed_labels,
 )
@@ -196,14 +197,22 @@ class Experiment:
                     f"model must have truth, draw, draw_real, fit and risk; {type(model).__name__}"
                     " is no model."
                 )
-            truth = floats(
-                model.truth, f"truth of the model {brief(model)}", "its parameter, shape (d,)"
+            name = f"truth of the model {brief(model)}"
+            whole_rows = model if isinstance(model, WithObjects) else None
+            require(
+                not (whole_rows and wish["fits"]),
+                f"fits of {brief(model)} are objects, which fits=True does not keep; ask for"
+                " measures of them.",
             )
-            if truth.ndim != 1 or not truth.size:
-                raise ValueError(
-                    f"truth of the model {brief(model)} must have shape (d,); it has shape"
-                    f" {truth.shape}."
-                )
+            truth: Any = model.truth
+            if not whole_rows:
+                truth = floats(truth, name, "its parameter, shape (d,)")
+            require(
+                truth.ndim == 1 and truth.size,
+                f"{name} must have shape (d,); it has shape {truth.shape}.",
+            )
+            if whole_rows and not whole_rows.weighs:
+                plan = thinned(plan)
         quadratic = model is None or (
             isinstance(model, WithDeviation) and callable(model.deviation)
         )
@@ -267,6 +276,25 @@ class Experiment:
             blocks = (str(block.key) for block in self.tasks(0, True))
             store.keep_answer(self.key, risk.to_json(), blocks)
         return risk
+
+
+def thinned(plan: Plan | Reservoir) -> Plan | Reservoir:
+    """The plan whose fits read of each batch so many rows that all rows which are read count alike.
+
+    It is the same plan where they do; otherwise the draws are part of the new one, and of the law
+    that is derived for it.
+    """
+    if plan.persistent:
+        return plan
+    weight, size = plan.exact_weight(plan.rational), plan.exact_size(plan.rational)
+    read = weight > 0
+    each = np.where(read, weight, 1) / (plan.exact_kept(plan.rational) * size)
+    most = np.where(read, each, 0).max(axis=1, keepdims=True)
+    share = np.where(read, each / most, 1)
+    if np.allclose(share.astype(np.float64), 1, rtol=1e-9):
+        return plan
+    kept = plan.exact_kept(plan.rational) * share
+    return plan.replace(kept=kept, name=f"{plan.name}, thinned to its weights")
 
 
 def _measures(measures: Any, model: Any) -> tuple[str, ...]:

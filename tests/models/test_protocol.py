@@ -158,6 +158,7 @@ def test_every_exported_model_is_here():
         "check",
         "examples",
         "from_estimator",
+        "from_generator",
         "named",
         "register",
     }
