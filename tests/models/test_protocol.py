@@ -719,6 +719,7 @@ def test_what_a_model_declares_is_checked_and_has_a_name():
         "mean statistic",
         "pooled statistics",
         "influence function",
+        "measures",
     )
     assert declared(models.LinearRegression(X, y=LABELS)) == (
         "mean statistic",
