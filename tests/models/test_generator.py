@@ -351,7 +351,7 @@ class Own(Synthesizer):
         (lambda: models.from_generator(Foreign(), FRAME), "must hold the categories of X alone"),
         (
             lambda: models.from_generator(Sore(), FRAME),
-            "Sore cannot be fitted to the real rows: TypeError: no towns, please.",
+            "fit of the generator Sore fails on the real rows X: TypeError: no towns, please.",
         ),
         (lambda: models.from_generator(Same(), FRAME), "draws the same rows each time"),
         (lambda: models.from_generator(Own(), FRAME), "draws from a stream that no seed decides"),

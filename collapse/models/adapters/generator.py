@@ -146,7 +146,7 @@ class Generated:
         for name in ("fit", "sample"):
             require(
                 given[name] is not None or self.scipy or callable(getattr(tried, name, None)),
-                f"{self.name} has no method {name}; give {name}=, a function"
+                f"generator {self.name} has no method {name}; give {name}=, a function"
                 f" {'fit(made, rows)' if name == 'fit' else 'sample(fitted, n, rng)'}.",
             )
         self.weight = self._weight_of(tried, weights)
@@ -167,7 +167,7 @@ class Generated:
             list(self.rows.like.columns) if is_frame(self.rows.like) else range(self.rows.width)
         )
         require(
-            target is None or target in columns,
+            target is None or (isinstance(target, (str, int, tuple)) and target in columns),
             f"target must be one of the columns {brief(list(columns))}; it is {brief(target)}.",
         )
         self.target = -1 if target is None else list(columns).index(target)
@@ -176,13 +176,13 @@ class Generated:
 
     def _settle(self) -> None:
         """Fit the real rows, draw from that, and fit what was drawn."""
-        fitted = self._tried("cannot be fitted to the real rows", self._fitted, self.X, None)
+        fitted = self._tried("fit", "on the real rows X", self._fitted, self.X, None)
         first = self._drawn(fitted, len(self.X), np.random.default_rng(0), loose=True)
         if self.rows.follow(first):  # whole numbers that are drawn as others are fitted as these
             self.X, self.test = (
                 self.rows.read(self.rows.table(own), None, "X") for own in (self.X, self.test)
             )
-            fitted = self._tried("cannot be fitted to the real rows", self._fitted, self.X, None)
+            fitted = self._tried("fit", "on the real rows X", self._fitted, self.X, None)
         one, same, other = (
             self._drawn(self._fitted(self.X, None), len(self.X), np.random.default_rng(seed))
             for seed in (1, 1, 2)
@@ -190,13 +190,13 @@ class Generated:
         alone = "; give sample=, a function sample(fitted, n, rng) that draws from rng alone."
         require(
             np.array_equal(one, same),
-            f"{self.name} draws from a stream that no seed decides{alone}",
+            f"generator {self.name} draws from a stream that no seed decides{alone}",
         )
         require(
             not np.array_equal(one, other) or bool((one == one[0]).all()),
-            f"{self.name} draws the same rows each time{alone}",
+            f"generator {self.name} draws the same rows each time{alone}",
         )
-        self._tried("cannot be fitted to rows that it drew itself", self._fitted, one, None)
+        self._tried("fit", "on rows that it drew itself", self._fitted, one, None)
         self.scores = self._loss_of(fitted) is not None
         self.truth: Any = np.empty(1, object)
         self.truth[0] = fitted
@@ -275,12 +275,15 @@ class Generated:
             return "sample_weight" if "sample_weight" in taken else None
         return weights or None
 
-    def _tried(self, what: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    def _tried(self, name: str, where: str, function: Callable[..., Any], *arguments: Any) -> Any:
         try:
             return function(*arguments)
         except Exception as error:  # the generator's own code may raise anything
             told = " ".join(str(error).split()).rstrip(".")
-            raise ValueError(f"{self.name} {what}: {type(error).__name__}: {told}.") from error
+            raise ValueError(
+                f"{name} of the generator {self.name} fails {where}: {type(error).__name__}:"
+                f" {told}."
+            ) from error
 
     def _fitted(self, entries: Any, weight: Array | None) -> Any:
         table, made = self.rows.table(entries), self._made()
@@ -301,8 +304,8 @@ class Generated:
             return _sampled(fitted, rows, rng)
 
         with _seeded(int(rng.integers(2**32))):
-            table = self._tried("cannot draw rows", drawn)
-        name = f"a draw of {rows:,} rows from {self.name}"
+            table = self._tried("sample", f"to draw {rows:,} rows from what fit gave", drawn)
+        name = f"the sample of {rows:,} rows from {self.name}"
         return _first(table) if loose else self.rows.read(table, rows, name)
 
     def _mixed(self, fitted: Any, rng: np.random.Generator) -> Any:
@@ -332,9 +335,9 @@ class Generated:
     def _mean_loss(self, score: Any) -> float:
         table = self.rows.table(self.test)
         with np.errstate(divide="ignore"):
-            value = float(-np.mean(self._tried("cannot score rows", score, table)))
+            value = self._tried("score", "on the test rows", lambda: float(np.mean(score(table))))
         require(not np.isnan(value), f"the score of {self.name} on the test rows is NaN.")
-        return value
+        return -float(value)
 
     def _known_loss(self) -> float:
         own = _scored(self.world)
@@ -351,7 +354,7 @@ def _named(value: Any) -> str:
 
 
 def _draws(X: Any) -> bool:
-    return not isinstance(X, np.ndarray) and any(hasattr(X, name) for name in ("rvs", "sample"))
+    return not hasattr(X, "iloc") and any(hasattr(X, name) for name in ("rvs", "sample"))
 
 
 def _first(table: Any) -> Any:

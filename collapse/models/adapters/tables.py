@@ -94,7 +94,7 @@ class Table:
             if rows is not None and array.size == rows * int(np.prod(self.shape)):
                 array = array.reshape(rows, *self.shape)
             require(
-                array.shape[1:] == self.shape and rows in (None, len(array)),
+                array.ndim > 0 and array.shape[1:] == self.shape and rows in (None, len(array)),
                 f"{name} must be {wanted} of the columns of X, shape"
                 f" {(rows or 'm', *self.shape)}; it has shape {array.shape}.",
             )
