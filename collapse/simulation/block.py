@@ -118,17 +118,17 @@ class Trial:
         Returns
         -------
         dict
-            By generation, shape (G,): ``lost``, replications without an estimate. Of the risk and
-            of each measure, shape (1 + M, G): ``mean``; ``second``, squares of its deviations from
-            the mean, summed; ``cross``, the same with generation 1's deviations. And what is to be
-            kept: ``risks`` ((1 + M) G, R), the risk and then each measure, ``covariance`` (G, G) of
-            the fits times R, ``fits`` (R, G, d).
+            By generation, shape (G,): ``lost``, replications without an estimate; ``cross``, the
+            risk's deviations from its mean times generation 1's, summed. Of the risk and then of
+            each measure, shape ((1 + M) G,): ``mean``; ``second``, squares of the deviations from
+            it, summed. And what is to be kept: ``risks`` ((1 + M) G, R) likewise, ``covariance``
+            (G, G) of the fits times R, ``fits`` (R, G, d).
         """
         G, model = self.plan.generations, Told(self.model)
-        mean, second, cross = np.zeros((3, 1 + len(self.measures), G))
+        (mean, second), cross = np.zeros((2, 1 + len(self.measures), G)), np.zeros(G)
         lost, alive = np.zeros(G, np.int64), np.arange(replications)
         kept: dict[str, list[Array]] = {name: [] for name in keep}
-        theta, first = None, np.zeros((len(mean), replications))
+        first = theta = None
         chain = self.chain(self.plan, self.model, self.n)
         if self.gate is not None:
             statistics = not self.n or self.chain is Statistics
@@ -150,8 +150,10 @@ class Trial:
                     for i, values in enumerate(each):
                         mean[i, g] = values.sum() / replications
                         centred = values - mean[i, g]
-                        first[i] = first[i] if g else centred
-                        second[i, g], cross[i, g] = centred @ centred, centred @ first[i]
+                        second[i, g] = centred @ centred
+                        if not i:
+                            first = centred if first is None else first
+                            cross[g] = centred @ first
                 lost[g] = replications - len(alive)
                 if "risks" in kept:
                     kept["risks"].append(np.array(each))
@@ -173,7 +175,8 @@ class Trial:
             arrays["risks"] = np.swapaxes(arrays["risks"], 0, 1).reshape(-1, replications)
         if "fits" in arrays:
             arrays["fits"] = np.swapaxes(arrays["fits"], 0, 1)
-        return {"lost": lost, "mean": mean, "second": second, "cross": cross, **arrays}
+        sums = {"mean": mean.ravel(), "second": second.ravel(), "cross": cross}
+        return {"lost": lost, **sums, **arrays}
 
 
 def held_out(gate: float, n: int) -> float:

@@ -67,14 +67,15 @@ class Sums:
             added = {name: total[name] + block[name] for name in total}
             added["mean"] = total["mean"] + apart * (count / self.count)
             added["second"] += apart * apart * between
-            added["cross"] += apart * apart[:, :1] * between
+            added["cross"] += apart[: len(total["cross"])] * apart[0] * between
         self.arrays = added
 
-    def fields(self, levels: Array, names: tuple[str, ...]) -> dict[str, Any]:
+    def fields(self, levels: Array, names: tuple[str, ...] = ()) -> dict[str, Any]:
         """What a Risk tells of the sums, and its tables; names are those of the measures."""
-        R, means = self.count, self.arrays["mean"]
+        R, means = self.count, self.arrays["mean"].reshape(1 + len(names), -1)
         freedom = R - 1 if R > 1 else np.nan  # one replication tells nothing of its spread
-        variances, cross = self.arrays["second"] / freedom, self.arrays["cross"][0] / freedom
+        variances = self.arrays["second"].reshape(means.shape) / freedom
+        cross = self.arrays["cross"] / freedom
         mean, variance = means[0], variances[0]
         with np.errstate(
             all="ignore"
