@@ -362,6 +362,10 @@ class Own(Synthesizer):
         ),
         (lambda: models.from_generator(GaussianMixture(2), X, test=X[:, :1]), "test must be rows"),
         (lambda: models.from_generator(GaussianMixture(2), "rows"), "X must hold real numbers"),
+        (
+            lambda: models.from_generator(Synthesizer(), pd.concat([FRAME, FRAME], axis=1)),
+            "X must have a name of its own for each column",
+        ),
         (lambda: by_functions(score=3), "score must be a function; it is 3"),
         (lambda: by_functions(weights=3), "weights must be the name"),
         (

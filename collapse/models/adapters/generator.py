@@ -257,6 +257,8 @@ class Generated:
         return f"from_generator({self.name}, {shown})"
 
     def _made(self) -> Any:
+        if self.scipy:  # whose fits are parameters
+            return self.generator
         return self.generator() if self.makes else copy.deepcopy(self.generator)
 
     def _weight_of(self, made: Any, weights: Any) -> str | None:

@@ -30,6 +30,10 @@ class Table:
     """
 
     def __init__(self, X: Any) -> None:
+        require(
+            not is_frame(X) or X.columns.is_unique,
+            "X must have a name of its own for each column; rename those that are alike.",
+        )
         self.like = X.iloc[:0] if is_frame(X) else X[:0]
         kinds = X.dtypes.tolist() if is_frame(X) else [X.dtype] * (X.shape[1] if X.ndim == 2 else 1)
         plain = [isinstance(kind, np.dtype) and kind.kind in "biuf" for kind in kinds]
@@ -122,7 +126,8 @@ class Table:
                 not odd.any(),
                 f"{name} must be finite; column {column!r} is not: drop or impute missing values.",
             )
-            own, given = self.dtype[i], values.to_numpy()
+            own = self.dtype[i]
+            given = (values.astype(object) if own == object else values).to_numpy()
             require(
                 own == object or np.can_cast(given.dtype, own, "same_kind"),
                 f"column {column!r} of {name} must hold {own} data, as in X; it holds"
