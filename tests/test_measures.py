@@ -53,6 +53,19 @@ def test_variance_under_discard_is_a_power():
         assert_agree(found.mean, found.stderr, known, detects=0.15)
 
 
+@pytest.mark.parametrize(
+    "model", [models.Poisson(3), models.Bernoulli(0.3), models.NegativeBinomial(3, 2)], ids=repr
+)
+def test_the_variance_of_a_family_of_means_is_what_diagnose_knows(model):
+    plan = workflows.fixed_real_share(5, 0.25)
+    found = sure(plan, model=model, measures="variance").measures["variance"]
+    known = [
+        collapse.diagnose(workflows.fixed_real_share(g, 0.25), model=model, n=10).variance
+        for g in range(1, 6)
+    ]
+    assert_agree(found.mean, found.stderr, known, detects=0.05)
+
+
 def test_categories_left_and_the_rare_one_after_one_fit():
     risk = sure(workflows.discard(3), model=SHARES, n=20, measures=("support", "rare", "entropy"))
     support, rare = risk.measures["support"], risk.measures["rare"]

@@ -119,6 +119,7 @@ def check(model: Any, rows: int | None = None) -> tuple[str, ...]:
     mean statistic
     deviation
     influence function
+    measures
     exact form
     second order
     """

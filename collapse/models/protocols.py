@@ -303,7 +303,7 @@ def declared(model: object) -> tuple[str, ...]:
     >>> declared(models.Median("normal"))
     ('deviation', 'influence function')
     >>> declared(models.Poisson(3))
-    ('mean statistic', 'deviation', 'influence function', 'quadratic variance')
+    ('mean statistic', 'deviation', 'influence function', 'measures', 'quadratic variance')
     """
     able = tuple(name for name, kind in CAPABILITIES.items() if isinstance(model, kind))
     form = exact_form(model)

@@ -94,14 +94,24 @@ class Average(SquaredError):
 
     exact_form: ClassVar[str | None] = "quadratic variance"
     estimated = ("mean",)
+    measures: ClassVar[tuple[str, ...]] = ("variance",)
 
     def second_order(self: Any) -> SecondOrder | None:
         """Two numbers, for a risk that is known at every n."""
         if self.exact_form != "quadratic variance":
             return None
+        V, v2 = float(self._variance(self.truth)), float(self.variance_function[2])
+        return SecondOrder(V, v2 * V, 0.0, 0.0, 0.0)
+
+    def _variance(self: Any, theta: Array) -> Array:
+        """Variance of a row at means (..., d), the trace for a vector."""
         v0, v1, v2 = map(float, self.variance_function)
-        V = v0 + v1 * self.truth.sum() + v2 * (self.truth @ self.truth)
-        return SecondOrder(float(V), float(v2 * V), 0.0, 0.0, 0.0)
+        return np.asarray(v0 + v1 * theta.sum(axis=-1) + v2 * (theta**2).sum(axis=-1))
+
+    @np.errstate(invalid="ignore", divide="ignore")  # the truth is a point mass
+    def measure(self: Any, name: str, theta: Array, rng: np.random.Generator) -> Array:
+        """Variance of a row, as a share of a real one's."""
+        return np.asarray(self._variance(theta) / self._variance(self.truth))
 
     def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
         return statistic

@@ -101,13 +101,12 @@ class Multinomial(Average):
 
     measures = ("variance", "entropy", "support", "rare")
 
-    @np.errstate(invalid="ignore")  # the truth is a point mass, and has no variance
     def measure(self, name: str, theta: Array, rng: np.random.Generator) -> Array:
         """1 - p'p as a share of the truth's, entropy in nats, classes with a share that is not 0,
         or the share of the class that is the rarest in the truth.
         """
         if name == "variance":
-            return np.asarray((1 - (theta**2).sum(axis=1)) / (1 - (self.truth**2).sum()))
+            return super().measure(name, theta, rng)
         if name == "entropy":
             return np.asarray(-scipy.special.xlogy(theta, theta).sum(axis=1))
         if name == "support":
