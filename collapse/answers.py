@@ -28,8 +28,10 @@ from collapse import checks, disk
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA = 2
-"""Of the files that `save` writes; those without a number are of schema 1."""
+SCHEMA = 3
+"""Of the files that `save` writes; those without a number are of schema 1, and from 3 on a risk may
+hold measures.
+"""
 
 NOT_FINITE = ("nan", "inf", "-inf")
 """Numbers that JSON does not know, and that are written as text."""

@@ -43,6 +43,32 @@ def versions() -> dict[str, str]:
 
 
 @dataclass(frozen=True, eq=False)
+class Measure(Answer):
+    """What the fits of every generation have of something beside risk, such as variance.
+
+    Attributes
+    ----------
+    mean, stderr : ndarray, shape (G,)
+        Mean over replications and its standard error; NaN from the first generation on in which a
+        replication has no estimate.
+    quantiles : ndarray, shape (Q, G)
+        Quantiles, at the levels of the `Risk`, over the replications that have an estimate.
+    """
+
+    mean: Array
+    stderr: Array
+    quantiles: Array = field(default_factory=lambda: np.empty((0, 0)))
+
+    def __post_init__(self) -> None:
+        if not self.quantiles.size:
+            object.__setattr__(self, "quantiles", np.empty((0, 0)))
+
+    def columns(self) -> dict[str, Any]:
+        """Return what `to_frame` holds: one entry for each generation."""
+        return {"mean": self.mean, "stderr": self.stderr}
+
+
+@dataclass(frozen=True, eq=False)
 class Risk(Answer):
     """Risk of every generation of a plan, derived or simulated.
 
@@ -72,6 +98,8 @@ class Risk(Answer):
         Number of Monte Carlo replications; None where derived.
     seed : int or None
         Seed of the simulation; None where derived or where a Generator was given.
+    measures : dict of str to Measure
+        What is lost beside risk, by name, where it was asked for.
     gate : float or None
         Held-out real rows of the gate that the fits passed, as a multiple of n; None without one.
     versions : dict
@@ -102,6 +130,7 @@ class Risk(Answer):
     replications: int | None = None
     seed: int | None = None
     gate: float | None = None
+    measures: dict[str, Measure] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=versions)
     tables: dict[str, NDArray[Any] | Callable[[], NDArray[Any]]] = field(
         default_factory=dict, repr=False
@@ -197,8 +226,11 @@ class Risk(Answer):
         """Return what `to_frame` holds: one entry for each generation."""
         names = ("risk", "ratio", "stderr", "risk_stderr", "failed")
         columns = {"generation": self.generations} | {name: getattr(self, name) for name in names}
-        quantiles = zip(self.levels, self.quantiles, strict=True)
-        return columns | {f"quantile_{level:g}": row for level, row in quantiles}
+        columns |= _by_level("", self.levels, self.quantiles)
+        for name, measure in self.measures.items():
+            columns |= {name: measure.mean, f"{name}_stderr": measure.stderr}
+            columns |= _by_level(f"{name}_", self.levels, measure.quantiles)
+        return columns
 
     def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
         """Draw the ratio against the generation: a line where derived, dots with two standard
@@ -223,7 +255,10 @@ class Risk(Answer):
             [name in _TABLES for name in named],
             lambda i: f"tables of a Risk are {', '.join(_TABLES)}; one is {brief(named[i])}.",
         )
-        for name, array in (values | values["tables"]).items():
+        arrays = list((values | values["tables"]).items())
+        for measure in values.get("measures", {}).values():
+            arrays += vars(measure).items()
+        for name, array in arrays:
             if not isinstance(array, np.ndarray):
                 continue
             expected = [sizes.get(axis) for axis in _SHAPES.get(name, "G")]
@@ -245,8 +280,15 @@ class Risk(Answer):
         return (
             f"<Risk of {self.plan.name}, {counted(len(self.risk), 'generation')}, {how}"
             f" {where}: ratio"
-            f" {float(self.ratio[-1]):.4g} at the last>"
+            f" {float(self.ratio[-1]):.4g}"
+            f"{''.join(f', {name} {each.mean[-1]:.4g}' for name, each in self.measures.items())}"
+            " at the last>"
         )
+
+
+def _by_level(of: str, levels: Array, quantiles: Array) -> dict[str, Array]:
+    pairs = zip(levels, quantiles, strict=True)
+    return {f"{of}quantile_{level:g}": row for level, row in pairs}
 
 
 _TABLES = {"covariance": "GG", "contributions": "GB", "fits": "RGd"}

@@ -48,6 +48,15 @@ def answers() -> dict[str, Answer]:
         "risk": collapse.derive(plan),
         "exact risk": collapse.derive(plan, exact=True),
         "simulated risk": collapse.simulate(plan, replications=20, rng=0, quantiles=[0.5]),
+        "measured risk": collapse.simulate(
+            plan,
+            model=models.NormalMeanVariance(0, 1),
+            n=5,
+            replications=20,
+            rng=0,
+            quantiles=[0.5],
+            measures=("variance", "entropy"),
+        ),
         "comparison": collapse.compare(plan, workflows.reservoir(4), workflows.window(4, 2)),
         "diagnosis": collapse.diagnose(workflows.discard(20)),
         "diagnosis at n": collapse.diagnose(plan, model=models.Bernoulli(0.2), n=5),
@@ -72,7 +81,7 @@ def test_a_saved_answer_is_itself_again(name: str, tmp_path: Path) -> None:
     answer = ANSWERS[name]
     path = answer.save(tmp_path / "answer.json")
     document = json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(name))
-    assert document["schema"] == 2
+    assert document["schema"] == 3
     again = type(answer).load(str(path))
     assert type(again) is type(answer)
     assert again.to_json() == answer.to_json()
@@ -168,8 +177,8 @@ def test_a_file_of_something_else_is_refused(name: str, tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(ValueError, match=f"{message}.*{reader}"):
             kind.load(path)
-    path.write_text(json.dumps({"collapse": kind.__name__.lower(), "schema": 3}))
-    with pytest.raises(ValueError, match=r"another version .* \(schema 3\); this one reads 1 to 2"):
+    path.write_text(json.dumps({"collapse": kind.__name__.lower(), "schema": 4}))
+    with pytest.raises(ValueError, match=r"another version .* \(schema 4\); this one reads 1 to 3"):
         kind.load(path)
     with pytest.raises(FileNotFoundError):
         kind.load(tmp_path / "none")

@@ -28,6 +28,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from scipy import stats
 
 import collapse
 from collapse import Plan, Reservoir, datasets, models, universality, workflows
@@ -369,6 +370,7 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
                 "covariance": False,
                 "fits": False,
                 "gate": 0.5,
+                "measures": (),
                 "workers": 1,
                 "executor": None,
                 "folder": None,
@@ -508,6 +510,19 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
                 "test": None,
                 "loss": None,
                 "noise": 1.0,
+            },
+        ),
+        "from_generator": (
+            models.from_generator,
+            {
+                "generator": stats.norm,
+                "X": BETA @ X.T,
+                "test": None,
+                "target": None,
+                "fit": None,
+                "sample": None,
+                "score": None,
+                "weights": None,
             },
         ),
         "register": (
@@ -861,6 +876,7 @@ def test_every_public_callable_and_parameter_is_tried(server: Any) -> None:
 
 
 SEEDED = {
+    "from_generator": "generator",
     # labels of what was drawn elsewhere, as a figure's files and its colophon tell them
     "write": "seed",
     "colophon": "seed",

@@ -42,6 +42,28 @@ def test_simulate_writes_what_risk_load_reads(
     assert "generation ratio stderr" in capsys.readouterr().out
 
 
+def test_simulate_tells_what_a_model_has_lost(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["simulate", "discard", "-g", "3", "-r", "50", "-n", "20", "--measure", "support"]
+    asked += ["-m", "Multinomial(p=(0.5, 0.3, 0.2))", "--measure", "entropy"]
+    assert main(asked) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "generation ratio stderr support stderr entropy stderr"
+    known = collapse.simulate(
+        collapse.workflows.discard(3),
+        model=collapse.models.Multinomial((0.5, 0.3, 0.2)),
+        n=20,
+        replications=50,
+        rng=0,
+        measures=("support", "entropy"),
+    ).measures
+    assert [float(line.split()[3]) for line in lines[1:]] == known["support"].mean.tolist()
+    assert main([*asked, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["measures"]
+    assert told["entropy"]["mean"] == known["entropy"].mean.tolist()
+    assert main([*asked, "--measure", "colour"]) == 2
+    assert "must be one of variance, entropy, support, rare" in capsys.readouterr().err
+
+
 def test_wrong_arguments_have_status_two(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["derive", "augment", "-g", "0"]) == 2
     assert (

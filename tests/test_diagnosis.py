@@ -865,3 +865,24 @@ def test_a_verdict_at_n_needs_an_exact_risk() -> None:
             ValueError, match=r"below \(a bound on the ratio\) must be a number greater than 1"
         ):
             diagnose(augment(9), below=nonsense)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("plan", "told"),
+    [
+        (discard(50), "lose about 50/n of their variance by then"),
+        (discard(50), "half of it is gone after about 0.693 n generations"),
+        (window(60, 3), "half of it is gone after about 2.77 n generations"),
+        (augment(50), "Diversity stays"),
+        (augment(50), "lose about 1.645/n of their variance at most, for ever"),
+    ],
+)
+def test_what_becomes_of_variance_for_many_rows(plan: Plan, told: str) -> None:
+    assert told in diagnose(plan).lost
+    # and so it is at n: a generator that matches moments, exactly
+    n, G = 400, plan.generations
+    found = diagnose(plan, model=models.BootstrapGenerator([0.0, 1.0, 5.0]), n=n)
+    limit = derive(plan).risk[-1]
+    assert found.variance == pytest.approx(1 - limit / n, abs=(limit / n) ** 2)
+    if plan.name == "discard":
+        assert found.variance == pytest.approx((1 - 1 / n) ** G, rel=1e-12)

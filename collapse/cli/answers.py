@@ -19,7 +19,7 @@ from collapse import disk, models, workflows
 from collapse.answers import plain
 from collapse.auditing import audit
 from collapse.blocks import KEPT, Store, default_folder
-from collapse.checks import module, path, to_text
+from collapse.checks import module, path, require, to_text
 from collapse.comparison import COSTS, compare
 from collapse.datasets import read_features
 from collapse.derivation import derive
@@ -32,7 +32,7 @@ from collapse.sweeping import sweep
 
 RISK = (
     *("model", "n", "replications", "seed", "versions"),
-    *("ratio", "risk", "stderr", "risk_stderr", "failed"),
+    *("ratio", "risk", "stderr", "risk_stderr", "failed", "measures"),
 )
 """What --json tells of a risk beside its workflow and its generations."""
 
@@ -77,6 +77,9 @@ def run_derive(options: argparse.Namespace) -> int:
 def run_simulate(options: argparse.Namespace) -> int:
     plan = workflows.named(options.workflow, options.generations)
     model, replications = None, 10_000
+    if options.model is not None:
+        require(options.features is None, "give --model or --features, and not both.")
+        model = models.named(options.model)
     if options.features is not None:
         data = read_features(options.features).whitened()
         data = data if options.components is None else data.part(components=options.components)
@@ -97,6 +100,8 @@ def run_simulate(options: argparse.Namespace) -> int:
         risk = simulate(
             plan,
             model=model,
+            n=options.n,
+            measures=options.measure,
             replications=replications,
             rng=options.seed,
             folder=options.folder,
@@ -186,13 +191,20 @@ def run_compare(options: argparse.Namespace) -> int:
 def _risk(risk: Risk, options: argparse.Namespace) -> int:
     if options.output is not None:
         print(f"written to {risk.save(options.output)}", file=sys.stderr)
-    if risk.model is None:
+    observed = getattr(options, "features", None) is not None
+    if not observed:
         simulated = risk.replications is not None
         rows = [
             f"{g} {to_text(ratio)}" + f" {stderr:.3g}" * simulated
             for g, ratio, stderr in zip(risk.generations, risk.ratio, risk.stderr, strict=True)
         ]
         rows = ["generation ratio" + " stderr" * simulated, *rows]
+        for name, each in risk.measures.items():
+            told = (
+                f" {mean:.6g} {error:.2g}"
+                for mean, error in zip(each.mean, each.stderr, strict=True)
+            )
+            rows = [row + more for row, more in zip(rows, [f" {name} stderr", *told], strict=True)]
     else:  # real classes are observed: the loss holds what no fit removes, its ratio says nothing
         table = zip(risk.generations, risk.risk, risk.risk_stderr, risk.failed, strict=True)
         rows = [

@@ -69,7 +69,7 @@ ONE_RISK = (
     ),
     _json(
         "workflow, model, n, replications, seed, versions, and by generation: ratio, risk,"
-        " stderr, risk_stderr, failed"
+        " stderr, risk_stderr, failed; and measures, by name"
     ),
 )
 COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str, Sequence[Argument]]] = {
@@ -86,6 +86,19 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str, Sequence[Arg
             SEED,
             _option(
                 "-r", "--replications", type=int, help="default: 10,000, and 100 with --features"
+            ),
+            _option(
+                "-m",
+                "--model",
+                help="simulate this model, such as 'Bernoulli(p=0.2)', in place of the process",
+            ),
+            _option("-n", type=int, help="rows of real data, with --model"),
+            _option(
+                "--measure",
+                action="append",
+                default=[],
+                metavar="NAME",
+                help="tell what is lost beside risk, such as variance or support; may be repeated",
             ),
             *WHERE,
             _option("--folder", help=KEPT),

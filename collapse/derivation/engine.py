@@ -16,7 +16,7 @@ from collapse.derivation.means import (
 from collapse.derivation.random_design import random_design
 from collapse.derivation.reservoir import reservoir_limit, reservoir_quadratic_variance
 from collapse.derivation.second import second_order
-from collapse.models.protocols import EXACT_FORMS, QUADRATIC, design_of, exact_form
+from collapse.models.protocols import EXACT_FORMS, QUADRATIC, design_of, exact_form, real_rows
 from collapse.plan import Plan
 from collapse.protocol import checked_workflow
 from collapse.reservoir import Reservoir
@@ -149,7 +149,7 @@ def rows_of(model: Any, n: int | None) -> int | None:
         not isinstance(model, type),
         lambda _: f"model is the class {model.__name__}; give an instance of it.",
     )
-    design = design_of(model)
+    design = real_rows(model)
     given = design if n is None else whole(n, "n", "rows of real data")
     require(
         given is not None,
@@ -157,7 +157,7 @@ def rows_of(model: Any, n: int | None) -> int | None:
     )
     require(
         design in (None, given),
-        f"n = {n}, but the design X has {design} rows and is reused whole; leave n out, or give"
-        " X with n rows.",
+        f"n = {n}, but {'the design X has' if design_of(model) else 'X has'} {design} rows and is"
+        " reused whole; leave n out, or give X with n rows.",
     )
     return given

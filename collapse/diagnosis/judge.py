@@ -100,7 +100,8 @@ class Diagnosis(Answer):
         Chance that the last fit is a point mass, from which no synthetic row leads away; None in
         the limit and where it is not known.
     lost : str
-        What is absorbed or lost, and when, in words; empty in the limit, where nothing is.
+        What is absorbed or lost, and when, in words; in the limit what becomes of the variance of
+        a generator's rows, the second verdict beside that on risk.
     """
 
     workflow: str
@@ -225,6 +226,11 @@ def diagnose(
     Selected rows whose mean and variance are polynomials of the fit are decided likewise, beside
     the same real data.
 
+    What is lost, for many rows: in the mean over all runs the second moment of a row about the
+    real mean stays, whatever is pooled, where a generator's rows have the mean and covariance
+    (divisor N) of what it was fitted to. What the squared error of the mean gains, their variance
+    loses: at generation g the share C_gg / n, exactly the risk of v2 = -1 at n.
+
     Where nothing is proved, the ratio is averaged over the last three octaves of g, (G/8, G/4],
     (G/4, G/2] and (G/2, G]. A sequence that approaches a limit like L - c/g^e has increments from
     octave to octave that shrink by the factor 2^-e, one that grows like g^e has increments that
@@ -244,6 +250,9 @@ def diagnose(
       synthetic batches.
     Beside the latest synthetic batch real data need 29.3 % of the
       weight to keep the ratio below 2 for ever, for many rows.
+    Diversity stays: rows with the mean and covariance of those that
+      they were fitted to lose about 1.645/n of their variance at
+      most, for ever.
     >>> model = collapse.models.Exponential(1)
     >>> found = collapse.diagnose(collapse.workflows.augment(100), model=model, n=10)
     >>> round(found.supremum, 3), round(found.least_share, 4)
@@ -272,7 +281,9 @@ def diagnose(
     # in units of a row's variance, whose n-th part is the risk of a fit to all real rows
     rows = derived.n if exact_form(model) in QUADRATIC and derived.n else np.inf
     squared = float(ratio[last]) * first / rows
-    lost = losses(plan, model, derived.n, squared) if derived.n else (None, None, "")
+    lost: Any = None, None, _diversity(judgement, first * ratio[last], np.diff(first * curve))
+    if derived.n:
+        lost = losses(plan, model, derived.n, squared)
     origins = _origins(plan, last, derived, v2) if known else [np.nan] * 3
     return Diagnosis(
         workflow=plan.name,
@@ -308,6 +319,22 @@ def _derived(plan: Plan | Reservoir, model: Any, n: int | None) -> tuple[Risk, f
     if form in QUADRATIC:
         return derived, float(model.variance_function[2])
     return derived, 0.0 if model is None or form == "fixed design" else None
+
+
+def _diversity(found: Judgement, reached: float, steps: Array) -> str:
+    """What becomes of the variance of rows that match moments, for many rows; `reached` is C_gg of
+    the last generation, `steps` are its increments."""
+    who = "rows with the mean and covariance of those that they were fitted to lose"
+    most = found.supremum if found.bound is None else found.bound
+    if found.verdict == "bounded" and found.certified and most is not None:
+        share = f"{at_most(most, 4)}/n"
+        return f"Diversity stays: {who} about {share} of their variance at most, for ever."
+    told = f"{who} about {reached:.4g}/n of their variance by then"
+    if found.verdict != "collapsing":
+        return f"Diversity: {told}."
+    told = f"Diversity is lost: {told}, and go on to lose"
+    half = f"; half of it is gone after about {np.log(2) / steps[-1]:.3g} n generations"
+    return f"{told}{half if found.exponent == 1 and steps.size and steps[-1] > 0 else ''}."
 
 
 def _judged_at_n(

@@ -1,6 +1,7 @@
 """Models: a family, its fit and its risk."""
 
 from collapse.models.adapters.estimator import from_estimator
+from collapse.models.adapters.generator import from_generator
 from collapse.models.adapters.selection import Accepted, BestOf, LinearResponse, Truncated, Verified
 from collapse.models.conformance import check
 from collapse.models.families.dependent import AR1
@@ -29,11 +30,13 @@ from collapse.models.families.two_parameter import (
 )
 from collapse.models.families.vector import Multinomial, MultivariateNormal
 from collapse.models.protocols import (
+    Measured,
     Model,
     WithDesign,
     WithDeviation,
     WithExactForm,
     WithInfluence,
+    WithObjects,
     WithObservedLabels,
     WithPooling,
     WithStatistic,
@@ -80,6 +83,7 @@ __all__ = [
     "LinearRegression",
     "LinearResponse",
     "LogisticRegression",
+    "Measured",
     "Median",
     "MedianMAD",
     "Model",
@@ -106,12 +110,14 @@ __all__ = [
     "WithDeviation",
     "WithExactForm",
     "WithInfluence",
+    "WithObjects",
     "WithObservedLabels",
     "WithPooling",
     "WithStatistic",
     "check",
     "examples",
     "from_estimator",
+    "from_generator",
     "named",
     "register",
 ]

@@ -3,23 +3,27 @@
 import pickle
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from collapse.checks import require, whole
+from collapse.checks import brief, require, whole
 from collapse.models.expansion import SecondOrder
 from collapse.models.protocols import (
     Array,
     Model,
     WithLinearResponse,
+    WithObjects,
     WithSecondOrder,
     WithStatistic,
     declared,
     design_of,
+    estimated,
     exact_form,
     lacking,
     observed_labels,
+    real_rows,
 )
 
 REPLICATIONS = 6
@@ -61,6 +65,11 @@ def _close(
     kept = np.allclose(got, expected, rtol=tolerance, atol=tolerance * 1e-3, equal_nan=True)
     off = "" if kept else f", and they differ by {np.nanmax(np.abs(got - expected)):.3g}"
     return kept, what + off, remedy
+
+
+def _seen(model: Any, fit: Array) -> Array:
+    """Fits as numbers that can be compared: objects by their risk."""
+    return model.risk(fit) if isinstance(model, WithObjects) else fit
 
 
 def _each(function: Callable[..., Array], *arrays: Array) -> Array:
@@ -110,6 +119,7 @@ def check(model: Any, rows: int | None = None) -> tuple[str, ...]:
     mean statistic
     deviation
     influence function
+    measures
     exact form
     second order
     """
@@ -118,13 +128,14 @@ def check(model: Any, rows: int | None = None) -> tuple[str, ...]:
         f"a model needs truth, draw, draw_real, fit and risk; {type(model).__name__} lacks"
         f" {', '.join(lacking(model, Model))}.",
     )
-    truth = np.asarray(model.truth)
+    truth, objects = np.asarray(model.truth), isinstance(model, WithObjects)
     require(
-        not (truth.ndim != 1 or truth.dtype != np.float64 or not np.all(np.isfinite(truth))),
+        objects
+        or not (truth.ndim != 1 or truth.dtype != np.float64 or not np.all(np.isfinite(truth))),
         f"{model!r}: truth must be a finite float64 array of shape (d,); it is {model.truth!r}.",
     )
     rows = whole(
-        design_of(model) or 30 if rows is None else rows,
+        real_rows(model) or 30 if rows is None else rows,
         "rows",
         "rows of the batches to try the model on",
         most=10**6,
@@ -143,8 +154,10 @@ def check(model: Any, rows: int | None = None) -> tuple[str, ...]:
         f"{model!r}: fit must return one parameter for each replication, ({REPLICATIONS},"
         f" {len(truth)}); it has {theta.shape}.",
     )
-    theta = np.where(np.isfinite(theta).all(axis=1, keepdims=True), theta, truth)
+    theta = np.where(estimated(theta)[:, None], theta, truth)
     weight = np.random.default_rng(4).uniform(0.1, 1, (REPLICATIONS, rows))
+    if objects and not model.weighs:
+        weight = np.ones((REPLICATIONS, rows))
     batch = model.draw(theta, rows, np.random.default_rng(3))
     trial = _Trial(model, rows, theta, batch, weight, model.fit(batch, weight, None))
     promises = CHECKS | {name: DECLARED[name] for name in declared(model) if name in DECLARED}
@@ -162,17 +175,20 @@ def check(model: Any, rows: int | None = None) -> tuple[str, ...]:
 def _shapes(trial: _Trial) -> Iterable[Expectation]:
     model, R = trial.model, REPLICATIONS
     real = model.draw_real(R, trial.rows, np.random.default_rng(0))
+    got: Any
     for name, got in (("draw", trial.batch), ("draw_real", real)):
         remedy = "draw NaN only where theta is NaN"
-        yield np.isfinite(got).all(), f"finite rows from {name}", remedy
+        numbers: Any = [got[name] for name in got.dtype.names] if got.dtype.names else [got]
+        finite = all(np.isfinite(part).all() for part in numbers if part.dtype != object)
+        yield finite, f"finite rows from {name}", remedy
     what = f"real and synthetic rows of one shape, not {real.shape} and {trial.batch.shape}"
     yield trial.batch.shape == real.shape, what, "align"
     risk, none = model.risk(trial.fit), trial.theta[:0]
     yield from (
         (risk.shape == (R,), f"risk to return ({R},), not {risk.shape}", "sum over coordinates"),
         (
-            trial.fit.dtype == risk.dtype == np.float64,
-            f"float64 fits and risks, not {trial.fit.dtype} and {risk.dtype}",
+            trial.fit.dtype == model.truth.dtype and risk.dtype == np.float64,
+            f"fits as the truth, and float64 risks, not {trial.fit.dtype} and {risk.dtype}",
             "convert",
         ),
     )
@@ -256,7 +272,7 @@ def _loop(trial: _Trial) -> Iterable[Expectation]:
     fits = _each(lambda batch, weight: model.fit(batch, weight, None), trial.batch, trial.weight)
     what = "of a batch of replications and one by one to be equal"
     remedy = "reduce over the rows' axis only"
-    yield _close(trial.fit, fits, f"fits {what}", remedy)
+    yield _close(_seen(model, trial.fit), _seen(model, fits), f"fits {what}", remedy)
     yield _close(
         model.risk(trial.fit), _each(model.risk, trial.fit), f"risks {what}", remedy, 1e-12
     )
@@ -267,32 +283,32 @@ def _weights(trial: _Trial) -> Iterable[Expectation]:
     others = trial.model.draw(trial.theta, trial.rows, np.random.default_rng(6))
     order = np.random.default_rng(5).permutation(trial.rows)
     padded = np.concatenate([weight, np.zeros_like(weight)], axis=1)
-    return [
-        _close(
-            fit(batch, 7 * weight, None),
-            trial.fit,
-            "equal fits for weights in any unit",
-            "divide by their sum",
-        ),
-        _close(
-            fit(np.concatenate([batch, others], axis=1), padded, None),
-            trial.fit,
-            "rows of weight 0 to change nothing",
-            "they are padding: multiply by the weight",
-        ),
-        _close(
+    seen = partial(_seen, trial.model)
+    yield _close(
+        seen(fit(batch, 7 * weight, None)),
+        seen(trial.fit),
+        "equal fits for weights in any unit",
+        "divide by their sum",
+    )
+    yield _close(
+        seen(fit(np.concatenate([batch, others], axis=1), padded, None)),
+        seen(trial.fit),
+        "rows of weight 0 to change nothing",
+        "they are padding: multiply by the weight",
+    )
+    if not isinstance(trial.model, WithObjects):  # whose search may begin at any row
+        yield _close(
             fit(batch[:, order], weight[:, order], None),
             trial.fit,
             "the order of rows to change nothing",
             "reduce symmetrically",
-        ),
-    ]
+        )
 
 
 def _start(trial: _Trial) -> Iterable[Expectation]:
     yield _close(
-        trial.model.fit(trial.batch, trial.weight, trial.theta),
-        trial.fit,
+        _seen(trial.model, trial.model.fit(trial.batch, trial.weight, trial.theta)),
+        _seen(trial.model, trial.fit),
         "a start to change the time taken, not the answer",
         "iterate until it converges",
         1e-8,
@@ -320,7 +336,8 @@ def _seeds(trial: _Trial) -> Iterable[Expectation]:
 
 def _risk(trial: _Trial) -> Iterable[Expectation]:
     risk = trial.model.risk(np.vstack([trial.model.truth, trial.theta]))
-    apart = observed_labels(trial.model) is not None  # the risk is then none in excess of the truth
+    # the risk is then none in excess of the least
+    apart = observed_labels(trial.model) is not None or isinstance(trial.model, WithObjects)
     return [
         (
             not np.isnan(risk).any(),
@@ -353,7 +370,11 @@ def _copies(trial: _Trial) -> Iterable[Expectation]:
             "use a dataclass",
         ),
         (
-            np.array_equal(again.fit(trial.batch, trial.weight, None), trial.fit, equal_nan=True),
+            np.array_equal(
+                _seen(trial.model, again.fit(trial.batch, trial.weight, None)),
+                _seen(trial.model, trial.fit),
+                equal_nan=True,
+            ),
             "a pickled copy to fit alike",
             "keep no state",
         ),
@@ -437,6 +458,32 @@ def _second(trial: _Trial) -> Iterable[Expectation]:
     )
 
 
+def _measures(trial: _Trial) -> Iterable[Expectation]:
+    model, R = trial.model, REPLICATIONS
+    names = model.measures
+    yield (
+        isinstance(names, tuple) and all(isinstance(name, str) for name in names),
+        f"measures to be a tuple of names, not {brief(names)}",
+        "name what `measure` knows",
+    )
+    for name in names:
+        one, two = (model.measure(name, trial.theta, np.random.default_rng(0)) for _ in range(2))
+        none = model.measure(name, trial.theta[:0], np.random.default_rng(0))
+        yield (
+            one.shape == (R,) and one.dtype == np.float64 and none.shape == (0,),
+            (
+                f"measure({name!r}, ...) to return ({R},) float64, not {one.shape} {one.dtype},"
+                f" and (0,) of no fits, not {none.shape}"
+            ),
+            "return one number for each fit",
+        )
+        yield (
+            np.array_equal(one, two, equal_nan=True),
+            f"equal numbers from measure({name!r}, ...) with one seed",
+            "draw from the generator that is given, alone",
+        )
+
+
 CHECKS: dict[str, Callable[[_Trial], Iterable[Expectation]]] = {
     "members and shapes": _shapes,
     "replications do not touch each other": _loop,
@@ -453,5 +500,6 @@ DECLARED: dict[str, Callable[[_Trial], Iterable[Expectation]]] = {
     "pooled statistics": _pooling,
     "deviation": _deviation,
     "influence function": _influence,
+    "measures": _measures,
 }
 """What goes with a capability that a model declares."""

@@ -90,6 +90,23 @@ class WithObservedLabels(WithDesign, Protocol):
 
 
 @runtime_checkable
+class WithObjects(Model, Protocol):
+    """A model whose fits are objects of any kind: theta is an object array (R, 1), and None where
+    there is no estimate.
+    """
+
+    @property
+    def observed_rows(self) -> int | None:
+        """Whole rows that were observed, the one real batch; None where real rows are drawn."""
+
+    @property
+    def weighs(self) -> bool:
+        """Whether `fit` takes unequal weights; otherwise batches are thinned to their weights, and
+        rows of positive weight count alike.
+        """
+
+
+@runtime_checkable
 class WithDeviation(Model, Protocol):
     """A model whose risk is a sum of squares: the covariance of its fits is defined."""
 
@@ -111,6 +128,42 @@ class WithSecondOrder(Model, Protocol):
 
     def second_order(self) -> Any:
         """Return a `collapse.models.expansion.SecondOrder`, or None where it is not known."""
+
+
+@runtime_checkable
+class Measured(Model, Protocol):
+    """A model that can say what is lost beside risk: one number of each fit.
+
+    `MEASURES` says what the names mean; a model may add names of its own.
+
+    Attributes
+    ----------
+    measures : tuple of str
+        What it can say.
+    """
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Names that `measure` knows."""
+
+    def measure(self, name: str, theta: Array, rng: np.random.Generator) -> Array:
+        """Measure fits theta (R, d): (R,) float64. What is exact leaves the generator alone."""
+
+
+MEASURES: Final[dict[str, str]] = {
+    "variance": "trace of the fitted covariance, as a share of the truth's",
+    "determinant": "determinant of the fitted covariance, as a share of the truth's",
+    "entropy": "entropy of the fitted law, in nats",
+    "support": "categories that the fitted law can still draw",
+    "rare": "mass of what is rare in the truth",
+    "tail": "an upper quantile of the fitted law",
+    "energy": "energy distance of the fitted law from the truth",
+    "wasserstein": "sliced Wasserstein distance of the fitted law from the truth",
+    "mmd": "maximum mean discrepancy of the fitted law from the truth",
+    "tstr": "loss on real rows of a predictor trained on synthetic ones",
+    "copies": "distance of synthetic rows to the nearest real row",
+}
+"""What the names of measures mean; a model's docstring says the rest."""
 
 
 @runtime_checkable
@@ -198,8 +251,10 @@ CAPABILITIES: Final[dict[str, type]] = {
     "pooled statistics": WithPooling,
     "reused design": WithDesign,
     "observed labels": WithObservedLabels,
+    "fits of any kind": WithObjects,
     "deviation": WithDeviation,
     "influence function": WithInfluence,
+    "measures": Measured,
 }
 """What else a model may have, beside what every model has, by having its members."""
 
@@ -248,7 +303,7 @@ def declared(model: object) -> tuple[str, ...]:
     >>> declared(models.Median("normal"))
     ('deviation', 'influence function')
     >>> declared(models.Poisson(3))
-    ('mean statistic', 'deviation', 'influence function', 'quadratic variance')
+    ('mean statistic', 'deviation', 'influence function', 'measures', 'quadratic variance')
     """
     able = tuple(name for name, kind in CAPABILITIES.items() if isinstance(model, kind))
     form = exact_form(model)
@@ -285,6 +340,18 @@ def observed_labels(model: object) -> Array | None:
             f" it is {brief(labels)}."
         )
     return labels
+
+
+def real_rows(model: object) -> int | None:
+    """Return the number of real rows that a model fixes: its design's, or those observed."""
+    return design_of(model) or (model.observed_rows if isinstance(model, WithObjects) else None)
+
+
+def estimated(theta: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether each fit of theta (R, d) is an estimate: NaN, or None for an object, is none."""
+    if theta.dtype == object:
+        return np.array([fit is not None for fit in theta[:, 0]], bool)
+    return np.asarray(~np.isnan(theta).any(axis=1))
 
 
 def replicate(truth: Array, replications: int) -> Array:

@@ -13,8 +13,10 @@ from collapse.blocks import Arrays, one_thread
 from collapse.checks import HELD, held, require
 from collapse.models.protocols import (
     Array,
+    WithObjects,
     WithStatistic,
     design_of,
+    estimated,
     observed_labels,
 )
 from collapse.plan import Plan
@@ -55,20 +57,24 @@ class Trial:
     chain: Callable[[Any, Any, int], Chain]
     gate: float | None = None
     """Held-out real rows, as a multiple of n."""
+    measures: tuple[str, ...] = ()
+    """What is lost beside risk, by the model's own names."""
 
     @classmethod
     def prepare(cls, plan: Plan | Reservoir, model: Any, n: int | None) -> Trial:
         if plan.persistent:
             if n is None:
                 return cls(plan, GaussianLimit(), 0, 1, 1, MemoryLimit)
-            return cls(plan, model, n, 4 * n, n, Memory)
+            return cls(plan, model, n, *_weight(model, 4 * n, n), Memory)
         if n is None:
             return cls(plan, GaussianLimit(), 0, plan.live, plan.live, Statistics)
         real = len(plan.real_sizes())
-        if observed_labels(model) is not None and real > 1:
+        whole = isinstance(model, WithObjects) and model.observed_rows is not None
+        if (whole or observed_labels(model) is not None) and real > 1:
             raise ValueError(
-                f"{plan.name} reads {real} real batches, and observed labels make one; use a"
-                " workflow with one real batch, or a model with a known truth."
+                f"{plan.name} reads {real} real batches, and observed"
+                f" {'rows' if whole else 'labels'} make one; use a workflow with one real"
+                " batch, or a model with a known truth."
             )
         rows, design = plan.rows(n), design_of(model)
         if (
@@ -80,7 +86,8 @@ class Trial:
             statistic = told("draw_statistic", at_truth, int(rows[0]), np.random.default_rng(0))
             values = plan.live * statistic.shape[1]
             return cls(plan, model, n, values + FIT_VALUES * (design or 0), values, Statistics)
-        return cls(plan, model, n, 4 * int(rows.sum()), _rows_at_once(plan, n), Rows)
+        heavy = _weight(model, 4 * int(rows.sum()), _rows_at_once(plan, n))
+        return cls(plan, model, n, *heavy, Rows)
 
     def check_room(self, replications: int, keep: Sequence[str]) -> None:
         """Refuse, before anything is allocated, what memory would not hold or no one waits for."""
@@ -111,13 +118,14 @@ class Trial:
         Returns
         -------
         dict
-            By generation, shape (G,): ``lost``, replications without an estimate; ``mean`` of the
-            risk; ``second``, squares of its deviations from the mean, summed; ``cross``, the same
-            with generation 1's deviations. And what is to be kept: ``risks`` (G, R), ``covariance``
+            By generation, shape (G,): ``lost``, replications without an estimate; ``cross``, the
+            risk's deviations from its mean times generation 1's, summed. Of the risk and then of
+            each measure, shape ((1 + M) G,): ``mean``; ``second``, squares of the deviations from
+            it, summed. And what is to be kept: ``risks`` ((1 + M) G, R) likewise, ``covariance``
             (G, G) of the fits times R, ``fits`` (R, G, d).
         """
         G, model = self.plan.generations, Told(self.model)
-        mean, second, cross = np.zeros((3, G))
+        (mean, second), cross = np.zeros((2, 1 + len(self.measures), G)), np.zeros(G)
         lost, alive = np.zeros(G, np.int64), np.arange(replications)
         kept: dict[str, list[Array]] = {name: [] for name in keep}
         first = theta = None
@@ -126,29 +134,35 @@ class Trial:
             statistics = not self.n or self.chain is Statistics
             chain = Gated(chain, self.model, held_out(self.gate, self.n), statistics)
         rng = np.random.Generator(np.random.SFC64(seed))
+        own = {name: _stream(seed, name) for name in self.measures}
         with one_thread():
             for g in range(G):
                 theta = chain.fit(g, theta, len(alive), rng)
-                good = np.asarray(~np.isnan(theta).any(axis=1))
+                good = estimated(theta)
                 if not good.all():
                     alive, theta = alive[good], theta[good]
                     chain.drop(good)
-                risk = _everyone(model("risk", theta), alive, replications)
+                told = [model("risk", theta)]
+                told += [model("measure", name, theta, own[name]) for name in self.measures]
+                each = [_everyone(values, alive, replications) for values in told]
                 # a loss may be infinite: its mean is, and it has no standard error
                 with np.errstate(invalid="ignore", over="ignore"):
-                    mean[g] = risk.sum() / replications
-                    centred = risk - mean[g]
-                    first = centred if first is None else first
-                    second[g], cross[g] = centred @ centred, centred @ first
+                    for i, values in enumerate(each):
+                        mean[i, g] = values.sum() / replications
+                        centred = values - mean[i, g]
+                        second[i, g] = centred @ centred
+                        if not i:
+                            first = centred if first is None else first
+                            cross[g] = centred @ first
                 lost[g] = replications - len(alive)
                 if "risks" in kept:
-                    kept["risks"].append(risk)
+                    kept["risks"].append(np.array(each))
                 if "fits" in kept:
                     kept["fits"].append(np.array(_everyone(theta, alive, replications)))
                 if "covariance" in kept:
                     error = _everyone(model("deviation", theta), alive, replications)
                     squares = (error**2).reshape(replications, -1).sum(axis=1)
-                    if not np.allclose(squares, risk, rtol=1e-6, atol=0, equal_nan=True):
+                    if not np.allclose(squares, each[0], rtol=1e-6, atol=0, equal_nan=True):
                         raise ValueError(
                             f"squares of the deviation of {self.model!r} do not sum to its risk; "
                             "scale one of them, or leave covariance out of the simulation."
@@ -157,9 +171,12 @@ class Trial:
             arrays = {name: np.array(values) for name, values in kept.items()}
             if "covariance" in arrays:
                 arrays["covariance"] = arrays["covariance"] @ arrays["covariance"].T
+        if "risks" in arrays:
+            arrays["risks"] = np.swapaxes(arrays["risks"], 0, 1).reshape(-1, replications)
         if "fits" in arrays:
             arrays["fits"] = np.swapaxes(arrays["fits"], 0, 1)
-        return {"lost": lost, "mean": mean, "second": second, "cross": cross, **arrays}
+        sums = {"mean": mean.ravel(), "second": second.ravel(), "cross": cross}
+        return {"lost": lost, **sums, **arrays}
 
 
 def held_out(gate: float, n: int) -> float:
@@ -179,6 +196,13 @@ def held_out(gate: float, n: int) -> float:
         f" gate = rows / n.",
     )
     return round(rows)
+
+
+def _stream(seed: np.random.SeedSequence, name: str) -> np.random.Generator:
+    """A stream for one measure of one block, so that what is asked for changes nothing else."""
+    key = (*seed.spawn_key, *name.encode())
+    own = np.random.SeedSequence(seed.entropy, spawn_key=key, pool_size=seed.pool_size)
+    return np.random.Generator(np.random.SFC64(own))
 
 
 def _everyone(values: Array, alive: NDArray[np.int64], replications: int) -> Array:
@@ -205,6 +229,17 @@ def blocks(replications: int, values: int) -> list[int]:
     shared = 4 if replications >= 4 * least else 2 if replications >= 2 * least else 1
     count = -(-replications // (_largest(values) * shared)) * shared
     return [replications // count + (b < replications % count) for b in range(count)]
+
+
+def _weight(model: Any, values: int, holds: int) -> tuple[int, int]:
+    """Numbers for each replication; an object that is fitted is worth the smallest blocks, and its
+    rows hold all their columns.
+    """
+    if not isinstance(model, WithObjects):
+        return values, holds
+    theta, rng = np.asarray(model.truth)[None], np.random.default_rng(0)
+    row = Told(model)("draw", theta, 1, rng)
+    return BLOCK_VALUES, holds * max(1, row.nbytes // 8)
 
 
 def _rows_at_once(plan: Plan, n: int) -> int:

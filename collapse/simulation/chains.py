@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from collapse.checks import brief
 from collapse.exact import Array
-from collapse.models.protocols import WithPooling
+from collapse.models.protocols import WithObjects, WithPooling
 from collapse.plan import Plan
 from collapse.reservoir import Reservoir
 
@@ -33,6 +33,7 @@ ANSWERS = {
     "fit_statistic": "fit",
     "risk": "risk",
     "deviation": "deviation",
+    "measure": "risk",
 }
 """What each method of a model answers. Replications, first, are as many as its first argument says
 or holds; rows as many as its second says."""
@@ -47,6 +48,7 @@ class Told:
         self.model = model
         # of one answer without its replications; those of others are the first ones answered
         self.shapes: dict[str, tuple[int, ...]] = {"fit": (len(model.truth),), "risk": ()}
+        self.kinds = "fiu", "O" if isinstance(model, WithObjects) else "fiu"
 
     def __call__(self, method: str, *arguments: Any) -> Array:
         try:
@@ -68,10 +70,12 @@ class Told:
                 f"{method} of the model {brief(self.model)} must return an array; it returned a"
                 f" {type(answer).__name__}."
             )
-        many, what = arguments[0], ANSWERS[method]
+        many, what = arguments[method == "measure"], ANSWERS[method]
         shape = many if isinstance(many, int) else len(many), *arguments[1 : 1 + (what == "row")]
         shape += self.shapes.setdefault(what, answer.shape[len(shape) :][: 1 + (what == "row")])
-        if answer.shape != shape or (what != "row" and answer.dtype.kind not in "fiu"):
+        if answer.shape != shape or (
+            what != "row" and answer.dtype.kind not in self.kinds[what == "fit"]
+        ):
             raise ValueError(
                 f"{method} of the model {brief(self.model)} must return"
                 f" {'an array' if what == 'row' else 'real numbers'} of shape {shape}, replications"

@@ -15,9 +15,17 @@ import numpy as np
 
 from collapse import checks, disk
 from collapse.blocks import Block, Failed, Store, given, key, material, opened, pickled, run
-from collapse.checks import brief, flag, floats, held, require, whole
+from collapse.checks import brief, choice, flag, floats, held, require, several, whole
 from collapse.derivation.engine import rows_of
-from collapse.models.protocols import Array, Model, WithDeviation, design_of, observed_labels
+from collapse.models.protocols import (
+    Array,
+    Measured,
+    Model,
+    WithDeviation,
+    WithObjects,
+    design_of,
+    observed_labels,
+)
 from collapse.plan import Plan
 from collapse.protocol import checked_workflow
 from collapse.reservoir import Reservoir
@@ -44,6 +52,7 @@ def simulate(
     covariance: bool = False,
     fits: bool = False,
     gate: float | None = None,
+    measures: Sequence[str] = (),
     workers: int = 1,
     executor: Executor | None = None,
     folder: str | Path | None = None,
@@ -72,13 +81,16 @@ def simulate(
     covariance : bool, optional
         Keep the covariance (G, G) of the fits, for a model whose risk is quadratic.
     fits : bool, optional
-        Keep the fits themselves, (R, G, d), in memory, 10^8 numbers at most, for other measures of
-        the same fits than the model's risk.
+        Keep the fits themselves, (R, G, d), in memory, 10^8 numbers at most.
     gate : float, optional
         Held-out real rows as a multiple of n. Each new fit is then published, and generates, only
         where it is nearer to the fit to these rows than the last one is, in the metric of the
         risk; otherwise the last one stays. They are drawn once, and no fit reads them. numpy.inf:
         the gate knows the truth. For one model a generation, whose risk is quadratic.
+    measures : sequence of str, optional
+        What of the fits to tell beside risk, such as ("variance",): names that a model of the
+        protocol `collapse.models.Measured` lists in its `measures`. They are drawn from streams of
+        their own: the risk is the same number with and without them.
     workers : int, optional
         Processes among which blocks of replications are divided; no more are started than there are
         processors. With more than one, the model is sent to them: it must be picklable.
@@ -95,7 +107,8 @@ def simulate(
     Returns
     -------
     Risk
-        Means with standard errors; `failed` tells the share of replications without an estimate.
+        Means with standard errors; `failed` tells the share of replications without an estimate,
+        `measures` holds by name what was asked for beside risk.
 
     Raises
     ------
@@ -124,7 +137,9 @@ def simulate(
     >>> bool(abs(risk.ratio[-1] - 5) < 5 * risk.stderr[-1])
     True
     """
-    asked = Experiment.asked(plan, model, n, replications, rng, quantiles, covariance, fits, gate)
+    asked = Experiment.asked(
+        plan, model, n, replications, rng, quantiles, covariance, fits, gate, measures
+    )
     (risk,) = answers([asked], executor=executor, workers=workers, folder=folder, progress=progress)
     if isinstance(risk, Failed):
         raise risk.error
@@ -159,6 +174,7 @@ class Experiment:
         covariance: Any = False,
         fits: Any = False,
         gate: Any = None,
+        measures: Any = (),
     ) -> Experiment:
         """Check the arguments of `simulate`."""
         checked_workflow(plan, "plan")
@@ -181,14 +197,22 @@ class Experiment:
                     f"model must have truth, draw, draw_real, fit and risk; {type(model).__name__}"
                     " is no model."
                 )
-            truth = floats(
-                model.truth, f"truth of the model {brief(model)}", "its parameter, shape (d,)"
+            name = f"truth of the model {brief(model)}"
+            whole_rows = model if isinstance(model, WithObjects) else None
+            require(
+                not (whole_rows and wish["fits"]),
+                f"fits of {brief(model)} are objects, which fits=True does not keep; ask for"
+                " measures of them.",
             )
-            if truth.ndim != 1 or not truth.size:
-                raise ValueError(
-                    f"truth of the model {brief(model)} must have shape (d,); it has shape"
-                    f" {truth.shape}."
-                )
+            truth: Any = model.truth
+            if not whole_rows:
+                truth = floats(truth, name, "its parameter, shape (d,)")
+            require(
+                truth.ndim == 1 and truth.size,
+                f"{name} must have shape (d,); it has shape {truth.shape}.",
+            )
+            if whole_rows and not whole_rows.weighs:
+                plan = thinned(plan)
         quadratic = model is None or (
             isinstance(model, WithDeviation) and callable(model.deviation)
         )
@@ -198,12 +222,12 @@ class Experiment:
                 "so its covariance is not defined; leave covariance out."
             )
         keep = tuple(name for name, asked in wish.items() if asked)
-        trial = Trial.prepare(plan, model, n)
+        trial = replace(Trial.prepare(plan, model, n), measures=_measures(measures, model))
         if gate is not None:
             trial = replace(trial, gate=_gate(gate, plan, trial, quadratic, replications))
         trial.check_room(replications, keep)
         if "risks" in keep:
-            check_paths(replications, plan.generations)
+            check_paths(replications, plan.generations * (1 + len(trial.measures)))
         sizes = blocks(replications, trial.values)
         seeds, seed = checks.seeds(rng, len(sizes))
         return cls(plan, model, n, levels, keep, trial, seed, sizes, seeds)
@@ -218,7 +242,8 @@ class Experiment:
         model = material(self.trial.model, "finished work is kept by what determines it")
         plan = json.dumps(self.plan.to_json())
         gate = () if self.trial.gate is None else (f"gate {self.trial.gate!r}",)
-        return "simulate", plan, disk.digest(model), str(self.n), ",".join(self.keep), *gate
+        told = tuple(f"measure {name}" for name in self.trial.measures)
+        return "simulate", plan, disk.digest(model), str(self.n), ",".join(self.keep), *gate, *told
 
     @cached_property
     def key(self) -> str:
@@ -244,13 +269,44 @@ class Experiment:
     def answer(self, sums: Sums, store: Store | None) -> Risk:
         """The risk that all blocks together make; kept in place of them."""
         model = None if self.model is None else repr(self.model)
-        fields = sums.fields(self.levels)
+        fields = sums.fields(self.levels, self.trial.measures)
         fields |= {"n": self.n, "seed": self.seed, "gate": self.trial.gate}
         risk = Risk(plan=self.plan, model=model, **fields)
         if store is not None and "fits" not in self.keep:  # they would be long as text
             blocks = (str(block.key) for block in self.tasks(0, True))
             store.keep_answer(self.key, risk.to_json(), blocks)
         return risk
+
+
+def thinned(plan: Plan | Reservoir) -> Plan | Reservoir:
+    """The plan whose fits read of each batch so many rows that all rows which are read count alike.
+
+    It is the same plan where they do; otherwise the draws are part of the new one, and of the law
+    that is derived for it.
+    """
+    if plan.persistent:
+        return plan
+    weight, size = plan.exact_weight(plan.rational), plan.exact_size(plan.rational)
+    read = weight > 0
+    each = np.where(read, weight, 1) / (plan.exact_kept(plan.rational) * size)
+    most = np.where(read, each, 0).max(axis=1, keepdims=True)
+    share = np.where(read, each / most, 1)
+    if np.allclose(share.astype(np.float64), 1, rtol=1e-9):
+        return plan
+    kept = plan.exact_kept(plan.rational) * share
+    return plan.replace(kept=kept, name=f"{plan.name}, thinned to its weights")
+
+
+def _measures(measures: Any, model: Any) -> tuple[str, ...]:
+    """Check the names of measures; those that a model knows."""
+    names = several(measures, "measures", "the name of a measure, such as 'variance'")
+    if names:
+        require(
+            isinstance(model, Measured),
+            f"{brief(model) if model is not None else 'the Gaussian limit'} has no measures: take"
+            " a model that satisfies collapse.models.Measured, or leave measures out.",
+        )
+    return tuple(choice(name, f"measures of {brief(model)}", model.measures) for name in names)
 
 
 def _gate(
@@ -326,7 +382,8 @@ def answers(
                 yield found
                 continue
             failed: Failed | None = None
-            with closing(Sums(experiment.replications, experiment.plan.generations)) as sums:
+            rows = experiment.plan.generations * (1 + len(experiment.trial.measures))
+            with closing(Sums(experiment.replications, rows)) as sums:
                 for size in experiment.sizes:
                     block = next(results)
                     if isinstance(block, Failed):

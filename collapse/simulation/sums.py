@@ -12,6 +12,7 @@ import numpy as np
 from collapse import checks
 from collapse.blocks import Arrays
 from collapse.exact import Array
+from collapse.risk import Measure
 
 MOST = 2 * 10**9
 """Risks (R, G) behind quantiles: 16 GB."""
@@ -66,35 +67,44 @@ class Sums:
             added = {name: total[name] + block[name] for name in total}
             added["mean"] = total["mean"] + apart * (count / self.count)
             added["second"] += apart * apart * between
-            added["cross"] += apart * apart[0] * between
+            added["cross"] += apart[: len(total["cross"])] * apart[0] * between
         self.arrays = added
 
-    def fields(self, levels: Array) -> dict[str, Any]:
-        """What a Risk tells of the sums, and its tables."""
-        R, mean = self.count, self.arrays["mean"]
+    def fields(self, levels: Array, names: tuple[str, ...] = ()) -> dict[str, Any]:
+        """What a Risk tells of the sums, and its tables; names are those of the measures."""
+        R, means = self.count, self.arrays["mean"].reshape(1 + len(names), -1)
         freedom = R - 1 if R > 1 else np.nan  # one replication tells nothing of its spread
-        variance, cross = self.arrays["second"] / freedom, self.arrays["cross"] / freedom
+        variances = self.arrays["second"].reshape(means.shape) / freedom
+        cross = self.arrays["cross"] / freedom
+        mean, variance = means[0], variances[0]
         with np.errstate(
             all="ignore"
         ):  # where the first risk is 0 or infinite, ratios and errors are NaN or infinite
             ratio = mean / mean[0]
             spread = variance - 2 * ratio * cross + ratio**2 * variance[0]
             stderr = np.sqrt(np.maximum(spread, 0) / R) / abs(mean[0])
-            risk_stderr = np.sqrt(variance / R)
+            errors = np.sqrt(variances / R)
         stderr[0] = np.nan if np.isnan(mean[0]) else 0.0
         tables = {}
         if "covariance" in self.arrays:
             tables["covariance"] = self.arrays["covariance"] / R
         if self.fits:
             tables["fits"] = np.concatenate(self.fits)
+        quantiles = np.empty((len(means), 0, 0))
+        if levels.size:
+            rows = self.paths.quantiles(levels, len(mean))
+            quantiles = np.swapaxes(rows.reshape(len(levels), len(means), -1), 0, 1)
         return {
             "risk": mean,
             "ratio": ratio,
             "stderr": stderr,
-            "risk_stderr": risk_stderr,
+            "risk_stderr": errors[0],
             "failed": self.arrays["lost"] / R,
             "levels": levels,
-            "quantiles": self.paths.quantiles(levels) if levels.size else np.empty((0, 0)),
+            "quantiles": quantiles[0],
+            "measures": {
+                name: Measure(means[i], errors[i], quantiles[i]) for i, name in enumerate(names, 1)
+            },
             "replications": R,
             "tables": tables,
         }
@@ -141,14 +151,17 @@ class Paths:
             start += 8 * G * R
         return np.concatenate(rows)
 
-    def quantiles(self, levels: Array) -> Array:
-        """Quantiles (Q, G), a lost replication counted as +inf: by the inverse of the empirical
-        distribution, since interpolation would mix finite values with the infinite ones.
+    def quantiles(self, levels: Array, generations: int) -> Array:
+        """Quantiles (Q, (1 + M) G) by the inverse of the empirical distribution, since
+        interpolation would mix finite values with infinite ones. A lost replication counts as +inf
+        in the risk, and is left out of the measures.
         """
-        G = self.blocks[0].shape[0] if self.file is None else self.blocks[0][0]
+        count = self.blocks[0].shape[0] if self.file is None else self.blocks[0][0]
         columns = []
-        for g in range(G):
+        for g in range(count):
             values = self._generation(g)
-            values = np.where(np.isnan(values), np.inf, values)
+            lost = np.isnan(values)
+            values = np.where(lost, np.inf, values) if g < generations else values[~lost]
+            values = values if values.size else np.array([np.nan])
             columns.append(np.quantile(values, levels, method="inverted_cdf"))
         return np.array(columns).T

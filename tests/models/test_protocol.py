@@ -153,10 +153,12 @@ each_statistic = pytest.mark.parametrize(
 def test_every_exported_model_is_here():
     assert set(MODELS) == {name for name in models.__all__ if not name.startswith("With")} - {
         "Example",
+        "Measured",
         "Model",
         "check",
         "examples",
         "from_estimator",
+        "from_generator",
         "named",
         "register",
     }
@@ -717,6 +719,7 @@ def test_what_a_model_declares_is_checked_and_has_a_name():
         "mean statistic",
         "pooled statistics",
         "influence function",
+        "measures",
     )
     assert declared(models.LinearRegression(X, y=LABELS)) == (
         "mean statistic",

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from collapse.checks import LARGE, brief, check_place, flag, require, whole
 from collapse.exact import Scalar
 from collapse.models.families.base import Place, Size, between, read_parameters
-from collapse.models.families.morris import Gamma, MeanFamily, Normal, inverse, plain
+from collapse.models.families.morris import Gamma, MeanFamily, Normal, inverse, plain, quadratic
 from collapse.models.protocols import (
     Array,
     Model,
@@ -127,9 +127,13 @@ class LinearResponse(MeanFamily):
         """V (1, 1): the variance of a real row."""
         return np.array([[float(self.variance)]])
 
+    def row_variance(self, theta: Array) -> Array:
+        """Variance (R,) of a selected row."""
+        return np.maximum(quadratic(theta, self.selected_variance), 0.0)
+
     def sample(self, theta: Array, rows: int, means: int, rng: np.random.Generator) -> Array:
-        (m0, m1), (v0, v1, v2) = map(float, self.selected_mean), map(float, self.selected_variance)
-        sd = np.sqrt(np.maximum(v0 + v1 * theta + v2 * theta * theta, 0.0))
+        m0, m1 = map(float, self.selected_mean)
+        sd = np.sqrt(self.row_variance(theta))[:, None]
         noise = rng.standard_normal((len(theta), means))
         return np.asarray(m0 + m1 * theta + sd / np.sqrt(rows) * noise)
 

@@ -84,6 +84,11 @@ _exact = partial(
 )
 
 
+def quadratic(theta: Array, coefficients: Any) -> Array:
+    v0, v1, v2 = map(float, coefficients)
+    return np.asarray(v0 + v1 * theta.sum(axis=-1) + (v2 * theta * theta).sum(axis=-1))
+
+
 class Average(SquaredError):
     """The fit is the weighted mean of rows, numbers or vectors; the risk is its squared error.
 
@@ -94,14 +99,23 @@ class Average(SquaredError):
 
     exact_form: ClassVar[str | None] = "quadratic variance"
     estimated = ("mean",)
+    measures: ClassVar[tuple[str, ...]] = ("variance",)
 
     def second_order(self: Any) -> SecondOrder | None:
         """Two numbers, for a risk that is known at every n."""
         if self.exact_form != "quadratic variance":
             return None
-        v0, v1, v2 = map(float, self.variance_function)
-        V = v0 + v1 * self.truth.sum() + v2 * (self.truth @ self.truth)
-        return SecondOrder(float(V), float(v2 * V), 0.0, 0.0, 0.0)
+        V, v2 = float(self.row_variance(self.truth)), float(self.variance_function[2])
+        return SecondOrder(V, v2 * V, 0.0, 0.0, 0.0)
+
+    def row_variance(self: Any, theta: Array) -> Array:
+        """Variance (R,) of a row that is drawn at means (R, d), the trace for a vector."""
+        return quadratic(theta, self.variance_function)
+
+    @np.errstate(invalid="ignore", divide="ignore")  # the truth is a point mass
+    def measure(self: Any, name: str, theta: Array, rng: np.random.Generator) -> Array:
+        """Variance of a row, as a share of a real one's."""
+        return np.asarray(self.row_variance(theta) / np.trace(self.influence_covariance))
 
     def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
         return statistic

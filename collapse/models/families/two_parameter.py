@@ -172,6 +172,14 @@ class NormalMeanVariance(Sufficient):
         variance = statistic[:, 1:]
         return np.where((variance > 0) & np.isfinite(variance), statistic, np.nan)
 
+    measures = ("variance", "entropy")
+
+    def measure(self, name: str, theta: Array, rng: np.random.Generator) -> Array:
+        """Share of the true variance, or entropy in nats."""
+        if name == "variance":
+            return np.asarray(theta[:, 1] / self.truth[1])
+        return np.asarray(np.log(2 * np.pi * np.e * theta[:, 1]) / 2)
+
     @np.errstate(over="ignore")  # a fit without spread costs more than a double holds
     def risk(self, theta: Array) -> Array:
         mean, variance = self.truth

@@ -7,6 +7,7 @@ from functools import cached_property, partial
 from typing import Annotated, Any
 
 import numpy as np
+import scipy
 
 from collapse.checks import brief, check_number, check_place, check_size, numbers, require
 from collapse.exact import Scalar
@@ -97,6 +98,20 @@ class Multinomial(Average):
 
     def draw_statistic(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         return rng.multinomial(rows, theta) / rows
+
+    measures = ("variance", "entropy", "support", "rare")
+
+    def measure(self, name: str, theta: Array, rng: np.random.Generator) -> Array:
+        """1 - p'p as a share of the truth's, entropy in nats, classes with a share that is not 0,
+        or the share of the class that is the rarest in the truth.
+        """
+        if name == "variance":
+            return super().measure(name, theta, rng)
+        if name == "entropy":
+            return np.asarray(-scipy.special.xlogy(theta, theta).sum(axis=1))
+        if name == "support":
+            return np.asarray((theta > 0).sum(axis=1), np.float64)
+        return theta[:, np.argmin(np.where(self.truth > 0, self.truth, np.inf))]
 
     def influence_function(self, rows: Array, theta: Array) -> Array:
         """Labels (R, N) at shares (R, d): indicator minus share, (R, N, d)."""
