@@ -497,7 +497,7 @@ def alice() -> str:
     --------
     >>> import collapse
     >>> text = collapse.datasets.alice()
-    >>> text[109:176]
+    >>> text[109:175]
     'alice was beginning to get very tired of sitting by her sister on '
     """
     return re.sub("[^a-z]+", " ", _read("alice.txt").decode().lower()).strip() + " "

@@ -54,7 +54,7 @@ class GaussianCopula(DrawsFromTruth):
     --------
     >>> model = GaussianCopula([[0, 1], [1, 4], [2, 2], [3, 9], [4, 7]])
     >>> model.truth[-1:].round(3)
-    array([0.78])
+    array([0.779])
     >>> model.draw_real(1, 2, np.random.default_rng(0)).shape
     (1, 2, 2)
     """

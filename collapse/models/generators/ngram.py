@@ -18,24 +18,24 @@ RARE: Final = 0.1
 """Mass, in the truth, of the n-grams that are called rare."""
 
 _rows = partial(register, group="whole rows", page="generators")
-_SENTENCE: Final = "a rabbit ran by near a rat and an ant ran at a barn "
+_SENTENCE: Final = "a banana and a bandana "
 
 
 @_rows(
     "Bigrams of letters",
-    at=(_SENTENCE, 2, 40),
+    at=(_SENTENCE, 2, 10),
     n=100,
     why="shares of successors after each letter: a smooth function of means of counts",
-    allowance=0.05,
-    effort=4,
+    allowance=0.1,
+    effort=150,
 )
 @_rows(
     "Bigrams of letters at temperature 0.8",
-    at=(_SENTENCE, 2, 40, 0, 0, 0.8),
+    at=(_SENTENCE, 2, 10, 0, 0, 0.8),
     n=100,
     covered=False,
     why="rows are drawn from another law than was fitted: each generation sharpens it once more",
-    effort=4,
+    effort=150,
 )
 class NGram(Counting):
     """A language model that draws the next token by the last `order` - 1 of them.
@@ -96,7 +96,7 @@ class NGram(Counting):
     >>> [len(passage) for passage in model.read(rows[0])]
     [12, 12]
     >>> model.measure("support", model.truth[None], np.random.default_rng(0))
-    array([10.])
+    array([13.])
     """
 
     measures = ("entropy", "support", "rare")
