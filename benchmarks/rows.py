@@ -410,6 +410,34 @@ def pair_linear() -> Pair:
     )
 
 
+# --- a language model -----------------------------------------------------------------------------
+
+NGRAM = {"n": 100, "length": 20}
+
+
+def ngrams(replications: int, G: int, workers: int = 1) -> Any:
+    model = collapse.models.NGram(collapse.datasets.alice(), 2, NGRAM["length"])
+    plan = collapse.workflows.augment(G)
+    return collapse.simulate(
+        plan, model=model, n=NGRAM["n"], replications=replications, rng=12, workers=workers
+    )
+
+
+def check_ngram(small: bool) -> str:
+    chains, G = (4, 2) if small else (60, 5)
+    text, rng = collapse.datasets.alice(), np.random.default_rng(12)
+    paths = np.array([yardsticks.bigrams(text, **NGRAM, G=G, rng=rng) for _ in range(chains)])
+    ours = ngrams(100 if small else 2000, G)
+    return require_same_mean(paths, ours.risk, ours.risk_stderr, "risks of bigrams")
+
+
+def pair_ngram() -> Pair:
+    text, rng = collapse.datasets.alice(), np.random.default_rng(13)
+    plain = seconds(partial(yardsticks.bigrams, text, **NGRAM, G=5, rng=rng), time.perf_counter)
+    ours = seconds(partial(ngrams, 1000, GENERATIONS, 2), time.perf_counter)
+    return Pair(plain / 5 * 1000 * GENERATIONS, ours, ours)
+
+
 # --- growth with the generations, and processes ---------------------------------------------------
 
 
@@ -803,6 +831,17 @@ ROWS: tuple[Row, ...] = (
         check_linear,
         pair_linear,
         FEW,
+    ),
+    Row(
+        "ngram",
+        "letter by letter with numpy's choice, one chain, 5 generations",
+        "1,000 replications of 50 generations of letter bigrams, 2,000 letters a batch",
+        "<=",
+        120.0,
+        check_ngram,
+        pair_ngram,
+        "the figure is the package's elapsed time in seconds with two processes; the yardstick's"
+        " time is extrapolated linearly",
     ),
     *(
         Row(

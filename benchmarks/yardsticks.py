@@ -81,6 +81,34 @@ def multinomial(p: Array, n: int, G: int, rng: Generator) -> Array:
     return shares
 
 
+def bigrams(text: str, n: int, length: int, G: int, rng: Generator) -> Array:
+    """Excess Brier score (G,) of letter bigrams fitted in one chain under augment: draw n passages
+    letter by letter, count all that was ever drawn.
+    """
+    letters = sorted(set(text))
+    V, place = len(letters), {letter: i for i, letter in enumerate(letters)}
+    true = np.zeros((V, V))
+    for a, b in zip(text, text[1:] + text[0], strict=True):
+        true[place[a], place[b]] += 1
+    visits = true.sum(axis=1) / true.sum()
+    true /= true.sum(axis=1, keepdims=True)
+    start, step = visits, true
+    counts, risk = np.zeros((V, V)), np.empty(G)
+    for g in range(G):
+        for _ in range(n):
+            at = rng.choice(V, p=start)
+            for _ in range(length - 1):
+                after = rng.choice(V, p=step[at])
+                counts[at, after] += 1
+                at = after
+        met = counts.sum(axis=1)
+        start, alone = met / met.sum(), counts.sum(axis=0) / met.sum()
+        # after a letter that was never read: as often as anywhere
+        step = np.array([counts[c] / met[c] if met[c] else alone for c in range(V)])
+        risk[g] = (visits[:, None] * (step - true) ** 2).sum()
+    return risk
+
+
 def least_squares(X: Array, beta: Array, sigma: float, G: int, rng: Generator) -> Array:
     """Coefficients (G, p) fitted in one chain under augment: label the design, stack the rows,
     refit.

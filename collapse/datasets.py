@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
@@ -24,6 +25,7 @@ from collapse.models import MultinomialRegression
 Array = NDArray[np.float64]
 
 SHA256 = {
+    "alice.txt": "cc660e04a3bef809b5436e822536cafefa278d55fb3639fb3e93665590d6fc0a",
     "titanic.csv": "e30878e34e2a266603c9f69092c5e4004b941878d95539a0b00d99b3972598b3",
     "heart.csv": "3f4df69fe0a78215fd03b0fb5261fa003dfd3b220838c8944b6c7973d28e5f63",
     "published_uci.csv": "4f596ba7401458890355d8c4b4c494ccc3f19e352587450d76c920aea518a1c8",
@@ -478,6 +480,27 @@ def fashion() -> Features:
     return _encoded(
         "fashion", "Fashion-MNIST (Zalando SE), encoded by a SimCLR network of this project"
     )
+
+
+def alice() -> str:
+    """The letters of *Alice's Adventures in Wonderland*: small ones, one space between words.
+
+    Lewis Carroll's book of 1865 is in the public domain. The file is Project Gutenberg's edition
+    2.9, `alice29.txt` of the Canterbury corpus, without trailing spaces.
+
+    Returns
+    -------
+    str
+        134,998 letters and spaces, 27 different ones; it ends with a space.
+
+    Examples
+    --------
+    >>> import collapse
+    >>> text = collapse.datasets.alice()
+    >>> text[109:175]
+    'alice was beginning to get very tired of sitting by her sister on '
+    """
+    return re.sub("[^a-z]+", " ", _read("alice.txt").decode().lower()).strip() + " "
 
 
 def read_features(path: str | Path) -> Features:

@@ -452,6 +452,12 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
         ),
         "GammaShapeRate": (models.GammaShapeRate, {"shape": 1.0, "rate": 1.0}),
         "Hodges": (models.Hodges, {"mean": 0.0, "shrinkage": 0.5}),
+        "GaussianCopula": (models.GaussianCopula, {"rows": [[0, 1], [2, 5], [3, 4]]}),
+        "GaussianMixture": (
+            models.GaussianMixture,
+            {"weights": [0.5, 0.5], "means": [0, 5], "deviations": [1, 1]},
+        ),
+        "Histogram": (models.Histogram, {"rows": [0, 1, 5], "cells": 3}),
         "HodgesLehmann": located(models.HodgesLehmann),
         "Huber": located(models.Huber, k=1.345),
         "HuberRegression": (
@@ -460,6 +466,10 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
         ),
         "HyperbolicSecant": (models.HyperbolicSecant, {"shape": 1, "mean": 0.5}),
         "InverseGaussian": (models.InverseGaussian, {"mean": 1.0, "shape": 1.0}),
+        "KernelDensity": (
+            models.KernelDensity,
+            {"rows": [0, 1, 5], "bandwidth": 0.5, "shrink": False, "cells": 64},
+        ),
         "LinearRegression": regression(models.LinearRegression, sigma=None),
         "LinearResponse": (
             models.LinearResponse,
@@ -474,10 +484,26 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
             models.MultivariateNormal,
             {"mean": [0, 1], "covariance": [[1, 0.5], [0.5, 1]]},
         ),
+        "NGram": (
+            models.NGram,
+            {
+                "text": "to be or not to be ",
+                "order": 2,
+                "length": 10,
+                "add": 0.5,
+                "backoff": 1,
+                "temperature": 0.9,
+                "top_p": 0.95,
+            },
+        ),
         "NegativeBinomial": (models.NegativeBinomial, {"size": 2, "mean": 1}),
         "NegativeBinomialRegression": regression(models.NegativeBinomialRegression, size=1.0),
         "Normal": (models.Normal, {"mean": 0, "sd": 1}),
         "NormalGenerator": (models.NormalGenerator, {"rows": [[0, 1], [2, 5]]}),
+        "NormalMeanCovariance": (
+            models.NormalMeanCovariance,
+            {"mean": [0, 1], "covariance": [[1, 0.5], [0.5, 1]], "divisor": "n-1"},
+        ),
         "NormalMeanVariance": (models.NormalMeanVariance, {"mean": 0, "variance": 1}),
         "NormalMixture": (models.NormalMixture, {"weight": 0.5, "separation": 2, "steps": None}),
         "Poisson": (models.Poisson, {"rate": 1}),
@@ -554,6 +580,7 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
         "breast_cancer": (datasets.breast_cancer, {}),
         "diabetes": (datasets.diabetes, {}),
         "published": (datasets.published, {"name": "titanic", "workflow": "discard"}),
+        "alice": (datasets.alice, {}),
         "glosses": (datasets.glosses, {}),
         "fashion": (datasets.fashion, {}),
         "read_features": (datasets.read_features, {"path": stored_features(stored, features)}),

@@ -29,6 +29,11 @@ from collapse.models.families.two_parameter import (
     NormalMeanVariance,
 )
 from collapse.models.families.vector import Multinomial, MultivariateNormal
+from collapse.models.generators.copula import GaussianCopula
+from collapse.models.generators.density import Histogram, KernelDensity
+from collapse.models.generators.mixture import GaussianMixture
+from collapse.models.generators.ngram import NGram
+from collapse.models.generators.normal import NormalMeanCovariance
 from collapse.models.protocols import (
     Measured,
     Model,
@@ -74,12 +79,16 @@ __all__ = [
     "GammaMoments",
     "GammaRegression",
     "GammaShapeRate",
+    "GaussianCopula",
+    "GaussianMixture",
+    "Histogram",
     "Hodges",
     "HodgesLehmann",
     "Huber",
     "HuberRegression",
     "HyperbolicSecant",
     "InverseGaussian",
+    "KernelDensity",
     "LinearRegression",
     "LinearResponse",
     "LogisticRegression",
@@ -90,10 +99,12 @@ __all__ = [
     "Multinomial",
     "MultinomialRegression",
     "MultivariateNormal",
+    "NGram",
     "NegativeBinomial",
     "NegativeBinomialRegression",
     "Normal",
     "NormalGenerator",
+    "NormalMeanCovariance",
     "NormalMeanVariance",
     "NormalMixture",
     "Poisson",

@@ -85,6 +85,7 @@ GROUPS = (
     "survival",
     "dependent data",
     "latent structure",
+    "whole rows",
     "outside the family",
 )
 """The groups in the order of the matrix; others follow in the alphabet's."""

@@ -181,6 +181,12 @@ def audit() -> list[str]:
     return [f"{correlation:.2f}"]
 
 
+def generators() -> list[str]:
+    """Twelve kernels of a quarter; a row of the g-th fit to all has come through h_g."""
+    depth = math.fsum(1 / k for k in range(1, 13))
+    return [f"It is {1 + 12 / 4:.0f}", f"{1 + depth / 4:.3f}"]
+
+
 def zoo() -> list[str]:
     slope = np.diff(derive(window(400, 10)).ratio)[-1]
     assert slope == pytest.approx(4 / 121, rel=1e-6)
@@ -230,7 +236,7 @@ ANSWERS: dict[str, Callable[[], list[str]]] = {
     for f in (
         *(policy, origin, tables, gaussian, breaking, universality, exact, second, regression),
         *(glm, ranking, estimators, latent, uci, misspecified, separation, features, forecast),
-        *(audit, bounds, zoo, golden, sizes, ecosystems, selection),
+        *(audit, bounds, generators, zoo, golden, sizes, ecosystems, selection),
     )
 }
 

@@ -31,6 +31,9 @@ def kind(value: object) -> str:
     return getattr(value, "__name__", type(value).__name__) if callable(value) else repr(value)
 
 
+TABLE = np.sinh(np.random.default_rng(5).standard_normal((40, 2)) @ [[1, 0.6], [0, 0.8]])
+
+
 def bell(rows):
     return np.exp(-((rows - 1) ** 2) / 8)
 
@@ -118,6 +121,23 @@ MODELS = {
     "NormalGenerator": [
         models.NormalGenerator([0, 0, 0, 1, 5]),
         models.NormalGenerator([[0, 1], [0, 2], [3, 1], [9, 0]]),
+    ],
+    "NormalMeanCovariance": [
+        models.NormalMeanCovariance([1], [[2]]),
+        models.NormalMeanCovariance([1, 0, 2], [[2, 1, 0], [1, 3, 0], [0, 0, 1]], divisor="n-1"),
+    ],
+    "Histogram": [models.Histogram(TABLE[:, 0], 5)],
+    "KernelDensity": [
+        models.KernelDensity(TABLE[:, 0], 0.6, cells=32),
+        models.KernelDensity(TABLE[:, 0], 1.5, shrink=True, cells=32),
+        models.KernelDensity(TABLE[:, 0], cells=32),
+    ],
+    "GaussianCopula": [models.GaussianCopula(TABLE)],
+    "GaussianMixture": [models.GaussianMixture([0.4, 0.6], [0, 8], [1, 1.5])],
+    "NGram": [
+        models.NGram("a rabbit ran by a barn ", 2, 12),
+        models.NGram(["to", "be", "or", "not", "to", "be"], 2, 6, 0.5, 2, 0.8, 0.9),
+        models.NGram("abracadabra", 3, 8, backoff=1),
     ],
     "Poisson": [models.Poisson(3)],
     "PoissonRegression": [

@@ -1,0 +1,1 @@
+"""Models of whole rows: what people retrain, batched over replications."""
