@@ -34,7 +34,7 @@ import collapse
 from collapse import Plan, Reservoir, datasets, models, universality, workflows
 from collapse.answers import Answer
 from collapse.auditing import power
-from collapse.derivation import equivalent, finite
+from collapse.derivation import equivalent, finite, lost
 from collapse.explorers import policies
 from collapse.publishing import figures, latex, picture, plot, report, tex
 from collapse.publishing.rerun import rerun
@@ -108,6 +108,7 @@ LABELS = np.tile([0.0, 1.0, 1.0, 0.0], 3)
 TEST = (X[:4], LABELS[:4])
 AUGMENT, RESERVOIR = workflows.augment(3), workflows.reservoir(3)
 MODEL = models.Poisson(3)
+WORDS = models.Multinomial.zipf(5)
 EXAMPLE = next(example for example in models.examples() if example.name == "Normal")
 TABLE = pd.DataFrame(
     {"x": np.sin(np.arange(60)), "y": np.sin(np.arange(60)) + np.cos(7 * np.arange(60) ** 2)}
@@ -291,6 +292,14 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
         "Forecast.save_html": (forecast.save_html, {"path": "other.html"}),
         "Forecast.exceeds": (forecast.exceeds, {"limit": 0.1}),
         "augment_supremum": (finite.augment_supremum, {"n": 10, "v2": 1, "size": 1}),
+        **{
+            call.__name__: (call, {"plan": workflows.discard(3), **more, "n": 5})
+            for call, more in [
+                (lost.expected, {"model": WORDS, "measures": "support"}),
+                (lost.least_words, {"model": WORDS}),
+                (lost.rows_for_words, {}),
+            ]
+        },
         "least_share": (finite.least_share, {"n": 10, "v2": 1, "below": 2, "size": 1}),
         "closed_form": (collapse.closed_form, {"workflow": "star", "role": "hub", "models": 3}),
         "closed_form of sizes": (collapse.closed_form, {"workflow": "discard", "size": 2}),
@@ -479,6 +488,7 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
         "Median": located(models.Median),
         "MedianMAD": located(models.MedianMAD),
         "Multinomial": (models.Multinomial, {"p": [0.5, 0.25, 0.25]}),
+        "zipf": (models.Multinomial.zipf, {"words": 5, "exponent": 1.5}),
         "MultinomialRegression": regression(models.MultinomialRegression, classes=2),
         "MultivariateNormal": (
             models.MultivariateNormal,
@@ -756,7 +766,8 @@ def public() -> dict[str, Callable[..., Any]]:
             if name[0] != "_" and here and inspect.isfunction(inspect.unwrap(member)):
                 found[name] = member
     others = finite.least_share, finite.augment_supremum, equivalent.deterministic_equivalent
-    found |= {call.__name__: call for call in (*others, power, report.report)}
+    words = lost.expected, lost.least_words, lost.rows_for_words, models.Multinomial.zipf
+    found |= {call.__name__: call for call in (*others, *words, power, report.report)}
     for kind in METHODS:
         for name, member in vars(kind).items():
             if name[0] != "_" and (inspect.isfunction(member) or isinstance(member, classmethod)):

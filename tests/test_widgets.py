@@ -84,6 +84,10 @@ STATES: list[tuple[str, dict[str, Any]]] = [
     ("bill", {"workflow": "discard", "n": 100, "p": 1000, "test_rows": 10**6}),
     ("bill", {"workflow": "fixed_real_share", "share": 1.0}),
     ("bill", {"n": 10**7, "p": 1, "generations": 2}),
+    ("words", {}),
+    ("words", {"generation": 1, "seed": 999}),
+    ("words", {"generation": 50, "k": 2, "seed": 0}),
+    ("words", {"generation": 33, "k": 10}),
 ]
 
 

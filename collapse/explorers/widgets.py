@@ -31,7 +31,7 @@ def explorer(
         One of `EXPLORERS`: "workflow" (the risk curve of any named workflow), "squares" (risk as an
         area, batch by batch), "dial" (the weight that real data must keep), "bill" (what a policy
         adds to the log-loss), "fan" (refitted lines), "morph" (the curves of many models), "tilt"
-        (estimates under a moved law).
+        (estimates under a moved law), "words" (a vocabulary that loses its rare words).
     data : mapping, optional
         What it shall show in place of its own example: for "fan" the real points `x` and `y`,
         `sigma` and the number of `lines`; for "morph" what `collapse.explorers.pictures.curves`

@@ -4,16 +4,26 @@ multivariate normal.
 
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import numpy as np
 import scipy
+from numpy.typing import NDArray
 
-from collapse.checks import brief, check_number, check_place, check_size, numbers, require
+from collapse.checks import brief, check_number, check_place, check_size, numbers, require, whole
 from collapse.exact import Scalar
 from collapse.models.families.morris import Average
 from collapse.models.protocols import Array
 from collapse.models.registry import register
+
+RARE = 0.05
+"""Share of the truth that the rarest classes make up, as a vocabulary is measured."""
+
+MOST_WORDS, STEEPEST = 10**7, 10
+"""Words of a vocabulary by Zipf's law, and its exponent."""
+
+SHOWN = 1000
+"""Classes up to which a model is printed with all its shares."""
 
 _exact = partial(
     register,
@@ -68,6 +78,10 @@ class Multinomial(Average):
         Where there are fewer than two shares, one is not between 0 and 1, or they do not sum to
         one.
 
+    See Also
+    --------
+    collapse.derivation.lost.expected : what is lost of a vocabulary, exactly.
+
     Examples
     --------
     >>> import collapse
@@ -82,6 +96,40 @@ class Multinomial(Average):
 
     variance_function = (0, 1, -1)
     mean = property(lambda self: self.p)
+
+    @classmethod
+    def zipf(cls, words: int, exponent: float = 1.0) -> Self:
+        """A vocabulary in which the share of the k-th word is in proportion to k ** -exponent.
+
+        Parameters
+        ----------
+        words : int
+            Words in it, from 2 to 10 million.
+        exponent : float
+            Between 0 and 10; the larger, the rarer are rare words.
+
+        Raises
+        ------
+        ValueError
+            Where words or exponent is no such number.
+
+        Examples
+        --------
+        >>> from collapse.models import Multinomial
+        >>> Multinomial.zipf(100_000)
+        Multinomial(p=<100,000 shares from 0.0827 to 8.27e-07>)
+        """
+        words = whole(words, "words", "of the vocabulary", least=2, most=MOST_WORDS)
+        check_number(exponent, "exponent", 0, STEEPEST)
+        share = np.arange(1, words + 1) ** -float(exponent)
+        return cls((share / share.sum()).tolist())
+
+    def __repr__(self) -> str:
+        shown = f"{self.p!r}"
+        if len(self.p) > SHOWN:
+            low, high = float(min(self.p)), float(max(self.p))
+            shown = f"<{len(self.p):,} shares from {high:.3g} to {low:.3g}>"
+        return f"{type(self).__name__}(p={shown})"
 
     @property
     def influence_covariance(self) -> Array:
@@ -103,7 +151,8 @@ class Multinomial(Average):
 
     def measure(self, name: str, theta: Array, rng: np.random.Generator) -> Array:
         """1 - p'p as a share of the truth's, entropy in nats, classes with a share that is not 0,
-        or the share of the class that is the rarest in the truth.
+        or the share of the classes that are the rarest in the truth: as many as make up a twentieth
+        of it, but one at least.
         """
         if name == "variance":
             return super().measure(name, theta, rng)
@@ -111,7 +160,13 @@ class Multinomial(Average):
             return np.asarray(-scipy.special.xlogy(theta, theta).sum(axis=1))
         if name == "support":
             return np.asarray((theta > 0).sum(axis=1), np.float64)
-        return theta[:, np.argmin(np.where(self.truth > 0, self.truth, np.inf))]
+        return np.asarray(theta[:, self._rare].sum(axis=1))
+
+    @cached_property
+    def _rare(self) -> NDArray[np.int64]:
+        order = np.argsort(self.truth, kind="stable")
+        share = np.cumsum(self.truth[order])
+        return order[: max(1, int(np.searchsorted(share, RARE * (1 + 1e-9), side="right")))]
 
     def influence_function(self, rows: Array, theta: Array) -> Array:
         """Labels (R, N) at shares (R, d): indicator minus share, (R, N, d)."""
