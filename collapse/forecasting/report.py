@@ -116,7 +116,7 @@ def drawings(answer: Forecast) -> dict[str, Drawing]:
     known = [row.derived is not None or row.simulated is not None for row in answer.workflows]
     made = {
         "loss": _loss if known[0] else None,
-        "ratio": _ratio if answer.ratio.derived is not None else None,
+        "ratio": _ratio if answer.ratio.low is not None else None,
         "workflows": _workflows if any(known) else None,
     }
     return {name: make(answer) for name, make in made.items() if make}
