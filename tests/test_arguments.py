@@ -323,6 +323,11 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
                 "target": "y",
                 "workflow": "augment",
                 "generations": 2,
+                "estimator": None,
+                "labels": "drawn",
+                "threshold": None,
+                "pool": None,
+                "outsider": None,
                 "real_share": None,
                 "task": "continuous",
                 "against": ["discard"],
@@ -489,7 +494,9 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
             models.RandomDesignRegression,
             {"columns": 2, "beta": [1, 2], "sigma": 1, "ridge": 0.5},
         ),
-        "RidgeLogisticRegression": regression(models.RidgeLogisticRegression, penalty=1.0),
+        "RidgeLogisticRegression": regression(
+            models.RidgeLogisticRegression, penalty=1.0, classes=2
+        ),
         "TrimmedMean": located(models.TrimmedMean, trim=0.1),
         "Truncated": (
             models.Truncated,
@@ -508,6 +515,10 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
                 "test": None,
                 "loss": None,
                 "noise": 1.0,
+                "labels": "hard",
+                "threshold": None,
+                "pool": X[:5],
+                "missing": False,
             },
         ),
         "register": (

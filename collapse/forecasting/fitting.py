@@ -239,6 +239,16 @@ def _ridge(table: Table, model: Model, how: Teaching) -> Fit:
 
 
 def _estimated(table: Table, how: Teaching) -> Fit:
+    base, kind = module("sklearn.base"), "class" if table.classes else "number"
+    wrong = base.is_regressor if table.classes else base.is_classifier
+    require(
+        not hasattr(how.estimator, "fit")
+        or isinstance(how.estimator, type)
+        or not wrong(how.estimator),
+        f"the target is a {kind}, and the estimator is made for the other kind; take another"
+        f" estimator, or say what the target is by task='{'counts' if table.classes else 'binary'}'"
+        " or another task.",
+    )
     name = " ".join(str(how.estimator).split())
     model = Model(
         name=name if len(name) < 200 else type(how.estimator).__name__,
@@ -272,13 +282,6 @@ def _called(
         threshold=how.threshold,
         pool=table.pool,
         missing=True,
-    )
-    classifies = hasattr(made, "classes")
-    require(
-        classifies == bool(table.classes),
-        f"the target is {'a class' if table.classes else 'a number'}, and the estimator is a"
-        f" {'classifier' if classifies else 'regressor'}; take another estimator, or say what the"
-        f" target is by task='{'binary' if classifies else 'continuous'}'.",
     )
     predicted = made.predicted(made.truth)
     if table.classes:

@@ -189,6 +189,7 @@ def _of_the_simulation(
     shares = ", ".join(f"{in_percent(share)} under {name}" for name, share in lost)
     rise, theory = asked.last("simulated") - first, asked.last("derived") - first
     off = abs(rise - theory) > 0.25 * abs(theory) + 4 * asked.last("stderr")
+    known = "nothing" if found.law is None else "only what is derived"
     alone = found.constant_law or answer.settings.outsider is not None
     return [
         (not simulated and not alone, f"Nothing was simulated: {simulation.why}.{remedy}"),
@@ -202,7 +203,7 @@ def _of_the_simulation(
         ),
         (
             simulated and bool(unknown),
-            f"Not simulated, so that only what is derived is known of it: {said}.",
+            f"Not simulated, so that {known} is known of it: {said}.",
         ),
         (
             bool(lost),

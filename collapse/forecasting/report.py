@@ -44,6 +44,9 @@ MEDIA = {
 """Where each picture of a figure is shown, the first that fits; the last anywhere."""
 
 
+REPORT = "a report needs jinja2: pip install 'collapse-companion[data]'."
+
+
 class Drawn(Protocol):
     """An answer that figures are drawn of."""
 
@@ -366,7 +369,7 @@ def html(answer: Forecast) -> str:
 
 def page(template: Path, **values: Any) -> str:
     """Return one HTML page that needs nothing else, from a template that extends page.html.j2."""
-    jinja2 = module("jinja2")
+    jinja2 = module("jinja2", REPORT)
     pages = jinja2.Environment(
         loader=jinja2.FileSystemLoader([template.parent, Path(__file__).parent]),
         autoescape=True,

@@ -102,7 +102,8 @@ def afford(found: Fit, plans: Plans, budget: float | None, seed: int) -> Runs:
     while found.law is None and rows < n:
         # a part of the rows would tell of a fit that shrinks more; rather some workflows on all
         if found.kind == "estimator" and len(chosen) == 1:
-            rows, replications, why = n, REPLICATIONS["estimator"][0], None
+            rows, replications = n, REPLICATIONS["estimator"][0]
+            why = why if len(plans) > 1 else None
             break
         chosen.pop()
         some = {name: plans[name] for name in chosen}
@@ -154,6 +155,7 @@ def _affordable(found: Fit, plans: Plans, budget: float) -> tuple[int, int, str 
         return fixed + steady * rows
 
     rows, least = n, min(n, max(LEAST_ROWS, 0 if lawless else 5 * p * q))
+    least = 1 if found.kind == "estimator" else least  # a sign that fewer workflows are to be
     while rows > least and (
         fewest * cost(rows) > budget or (not lawless and rows * p * (p + 1) / 2 > PRODUCTS)
     ):

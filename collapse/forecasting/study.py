@@ -257,9 +257,9 @@ def forecast(
         f"target must be the name of a column, as text; it is {brief(target)}.",
     )
     if real_share is not None:
-        listed = isinstance(real_share, (list, tuple, np.ndarray))
-        given_shares: Any = real_share if listed else [real_share]
-        shares = [share_of(share) for share in given_shares]
+        given_shares: Any = real_share
+        listed = isinstance(real_share, (list, tuple)) or np.ndim(given_shares) == 1
+        shares = [share_of(share) for share in (given_shares if listed else [real_share])]
         short = f"fixed_real_share(share={', '.join(shares)})"
         if not isinstance(workflow, str) or workflow not in ("augment", "fixed_real_share"):
             raise ValueError(
