@@ -287,7 +287,7 @@ class _Classifier(_Sklearn):
         drawn = super().draw(theta, rows, rng)
         if self.how.kind != "soft":
             return drawn
-        share = theta.reshape(len(theta), -1, len(self.classes))
+        share = theta.reshape(len(theta), len(self.both), len(self.classes))
         index = drawn[:, :, 0].astype(np.int64)
         return np.append(drawn, np.take_along_axis(share, index[:, :, None], axis=1), axis=2)
 
