@@ -329,6 +329,16 @@ def test_an_outsider_s_rows_in_least_squares(name: str) -> None:
     np.testing.assert_allclose(law, exact, rtol=1e-12)
 
 
+def test_what_an_outsider_hands_on() -> None:
+    G, w = 40, 0.3
+    alone = inherited(with_outsider(workflows.discard(G), w), w)
+    np.testing.assert_allclose(alone, 1 - (1 - w) ** np.arange(G))
+    # the workflow's own share of real rows is one of what the outsider leaves
+    anchored = inherited(with_outsider(workflows.fixed_real_share(G, 0.5), w), w)
+    real = 0.5 * (1 - w)
+    np.testing.assert_allclose(anchored[-1], w / (w + real), rtol=1e-6)
+
+
 def test_what_an_outsider_costs_is_said_of_the_loss() -> None:
     share, excess, G = 0.2, 0.05, 6
     answer = collapse.forecast(

@@ -224,8 +224,9 @@ def largest_error(outcomes: Outcomes) -> float:
     shares = [0.0]
     for outcome in outcomes.values():
         if isinstance(outcome, Risk):
-            width = outcome.quantiles[-1, -1] - outcome.quantiles[0, -1]
-            shares.append(float(outcome.risk_stderr[-1] / width) if width > 0 else 0.0)
+            low, high = outcome.quantiles[[0, -1], -1]
+            known = np.isfinite([low, high]).all() and low < high
+            shares.append(float(outcome.risk_stderr[-1] / (high - low)) if known else 0.0)
     return max(share for share in shares if np.isfinite(share))
 
 

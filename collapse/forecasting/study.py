@@ -166,8 +166,9 @@ def forecast(
         a table of costs, not by the clock, so that the same arguments give the same numbers on
         every machine. What is read, fitted and derived is not counted. An estimator's fit counts
         as 20 ms whatever it takes, and the workflow asked for gets 20 runs at least. Default: the
-        simulation stops where the standard error of every mean is below 2 % of the width of its
-        band, after 5 nominal seconds at the latest; how many runs that takes, 100 of them tell.
+        simulation stops where the standard error of every mean is about 2 % of the width of its
+        band, as the first 100 runs tell, or after 5 nominal seconds; up to 500 rows are simulated
+        whole, 100 times (20 where no law is known), whatever that costs.
     rng : int, numpy.random.SeedSequence, numpy.random.Generator or None
         Of the split and of all simulations; the same seed gives the same numbers, and the document
         tells it. A Generator is asked for a seed; None is a fresh one.

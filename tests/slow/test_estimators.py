@@ -12,4 +12,4 @@ from tests.retrained import ESTIMATORS, check, tables
 @pytest.mark.parametrize("name", ESTIMATORS)
 @pytest.mark.filterwarnings("ignore:lbfgs failed to converge")
 def test_the_plain_loops_lie_in_the_band(name: str, table: str, workflow: str) -> None:
-    check(name, table, workflow, G=5, replications=150, runs=60)
+    check(name, table, workflow, G=4, replications=80, runs=40)
