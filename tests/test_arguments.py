@@ -333,6 +333,11 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
                 "target": "y",
                 "workflow": "augment",
                 "generations": 2,
+                "estimator": None,
+                "labels": "drawn",
+                "threshold": None,
+                "pool": None,
+                "outsider": None,
                 "real_share": None,
                 "task": "continuous",
                 "against": ["discard"],
@@ -527,7 +532,9 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
             models.RandomDesignRegression,
             {"columns": 2, "beta": [1, 2], "sigma": 1, "ridge": 0.5},
         ),
-        "RidgeLogisticRegression": regression(models.RidgeLogisticRegression, penalty=1.0),
+        "RidgeLogisticRegression": regression(
+            models.RidgeLogisticRegression, penalty=1.0, classes=2
+        ),
         "TrimmedMean": located(models.TrimmedMean, trim=0.1),
         "Truncated": (
             models.Truncated,
@@ -546,6 +553,10 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
                 "test": None,
                 "loss": None,
                 "noise": 1.0,
+                "labels": "hard",
+                "threshold": None,
+                "pool": X[:5],
+                "missing": False,
             },
         ),
         "from_generator": (

@@ -595,8 +595,12 @@ KEYS = {
         "worse",
         "budget",
         "band",
+        "labels",
+        "threshold",
+        "pool",
+        "outsider",
     },
-    "simulation": {"replications", "rows", "subsample", "why"},
+    "simulation": {"replications", "rows", "subsample", "why", "error"},
     "first": {"loss", "stderr", "kappa", "constant", "gain", "gain_stderr"},
     "ratio": {"derived", "low", "high", "simulated", "stderr", "simulated_low", "simulated_high"},
     "workflows": None,
@@ -609,6 +613,7 @@ ROW = {
         "family",
         "asked",
         "ratio",
+        "reference",
         "worth",
         "rows_read",
         "rows_stored",
@@ -812,7 +817,7 @@ def test_a_fit_that_runs_away_is_none_and_the_columns_are_named(seed: int) -> No
     assert any(said in sentence for sentence in answer.warnings)
     made = prepare(paid(seed), "y")
     share = (
-        LogisticRegression(C=1.0, max_iter=5000)
+        LogisticRegression(C=1.0, solver="newton-cholesky", tol=1e-10)
         .fit(made.X[:, 1:], made.y)
         .predict_proba(made.X_test[:, 1:])
     )
@@ -1066,7 +1071,7 @@ def test_separation_falls_back_on_ridge_and_says_so() -> None:
     assert document["ratio"]["derived"] is None
     assert document["workflows"][0]["derived"] is None
     made = prepare(frame, "y")
-    fit = LogisticRegression(C=1.0, max_iter=5000).fit(made.X[:, 1:], made.y)
+    fit = LogisticRegression(C=1.0, solver="newton-cholesky", tol=1e-10).fit(made.X[:, 1:], made.y)
     share = fit.predict_proba(made.X_test[:, 1:])[
         np.arange(len(made.y_test)), made.y_test.astype(int)
     ]

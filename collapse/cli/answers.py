@@ -38,7 +38,7 @@ RISK = (
 
 FORECAST = (
     *("generations", "task", "test_share", "test_file", "exclude", "na", "encoding"),
-    *("worse", "budget", "workflow", "real_share"),
+    *("worse", "budget", "workflow", "estimator", "labels", "threshold", "pool", "outsider"),
 )
 """Options that `forecast` takes under their own names."""
 
@@ -224,6 +224,7 @@ def run_forecast(options: argparse.Namespace) -> int:
     name = _slug(f"{Path(options.data).stem}-{options.target}-{workflow}")
     folder = Path("forecasts") / name if options.folder is None else path(options.folder, "folder")
     given = {name: getattr(options, name) for name in FORECAST}
+    given["real_share"] = share.split(",") if share and "," in share else share
     if options.against:
         given["against"] = options.against
     with lent(options) as where:

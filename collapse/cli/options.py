@@ -20,6 +20,7 @@ from collapse.cli.answers import (
 from collapse.cli.runs import run_diff, run_figures, run_report, run_rerun, run_verify
 from collapse.comparison import COSTS
 from collapse.forecasting.table import TASKS
+from collapse.models.adapters.estimator import LABELS
 
 Argument = tuple[tuple[str, ...], dict[str, Any]]
 
@@ -206,7 +207,45 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str, Sequence[Arg
             _option(
                 "--real-share",
                 metavar="SHARE",
-                help="short for --workflow 'fixed_real_share(share=SHARE)', such as 1/4",
+                help="short for --workflow 'fixed_real_share(share=SHARE)', such as 1/4; or a"
+                " share for each generation from the second on, such as 1/2,1/4,0",
+            ),
+            _option(
+                "--estimator",
+                metavar="MODULE:CLASS",
+                help="what is fitted in place of a regression, such as"
+                " sklearn.ensemble:RandomForestClassifier or"
+                " 'sklearn.svm:SVC(probability=true)'; or path/file.py:name, whose code is run",
+            ),
+            _option(
+                "--labels",
+                choices=LABELS,
+                default="drawn",
+                help="what a fit writes on synthetic rows: draws, its most probable class, or the"
+                " probabilities of all (default: drawn)",
+            ),
+            _option(
+                "--threshold",
+                type=float,
+                metavar="PROBABILITY",
+                help="with --estimator and hard or soft labels: leave rows out whose most probable"
+                " class has less",
+            ),
+            _option(
+                "--pool",
+                nargs="?",
+                const=True,
+                metavar="FILE",
+                help="with --estimator: unlabelled rows that fits label in place of the real ones;"
+                " without a file, the rows that have no target",
+            ),
+            _option(
+                "--outsider",
+                nargs=2,
+                type=float,
+                metavar=("SHARE", "EXCESS"),
+                help="share of later weights on rows that an outsider labels, and how far its loss"
+                " is above the least there is",
             ),
             _option("-g", "--generations", type=int, default=20),
             *WHERE,
@@ -249,8 +288,8 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str, Sequence[Arg
             _option(
                 "--budget",
                 type=float,
-                default=60.0,
-                help="nominal seconds of simulation (default: 60)",
+                help="nominal seconds to spend on simulation, for more precision (default: until"
+                " the error of a mean is small against the band, 5 at most)",
             ),
             SEED,
             _option(

@@ -65,7 +65,7 @@ class Model:
     estimator: str
     fallback: str | None
     separating: tuple[str, ...] | None = None
-    coefficients: int
+    coefficients: int | None
     loss: str
 
 
@@ -80,8 +80,12 @@ class Settings:
     test_share: float | None
     test_file: str | None
     worse: float
-    budget: float
+    budget: float | None
     band: tuple[float, float]
+    labels: str = "drawn"
+    threshold: float | None = None
+    pool: int | None = None
+    outsider: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +96,7 @@ class Simulation:
     rows: int
     subsample: bool
     why: str | None = None
+    error: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +132,7 @@ class Workflow:
     family: str
     asked: bool
     ratio: Array | None
+    reference: Array | None = None
     worth: Array | None
     rows_read: int
     rows_stored: int

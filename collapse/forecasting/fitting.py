@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 
 from collapse import models
+from collapse.checks import require
 from collapse.forecasting.answer import Model
 from collapse.forecasting.common import Array, in_short, module
 from collapse.forecasting.law import Classes, Counts, Family, Law, Normal, law_of, newton
 from collapse.forecasting.separation import separation
 from collapse.forecasting.table import Table
+from collapse.models.regression.family import margins
 
 MARGIN = {"counts": "log mean", "binary": "log-odds", "multiclass": "log-odds"}
 """What a row's margin is."""
@@ -33,6 +35,17 @@ RIDGE = "ridge {}regression ({} of scikit-learn on standardised columns)"
 
 
 @dataclass(frozen=True, eq=False)
+class Teaching:
+    """What is fitted, and what its fits teach the next: an estimator of scikit-learn or None, what
+    synthetic rows are labelled with, and the rows that are.
+    """
+
+    estimator: Any = None
+    labels: str = "drawn"
+    threshold: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Fit:
     """A table with its first fit to all real rows.
 
@@ -45,8 +58,16 @@ class Fit:
         Loss on every test row, of the fit and of the best constant on the real rows.
     estimate : ndarray or model
         The coefficients, or for ridge the model.
+    kind : {"likelihood", "ridge", "estimator"}
+        What is fitted.
+    called : bool
+        Whether a fit is a call of scikit-learn.
+    certain : bool
+        Whether labels are not drawn.
+    constant_law : bool
+        Whether every fit is the first one.
     family, law : Family, Law or None
-        None for ridge.
+        None but for maximum likelihood.
     dispersion : float or None
         For counts: of the labels beside the Poisson law's.
     """
@@ -56,6 +77,10 @@ class Fit:
     each: Array
     constant: Array
     estimate: Any
+    kind: str = "likelihood"
+    called: bool = False
+    certain: bool = False
+    constant_law: bool = False
     family: Family | None = None
     law: Law | None = None
     dispersion: float | None = None
@@ -85,8 +110,12 @@ class _NoEstimate(Exception):
     """Why maximum likelihood has no estimate, and the columns that separate the labels."""
 
 
-def fit(table: Table) -> Fit:
-    """Fit a table by maximum likelihood, or by ridge where no estimate exists."""
+def fit(table: Table, how: Teaching) -> Fit:
+    """Fit a table by the estimator given; or by maximum likelihood, or ridge where no estimate
+    exists.
+    """
+    if how.estimator is not None:
+        return _estimated(table, how)
     _, name, loss = TASKS[table.task]
     model = Model(
         name=name,
@@ -95,16 +124,24 @@ def fit(table: Table) -> Fit:
         coefficients=table.X.shape[1] * max(len(table.classes) - 1, 1),
         loss=loss,
     )
+    hard = how.labels == "hard" and bool(table.classes)
     try:
+        if hard:
+            raise _NoEstimate(
+                "hard labels, the most probable classes, are separated by the rule that made them"
+            )
         family, theta, law = _likelihood(table)
     except _NoEstimate as error:
         why, *columns = error.args
-        return _ridge(table, replace(model, fallback=why, separating=tuple(columns) or None))
-    if table.task != "counts":
-        return Fit(table, model, law.each, _constant(table, False), theta, family, law)
-    mean, (n, p) = np.exp(table.X @ theta), table.X.shape
-    dispersion = float(((table.y - mean) ** 2 / mean).sum() / (n - p))
-    return Fit(table, model, law.each, _constant(table, True), theta, family, law, dispersion)
+        model = replace(model, fallback=why, separating=tuple(columns) or None)
+        return _ridge(table, model, how)
+    counts = table.task == "counts"
+    out = Fit(table, model, law.each, _constant(table, counts), theta, family=family, law=law)
+    if counts:
+        mean, (n, p) = np.exp(table.X @ theta), table.X.shape
+        out = replace(out, dispersion=float(((table.y - mean) ** 2 / mean).sum() / (n - p)))
+    certain = how.labels != "drawn"
+    return replace(out, certain=certain, constant_law=certain)
 
 
 def _likelihood(table: Table) -> tuple[Family, Array, Law]:
@@ -176,27 +213,84 @@ def _separated(table: Table) -> tuple[str, ...]:
     )
 
 
-def _ridge(table: Table, model: Model) -> Fit:
-    sklearn = module("sklearn.linear_model")
+def _ridge(table: Table, model: Model, how: Teaching) -> Fit:
+    linear, drawn = module("sklearn.linear_model"), how.labels == "drawn"
     kind, form = (
-        (sklearn.LogisticRegression(C=1.0, max_iter=5000), "LogisticRegression(C=1.0)")
+        (linear.LogisticRegression(C=1.0, max_iter=5000), "LogisticRegression(C=1.0)")
         if table.classes
-        else (sklearn.Ridge(alpha=1.0), "Ridge(alpha=1.0)")
+        else (linear.Ridge(alpha=1.0), "Ridge(alpha=1.0)")
     )
+    name = RIDGE.format("logistic " if table.classes else "", form)
+    if table.task == "counts":
+        name += " with normal labels in place of counts"
+    model = replace(model, name=name, estimator="ridge", loss=_loss(table))
+    if table.classes and drawn:  # the same fit, for all replications at once
+        K, test = len(table.classes), (table.X_test, table.y_test)
+        ridge = models.RidgeLogisticRegression(
+            table.X, y=table.y, penalty=1.0, classes=K, test=test
+        )
+        family: Any = ridge.family
+        margin = margins(ridge.truth[None], table.X_test)[0]
+        each = family.deviance(margin, family.coded(table.y_test))
+        return Fit(table, model, each, _constant(table, False), ridge, "ridge")
+    teaching = replace(how, estimator=kind)
     test = table.X_test[:, 1:], table.y_test
-    estimator: Any = models.from_estimator(kind, table.X[:, 1:], table.y, test=test)
-    predicted = estimator.predicted(estimator.truth)
+    return _called(table, model, teaching, table.X[:, 1:], table.y, test, "ridge")
+
+
+def _estimated(table: Table, how: Teaching) -> Fit:
+    base, kind = module("sklearn.base"), "class" if table.classes else "number"
+    wrong = base.is_regressor if table.classes else base.is_classifier
+    require(
+        not hasattr(how.estimator, "fit")
+        or isinstance(how.estimator, type)
+        or not wrong(how.estimator),
+        f"the target is a {kind}, and the estimator is made for the other kind; take another"
+        f" estimator, or say what the target is by task='{'counts' if table.classes else 'binary'}'"
+        " or another task.",
+    )
+    name = " ".join(str(how.estimator).split())
+    model = Model(
+        name=name if len(name) < 200 else type(how.estimator).__name__,
+        estimator="of scikit-learn",
+        fallback=None,
+        coefficients=None,
+        loss=_loss(table),
+    )
+    y, y_test = table.y, table.y_test
+    if table.classes:  # as the user names them, for class_weight too
+        names = np.array(table.labels)
+        y, y_test = names[y.astype(np.intp)], names[y_test.astype(np.intp)]
+    return _called(table, model, how, table.X, y, (table.X_test, y_test), "estimator")
+
+
+def _loss(table: Table) -> str:
+    """Name and unit of the loss where counts are numbers."""
+    return TASKS["continuous" if table.task == "counts" else table.task][2]
+
+
+def _called(
+    table: Table, model: Model, how: Teaching, X: Any, y: Any, test: tuple[Any, Any], kind: str
+) -> Fit:
+    """A fit that is a call of scikit-learn."""
+    made: Any = models.from_estimator(
+        how.estimator,
+        X,
+        y,
+        test=test,
+        labels=how.labels,
+        threshold=how.threshold,
+        pool=table.pool,
+        missing=True,
+    )
+    predicted = made.predicted(made.truth)
     if table.classes:
         share = predicted[np.arange(len(predicted)), table.y_test.astype(np.intp)]
         each = -np.log(np.maximum(share, 1e-300))
     else:
         each = (table.y_test - predicted) ** 2
-    name = RIDGE.format("logistic " if table.classes else "", form)
-    if table.task == "counts":
-        name += " with normal labels in place of counts"
-    loss = TASKS["continuous" if table.task == "counts" else table.task][2]
-    model = replace(model, name=name, estimator="ridge", loss=loss)
-    return Fit(table, model, np.asarray(each), _constant(table, False), estimator)
+    constant, certain = _constant(table, False), how.labels != "drawn" and table.pool is None
+    return Fit(table, model, np.asarray(each), constant, made, kind, True, certain)
 
 
 def _constant(table: Table, counts: bool) -> Array:

@@ -51,7 +51,7 @@ def warnings(answer: Forecast, found: Fit, part: bool, unknown: dict[str, str]) 
         _of_the_rows(answer, found)
         + _of_the_derived(answer, found, remedy)
         + _of_the_loss(answer, found)
-        + _of_the_simulation(answer, unknown, remedy)
+        + _of_the_simulation(answer, found, unknown, remedy)
     )
     return [*found.table.cautions, *(sentence for holds, sentence in doubts if holds)]
 
@@ -62,7 +62,8 @@ Doubts = list[tuple[bool, str]]
 
 def _of_the_rows(answer: Forecast, found: Fit) -> Doubts:
     data, model = answer.data, answer.model
-    per, m = data.real_rows / model.coefficients, counted(data.test_rows, "row")
+    coefficients, m = model.coefficients or 1, counted(data.test_rows, "row")
+    per = data.real_rows / coefficients
     rare = [
         f"{one['level']!r} of {one['column']!r} ({counted(one['rows'], 'row')})"
         for one in data.rare
@@ -81,7 +82,7 @@ def _of_the_rows(answer: Forecast, found: Fit) -> Doubts:
             ),
         ),
         (
-            found.law is None,
+            found.kind == "ridge",
             (
                 f"The model is {model.name}, not maximum likelihood: {model.fallback}. The derived"
                 " ratios hold for maximum likelihood only, so none is given; shrinkage adds a bias"
@@ -89,9 +90,9 @@ def _of_the_rows(answer: Forecast, found: Fit) -> Doubts:
             ),
         ),
         (
-            found.law is not None and per < FEW,
+            found.law is not None and per < FEW and not found.constant_law,
             (
-                f"There are {per:.1f} rows for each of the {model.coefficients:,} coefficients; the"
+                f"There are {per:.1f} rows for each of the {coefficients:,} coefficients; the"
                 f" derived curves are for many (about {FEW} or more). Where simulated and derived"
                 " values differ, believe the simulated ones."
             ),
@@ -109,7 +110,8 @@ def _of_the_rows(answer: Forecast, found: Fit) -> Doubts:
 
 def _of_the_derived(answer: Forecast, found: Fit, remedy: str) -> Doubts:
     """Which derived curves and bands few rows carry, and whether a simulation stands beside."""
-    if found.law is None or answer.task.name == "continuous":  # for least squares the law is exact
+    # for least squares, and where every fit is the first one, the law is exact
+    if found.law is None or found.constant_law or answer.task.name == "continuous":
         return []
     unsure, rows = found.law.unsure, answer.workflows
     moved = {row.name: unsure * np.sqrt(max(1000 / row.last("worth") - 1, 0)) for row in rows}
@@ -176,7 +178,9 @@ def _of_the_loss(answer: Forecast, found: Fit) -> Doubts:
     ]
 
 
-def _of_the_simulation(answer: Forecast, unknown: dict[str, str], remedy: str) -> Doubts:
+def _of_the_simulation(
+    answer: Forecast, found: Fit, unknown: dict[str, str], remedy: str
+) -> Doubts:
     n, simulation, first = answer.data.real_rows, answer.simulation, answer.first.loss
     asked, simulated = answer.workflows[0], len(unknown) < len(answer.workflows)
     names = {why: [name for name in unknown if unknown[name] == why] for why in unknown.values()}
@@ -185,8 +189,10 @@ def _of_the_simulation(answer: Forecast, unknown: dict[str, str], remedy: str) -
     shares = ", ".join(f"{in_percent(share)} under {name}" for name, share in lost)
     rise, theory = asked.last("simulated") - first, asked.last("derived") - first
     off = abs(rise - theory) > 0.25 * abs(theory) + 4 * asked.last("stderr")
+    known = "nothing" if found.law is None else "only what is derived"
+    alone = found.constant_law or answer.settings.outsider is not None
     return [
-        (not simulated, f"Nothing was simulated: {simulation.why}.{remedy}"),
+        (not simulated and not alone, f"Nothing was simulated: {simulation.why}.{remedy}"),
         (
             simulation.subsample,
             (
@@ -197,7 +203,7 @@ def _of_the_simulation(answer: Forecast, unknown: dict[str, str], remedy: str) -
         ),
         (
             simulated and bool(unknown),
-            f"Not simulated, so that only what is derived is known of it: {said}.",
+            f"Not simulated, so that {known} is known of it: {said}.",
         ),
         (
             bool(lost),
@@ -225,10 +231,14 @@ def answers(answer: Forecast) -> list[str]:
     start = f"starts at {in_short(first)}"
     named = f"The loss on the test set, {answer.model.loss}, {start}"
     after = f"fter {counted(G, 'generation')} of {asked.name}"
-    out = [] if answer.ratio.derived is None else [_excess(answer)]
+    out = _assumed(answer)
+    if answer.ratio.derived is not None and answer.settings.labels == "drawn":
+        out.append(_excess(answer))
     if np.isfinite(loss):
-        how = "simulated" if asked.kind == "simulated" else "derived for many rows"
-        if np.isfinite([low, high]).all():
+        exact = answer.settings.labels != "drawn"
+        how = "derived, exactly" if exact else "derived for many rows"
+        how = "simulated" if asked.kind == "simulated" else how
+        if np.isfinite([low, high]).all() and low < high:
             how += f"; 90 % of single runs end between {in_short(low)} and {in_short(high)}"
         out.append(f"{named} and is {in_short(loss)} a{after} ({_change(loss, first)}, {how}).")
     elif asked.failed is not None:
@@ -251,17 +261,66 @@ def answers(answer: Forecast) -> list[str]:
     return [*out, _when_worse(answer), *_better(answer), real]
 
 
+LABELLED = {
+    "hard": "the most probable class, for numbers the mean, in place of a draw (self-training)",
+    "soft": "the probabilities of all classes, for numbers the mean, in place of a draw"
+    " (distillation)",
+}
+"""What labels that are not drawn are."""
+
+
+def _assumed(answer: Forecast) -> list[str]:
+    """What is assumed of synthetic rows, and of what nothing is derived."""
+    settings, asked, labels = answer.settings, answer.workflows[0], answer.settings.labels
+    out = []
+    if labels != "drawn":
+        pool, threshold = settings.pool, settings.threshold
+        of = "" if pool is None else f" Their {answer.data.real_rows:,} rows are drawn from "
+        of += "" if pool is None else f"{counted(pool, 'unlabelled row')}, each as often as any."
+        left = (
+            ""
+            if threshold is None
+            else (
+                " Rows whose most probable class has less than"
+                f" {in_percent(threshold)} are left out."
+            )
+        )
+        same = (
+            " A fit by maximum likelihood that is taught by its own means is the first fit again,"
+            " exactly, whatever whole batches it reads."
+        )
+        law = same if asked.derived is not None else " No law is derived for that: it is simulated."
+        out.append(f"Synthetic rows carry {LABELLED[labels]}.{of}{left}{law}")
+    elif asked.reference is not None:
+        out.append(
+            "No law is derived for an estimator of scikit-learn: what is said of it is simulated."
+            f" For reference: a regular model's excess risk, for many rows, would be"
+            f" {asked.last('reference'):.2f} times the first fit's after"
+            f" {counted(settings.generations, 'generation')} of {asked.name}; nothing says that"
+            " this estimator keeps to it."
+        )
+    if settings.outsider is not None:
+        share, excess = settings.outsider
+        out.append(
+            f"From generation 2 on {in_percent(share)} of the weight is on rows that an outsider"
+            f" labels afresh, whose own loss is taken to be {in_short(excess)} above the least"
+            " there is, and whose law to be one of the model's family. Derived for many rows, on"
+            " average over real and test rows, and not simulated."
+        )
+    return out
+
+
 def _excess(answer: Forecast) -> str:
     """What the ratio becomes, and what rows are then worth."""
     ratio, asked, rows = answer.ratio, answer.workflows[0], answer.simulation.rows
     derived, low, high = (
-        curve[-1] for curve in (ratio.derived, ratio.low, ratio.high) if curve is not None
+        np.nan if curve is None else curve[-1] for curve in (ratio.derived, ratio.low, ratio.high)
     )
+    band = f" (90 % of single runs between {low:.2f} and {high:.2f})" if np.isfinite(low) else ""
     said = (
         f"After {counted(answer.settings.generations, 'generation')} of {asked.name} the excess"
-        " risk is"
-        f" {derived:.2f} times that of the first fit, for many rows (90 % of single runs between"
-        f" {low:.2f} and {high:.2f}): 1,000 of your rows are then worth {asked.last('worth'):,.0f}."
+        f" risk is {derived:.2f} times that of the first fit, for many rows{band}: 1,000 of your"
+        f" rows are then worth {asked.last('worth'):,.0f}."
     )
     if ratio.simulated is None or ratio.stderr is None:
         return said

@@ -32,7 +32,9 @@ SEPARATORS = "\t;|,"
 """Where two split the lines equally well, the earlier one: a comma may be a decimal mark."""
 
 
-def load(data: Any, target: str, encoding: str | None = None, name: str = "data") -> pd.DataFrame:
+def load(
+    data: Any, target: str | None, encoding: str | None = None, name: str = "data"
+) -> pd.DataFrame:
     """Return the table that `data` is or, where it is a path, that the file holds.
 
     Raises
@@ -50,7 +52,7 @@ def load(data: Any, target: str, encoding: str | None = None, name: str = "data"
     return data
 
 
-def read(path: str | Path, target: str, encoding: str | None = None) -> pd.DataFrame:
+def read(path: str | Path, target: str | None, encoding: str | None = None) -> pd.DataFrame:
     """Read a file that has a header and a column called `target`.
 
     Text (CSV) is separated by comma, semicolon, tab or bar, in UTF-8, UTF-16 or Latin-1. A parquet
@@ -61,7 +63,7 @@ def read(path: str | Path, target: str, encoding: str | None = None) -> pd.DataF
     ----------
     path : path
         The file; what is in it is told by its first bytes, and parquet's ending.
-    target : str
+    target : str or None
         A column that it must have.
     encoding : str, optional
         Of text, such as "utf-8" or "shift_jis". Default: found, and said where it is not UTF-8.
@@ -80,7 +82,7 @@ def read(path: str | Path, target: str, encoding: str | None = None) -> pd.DataF
     ImportError
         Where pandas is missing, or what it needs for parquet or Excel.
     """
-    path, target = Path(path), str(target)
+    path = Path(path)
     name, pd = str(path), pandas()
     with _refused(f"the file {brief(name)} cannot be read", OSError):
         packed = path.read_bytes() if path.is_file() else None
@@ -111,8 +113,9 @@ def read(path: str | Path, target: str, encoding: str | None = None) -> pd.DataF
         for k in np.flatnonzero(frame.columns == "")[:8]
     ]
     frame.columns = [column or f"Unnamed: {k}" for k, column in enumerate(frame.columns)]
-    check_columns(frame, target, name)
-    _refuse_headless(frame, target, name)
+    if target is not None:
+        check_columns(frame, str(target), name)
+        _refuse_headless(frame, str(target), name)
     mark = {} if decimal is None else {"decimal": of_file(frame, decimal, told)}
     frame.attrs["collapse"] = vars(told) | mark
     return frame

@@ -44,6 +44,9 @@ MEDIA = {
 """Where each picture of a figure is shown, the first that fits; the last anywhere."""
 
 
+REPORT = "a report needs jinja2: pip install 'collapse-companion[data]'."
+
+
 class Drawn(Protocol):
     """An answer that figures are drawn of."""
 
@@ -116,7 +119,7 @@ def drawings(answer: Forecast) -> dict[str, Drawing]:
     known = [row.derived is not None or row.simulated is not None for row in answer.workflows]
     made = {
         "loss": _loss if known[0] else None,
-        "ratio": _ratio if answer.ratio.derived is not None else None,
+        "ratio": _ratio if answer.ratio.low is not None else None,
         "workflows": _workflows if any(known) else None,
     }
     return {name: make(answer) for name, make in made.items() if make}
@@ -366,7 +369,7 @@ def html(answer: Forecast) -> str:
 
 def page(template: Path, **values: Any) -> str:
     """Return one HTML page that needs nothing else, from a template that extends page.html.j2."""
-    jinja2 = module("jinja2")
+    jinja2 = module("jinja2", REPORT)
     pages = jinja2.Environment(
         loader=jinja2.FileSystemLoader([template.parent, Path(__file__).parent]),
         autoescape=True,

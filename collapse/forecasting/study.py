@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from fractions import Fraction
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +13,7 @@ import numpy as np
 
 from collapse import checks, disk, workflows
 from collapse.blocks import Store, given
-from collapse.checks import (
-    brief,
-    check_number,
-    counted,
-    require,
-    to_text,
-    whole,
-)
+from collapse.checks import brief, check_number, choice, counted, require
 from collapse.closed_forms import closed_form
 from collapse.comparison import compare
 from collapse.derivation import derive
@@ -39,10 +30,29 @@ from collapse.forecasting.answer import (
     Workflow,
 )
 from collapse.forecasting.common import Array
-from collapse.forecasting.fitting import Fit, fit
+from collapse.forecasting.estimators import estimator_of
+from collapse.forecasting.fitting import Fit, Teaching, fit
 from collapse.forecasting.law import Law
-from collapse.forecasting.simulating import BAND, Plans, Runs, Teller, afford, simulations
+from collapse.forecasting.policies import (
+    inherited,
+    outsider_of,
+    plans_of,
+    scheduled,
+    share_of,
+    with_outsider,
+)
+from collapse.forecasting.simulating import (
+    BAND,
+    Outcomes,
+    Plans,
+    Runs,
+    afford,
+    largest_error,
+    simulations,
+    teller,
+)
 from collapse.forecasting.table import load, prepare
+from collapse.models.adapters.estimator import LABELS
 from collapse.plan import Plan
 from collapse.publishing import plot
 from collapse.reservoir import Reservoir
@@ -63,10 +73,6 @@ COMPARED = (
 """Workflows that every forecast compares."""
 FAR = 1000
 """Generations up to which the derived curve is followed."""
-LONGEST = 5000
-"""Most generations."""
-GENERATIONS = 20
-"""Number of fits where nothing is said."""
 
 
 def forecast(
@@ -75,7 +81,12 @@ def forecast(
     workflow: str | Plan | Reservoir = "augment",
     generations: int | None = None,
     *,
-    real_share: float | Fraction | str | None = None,
+    estimator: Any = None,
+    labels: str = "drawn",
+    threshold: float | None = None,
+    pool: bool | str | Path | pd.DataFrame | None = None,
+    outsider: tuple[float, float] | None = None,
+    real_share: float | Fraction | str | Sequence[float | Fraction | str] | None = None,
     task: str | None = None,
     against: str | Plan | Reservoir | Sequence[str | Plan | Reservoir] = COMPARED,
     test_share: float = 0.3,
@@ -84,7 +95,7 @@ def forecast(
     na: Any = (),
     encoding: str | None = None,
     worse: float = 0.1,
-    budget: float = 60.0,
+    budget: float | None = None,
     rng: int | np.random.SeedSequence | np.random.Generator | None = 0,
     workers: int = 1,
     executor: Executor | None = None,
@@ -109,9 +120,31 @@ def forecast(
     generations : int, optional
         Number of fits G, the first one to the real data. Default: 20, or as many as a workflow
         that is given as a Plan or Reservoir has.
-    real_share : float, Fraction or str, optional
+    estimator : scikit-learn classifier or regressor, or pipeline, or str, optional
+        What is fitted, in place of a regression by maximum likelihood; as text "module:Class" with
+        parameters in parentheses, or "path/file.py:name". Its table is handed to it
+        untouched, texts and missing values included, but for rows without a target. Nothing is
+        derived for it: the forecast is the simulation.
+    labels : {"drawn", "hard", "soft"}, optional
+        What a fit writes on synthetic rows: labels drawn from its predictive distribution; its most
+        probable class (self-training); or the probabilities of all classes (distillation). For
+        numbers the last two are its mean. With soft labels, and with the mean, every fit by
+        maximum likelihood is the first one, exactly.
+    threshold : float, optional
+        With hard or soft labels of a classifier that is given as `estimator`: rows whose most
+        probable class has less than this probability are left out.
+    pool : path, pandas.DataFrame or True, optional
+        With an `estimator`: unlabelled rows, which synthetic batches label in place of the real
+        rows. True: those rows of `data` that have no target. A batch is n rows of it.
+    outsider : tuple of float (share, excess), optional
+        From generation 2 on this share of the weight is on n rows that an outsider labels afresh,
+        neither the real world nor a fit; the rest is as the workflow says. The outsider's law is
+        one of the model's family, and `excess` tells how far its loss is above the least there is.
+        Derived for many rows, on average over real and test rows: the variance, in which its rows
+        count as real ones, plus the square of the share of its bias that a fit has, times `excess`.
+    real_share : float, Fraction or str, or a sequence of them, optional
         Short for the workflow fixed_real_share(share=...): the weight of the real rows beside the
-        latest synthetic batch.
+        latest synthetic batch. A sequence: one share for each generation from the second on.
     task : {"binary", "multiclass", "counts", "continuous"}, optional
         What the target is. Default: guessed, and said.
     against : str, Plan or Reservoir, or a sequence of them
@@ -128,10 +161,14 @@ def forecast(
         Of files of text. Default: UTF-8, UTF-16 or Latin-1, whichever it is.
     worse : float
         The forecast tells when the test loss is worse by this share.
-    budget : float
-        Nominal seconds of simulation: replications are chosen by a table of costs, not by the
-        clock, so that the same arguments give the same numbers on every machine. What is read,
-        fitted and derived is not counted.
+    budget : float, optional
+        Nominal seconds that are spent on simulation, for more precision: replications are chosen by
+        a table of costs, not by the clock, so that the same arguments give the same numbers on
+        every machine. What is read, fitted and derived is not counted. An estimator's fit counts
+        as 20 ms whatever it takes, and the workflow asked for gets 20 runs at least. Default: the
+        simulation stops where the standard error of every mean is about 2 % of the width of its
+        band, as the first 100 runs tell, or after 5 nominal seconds; up to 500 rows are simulated
+        whole, 100 times (20 where no law is known), whatever that costs.
     rng : int, numpy.random.SeedSequence, numpy.random.Generator or None
         Of the split and of all simulations; the same seed gives the same numbers, and the document
         tells it. A Generator is asked for a seed; None is a fresh one.
@@ -154,13 +191,17 @@ def forecast(
           text columns with fewer than 20 real rows: ``column``, ``level``, ``rows``), ``notes``
           (what was done to the data)
         - ``task``: ``name``, ``guessed``
-        - ``model``: ``name``, ``coefficients``, ``estimator`` ("maximum likelihood" or "ridge"),
-          ``fallback`` (why not maximum likelihood, or null), ``separating`` (the columns of the
-          design that separate the classes, or null), ``loss`` (its name and unit)
+        - ``model``: ``name``, ``coefficients`` (null for an estimator), ``estimator`` ("maximum
+          likelihood", "ridge" or "of scikit-learn"), ``fallback`` (why not maximum likelihood, or
+          null), ``separating`` (the columns of the design that separate the classes, or null),
+          ``loss`` (its name and unit)
         - ``settings``: ``workflow``, ``generations``, ``real_share``, ``against``, ``worse``,
-          ``budget``, ``band``, ``test_share`` (null with a ``test_file``), ``test_file`` (name)
+          ``budget``, ``band``, ``test_share`` (null with a ``test_file``), ``test_file`` (name),
+          ``labels``, ``threshold``, ``pool`` (its rows), ``outsider``
         - ``simulation``: ``replications``, ``rows``, ``subsample`` (whether these are fewer than
-          n), ``why`` (not all rows, or nothing, or not every workflow was simulated; or null)
+          n), ``why`` (not all rows, or nothing, or not every workflow was simulated; or null),
+          ``error`` (the largest standard error of a mean at the last generation, as a share of its
+          band's width)
         - ``first``: ``loss`` of the fit to all real rows on the test set, its ``stderr`` for the
           choice of test rows, and ``kappa``: for many rows the loss rises by (ratio - 1) kappa /
           n; null for ridge. ``constant``: the test loss of the best constant on the real rows
@@ -170,7 +211,8 @@ def forecast(
           run, ``low`` and ``high``; ``simulated``, ``stderr``, ``simulated_low``,
           ``simulated_high``: experiments in a world in which the first fit is the truth
         - ``workflows``: for each workflow ``name``, ``asked`` (whether it is the one asked for),
-          ``ratio``, ``worth`` (rows that 1,000 are worth), ``rows_read`` by the last fit and
+          ``ratio``, ``reference`` (for an estimator: the ratio that a regular model would have, for
+          many rows), ``worth`` (rows that 1,000 are worth), ``rows_read`` by the last fit and
           ``rows_stored``, carried over to it from earlier generations; ``derived`` test loss with
           the band of one run, ``derived_low`` and ``derived_high``; ``simulated`` with ``stderr``,
           ``simulated_low``, ``simulated_median``, ``simulated_high`` (a subsample's are rescaled to
@@ -197,9 +239,9 @@ def forecast(
     replaces nothing of that; or, where the part has no estimate or a run loses its own, not at all.
 
     Where no maximum-likelihood estimate exists (separated classes, columns not fewer than rows) the
-    model is ridge regression by `collapse.models.from_estimator`, and the document says so; nothing
-    is derived for it, since later generations inherit its bias, and it is simulated on all rows or
-    not at all.
+    model is ridge regression as scikit-learn has it, and the document says so; nothing is derived
+    for it, since later generations inherit its bias, and it is simulated on all rows or not at all.
+    So it is with hard labels of classes.
 
     Examples
     --------
@@ -216,31 +258,50 @@ def forecast(
         f"target must be the name of a column, as text; it is {brief(target)}.",
     )
     if real_share is not None:
-        real_share = _real_share(real_share)
+        given_shares: Any = real_share
+        listed = isinstance(real_share, (list, tuple)) or np.ndim(given_shares) == 1
+        shares = [share_of(share) for share in (given_shares if listed else [real_share])]
+        short = f"fixed_real_share(share={', '.join(shares)})"
         if not isinstance(workflow, str) or workflow not in ("augment", "fixed_real_share"):
             raise ValueError(
                 "give either real_share, short for"
-                f" fixed_real_share(share={real_share}), or"
+                f" {short}, or"
                 f" workflow={brief(workflow)}; not both."
             )
-        workflow = f"fixed_real_share(share={real_share})"
+        workflow, real_share = (scheduled(shares) if listed else short), ", ".join(shares)
     check_number(worse, "worse", 0)
-    check_number(budget, "budget", 0)
-    seed = checks.seed(rng)
-    plans = _plans(workflow, against, generations)
+    budget = None if budget is None else float(check_number(budget, "budget", 0))
+    estimator = estimator_of(estimator)
+    seed, how = checks.seed(rng), Teaching(estimator, choice(labels, "labels", LABELS), threshold)
+    plans, outside = plans_of(workflow, against, generations), outsider_of(outsider)
+    _check_teaching(how, pool, outside, na)
+    if outside is not None:
+        plans = {name: with_outsider(plan, outside[0]) for name, plan in plans.items()}
     store = None if folder is None else Store(disk.folder(folder) / "finished")
     given(executor, workers)
-    tell = _teller(progress)
+    tell = teller(progress)
     source, test_source = _file_name(data), _file_name(test_file)
     tell(f"reading {source}")
     frame = load(data, target, encoding)
     test = None if test_file is None else load(test_file, target, encoding, "test_file")
     tell("preparing the design")
-    table = prepare(frame, target, task, test_share, seed, na=na, exclude=exclude, test=test)
+    unlabelled = pool if pool is None or pool is True else load(pool, None, encoding, "pool")
+    table = prepare(
+        frame,
+        target,
+        task,
+        test_share,
+        seed,
+        na=na,
+        exclude=exclude,
+        test=test,
+        untouched=estimator is not None,
+        pool=unlabelled,
+    )
     tell(f"fitting {counted(len(table.y), 'row')}, {counted(table.X.shape[1], 'column')}")
-    found = fit(table)
-    runs = afford(found, plans, float(budget), seed)
-    outcomes = simulations(
+    found = fit(table, how)
+    runs = Runs(table, 0, OUTSIDE, ()) if outside else afford(found, plans, budget, seed)
+    outcomes, replications = simulations(
         found, runs, plans, seed, tell, folder=store, workers=workers, executor=executor
     )
     asked, *others = plans
@@ -252,12 +313,47 @@ def forecast(
         test_share=float(test_share) if test_file is None else None,
         test_file=None if test_file is None else test_source,
         worse=float(worse),
-        budget=float(budget),
+        budget=budget,
         band=BAND,
+        labels=labels,
+        threshold=threshold,
+        pool=None if table.pool is None else len(table.pool),
+        outsider=outside,
     )
-    answer = _answer(settings, source, target, seed, plans, found, runs, outcomes)
+    answer = _answer(settings, source, target, seed, plans, found, runs, outcomes, replications)
     tell("done")
     return answer
+
+
+OUTSIDE = "what an outsider of a stated bias does is derived alone"
+
+
+def _check_teaching(
+    how: Teaching, pool: object, outsider: tuple[float, float] | None, na: Any
+) -> None:
+    """Refuse what does not go together."""
+    own = how.estimator is None
+    require(
+        not own or (pool is None and how.threshold is None),
+        "threshold and pool go with an estimator, such as"
+        " estimator=sklearn.ensemble.HistGradientBoostingClassifier().",
+    )
+    require(
+        pool is None or (pool is not False and how.labels != "drawn"),
+        "pool goes with labels='hard' or 'soft': what a fit writes on unlabelled rows; where it is"
+        " not wanted leave it out.",
+    )
+    require(
+        outsider is None or (own and how.labels == "drawn"),
+        "what an outsider does is derived for maximum likelihood and drawn labels; leave estimator"
+        " and labels out.",
+    )
+    none = na is None or (isinstance(na, (tuple, list)) and not na)
+    require(
+        own or none,
+        "na is for the package's own preparation; an estimator is handed the table untouched: make"
+        " these cells missing beforehand.",
+    )
 
 
 def _answer(
@@ -268,7 +364,8 @@ def _answer(
     plans: Plans,
     found: Fit,
     runs: Runs,
-    outcomes: dict[str | None, Risk | str],
+    outcomes: Outcomes,
+    replications: int,
 ) -> Forecast:
     """Put together what was read, fitted, derived and simulated, and say it."""
     table, first = found.table, _first(found)
@@ -292,13 +389,14 @@ def _answer(
         model=found.model,
         settings=settings,
         simulation=Simulation(
-            replications=runs.replications if simulated else 0,
+            replications=replications if simulated else 0,
             rows=len(runs.part.y) if simulated else 0,
             subsample=runs.subsample and simulated,
             why=runs.why or "; ".join(dict.fromkeys(unknown.values())) or None,
+            error=largest_error(outcomes) if simulated else None,
         ),
         first=first,
-        ratio=_ratio(plans[settings.workflow], found.law, outcomes.get(None)),
+        ratio=_ratio(plans[settings.workflow], settings, found, outcomes.get(None)),
         workflows=tuple(
             _row(plan, settings, found, runs, outcomes[name], first.loss, seed)
             for name, plan in plans.items()
@@ -325,12 +423,36 @@ def _first(found: Fit) -> First:
     )
 
 
-def _ratio(plan: Plan | Reservoir, law: Law | None, outcome: Risk | str | None) -> Ratio:
+def _course(
+    plan: Plan | Reservoir, settings: Settings, found: Fit
+) -> tuple[Array, Array, Array] | None:
+    """Excess risk of every fit as a multiple of that of a fit to all real rows, its ratio, and what
+    an outsider's bias adds to the loss; None where nothing is derived.
+    """
+    limit, none = derive(plan), np.zeros(plan.generations)
+    if found.law is None:
+        return None
+    if found.constant_law:
+        return (none + 1, none + 1, none) if plan.reads_whole_batches else None
+    if settings.outsider is None or isinstance(plan, Reservoir):
+        return limit.risk, limit.ratio, none
+    share, excess = settings.outsider
+    bias = excess * inherited(plan, share) ** 2
+    risk = limit.risk + bias * found.law.n / found.law.kappa
+    return risk, risk / risk[0], bias
+
+
+def _ratio(
+    plan: Plan | Reservoir, settings: Settings, found: Fit, outcome: Risk | str | None
+) -> Ratio:
     from scipy.special import gammaincinv  # slow to import
 
-    if law is None:
+    course = _course(plan, settings, found)
+    if found.law is None or course is None:
         return Ratio()
-    derived, d = derive(plan).ratio, len(law.spread)
+    derived, d = course[1], len(found.law.spread)
+    if settings.outsider is not None:
+        return Ratio(derived=derived)
     # a run's excess risk is its mean times a chi-squared variate over its degrees of freedom
     low, high = (derived * 2 * gammaincinv(d / 2, level) / d for level in BAND)
     out = Ratio(derived=derived, low=low, high=high)
@@ -351,20 +473,31 @@ def _row(
     seed: int,
 ) -> Workflow:
     """What is known of one workflow, and when its loss is worse by the share asked for."""
-    law, part, limit, costs = found.law, runs.law, derive(plan), compare(plan)
+    law, part, costs, course = found.law, runs.law, compare(plan), _course(plan, settings, found)
     n, bad = len(found.table.y), (1 + settings.worse) * first
     curves: dict[str, Array] = {}
     reach: dict[str, Array] = {}
-    why: dict[str, str | None] = dict.fromkeys(WORSE, "not computed: nothing is derived for ridge")
+    unknown = "its rows are drawn" if found.constant_law else f"for {_kind(found)}"
+    why: dict[str, str | None] = dict.fromkeys(WORSE, f"not computed: nothing is derived {unknown}")
     why |= dict.fromkeys(WORSE[3:], f"not computed: {outcome}")
-    if law is not None:
-        far, named = _far(plan)
-        low, high = law.band(limit.risk, BAND, seed)
-        curves |= {"derived": law.mean(limit.risk), "derived_low": low, "derived_high": high}
-        low, high = law.band(far, BAND, seed)
-        reach |= dict(zip(WORSE[:3], (law.mean(far), high, low), strict=True))
+    if law is not None and course is not None:
+        risk, _, bias = course
+        far, named = (risk, False) if found.constant_law else _far(plan)
+        curves["derived"] = law.mean(risk) if found.constant_law else law.mean(derive(plan).risk)
+        curves["derived"] = curves["derived"] + bias
+        reach["derived"] = curves["derived"] if settings.outsider else law.mean(far)
+        if settings.outsider is None:
+            low, high = law.band(risk, BAND, seed)
+            curves |= {"derived_low": low, "derived_high": high}
+            low, high = law.band(far, BAND, seed)
+            reach |= dict(zip(WORSE[1:3], (high, low), strict=True))
         why |= dict.fromkeys(WORSE[:3], f"not within {len(far):,} generations, for many rows")
-        if not (reach["derived"] >= bad).any():
+        if settings.outsider:
+            band = "not computed: the direction of the outsider's bias is not known"
+            why |= dict.fromkeys(WORSE[1:3], band)
+        elif found.constant_law:
+            why |= dict.fromkeys(WORSE[:3], "never, since every fit is the first one")
+        elif not (reach["derived"] >= bad).any():
             why["derived"] = _never(law, plan if named else None, bad) or why["derived"]
     if isinstance(outcome, Risk) and law is not None and part is not None and runs.subsample:
         # the rise for m rows, as a multiple of the one derived for m rows, times the one derived
@@ -392,14 +525,19 @@ def _row(
         name=plan.name,
         family=plot.family_of(plan.name),
         asked=plan.name == settings.workflow,
-        ratio=limit.ratio if law else None,
-        worth=1000 / limit.risk if law else None,
+        ratio=None if course is None else course[1],
+        reference=derive(plan).ratio if found.kind == "estimator" else None,
+        worth=None if course is None else 1000 / course[0],
         rows_read=round(float(costs.read[0]) * n),
         rows_stored=round(float(costs.stored[0]) * n),
         worse=worse,
         worse_why={key: None if worse[key] else why[key] for key in WORSE},
         **curves,
     )
+
+
+def _kind(found: Fit) -> str:
+    return "ridge" if found.kind == "ridge" else "an estimator of scikit-learn"
 
 
 def _far(plan: Plan | Reservoir) -> tuple[Array, bool]:
@@ -449,87 +587,3 @@ def _reached(values: Array, level: float) -> int | None:
 
 def _file_name(data: object) -> str:
     return Path(data).name if isinstance(data, (str, Path)) else "a data frame"
-
-
-def _real_share(share: object) -> str:
-    """Return a share as it is written in the name of a workflow."""
-    try:
-        text = share if isinstance(share, str) else to_text(check_number(share, "real_share"))
-        workflows.named(f"fixed_real_share(share={text})", 1)
-    except ValueError as error:
-        raise ValueError(
-            f"real_share must be a number from 0 to 1, or text such as '1/4'; it is {brief(share)}."
-        ) from error
-    return text
-
-
-def _plans(workflow: object, against: object, generations: int | None) -> Plans:
-    """Return the workflows by name, the one asked for first."""
-    kinds = (str, Plan, Reservoir)
-    others = [against] if isinstance(against, kinds) else against
-    if not isinstance(others, Sequence) or isinstance(others, (bytes, bytearray)):
-        wanted = "a workflow or a list of them, such as ['discard', 'window(k=3)']"
-        raise ValueError(f"against must be {wanted}; it is {brief(against)}.")
-    given: list[tuple[str, Any]] = []
-    for one in chain([workflow], others):
-        given.append(("against: " if given else "", one))
-        if not isinstance(one, kinds):
-            raise ValueError(
-                f"{given[-1][0]}a workflow must be a name such as 'augment' or 'window(k=3)', or a "
-                f"Plan or Reservoir; it is {brief(one)}."
-            )
-    lengths = [len(np.unique(one.generation)) for _, one in given if not isinstance(one, str)]
-    asked = [*lengths, GENERATIONS][0] if generations is None else generations
-    G, plans = whole(asked, "generations", "number of fits", most=LONGEST), Plans()
-    for where, one in given:
-        try:
-            plan = workflows.named(one, G) if isinstance(one, str) else one
-            _check_plan(plan, G)
-        except ValueError as error:
-            raise ValueError(f"{where}{error}") from error
-        require(
-            plans.setdefault(plan.name, plan).to_json() == plan.to_json(),
-            f"two different workflows are called {plan.name!r}; give one of them another name.",
-        )
-    return plans
-
-
-def _check_plan(plan: Plan | Reservoir, generations: int) -> None:
-    labels = len(np.unique(plan.generation))
-    require(
-        labels == generations,
-        f"{plan.name} has {labels} generations, and {generations} are asked for; make all"
-        " workflows equally long.",
-    )
-    real = plan.real_sizes()
-    require(
-        not (len(real) > 1 or plan.generations != generations),
-        f"{plan.name} needs several tables of real data, or several models, and there is one of"
-        " each; collapse.derive tells its ratio, which does not depend on the data.",
-    )
-    require(
-        real[0] == 1,
-        f"{plan.name} has a real batch of {float(real[0]):g} times the"
-        " real rows, and there are just these; make its size 1.",
-    )
-
-
-def _teller(progress: object) -> Teller:
-    """Tell a function of the replications; or stderr of what is being done: on one line in a
-    terminal, otherwise a line when the work changes.
-    """
-    count, last = checks.progress(progress), [""]
-    aloud = isinstance(progress, (bool, np.bool_)) and bool(progress)
-
-    def tell(text: str, *replications: int) -> None:
-        step = text.split(":")[0]
-        if not aloud and replications:
-            count(*replications)
-        elif aloud and text and sys.stderr.isatty():
-            end = "\n" if text == "done" else ""
-            print(f"\r\x1b[K{text}", end=end, file=sys.stderr, flush=True)
-        elif aloud and step not in ("", last[0]):
-            print(step, file=sys.stderr, flush=True)
-            last[0] = step
-
-    return tell

@@ -51,8 +51,8 @@ class Table:
 
     Attributes
     ----------
-    X, X_test : ndarray, shapes (n, p) and (m, p)
-        Designs, a column of ones first, the others standardised.
+    X, X_test : ndarray or DataFrame, shapes (n, p) and (m, p)
+        Designs, a column of ones first, the others standardised; or the columns untouched.
     y, y_test : ndarray, shapes (n,) and (m,)
         Labels as floats; classes are numbered 0, ..., K - 1 in the order of `classes`.
     task : str
@@ -75,11 +75,15 @@ class Table:
         Column, level and rows in the real part, for each level with fewer than twenty rows there.
         A column of numbers that has one value in all but so few rows is among them, with those
         other rows as its level.
+    labels : tuple
+        The classes as the table holds them.
+    pool : DataFrame or None
+        Unlabelled rows.
     """
 
-    X: Array
+    X: Any
     y: Array
-    X_test: Array
+    X_test: Any
     y_test: Array
     task: str
     guessed: bool
@@ -91,6 +95,8 @@ class Table:
     notes: tuple[str, ...] = field(default=())
     cautions: tuple[str, ...] = field(default=())
     rare: tuple[tuple[str, str, int], ...] = field(default=())
+    labels: tuple[Any, ...] = field(default=())
+    pool: Any = None
 
 
 def prepare(
@@ -103,6 +109,8 @@ def prepare(
     na: Any = (),
     exclude: Any = (),
     test: pd.DataFrame | None = None,
+    untouched: bool = False,
+    pool: pd.DataFrame | bool | None = None,
 ) -> Table:
     """Tell what a table's columns hold, split it, and make designs by scikit-learn's own pipeline.
 
@@ -133,6 +141,10 @@ def prepare(
         Columns to leave out.
     test : pandas.DataFrame, optional
         The test set, with the same columns.
+    untouched : bool
+        Whether all columns but the target stay as they are, for an estimator that takes them.
+    pool : pandas.DataFrame or True, optional
+        Unlabelled rows with the same columns, untouched; True: those without a target.
 
     Returns
     -------
@@ -153,8 +165,9 @@ def prepare(
     codes = several(na, "na", "a number or text that stands for a missing value", numbers=True)
     told = Told()
     whole, n, place, decimal = _joined(frame, test, target, exclude, codes, told)
-    cells = clean(whole, target, told, codes, decimal, place, n)
-    counts = identifiers(cells.frame.iloc[:n], cells.whole, {target, *cells.dates})
+    cells = clean(whole[[target]] if untouched else whole, target, told, codes, decimal, place, n)
+    skipped = {*cells.frame.columns} if untouched else {target, *cells.dates}
+    counts = identifiers(cells.frame.iloc[:n], cells.whole, skipped)
     told.notes += [f"Column {name!r} {what} and was left out." for name, what in counts.items()]
     missing = cells.frame[target].isna().to_numpy()
     labelled, lost = n - int(missing[:n].sum()), int(missing.sum())
@@ -169,10 +182,11 @@ def prepare(
     kind, y, classes = _labels(table[target], task, place)
     if task is None:
         _tell_guess(table[target], kind, classes, told)
-    features = table.drop(columns=target)
+    features = (whole.loc[~missing] if untouched else table).drop(columns=target)
     if test is None:
         train, tested = _split(y, bool(classes), test_share, seed)
-        train, tested = _with_all_levels(features, train, tested)
+        if not untouched:
+            train, tested = _with_all_levels(features, train, tested)
     else:
         train, tested = np.arange(labelled), np.arange(labelled, len(table))
         _check_test(y, labelled, classes, table[target], place)
@@ -180,31 +194,84 @@ def prepare(
         not (classes and len(np.unique(y[train])) < 2),
         f"the target {target!r} has a single value in the real part; a classifier needs two.",
     )
-    skip = cells.dates | ({target} if classes else set())
-    told.cautions += _doubts(
-        cells.frame.loc[: n - 1, [name for name in table.columns if name not in skip]], target
+    if untouched:
+        made: dict[str, Any] = {
+            "X": features.iloc[train].reset_index(drop=True),
+            "X_test": features.iloc[tested].reset_index(drop=True),
+            "pool": _pool(pool, whole[:n].loc[missing[:n]], features, target),
+            "features": tuple(features.columns),
+            "columns": tuple(features.columns),
+        }
+    else:
+        skip = cells.dates | ({target} if classes else set())
+        made = _designed(
+            features,
+            train,
+            tested,
+            y,
+            classes,
+            place,
+            told,
+            cells.frame[[name for name in table.columns if name not in skip]].iloc[:n],
+            target,
+        )
+    return Table(
+        y=y[train],
+        y_test=y[tested],
+        task=kind,
+        guessed=task is None,
+        classes=classes,
+        rows=n,
+        unlabelled=n - labelled,
+        notes=tuple(told.notes),
+        cautions=tuple(told.cautions),
+        labels=tuple(np.unique(table[target])) if classes else (),
+        **made,
     )
+
+
+def _designed(
+    features: pd.DataFrame,
+    train: Rows,
+    tested: Rows,
+    y: Array,
+    classes: tuple[str, ...],
+    place: Callable[[int], str],
+    told: Told,
+    numbers: pd.DataFrame,
+    target: str,
+) -> dict[str, Any]:
+    """Designs, what they are made of, and what is doubtful in it."""
+    told.cautions += _doubts(numbers, target)
     X, X_test, used, columns, rare = design(features, train, tested, place, told)
     told.cautions += [
         f"Column {name!r} may give the target away: {how}. Exclude it if it is known later."
         for name, how in leaks(features[used].iloc[train], y[train], bool(classes)).items()
     ]
-    return Table(
-        X=X,
-        y=y[train],
-        X_test=X_test,
-        y_test=y[tested],
-        task=kind,
-        guessed=task is None,
-        classes=classes,
-        features=tuple(used),
-        columns=tuple(columns),
-        rows=n,
-        unlabelled=n - labelled,
-        notes=tuple(told.notes),
-        cautions=tuple(told.cautions),
-        rare=tuple(rare),
+    return {
+        "X": X,
+        "X_test": X_test,
+        "features": tuple(used),
+        "columns": tuple(columns),
+        "rare": tuple(rare),
+    }
+
+
+def _pool(
+    pool: pd.DataFrame | bool | None, unlabelled: pd.DataFrame, like: pd.DataFrame, target: str
+) -> pd.DataFrame | None:
+    """Unlabelled rows, with the columns of the real ones."""
+    if pool is None:
+        return None
+    given = unlabelled if isinstance(pool, bool) else pool
+    given = given.set_axis([str(name) for name in given.columns], axis=1)
+    absent = [name for name in like.columns if name not in given.columns]
+    require(
+        not absent, f"the pool has no {columns_named(absent, 'column')}; it needs those of data."
     )
+    where = f"no row of data lacks {target!r}" if isinstance(pool, bool) else "pool has no rows"
+    require(bool(len(given)), f"there are no unlabelled rows: {where}.")
+    return given[like.columns].reset_index(drop=True)
 
 
 def _doubts(frame: pd.DataFrame, target: str) -> list[str]:

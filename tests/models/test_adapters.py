@@ -623,3 +623,90 @@ def test_what_does_not_fit_is_said_in_a_sentence(name):
     make, message = SENTENCES[name]
     with pytest.raises(ValueError, match=message):
         make()
+
+
+# Labels that are not drawn, rows that nobody labelled
+
+
+@pytest.mark.parametrize("pool", [None, 60])
+@pytest.mark.parametrize("threshold", [None, 0.36])
+def test_soft_labels_of_an_unpenalised_fit_give_it_back(pool, threshold):
+    more = np.random.default_rng(1).standard_normal((pool, 2)) if pool else None
+    free = linear_model.LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-12)
+    model = from_estimator(free, X, WORDS, labels="soft", threshold=threshold, pool=more)
+    for plan in (workflows.discard(3), workflows.augment(3)):
+        risk = simulate(plan, model=model, replications=2, rng=0).risk
+        np.testing.assert_allclose(risk, risk[0], rtol=1e-7)
+
+
+def test_hard_labels_are_the_most_probable_and_a_threshold_leaves_rows_out():
+    model = from_estimator(naive_bayes.GaussianNB(), X, WORDS, labels="hard", threshold=0.4)
+    fit = naive_bayes.GaussianNB().fit(X, WORDS)
+    share = fit.predict_proba(X)
+    drawn = model.draw(model.truth[None], 60, np.random.default_rng(0))[0]
+    np.testing.assert_array_equal(drawn[:, 0], np.arange(60))
+    sure = share.max(axis=1) >= 0.4
+    np.testing.assert_array_equal(np.isfinite(drawn[:, 1]), sure)
+    assert 0 < sure.sum() < 60
+    np.testing.assert_array_equal(drawn[sure, 1], share[sure].argmax(axis=1))
+    again = naive_bayes.GaussianNB().fit(X[sure], fit.predict(X)[sure])
+    known = model.fit(drawn[None], np.ones((1, 60)), None)[0].reshape(-1, len(fit.classes_))
+    there = np.isin(fit.classes_, again.classes_)
+    np.testing.assert_allclose(known[:60][:, there], again.predict_proba(X))
+    none = drawn.copy()
+    none[:, 1] = np.nan
+    assert np.isnan(model.fit(none[None], np.ones((1, 60)), None)).all()
+
+
+def test_a_pool_is_labelled_in_place_of_the_real_rows():
+    more = np.random.default_rng(1).standard_normal((25, 2))
+    model = from_estimator(linear_model.Ridge(), X, NUMBERS, labels="hard", pool=more)
+    assert model.design_rows == 60
+    drawn = model.draw(model.truth[None], 60, np.random.default_rng(0))[0]
+    index, times = np.unique(drawn[:, 0], return_counts=True)
+    np.testing.assert_array_equal(index, np.arange(60, 85))
+    assert set(times) == {2, 3}
+    fit = linear_model.Ridge().fit(X, NUMBERS)
+    np.testing.assert_allclose(drawn[:, 1], fit.predict(more)[drawn[:, 0].astype(int) - 60])
+    real = model.draw_real(1, 60, np.random.default_rng(0))[0]
+    np.testing.assert_array_equal(real[:, 1], NUMBERS)
+    assert "pool of 25 rows" in repr(model)
+
+
+def test_missing_values_reach_an_estimator_that_takes_them():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(np.where(X > 1, np.nan, X), columns=list("ab"))
+    boosted = ensemble.HistGradientBoostingRegressor(max_iter=3)
+    model = from_estimator(boosted, frame, NUMBERS, noise=1.0, missing=True)
+    fit = ensemble.HistGradientBoostingRegressor(max_iter=3, random_state=0).fit(frame, NUMBERS)
+    np.testing.assert_allclose(model.truth[:60], fit.predict(frame))
+    with pytest.raises(ValueError, match="X must be finite; column 'a' is not"):
+        from_estimator(boosted, frame, NUMBERS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"labels": "warm"}, "labels must be one of drawn, hard, soft"),
+        ({"threshold": 0.5}, "threshold goes with hard or soft labels"),
+        ({"labels": "hard", "threshold": 1.5}, "threshold must be a probability"),
+        ({"labels": "hard", "pool": X[:, :1]}, "with 2 columns, not 1"),
+        ({"missing": 1}, "missing must be"),
+    ],
+)
+def test_labels_and_pools_that_cannot_be(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        from_estimator(naive_bayes.GaussianNB(), X, WORDS, **arguments)
+
+
+def test_soft_labels_need_weights():
+    with pytest.raises(ValueError, match="takes no sample_weight"):
+        from_estimator(neighbors.KNeighborsClassifier(), X, WORDS, labels="soft")
+
+
+def test_runs_in_which_no_row_is_sure_enough_have_no_estimate():
+    model = from_estimator(
+        linear_model.LogisticRegression(), X, WORDS, labels="soft", threshold=0.99
+    )
+    risk = simulate(workflows.discard(3), model=model, replications=2, rng=0)
+    np.testing.assert_array_equal(risk.failed, [0, 1, 1])

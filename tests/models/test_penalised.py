@@ -13,6 +13,8 @@ from sklearn import linear_model
 from collapse import datasets, simulate, workflows
 from collapse.datasets import with_intercept
 from collapse.models import FirthLogisticRegression, LogisticRegression, RidgeLogisticRegression
+from collapse.models.regression.family import Classes
+from collapse.models.regression.likelihoods import RidgeMultinomial
 from tests.statistics import assert_same_law
 
 Array = NDArray[np.float64]
@@ -222,3 +224,53 @@ def test_rows_of_a_penalised_model_have_the_law_of_the_plain_one() -> None:
 def test_refuses_what_is_no_penalty(penalty: object) -> None:
     with pytest.raises(ValueError, match="penalty must be a number"):
         RidgeLogisticRegression(design(0), np.zeros(4), penalty=penalty)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("penalty", [0.1, 1.0, 30.0])
+@pytest.mark.parametrize("classes", [3, 5])
+def test_ridge_of_several_classes_agrees_with_scikit_learn(classes: int, penalty: float) -> None:
+    X, rng = design(11), np.random.default_rng(12)
+    y = np.arange(60) % classes
+    model = RidgeLogisticRegression(X, y=y, penalty=penalty, classes=classes)
+    index = np.tile(np.r_[0:60, 5:42], (6, 1))
+    label = rng.integers(0, classes, index.shape)
+    rows = np.stack([index, label], axis=2).astype(float)
+    weight = rng.uniform(0.2, 2, index.shape)
+    fitted = model.fit(rows, 5 * weight, None)
+    near = model.fit(rows, weight, np.tile(model.truth, (6, 1)))
+    np.testing.assert_allclose(near, fitted, atol=1e-8)
+    for r in range(6):
+        fit = linear_model.LogisticRegression(
+            C=1 / penalty, solver="newton-cholesky", tol=1e-12, max_iter=1000
+        )
+        fit.fit(X[index[r], 1:], label[r], sample_weight=weight[r] / weight[r].mean())
+        table = np.column_stack([fit.intercept_, fit.coef_])
+        np.testing.assert_allclose(
+            fitted[r].reshape(classes - 1, -1), table[1:] - table[0], atol=1e-7
+        )
+
+
+def test_ridge_of_two_classes_is_that_of_several() -> None:
+    """Two classes of the general form: half the penalty is on the difference of both."""
+    X = design(13)
+    y = (np.random.default_rng(14).random(60) < 0.4).astype(float)
+    likelihood = RidgeMultinomial(X, Classes(1), 2.0)
+    target = np.append((y[:, None] * X).mean(axis=0), 60)[None]
+    found = likelihood.maximise(target, None, None)[0]
+    np.testing.assert_allclose(found, RidgeLogisticRegression(X, y=y, penalty=1.0).truth, atol=1e-9)
+
+
+def test_ridge_of_several_classes_on_separated_and_on_missing_labels() -> None:
+    X = design(15, n=90)
+    y = np.digitize(X[:, 1], [-0.5, 0.5])
+    model = RidgeLogisticRegression(X, y=y, penalty=1e-3, classes=3)
+    fit = linear_model.LogisticRegression(
+        C=1e3, solver="newton-cholesky", tol=1e-12, max_iter=1000
+    ).fit(X[:, 1:], y)
+    table = np.column_stack([fit.intercept_, fit.coef_])
+    np.testing.assert_allclose(model.truth.reshape(2, -1), table[1:] - table[0], atol=1e-5)
+    two = np.stack([np.arange(90), np.minimum(y, 1)], axis=1)[None].astype(float)
+    assert np.isnan(model.fit(two, np.ones((1, 90)), None)).all()
+    assert np.isfinite(
+        RidgeLogisticRegression(X[:, 1:], y=np.minimum(y, 1), penalty=1, classes=3).truth
+    ).all()

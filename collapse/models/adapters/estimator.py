@@ -1,11 +1,12 @@
 """Models made of estimators of scikit-learn and statsmodels."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from collapse.checks import brief, check_number, require
+from collapse.checks import brief, check_number, choice, flag, require
 from collapse.models.adapters.labelled import (
     Loss,
     OnDesign,
@@ -18,6 +19,9 @@ from collapse.models.adapters.labelled import (
 from collapse.models.adapters.statsmodels_glm import GLM
 from collapse.models.protocols import Array, Model
 from collapse.models.regression.design import check_vector
+
+LABELS = ("drawn", "hard", "soft")
+"""What synthetic rows are labelled with."""
 
 FOLDS = 5
 """Parts into which rows are divided where a regressor's residuals are cross-validated."""
@@ -34,12 +38,17 @@ def from_estimator(
     test: tuple[ArrayLike, ArrayLike] | None = None,
     loss: Loss | None = None,
     noise: float | None = None,
+    labels: str = "drawn",
+    threshold: float | None = None,
+    pool: ArrayLike | None = None,
+    missing: bool = False,
 ) -> Model:
     """Make a model of a scikit-learn classifier or regressor, or of a statsmodels GLM.
 
     The rows of X are labelled again in every batch, with labels drawn from the estimator's own
-    predictive distribution: a classifier's probabilities, a normal law about a regressor's
-    prediction, a GLM's family. The real labels are y, the same in every replication.
+    predictive distribution (a classifier's probabilities, a normal law about a regressor's
+    prediction, a GLM's family), or as `labels` says. The real labels are y, the same in every
+    replication.
 
     Parameters
     ----------
@@ -63,6 +72,19 @@ def from_estimator(
         rows it was fitted to; where five-fold cross-validation on the real data finds the mean
         square more than 1.25 times as large, as for nearest neighbours, trees, forests and Gaussian
         processes, that of cross-validated residuals, at six times the cost.
+    labels : {"drawn", "hard", "soft"}, optional
+        What a scikit-learn estimator writes on synthetic rows. "drawn": a draw from its predictive
+        distribution. "hard": the most probable class (self-training); "soft": the probabilities of
+        all classes, as weights of copies of the row (distillation). Both are the mean for a
+        regressor, without noise.
+    threshold : float, optional
+        With hard or soft labels of a classifier: a row whose most probable class has less than
+        this probability is left out of its batch.
+    pool : array_like or pandas.DataFrame, shape (k, p), optional
+        Unlabelled rows, which synthetic batches label in place of those of X: each row as often as
+        any other, up to a remainder that is drawn without replacement.
+    missing : bool, optional
+        Whether a DataFrame X may have missing values, which the estimator then has to take.
 
     Returns
     -------
@@ -116,6 +138,10 @@ def from_estimator(
             f"a statsmodels {name} carries its data; leave X and y out.",
         )
         require(noise is None, "noise goes with a scikit-learn regressor; leave it out here.")
+        require(
+            (labels, threshold, pool, missing) == ("drawn", None, None, False),
+            "labels, threshold, pool and missing go with a scikit-learn estimator; leave them out.",
+        )
         return GLM(estimator, test, loss)
     require(
         not (not hasattr(estimator, "fit") or not hasattr(estimator, "get_params")),
@@ -133,25 +159,54 @@ def from_estimator(
         classifier, regressor = is_classifier(estimator), is_regressor(estimator)
     except AttributeError:  # it does not say what it is
         classifier = regressor = False
+    read = {"pool": pool, "missing": flag(missing, "missing")}
+    how = _Labels(choice(labels, "labels", LABELS), threshold)
+    require(
+        threshold is None or (how.kind != "drawn" and not regressor),
+        "threshold goes with hard or soft labels of a classifier; leave it out.",
+    )
     if regressor:
-        return _Regressor(estimator, X, y, test, loss, noise)
+        return _Regressor(estimator, X, y, test, loss, noise, how, read)
     require(
         bool(classifier),
         f"{name} is neither a classifier nor a regressor: it has no labels to draw.",
     )
     require(noise is None, "noise goes with a regressor, and this is a classifier; leave it out.")
-    return _Classifier(estimator, X, y, test, loss)
+    return _Classifier(estimator, X, y, test, loss, how, read)
+
+
+@dataclass(frozen=True)
+class _Labels:
+    """What synthetic rows are labelled by."""
+
+    kind: str
+    threshold: float | None
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None:
+            check_number(self.threshold, "threshold", 0)
+            require(
+                self.threshold < 1,
+                "threshold must be a probability, greater than 0 and less than 1; it is"
+                f" {brief(self.threshold)}.",
+            )
+
+    def __str__(self) -> str:
+        at = "" if self.threshold is None else f", threshold {self.threshold:g}"
+        return "" if self.kind == "drawn" else f", {self.kind} labels{at}"
 
 
 class _Sklearn(OnDesign):
     refusals = (ValueError,)
     read_labels = staticmethod(labels_of)
 
-    def __init__(self, estimator: Any, X: Any, y: Any, test: Any) -> None:
+    def __init__(
+        self, estimator: Any, X: Any, y: Any, test: Any, how: _Labels, read: dict[str, Any]
+    ) -> None:
         from sklearn.base import clone
 
-        self.name = type(estimator).__name__
-        self.read(covariates(X, "X"), y, test)
+        self.name, self.how = type(estimator).__name__, how
+        self.read(covariates(X, "X", missing=read["missing"]), y, test, **read)
         self.both = stacked(self.X, self.test_X)
         try:
             self.estimator = clone(estimator)
@@ -159,7 +214,7 @@ class _Sklearn(OnDesign):
             raise ValueError(f"{self.name} cannot be cloned: {error}") from error
         seeds = self._parameters("random_state")
         self.estimator.set_params(**{name: 0 for name, seed in seeds.items() if seed is None})
-        self.shown = " ".join(repr(self.estimator).split())
+        self.shown = " ".join(repr(self.estimator).split()) + str(how)
         self.weighs = _weight_of(self.estimator)
 
     def _parameters(self, name: str) -> dict[str, Any]:
@@ -189,10 +244,22 @@ class _Classifier(_Sklearn):
     """theta: probabilities (n + m, K) on X and on the test set, flattened."""
 
     def __init__(
-        self, estimator: Any, X: ArrayLike, y: ArrayLike, test: Any, loss: Loss | None
+        self,
+        estimator: Any,
+        X: ArrayLike,
+        y: ArrayLike,
+        test: Any,
+        loss: Loss | None,
+        how: _Labels,
+        read: dict[str, Any],
     ) -> None:
-        super().__init__(estimator, X, y, test)
+        super().__init__(estimator, X, y, test, how, read)
         self.loss = loss or self._log_loss
+        require(
+            how.kind != "soft" or self.weighs,
+            f"soft labels are weights of rows, and the fit of {self.name} takes no sample_weight;"
+            " use hard labels, or another estimator.",
+        )
         try:
             self.classes, code = np.unique(self.y, return_inverse=True)
         except TypeError:
@@ -216,12 +283,36 @@ class _Classifier(_Sklearn):
                 )
         self.settle()
 
+    def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
+        drawn = super().draw(theta, rows, rng)
+        if self.how.kind != "soft":
+            return drawn
+        share = theta.reshape(len(theta), len(self.both), len(self.classes))
+        index = drawn[:, :, 0].astype(np.int64)
+        return np.append(drawn, np.take_along_axis(share, index[:, :, None], axis=1), axis=2)
+
+    def draw_real(self, replications: int, rows: int, rng: np.random.Generator) -> Array:
+        drawn = super().draw_real(replications, rows, rng)
+        if self.how.kind != "soft":
+            return drawn
+        each = np.eye(len(self.classes))[drawn[:, :, 1].astype(np.int64)]
+        return np.append(drawn, each, axis=2)
+
     def labels_at(self, theta: Array, rows: Any, rng: np.random.Generator) -> Array:
-        upto = np.cumsum(theta.reshape(-1, len(self.classes))[rows], axis=1)[:, :-1]
-        return np.asarray((upto < rng.random((len(rows), 1))).sum(axis=1), np.float64)
+        share = theta.reshape(-1, len(self.classes))[rows]
+        if self.how.kind == "drawn":
+            upto = np.cumsum(share, axis=1)[:, :-1]
+            return np.asarray((upto < rng.random((len(rows), 1))).sum(axis=1), np.float64)
+        sure = share.max(axis=1) >= (self.how.threshold or 0.0)
+        return np.where(sure, share.argmax(axis=1), np.nan)
 
     def fitted(self, rows: Any, label: Array, weight: Array) -> Array:
         out = np.zeros((len(self.both), len(self.classes)))
+        if label.shape[1:]:  # a copy of the row for each class
+            K = len(self.classes)
+            rows, weight = np.repeat(rows, K), (weight[:, None] * label[:, 1:]).ravel()
+            label = np.tile(np.arange(K, dtype=np.float64), len(label))
+            rows, label, weight = rows[weight > 0], label[weight > 0], weight[weight > 0]
         code = label.astype(np.int64)
         seen = np.unique(code)
         if len(seen) == 1:
@@ -273,10 +364,14 @@ class _Regressor(_Sklearn):
         test: Any,
         loss: Loss | None,
         noise: float | None,
+        how: _Labels,
+        read: dict[str, Any],
     ) -> None:
-        super().__init__(estimator, X, y, test)
+        super().__init__(estimator, X, y, test, how, read)
         self.loss = loss or squared_error
         self.noise = None if noise is None else float(check_number(noise, "noise", 0))
+        if how.kind != "drawn":
+            self.noise = noise = 0.0
         self.observed = self.y
         self.settle()
         rows, equal = np.arange(self.design_rows), np.ones(self.design_rows)

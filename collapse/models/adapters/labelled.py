@@ -33,16 +33,23 @@ class OnDesign:
 
     refusals: tuple[type[Exception], ...] = ()
     """What a fit raises where synthetic labels have no estimate."""
+    pool: range | None = None
+    """Rows of X that synthetic batches label, where those are others than the real ones."""
 
-    def read(self: Any, X: Any, y: Any, test: Any) -> None:
-        """Take the real data and the test set, which is the real data where none is given."""
+    def read(self: Any, X: Any, y: Any, test: Any, pool: Any = None, missing: bool = False) -> None:
+        """Take the real data, the unlabelled rows, and the test set, which is the real data where
+        none is given.
+        """
         self.X, self.design_rows = X, len(X)
         self.y = self.read_labels(y, len(X), "y")
         self.test_X, self.test_y = X, self.y
         if test is not None:
             table, label = check_pair(test)
-            self.test_X = covariates(table, "the test X", like=X)
+            self.test_X = covariates(table, "the test X", like=X, missing=missing)
             self.test_y = self.read_labels(label, len(self.test_X), "the test y")
+        if pool is not None:
+            self.X = stacked(X, covariates(pool, "pool", like=X, missing=missing))
+            self.pool = range(len(X), len(self.X))
 
     def settle(self: Any) -> None:
         """Fit the real data, and try the loss on that."""
@@ -75,7 +82,8 @@ class OnDesign:
         return observed_batch(self.observed, replications, rows)
 
     def draw(self: Any, theta: Array, rows: int, rng: np.random.Generator) -> Array:
-        index = rows_of_design(self.design_rows, len(theta), rows, rng)
+        labelled = range(self.design_rows) if self.pool is None else self.pool
+        index = labelled.start + rows_of_design(len(labelled), len(theta), rows, rng)
         drawn = np.stack([index, index], axis=2).astype(np.float64)
         for r, chosen in enumerate(index):
             drawn[r, :, 1] = self.labels_at(theta[r], chosen, rng)
@@ -84,18 +92,22 @@ class OnDesign:
     def fit(self: Any, rows: Array, weight: Array, start: Array | None) -> Array:
         out = np.full((len(rows), len(self.truth)), np.nan)
         for r, (row, share) in enumerate(zip(rows, weight, strict=True)):
-            read = share > 0
+            read = (share > 0) & ~np.isnan(row[:, 1])  # without a label a row is not read
+            if not read.any():
+                continue
             index, relative = row[read, 0].astype(np.int64), share[read] / share[read].mean()
             with suppress(*self.refusals):
-                out[r] = self.fitted(index, row[read, 1], relative)
+                label = row[read, 1] if row.shape[1] == 2 else row[read, 1:]
+                out[r] = self.fitted(index, label, relative)
         return out
 
     def risk(self: Any, theta: Array) -> Array:
         return np.array([self.loss(self.test_y, self.predicted(one)) for one in theta], np.float64)
 
     def __repr__(self: Any) -> str:
-        n, p = self.X.shape
-        return f"from_estimator({self.shown}, X {n} x {p}, observed y)"
+        n, p = self.design_rows, self.X.shape[1]
+        pool = "" if self.pool is None else f", pool of {len(self.pool)} rows"
+        return f"from_estimator({self.shown}, X {n} x {p}, observed y{pool})"
 
 
 def squared_error(y: Any, mean: Array) -> float:
@@ -107,13 +119,14 @@ def is_frame(X: Any) -> bool:
     return hasattr(X, "iloc") and hasattr(X, "columns")
 
 
-def covariates(X: Any, name: str, like: Any = None) -> Any:
+def covariates(X: Any, name: str, like: Any = None, missing: bool = False) -> Any:
     """Return a table (n, p): a DataFrame as it is, anything else as numbers; columns as in `like`.
 
     Raises
     ------
     ValueError
-        Where it is no such table, or an entry is missing or not finite.
+        Where it is no such table, or an entry is not finite or, unless a DataFrame's may be,
+        missing.
     """
     frame = is_frame(X)
     require(
@@ -127,7 +140,9 @@ def covariates(X: Any, name: str, like: Any = None) -> Any:
         not (table.ndim != 2 or 0 in table.shape),
         f"{name} must be a table of shape (n, p); it has shape {table.shape}.",
     )
-    odd: Any = X.isna() | X.isin([np.inf, -np.inf]) if frame else ~np.isfinite(table)
+    odd: Any = X.isin([np.inf, -np.inf]) if frame else ~np.isfinite(table)
+    if frame and not missing:
+        odd |= X.isna()
     if np.any(odd):
         where = f"column {X.columns[np.any(odd, axis=0)][0]!r} is not. Drop" if frame else "drop"
         raise ValueError(f"{name} must be finite; {where} or impute missing values first.")

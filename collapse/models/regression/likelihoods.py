@@ -81,8 +81,8 @@ class Ridge(Logistic):
     hold as they are. An estimate exists unless all labels are equal and a column is constant.
     """
 
-    def __init__(self, X: Array, strength: float) -> None:
-        super().__init__(X, Logit())
+    def __init__(self, X: Array, family: Family, strength: float) -> None:
+        super().__init__(X, family)
         self.free = np.ptp(X, axis=0) == 0
         self.penalty = strength * (self.to_original.T * ~self.free) @ self.to_original
         self.packed = self.penalty[self.pairs][:, None]
@@ -234,7 +234,7 @@ class Multinomial(Likelihood):
 
     def _solve(self, hessian: Array, gradient: Array) -> Array:
         return by_parts(
-            lambda block: self._conjugate(self._states(hessian[:, block]), gradient[block]),
+            lambda block: self._conjugate(hessian[:, block], gradient[block]),
             len(gradient),
             self.cells,
         )
@@ -242,7 +242,12 @@ class Multinomial(Likelihood):
     def _solve_alone(self, hessian: Array, gradient: Array) -> Array:
         return np.linalg.solve(self._regular(self._states(hessian)[0]), gradient[0])[None]
 
-    def _conjugate(self, state: Array, gradient: Array) -> Array:
+    def _besides(self, direction: Array, hessian: Array) -> Array:
+        """Return what the Hessian has beside the rows' part, times a direction."""
+        return RIDGE * direction
+
+    def _conjugate(self, hessian: Array, gradient: Array) -> Array:
+        state = self._states(hessian)
         share, weight = state[:, 1:], state.sum(axis=1)
         weight[weight == 0] = 1.0
         step, rest = np.zeros(gradient.shape), gradient.copy()
@@ -253,7 +258,8 @@ class Multinomial(Likelihood):
             change = margins(direction, self.design)
             change *= share
             change -= share * (change.sum(axis=1) / weight)[:, None]
-            image = (change @ self.mean_design).reshape(direction.shape) + RIDGE * direction
+            image = (change @ self.mean_design).reshape(direction.shape)
+            image += self._besides(direction, hessian)
             going = size > enough
             bend = np.where(going, np.vecdot(direction, image), 1.0)
             length = (np.where(going, size, 0.0) / bend)[:, None]
@@ -292,6 +298,63 @@ class Multinomial(Likelihood):
 
     def _span(self, weight: Array) -> NDArray[np.bool_]:
         return np.array([self._least(row[None, None]) > DEPENDENT for row in weight], dtype=bool)
+
+
+class RidgeMultinomial(Multinomial):
+    """Labels 0, ..., K - 1, with a quadratic penalty on the coefficients of all K labels about
+    their mean, but not on a constant column's; the last number of a statistic is the rows read.
+
+    An estimate exists unless a label is missing and a column is constant.
+    """
+
+    def __init__(self, X: Array, family: Family, strength: float) -> None:
+        super().__init__(X, family)
+        self.free = np.ptp(X, axis=0) == 0
+        each = strength * (self.to_original.T * ~self.free) @ self.to_original
+        self.penalty = np.kron(np.eye(family.outputs) - 1 / self.classes, each)
+        self.anchor = np.linalg.inv(np.linalg.inv(self.anchor) + self.penalty / len(X))
+
+    def near(self, theta: Array) -> None:
+        state, _ = super()._evaluate(turn(theta, self.from_original.T)[None], np.zeros(1), None)
+        self.anchor = np.linalg.inv(self._regular(state[0]) + self.penalty / len(self.X))
+
+    def _target(self, statistic: Array, weight: Array | None) -> Array:
+        return np.column_stack([super()._target(statistic[:, :-1], weight), 1 / statistic[:, -1:]])
+
+    def _usable(self, target: Array, weight: Array | None) -> NDArray[np.bool_]:
+        level = self.from_original @ self.free / max(self.free.sum(), 1)
+        share = target[:, :-1].reshape(len(target), -1, len(level)) @ level
+        least = np.minimum(share.min(axis=1), 1 - share.sum(axis=1))
+        known = np.isfinite(target).all(axis=1)
+        return np.asarray(known & ~(self.free.any() & (least < 1e-12)))
+
+    def _evaluate(self, theta: Array, target: Array, weight: Array | None) -> tuple[Array, Array]:
+        state, gradient = super()._evaluate(theta, target[:, :-1], weight)
+        each = target[:, -1:]
+        flat = np.column_stack([state.reshape(len(state), self.cells), each])
+        return flat, gradient - each * (theta @ self.penalty)
+
+    def _hessian(self, state: Array, weight: Array | None) -> Array:
+        return state.T
+
+    def _room(self, replications: int) -> Array:
+        return np.empty((replications, self.cells + 1)).T
+
+    def _states(self, hessian: Array) -> Array:
+        return super()._states(hessian[: self.cells])
+
+    def _besides(self, direction: Array, hessian: Array) -> Array:
+        return np.asarray(hessian[self.cells :].T * (direction @ self.penalty))
+
+    def _solve_alone(self, hessian: Array, gradient: Array) -> Array:
+        whole = self._regular(self._states(hessian)[0]) + hessian[-1, 0] * self.penalty
+        return np.linalg.solve(whole, gradient[0])[None]
+
+    def _flat(self, hessian: Array) -> NDArray[np.bool_]:
+        return np.zeros(hessian.shape[1], dtype=bool)
+
+    def _separates(self, theta: Array, target: Array, weight: Array | None) -> NDArray[np.bool_]:
+        return np.zeros(len(theta), dtype=bool)
 
 
 LIKELIHOODS: Final[dict[type[Family], type[Likelihood]]] = {

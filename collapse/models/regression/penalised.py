@@ -2,14 +2,17 @@
 bias with it.
 """
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import ArrayLike
 
-from collapse.checks import check_size
+from collapse.checks import check_size, require, whole
 from collapse.models.protocols import Array
 from collapse.models.regression.base import LabelsOnDesign
-from collapse.models.regression.family import Logit
-from collapse.models.regression.likelihoods import Firth, Ridge
+from collapse.models.regression.family import Classes, Family, Logit
+from collapse.models.regression.glm import MOST_CLASSES
+from collapse.models.regression.likelihoods import Firth, Ridge, RidgeMultinomial
 
 
 class _Penalised(LabelsOnDesign):
@@ -59,10 +62,14 @@ class RidgeLogisticRegression(_Penalised):
         As in `LogisticRegression`.
     penalty : float
         Strength, in units of one over a squared coefficient.
+    classes : int, optional
+        Number K of labels 0, ..., K - 1. With more than two `beta` is a table (K - 1, p), as in
+        `MultinomialRegression`, and the penalty is on the coefficients of all K labels about their
+        mean.
 
     Attributes
     ----------
-    truth : ndarray, shape (p,)
+    truth : ndarray, shape ((K - 1) p,)
         `beta`; with observed labels the penalised fit to them.
 
     Raises
@@ -72,7 +79,7 @@ class RidgeLogisticRegression(_Penalised):
 
     Notes
     -----
-    An estimate exists unless all labels are equal and a column is constant. The penalty shrinks,
+    An estimate exists unless a label is missing and a column is constant. The penalty shrinks,
     and shrunken fits label the rows that the next fit shrinks again: under discard the bias grows
     with every generation, under augment, whose pool grows, it does not [1]_.
 
@@ -96,17 +103,18 @@ class RidgeLogisticRegression(_Penalised):
         penalty: float,
         y: ArrayLike | None = None,
         test: tuple[ArrayLike, ArrayLike] | None = None,
+        classes: int = 2,
     ) -> None:
-        self.penalty = float(check_size(penalty, "penalty"))
-        super().__init__(
-            Logit(),
-            X,
-            beta,
-            y,
-            test,
-            shown={"penalty": self.penalty},
-            make=lambda X: Ridge(X, self.penalty),
-        )
+        penalty = float(check_size(penalty, "penalty"))
+        K = whole(classes, "classes", "values of the label", most=MOST_CLASSES)
+        require(K >= 2, "classes must be at least 2.")
+        family: Family = Logit() if K == 2 else Classes(K - 1)
+        make = partial(Ridge if K == 2 else RidgeMultinomial, family=family, strength=penalty)
+        shown = {"penalty": penalty} | ({} if K == 2 else {"classes": K})
+        self.penalty = penalty
+        super().__init__(family, X, beta, y, test, shown=shown, make=make)
+        if isinstance(self._likelihood, RidgeMultinomial) and np.isfinite(self.truth).all():
+            self._likelihood.near(self.truth)
 
 
 class FirthLogisticRegression(_Penalised):
