@@ -25,6 +25,7 @@ from collapse.datasets import read_features
 from collapse.derivation import derive
 from collapse.diagnosis import diagnose
 from collapse.forecasting import Forecast, forecast
+from collapse.planning import plan_for
 from collapse.risk import Risk
 from collapse.simulation import simulate
 from collapse.sweeping import grid as grids
@@ -180,6 +181,20 @@ def run_compare(options: argparse.Namespace) -> int:
     names = [workflow.name for workflow in table.workflows]
     columns = {name: getattr(table, name) for name in ("ratio", *COSTS)}
     _show(options, {"generation": table.generation, "workflows": names, **columns}, table)
+    return 0
+
+
+PROMISE = ("ratio", "worth", "loss", "generations", "n", "kappa", "cost")
+"""Options that `plan-for` takes under their own names."""
+
+
+def run_plan_for(options: argparse.Namespace) -> int:
+    model = None if options.model is None else models.named(options.model)
+    answer = plan_for(model=model, **{name: getattr(options, name) for name in PROMISE})
+    table = {name.replace(" ", "_"): column for name, column in answer.columns().items()}
+    told = {name: getattr(answer, name) for name in ("model", "n", "cost", "broken")}
+    promise = {"ratio": answer.ratio, "generations": answer.generations}
+    _show(options, promise | told | {"at": answer.comparison.generation} | table, answer)
     return 0
 
 

@@ -14,6 +14,7 @@ from collapse.cli.answers import (
     run_derive,
     run_diagnose,
     run_forecast,
+    run_plan_for,
     run_simulate,
     run_sweep,
 )
@@ -44,6 +45,12 @@ AGAINST = _option(
     action="append",
     metavar="WORKFLOW",
     help="a workflow to compare with; may be repeated (default: six)",
+)
+MODEL = _option(
+    "-m",
+    "--model",
+    help="at n for this model, such as exponential or 'Bernoulli(p=0.2)' (default: the limit, many"
+    " rows)",
 )
 SEED = _option("--seed", type=int, default=0)
 WHERE = (
@@ -139,12 +146,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str, Sequence[Arg
         [
             WORKFLOW,
             LENGTH,
-            _option(
-                "-m",
-                "--model",
-                help="verdict at n for this model, such as exponential or 'Bernoulli(p=0.2)'"
-                " (default: the limit, many rows)",
-            ),
+            MODEL,
             _option("-n", type=int, help="rows of real data, with --model"),
             _option(
                 "--below",
@@ -164,6 +166,34 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str, Sequence[Arg
             ),
             LENGTH,
             _json(f"generation, and by workflow: workflows (names), ratio, {', '.join(COSTS)}"),
+        ],
+    ),
+    "plan-for": (
+        run_plan_for,
+        "the policies that keep a promise, of each kind the cheapest, and their costs",
+        [
+            _option("--ratio", type=float, help="no risk ratio above this, such as 1.5"),
+            _option("--worth", type=float, help="1,000 real rows are worth at least so many"),
+            _option(
+                "--loss",
+                type=float,
+                help="the loss rises by at most this; needs -n and --kappa",
+            ),
+            _option("-g", "--generations", type=int, help="keep it in so many (default: for ever)"),
+            MODEL,
+            _option("-n", type=int, help="rows of real data, with --model or --loss"),
+            _option("--kappa", type=float, help="such as d / 2, with --loss"),
+            _option(
+                "--cost",
+                choices=tuple(COSTS),
+                default="read",
+                help="sort by this cost (default: read)",
+            ),
+            _json(
+                "ratio, generations (null: for ever), model, n, cost, broken (kinds without such a"
+                " policy), at (generation of the costs), and by policy: workflow, largest_ratio,"
+                f" {', '.join(COSTS)}, next_cheaper, its_largest_ratio"
+            ),
         ],
     ),
     "forecast": (
