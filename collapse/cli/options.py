@@ -15,10 +15,13 @@ from collapse.cli.answers import (
     run_diagnose,
     run_forecast,
     run_plan_for,
+    run_schema,
     run_simulate,
     run_sweep,
 )
+from collapse.cli.completion import SHELLS
 from collapse.cli.runs import run_diff, run_figures, run_report, run_rerun, run_verify
+from collapse.cli.schema import DESCRIBED
 from collapse.comparison import COSTS
 from collapse.forecasting.table import TASKS
 
@@ -33,11 +36,26 @@ def _option(*flags: str, **options: Any) -> Argument:
 def _json(keys: str) -> Argument:
     text = (
         f"print one JSON object and nothing else, with {keys}; fractions are text, infinity is"
-        ' "inf", no number is null'
+        ' "inf", no number is null; `collapse schema` describes it'
     )
     return _option("--json", action="store_true", help=text)
 
 
+ANSWERING = (
+    _option(
+        "-q",
+        "--quiet",
+        action="store_true",
+        help="print warnings and errors alone, and what --json asks for",
+    ),
+    _option(
+        "--settings",
+        metavar="FILE.toml",
+        help="take from this file what is not given here, by the names of flags without dashes; a"
+        " table named like the command goes before what stands outside of tables",
+    ),
+)
+"""Arguments of every command that takes --json."""
 LENGTH = _option("-g", "--generations", type=int, default=50)
 WORKFLOW = _option("workflow", help="such as augment or 'window(k=3)'")
 AGAINST = _option(
@@ -79,7 +97,8 @@ ONE_RISK = (
         " stderr, risk_stderr, failed"
     ),
 )
-COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str, Sequence[Argument]]] = {
+Runner = Callable[[argparse.Namespace], int]
+COMMANDS: dict[str, tuple[Runner | None, str, Sequence[Argument]]] = {
     "derive": (
         run_derive,
         "exact ratio of a named workflow",
@@ -206,7 +225,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str, Sequence[Arg
             _option(
                 "data",
                 help="a CSV, Excel (.xlsx) or parquet file with a header, packed (.gz, .zip) or"
-                " not",
+                " not; - for standard input",
             ),
             _option("--target", required=True, metavar="COLUMN", help="column to predict"),
             _option(
@@ -401,6 +420,16 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str, Sequence[Arg
             _option("after", metavar="RUN2", help="folder of another"),
             _option("--tolerances", metavar="FOLDER", help="a folder with a tolerances.toml"),
         ],
+    ),
+    "schema": (
+        run_schema,
+        "the JSON Schema of what a command prints with --json",
+        [_option("of", choices=DESCRIBED, metavar="COMMAND", help=", ".join(DESCRIBED))],
+    ),
+    "completion": (
+        None,
+        "a script for your shell that completes commands and flags",
+        [_option("shell", choices=SHELLS, metavar="SHELL", help=", ".join(SHELLS))],
     ),
 }
 """Every command: what runs it, what it does, and its arguments."""
