@@ -12,6 +12,7 @@ from collapse.derivation import derive
 from collapse.diagnosis import Diagnosis, diagnose
 from collapse.optimum import Optimum, optimal_weights
 from collapse.plan import Plan
+from collapse.planning import Policies, plan_for
 from collapse.reservoir import Reservoir
 from collapse.risk import Risk
 from collapse.simulation import simulate
@@ -36,6 +37,7 @@ __all__ = [
     "Matrix",
     "Optimum",
     "Plan",
+    "Policies",
     "Reservoir",
     "Risk",
     "Sweep",
@@ -51,6 +53,7 @@ __all__ = [
     "misspecified",
     "models",
     "optimal_weights",
+    "plan_for",
     "simulate",
     "sweep",
     "workflows",

@@ -63,6 +63,8 @@ def answers() -> dict[str, Answer]:
         "diagnosis by evidence": collapse.diagnose(
             Plan([0, 1], [1, 1], [[1, 0], [0.25, 0.75]], name="typed")
         ),
+        "policies": collapse.plan_for(ratio=1.5, generations=4),
+        "policies at n": collapse.plan_for(ratio=2, model=models.Exponential(1), n=20),
         "optimum": collapse.optimal_weights(plan, synthetic=F(1, 4)),
         "matrix": universality.matrix(
             [KNOWN[0], KNOWN[1].larger(2), STRANGER],

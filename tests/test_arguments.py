@@ -116,7 +116,7 @@ TABLE = pd.DataFrame(
 
 MADE_BY_FUNCTIONS = {
     *("Audit", "ClosedForm", "Comparison", "Diagnosis", "Forecast", "Matrix"),
-    *("Optimum", "Risk", "Sweep"),
+    *("Optimum", "Policies", "Risk", "Sweep"),
 }
 """Answers: nobody else makes them. Their methods are tried."""
 
@@ -128,6 +128,7 @@ METHODS = (
     collapse.ClosedForm,
     collapse.Comparison,
     collapse.Optimum,
+    collapse.Policies,
     collapse.Audit,
     collapse.Forecast,
     collapse.Sweep,
@@ -196,6 +197,7 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
     (cell,) = matrix.cells.values()
     features, heart = datasets.fashion(), datasets.heart()
     best = collapse.optimal_weights(AUGMENT)
+    promised = collapse.plan_for(ratio=2, generations=3)
     saved = best.save(Path("best.json").absolute())
     stored = Path("features.npz").absolute()
     x, y = np.arange(3.0), np.ones(3)
@@ -239,6 +241,8 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
         "Answer.load": (collapse.Optimum.load, {"path": saved}),
         "Optimum.columns": (best.columns, {}),
         "Optimum.plot": (best.plot, {"ax": ax}),
+        "Policies.columns": (promised.columns, {}),
+        "Policies.plot": (promised.plot, {"ax": ax}),
         "ClosedForm.plot": (form.plot, {"ax": ax, "generations": 3}),
         "ClosedForm.to_json": (form.to_json, {}),
         "ClosedForm.from_json": (collapse.ClosedForm.from_json, {"document": form.to_json()}),
@@ -371,6 +375,19 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
         "optimal_weights": (
             collapse.optimal_weights,
             {"plan": AUGMENT, "synthetic": 0.5, "origin": "known", "greedy": False},
+        ),
+        "plan_for": (
+            collapse.plan_for,
+            {
+                "ratio": None,
+                "worth": None,
+                "loss": 0.1,
+                "generations": 3,
+                "model": MODEL,
+                "n": 10,
+                "kappa": 1.5,
+                "cost": "stored",
+            },
         ),
         "simulate": (
             collapse.simulate,

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from collapse import __version__
-from collapse.cli.options import COMMANDS
+from collapse.cli import completion, settings
+from collapse.cli.options import ANSWERING, COMMANDS
 
 STATUS = """exit status: 0; 1 where a chapter or a cell of a sweep failed, a file or a number is not
 what it was, or the limit that --fail-over sets is exceeded; 2 where the arguments are wrong or an
@@ -21,7 +22,7 @@ answer cannot be written; 130 where it was interrupted; 141 where nobody reads t
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit status, as `STATUS` tells."""
     try:
-        options = _parser().parse_args(arguments)
+        options = _options(sys.argv[1:] if arguments is None else list(arguments))
         with _said():
             status = int(options.run(options))
         if sys.stdout is not None:  # as where it was closed
@@ -68,15 +69,41 @@ def _silence() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _parser() -> argparse.ArgumentParser:
+def _options(arguments: list[str]) -> argparse.Namespace:
+    """Read arguments, and what a file of settings adds to them."""
+    parser, _ = _parsers()
+    if any("--settings".startswith(one.split("=")[0]) and one[:3] == "--s" for one in arguments):
+        loose, of = _parsers()
+        for command in of.values():
+            settings.lenient(command)
+        given = vars(loose.parse_args(arguments))
+        name = given["command"]
+        if "settings" in given and name != "rerun":  # whose settings are those of chapters
+            at = arguments.index(name) + 1
+            told = settings.said(given["settings"], name, _parsers()[1][name], [*given])
+            arguments = [*arguments[:at], *told, *arguments[at:]]
+    return parser.parse_args(arguments)
+
+
+def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """The parser, and those of the commands by name."""
     parser = argparse.ArgumentParser(
         prog="collapse", description="Risk of models retrained on synthetic data.", epilog=STATUS
     )
     parser.add_argument("--version", action="version", version=f"collapse {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    out: dict[str, argparse.ArgumentParser] = {}
     for name, (run, text, arguments) in COMMANDS.items():
-        command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
-        command.set_defaults(run=run)
-        for flags, options in arguments:
-            command.add_argument(*flags, **options)
-    return parser
+        out[name] = commands.add_parser(
+            name, help=text, description=f"{text[0].upper()}{text[1:]}."
+        )
+        out[name].set_defaults(run=run or _complete)
+        answering = any("--json" in flags for flags, _ in arguments)
+        for flags, options in (*arguments, *ANSWERING * answering):
+            out[name].add_argument(*flags, **options)
+    return parser, out
+
+
+def _complete(options: argparse.Namespace) -> int:
+    print(completion.script(options.shell, _parsers()[1]), end="")
+    return 0

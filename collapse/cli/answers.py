@@ -16,25 +16,21 @@ from typing import Any
 import numpy as np
 
 from collapse import disk, models, workflows
-from collapse.answers import plain
+from collapse.answers import SCHEMA, plain
 from collapse.auditing import audit
 from collapse.blocks import KEPT, Store, default_folder
 from collapse.checks import module, path, require, to_text
+from collapse.cli.schema import PROMISE, RISK, of_command
 from collapse.comparison import COSTS, compare
 from collapse.datasets import read_features
 from collapse.derivation import derive
 from collapse.diagnosis import diagnose
 from collapse.forecasting import Forecast, forecast
+from collapse.planning import plan_for
 from collapse.risk import Risk
 from collapse.simulation import simulate
 from collapse.sweeping import grid as grids
 from collapse.sweeping import sweep
-
-RISK = (
-    *("model", "n", "replications", "seed", "versions"),
-    *("ratio", "risk", "stderr", "risk_stderr", "failed", "measures"),
-)
-"""What --json tells of a risk beside its workflow and its generations."""
 
 FORECAST = (
     *("generations", "task", "test_share", "test_file", "exclude", "na", "encoding"),
@@ -45,7 +41,22 @@ FORECAST = (
 
 def _show(options: argparse.Namespace, answer: Any, words: Any) -> None:
     """Print an answer as one JSON object, or in words."""
-    print(json.dumps(plain(answer, nan=None), indent=1, allow_nan=False) if options.json else words)
+    if options.json:
+        told = {"collapse": options.command, "schema": SCHEMA} | plain(answer, nan=None)
+        print(json.dumps(told, indent=1, allow_nan=False))
+    elif not options.quiet:
+        print(words)
+
+
+def _note(options: argparse.Namespace, text: Any) -> None:
+    """Say what is no answer on standard error, unless nobody wants to know."""
+    if not options.quiet:
+        print(text, file=sys.stderr)
+
+
+def run_schema(options: argparse.Namespace) -> int:
+    print(json.dumps(of_command(options.of), indent=1))
+    return 0
 
 
 AUDIT = ("n", "averaged", "floor", "kappa", "test_rows", "at", "horizon")
@@ -61,7 +72,7 @@ def run_audit(options: argparse.Namespace) -> int:
     if options.folder is not None:
         folder = disk.folder(options.folder)
         page, document = folder / "audit.html", folder / "audit.json"
-        print(f"written to {answer.save_html(page)} and {answer.save(document)}", file=sys.stderr)
+        _note(options, f"written to {answer.save_html(page)} and {answer.save(document)}")
     limit = options.fail_below
     if limit is not None and answer.p_value < limit:
         print(f"collapse: {answer.answers[0]}", file=sys.stderr)
@@ -83,7 +94,7 @@ def run_simulate(options: argparse.Namespace) -> int:
     if options.features is not None:
         data = read_features(options.features).whitened()
         data = data if options.components is None else data.part(components=options.components)
-        print(data, file=sys.stderr)
+        _note(options, data)
         model, replications = data.model(), 100
         if not np.isfinite(model.truth).all():
             raise ValueError(
@@ -131,13 +142,13 @@ def lent(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
 def run_sweep(options: argparse.Namespace) -> int:
     folder = default_folder() if options.folder is None else options.folder
     with lent(options) as where:
-        study = sweep(grids.read(options.grid), folder=folder, progress=True, **where)
+        study = sweep(grids.read(options.grid), folder=folder, progress=not options.quiet, **where)
     if options.output is not None:
         if Path(options.output).suffix == ".csv":
             disk.write(options.output, study.to_frame().to_csv(index=False))
         else:
             study.save(options.output)
-        print(f"written to {options.output}", file=sys.stderr)
+        _note(options, f"written to {options.output}")
     words = [
         f"{cell.name} {cell.risk.ratio[-1]:.6g} {cell.risk.stderr[-1]:.3g} {cell.risk.failed[-1]:g}"
         for cell in study.cells
@@ -188,9 +199,22 @@ def run_compare(options: argparse.Namespace) -> int:
     return 0
 
 
+ASKED = ("ratio", "worth", "loss", "generations", "n", "kappa", "cost")
+"""Options that `plan-for` takes under their own names."""
+
+
+def run_plan_for(options: argparse.Namespace) -> int:
+    model = None if options.model is None else models.named(options.model)
+    answer = plan_for(model=model, **{name: getattr(options, name) for name in ASKED})
+    table = {name.replace(" ", "_"): column for name, column in answer.columns().items()}
+    promise = {name: getattr(answer, name) for name in PROMISE}
+    _show(options, promise | {"at": answer.comparison.generation} | table, answer)
+    return 0
+
+
 def _risk(risk: Risk, options: argparse.Namespace) -> int:
     if options.output is not None:
-        print(f"written to {risk.save(options.output)}", file=sys.stderr)
+        _note(options, f"written to {risk.save(options.output)}")
     observed = getattr(options, "features", None) is not None
     if not observed:
         simulated = risk.replications is not None
@@ -230,13 +254,18 @@ def run_forecast(options: argparse.Namespace) -> int:
     with lent(options) as where:
         given |= where
         answer = forecast(
-            options.data, options.target, folder=folder, rng=options.seed, progress=True, **given
+            options.data,
+            options.target,
+            folder=folder,
+            rng=options.seed,
+            progress=not options.quiet,
+            **given,
         )
     told = {"": answer.sentences, "Note: ": answer.notes, "Caution: ": answer.warnings}
     words = [f"{kind}{sentence}" for kind, said in told.items() for sentence in said]
     _show(options, answer.document, "\n".join(words))
     page, document = _files(folder, answer)
-    print(f"written to {answer.save_html(page)} and {answer.save(document)}", file=sys.stderr)
+    _note(options, f"written to {answer.save_html(page)} and {answer.save(document)}")
     exceeded = None if limit is None else answer.exceeds(limit)
     if exceeded:
         print(f"collapse: {exceeded}", file=sys.stderr)

@@ -14,10 +14,14 @@ from collapse.cli.answers import (
     run_derive,
     run_diagnose,
     run_forecast,
+    run_plan_for,
+    run_schema,
     run_simulate,
     run_sweep,
 )
+from collapse.cli.completion import SHELLS
 from collapse.cli.runs import run_diff, run_figures, run_report, run_rerun, run_verify
+from collapse.cli.schema import DESCRIBED
 from collapse.comparison import COSTS
 from collapse.forecasting.table import TASKS
 from collapse.models.adapters.estimator import LABELS
@@ -33,11 +37,26 @@ def _option(*flags: str, **options: Any) -> Argument:
 def _json(keys: str) -> Argument:
     text = (
         f"print one JSON object and nothing else, with {keys}; fractions are text, infinity is"
-        ' "inf", no number is null'
+        ' "inf", no number is null; `collapse schema` describes it'
     )
     return _option("--json", action="store_true", help=text)
 
 
+ANSWERING = (
+    _option(
+        "-q",
+        "--quiet",
+        action="store_true",
+        help="print warnings and errors alone, and what --json asks for",
+    ),
+    _option(
+        "--settings",
+        metavar="FILE.toml",
+        help="take from this file what is not given here, by the names of flags without dashes; a"
+        " table named like the command goes before what stands outside of tables",
+    ),
+)
+"""Arguments of every command that takes --json."""
 LENGTH = _option("-g", "--generations", type=int, default=50)
 WORKFLOW = _option("workflow", help="such as augment or 'window(k=3)'")
 AGAINST = _option(
@@ -45,6 +64,12 @@ AGAINST = _option(
     action="append",
     metavar="WORKFLOW",
     help="a workflow to compare with; may be repeated (default: six)",
+)
+MODEL = _option(
+    "-m",
+    "--model",
+    help="at n for this model, such as exponential or 'Bernoulli(p=0.2)' (default: the limit, many"
+    " rows)",
 )
 SEED = _option("--seed", type=int, default=0)
 WHERE = (
@@ -73,7 +98,8 @@ ONE_RISK = (
         " stderr, risk_stderr, failed; and measures, by name"
     ),
 )
-COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str, Sequence[Argument]]] = {
+Runner = Callable[[argparse.Namespace], int]
+COMMANDS: dict[str, tuple[Runner | None, str, Sequence[Argument]]] = {
     "derive": (
         run_derive,
         "exact ratio of a named workflow",
@@ -153,12 +179,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str, Sequence[Arg
         [
             WORKFLOW,
             LENGTH,
-            _option(
-                "-m",
-                "--model",
-                help="verdict at n for this model, such as exponential or 'Bernoulli(p=0.2)'"
-                " (default: the limit, many rows)",
-            ),
+            MODEL,
             _option("-n", type=int, help="rows of real data, with --model"),
             _option(
                 "--below",
@@ -180,6 +201,34 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str, Sequence[Arg
             _json(f"generation, and by workflow: workflows (names), ratio, {', '.join(COSTS)}"),
         ],
     ),
+    "plan-for": (
+        run_plan_for,
+        "the policies that keep a promise, of each kind the cheapest, and their costs",
+        [
+            _option("--ratio", type=float, help="no risk ratio above this, such as 1.5"),
+            _option("--worth", type=float, help="1,000 real rows are worth at least so many"),
+            _option(
+                "--loss",
+                type=float,
+                help="the loss rises by at most this; needs -n and --kappa",
+            ),
+            _option("-g", "--generations", type=int, help="keep it in so many (default: for ever)"),
+            MODEL,
+            _option("-n", type=int, help="rows of real data, with --model or --loss"),
+            _option("--kappa", type=float, help="such as d / 2, with --loss"),
+            _option(
+                "--cost",
+                choices=tuple(COSTS),
+                default="read",
+                help="sort by this cost (default: read)",
+            ),
+            _json(
+                "ratio, generations (null: for ever), model, n, cost, broken (kinds without such a"
+                " policy), at (generation of the costs), and by policy: workflow, largest_ratio,"
+                f" {', '.join(COSTS)}, next_cheaper, its_largest_ratio"
+            ),
+        ],
+    ),
     "forecast": (
         run_forecast,
         (
@@ -190,7 +239,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str, Sequence[Arg
             _option(
                 "data",
                 help="a CSV, Excel (.xlsx) or parquet file with a header, packed (.gz, .zip) or"
-                " not",
+                " not; - for standard input",
             ),
             _option("--target", required=True, metavar="COLUMN", help="column to predict"),
             _option(
@@ -424,6 +473,16 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str, Sequence[Arg
             _option("after", metavar="RUN2", help="folder of another"),
             _option("--tolerances", metavar="FOLDER", help="a folder with a tolerances.toml"),
         ],
+    ),
+    "schema": (
+        run_schema,
+        "the JSON Schema of what a command prints with --json",
+        [_option("of", choices=DESCRIBED, metavar="COMMAND", help=", ".join(DESCRIBED))],
+    ),
+    "completion": (
+        None,
+        "a script for your shell that completes commands and flags",
+        [_option("shell", choices=SHELLS, metavar="SHELL", help=", ".join(SHELLS))],
     ),
 }
 """Every command: what runs it, what it does, and its arguments."""

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import re
+import sys
 import warnings
 import zipfile
 import zlib
@@ -62,7 +63,8 @@ def read(path: str | Path, target: str | None, encoding: str | None = None) -> p
     Parameters
     ----------
     path : path
-        The file; what is in it is told by its first bytes, and parquet's ending.
+        The file, or "-" for standard input; what is in it is told by its first bytes, and parquet's
+        ending.
     target : str or None
         A column that it must have.
     encoding : str, optional
@@ -85,7 +87,13 @@ def read(path: str | Path, target: str | None, encoding: str | None = None) -> p
     path = Path(path)
     name, pd = str(path), pandas()
     with _refused(f"the file {brief(name)} cannot be read", OSError):
-        packed = path.read_bytes() if path.is_file() else None
+        packed = (
+            sys.stdin.buffer.read()
+            if name == "-"
+            else path.read_bytes()
+            if path.is_file()
+            else None
+        )
     if packed is None:
         raise FileNotFoundError(f"there is no file {path}.")
     raw, told, decimal = _unpacked(packed, name, path.suffix), Told(), None

@@ -1,0 +1,163 @@
+"""The inverse question: policies that keep a promise."""
+
+import json
+from fractions import Fraction
+from math import inf, isnan, nan
+from typing import Any
+
+import numpy as np
+import pytest
+
+import collapse
+from collapse import models, workflows
+from collapse.cli import main
+from collapse.derivation.finite import augment_supremum, least_share
+from collapse.planning import LADDERS
+
+PROMISES: tuple[dict[str, Any], ...] = (
+    {"ratio": 1.5, "generations": 20},
+    {"ratio": 3.0, "generations": 120},
+    {"worth": 400, "generations": 35, "cost": "stored"},
+    {"loss": 0.004, "n": 1000, "kappa": 5, "generations": 12},
+    {"ratio": 2.0, "generations": 20, "model": models.Exponential(1), "n": 20},
+    {"ratio": 1.3, "generations": 30, "model": models.Bernoulli(0.3), "n": 10},
+)
+
+
+def named(text: str, generations: int) -> Any:
+    """The policy of a name; a subsample is read from its ladder."""
+    if text.startswith("subsample of"):
+        (make,) = (ladder.make for ladder in LADDERS if ladder.name == "subsample")
+        return make(generations, Fraction(text.split()[2]))
+    return workflows.named(text, generations)
+
+
+@pytest.mark.parametrize("promise", PROMISES, ids=str)
+def test_each_policy_keeps_the_promise_and_the_next_cheaper_one_does_not(
+    promise: dict[str, Any],
+) -> None:
+    answer = collapse.plan_for(**promise)
+    model, G = promise.get("model"), promise["generations"]
+    at_n = {"model": model, "n": promise["n"]} if model else {}
+    assert len(answer.policies) + len(answer.broken) == len(LADDERS)
+    assert any(answer.cheaper)
+    for plan, largest, cheaper, theirs in zip(
+        answer.policies, answer.largest, answer.cheaper, answer.cheaper_largest, strict=True
+    ):
+        assert plan == named(plan.name, G)
+        kept = collapse.derive(plan, **at_n).ratio
+        assert len(kept) == G
+        assert kept.max() == largest <= answer.ratio * (1 + 1e-9)
+        if cheaper:
+            broken = collapse.derive(named(cheaper, G), **at_n).ratio.max()
+            assert broken == theirs > answer.ratio
+        else:
+            assert isnan(theirs)
+
+
+def test_promises_in_three_units_are_one() -> None:
+    asked = ({"ratio": 1.8}, {"worth": 1000 / 1.8}, {"loss": 0.004, "n": 1000, "kappa": 5})
+    names = {
+        tuple(p.name for p in collapse.plan_for(generations=9, **one).policies) for one in asked
+    }
+    assert len(names) == 1
+
+
+def test_every_ladder_falls_so_that_bisection_finds_its_first_step() -> None:
+    for ladder in LADDERS:
+        steps = ladder.values(6)
+        largest = [
+            collapse.derive(ladder.make(6, v)).ratio.max() for v in steps[:: len(steps) // 6]
+        ]
+        within = np.array(largest)
+        # below 1 fresh real rows have an optimum; no promise is made there
+        assert (np.diff(np.maximum(within, 1)) <= 1e-12).all(), ladder.name
+
+
+@pytest.mark.parametrize(("model", "n", "v2"), [(None, None, 0), (models.Exponential(1), 20, 1)])
+def test_for_ever_the_least_share_is_the_formula(model: Any, n: int | None, v2: int) -> None:
+    answer = collapse.plan_for(ratio=1.9, model=model, n=n)
+    found = {plan.recipe.workflow: plan for plan in answer.policies if plan.recipe}
+    least = least_share(n, v2, below=1.9)
+    share = found["fixed_real_share"].recipe.parameters["share"]  # type: ignore[union-attr]
+    assert share - Fraction(1, 1000) < least <= share
+    size = found["augment"].recipe.parameters["size"]  # type: ignore[union-attr]
+    assert augment_supremum(n, v2, size=size) <= 1.9
+    assert {"discard", "window", "reservoir", "subsample"} == answer.broken.keys()
+    for plan, largest in zip(answer.policies, answer.largest, strict=True):
+        long = workflows.named(plan.name, 2000)
+        ratio = collapse.derive(long, model=model, n=n).ratio.max()
+        assert ratio <= largest * (1 + 1e-9) <= 1.9 * (1 + 2e-9)
+
+
+def test_for_ever_what_is_cheaper_breaks_the_promise_in_the_end() -> None:
+    answer = collapse.plan_for(ratio=1.5)
+    known = np.isfinite(answer.cheaper_largest)
+    # a curve that rises and falls again: its bound is proved, its supremum is not known
+    loose = [plan.name for plan, sure in zip(answer.policies, known, strict=True) if not sure]
+    assert [name.split("(")[0] for name in loose] == ["real_and_average"]
+    for i in np.flatnonzero(known):
+        cheaper, bound = answer.cheaper[i], answer.cheaper_largest[i]
+        reached = collapse.derive(workflows.named(cheaper, 4000)).ratio.max()
+        assert bound > 1.5
+        assert reached == pytest.approx(bound, rel=1e-3)
+        assert reached > 1.5
+
+
+def test_policies_are_sorted_by_the_cost_asked_for() -> None:
+    for cost in ("read", "stored", "real", "generated", "peak"):
+        answer = collapse.plan_for(ratio=2, generations=15, cost=cost)
+        assert (np.diff(getattr(answer.comparison, cost)) >= 0).all()
+
+
+def test_policies_in_words_and_as_a_table() -> None:
+    answer = collapse.plan_for(ratio=1.5)
+    text = str(answer)
+    assert text.startswith(
+        "Policies that promise no ratio above 1.5 for ever, for many rows: 1,000"
+    )
+    assert "No window: the best, window(k=50), has no bound as small. The ratio grows like" in text
+    assert repr(answer).startswith("<Policies (4) that promise no ratio above 1.5 for ever")
+    frame = answer.to_frame()
+    assert frame["workflow"].tolist() == [plan.name for plan in answer.policies]
+    few = collapse.plan_for(ratio=2, generations=9, model=models.Exponential(1), n=20)
+    assert "for 9 generations, for Gamma(shape=1, mean=1) at n = 20" in str(few)
+
+
+def test_the_command_answers_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["-g", "20", "-m", "exponential", "-n", "20"]
+    assert main(["plan-for", "--ratio", "2", *flags, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    answer = collapse.plan_for(ratio=2, generations=20, model=models.Exponential(1), n=20)
+    assert document["workflow"] == [plan.name for plan in answer.policies]
+    assert document["largest_ratio"] == answer.largest.tolist()
+    assert document["generations"] == 20
+    assert main(["plan-for", "--ratio", "2", *flags]) == 0
+    assert capsys.readouterr().out.strip() == str(answer)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, "give one promise: a ratio such as 1.5, or worth"),
+        ({"ratio": 2, "worth": 500}, "give one promise"),
+        ({"ratio": 1}, "ratio must be a number greater than 1; it is 1."),
+        ({"ratio": nan}, "ratio must be"),
+        ({"ratio": "2"}, "ratio must be"),
+        ({"ratio": inf}, "ratio must be"),
+        ({"worth": 1000}, "worth \\(of 1,000 real rows\\) must be a number between 0 and 1,000"),
+        ({"loss": 0.1}, "a loss needs n and kappa"),
+        ({"loss": 0.1, "n": 100}, "a loss needs n and kappa"),
+        ({"loss": -0.1, "n": 100, "kappa": 5}, "loss and kappa must be numbers greater than 0"),
+        ({"ratio": 2, "kappa": 5}, "nothing else takes kappa"),
+        ({"ratio": 2, "n": 50}, "n needs a model"),
+        ({"ratio": 2, "model": models.Poisson(3)}, "n"),
+        ({"ratio": 2, "generations": 1}, "generations"),
+        ({"ratio": 2, "cost": "money"}, "cost must be one of read, stored"),
+        ({"ratio": 2, "model": models.InverseGaussian(1, 2), "n": 50}, "exact"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_promised_is_refused(given: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        collapse.plan_for(**given)
