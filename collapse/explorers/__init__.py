@@ -1,7 +1,7 @@
 """Explorers: their records, in the order in which they are listed."""
 
 # isort: off
-from collapse.explorers import policies, pictures
+from collapse.explorers import policies, pictures, tables
 # isort: on
 
-__all__ = ["pictures", "policies"]
+__all__ = ["pictures", "policies", "tables"]

@@ -397,7 +397,8 @@ function positions({ values, low, high, step }) {
 }
 
 // All values that a pointer can give to a control: each whole number, or each position of its slider.
-const topOf = ({ high, limits = [] }, { workflow: name }) => limits.find(([which]) => which === name)?.[1] ?? high;
+const CAPS = {}; // where a control ends, by its name, where its explorer's file says so from the state
+const topOf = ({ name, high, limits = [] }, state) => Math.min(CAPS[name]?.(state) ?? high, limits.find(([which]) => which === state.workflow)?.[1] ?? high);
 function valuesOf(control, state) {
   const { min, max, step, value } = positions(control);
   const top = topOf(control, state);
@@ -455,7 +456,7 @@ const KINDS = {
     press("+", "more");
     input.addEventListener("input", () => put(valueAt(input.valueAsNumber)));
     return (value, state) => {
-      input.max = at(topOf(range, state));
+      input.max = at(topOf({ name, ...range }, state));
       if (input.valueAsNumber !== at(value)) input.value = at(value);
       shown.textContent = say(value);
       input.setAttribute("aria-valuetext", say(value));
@@ -477,12 +478,15 @@ function addressOf(anchor, controls, state) {
   return `${page}#${[[anchor.id, new URLSearchParams(told)], ...others].map((part) => part.join("?")).join(";")}`;
 }
 
+const READERS = {}; // kinds of controls whose values are read from an address by their own file
+
 // What the address says of an explorer's controls; what makes no sense is passed over.
 function stateFromAddress(anchor, controls) {
   const [, query] = partsOf(location.hash).find(([id]) => id === anchor.id) ?? [];
   if (!query) return null;
   const given = new URLSearchParams(query);
   const read = ({ kind, choices, low, high, whole }, text) => {
+    if (READERS[kind]) return READERS[kind](text);
     if (kind === "choice") return choices.includes(text) ? text : undefined;
     if (kind === "switch") return { true: true, false: false }[text];
     const value = text.trim() === "" ? NaN : Number(text);
@@ -540,7 +544,7 @@ function explorer(draw, { plays } = {}) {
     const panel = element(root, "div", { class: "controls" });
     const stateNow = () => {
       const state = Object.fromEntries(controls.map(({ name }) => [name, model.get(name)]));
-      for (const control of controls) if (control.limits?.length) state[control.name] = Math.min(state[control.name], topOf(control, state));
+      for (const control of controls) if (control.limits?.length || control.name in CAPS) state[control.name] = Math.min(state[control.name], topOf(control, state));
       return state;
     };
     const choose = (values) => {
