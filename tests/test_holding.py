@@ -82,7 +82,7 @@ def state_of(view: Locator, kind: record.Explorer) -> dict[str, Any]:
     state: dict[str, Any] = {}
     for control in kind.controls:
         handle = view.locator(f"[name={control.name}]")
-        if control.kind == "choice":
+        if control.kind in ("choice", "tables"):
             state[control.name] = handle.input_value()
         elif control.kind == "switch":
             state[control.name] = handle.is_checked()

@@ -62,7 +62,7 @@ function drawRisk(svg, width, height, ratios, simulated, generation) {
     svg, width, height,
     { from: 1, to: generations, title: "generation" },
     { from: 0.85, to: 1.25 * generations, log: true, at: [1, 2, 5, 10, 20, 50].filter((ratio) => ratio <= generations), title: "risk ratio" },
-    { left: 28, right: 74 },
+    { left: 28, right: 84 },
   );
   const label = labels(svg, frame);
   const nameLevel = markLevel(svg, frame, label, BASEL, "π²/6");
@@ -75,7 +75,7 @@ function drawRisk(svg, width, height, ratios, simulated, generation) {
     dot(svg, frame, generation, ratios[name][generation - 1], { "data-family": name, r: 6 });
     grip(svg, { control: "generation", at: [frame.x(generation), frame.y(ratios[name][generation - 1])], place: (g) => [frame.x(g), 0], line: true, hue: name });
     const last = frame.y(ratios[name][generations - 1]);
-    shape(svg, "text", { class: "name", "data-family": name, x: frame.right + 9, y: last + (name === "augment" ? 12 : 4) }, name);
+    shape(svg, "text", { class: "name", "data-family": name, x: frame.right + 19, y: last + (name === "augment" ? 12 : 4) }, name);
   }
   reads(svg, frame, ratios.discard.keys(), (i) => ({
     x: frame.x(i + 1),

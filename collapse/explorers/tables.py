@@ -76,7 +76,7 @@ def written(plan: Plan) -> str:
     return "*".join([source, row(plan.exact_size()), weight, kept, str(int(plan.replace))])
 
 
-def read(text: str) -> Plan:
+def read(text: Any) -> Plan:
     """Return the plan that a line holds.
 
     Parameters
