@@ -11,7 +11,7 @@ function plan(source, size, lists, { replace = false, generation = lists.map((_,
   const drawn = lists.map(() => []);
   source.forEach((fit, batch) => fit > 0 && drawn[fit - 1].push(batch));
   // arrays of one type: browsers run through them several times faster
-  const rows = lists.map(({ batch, weight, kept }) => ({ batch: Int32Array.from(batch), weight: Float64Array.from(weight), kept }));
+  const rows = lists.map(({ batch, weight, kept }) => ({ batch: new Int32Array(batch), weight: new Float64Array(weight), kept }));
   return { source, size: Float64Array.from(size), rows, replace, generation, drawn };
 }
 
@@ -81,13 +81,13 @@ function forward(plan, noise) {
   const wide = noise.some((value) => value > 0) ? B + rows.length : B;
   const made = [];
   let last = new Float64Array(B);
-  let sum = new Float64Array(wide);
-  return Float64Array.from(rows, ({ batch, weight }, g) => {
+  const sum = new Float64Array(wide);
+  return rows.map(({ batch, weight }, g) => {
     const next = new Float64Array(B);
-    batch.forEach((b, i) => (next[b] += weight[i]));
+    for (let i = 0; i < batch.length; i++) next[batch[i]] += weight[i];
     const middle = batch[batch.length >> 1];
     const factor = last[middle] > 0 ? next[middle] / last[middle] : 0;
-    sum = sum.map((value) => factor * value);
+    for (let i = 0; i < wide; i++) sum[i] *= factor;
     for (let b = 0; b < B; b++) {
       const more = next[b] - factor * last[b];
       if (Math.abs(more) <= 1e-15 * next[b] || more === 0) continue;
@@ -95,7 +95,7 @@ function forward(plan, noise) {
       const from = source[b] && made[source[b] - 1];
       if (from) for (let i = 0; i < wide; i++) sum[i] += more * from[i];
     }
-    const fit = Float64Array.from(sum);
+    const fit = sum.slice();
     if (wide > B) fit[B + g] += 1;
     [made[g], last] = [fit, next];
     let risk = 0;
@@ -198,7 +198,12 @@ const inProportion = (weight) => {
 export function workflow(name, generations, { kept = 1, ...parameters }) {
   const all = WORKFLOWS[name](generations, parameters);
   if (kept === 1) return all;
-  const rows = all.rows.map((row, g) => (g === 0 ? row : { ...row, kept: Float64Array.from(row.batch, (_, i) => kept * (row.kept ? row.kept[i] : 1)) }));
+  const shares = (row) => {
+    const found = new Float64Array(row.batch.length);
+    for (let i = 0; i < found.length; i++) found[i] = kept * (row.kept ? row.kept[i] : 1);
+    return found;
+  };
+  const rows = all.rows.map((row, g) => (g === 0 ? row : { ...row, kept: shares(row) }));
   return { ...all, rows };
 }
 
