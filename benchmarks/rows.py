@@ -606,6 +606,77 @@ def pair_redraw() -> Pair:
     return Pair(1 / 60, slowest, slowest)
 
 
+FRAMES = """() => {
+    window.frames_ = [];
+    const next = (at) => { window.frames_.push(at); window.going && requestAnimationFrame(next); };
+    window.going = true;
+    requestAnimationFrame(next);
+}"""
+
+
+def drags(moves: int) -> dict[str, float]:
+    """Frames a second that the browser shows while each ring of each explorer is dragged: the
+    median, and how often the picture was another one.
+    """
+    from playwright.sync_api import sync_playwright
+
+    path, program = (
+        explorers_page(),
+        shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome"),
+    )
+    shown = {}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox", "--disable-gpu"]
+        )
+        page = browser.new_page()
+        page.goto(path.as_uri())
+        page.locator(".collapse-explorer .summary").last.wait_for()
+        rings = page.locator(".grip")
+        for number in range(rings.count()):
+            ring = rings.nth(number)
+            ring.scroll_into_view_if_needed()
+            box = ring.locator(".ring").bounding_box()
+            assert box is not None
+            x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+            name = ring.evaluate("ring => ring.closest('[data-explorer]').id.slice(9)")
+            upright = "upright" in (ring.get_attribute("class") or "")
+            before = page.locator(f"#explorer-{name} .summary").inner_text()
+            page.mouse.move(x, y)
+            page.mouse.down()
+            page.evaluate(FRAMES)
+            seen = set()
+            for far in (60, -60, 40, 0):
+                page.mouse.move(x + far * (not upright), y + far * upright, steps=moves)
+                seen.add(page.locator(f"#explorer-{name} .summary").inner_text())
+            page.mouse.up()
+            if seen == {before}:
+                raise CheckError(f"a ring of {name} moved nothing.")
+            at = np.diff(page.evaluate("() => { window.going = false; return window.frames_; }"))
+            label = f"{name}: {ring.get_attribute('data-control')} {number}"
+            shown[label] = 1000 / float(np.median(at))
+        browser.close()
+    shutil.rmtree(path.parent)
+    return shown
+
+
+def check_drag(small: bool) -> str:
+    from collapse.explorers import widgets
+
+    shown = drags(2 if small else 10)
+    names = {label.split(":")[0] for label in shown}
+    if missing := set(widgets.EXPLORERS) - names:
+        raise CheckError(f"no ring to drag in {', '.join(sorted(missing))}.")
+    return f"{len(shown)} rings of {len(names)} explorers follow the pointer"
+
+
+def pair_drag() -> Pair:
+    slowest = min(drags(40).values())
+    return Pair(1 / 60, 1 / slowest, slowest)
+
+
 def run_workers(workers: int, small: bool) -> Any:
     G, replications = (3, 5000) if small else (50, 10_000)  # the default number
     return collapse.simulate(
@@ -917,6 +988,16 @@ ROWS: tuple[Row, ...] = (
         check_redraw,
         pair_redraw,
         "the figure is the slowest explorer's median time in seconds, in the browser",
+    ),
+    Row(
+        "drag",
+        "a screen of 60 frames a second",
+        "one frame while a ring is dragged",
+        ">=",
+        59.0,
+        check_drag,
+        pair_drag,
+        "the figure is the median frames a second of the slowest ring, in the browser",
     ),
     Row(
         "workers",

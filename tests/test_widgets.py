@@ -611,7 +611,9 @@ def test_keyboard_mouse_and_buttons_move_everything(browser: Browser, tmp_path: 
     def follows(**state: Any) -> None:
         view = widgets.explorer(**state)
         assert_shows(first, view)
-        assert f"After {view.generations} generations of " in first.locator(".summary").inner_text()
+        assert (
+            f"After {view.generations:,} generations of " in first.locator(".summary").inner_text()
+        )
         assert (
             len((first.locator(".curve").get_attribute("points") or "").split()) == view.generations
         )
@@ -649,13 +651,13 @@ def test_keyboard_mouse_and_buttons_move_everything(browser: Browser, tmp_path: 
     page.keyboard.press("Home")
     follows(workflow="subsample", generations=2)
     page.keyboard.press("End")
-    follows(workflow="subsample", generations=100)
+    follows(workflow="subsample", generations=1000)
 
     # a pointer that cannot drag has buttons
     first.get_by_role("button", name="Generations: less").click()
-    follows(workflow="subsample", generations=99)
+    follows(workflow="subsample", generations=950)
     first.get_by_role("button", name="Generations: more").click()
-    follows(workflow="subsample", generations=100)
+    follows(workflow="subsample", generations=1000)
 
     # mouse: a drag redraws on the way
     box = generations.bounding_box()
@@ -668,7 +670,7 @@ def test_keyboard_mouse_and_buttons_move_everything(browser: Browser, tmp_path: 
         page.mouse.move(box["x"] + share * box["width"], middle)
         counts.append(len((first.locator(".curve").get_attribute("points") or "").split()))
     page.mouse.up()
-    assert 100 > counts[0] > counts[1] > counts[2] > 15
+    assert 1000 > counts[0] > counts[1] > counts[2] > 15
     follows(workflow="subsample", generations=counts[2])
 
     # controls that belong to some workflows stand there only with them; a slider of given values
@@ -919,9 +921,14 @@ def test_sources_can_stand_inside_a_page() -> None:
         (
             "workflow",
             {"generations": 0},
-            "generations must be a whole number from 2 to 100, as the slider; it is 0",
+            "generations must be a whole number from 2 to 1000, as the slider; it is 0",
         ),
-        ("workflow", {"generations": 101}, "from 2 to 100"),
+        ("workflow", {"generations": 1001}, "from 2 to 1000"),
+        (
+            "workflow",
+            {"workflow": "star", "generations": 101},
+            "generations of star must be at most 100, as the slider, since each has many batches",
+        ),
         ("workflow", {"generations": 10.5}, "whole number"),
         ("workflow", {"generations": True}, "whole number"),
         ("workflow", {"replace": 1}, "replace must be True or False; it is 1"),

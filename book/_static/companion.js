@@ -165,7 +165,4 @@
   };
   addEventListener("DOMContentLoaded", moved);
   addEventListener("hashchange", moved);
-
-  // a page that was opened as a file may not read the others, from which a search takes its excerpts
-  if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
 })();

@@ -5,10 +5,10 @@ function drawBill(svg, width, height, name, extra, state) {
   const alone = state.p / (2 * state.n);
   const points = Array.from(extra, (nats, i) => [i + 1, nats]).filter(([, nats]) => nats > 0);
   const every = [least, alone, ...points.map(([, nats]) => nats)];
-  const y = { from: 10 ** Math.floor(Math.log10(Math.min(...every)) - 0.2), to: 10 ** Math.ceil(Math.log10(Math.max(...every)) + 0.1) };
+  const y = { from: 1 / steady(svg, "least", 10 ** -Math.floor(Math.log10(Math.min(...every)) - 0.2)), to: steady(svg, "most", 10 ** Math.ceil(Math.log10(Math.max(...every)) + 0.1)) };
   const power = (value) => `10${[...String(Math.round(Math.log10(value)))].map((digit) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(digit)]).join("")}`;
   const write = (value) => (value >= 0.001 && value <= 1000 ? plain(value, 1) : power(value));
-  const x = { from: 1, to: LAST_GENERATIONS.find((last) => last >= extra.length), title: "generation" };
+  const x = { from: 1, to: steady(svg, "generations", roundUp(extra.length)), title: "generation" };
   const frame = axes(svg, width, height, x, { ...y, log: true, title: "extra log-loss, nats", say: write }, { left: 58 });
   const label = labels(svg, frame);
   shape(svg, "rect", { class: "unseen", x: frame.left, y: frame.y(least), width: frame.right - frame.left, height: frame.bottom - frame.y(least) });
@@ -17,10 +17,22 @@ function drawBill(svg, width, height, name, extra, state) {
   line(svg, frame, points);
   label.avoid(points);
   const last = extra[extra.length - 1];
+  // what is nothing to see stands at the foot
+  const end = [frame.x(extra.length), last > 0 ? frame.y(last) : frame.bottom];
+  grip(svg, { control: "generations", at: end, place: (g) => [frame.x(g), 0] });
+  label.cover(...end, 14);
+  const place = (rows) => [frame.left + 24, frame.y(leastOf(rows))];
+  grip(svg, { control: "test_rows", at: place(state.test_rows), place, along: "y", line: true, hue: "real" });
+  label.cover(...place(state.test_rows), 14);
+  reads(svg, frame, extra.keys(), (i) => ({
+    x: frame.x(i + 1),
+    text: `generation ${i + 1}: ${plain(extra[i], 3)} nats`,
+    dots: extra[i] > 0 ? [[frame.x(i + 1), frame.y(extra[i])]] : [],
+  }));
   if (last > 0) {
     dot(svg, frame, extra.length, last);
     const [px, py] = [frame.x(extra.length), frame.y(last)];
-    label.write(called(name), [...[4, -8, 16].map((shift) => ["start", px + 10, py + shift]), ...[-10, 20, -18, 28].map((shift) => ["end", px, py + shift])], { class: "name" });
+    label.write(called(name), [...[4, -8, 16].map((shift) => ["start", px + 18, py + shift]), ...[-18, 28, -26, 36].map((shift) => ["end", px, py + shift])], { class: "name" });
   }
   nameLeast();
   nameAlone();
@@ -29,7 +41,7 @@ function drawBill(svg, width, height, name, extra, state) {
 
 export default explorer(({ state, parameters, picture, width }) => {
   const { workflow: name, generations, n, p, test_rows } = state;
-  const values = curve(workflow(name, generations, parameters));
+  const { values } = follow(name, generations, parameters);
   const last = values[generations - 1];
   const extras = Float64Array.from(values, (ratio) => Math.max(extraOf(ratio, n, p), 0));
   const extra = extras[generations - 1];
@@ -62,4 +74,4 @@ export default explorer(({ state, parameters, picture, width }) => {
       ...(far > 0.1 ? [` This is the first order in ratio · p / n, which is ${plain(far, 2)} and not small: the truth may be far worse.`] : []),
     ],
   };
-});
+}, { plays: "generations" });

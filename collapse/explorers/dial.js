@@ -11,6 +11,12 @@ const waitAt = (share) => (share === 0 ? Infinity : share === 1 ? 1 : 1 + Math.c
 
 const at = (size) => (share) => [share, Math.min(limitAt(share, size), 2 * HIGHEST_LIMIT)];
 
+// Ratio of the anchored chain, generation by generation: the distance from the real data's estimate forgets the share at every step.
+function anchored(share, size) {
+  let far = 0;
+  return Float64Array.from({ length: SHOWN }, (_, g) => 1 + (far = g === 0 ? 0 : (1 - share) ** 2 * (far + 1 / size)));
+}
+
 function drawLimit(svg, width, height, { share, size }, augment) {
   const threshold = thresholdAt(size);
   const y = { from: 0.9, to: HIGHEST_LIMIT, log: true, at: [1, 2, 3, 5, 10], title: "limit of the risk ratio", say: short };
@@ -25,13 +31,22 @@ function drawLimit(svg, width, height, { share, size }, augment) {
   const [, limit] = at(size)(share);
   if (limit <= HIGHEST_LIMIT) dot(svg, frame, share, limit);
   else shape(svg, "path", { class: "end", d: `M${frame.x(share)},${frame.top - 6}l6,11h-12z` });
+  const place = (value) => [frame.x(value), frame.y(Math.min(at(size)(value)[1], HIGHEST_LIMIT))];
+  grip(svg, { control: "share", at: place(share), place });
+  label.cover(...place(share), 14);
+  const shares = Array.from({ length: 100 }, (_, i) => (i + 1) / 100);
+  reads(svg, frame, shares, (value) => ({
+    x: frame.x(value),
+    text: `${percent(value)} real: levels off at ${plain(limitAt(value, size), 4)}`,
+    dots: [[frame.x(value), frame.y(limitAt(value, size))]],
+  }));
   nameLevel();
   describe(svg, `Limit of the risk ratio against the weight on the real data: it falls to 1, and below augment's ${plain(augment, 4)} at ${percent(threshold)}.`);
 }
 
-function drawCourse(svg, width, height, values, augment) {
+function drawCourse(svg, width, height, values, augment, { share, size }) {
   const highest = Math.max(values[SHOWN - 1], augment[SHOWN - 1]);
-  const to = HIGHEST_RATIOS.find((value) => value >= 1.05 * highest);
+  const to = steady(svg, "ratio", HIGHEST_RATIOS.find((value) => value >= 1.05 * highest));
   const frame = axes(svg, width, height, { from: 1, to: SHOWN, title: "generation", most: 4 }, { from: 1, to, title: "risk ratio" });
   const label = labels(svg, frame);
   const curves = [[augment, "augment", { class: "curve beside", "data-family": "augment" }], [values, "your policy", {}]];
@@ -39,10 +54,19 @@ function drawCourse(svg, width, height, values, augment) {
     const points = Array.from(course, (value, i) => [i + 1, value]);
     line(svg, frame, points, attributes);
     label.avoid(points);
+    dot(svg, frame, SHOWN, course[SHOWN - 1], attributes["data-family"] && { "data-family": attributes["data-family"], r: 3 });
     const up = course[SHOWN - 1] === highest;
     const y = frame.y(course[SHOWN - 1]);
-    return () => label.write(name, (up ? [-6, -12, -20, 18] : [18, 24, 32, -6]).map((shift) => ["end", frame.right, y + shift]), { class: "name" });
+    return () => label.write(name, (up ? [-6, -12, -20, 18] : [18, 24, 32, -6]).map((shift) => ["end", frame.right - 16, y + shift]), { class: "name" });
   });
+  const place = (value) => [frame.right, frame.y(anchored(value, size)[SHOWN - 1])];
+  grip(svg, { control: "share", at: place(share), place, along: "y" });
+  label.cover(...place(share), 14);
+  reads(svg, frame, values.keys(), (i) => ({
+    x: frame.x(i + 1),
+    text: `generation ${i + 1}: ${plain(values[i], 4)}, augment ${plain(augment[i], 4)}`,
+    dots: [[frame.x(i + 1), frame.y(values[i])], [frame.x(i + 1), frame.y(augment[i]), "augment"]],
+  }));
   ends.forEach((write) => write());
   describe(svg, `Risk ratio against generation: ${plain(values[SHOWN - 1], 4)} at generation ${SHOWN}, under augment ${plain(augment[SHOWN - 1], 4)}.`);
 }
@@ -53,14 +77,12 @@ export default explorer(({ state, picture, width }) => {
   const wait = waitAt(share);
   const augment = fate("augment", { size }).limit;
   const threshold = thresholdAt(size);
-  // the anchored chain: the distance from the real data's estimate forgets the share at every step
-  let far = 0;
-  const values = Float64Array.from({ length: SHOWN }, (_, g) => 1 + (far = g === 0 ? 0 : (1 - share) ** 2 * (far + 1 / size)));
+  const values = anchored(share, size);
 
   const height = heightFor(width);
   const [[left, leftWidth], [right, rightWidth]] = panels(picture, width, [1, 1], height);
   drawLimit(left, leftWidth, height, state, augment);
-  drawCourse(right, rightWidth, height, values, curve(workflow("augment", SHOWN, { size })));
+  drawCourse(right, rightWidth, height, values, curve(workflow("augment", SHOWN, { size })), state);
 
   const stored = ["stored", 1 + size, plain(1 + size, 3)];
   const beats = share > threshold ? "more than" : "less than";
@@ -87,4 +109,4 @@ export default explorer(({ state, picture, width }) => {
       ` of the weight: yours is ${beats} that.`,
     ],
   };
-});
+}, { plays: "share" });

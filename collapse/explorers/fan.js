@@ -62,7 +62,7 @@ function drawRisk(svg, width, height, ratios, simulated, generation) {
     svg, width, height,
     { from: 1, to: generations, title: "generation" },
     { from: 0.85, to: 1.25 * generations, log: true, at: [1, 2, 5, 10, 20, 50].filter((ratio) => ratio <= generations), title: "risk ratio" },
-    { left: 28, right: 74 },
+    { left: 28, right: 84 },
   );
   const label = labels(svg, frame);
   const nameLevel = markLevel(svg, frame, label, BASEL, "π²/6");
@@ -73,9 +73,15 @@ function drawRisk(svg, width, height, ratios, simulated, generation) {
     label.avoid(points);
     for (let g = 5; g <= generations; g += 5) dot(svg, frame, g, simulated[name][g - 1], { "data-family": name, r: 3 });
     dot(svg, frame, generation, ratios[name][generation - 1], { "data-family": name, r: 6 });
+    grip(svg, { control: "generation", at: [frame.x(generation), frame.y(ratios[name][generation - 1])], place: (g) => [frame.x(g), 0], line: true, hue: name });
     const last = frame.y(ratios[name][generations - 1]);
-    shape(svg, "text", { class: "name", "data-family": name, x: frame.right + 9, y: last + (name === "augment" ? 12 : 4) }, name);
+    shape(svg, "text", { class: "name", "data-family": name, x: frame.right + 19, y: last + (name === "augment" ? 12 : 4) }, name);
   }
+  reads(svg, frame, ratios.discard.keys(), (i) => ({
+    x: frame.x(i + 1),
+    text: `generation ${i + 1}: discard ${plain(ratios.discard[i], 4)}, augment ${plain(ratios.augment[i], 4)}`,
+    dots: Object.keys(ratios).map((name) => [frame.x(i + 1), frame.y(ratios[name][i]), name]),
+  }));
   nameLevel();
   describe(svg, `Risk ratio against generation, on a logarithmic scale: discard rises to ${generations}, augment stays under a line at π²/6. Dots: the lines' own.`);
 }

@@ -18,8 +18,9 @@ export const divided = (risk, share) => Array.from(risk, (value) => value / risk
 
 const SHOWN = ["discard", "augment"];
 
-function drawMorph(svg, width, height, { curves, families, law, exact, share, from, to }) {
+function drawMorph(svg, width, height, { curves, families, law, exact, share, n, range }) {
   const generations = law.discard.length;
+  const { from, to } = range(share);
   const said = (value) => (value >= 0.001 ? plain(value, 3) : `10${[...String(Math.round(Math.log10(value)))].map((sign) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(sign)]).join("")}`);
   // between few powers of ten 2 and 5 times them too
   const digits = to / from < 400 ? [1, 2, 5] : [1];
@@ -39,6 +40,20 @@ function drawMorph(svg, width, height, { curves, families, law, exact, share, fr
     families.forEach(({ variance }, i) => put(exact[name][i], { class: `curve ${["below", "between", "above"][1 + Math.sign(variance[2])]}`, "data-family": name }));
     if (share === 1) put(law[name], { class: "law" });
   }
+  // the greatest first value comes down to 1 as curves are divided; the end of the curve farthest from the law moves with n
+  const first = Math.max(...curves.flatMap((one) => SHOWN.map((name) => one[name][0])));
+  const height1 = (value) => scale({ ...range(value), log: true }, frame.bottom, frame.top)(first ** (1 - value));
+  grip(svg, { control: "share", at: [frame.left, height1(share)], place: (value) => [frame.left, height1(value)], along: "y" });
+  if (share === 1) {
+    const far = families.reduce((a, b) => (Math.abs(b.variance[2]) > Math.abs(a.variance[2]) ? b : a));
+    const late = Math.ceil(0.8 * generations);
+    const place = (rows) => [frame.x(late), frame.y(divided(morris("discard", { ...far, generations }, rows), 1)[late - 1])];
+    grip(svg, { control: "n", at: place(n), place, along: "y", hue: "discard" });
+  }
+  reads(svg, frame, Array.from({ length: generations }, (_, i) => i), (i) => {
+    const risks = curves.map((one) => divided(one.discard, share)[i]);
+    return { x: frame.x(i + 1), text: `generation ${i + 1}, discard: from ${plain(Math.min(...risks), 3)} to ${plain(Math.max(...risks), 3)}`, dots: [] };
+  });
   // the ends of discard's exact curves are named, the outermost first, as far as the names do not cover one another
   const taken = [];
   const ends = families.map(({ variance }, i) => ({ v2: variance[2], y: frame.y(divided(exact.discard[i], share).at(-1)) }));
@@ -57,11 +72,11 @@ export default explorer(({ state: { share, n }, data: { curves, families, rows }
   // the axis holds all curves for every n, before the division and after it, and moves from the one range to the other
   const all = [at(rows[0]), at(rows.at(-1))].flatMap((some) => some.augment.flatMap((risk) => [...risk]));
   for (const one of curves) all.push(...one.discard, ...one.augment);
-  const from = (Math.min(...all) / 1.3) ** (1 - share) * 0.8 ** share;
-  const to = (Math.max(...all) * 1.3) ** (1 - share) * 200 ** share;
+  const [least, most] = [Math.min(...all) / 1.3, Math.max(...all) * 1.3];
+  const range = (value) => ({ from: least ** (1 - value) * 0.8 ** value, to: most ** (1 - value) * 200 ** value });
   const height = width < 450 ? 320 : 380;
   const [[svg]] = panels(picture, width, [1], height);
-  drawMorph(svg, width, height, { curves, families, law, exact, share, from, to });
+  drawMorph(svg, width, height, { curves, families, law, exact, share, n, range });
   const divisor = share === 1 ? "divided by its first value" : share === 0 ? "each in its own units" : `${percent(share)} of the way to being divided by its first value`;
   describe(svg, `Risk against generation for ${curves.length} models under discard and augment, ${divisor}, and exact curves of ${families.length} families at n = ${n}.`);
 
@@ -83,4 +98,4 @@ export default explorer(({ state: { share, n }, data: { curves, families, rows }
       `, and the law says ${generations}. A curve leaves the law to the side of the sign of v₂, and the more the smaller n is.`,
     ],
   };
-});
+}, { plays: "share" });

@@ -6,6 +6,7 @@
 //     family    the family of workflows whose hue the controls take
 //     meaning   what the controls stand for now, one or two sentences
 //     summary   the outcome: pieces of text, and numbers as [name, value, text]; it is read to those who do not see the picture
+// What a pointer moves in a drawing, draw gives to grip(); what a pointer or the keyboard reads there, to reads().
 
 // ---- the document
 
@@ -62,6 +63,19 @@ function remember(make) {
     if (key !== asked) [asked, value] = [key, make(argument)];
     return value;
   };
+}
+
+// The risk curve of a named workflow, at least so far, and its plan; both once for all generations up to a round number.
+const LAST_GENERATIONS = [10, 20, 50, 100, 200, 500, 1000];
+const roundUp = (generations) => LAST_GENERATIONS.find((last) => last >= generations);
+const followed = remember(([name, last, parameters]) => {
+  const plan = workflow(name, last, parameters);
+  return { plan, values: curve(plan) };
+});
+
+function follow(name, generations, parameters) {
+  const { plan, values } = followed([name, roundUp(generations), parameters]);
+  return { plan, values: values.subarray(0, generations) };
 }
 
 // ---- drawings
@@ -150,6 +164,9 @@ function labels(svg, frame) {
         }
       }
     },
+    cover(x, y, r) {
+      covered.push(box(x - r, x + r, y - r, y + r));
+    },
     write(text, places, attributes = {}) {
       const node = shape(svg, "text", attributes, text);
       const wide = node.getComputedTextLength();
@@ -170,6 +187,155 @@ function labels(svg, frame) {
   };
 }
 
+// ---- what a reader takes hold of, and reads
+
+const GRIPS = new WeakMap(); // a drawing's grips
+const READINGS = new WeakMap(); // what can be read in it
+
+// A ring in a drawing that a pointer moves: the control `control` follows it. at: where it is, [x, y] in pixels; place(value): where it
+// would be; along: "x", "y" or "xy", what of a distance counts; line: it is a line along the other axis, to be held anywhere.
+function grip(svg, { control, at, place, along = "x", line = false, hue }) {
+  const [x, y] = at;
+  const ring = shape(svg, "g", { class: `grip ${along}`, "data-control": control, transform: `translate(${x.toFixed(1)},${y.toFixed(1)})`, ...(hue && { "data-family": hue }) });
+  if (along !== "x") ring.classList.add("upright");
+  shape(ring, "circle", { class: "around", r: 14 });
+  shape(ring, "circle", { class: "ring", r: 8 });
+  const arrows = { x: [0, 180], y: [90, 270], xy: [0, 180] }[along];
+  for (const turn of arrows) shape(ring, "path", { d: "M11,-5l6,5l-6,5z", transform: `rotate(${turn})` });
+  GRIPS.set(svg, [...(GRIPS.get(svg) ?? []), { control, at, place, along, line }]);
+  svg.classList.add("held");
+}
+
+// What stands at some places of a drawing: at(value) -> { x, text, dots: [[x, y, family]] } in pixels. A pointer over the drawing reads
+// what is nearest, the keyboard one value after the other.
+function reads(svg, frame, values, at) {
+  READINGS.set(svg, { frame, values: [...values], at });
+}
+
+function readOut(svg, index) {
+  svg.querySelector(":scope > .reading")?.remove();
+  const reading = READINGS.get(svg);
+  if (index === undefined || !reading) return "";
+  const { frame, values, at } = reading;
+  const { x, text, dots } = at(values[index]);
+  const group = shape(svg, "g", { class: "reading" });
+  shape(group, "line", { x1: x, x2: x, y1: frame.top, y2: frame.bottom });
+  for (const [px, py, family] of dots) if (py >= frame.top - 4 && py <= frame.bottom + 4) shape(group, "circle", { cx: px, cy: py, r: 4, ...(family && { "data-family": family }) });
+  const said = shape(group, "text", { y: frame.top - 6 }, text);
+  const wide = said.getComputedTextLength();
+  said.setAttribute("x", Math.max(4, Math.min(x - wide / 2, svg.width.baseVal.value - wide - 4)));
+  return text;
+}
+
+// A round end of an axis, `to`; while a grip is held it may grow and not shrink, so that the picture stays under the pointer.
+function steady(svg, name, to) {
+  const picture = svg.parentElement;
+  const ends = (picture.ends ??= {});
+  ends[name] = picture.holding ? Math.max(to, ends[name] ?? to) : to;
+  return ends[name];
+}
+
+const BESIDE = 8; // px that a finger may slip before it moves something
+
+// The pointer in a picture, be it a mouse, a finger or a pen: it takes hold of the grip that it presses nearest to. A click, or a tap,
+// sets the grip there: what a drag does, a single press does too. choose({ control: value }) is told.
+function hold(picture, controls, state, choose, settle) {
+  let held;
+  const drawing = ({ target }) => [...picture.children].find((child) => child.contains(target));
+  const place = (svg, { clientX, clientY }) => {
+    const box = svg.getBoundingClientRect();
+    const zoom = svg.width.baseVal.value / box.width;
+    return [(clientX - box.left) * zoom, (clientY - box.top) * zoom];
+  };
+  const far = ({ along }, [x, y], [px, py]) => Math.hypot(along === "y" ? 0 : x - px, along === "x" ? 0 : y - py);
+  const nearest = (svg, point) => {
+    const grips = GRIPS.get(svg) ?? [];
+    const away = (one) => (one.line ? far(one, one.at, point) : Math.hypot(one.at[0] - point[0], one.at[1] - point[1]));
+    return grips.reduce((best, one) => (!best || away(one) < away(best) ? one : best), undefined);
+  };
+  const move = (event) => {
+    const number = [...picture.children].indexOf(held.svg);
+    const svg = number < 0 ? picture.children[held.number] : held.svg;
+    const point = place(svg, event).map((value, i) => value - held.off[i]);
+    const values = held.values;
+    let best = values[0];
+    for (const value of values) if (far(held.grip, held.grip.place(value), point) < far(held.grip, held.grip.place(best), point)) best = value;
+    if (best !== state()[held.grip.control]) choose({ [held.grip.control]: best });
+  };
+  const start = (event) => {
+    held.moving = picture.holding = true;
+    picture.classList.add("holding");
+    picture.setPointerCapture(event.pointerId);
+    move(event);
+  };
+  picture.addEventListener("pointerdown", (event) => {
+    const svg = drawing(event);
+    if (event.button || held || !GRIPS.has(svg)) return;
+    const point = place(svg, event);
+    const grip = nearest(svg, point);
+    const near = (grip.line ? far(grip, grip.at, point) : Math.hypot(grip.at[0] - point[0], grip.at[1] - point[1])) < 18;
+    const control = controls.find(({ name }) => name === grip.control);
+    // what is taken by its rim does not jump
+    const off = near ? point.map((value, i) => value - grip.at[i]) : [0, 0];
+    held = { svg, number: [...picture.children].indexOf(svg), grip, off, values: valuesOf(control, state()), from: [event.clientX, event.clientY], pointer: event.pointerId };
+    readOut(svg);
+    if (event.pointerType === "mouse") event.preventDefault();
+    if (event.pointerType === "mouse" || (near && grip.along !== "x")) start(event);
+  });
+  picture.addEventListener("pointermove", (event) => {
+    if (!held) {
+      const svg = drawing(event);
+      const grip = svg && nearest(svg, place(svg, event));
+      picture.style.cursor = grip ? { x: "ew-resize", y: "ns-resize", xy: "grab" }[grip.along] : "";
+      if (event.pointerType === "mouse") for (const child of picture.children) readOut(child, child === svg ? closest(svg, place(svg, event)[0]) : undefined);
+      return;
+    }
+    if (event.pointerId !== held.pointer) return;
+    if (held.moving) move(event);
+    else if (Math.abs(event.clientX - held.from[0]) > BESIDE) start(event);
+  });
+  const end = (event) => {
+    if (!held || event.pointerId !== held.pointer) return;
+    // a tap
+    if (!held.moving && event.type === "pointerup") move(event);
+    held = undefined;
+    picture.holding = false;
+    picture.classList.remove("holding");
+    settle();
+  };
+  for (const type of ["pointerup", "pointercancel"]) picture.addEventListener(type, end);
+  picture.addEventListener("pointerleave", () => [...picture.children].forEach((child) => readOut(child)));
+}
+
+function closest(svg, x) {
+  const reading = READINGS.get(svg);
+  if (!reading) return undefined;
+  const away = reading.values.map((value) => Math.abs(reading.at(value).x - x));
+  return away.indexOf(Math.min(...away));
+}
+
+// The same for the keyboard: the picture is a stop of the tabulator, and its arrows read one value after the other.
+function readByKeys(picture, tell) {
+  let [number, index] = [0, -1];
+  const readable = () => [...picture.children].filter((child) => READINGS.has(child));
+  const steps = { ArrowRight: 1, ArrowLeft: -1, PageDown: 10, PageUp: -10, Home: -Infinity, End: Infinity };
+  picture.addEventListener("keydown", (event) => {
+    const drawings = readable();
+    if (!drawings.length) return;
+    if (event.key === "ArrowDown" || event.key === "ArrowUp") number = (number + (event.key === "ArrowDown" ? 1 : drawings.length - 1)) % drawings.length;
+    else if (event.key in steps) {
+      const last = READINGS.get(drawings[number % drawings.length]).values.length - 1;
+      index = Math.max(0, Math.min(last, index + steps[event.key]));
+    } else return;
+    event.preventDefault();
+    const svg = drawings[number % drawings.length];
+    index = Math.max(0, Math.min(index, READINGS.get(svg).values.length - 1));
+    for (const child of picture.children) if (child !== svg) readOut(child);
+    tell(readOut(svg, index));
+  });
+  picture.addEventListener("blur", () => [...picture.children].forEach((child) => readOut(child)));
+}
+
 // A dashed line across the frame at a height, named at the first free place along it.
 function markLevel(svg, frame, label, value, text) {
   const ends = frame.ends.map((x) => [x, value]);
@@ -181,18 +347,17 @@ function markLevel(svg, frame, label, value, text) {
 }
 
 // The axes end at round numbers, so that a curve moves in its frame and not the frame with the curve.
-const LAST_GENERATIONS = [10, 20, 50, 100];
 const HIGHEST_RATIOS = [1, 10, 100, 1000, 10000, 100000].flatMap((power) => [1.8, 2.5, 4, 6, 10].map((top) => top * power));
 
 // Pictures are lower on a telephone: controls, picture and outcome are then seen together.
 const heightFor = (width) => (width < 560 ? 210 : 270);
 
-// The ratio of a workflow against the generation, values[0] that of generation 1, marked at generation `at`.
-function drawRatio(svg, width, height, name, values, at = values.length) {
+// The ratio of a workflow against the generation, values[0] that of generation 1, marked at generation `at`, which `control` sets.
+function drawRatio(svg, width, height, name, values, control, at = values.length) {
   const now = values[at - 1];
   const [lowest, highest] = [values.reduce((a, b) => Math.min(a, b)), values.reduce((a, b) => Math.max(a, b))];
-  const x = { from: 1, to: LAST_GENERATIONS.find((value) => value >= values.length), title: "generation", most: width < 400 ? 5 : 10 };
-  const y = { from: lowest < 0.999 ? 0 : 1, to: HIGHEST_RATIOS.find((value) => value >= 1.05 * highest), title: "risk ratio" };
+  const x = { from: 1, to: steady(svg, "generations", roundUp(values.length)), title: "generation", most: width < 400 ? 5 : 10 };
+  const y = { from: lowest < 0.999 ? 0 : 1, to: steady(svg, "ratio", HIGHEST_RATIOS.find((value) => value >= 1.05 * highest)), title: "risk ratio" };
   const frame = axes(svg, width, height, x, y, y.to >= 1e4 ? { left: 64 } : {});
   const points = Array.from(values, (value, i) => [i + 1, value]);
   const label = labels(svg, frame);
@@ -200,12 +365,19 @@ function drawRatio(svg, width, height, name, values, at = values.length) {
   line(svg, frame, points);
   label.avoid(points);
   dot(svg, frame, at, now);
+  grip(svg, { control, at: [frame.x(at), frame.y(now)], place: (g) => [frame.x(g), 0] });
+  reads(svg, frame, values.keys(), (i) => ({
+    x: frame.x(i + 1),
+    text: `generation ${i + 1}: ratio ${plain(values[i], 5)}, 1,000 rows worth ${rowsWorth(values[i])}`,
+    dots: [[frame.x(i + 1), frame.y(values[i])]],
+  }));
+  label.cover(frame.x(at), frame.y(now), 14);
 
   // the name stays on the curve's side of the line, else it would seem to name the line
   const below = now < BASEL;
   const [px, py] = [frame.x(at), frame.y(now)];
-  const shifts = below ? [20, 28, 36, 52, -10, -18, -26, -42] : [-10, -18, -26, -42, 20, 28, 36, 52];
-  const beside = (below ? [4, 16, 24, 36] : [4, -8, -16, -28]).map((shift) => ["start", px + 10, py + shift]);
+  const shifts = below ? [28, 36, 52, -18, -26, -42] : [-18, -26, -42, 28, 36, 52];
+  const beside = (below ? [4, 16, 24, 36] : [4, -8, -16, -28]).map((shift) => ["start", px + 18, py + shift]);
   label.write(`${called(name)} ${plain(now, 4)}`, [...beside, ...shifts.map((shift) => ["end", px, py + shift])], { class: "name" });
   nameLevel();
   describe(svg, `Risk ratio against generation under ${called(name)}: from 1 to ${plain(now, 6)} at generation ${at}, with a line at π²/6.`);
@@ -222,6 +394,17 @@ function positions({ values, low, high, step }) {
   if (!values.length) return { min: low, max: high, step, at: (value) => value, value: (at) => at };
   const nearest = (value) => values.reduce((best, other, i) => (Math.abs(other - value) < Math.abs(values[best] - value) ? i : best), 0);
   return { min: 0, max: values.length - 1, step: 1, at: nearest, value: (at) => values[at] };
+}
+
+// All values that a pointer can give to a control: each whole number, or each position of its slider.
+const CAPS = {}; // where a control ends, by its name, where its explorer's file says so from the state
+const topOf = ({ name, high, limits = [] }, state) => Math.min(CAPS[name]?.(state) ?? high, limits.find(([which]) => which === state.workflow)?.[1] ?? high);
+function valuesOf(control, state) {
+  const { min, max, step, value } = positions(control);
+  const top = topOf(control, state);
+  if (control.whole && top - control.low <= 2000) return Array.from({ length: top - control.low + 1 }, (_, i) => control.low + i);
+  const count = Math.round((max - min) / step) + 1;
+  return Array.from({ length: count }, (_, i) => value(Number((min + i * step).toPrecision(12)))).filter((one) => one <= top);
 }
 
 // Each control is put into `panel` and returns how it is shown anew; put(value) is told what the reader chose.
@@ -272,7 +455,8 @@ const KINDS = {
     const input = element(panel, "input", { id, name, type: "range", min, max, step, ...OWN_KEYS });
     press("+", "more");
     input.addEventListener("input", () => put(valueAt(input.valueAsNumber)));
-    return (value) => {
+    return (value, state) => {
+      input.max = at(topOf({ name, ...range }, state));
       if (input.valueAsNumber !== at(value)) input.value = at(value);
       shown.textContent = say(value);
       input.setAttribute("aria-valuetext", say(value));
@@ -283,20 +467,26 @@ const KINDS = {
 // Whether a control is there: always, or with the workflow chosen.
 const belongs = (workflows, state) => workflows.length === 0 || workflows.includes(state.workflow);
 
-// ---- the address: #explorer-name?control=value&...
+// ---- the address: #explorer-name?control=value&...;explorer-other?..., the explorer that was moved last before the others
+
+const partsOf = (hash) => hash.slice(1).split(";").map((part) => part.split("?"));
 
 function addressOf(anchor, controls, state) {
   const told = controls.filter(({ workflows }) => belongs(workflows, state)).map(({ name }) => [name, state[name]]);
   const page = location.href.replace(/#.*/s, "");
-  return `${page}#${anchor.id}?${new URLSearchParams(told)}`;
+  const others = partsOf(location.hash).filter(([id, query]) => query && id !== anchor.id && document.getElementById(id)?.matches("[data-explorer]"));
+  return `${page}#${[[anchor.id, new URLSearchParams(told)], ...others].map((part) => part.join("?")).join(";")}`;
 }
+
+const READERS = {}; // kinds of controls whose values are read from an address by their own file
 
 // What the address says of an explorer's controls; what makes no sense is passed over.
 function stateFromAddress(anchor, controls) {
-  const [id, query] = location.hash.slice(1).split("?");
-  if (id !== anchor.id || !query) return null;
+  const [, query] = partsOf(location.hash).find(([id]) => id === anchor.id) ?? [];
+  if (!query) return null;
   const given = new URLSearchParams(query);
   const read = ({ kind, choices, low, high, whole }, text) => {
+    if (READERS[kind]) return READERS[kind](text);
     if (kind === "choice") return choices.includes(text) ? text : undefined;
     if (kind === "switch") return { true: true, false: false }[text];
     const value = text.trim() === "" ? NaN : Number(text);
@@ -314,7 +504,8 @@ const PLAYED = 4000; // ms: within the five seconds that a picture may move by i
 
 // A button beside a control that plays it once, from its least value to its greatest. `quiet` while a script has pressed it: the
 // reader has chosen nothing.
-function player(box, root, { name, low, high, label }, choose) {
+function player(box, root, control, state, choose) {
+  const { name, label } = control;
   const button = element(box, "button", { type: "button", class: "play", "aria-label": `Play: ${label}` }, "Play");
   const playing = { quiet: false };
   let ticking;
@@ -326,14 +517,16 @@ function player(box, root, { name, low, high, label }, choose) {
   };
   button.addEventListener("click", ({ isTrusted }) => {
     if (ticking) return stop();
-    let at = low;
+    const values = valuesOf(control, state());
+    const steps = Math.min(values.length - 1, 100);
+    let at = 0;
     const step = () => {
-      choose({ [name]: at });
-      if (at++ === high) stop();
+      choose({ [name]: values[Math.round((at * (values.length - 1)) / steps)] });
+      if (at++ === steps) stop();
     };
     playing.quiet = !isTrusted;
     fill(button, { "aria-label": `Pause: ${label}` }, "Pause");
-    ticking = setInterval(step, PLAYED / (high - low));
+    ticking = setInterval(step, PLAYED / steps);
   });
   for (const touch of ["pointerdown", "keydown"]) {
     root.addEventListener(touch, ({ target, key }) => ticking && target !== button && key !== "Tab" && stop());
@@ -349,7 +542,11 @@ function explorer(draw, { plays } = {}) {
     const prefix = `collapse-explorer-${Date.now().toString(36)}-${made++}`;
     const root = element(el, "div", { class: "collapse-explorer", role: "group", "aria-label": `Explorer: ${title}` });
     const panel = element(root, "div", { class: "controls" });
-    const stateNow = () => Object.fromEntries(controls.map(({ name }) => [name, model.get(name)]));
+    const stateNow = () => {
+      const state = Object.fromEntries(controls.map(({ name }) => [name, model.get(name)]));
+      for (const control of controls) if (control.limits?.length || control.name in CAPS) state[control.name] = Math.min(state[control.name], topOf(control, state));
+      return state;
+    };
     const choose = (values) => {
       for (const [name, value] of Object.entries(values)) model.set(name, value);
       model.save_changes();
@@ -360,9 +557,10 @@ function explorer(draw, { plays } = {}) {
       return { ...control, box, show: KINDS[control.kind](box, `${prefix}-${control.name}`, control, (value) => choose({ [control.name]: value })) };
     });
     const played = parts.find(({ name }) => name === plays);
-    const playing = played && player(played.box, root, played, choose);
+    const playing = played && player(played.box, root, played, stateNow, choose);
     const meaning = element(root, "p", { class: "meaning" });
-    const picture = element(root, "div", { class: "picture" });
+    const picture = element(root, "div", { class: "picture", role: "group", "aria-label": "Drawing: the arrow keys read its values", ...OWN_KEYS });
+    const cue = element(root, "p", { class: "cue" }, "Drag a ring in the drawing, or press where it shall be; point at the drawing to read it.");
     const summary = element(root, "p", { class: "summary" });
     // told once the controls stand still: a reader of the screen would otherwise hear every step of a slider
     const told = element(root, "p", { class: "told", role: "status" });
@@ -372,13 +570,16 @@ function explorer(draw, { plays } = {}) {
       const state = stateNow();
       for (const { name, workflows, box, show } of parts) {
         box.hidden = !belongs(workflows, state);
-        show(state[name]);
+        show(state[name], state);
       }
       const parameters = Object.fromEntries(parts.filter(({ workflows }) => workflows.includes(state.workflow)).map(({ name }) => [name, state[name]]));
       picture.replaceChildren();
       const width = Math.floor(picture.clientWidth);
       const outcome = draw({ state, parameters, data: model.get("data"), picture, width: Math.max(width, 240) });
       root.dataset.family = outcome.family;
+      const [held, read] = [GRIPS, READINGS].map((known) => [...picture.children].some((child) => known.has(child)));
+      cue.hidden = !held;
+      if (read) picture.tabIndex = 0;
       meaning.textContent = outcome.meaning;
       summary.replaceChildren();
       for (const piece of outcome.summary) {
@@ -403,6 +604,8 @@ function explorer(draw, { plays } = {}) {
       });
     };
 
+    hold(picture, controls, stateNow, choose, show);
+    readByKeys(picture, (text) => (told.textContent = text));
     const events = controls.map(({ name }) => `change:${name}`);
     for (const event of events) model.on(event, change);
     let drawn = 0;
@@ -412,15 +615,16 @@ function explorer(draw, { plays } = {}) {
       show();
     });
 
-    const follow = () => {
+    // whether the address speaks of this explorer first
+    const obey = () => {
       const state = stateFromAddress(anchor, controls);
       if (state) choose(state);
-      return state !== null;
+      return state !== null && partsOf(location.hash)[0][0] === anchor.id;
     };
     const scroll = (behavior) => root.scrollIntoView({ behavior });
     const arrive = () => {
       const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-      if (follow()) scroll(still ? "instant" : "smooth");
+      if (obey()) scroll(still ? "instant" : "smooth");
     };
     if (anchor) {
       const words = "Copy a link to this view";
@@ -438,7 +642,7 @@ function explorer(draw, { plays } = {}) {
       });
       addEventListener("hashchange", arrive);
       // at first the page above still grows: formulas, other explorers
-      if (follow()) setTimeout(scroll, 500, "instant");
+      if (obey()) setTimeout(scroll, 500, "instant");
     }
     show();
     drawn = picture.clientWidth;

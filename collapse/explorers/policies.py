@@ -15,10 +15,10 @@ from scipy.special import polygamma
 from collapse import workflows
 from collapse.derivation import derive
 from collapse.explorers.record import (
-    GENERATIONS,
     Control,
     Explorer,
     State,
+    generations,
     kept,
     one_model,
     parameters,
@@ -104,7 +104,7 @@ def workflow_draw(figure: Figure, shown: State) -> None:
 Explorer(
     "workflow",
     "what a workflow costs",
-    lambda: (*parameters(*workflows.NAMED), kept(), GENERATIONS),
+    lambda: (*parameters(*workflows.NAMED), kept(), generations()),
     workflow_answer,
     "for many rows, after {generations} generations of {plan.name}, the risk ratio is {ratio:.6g},"
     " and 1,000 real rows are worth {worth:.3g}",
@@ -277,7 +277,7 @@ Explorer(
     "what a policy adds to the log-loss",
     lambda: (
         *parameters(*one_model(), leave=("replace",)),
-        GENERATIONS,
+        generations(),
         Control("n", "Real rows, n", 2000, 100, 10**7, values=_decades(2, 7), unit="rows"),
         Control("p", "Parameters, p", 5, 1, 10**4, values=_decades(0, 4), unit="rows"),
         Control("test_rows", "Test rows", 10**4, 100, 10**7, values=_decades(2, 7), unit="rows"),

@@ -19,8 +19,17 @@ State = Mapping[str, Any]
 HERE = Path(__file__).parent
 
 
+@dataclass(frozen=True)
 class Control(record.Control):
-    """One handle of an explorer."""
+    """One handle of an explorer.
+
+    Parameters
+    ----------
+    limits : tuple of (str, int)
+        Where a slider ends, by the explorer's choice `workflow`, if before its end.
+    """
+
+    limits: tuple[tuple[str, int], ...] = ()
 
     @property
     def kind(self) -> str:
@@ -120,9 +129,17 @@ class Explorer:
                 name in known,
                 f"the explorer {self.name!r} has no control {name!r}; it has {', '.join(known)}.",
             )
-        return {
+        state = {
             name: control.check(given.get(name, control.default)) for name, control in known.items()
         }
+        for name, control in known.items():
+            most = dict(control.limits).get(state.get("workflow", ""))
+            checks.require(
+                most is None or state[name] <= most,
+                f"{name} of {state.get('workflow')} must be at most {most}, as the slider, since"
+                f" each has many batches; it is {state[name]!r}.",
+            )
+        return state
 
     def told(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return all data: what is given, and defaults."""
@@ -146,7 +163,17 @@ EXPLORERS: dict[str, Explorer] = {}
 
 # --- what the explorers share ---------------------------------------------------------------------
 
-GENERATIONS = Control("generations", "Generations", 50, 2, 100, 1)
+
+def generations() -> Control:
+    """Generations: as many as a page can follow while a slider moves, fewer where a generation has
+    many batches.
+    """
+    fits = 20
+    made = {name: kind.at(kind.defaults, fits) for name, kind in workflows.NAMED.items()}
+    many = [name for name, plan in made.items() if not plan.persistent and plan.batches > 2 * fits]
+    stops = (*range(2, 101), *range(110, 201, 10), *range(250, 1001, 50))
+    limits = tuple((name, 100) for name in many)
+    return Control("generations", "Generations", 50, 2, 1000, 1, values=stops, limits=limits)
 
 
 def kept() -> Control:

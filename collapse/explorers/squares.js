@@ -47,8 +47,7 @@ function drawSquares(svg, width, height, now, last) {
 
 export default explorer(({ state, parameters, picture, width }) => {
   const { workflow: name, generation } = state;
-  const plan = workflow(name, LAST, parameters);
-  const values = curve(plan);
+  const { plan, values } = follow(name, LAST, parameters);
   const now = values[generation - 1];
   const parts = origins(plan, generation);
   const sum = (part) => part.reduce((a, b) => a + b);
@@ -58,7 +57,7 @@ export default explorer(({ state, parameters, picture, width }) => {
   const height = heightFor(width);
   const [[left, leftWidth], [right, rightWidth]] = panels(picture, width, [3, 2], height);
   drawSquares(left, leftWidth, height, parts, origins(plan, LAST));
-  drawRatio(right, rightWidth, height, name, values, generation);
+  drawRatio(right, rightWidth, height, name, values, "generation", generation);
   return {
     family: familyOf(name),
     meaning: meaningOf(name, parameters),
@@ -76,4 +75,4 @@ export default explorer(({ state, parameters, picture, width }) => {
       `; ${verdict(fate(name, parameters))}.`,
     ],
   };
-});
+}, { plays: "generation" });

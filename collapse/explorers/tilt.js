@@ -73,7 +73,8 @@ function drawTilt(svg, width, height, { h, x, y, weight, before, after, covarian
     { top: 44, left: 30, right: 8 },
   );
   shape(svg, "line", { class: "axis", x1: frame.x(h), x2: frame.x(h), y1: frame.top - 8, y2: frame.bottom });
-  shape(svg, "text", { class: "name", x: frame.x(h), y: frame.top - 14, "text-anchor": "middle" }, "h");
+  shape(svg, "text", { class: "name", x: frame.x(h) + 14, y: frame.top - 4 }, "h");
+  grip(svg, { control: "h", at: [frame.x(h), frame.top - 8], place: (value) => [frame.x(value), 0], line: true });
   x.forEach((value, r) => {
     const inside = Math.abs(value) < xEnd && Math.abs(y[r]) < yEnd;
     if (inside) dot(svg, frame, value, y[r], { class: "faint", r: (1.7 * Math.sqrt(weight[r])).toFixed(2) });
@@ -129,4 +130,4 @@ export default explorer(({ state: { estimator, h, seed }, data: { n, replication
       passed === 1 ? "." : `, since ${whole(n)} rows are few: a mean more than ${plain(n ** 0.25, 2)}/√n from 0 is not shrunk.`,
     ],
   };
-});
+}, { plays: "h" });

@@ -25,6 +25,8 @@ EXPECTED = {
     "fan": "book/index.html",
     "morph": "book/universality.html",
     "tilt": "book/gaussian.html",
+    "tables": "book/tables.html",
+    "bands": "book/uci.html",
 }
 # the tilt adds up some hundred thousand rows, here and there in another order
 PRECISION = {"tilt": 1e-9}
@@ -63,7 +65,7 @@ def state_of(view, kind):
     state = {}
     for control in kind.controls:
         handle = view.locator(f"[name={control.name}]")
-        if control.kind == "choice":
+        if control.kind in ("choice", "tables"):
             state[control.name] = handle.input_value()
         elif control.kind == "switch":
             state[control.name] = handle.is_checked()
@@ -72,7 +74,9 @@ def state_of(view, kind):
         else:
             at = float(handle.input_value())
             value = control.values[int(at)] if control.values else at
-            state[control.name] = int(value) if isinstance(control.default, int) else value
+            # a whole number may stand between the stops of its slider
+            told = (handle.get_attribute("aria-valuetext") or "").replace(",", "")
+            state[control.name] = int(told) if isinstance(control.default, int) else value
     return state
 
 
