@@ -12,7 +12,7 @@ from fontTools.ttLib import TTFont
 from collapse.explorers import widgets
 
 from .conftest import SITE
-from .test_pages import CHAPTERS, soup
+from .test_pages import CHAPTERS, MOVED, soup
 
 ROOT = Path(__file__).resolve().parents[2]
 ALIVE = 480_000  # bytes until an explorer answers: 4 s at a megabit a second
@@ -25,6 +25,23 @@ def test_the_root_sends_readers_to_the_first_page(site, address, visit):
     entered.tab.goto(entered.address)
     entered.tab.wait_for_url("**/book/index.html")
     assert entered.tab.locator("article h1").count() == 1
+
+
+@pytest.mark.parametrize("offline", [True, False])
+def test_old_addresses_send_readers_to_the_same_place(site, address, visit, offline):
+    assert MOVED["book/sizes.html"] == "book/golden.html"
+    for old, new in MOVED.items():
+        marks = [part["id"] for part in soup(new).select("article div.proof[id]")]
+        fragment = next(mark for mark in marks if Path(old).stem in mark)
+        reader = visit(site.as_uri() if offline else address, old)
+        reader.tab.goto(f"{reader.address}#{fragment}")
+        reader.tab.wait_for_url(f"**/{new}#{fragment}")
+        assert reader.tab.locator(f"[id='{fragment}']").is_visible()
+        # and without a script
+        sent = soup(old)
+        for link in (sent.a, sent.select_one("link[rel=canonical]")):
+            assert link["href"].endswith(Path(new).name)
+        assert sent.select_one("meta[http-equiv]")["content"] == f"0; url={Path(new).name}"
 
 
 @pytest.mark.parametrize("page", EXPLORERS)
