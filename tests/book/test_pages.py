@@ -6,8 +6,8 @@ import re
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from axe_playwright_python.base import AXE_SCRIPT
 import yaml
+from axe_playwright_python.base import AXE_SCRIPT
 from bs4 import BeautifulSoup
 
 from .conftest import SITE
