@@ -11,7 +11,6 @@ from typing import Any
 import yaml
 from docutils import nodes
 from sphinx.application import Sphinx
-from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
 BUTTONS = ("use_repository_button", "use_edit_page_button", "use_issues_button")
@@ -107,36 +106,9 @@ def write_sitemap(app: Sphinx, exception: Exception | None) -> None:
     )
 
 
-MOVED = """<!DOCTYPE html>
-<html lang="en">
-<meta charset="utf-8">
-<title>Moved</title>
-<meta name="robots" content="noindex">
-<link rel="canonical" href="{there}">
-<script>location.replace("{there}" + location.search + location.hash)</script>
-<noscript><meta http-equiv="refresh" content="0; url={there}"></noscript>
-<p>This page is now part of <a href="{there}">another</a>.</p>
-</html>
-"""
-
-
-def write_moved(app: Sphinx, exception: Exception | None) -> None:
-    """Lead from the addresses of pages that are part of another now to that."""
-    if exception is not None or app.builder.format != "html":
-        return
-    for old, new in app.config.moved.items():
-        if old in app.env.found_docs or new not in app.env.found_docs:
-            raise ExtensionError(f"moved: {old} must be no page, and {new} one")
-        there = app.builder.get_relative_uri(old, new)
-        page = Path(app.outdir, app.builder.get_target_uri(old))
-        page.write_text(MOVED.format(there=there), encoding="utf-8")
-
-
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("citation", Citation)
     app.connect("config-inited", configure)
     app.connect("html-page-context", add_preview, priority=900)  # after the theme's own
-    app.add_config_value("moved", {}, "html", dict)
     app.connect("build-finished", write_sitemap)
-    app.connect("build-finished", write_moved)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -6,15 +6,21 @@ import re
 from urllib.parse import unquote, urlsplit
 
 import pytest
+import yaml
 from axe_playwright_python.base import AXE_SCRIPT
 from bs4 import BeautifulSoup
 
 from .conftest import SITE
 
+CONFIGURATION = yaml.safe_load((SITE.parents[1] / "_config.yml").read_text(encoding="utf-8"))
+MOVED = {
+    f"{old}.html": f"{new}.html"
+    for old, new in CONFIGURATION["sphinx"]["config"]["moved_pages"].items()
+}
 PAGES = sorted(
     path.relative_to(SITE).as_posix()
     for path in SITE.rglob("*.html")
-    if "_static" not in path.parts
+    if "_static" not in path.parts and path.relative_to(SITE).as_posix() not in MOVED
 )
 GENERATED = {
     "index.html",

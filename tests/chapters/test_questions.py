@@ -208,14 +208,6 @@ def golden() -> list[str]:
     return [f"{limit:.3f}", f"saves {100 * (1 - limit):.0f} per cent"]
 
 
-def sizes() -> list[str]:
-    def limit(k: float) -> float:
-        return 1 + special.polygamma(1, 1 + 1 / k) / k
-
-    assert derive(augment(3000, 10)).ratio[-1] == pytest.approx(limit(10), abs=1e-4)
-    return [f"{limit(0.1):.2f}", f"{limit(10):.2f}"]
-
-
 def ecosystems() -> list[str]:
     risk = derive(all_to_all(30, 3), exact=True)
     last = {risk.ratio[-3], risk.ratio[-2], risk.ratio[-1]}
@@ -236,7 +228,7 @@ ANSWERS: dict[str, Callable[[], list[str]]] = {
     for f in (
         *(policy, origin, tables, gaussian, breaking, universality, exact, second, regression),
         *(glm, ranking, estimators, latent, uci, misspecified, separation, features, forecast),
-        *(audit, bounds, generators, zoo, golden, sizes, ecosystems, selection),
+        *(audit, bounds, generators, zoo, golden, ecosystems, selection),
     )
 }
 

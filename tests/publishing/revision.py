@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-CHAPTERS = ("golden", "sizes")
+CHAPTERS = ("golden", "ecosystems")
 
 
 @dataclass(frozen=True)

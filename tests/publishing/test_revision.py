@@ -39,7 +39,7 @@ def test_the_revised_run_is_whole_and_says_what_moved(revised: Author) -> None:
     assert re.search(r"^  golden-curves, 'ratio': \d+ moved, most in row \d+: ", told, re.MULTILINE)
     # what the prose says of it as well
     assert "  golden-prose, 'n': 1 moved, most in row 1: 300 is now 400 (+0.33 relative)" in told
-    assert "  sizes-prose, 'replications': 1 moved" in told
+    assert "  ecosystems-prose, 'replications': 1 moved" in told
     # what was derived without n and replications stands where it stood
     assert "golden-window" not in told
 
