@@ -529,7 +529,7 @@ class Plan:
         width = widest + 2 if widest > 2 else 5
         lines = ["".join([f"{row[0]:9}", *(f"{c:>{width}}" for c in row[1:])]) for row in rows]
         how = ", drawn with replacement" * self.bootstraps
-        more = [f"... ({G} fits, {B} batches in all)"] * (fits < G or batches < B)
+        more = [f"... ({G:,} fits, {B:,} batches in all)"] * (fits < G or batches < B)
         return "\n".join([f"{self._counts()}{how}", *(line.rstrip() for line in lines), *more])
 
 

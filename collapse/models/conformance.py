@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from collapse.checks import brief, require, whole
+from collapse.checks import brief, counted, require, whole
 from collapse.models.expansion import SecondOrder
 from collapse.models.protocols import (
     Array,
@@ -435,8 +435,8 @@ def _exact(trial: _Trial) -> Iterable[Expectation]:
         yield (
             abs(risk.mean() - known) <= SURE * risk.std() / np.sqrt(R) + 1e-9 * known,
             (
-                f"the exact form {exact_form(model)!r}: risk {known:.4g} after {g} fits under"
-                f" discard, and it is {risk.mean():.4g}"
+                f"the exact form {exact_form(model)!r}: risk {known:.4g} after {counted(g, 'fit')}"
+                f" under discard, and it is {risk.mean():.4g}"
             ),
             "mend what goes with the form, or declare exact_form = None",
         )
