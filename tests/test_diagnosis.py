@@ -298,6 +298,9 @@ def test_it_prints_in_words() -> None:
         "  batches and 44% from draws of rows.",
         "Beside the latest synthetic batch real data need 29.3 % of the",
         "  weight to keep the ratio below 2 for ever, for many rows.",
+        "Diversity stays: rows with the mean and covariance of those that",
+        "  they were fitted to lose about 2.935/n of their variance at",
+        "  most, for ever.",
     ]
     head = str(diagnose(anonymous(discard(64)))).splitlines()[:2]
     assert (

@@ -281,9 +281,11 @@ def diagnose(
     # in units of a row's variance, whose n-th part is the risk of a fit to all real rows
     rows = derived.n if exact_form(model) in QUADRATIC and derived.n else np.inf
     squared = float(ratio[last]) * first / rows
-    lost: Any = None, None, _diversity(judgement, first * ratio[last], np.diff(first * curve))
-    if derived.n:
-        lost = losses(plan, model, derived.n, squared)
+    lost = (
+        losses(plan, model, derived.n, squared)
+        if derived.n
+        else (None, None, _diversity(judgement, first * curve))
+    )
     origins = _origins(plan, last, derived, v2) if known else [np.nan] * 3
     return Diagnosis(
         workflow=plan.name,
@@ -321,20 +323,22 @@ def _derived(plan: Plan | Reservoir, model: Any, n: int | None) -> tuple[Risk, f
     return derived, 0.0 if model is None or form == "fixed design" else None
 
 
-def _diversity(found: Judgement, reached: float, steps: Array) -> str:
-    """What becomes of the variance of rows that match moments, for many rows; `reached` is C_gg of
-    the last generation, `steps` are its increments."""
+def _diversity(found: Judgement, curve: Array) -> str:
+    """What becomes of the variance of rows that match moments, for many rows; C_gg by generation,
+    of the worst fit."""
     who = "rows with the mean and covariance of those that they were fitted to lose"
     most = found.supremum if found.bound is None else found.bound
     if found.verdict == "bounded" and found.certified and most is not None:
         share = f"{at_most(most, 4)}/n"
         return f"Diversity stays: {who} about {share} of their variance at most, for ever."
-    told = f"{who} about {reached:.4g}/n of their variance by then"
+    told = f"{who} about {curve[-1]:.4g}/n of their variance by then"
     if found.verdict != "collapsing":
         return f"Diversity: {told}."
     told = f"Diversity is lost: {told}, and go on to lose"
-    half = f"; half of it is gone after about {np.log(2) / steps[-1]:.3g} n generations"
-    return f"{told}{half if found.exponent == 1 and steps.size and steps[-1] > 0 else ''}."
+    step = float(curve[-1] - curve[-2]) if found.exponent == 1 and len(curve) > 1 else 0.0
+    if step <= 0:
+        return f"{told}."
+    return f"{told}; half of it is gone after about {np.log(2) / step:.3g} n generations."
 
 
 def _judged_at_n(

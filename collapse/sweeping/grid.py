@@ -17,7 +17,7 @@ from collapse.plan import Plan
 from collapse.reservoir import Reservoir
 from collapse.simulation import Experiment
 
-NAMES = ("workflow", "model", "n", "generations", "replications", "rng", "quantiles")
+NAMES = ("workflow", "model", "n", "generations", "replications", "rng", "quantiles", "measures")
 """What a grid may hold."""
 DATA = ("titanic", "heart", "breast_cancer", "diabetes")
 """Data sets that go by name as models."""
@@ -86,10 +86,13 @@ def _members(values: Any, name: str, wanted: str) -> Sequence[Any]:
 
 
 def _listed(name: str, values: Any) -> Sequence[Any]:
-    """The values of a name: one, or several in a list. Quantiles are a list themselves."""
+    """The values of a name: one, or several in a list. Quantiles and measures are lists
+    themselves.
+    """
     values = values.tolist() if isinstance(values, np.ndarray) else values
     several = isinstance(values, (list, tuple, range))
-    if name == "quantiles" and not (several and values and isinstance(values[0], (list, tuple))):
+    listed = name in ("quantiles", "measures")
+    if listed and not (several and values and isinstance(values[0], (list, tuple))):
         return [values]
     found: Sequence[Any] = values if several else [values]
     return found
@@ -140,6 +143,7 @@ def experiment(cell: Mapping[str, Any]) -> Experiment:
         cell.get("replications", REPLICATIONS),
         cell.get("rng", 0),
         cell.get("quantiles", ()),
+        measures=cell.get("measures", ()),
     )
 
 

@@ -41,8 +41,8 @@ def sweep(
         ``"exponential"`` or ``"Bernoulli(p=0.2)"``; or a data set's, such as ``"diabetes"``: the
         logistic regression of which the fit to its training rows is the truth), ``n``,
         ``generations`` (default 50, of workflows by name), ``replications`` (default 10,000),
-        ``rng`` (default 0) and ``quantiles``. A mapping stands for all its combinations, the last
-        name changing first; of several mappings one follows the other.
+        ``rng`` (default 0), ``quantiles`` and ``measures``. A mapping stands for all its
+        combinations, the last name changing first; of several mappings one follows the other.
     executor : concurrent.futures.Executor, optional
         As in `simulate`: a pool of processes, or Dask's ``Client.get_executor()``.
     folder : path, optional

@@ -366,6 +366,10 @@ class Own(Synthesizer):
             lambda: models.from_generator(Synthesizer(), pd.concat([FRAME, FRAME], axis=1)),
             "X must have a name of its own for each column",
         ),
+        (
+            lambda: models.from_generator(KernelDensity(), GaussianMixture(2)),
+            "fails to draw rows of the known truth X: NotFittedError",
+        ),
         (lambda: by_functions(score=3), "score must be a function; it is 3"),
         (lambda: by_functions(weights=3), "weights must be the name"),
         (

@@ -72,6 +72,22 @@ def test_it_is_saved_loaded_and_drawn(tmp_path: Path) -> None:
         sweep({"workflow": "nonsense"}).plot()
 
 
+def test_measures_are_those_of_simulate() -> None:
+    shared = {"model": models.NormalMeanVariance(0, 1), "n": 9, "replications": 60, "rng": 0}
+    study = collapse.sweep(
+        {
+            "workflow": ["discard", "augment"],
+            "generations": 3,
+            **shared,
+            "measures": ["variance", "entropy"],
+        }
+    )
+    for cell, plan in zip(study.cells, (workflows.discard(3), workflows.augment(3)), strict=True):
+        alone = collapse.simulate(plan, **shared, measures=("variance", "entropy")).measures
+        for name, measure in cell.risk.measures.items():
+            assert measure.mean.tolist() == alone[name].mean.tolist()
+
+
 def test_lists_of_mappings_plans_seeds_and_quantiles() -> None:
     plan = workflows.window(4, k=2)
     study = sweep(

@@ -315,10 +315,13 @@ class Generated:
         return self._drawn(fitted, DRAWN, rng)[rng.permutation(DRAWN)]
 
     def _from_world(self, rows: int, rng: np.random.Generator) -> Any:
-        with _seeded(int(rng.integers(2**32))):
+        def drawn() -> Any:
             if hasattr(self.world, "rvs"):
                 return self.world.rvs(size=rows, random_state=rng)
             return _sampled(self.world, rows, rng)
+
+        with _seeded(int(rng.integers(2**32))):
+            return self._tried("sample", "to draw rows of the known truth X", drawn)
 
     def _loss_of(self, fitted: Any) -> Any:
         """The function of the test rows that is their score under a fit; None without one."""
