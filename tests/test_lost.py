@@ -134,6 +134,34 @@ def test_rows_for_words_of_discard_are_those_of_a_branching_process() -> None:
     # batches twice as large hold words longer, and count from fit 2 on
     double = rows_for_words(workflows.discard(3, size=2), 1000)
     assert double[1] == pytest.approx(1000 * -np.expm1(-2))
+    ten = rows_for_words(workflows.discard(200, size=10), 1000)
+    np.testing.assert_allclose(ten[1:], 1000 * -np.expm1(-found[:-1] / 100))
+    assert ten[-1] / found[-1] == pytest.approx(10, rel=0.1)
+
+
+def test_a_word_of_many_rows_has_even_odds_for_three_generations_a_row() -> None:
+    s = rows_for_words(workflows.discard(400), 1)  # s[k]: the line of a row is there k later
+    for x, off in ((10, 0.08), (30, 0.04), (100, 0.02)):
+        even = np.argmax((1 - s) ** x >= 0.5)
+        assert even == pytest.approx(2 * x / np.log(2), rel=off)
+        assert even == pytest.approx(2.9 * x, rel=off)
+    seven = 1 - (1 - s[20]) ** 7
+    exact = 1 - fixation(0.007, 1000, 1000, 20)[0]
+    assert 0.47 < seven < exact < 0.53
+
+
+def test_half_lives() -> None:
+    n = 200
+    words = models.Multinomial.zipf(1000)
+    for k in (1, 2, 5):
+        plan = workflows.window(2000, k)
+        left = expected(plan, model=words, n=n, measures="variance")["variance"]
+        half = 1 + np.argmax(left <= left[0] / 2)
+        assert half == pytest.approx(n * np.log(2) * (k + 1) ** 2 / 4, rel=0.02)
+    for n in (200, 1000, 10_000):  # words that stand once in the text go at once, whatever n is
+        left = least_words(workflows.discard(10), model=models.Multinomial.zipf(5 * n), n=n)
+        assert 1 + np.argmax(left <= left[0] / 2) in (4, 5)
+        assert (1 - 1 / n) ** n == pytest.approx(np.exp(-1), rel=1 / n)
 
 
 @pytest.mark.parametrize("k", [2, 3, 5])
