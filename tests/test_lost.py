@@ -195,6 +195,19 @@ def test_variance_is_what_the_risk_leaves() -> None:
         np.testing.assert_allclose(found, 1 - 4 * coin)
 
 
+def test_the_variance_of_other_families() -> None:
+    """Enumerated for a coin; a gamma law's is multiplied by 1 + 1 / (2 n) in the mean."""
+    coin = expected(workflows.augment(3), model=models.Bernoulli(0.3), n=2, measures="variance")
+    pair = models.Multinomial([0.3, 0.7])
+    words = expected(workflows.augment(3), model=pair, n=2, measures="variance")
+    np.testing.assert_allclose(coin["variance"], words["variance"])
+    gamma = expected(workflows.discard(3), model=models.Gamma(2, 5), n=10, measures="variance")
+    np.testing.assert_allclose(gamma["variance"], 1.05 ** np.arange(1, 4))
+    table = models.NormalGenerator([0.0, 1.0, 5.0])
+    normal = expected(workflows.discard(3), model=table, n=10, measures="variance")
+    np.testing.assert_allclose(normal["variance"], 0.9 ** np.arange(1, 4))
+
+
 def test_a_hundred_thousand_words() -> None:
     words, n = models.Multinomial.zipf(100_000), 500
     assert repr(words) == "Multinomial(p=<100,000 shares from 0.0827 to 8.27e-07>)"
@@ -233,6 +246,12 @@ def test_measures_of_known_shares() -> None:
         (lambda: models.Multinomial.zipf(1), "words .* 2"),
         (lambda: models.Multinomial.zipf(10, 0), "exponent must be a number"),
         (lambda: expected(PLANS["discard"], model=models.Poisson(1), n=5), "model must be a"),
+        (
+            lambda: expected(
+                PLANS["discard"], model=models.Median("normal"), n=5, measures="variance"
+            ),
+            "no exact variance is known",
+        ),
         (
             lambda: expected(PLANS["discard"], model=WORDS, n=5, measures="colour"),
             "measures must be of variance, rare, support, entropy; one is 'colour'",
