@@ -134,6 +134,34 @@ def test_rows_for_words_of_discard_are_those_of_a_branching_process() -> None:
     # batches twice as large hold words longer, and count from fit 2 on
     double = rows_for_words(workflows.discard(3, size=2), 1000)
     assert double[1] == pytest.approx(1000 * -np.expm1(-2))
+    ten = rows_for_words(workflows.discard(200, size=10), 1000)
+    np.testing.assert_allclose(ten[1:], 1000 * -np.expm1(-found[:-1] / 100))
+    assert ten[-1] / found[-1] == pytest.approx(10, rel=0.1)
+
+
+def test_a_word_of_many_rows_has_even_odds_for_three_generations_a_row() -> None:
+    s = rows_for_words(workflows.discard(400), 1)  # s[k]: the line of a row is there k later
+    for x, off in ((10, 0.08), (30, 0.04), (100, 0.02)):
+        even = np.argmax((1 - s) ** x >= 0.5)
+        assert even == pytest.approx(2 * x / np.log(2), rel=off)
+        assert even == pytest.approx(2.9 * x, rel=off)
+    seven = 1 - (1 - s[20]) ** 7
+    exact = 1 - fixation(0.007, 1000, 1000, 20)[0]
+    assert 0.47 < seven < exact < 0.53
+
+
+def test_half_lives() -> None:
+    n = 200
+    words = models.Multinomial.zipf(1000)
+    for k in (1, 2, 5):
+        plan = workflows.window(2000, k)
+        left = expected(plan, model=words, n=n, measures="variance")["variance"]
+        half = 1 + np.argmax(left <= left[0] / 2)
+        assert half == pytest.approx(n * np.log(2) * (k + 1) ** 2 / 4, rel=0.02)
+    for n in (200, 1000, 10_000):  # words that stand once in the text go at once, whatever n is
+        left = least_words(workflows.discard(10), model=models.Multinomial.zipf(5 * n), n=n)
+        assert 1 + np.argmax(left <= left[0] / 2) in (4, 5)
+        assert (1 - 1 / n) ** n == pytest.approx(np.exp(-1), rel=1 / n)
 
 
 @pytest.mark.parametrize("k", [2, 3, 5])
@@ -165,6 +193,19 @@ def test_variance_is_what_the_risk_leaves() -> None:
         coin = collapse.derive(plan, model=models.Bernoulli(0.5), n=n).risk
         found = expected(plan, model=WORDS, n=n, measures="variance")["variance"]
         np.testing.assert_allclose(found, 1 - 4 * coin)
+
+
+def test_the_variance_of_other_families() -> None:
+    """Enumerated for a coin; a gamma law's is multiplied by 1 + 1 / (2 n) in the mean."""
+    coin = expected(workflows.augment(3), model=models.Bernoulli(0.3), n=2, measures="variance")
+    pair = models.Multinomial([0.3, 0.7])
+    words = expected(workflows.augment(3), model=pair, n=2, measures="variance")
+    np.testing.assert_allclose(coin["variance"], words["variance"])
+    gamma = expected(workflows.discard(3), model=models.Gamma(2, 5), n=10, measures="variance")
+    np.testing.assert_allclose(gamma["variance"], 1.05 ** np.arange(1, 4))
+    table = models.NormalGenerator([0.0, 1.0, 5.0])
+    normal = expected(workflows.discard(3), model=table, n=10, measures="variance")
+    np.testing.assert_allclose(normal["variance"], 0.9 ** np.arange(1, 4))
 
 
 def test_a_hundred_thousand_words() -> None:
@@ -205,6 +246,12 @@ def test_measures_of_known_shares() -> None:
         (lambda: models.Multinomial.zipf(1), "words .* 2"),
         (lambda: models.Multinomial.zipf(10, 0), "exponent must be a number"),
         (lambda: expected(PLANS["discard"], model=models.Poisson(1), n=5), "model must be a"),
+        (
+            lambda: expected(
+                PLANS["discard"], model=models.Median("normal"), n=5, measures="variance"
+            ),
+            "no exact variance is known",
+        ),
         (
             lambda: expected(PLANS["discard"], model=WORDS, n=5, measures="colour"),
             "measures must be of variance, rare, support, entropy; one is 'colour'",

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from collapse.checks import brief, require, several
-from collapse.derivation.means import quadratic_variance
+from collapse.derivation.means import quadratic_variance, variance_of
 from collapse.derivation.reservoir import reservoir_quadratic_variance
 from collapse.exact import Array
 from collapse.models.families.vector import Multinomial
+from collapse.models.protocols import QUADRATIC, exact_form
 from collapse.plan import Plan, checked_plan
 from collapse.protocol import checked_workflow
 from collapse.reservoir import Reservoir
@@ -27,22 +28,24 @@ MEASURES = "variance", "rare", "support", "entropy"
 
 
 def expected(
-    plan: Plan | Reservoir, *, model: Multinomial, n: int, measures: Any = ("variance", "support")
+    plan: Plan | Reservoir, *, model: Any, n: int, measures: Any = ("variance", "support")
 ) -> dict[str, Array]:
-    """What is left of a vocabulary in each generation: exact means over replications.
+    """What the fits of each generation have left: exact means over replications.
 
     Parameters
     ----------
     plan : Plan or Reservoir
         The workflow.
-    model : Multinomial
-        The vocabulary: shares of classes, such as `Multinomial.zipf(10_000)`.
+    model : Multinomial, or another model with quadratic variance
+        A vocabulary: shares of classes, such as `Multinomial.zipf(10_000)`. For "variance" any
+        model whose `exact_form` is "quadratic variance" or "matched moments".
     n : int
         Rows of real data.
     measures : str or sequence of str
-        "variance": 1 - p'p as a share of the truth's, the chance that two rows differ; "rare": the
-        share of the rarest classes, as in `Multinomial.measure`; "support": classes that the fit
-        can still draw; "entropy": that of the fit, in nats.
+        "variance": that of a row from the fit, as a share of a real one's; of classes 1 - p'p, the
+        chance that two rows differ. "rare": the share of the rarest classes, as in
+        `Multinomial.measure`; "support": classes that the fit can still draw; "entropy": that of
+        the fit, in nats.
 
     Returns
     -------
@@ -62,7 +65,7 @@ def expected(
     Each class is a coin: given the fit it is drawn from, its count in a batch is binomial. So the
     expected numbers of classes with 0, 1, 2, ... rows in a batch are those of the batch before
     times the binomial transition matrix of Wright and Fisher, one vector for all classes together.
-    The variance follows from the risk, E p'p being the truth's plus the squared error.
+    The variance follows from the risk: it is V + v2 (mu - mu*)^2 in the mean.
 
     Examples
     --------
@@ -76,7 +79,6 @@ def expected(
     np.float64(0.8186)
     """
     checked_workflow(plan, "plan")
-    _vocabulary(model)
     names = several(measures, "measures", "the name of a measure, such as 'support'")
     for name in names:
         require(
@@ -86,8 +88,17 @@ def expected(
     known: dict[str, Array] = {}
     if "variance" in names:
         derived: Any = reservoir_quadratic_variance if plan.persistent else quadratic_variance
-        risk = np.asarray(derived(plan, model, n, False).risk, np.float64)
-        known["variance"] = 1 - risk / (1 - float(model.truth @ model.truth))
+        require(
+            exact_form(model) in QUADRATIC,
+            lambda _: (
+                f"no exact variance is known for {brief(model)}; its exact_form must be one of"
+                f" {', '.join(map(repr, QUADRATIC))}."
+            ),
+        )
+        V, v2 = variance_of(model, False)
+        known["variance"] = 1 + v2 * np.asarray(derived(plan, model, n, False).risk) / V
+    if set(names) - {"variance"}:
+        _vocabulary(model)
     if "rare" in names:
         share = model.measure("rare", model.truth[None], np.random.default_rng(0))
         known["rare"] = np.repeat(share, plan.generations)

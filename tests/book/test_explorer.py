@@ -27,6 +27,7 @@ EXPECTED = {
     "tilt": "book/gaussian.html",
     "tables": "book/tables.html",
     "bands": "book/uci.html",
+    "words": "book/lost.html",
 }
 # the tilt adds up some hundred thousand rows, here and there in another order
 PRECISION = {"tilt": 1e-9}

@@ -223,11 +223,22 @@ def selection() -> list[str]:
     return ["To 0"]
 
 
+def lost() -> list[str]:
+    n, p = 1000, 1 / np.arange(1, 1001)
+    p /= p.sum()
+    law = stats.binom.pmf(np.arange(n + 1), n, p[:, None]).sum(axis=0)
+    step = stats.binom.pmf(np.arange(n + 1), n, np.arange(n + 1)[:, None] / n)
+    first, fit = law[1:].sum(), 1
+    while law[1:].sum() > first / 2:
+        law, fit = law @ step, fit + 1
+    return [f"At fit {fit}.", f"for {math.ceil(math.log(2) / -math.log1p(-1 / n))} fits"]
+
+
 ANSWERS: dict[str, Callable[[], list[str]]] = {
     f.__name__: f
     for f in (
         *(policy, origin, tables, gaussian, breaking, universality, exact, second, regression),
-        *(glm, ranking, estimators, latent, uci, misspecified, separation, features, forecast),
+        *(glm, ranking, estimators, latent, lost, uci, misspecified, separation, features, forecast),
         *(audit, bounds, generators, zoo, golden, ecosystems, selection),
     )
 }
