@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 import collapse
 from collapse import models, workflows
 from collapse.cli import main
-from collapse.forecasting import simulating
+from collapse.forecasting import report, simulating
 from collapse.forecasting.estimators import estimator_of
 from collapse.forecasting.policies import inherited, scheduled, with_outsider
 from collapse.forecasting.table import prepare
@@ -391,6 +391,9 @@ def test_soft_labels_teach_maximum_likelihood_nothing(task: str) -> None:
         np.testing.assert_array_equal(row.derived, np.full(4, answer.first.loss))
         assert row.worse_why["derived"] == "never, since every fit is the first one"
     assert answer.simulation.replications == 0
+    drawn = report.drawings(answer)
+    assert set(drawn) == {"loss", "workflows"}  # a ratio of 1 is no picture
+    assert "Band" not in drawn["loss"].caption
     assert any("is the first fit again, exactly" in sentence for sentence in answer.sentences)
 
 
@@ -455,7 +458,9 @@ def test_rows_without_a_target_are_a_pool() -> None:
     rest = frame[frame["y"].isna()].drop(columns="y")
     same = collapse.forecast(frame, "y", estimator=GaussianNB(), pool=rest, **options)
     assert some.settings.pool == some.data.unlabelled == 50
-    assert same.document == some.document
+    assert any("50 rows without a value of 'y' were made the pool" in note for note in some.notes)
+    kept = [one.document | {"data": {**one.document["data"], "notes": []}} for one in (same, some)]
+    assert kept[0] == kept[1]
     assert "drawn from 50 unlabelled rows" in some.sentences[0]
 
 

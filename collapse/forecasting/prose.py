@@ -261,12 +261,12 @@ def answers(answer: Forecast) -> list[str]:
     return [*out, _when_worse(answer), *_better(answer), real]
 
 
+MEAN = "the mean of a fit in place of a draw"
 LABELLED = {
-    "hard": "the most probable class, for numbers the mean, in place of a draw (self-training)",
-    "soft": "the probabilities of all classes, for numbers the mean, in place of a draw"
-    " (distillation)",
+    "hard": ("the most probable class in place of a draw (self-training)", MEAN),
+    "soft": ("the probabilities of all classes in place of a draw (distillation)", MEAN),
 }
-"""What labels that are not drawn are."""
+"""What labels that are not drawn are, for classes and for numbers."""
 
 
 def _assumed(answer: Forecast) -> list[str]:
@@ -290,7 +290,8 @@ def _assumed(answer: Forecast) -> list[str]:
             " exactly, whatever whole batches it reads."
         )
         law = same if asked.derived is not None else " No law is derived for that: it is simulated."
-        out.append(f"Synthetic rows carry {LABELLED[labels]}.{of}{left}{law}")
+        what = LABELLED[labels][not answer.data.classes]
+        out.append(f"Synthetic rows carry {what}.{of}{left}{law}")
     elif asked.reference is not None:
         out.append(
             "No law is derived for an estimator of scikit-learn: what is said of it is simulated."

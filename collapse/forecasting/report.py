@@ -117,9 +117,10 @@ def drawings(answer: Forecast) -> dict[str, Drawing]:
     ['loss', 'ratio', 'workflows']
     """
     known = [row.derived is not None or row.simulated is not None for row in answer.workflows]
+    drawn = answer.settings.labels == "drawn"
     made = {
         "loss": _loss if known[0] else None,
-        "ratio": _ratio if answer.ratio.low is not None else None,
+        "ratio": _ratio if answer.ratio.low is not None and drawn else None,
         "workflows": _workflows if any(known) else None,
     }
     return {name: make(answer) for name, make in made.items() if make}
@@ -166,6 +167,8 @@ def _window(first: float, level: float, most: float, *curves: Array) -> tuple[fl
     seen = np.concatenate([[first], *curves])
     seen = seen[np.isfinite(seen)]
     ceiling = min(seen.max(), most * level) if level > 0 else seen.max()
+    if seen.min() == ceiling:  # nothing ever changes
+        return ceiling, ceiling, 0.2 * abs(first) + 1e-300
     return seen.min(), ceiling, max(ceiling - seen.min(), 1e-9 * abs(first) + 1e-300)
 
 
@@ -193,6 +196,9 @@ def _loss(answer: Forecast) -> Drawing:
         f" Dots: mean of {simulation.replications:,} simulated runs{where}, with bars of two"
         " standard errors."
     )
+    known = np.isfinite(band[1]).any() and (band[1] > band[0]).any()
+    lies = " Band: where 90 % of single runs lie, given your real rows." if known else ""
+    seen = ", with a band for single runs" if known else ""
     numbers = {"generation": np.arange(1, G + 1)} | _columns(
         derived=derived,
         derived_low=ends[0],
@@ -207,10 +213,8 @@ def _loss(answer: Forecast) -> Drawing:
         numbers,
         3.2,
         2.9,
-        f"Test loss against generation under {row.name}, with a band for single runs; a dotted"
-        " line marks the first loss.",
-        f"Test loss under {row.name}.{line}{dots if simulation.replications else ''} Band: where"
-        " 90 % of single runs lie, given your real rows.",
+        f"Test loss against generation under {row.name}{seen}; a dotted line marks the first loss.",
+        f"Test loss under {row.name}.{line}{dots if simulation.replications else ''}{lies}",
     )
 
 

@@ -172,7 +172,8 @@ def prepare(
     missing = cells.frame[target].isna().to_numpy()
     labelled, lost = n - int(missing[:n].sum()), int(missing.sum())
     require(bool(labelled), f"the target {target!r} has no values at all.")
-    told.note(lost, f"{counted(lost, 'row')} without a value of {target!r} {were(lost)} left out.")
+    fate = "made the pool" if pool is True else "left out"
+    told.note(lost, f"{counted(lost, 'row')} without a value of {target!r} {were(lost)} {fate}.")
     require(
         not (labelled < 4),
         f"there {plural(labelled, 'is', 'are')} {counted(labelled, 'row')} with a target; a"
