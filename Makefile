@@ -78,8 +78,9 @@ baselines: book
 	$(BIN)/python -m collapse.publishing.baselines --accept
 
 # The package alone, outside the lock file: on the oldest versions that pyproject.toml allows, then on the newest there are.
-PACKAGE := $(addprefix tests/,test_cli.py test_closed_forms.py test_comparison.py test_datasets.py test_derivation.py \
-	test_diagnosis.py test_figures.py test_forecast.py test_optimum.py test_plan.py test_rerun.py test_risk.py test_second_order.py test_workflows.py models)
+PACKAGE := $(addprefix tests/,test_answers.py test_audit.py test_cli.py test_closed_forms.py test_comparison.py test_datasets.py test_derivation.py \
+	test_diagnosis.py test_figures.py test_forecast.py test_gates.py test_long_runs.py test_optimum.py test_pipeline.py test_plan.py test_planning.py \
+	test_rerun.py test_risk.py test_second_order.py test_workflows.py models)
 
 versions: versions-lowest-direct versions-highest
 

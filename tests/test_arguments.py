@@ -266,6 +266,7 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
                 "stderr": None,
                 "averaged": 1,
                 "floor": 0.1,
+                "nu": 4,
                 "kappa": None,
                 "test_rows": 400,
                 "against": ["augment"],

@@ -1,8 +1,11 @@
 """Audits of logged losses: the law behind them, what they say, how often they are wrong."""
 
+import ast
 import io
 import json
+import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,17 +16,13 @@ from collapse import datasets, derive, workflows
 from collapse.auditing import power
 from collapse.auditing.courses import LINEAR, course_of, law_of, plan_of, unknowns
 from collapse.auditing.laws import Unknowns
-from collapse.auditing.worlds import consistent
+from collapse.auditing.worlds import consistent, least_p
 from collapse.cli import main
 from tests.logged import KINDS, N, losses
 
-LANGUAGE = {
-    "greedy": [27.440037, 29.136207, 29.121463, 29.075002, 29.081574],
-    "temperature": [27.440037, 28.076363, 28.238925, 28.299173, 28.347266],
-    "top_p": [27.440037, 28.300225, 28.585799, 28.68889, 28.74519],
-    "diverse beam search": [27.440037, 28.818752, 28.708246, 28.752332, 28.839558],
-}
-"""Perplexities of a language model by decoding rule, which book/audit.md quotes with its source."""
+CHAPTER = (Path(__file__).parents[1] / "book" / "audit.md").read_text("utf-8")
+LANGUAGE = ast.literal_eval(re.search(r"(?ms)^perplexity = (\{.*?^\})", CHAPTER)[1])
+"""Perplexities of a language model by decoding rule, as the chapter quotes them with the source."""
 FEW = {"against": ["discard", "augment"], "replications": 100}
 
 
@@ -239,6 +238,115 @@ def test_power_grows_with_runs_and_generations() -> None:
     assert few[-1] > few[3]
     short = power("window(k=3)", "window(k=4)", 4, nu=3, rng=1)
     assert short[-1] < 0.3  # one short run cannot tell
+
+
+LOGGED = 0.5 + 0.02 * np.array([1.0, 2.2, 2.9, 4.1, 5.3, 5.8])
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "more"),
+    [
+        ("loss", LOGGED, {}),
+        ("log-likelihood", -LOGGED, {}),
+        ("log_likelihood", -LOGGED, {}),
+        ("perplexity", np.exp(LOGGED), {}),
+        ("accuracy", 1 - LOGGED, {}),
+        ("loss", LOGGED, {"stderr": np.full(6, 0.01)}),
+        ("loss", LOGGED, {"generation": np.arange(2, 8)}),
+    ],
+)
+def test_what_may_be_logged_is_read_from_a_file_as_from_arrays(
+    tmp_path, capsys, column, values, more
+) -> None:
+    table = {column: values} | more
+    lines = [
+        ",".join(table),
+        *(",".join(map(repr, map(float, row))) for row in zip(*table.values(), strict=True)),
+    ]
+    path = tmp_path / "losses.csv"
+    path.write_text("\n".join(lines))
+    flags = ["--workflow", "discard", "--against", "augment", "-r", "100", "--json"]
+    assert main(["audit", str(path), *flags]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    answer = collapse.audit(
+        values,
+        "discard",
+        metric=column.replace("_", "-"),
+        generations=more.get("generation"),
+        stderr=more.get("stderr"),
+        against="augment",
+        replications=100,
+    )
+    assert shown["p_value"] == answer.p_value
+    assert shown["warnings"] == list(answer.warnings)
+    assert ("An accuracy is no smooth loss" in " ".join(answer.warnings)) == (column == "accuracy")
+    assert np.allclose(answer.losses, LOGGED)
+    if not more:  # whatever the unit, the same losses
+        plain = collapse.audit(LOGGED, "discard", against="augment", replications=100)
+        assert answer.p_value == pytest.approx(plain.p_value)
+        assert answer.scale == pytest.approx(plain.scale)
+
+
+def test_intervals_that_know_nu_are_narrower_and_hold_kappa_as_often() -> None:
+    """Twenty chains that obey the law: fewer than 15 of 95 per cent once in three thousand."""
+    drawn = law("augment", 8, 8).draw(0, (20, 2), np.random.default_rng(5))
+    held, wider = 0, []
+    for one in drawn:
+        answers = [collapse.audit(0.4 + 0.01 * one, "augment", nu=nu, **FEW) for nu in (None, 8)]
+        blind, told = ([a.scale_low, a.scale_high] for a in answers)
+        held += told[0] <= 0.01 <= told[1]
+        wider.append((blind[1] / blind[0]) / (told[1] / told[0]))
+        assert (answers[1].nu, answers[1].nu_low, answers[1].nu_high) == (8, 8, 8)
+    assert held >= 15
+    assert np.median(wider) > 1.2
+    with pytest.raises(ValueError, match="nu must be"):
+        collapse.audit(LOGGED, "discard", nu=0.5)
+
+
+STEEP = "loss\n" + "\n".join(str(0.5 + 0.1 * g) for g in range(1, 13))
+
+
+def test_a_limit_below_every_p_value_is_refused_or_gets_more_replications(tmp_path, capsys) -> None:
+    path = tmp_path / "steep.csv"
+    path.write_text(STEEP)
+    half = ["audit", str(path), "--workflow", "fixed_real_share(share=1/2)", "--fail-below"]
+    assert main([*half, "0.012"]) == 1  # which 400 replications could never reach
+    known = ["--kappa", "0.5", "-n", "100"]
+    assert main([*half, "0.05", *known]) == 1
+    refused = {
+        ("0.01",): "above 0.01, the least p-value of this audit, and",
+        ("0.012", "-r", "400"): "above 0.0125, the least p-value of this audit with so few",
+        ("0.02", *known): "above 0.02, the least p-value of this audit, of two tests since kappa",
+        ("0.03", "-r", "100", *known): "above 0.0398",
+        ("1.5",): "at most 1; it is 1.5",
+        ("nan",): "it is nan",
+    }
+    capsys.readouterr()
+    for flags, told in refused.items():
+        assert main([*half, *flags]) == 2
+        assert told in capsys.readouterr().err
+
+
+def test_least_p_is_what_an_extreme_log_gets() -> None:
+    seen = [0.5 + 0.1 * g**2 for g in range(1, 13)]
+    for kappa, more in ((False, {}), (True, {"kappa": 0.5, "n": 100})):
+        p = collapse.audit(seen, "augment", **more, **FEW).p_value
+        assert p == pytest.approx(least_p(100, kappa))
+
+
+def test_with_a_horizon_the_limit_holds_however_often_one_looks(tmp_path, capsys) -> None:
+    path = tmp_path / "losses.csv"
+    seen = 0.5 + 0.02 * law("discard", 12, 10).draw(0, (1, 1), np.random.default_rng(5))[0, 0]
+    path.write_text("loss\n" + "\n".join(map(str, seen[:6])))
+    for horizon in (6, 12):
+        answer = collapse.audit(seen[:6], "augment", against="discard", horizon=horizon)
+        p = float(answer.anytime[-1])
+        for limit, status in ((p * 1.001, 1), (p * 0.999, 0)):
+            flags = ["--horizon", str(horizon), "--fail-below", str(limit), "-r", "400"]
+            arguments = ["audit", str(path), "--workflow", "augment", "--against", "discard"]
+            assert main([*arguments, *flags]) == status
+            told = capsys.readouterr().err
+            assert (f"at generation 6, whenever one stops up to {horizon}." in told) == status
 
 
 def test_files_standard_input_and_status(tmp_path, monkeypatch, capsys) -> None:

@@ -89,7 +89,8 @@ class Audit(Answer):
         Of the workflow: how often losses that obey it speak as much against it, in the world that
         speaks most for it.
     anytime : ndarray, shape (G,)
-        p-values after each generation that hold whenever one stops, up to the `horizon`.
+        p-values after each generation that hold whenever one stops, up to the `horizon`, of the
+        shape alone; beyond it nothing is promised.
     horizon : int
         See `anytime`.
     scale, scale_low, scale_high : float

@@ -85,9 +85,9 @@ def oddities(generations: NDArray[np.int64]) -> dict[str, Course]:
     }
 
 
-def unknowns(linear: Array, noise: Array, runs: int) -> Unknowns:
-    """Return the worlds that are looked at: every combination."""
-    nu = COARSE if len(noise) > 1 else NU
+def unknowns(linear: Array, noise: Array, runs: int, known: float | None = None) -> Unknowns:
+    """Return the worlds that are looked at: every combination, of nu all or the one known."""
+    nu = (COARSE if len(noise) > 1 else NU) if known is None else np.array([known])
     grid = np.meshgrid(nu * runs, linear, noise)
     return Unknowns(*(part.ravel() for part in grid))
 

@@ -48,6 +48,7 @@ def audit(
     averaged: int = 1,
     floor: float | None = None,
     kappa: float | None = None,
+    nu: float | None = None,
     test_rows: int | None = None,
     against: str | Plan | Reservoir | Sequence[str | Plan | Reservoir] = COMPARED,
     at: int | None = None,
@@ -88,6 +89,10 @@ def audit(
     kappa : float, optional
         tr(HV) / 2 where it is known, such as half of the coefficients for a model's own
         log-likelihood; needs n, and tests the size of the rise beside its shape.
+    nu : float, optional
+        Effective degrees of freedom (tr HV)^2 / tr (HV)^2 of one run, from 1, where they are known:
+        the number of coefficients for a true model's own log-likelihood. Intervals are then several
+        times narrower, and a wrong one makes them wrong.
     test_rows : int, optional
         Rows of the test set; needs n. Default: unknown, from half of n to infinitely many.
     against : str, Plan or Reservoir, or a sequence of them
@@ -95,11 +100,13 @@ def audit(
     at : int, optional
         Generation at which the loss is foreseen. Default: 20, or twice the last that is logged.
     horizon : int, optional
-        Last generation at which one might stop: `anytime` holds up to it. Default: the last logged.
+        Last generation at which one might stop, chosen before the first look: `anytime` holds up to
+        it, and is no martingale that would hold for ever. Default: the last logged.
     level : float
         Of intervals, from 0.5 to 0.97.
     replications : int
-        Simulated sets of losses in each world, from 100.
+        Simulated sets of losses in each world, from 100. No p-value is below 0.01 + 1 / (1 +
+        replications), or twice that with kappa.
     rng : int, numpy.random.SeedSequence, numpy.random.Generator or None
         Seed of the simulations; the same seed gives the same answer.
 
@@ -157,6 +164,7 @@ def audit(
     n = None if n is None else whole(n, "n", "rows of real data")
     test_rows = None if test_rows is None else whole(test_rows, "test_rows", "of the test set")
     kappa = None if kappa is None else float(check_size(kappa, "kappa"))
+    nu = None if nu is None else float(check_number(nu, "nu", 1))
     require(
         n is not None or (test_rows is None and kappa is None),
         "test_rows and kappa need n, the rows of real data.",
@@ -191,7 +199,7 @@ def audit(
     sequences, seed = checks.seeds(checks.seed(rng), len(plans) + 2)
     noise, error, relative = _noise(above, errors, courses, len(course), floor is not None)
     linear = LINEAR if test_rows is None or n is None else 2 * n / test_rows * np.array([0.5, 1, 2])
-    of = unknowns(linear, noise, runs)
+    of = unknowns(linear, noise, runs, nu)
     laws = {
         name: law_of(one, of, relative, floor is not None) for name, one in (courses | odd).items()
     }

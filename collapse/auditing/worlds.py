@@ -70,6 +70,13 @@ def share(more: NDArray[np.bool_]) -> float:
     return float((1 + np.count_nonzero(more)) / (1 + len(more)))
 
 
+def least_p(replications: int, kappa: bool) -> float:
+    """Return the least p-value that so many draws in each world can give; with a known `kappa` two
+    tests share it.
+    """
+    return (1 + kappa) * (DOUBT + 1 / (1 + replications))
+
+
 def surplus(law: Law, others: Sequence[Law], losses: Array) -> Array:
     """Return by how much the most likely of the other laws is more likely than this one, by number
     of generations, shape (S, G); 0 while there are fewer than three losses.

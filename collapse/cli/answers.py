@@ -18,6 +18,7 @@ import numpy as np
 from collapse import disk, models, workflows
 from collapse.answers import SCHEMA, plain
 from collapse.auditing import audit
+from collapse.auditing.worlds import least_p
 from collapse.blocks import KEPT, Store, default_folder
 from collapse.checks import module, path, require, to_text
 from collapse.cli.schema import PROMISE, RISK, of_command
@@ -59,23 +60,45 @@ def run_schema(options: argparse.Namespace) -> int:
     return 0
 
 
-AUDIT = ("n", "averaged", "floor", "kappa", "test_rows", "at", "horizon")
+AUDIT = ("n", "averaged", "floor", "kappa", "nu", "test_rows", "at", "horizon")
 """Options that `audit` takes under their own names."""
+DRAWS = 400
+"""Replications of an audit, where a limit does not need more."""
 
 
 def run_audit(options: argparse.Namespace) -> int:
     given = {name: getattr(options, name) for name in AUDIT}
     if options.against:
         given["against"] = options.against
-    answer = audit(options.losses, options.workflow, rng=options.seed, **given)
+    limit, whenever = options.fail_below, options.horizon is not None
+    kappa = options.kappa is not None and not whenever
+    replications = options.replications or DRAWS
+    if limit is not None:
+        least = least_p(10**5 if options.replications is None else replications, kappa)
+        if not least < limit <= 1:
+            raise ValueError(
+                f"--fail-below must be above {least:.3g}, the least p-value of this audit"
+                f"{' with so few replications' * (options.replications is not None)}"
+                f"{', of two tests since kappa is known' * kappa}, and at most 1; it is {limit:g}."
+            )
+        if options.replications is None:  # so that a limit is some draws away from the least
+            gap = limit / (1 + kappa) - least_p(10**9, False)
+            replications = min(max(DRAWS, math.ceil(4 / gap)), 10**5)
+    answer = audit(
+        options.losses, options.workflow, rng=options.seed, replications=replications, **given
+    )
     _show(options, answer, answer)
     if options.folder is not None:
         folder = disk.folder(options.folder)
         page, document = folder / "audit.html", folder / "audit.json"
         _note(options, f"written to {answer.save_html(page)} and {answer.save(document)}")
-    limit = options.fail_below
-    if limit is not None and answer.p_value < limit:
-        print(f"collapse: {answer.answers[0]}", file=sys.stderr)
+    p = float(answer.anytime[-1]) if whenever else answer.p_value
+    if limit is not None and p < limit:
+        stopped = (
+            f"The losses are not what {answer.workflow} would give: p = {p:.2g} at generation"
+            f" {answer.generations[-1]}, whenever one stops up to {answer.horizon}."
+        )
+        print(f"collapse: {stopped if whenever else answer.answers[0]}", file=sys.stderr)
         return 1
     return 0
 

@@ -365,6 +365,11 @@ COMMANDS: dict[str, tuple[Runner | None, str, Sequence[Argument]]] = {
             _option("--averaged", type=int, default=1, help="runs of which each loss is the mean"),
             _option("--floor", type=float, help="loss of the best fit there is, where it is known"),
             _option("--kappa", type=float, help="kappa where it is known, such as d / 2; needs -n"),
+            _option(
+                "--nu",
+                type=float,
+                help="effective degrees of freedom where they are known, such as d",
+            ),
             _option("--test-rows", type=int, help="rows of the test set; needs -n"),
             AGAINST,
             _option(
@@ -373,13 +378,21 @@ COMMANDS: dict[str, tuple[Runner | None, str, Sequence[Argument]]] = {
             _option(
                 "--horizon",
                 type=int,
-                help="last generation at which you might stop (default: the last logged)",
+                help="last generation at which you might stop, chosen before the first look:"
+                " --fail-below then holds however often you look (default: the last logged, one"
+                " look)",
             ),
             _option(
                 "--fail-below",
                 type=float,
                 metavar="P",
                 help="exit with status 1 if the workflow's p-value is below this, such as 0.05",
+            ),
+            _option(
+                "-r",
+                "--replications",
+                type=int,
+                help="simulated in each world (default: 400, or as many as --fail-below needs)",
             ),
             SEED,
             _option("--folder", help="where audit.html and audit.json go (default: nowhere)"),
