@@ -84,6 +84,14 @@ STATES: list[tuple[str, dict[str, Any]]] = [
     ("bill", {"workflow": "discard", "n": 100, "p": 1000, "test_rows": 10**6}),
     ("bill", {"workflow": "fixed_real_share", "share": 1.0}),
     ("bill", {"n": 10**7, "p": 1, "generations": 2}),
+    ("tables", {}),
+    (
+        "tables",
+        {"table": "0 0 2*1 2 1/2*1 0 0_1/2 1/2 0_0 0.25 0.75*1 1 1_1 1 1_1 1 1/3*1", "fit": 2},
+    ),
+    ("tables", {"table": "0*1*1*1*0", "fit": 1}),
+    ("bands", {}),
+    ("bands", {"table": "titanic", "rule": "augment", "generation": 50}),
 ]
 
 
