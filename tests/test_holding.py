@@ -195,6 +195,10 @@ def test_a_finger_drags_taps_and_still_scrolls(opened: Any) -> None:
     page.touchscreen.tap(box["x"] + 0.4 * box["width"], box["y"] + 100)
     tapped = assert_right(view, "workflow")["generations"]
     assert tapped < dragged
+    expect(view.locator("svg.held .reading text")).to_contain_text("generation ")
+    bars = view.locator("svg:not(.held)").first.bounding_box()
+    page.touchscreen.tap(bars["x"] + 0.5 * bars["width"], bars["y"] + 100)
+    expect(view.locator("svg:not(.held) .reading text")).to_contain_text("generation ")
     # a finger that goes up scrolls the page and moves nothing
     scrolled = page.evaluate("scrollY")
     x, y = box["x"] + 200, box["y"] + 100

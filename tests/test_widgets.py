@@ -88,6 +88,14 @@ STATES: list[tuple[str, dict[str, Any]]] = [
     ("words", {"generation": 1, "seed": 999}),
     ("words", {"generation": 50, "k": 2, "seed": 0}),
     ("words", {"generation": 33, "k": 10}),
+    ("tables", {}),
+    (
+        "tables",
+        {"table": "0 0 2*1 2 1/2*1 0 0_1/2 1/2 0_0 0.25 0.75*1 1 1_1 1 1_1 1 1/3*1", "fit": 2},
+    ),
+    ("tables", {"table": "0*1*1*1*0", "fit": 1}),
+    ("bands", {}),
+    ("bands", {"table": "titanic", "rule": "augment", "generation": 50}),
 ]
 
 

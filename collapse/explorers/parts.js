@@ -270,8 +270,13 @@ function hold(picture, controls, state, choose, settle) {
   };
   picture.addEventListener("pointerdown", (event) => {
     const svg = drawing(event);
-    if (event.button || held || !GRIPS.has(svg)) return;
+    if (event.button || held || !svg) return;
     const point = place(svg, event);
+    if (!GRIPS.has(svg)) {
+      // a finger cannot point without touching
+      for (const child of picture.children) readOut(child, child === svg ? closest(svg, point[0]) : undefined);
+      return;
+    }
     const grip = nearest(svg, point);
     const near = (grip.line ? far(grip, grip.at, point) : Math.hypot(grip.at[0] - point[0], grip.at[1] - point[1])) < 18;
     const control = controls.find(({ name }) => name === grip.control);
@@ -298,13 +303,20 @@ function hold(picture, controls, state, choose, settle) {
     if (!held || event.pointerId !== held.pointer) return;
     // a tap
     if (!held.moving && event.type === "pointerup") move(event);
+    const { number } = held;
     held = undefined;
     picture.holding = false;
     picture.classList.remove("holding");
     settle();
+    if (event.type !== "pointerup") return;
+    // once what was chosen is drawn
+    queueMicrotask(() => {
+      const svg = picture.children[number];
+      readOut(svg, closest(svg, place(svg, event)[0]));
+    });
   };
   for (const type of ["pointerup", "pointercancel"]) picture.addEventListener(type, end);
-  picture.addEventListener("pointerleave", () => [...picture.children].forEach((child) => readOut(child)));
+  picture.addEventListener("pointerleave", ({ pointerType }) => pointerType === "mouse" && [...picture.children].forEach((child) => readOut(child)));
 }
 
 function closest(svg, x) {
@@ -560,7 +572,7 @@ function explorer(draw, { plays } = {}) {
     const playing = played && player(played.box, root, played, stateNow, choose);
     const meaning = element(root, "p", { class: "meaning" });
     const picture = element(root, "div", { class: "picture", role: "group", "aria-label": "Drawing: the arrow keys read its values", ...OWN_KEYS });
-    const cue = element(root, "p", { class: "cue" }, "Drag a ring in the drawing, or press where it shall be; point at the drawing to read it.");
+    const cue = element(root, "p", { class: "cue" }, "Drag a ring, or press where it shall be. Point at a drawing, or tap it, to read it.");
     const summary = element(root, "p", { class: "summary" });
     // told once the controls stand still: a reader of the screen would otherwise hear every step of a slider
     const told = element(root, "p", { class: "told", role: "status" });

@@ -238,7 +238,18 @@ ANSWERS: dict[str, Callable[[], list[str]]] = {
     f.__name__: f
     for f in (
         *(policy, origin, tables, gaussian, breaking, universality, exact, second, regression),
-        *(glm, ranking, estimators, latent, lost, uci, misspecified, separation, features, forecast),
+        *(
+            glm,
+            ranking,
+            estimators,
+            latent,
+            lost,
+            uci,
+            misspecified,
+            separation,
+            features,
+            forecast,
+        ),
         *(audit, bounds, generators, zoo, golden, ecosystems, selection),
     )
 }
