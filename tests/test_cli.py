@@ -151,7 +151,7 @@ def test_a_forecast_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     options = ["--budget", "0.01", "--against", "augment", "--folder", str(folder), "--json"]
     assert main(["forecast", str(path), "--target", "y", "-g", "2", *options]) == 0
     answer = read_json(capsys)
-    assert answer.pop("schema") == 2
+    assert answer.pop("schema") == 3
     assert answer == collapse.Forecast.load(folder / "forecast.json").document
     assert answer["settings"]["generations"] == 2
 

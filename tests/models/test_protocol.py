@@ -500,7 +500,7 @@ class Reversed(Influenced):
         (
             WrongVariance,
             (
-                r"exact form 'quadratic variance': risk 0.1667 after 1 fits under discard, and it"
+                r"exact form 'quadratic variance': risk 0.1667 after 1 fit under discard, and it"
                 r" is 0.1.*; mend what goes with"
             ),
         ),
@@ -508,7 +508,7 @@ class Reversed(Influenced):
         (
             MedianOfRows,
             (
-                r"exact form 'quadratic variance': risk 0.1333 after 1 fits under discard, and it"
+                r"exact form 'quadratic variance': risk 0.1333 after 1 fit under discard, and it"
                 r" is 0.2"
             ),
         ),
@@ -521,7 +521,7 @@ class Reversed(Influenced):
         ),
         (Incomplete, r"declares the exact form 'sample maximum' and lacks endpoint"),
         (Endless, r"exact form 'sample maximum': risk"),
-        (FixedDesign, r"exact form 'fixed design': risk 0.16 after 1 fits"),
+        (FixedDesign, r"exact form 'fixed design': risk 0.16 after 1 fit"),
         (Answering, r"exact form 'linear response': risk .* after 2 fits"),
         (lambda: Biased(1, 4), r"a pool that does not depend on the order"),
         (lambda: Lopsided(1, 4), r"a pool that does not depend on the order"),
