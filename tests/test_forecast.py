@@ -1566,11 +1566,11 @@ def test_forecasts_of_the_first_format_are_read(tmp_path: Path) -> None:
     old = collapse.Forecast.load(path)
     assert old.save_html(tmp_path / "report.html").read_text().startswith("<!DOCTYPE html>")
     assert old.exceeds(5) is None
-    document["format"] = 3
+    document["format"] = 4
     path.write_text(json.dumps(document))
     with pytest.raises(
         ValueError,
-        match=r"was written by another version of collapse \(schema 3\); this one reads 1 to 2\.",
+        match=r"was written by another version of collapse \(schema 4\); this one reads 1 to 3\.",
     ):
         collapse.Forecast.load(path)
 
