@@ -45,7 +45,7 @@ const left = (fit) => fit.filter((count) => count > 0).length;
 // A wall of words in their order, the most frequent first: those left in the workflow's hue, those lost struck out.
 function drawWall(svg, width, name, words, fits, generation, columns) {
   const now = fits[generation - 1];
-  shape(svg, "text", { class: "name", "data-family": name, x: 2, y: 15 }, `${name === "window" ? "window" : name}: ${left(now)} of ${words.length}`);
+  shape(svg, "text", { class: "name", "data-family": name, x: 2, y: 15 }, `${name}: ${left(now)} of ${words.length}`);
   words.forEach((word, i) => {
     const at = { x: ((i % columns) + 0.5) * (width / columns), y: 38 + 18 * Math.floor(i / columns), "text-anchor": "middle", "font-size": 12 };
     const look = now[i] > 0 ? { class: "name", "data-family": name } : { class: "tick", opacity: 0.6, style: "stroke: none", ...(fits[0][i] > 0 ? { "text-decoration": "line-through" } : {}) };
