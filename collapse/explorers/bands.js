@@ -45,7 +45,7 @@ export default explorer(({ state: { table, rule, generation: wanted }, data: { b
   drawBand(left, leftWidth, height, { low, middle, high, law }, Object.values(bands[table]), generation);
   drawAlive(right, rightWidth, height, one.alive, generation);
   const at = generation - 1;
-  const nats = (name, values) => [name, values[at], Number.isFinite(values[at]) ? plain(values[at], 3) : "infinity"];
+  const nats = (name, values) => [name, values[at], Number.isFinite(values[at]) ? plain(values[at], 3) : "∞"];
   describe(left, `Excess risk against generation under ${rule} on ${table}: median ${nats("", middle)[2]} at generation ${generation}, the law says ${nats("", law)[2]}.`);
   return {
     family: familyOf(rule.replaceAll(" ", "_")),

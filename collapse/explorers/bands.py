@@ -143,7 +143,7 @@ Explorer(
     lambda: (
         Control("table", "Table", "heart", choices=TABLES),
         Control("rule", "Workflow", "discard", choices=tuple(RULES)),
-        Control("generation", "Generation", 20, 2, GENERATIONS, 1),
+        Control("generation", "Generation", 5, 2, GENERATIONS, 1),
     ),
     bands_answer,
     "at generation {at} of {rule} on {table} {percent:.3g} % of the chains have an estimate, and"
