@@ -189,6 +189,29 @@ def test_bill_and_what_a_test_row_sees(workflow):
     assert_agree(variance.mean(), variance.std() / sqrt(R), 2 * bill, detects=0.3, allowance=0.05)
 
 
+@pytest.mark.parametrize(
+    "name", ["bootstrap", "fresh_real", "reservoir", "all_to_all(models=3)", "augment"]
+)
+def test_the_bill_of_a_workflow_whose_fits_do_not_all_descend_from_the_first(name):
+    """The variance of u_G - u_1 that simulated chains have is C_GG - 2 C_1G + C_11; 4 v p / (n D^2)
+    rows are 8 / D where v = ratio - 1. False alarm below 1e-6 (5 standard errors of 8,000 squares);
+    it would see 12 per cent.
+    """
+    plan, R = workflows.named(name, 6), 8000
+    C = derive(plan).covariance
+    v = C[-1, -1] - 2 * C[0, -1] + C[0, 0]
+    fits = simulate(plan, replications=R, rng=3, fits=True).fits
+    apart = np.reshape(fits[:, -1] - fits[:, 0], (R, -1))[:, 0]
+    assert abs(np.mean(apart**2) / v - 1) < 5 * sqrt(2 / R)
+    n, p, rise = 2000, 5, C[-1, -1] - C[0, 0]
+    bill = rise * p / (2 * n)
+    rows = 4 * v * p / (n * bill**2)
+    assert (rows == pytest.approx(8 / abs(bill))) == (
+        name
+        in ("augment", "bootstrap", "reservoir")  # which have one real batch, and read it first
+    )
+
+
 def test_bill_exercise():
     assert abs((pi**2 / 2 - 3) * 50 / 20_000 - 0.0048) < 5e-5
     assert round(8 / ((pi**2 / 2 - 3) * 50 / 20_000), -1) == pytest.approx(1650, abs=10)
