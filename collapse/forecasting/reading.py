@@ -63,8 +63,8 @@ def read(path: str | Path, target: str | None, encoding: str | None = None) -> p
     ----------
     path : path
         The file; what is in it is told by its first bytes, and parquet's ending.
-    target : str or None
-        A column that it must have.
+    target : str
+        A column that it must have, unless it is None.
     encoding : str, optional
         Of text, such as "utf-8" or "shift_jis". Default: found, and said where it is not UTF-8.
 
