@@ -4,6 +4,7 @@ schedules, outsiders, self-training; and when a simulation stops.
 
 from __future__ import annotations
 
+import sys
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, ClassVar
@@ -487,3 +488,35 @@ def test_a_table_with_texts_and_holes_by_the_command(tmp_path: Path) -> None:
         path, "y", "discard", 2, estimator=coded(LogisticRegression()), against=[], budget=0.1
     )
     assert answer.workflows[0].simulated is not None
+
+
+def test_flags_say_what_arguments_do(tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    frame = plain()
+    frame.loc[::4, "y"] = None
+    frame.to_csv(path, index=False)
+    command = ["forecast", str(path), "--target", "y", "-g", "2", "--against", "discard"]
+    for flags, expected in (
+        (["--outsider", "0.1", "0.02"], {"outsider": (0.1, 0.02)}),
+        (
+            [
+                *("--estimator", "sklearn.naive_bayes:GaussianNB", "--budget", "0.1"),
+                *("--labels", "hard", "--threshold", "0.5", "--pool"),
+            ],
+            {"labels": "hard", "threshold": 0.5, "pool": 23, "budget": 0.1},
+        ),
+    ):
+        folder = tmp_path / flags[0]
+        assert main([*command, *flags, "--folder", str(folder)]) == 0
+        settings = collapse.Forecast.load(folder / "forecast.json").settings
+        for name, value in expected.items():
+            given = getattr(settings, name)
+            assert (tuple(given) if isinstance(given, list) else given) == value
+
+
+def test_a_report_without_jinja2_says_what_it_needs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(ImportError, match="a report needs jinja2: pip install"):
+        report.page(tmp_path / "any.html.j2")

@@ -66,7 +66,7 @@ def read(path: str | Path, target: str | None, encoding: str | None = None) -> p
         The file, or "-" for standard input; what is in it is told by its first bytes, and parquet's
         ending.
     target : str or None
-        A column that it must have.
+        A column that it must have, unless it is None.
     encoding : str, optional
         Of text, such as "utf-8" or "shift_jis". Default: found, and said where it is not UTF-8.
 
@@ -84,7 +84,8 @@ def read(path: str | Path, target: str | None, encoding: str | None = None) -> p
     ImportError
         Where pandas is missing, or what it needs for parquet or Excel.
     """
-    path = Path(path)
+    labelled = target is not None
+    path, target = Path(path), str(target)
     name, pd = str(path), pandas()
     with _refused(f"the file {brief(name)} cannot be read", OSError):
         packed = (
@@ -121,9 +122,9 @@ def read(path: str | Path, target: str | None, encoding: str | None = None) -> p
         for k in np.flatnonzero(frame.columns == "")[:8]
     ]
     frame.columns = [column or f"Unnamed: {k}" for k, column in enumerate(frame.columns)]
-    if target is not None:
-        check_columns(frame, str(target), name)
-        _refuse_headless(frame, str(target), name)
+    if labelled:
+        check_columns(frame, target, name)
+        _refuse_headless(frame, target, name)
     mark = {} if decimal is None else {"decimal": of_file(frame, decimal, told)}
     frame.attrs["collapse"] = vars(told) | mark
     return frame
