@@ -72,6 +72,25 @@ def test_cells_are_formatted_in_place_and_prose_is_left(tmp_path: Path) -> None:
     assert "page.ipynb:cell 1:1:8: F401" in unused.stdout
 
 
+def test_open_cells_are_as_narrow_as_the_page(tmp_path: Path) -> None:
+    (tmp_path / "cells.py").write_text((BOOK / "cells.py").read_text())
+    page = tmp_path / "page.md"
+    call = f"print({', '.join(['1234567'] * 8)})"
+    said = f"print({'x' * 70!r})"
+    folded = PAGE.format(call)
+    page.write_text(folded)
+    assert cells(tmp_path, "--check", "page").returncode == 0
+    page.write_text(folded.replace(":tags: [hide-input]\n", ""))
+    assert cells(tmp_path, "--check", "page").returncode == 1
+    assert cells(tmp_path, "page").returncode == 0
+    assert max(map(len, page.read_text().splitlines())) <= 72
+    assert cells(tmp_path, "--check", "page").returncode == 0
+    page.write_text(PAGE.format(said).replace(":tags: [hide-input]\n", ""))
+    found = cells(tmp_path, "page")
+    assert found.returncode == 1
+    assert "a page shows 72 characters of code" in found.stdout
+
+
 # on a phone the panels of a figure stand one above the other, on a wide screen side by side
 PLACES = re.compile(
     r"\b(Left|Right)\b|on the (left|right)|[;(] ?(left|right)\b"
