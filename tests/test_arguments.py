@@ -145,6 +145,7 @@ NAMED_BY = {
     "grid": "(grid|grids|workflow)",
     # a workflow goes by what it is
     "against": "(against|workflow)",
+    "rival": "(rival|workflow)",
     # a chapter's parameter goes by the name that its author gave it
     "value": "(value|parameter n)",
 }
@@ -247,8 +248,6 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
         "Comparison.plot": (comparison.plot, {"ax": ax, "cost": "stored"}),
         "Audit.columns": (logged.columns, {}),
         "Audit.plot": (logged.plot, {"ax": ax}),
-        "Audit.to_json": (logged.to_json, {}),
-        "Audit.from_json": (collapse.Audit.from_json, {"document": logged.to_json()}),
         "Audit.save_html": (logged.save_html, {"path": "audit.html"}),
         "audit": (
             collapse.audit,
@@ -268,6 +267,7 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
                 "horizon": 6,
                 "level": 0.9,
                 "replications": 100,
+                "rng": 0,
             },
         ),
         "power": (
@@ -280,6 +280,7 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
                 "nu": 5.0,
                 "linear": 1.0,
                 "replications": 20,
+                "rng": 0,
             },
         ),
         "Forecast.columns": (forecast.columns, {}),
@@ -583,6 +584,7 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
                 "ax": ax,
             },
         ),
+        "on_axes": (entered(plot.on_axes), {"ax": ax, "height": 3.0}),
         "plot_derived": (plot.plot_derived, {**plotted, "dash": "-"}),
         "plot_simulated": (
             plot.plot_simulated,
@@ -712,7 +714,7 @@ def public() -> dict[str, Callable[..., Any]]:
             if name[0] != "_" and here and inspect.isfunction(inspect.unwrap(member)):
                 found[name] = member
     others = finite.least_share, finite.augment_supremum, equivalent.deterministic_equivalent
-    found |= {call.__name__: call for call in (*others, report.report)}
+    found |= {call.__name__: call for call in (*others, power, report.report)}
     for kind in METHODS:
         for name, member in vars(kind).items():
             if name[0] != "_" and (inspect.isfunction(member) or isinstance(member, classmethod)):
@@ -885,7 +887,7 @@ def test_who_draws_takes_rng_and_who_takes_long_tells_progress_in_one_way() -> N
                 assert kind == TELLER.replace("checks.", ""), name
             elif re.search("seed|random|generator|progress|verbose|callback|teller", label):
                 assert SEEDED.get(name) == label, f"{name}({label})"
-    assert drawing == {"simulate", "matrix", "forecast", "Dataset.split"}
+    assert drawing == {"simulate", "matrix", "forecast", "Dataset.split", "audit", "power"}
     assert telling == {"simulate", "matrix", "sweep", "forecast", "rerun"}
 
 

@@ -11,8 +11,9 @@ from scipy import integrate, optimize, stats
 import collapse
 from collapse import datasets, derive, workflows
 from collapse.auditing import power
-from collapse.auditing.courses import course_of, law_of, plan_of
+from collapse.auditing.courses import LINEAR, course_of, law_of, plan_of, unknowns
 from collapse.auditing.laws import Unknowns
+from collapse.auditing.worlds import consistent
 from collapse.cli import main
 from tests.logged import KINDS, N, losses
 
@@ -162,6 +163,16 @@ def test_generation_one_may_be_missing() -> None:
     assert answer.scale_low < 0.02 < answer.scale_high
 
 
+def test_a_horizon_beyond_what_is_foreseen_changes_no_forecast() -> None:
+    seen = 0.5 + 0.02 * law("discard", 6, 10).draw(0, (1, 2), np.random.default_rng(6))[0]
+    near, far = (
+        collapse.audit(seen, "discard", at=10, horizon=horizon, **FEW) for horizon in (6, 16)
+    )
+    assert far.loss == pytest.approx(near.loss, rel=0.02)
+    assert [row.ratio for row in far.table] == [row.ratio for row in near.table]
+    assert far.table[0].ratio == pytest.approx(10)
+
+
 def test_the_published_normal_chains() -> None:
     """Means over about a hundred runs of a hundred rows; kappa of a squared error is 1."""
     found = {}
@@ -183,6 +194,30 @@ def test_the_published_normal_chains() -> None:
         assert other.p_value < 0.05
 
 
+def test_a_hundred_generations_of_a_hundred_rows_leave_the_law_of_many() -> None:
+    """The log follows the law at n, and an audit by that of many rows finds too small a kappa."""
+    seen = datasets.published("normal, n = 100", "discard")
+    exact = 1 - (1 - 1 / 100) ** seen["generation"]
+    errors = seen["squared_error_stderr"]
+    assert (abs(seen["squared_error"] - exact) < 5 * errors).all()
+    assert abs(seen["squared_error"][-1] - 1) > 2.5 * errors[-1]
+    more = {"generations": seen["generation"], "averaged": 100, "floor": 0, "at": 120}
+    answer = collapse.audit(seen["squared_error"], "discard", 100, **more, **FEW)
+    assert answer.kappa_interval[1] < 1
+
+
+def test_losses_of_augment_share_what_early_batches_did() -> None:
+    C, h = derive(workflows.augment(20)).covariance, np.cumsum(1 / np.arange(1, 21.0) ** 2)
+    of_losses = C**2 / np.outer(np.diag(C), np.diag(C))
+    assert np.allclose(of_losses, np.minimum.outer(h, h) / np.maximum.outer(h, h))
+
+
+def test_no_p_value_is_below_the_doubt() -> None:
+    answer = collapse.audit(2 + np.arange(1, 31.0), "augment", **FEW)
+    assert 0.01 < answer.p_value < 0.021
+    assert 0.01 < answer.anytime.min() < 0.021
+
+
 @pytest.mark.parametrize("decoding", LANGUAGE)
 def test_the_language_models_perplexities(decoding: str) -> None:
     """What the chapter says of them: discard is contradicted by all four; sampling is compatible
@@ -193,6 +228,8 @@ def test_the_language_models_perplexities(decoding: str) -> None:
     sampled = decoding in {"temperature", "top_p"}
     assert set(answer.compatible) == ({half, "augment"} if sampled else set())
     assert any("1 run of 5 generations" in text for text in answer.warnings)
+    asked = collapse.audit(LANGUAGE[decoding], "discard", metric="perplexity", against=half)
+    assert asked.p_value < 0.05  # over all worlds, not over five
 
 
 def test_power_grows_with_runs_and_generations() -> None:
@@ -257,3 +294,15 @@ def test_a_picture_and_a_table() -> None:
     ax = answer.plot()
     assert len(ax.lines) + len(ax.collections) >= 2
     assert "nan" not in str(answer)
+
+
+def test_a_workflow_not_asked_for_is_judged_in_few_worlds() -> None:
+    """A largest p-value over fewer worlds is no larger: it may reject too often."""
+    at = np.arange(1, 6)
+    course = course_of(plan_of("discard", 5, "workflow"), at)
+    of = law_of(course, unknowns(LINEAR, np.zeros(1), 1), np.ones(5), False)
+    seen = 0.02 * of.draw(4, (1, 1), np.random.default_rng(2))[0]
+    everywhere = consistent(of, seen, 100, np.random.SeedSequence(1))
+    few = consistent(of, seen, 100, np.random.SeedSequence(1), 5)
+    assert len(few) <= 5 < len(everywhere)
+    assert {world.index for world in few} <= {world.index for world in everywhere}

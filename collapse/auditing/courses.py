@@ -15,7 +15,7 @@ from collapse.exact import Array
 from collapse.plan import Plan
 from collapse.reservoir import Reservoir
 
-NU: Array = 2.0 ** np.arange(9)
+NU: Array = np.logspace(0, 8, 9, base=2.0)
 """Effective degrees of freedom that are looked at."""
 LINEAR: Array = np.array([0.0, 1.0, 4.0])
 """What a test set may add, where its size is not told: up to as many as n / 2 test rows."""

@@ -109,8 +109,8 @@ def read(source: str | Path) -> dict[str, Any]:
     found = [key for key in names if key.replace("_", "-") in METRICS]
     require(
         len(found) == 1 and len(set(names)) == len(names),
-        f"{name} must be a CSV file whose header has one column of {', '.join(METRICS)}, and may"
-        f" have generation, run and stderr; its header is {', '.join(head) or 'empty'}.",
+        f"losses must be a CSV file whose header has one column of {', '.join(METRICS)}, and may"
+        f" have generation, run and stderr; the header of {name} is {', '.join(head) or 'empty'}.",
     )
     require(
         [len(row) == len(names) for row in rows],

@@ -79,7 +79,7 @@ def drawings(answer: Audit) -> dict[str, Drawing]:
 def html(answer: Audit) -> str:
     """Return the report as one self-contained HTML page."""
     return page(
-        Path(__file__).parent / "audit.html.j2",
+        Path(__file__).parent / "report.html.j2",
         answer=answer,
         title=f"Are these the losses of {answer.workflow}?",
         figures=pictures(answer, drawings(answer), HEADINGS),

@@ -117,8 +117,9 @@ def audit(
 
     Notes
     -----
-    Everything is for many rows. p-values hold for every world that is looked at, with a chance of
-    1 % that the true one is left out, which is added; intervals likewise.
+    Everything is for many rows. The p-value of the workflow asked for holds for every world that is
+    looked at, with a chance of 1 % that the true one is left out, which is added; intervals
+    likewise. For each of the others five worlds at most are looked at: ask for it to be sure.
 
     References
     ----------
@@ -172,6 +173,7 @@ def audit(
     require(horizon >= last, f"horizon must be at least {last}, the last generation logged.")
     later = sorted({*range(last + 1, horizon + 1), at})
     course = np.append(logged, later).astype(np.int64)
+    place = G + later.index(at)
     checks.held(S * R * len(course) * 30, "losses", "give fewer runs, or replications=100")
     base = 0.0 if floor is None else float(check_place(floor, "floor"))
     above = values - base
@@ -209,15 +211,15 @@ def audit(
         rows.append(
             Candidate(
                 name=name,
-                p_value=p,
+                p_value=float(p),
                 log_likelihood=likelihood[name] - max(likelihood.values()),
-                ratio=float(courses[name][0][-1] / plan.reference(None)),
+                ratio=float(courses[name][0][place] / plan.reference(None)),
             )
         )
     law = laws[asked]
     scale, low, high = scales(law, above, worlds, float(level), error)
     told, told_low, told_high = foreseen(
-        law, above, worlds, len(course) - 1, ((1 - level) / 2, (1 + level) / 2)
+        law, above, worlds, place, ((1 - level) / 2, (1 + level) / 2)
     )
     chosen = next(row for row in rows if row.name == asked)
     if kappa is not None and n is not None:

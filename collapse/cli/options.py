@@ -39,6 +39,12 @@ def _json(keys: str) -> Argument:
 
 LENGTH = _option("-g", "--generations", type=int, default=50)
 WORKFLOW = _option("workflow", help="such as augment or 'window(k=3)'")
+AGAINST = _option(
+    "--against",
+    action="append",
+    metavar="WORKFLOW",
+    help="a workflow to compare with; may be repeated (default: six)",
+)
 SEED = _option("--seed", type=int, default=0)
 WHERE = (
     _option("--workers", type=int, default=1, help="processes of this machine (default: 1)"),
@@ -194,12 +200,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str, Sequence[Arg
             _option(
                 "--task", choices=TASKS, help="what the target is (default: guessed, and said)"
             ),
-            _option(
-                "--against",
-                action="append",
-                metavar="WORKFLOW",
-                help="a workflow to compare with; may be repeated (default: six)",
-            ),
+            AGAINST,
             _option(
                 "--test-share",
                 type=float,
@@ -264,12 +265,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str, Sequence[Arg
             _option("--floor", type=float, help="loss of the best fit there is, where it is known"),
             _option("--kappa", type=float, help="kappa where it is known, such as d / 2; needs -n"),
             _option("--test-rows", type=int, help="rows of the test set; needs -n"),
-            _option(
-                "--against",
-                action="append",
-                metavar="WORKFLOW",
-                help="a workflow to compare with; may be repeated (default: six)",
-            ),
+            AGAINST,
             _option(
                 "--at", type=int, help="generation to foresee (default: 20, or twice the last)"
             ),

@@ -169,6 +169,18 @@ def forecast() -> list[str]:
     return [f"{100 * steps[0]:.0f} per cent", f"{100 * (ZETA - 1) * steps[0]:.1f} per cent"]
 
 
+def audit() -> list[str]:
+    """Hermite quadrature of the product of two squares."""
+    points, weight = np.polynomial.hermite_e.hermegauss(10)
+    weight = np.outer(weight, weight) / (2 * math.pi)
+    covariance = derive(discard(20)).covariance
+    first = covariance[4, 19] / math.sqrt(covariance[4, 4] * covariance[19, 19])
+    assert first == pytest.approx(0.5)
+    x, y = points[:, None], first * points[:, None] + math.sqrt(1 - first**2) * points
+    correlation = ((weight * x**2 * y**2).sum() - 1) / 2
+    return [f"{correlation:.2f}"]
+
+
 def zoo() -> list[str]:
     slope = np.diff(derive(window(400, 10)).ratio)[-1]
     assert slope == pytest.approx(4 / 121, rel=1e-6)
@@ -218,7 +230,7 @@ ANSWERS: dict[str, Callable[[], list[str]]] = {
     for f in (
         *(policy, origin, tables, gaussian, breaking, universality, exact, second, regression),
         *(glm, ranking, estimators, latent, uci, misspecified, separation, features, forecast),
-        *(bounds, zoo, golden, sizes, ecosystems, selection),
+        *(audit, bounds, zoo, golden, sizes, ecosystems, selection),
     )
 }
 

@@ -81,7 +81,7 @@ def test_the_command_takes_figures_by_label(
 ) -> None:
     where = ["--run", str(folder), "--out", str(tmp_path / "paper")]
     assert main(["figures", "toy-dots", *where]) == 0
-    assert capsys.readouterr().out.startswith("1 figures and 5 numbers written to")
+    assert capsys.readouterr().out.startswith("1 figure and 5 numbers written to")
     assert {path.name for path in (tmp_path / "paper").glob("*.pdf")} == {
         "toy-dots.pdf",
         "toy-dots-narrow.pdf",
