@@ -47,7 +47,7 @@ def named(*names: str) -> list[Example]:
 
 @pytest.fixture(scope="module")
 def everything() -> Matrix:
-    return matrix(replications=40_000, rng=20261128, workers=2)
+    return matrix(rng=20261128, workers=2)
 
 
 def test_every_registered_model_is_a_row_and_every_covered_one_obeys(everything: Matrix) -> None:
