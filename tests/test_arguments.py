@@ -321,7 +321,14 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
         "misspecified": (collapse.misspecified, {"plan": AUGMENT, "dispersion": 2.0}),
         "derive": (
             collapse.derive,
-            {"plan": AUGMENT, "model": MODEL, "n": 10, "exact": False, "order": 2},
+            {
+                "plan": AUGMENT,
+                "model": MODEL,
+                "n": 10,
+                "exact": False,
+                "order": 2,
+                "measures": (),
+            },
         ),
         "deterministic_equivalent": (
             equivalent.deterministic_equivalent,

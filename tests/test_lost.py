@@ -208,6 +208,22 @@ def test_the_variance_of_other_families() -> None:
     np.testing.assert_allclose(normal["variance"], 0.9 ** np.arange(1, 4))
 
 
+def test_derive_tells_what_is_lost_beside_risk() -> None:
+    plan, names = workflows.discard(20), ("support", "variance")
+    risk = collapse.derive(plan, model=WORDS, n=30, measures=names)
+    for name, mean in expected(plan, model=WORDS, n=30, measures=names).items():
+        np.testing.assert_array_equal(risk.measures[name].mean, mean)
+        assert not risk.measures[name].stderr.any()
+    many = {"replications": 20_000, "rng": 1, "measures": names}
+    seen = simulate(plan, model=WORDS, n=30, **many).measures
+    for name in names:
+        assert_agree(seen[name].mean, seen[name].stderr, risk.measures[name].mean, detects=0.06)
+    alone = collapse.derive(plan, model=WORDS, n=30)
+    np.testing.assert_array_equal(risk.risk, alone.risk)
+    with pytest.raises(ValueError, match="measures need a model"):
+        collapse.derive(plan, measures="variance")
+
+
 def test_a_hundred_thousand_words() -> None:
     words, n = models.Multinomial.zipf(100_000), 500
     assert repr(words) == "Multinomial(p=<100,000 shares from 0.0827 to 8.27e-07>)"

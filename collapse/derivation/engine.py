@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from collapse.checks import brief, flag, is_number, require, whole
 from collapse.derivation.extremes import sample_maximum
+from collapse.derivation.lost import expected
 from collapse.derivation.means import (
     fixed_design,
     limit,
@@ -20,7 +24,7 @@ from collapse.models.protocols import EXACT_FORMS, QUADRATIC, design_of, exact_f
 from collapse.plan import Plan
 from collapse.protocol import checked_workflow
 from collapse.reservoir import Reservoir
-from collapse.risk import Risk
+from collapse.risk import Measure, Risk
 
 AT_N: dict[str, Callable[..., Risk]] = {
     **dict.fromkeys(QUADRATIC, quadratic_variance),
@@ -43,6 +47,7 @@ def derive(
     n: int | None = None,
     exact: bool = False,
     order: int | None = None,
+    measures: Any = (),
 ) -> Risk:
     """Derive the risk of every generation of a plan.
 
@@ -71,6 +76,11 @@ def derive(
         functions of its mean (a model's `second_order`), where every batch is read whole. Where the
         risk has no mean, since a fit may not exist, as in logistic regression, it is the mean over
         the fits that do. Default: exact, or not at all.
+
+    measures : str or sequence of str, optional
+        What is lost beside risk, exactly, as `Risk.measures`: "variance" in the families with
+        quadratic variance, and of a `Multinomial` "support", "entropy" and "rare" where
+        `collapse.derivation.lost.expected` knows them. Needs a model.
 
     Returns
     -------
@@ -114,6 +124,12 @@ def derive(
                 "order=2 needs a model and answers in floats; give model=..., and leave exact out."
             )
         return second_order(plan, model, n)
+    if np.size(measures):
+        if n is None:
+            raise ValueError("measures need a model; give model=... and n=..., or leave them out.")
+        found = expected(plan, model=model, n=n, measures=measures)
+        told = {name: Measure(mean, np.zeros(len(mean))) for name, mean in found.items()}
+        return replace(derive(plan, model=model, n=n, exact=exact), measures=told)
     if n is None:
         return many(plan, exact)
     form, known = exact_form(model), AT_N_PERSISTENT if plan.persistent else AT_N
