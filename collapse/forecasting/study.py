@@ -259,7 +259,8 @@ def forecast(
     )
     if real_share is not None:
         given_shares: Any = real_share
-        listed = isinstance(real_share, (list, tuple)) or np.ndim(given_shares) == 1
+        row = isinstance(given_shares, np.ndarray) and given_shares.ndim == 1
+        listed = row or isinstance(real_share, (list, tuple))
         shares = [share_of(share) for share in (given_shares if listed else [real_share])]
         short = f"fixed_real_share(share={', '.join(shares)})"
         if not isinstance(workflow, str) or workflow not in ("augment", "fixed_real_share"):
