@@ -345,6 +345,10 @@ class Own(Synthesizer):
     [
         (lambda: models.from_generator(Silent(), X), "Silent has no method sample; give sample="),
         (lambda: models.from_generator(object(), X), "object has no method fit; give fit="),
+        (
+            lambda: models.from_generator(scipy.stats.poisson, [1, 2, 3]),
+            "the call of the generator poisson_gen fails without arguments: TypeError",
+        ),
         (lambda: models.from_generator(Short(2), X), "must be 120 rows of the columns of X"),
         (lambda: models.from_generator(Leaky(), FRAME), "column 'height' is not: drop or impute"),
         (lambda: models.from_generator(Strange(), FRAME), "must have the columns of X"),

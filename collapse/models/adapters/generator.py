@@ -142,7 +142,7 @@ class Generated:
         self.scipy = all(hasattr(generator, name) for name in ("fit", "rvs"))
         self.makes = callable(generator) and not self.scipy
         self.name = _named(generator)
-        tried = self._made()
+        tried = self._tried("the call", "without arguments", self._made)
         for name in ("fit", "sample"):
             require(
                 given[name] is not None or self.scipy or callable(getattr(tried, name, None)),
