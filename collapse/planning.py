@@ -271,10 +271,10 @@ def plan_for(
     Notes
     -----
     Each kind is a ladder of workflows in one number, from the cheapest up: shares in steps of
-    0.001 (`reservoir`: 0.01), subsamples in steps of n / 10 rows (for ever n rows alone, for which a
-    bound is proved), batches of whole multiples of n.
-    Along each the largest ratio falls, so that bisection finds the first that keeps the promise;
-    that it does is derived, by `derive` in so many generations and by `diagnose` for ever, and
+    0.001 (`reservoir`: 0.01), subsamples in steps of n / 10 rows (for ever n
+    rows alone, for which a bound is proved), batches of whole multiples of n. Along each the
+    largest ratio falls, so that bisection finds the first that keeps the promise; that it does is
+    derived, by `derive` in so many generations and by `diagnose` for ever, and
     that the one before does not; for ever, some bounds that are proved are not the least, and then
     it might. A memory that replaces less generates less: by cost="generated" the reservoir that
     replaces least is the cheapest. Rows of fresh_real cost n real rows in each generation.
