@@ -306,9 +306,10 @@ class Generated:
             return _sampled(fitted, rows, rng)
 
         with _seeded(int(rng.integers(2**32))):
-            table = self._tried("sample", f"to draw {rows:,} rows from what fit gave", drawn)
+            told = f"to draw {rows:,} rows from what fit gave"
+            table = self.rows.framed(_first(self._tried("sample", told, drawn)))
         name = f"the sample of {rows:,} rows from {self.name}"
-        return _first(table) if loose else self.rows.read(table, rows, name)
+        return table if loose else self.rows.read(table, rows, name)
 
     def _mixed(self, fitted: Any, rng: np.random.Generator) -> Any:
         """Rows to measure a fit by, in random order: some draw one component after the other."""

@@ -75,6 +75,16 @@ class Table:
         )
         return bool(whole)
 
+    def framed(self, drawn: Any) -> Any:
+        """An array as wide as the DataFrame of numbers that X is, with its names; else as it is."""
+        if not is_frame(self.like) or len(self.categorical) or not isinstance(drawn, np.ndarray):
+            return drawn
+        if drawn.shape[1:] != (self.width,):
+            return drawn
+        import pandas as pd
+
+        return pd.DataFrame(drawn, columns=self.like.columns)
+
     @property
     def width(self) -> int:
         """Columns."""
