@@ -34,12 +34,16 @@ STEPS = tuple(Fraction(i, 1000) for i in range(1, 1000))
 
 
 class Ladder(NamedTuple):
-    """Workflows in one number, from the cheapest up, each with less risk than the one before."""
+    """Workflows in one number, from the cheapest up, each with less risk than the one before.
+
+    Values are those for so many generations, or None for ever; `falling` costs fall on the way up.
+    """
 
     name: str
     meaning: str
     make: Callable[[int, Any], Plan | Reservoir]
-    values: Callable[[int], Sequence[Any]]
+    values: Callable[[int | None], Sequence[Any]]
+    falling: tuple[str, ...] = ()
 
 
 def _named(name: str, parameter: str) -> Callable[[int, Any], Plan | Reservoir]:
@@ -48,6 +52,8 @@ def _named(name: str, parameter: str) -> Callable[[int, Any], Plan | Reservoir]:
 
 def _subsampled(generations: int, size: Fraction) -> Plan:
     """Read `size` n rows of all so far, or all of them where there are no more."""
+    if size == 1:  # which has a closed form
+        return workflows.subsample(generations)
     g = np.arange(1, generations + 1)
     read = np.minimum(size.numerator, size.denominator * g)
     read[0] = size.denominator
@@ -65,7 +71,12 @@ LADDERS = (
         _named("discard", "size"),
         lambda _: range(1, 1001),
     ),
-    Ladder("window", "batches kept", _named("window", "k"), lambda G: range(1, G + 1)),
+    Ladder(
+        "window",
+        "batches kept",
+        _named("window", "k"),
+        lambda long: range(1, (long or BILLED) + 1),
+    ),
     Ladder(
         "fixed_real_share",
         "weight of the real rows beside the latest synthetic batch",
@@ -88,7 +99,8 @@ LADDERS = (
         "subsample",
         "rows that a fit reads of all so far, as a multiple of n",
         _subsampled,
-        lambda G: [Fraction(i, 10) for i in range(1, 10 * G + 1)],
+        # for ever a bound is proved for n rows alone
+        lambda long: [Fraction(i, 10) for i in range(1, 10 * long + 1)] if long else [Fraction(1)],
     ),
     Ladder(
         "augment",
@@ -101,6 +113,7 @@ LADDERS = (
         "share of a memory of n rows that is replaced, from all downwards",
         _named("reservoir", "turnover"),
         lambda _: [Fraction(i, 100) for i in range(100, 0, -1)],
+        ("generated",),
     ),
 )
 
@@ -258,11 +271,13 @@ def plan_for(
     Notes
     -----
     Each kind is a ladder of workflows in one number, from the cheapest up: shares in steps of
-    0.001 (`reservoir`: 0.01), subsamples in steps of n / 10 rows, batches of whole multiples of n.
-    Along each the largest ratio falls, so that bisection finds the first that keeps the promise;
-    that it does is derived, by `derive` in so many generations and by `diagnose` for ever, and
+    0.001 (`reservoir`: 0.01), subsamples in steps of n / 10 rows (for ever n
+    rows alone, for which a bound is proved), batches of whole multiples of n. Along each the
+    largest ratio falls, so that bisection finds the first that keeps the promise; that it does is
+    derived, by `derive` in so many generations and by `diagnose` for ever, and
     that the one before does not; for ever, some bounds that are proved are not the least, and then
-    it might. Rows of fresh_real cost n real rows in each generation.
+    it might. A memory that replaces less generates less: by cost="generated" the reservoir that
+    replaces least is the cheapest. Rows of fresh_real cost n real rows in each generation.
 
     Examples
     --------
@@ -321,7 +336,7 @@ def plan_for(
     broken: dict[str, str] = {}
     for ladder in LADDERS:
         try:
-            values = ladder.values(G)
+            values = ladder.values(long)
             step = _first(lambda i: largest(ladder.make(G, values[i])), len(values), bound)  # noqa: B023
         except ValueError as error:  # the model has no exact law there, or no whole rows
             broken[ladder.name] = str(error)
@@ -334,8 +349,9 @@ def plan_for(
                 told = f"reaches {largest(best):.4g}."
             broken[ladder.name] = f"the best, {best.name}, {told}"
             continue
+        step = len(values) - 1 if cost in ladder.falling else step
         kept = ladder.make(G, values[step])
-        below = ladder.make(G, values[step - 1]) if step else None
+        below = ladder.make(G, values[step - 1]) if step and cost not in ladder.falling else None
         found.append(
             (
                 kept,

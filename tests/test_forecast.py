@@ -1248,6 +1248,14 @@ def test_rows_are_worth_what_a_fit_to_all_of_them_would_need() -> None:
     assert row["worth"][0] == pytest.approx(500)
 
 
+@pytest.mark.parametrize("generations", [2, 3, 4])
+def test_a_short_mixture_is_followed_as_far_as_it_goes(generations: int) -> None:
+    """Its batches are as many as generations squared: 1,000 generations would not fit."""
+    plan = workflows.mixture(generations)
+    row = collapse.forecast(table(), "y", plan, against=[], budget=0.5).document["workflows"][0]
+    assert row["worth"] == pytest.approx((1000 / derive(plan).ratio).tolist())
+
+
 def test_real_share_is_short_for_a_workflow() -> None:
     short = collapse.forecast(table(), "y", real_share="1/4", **FAST).document
     long = collapse.forecast(table(), "y", workflow="fixed_real_share(share=1/4)", **FAST).document

@@ -395,6 +395,7 @@ def test_soft_labels_teach_maximum_likelihood_nothing(task: str) -> None:
     drawn = report.drawings(answer)
     assert set(drawn) == {"loss", "workflows"}  # a ratio of 1 is no picture
     assert "Band" not in drawn["loss"].caption
+    assert all("derived, exactly" in drawing.caption for drawing in drawn.values())
     assert any("is the first fit again, exactly" in sentence for sentence in answer.sentences)
 
 

@@ -164,6 +164,15 @@ def test_half_lives() -> None:
         assert (1 - 1 / n) ** n == pytest.approx(np.exp(-1), rel=1 / n)
 
 
+def test_words_of_a_small_vocabulary_live_in_proportion_to_rows() -> None:
+    words, halves = models.Multinomial.zipf(1000), []
+    for n in (100_000, 200_000, 400_000):
+        left = least_words(workflows.discard(500), model=words, n=n)
+        halves.append(1 + np.argmax(left <= left[0] / 2))
+    assert halves[0] == 98
+    assert np.divide(halves[1:], halves[:-1]) == pytest.approx(2, abs=0.05)
+
+
 @pytest.mark.parametrize("k", [2, 3, 5])
 def test_rows_for_words_of_a_window_last_longer_by_the_square_of_its_length(k: int) -> None:
     G = 300 * k

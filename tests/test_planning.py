@@ -110,6 +110,27 @@ def test_policies_are_sorted_by_the_cost_asked_for() -> None:
         assert (np.diff(getattr(answer.comparison, cost)) >= 0).all()
 
 
+def test_for_ever_a_subsample_of_n_rows_reads_least() -> None:
+    answer = collapse.plan_for(ratio=3)
+    assert answer.policies[0] == workflows.subsample(50)
+    assert collapse.derive(workflows.subsample(4000)).ratio.max() <= answer.largest[0] <= 3
+    assert "subsample" in collapse.plan_for(ratio=2.9).broken
+
+
+def test_a_reservoir_that_replaces_least_generates_least() -> None:
+    kept = {
+        cost: next(
+            plan
+            for plan in collapse.plan_for(ratio=3, generations=10, cost=cost).policies
+            if plan.name.startswith("reservoir")
+        )
+        for cost in ("read", "generated")
+    }
+    assert kept["generated"] == workflows.reservoir(10, turnover=Fraction(1, 100))
+    generated = collapse.compare(list(kept.values()), generation=10).generated
+    assert generated[1] < generated[0]
+
+
 def test_policies_in_words_and_as_a_table() -> None:
     answer = collapse.plan_for(ratio=1.5)
     text = str(answer)

@@ -154,8 +154,8 @@ def outsider_of(value: Any) -> tuple[float, float] | None:
         return None
     wanted = (
         "outsider must be (share, excess): the share of each later training set's weight that its"
-        " rows have, from 0 to 1, and how far its own loss is above the least there is, in units of"
-        f" the loss, such as (0.1, 0.02); it is {brief(value)}."
+        " rows have, above 0 and at most 1, and how far its own loss is above the least there is,"
+        f" in units of the loss, such as (0.1, 0.02); it is {brief(value)}."
     )
     pair = isinstance(value, (tuple, list)) and len(value) == 2
     require(pair and all(map(is_number, value)), wanted)

@@ -190,7 +190,7 @@ def _loss(answer: Forecast) -> Drawing:
         if level <= ceiling + 0.1 * span:
             panel.level(ax, level, f"{100 * worse:g} % worse", at)
 
-    line = " Line: derived for many rows." if row.derived is not None else ""
+    line = f" Line: {_derived(answer)}." if row.derived is not None else ""
     where = f", on {simulation.rows:,} of the rows" if simulation.subsample else ""
     dots = (
         f" Dots: mean of {simulation.replications:,} simulated runs{where}, with bars of two"
@@ -299,7 +299,7 @@ def _workflows(answer: Forecast) -> Drawing:
         height + 0.2,
         f"Test loss at generation {G} for each workflow, with a bar for single runs; a dotted line"
         " marks the loss of the first fit.",
-        f"Test loss after {counted(G, 'generation')}. Upright strokes: derived for many rows."
+        f"Test loss after {counted(G, 'generation')}. Upright strokes: {_derived(answer)}."
         " Dots: simulated."
         " Bars: where 90 % of single runs lie. Dotted: the first fit's loss, which training on the"
         f" real rows alone keeps; dashed, where it is in the picture: {100 * worse:g} % worse. An"
@@ -421,3 +421,8 @@ def _cells(answer: Forecast, row: Workflow) -> dict[str, Any]:
     ]
     why = (derived or row.worse_why[kind]) if at is None else None
     return {"name": row.name, "asked": row.asked, "cells": cells, "why": why}
+
+
+def _derived(answer: Forecast) -> str:
+    """How the lines are known: labels that are not drawn make every fit the first one."""
+    return "derived for many rows" if answer.settings.labels == "drawn" else "derived, exactly"

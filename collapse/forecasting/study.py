@@ -547,9 +547,11 @@ def _far(plan: Plan | Reservoir) -> tuple[Array, bool]:
     G, recipe, C = plan.generations, plan.recipe, np.asarray(derive(plan).risk, np.float64)
     if recipe is None:
         return C, False  # nothing tells how it goes on
-    many = not plan.persistent and plan.batches > 2 * G  # as many batches as generations squared
+    make = workflows.NAMED[recipe.workflow]
     try:
-        long = workflows.NAMED[recipe.workflow](G if many else max(FAR, G), **recipe.parameters)
+        ten: Any = make(10, **recipe.parameters)
+        many = not ten.persistent and ten.batches > 20  # as many as generations squared
+        long = make(G if many else max(FAR, G), **recipe.parameters)
     except ValueError:  # a schedule of sizes is as long as it is
         return C, False
     far = np.asarray(derive(long).risk, np.float64)

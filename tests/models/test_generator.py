@@ -340,11 +340,29 @@ class Own(Synthesizer):
         return self.data.iloc[self.STREAM.integers(0, len(self.data), num_rows)]
 
 
+def test_arrays_drawn_in_place_of_a_data_frame_of_numbers_get_its_columns():
+    """Scikit-learn's mixtures fit DataFrames and draw arrays."""
+    frame = pd.DataFrame(X, columns=["a", "b"])
+    made = (models.from_generator(GaussianMixture(2, random_state=0), rows) for rows in (X, frame))
+    plain, named = (
+        simulate(workflows.discard(3), model=model, replications=3, rng=1, measures="variance")
+        for model in made
+    )
+    assert np.array_equal(plain.risk, named.risk)
+    assert np.array_equal(plain.measures["variance"].mean, named.measures["variance"].mean)
+    whole = models.from_generator(GaussianMixture(2), (10 * frame).astype(int))
+    assert whole.rows.dtype["0"] == np.float64
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [
         (lambda: models.from_generator(Silent(), X), "Silent has no method sample; give sample="),
         (lambda: models.from_generator(object(), X), "object has no method fit; give fit="),
+        (
+            lambda: models.from_generator(scipy.stats.poisson, [1, 2, 3]),
+            "the call of the generator poisson_gen fails without arguments: TypeError",
+        ),
         (lambda: models.from_generator(Short(2), X), "must be 120 rows of the columns of X"),
         (lambda: models.from_generator(Leaky(), FRAME), "column 'height' is not: drop or impute"),
         (lambda: models.from_generator(Strange(), FRAME), "must have the columns of X"),

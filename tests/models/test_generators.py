@@ -452,6 +452,21 @@ def test_bigrams_by_a_plain_loop():
         assert_agree(ours.mean(), error, plain.mean(), detects=0.2)
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"add": -1}, "add must be a number from 0 to 1e9; it is -1"),
+        ({"backoff": np.nan}, "backoff must be a number from 0 to 1e9; it is nan"),
+        ({"top_p": 1.1}, "top_p must be a number above 0 and at most 1; it is 1.1"),
+        ({"top_p": 0}, "top_p must be a number above 0 and at most 1; it is 0"),
+    ],
+)
+def test_ends_of_a_range_are_told_as_they_are(given, said):
+    with pytest.raises(ValueError, match=said):
+        models.NGram("abcd", **given)
+    assert models.NGram("abcd", add=0, backoff=0, top_p=1).top_p == 1
+
+
 def test_temperature_and_top_p_change_shares_as_they_say():
     cold = models.NGram("abcd", temperature=0.5)
     np.testing.assert_allclose(

@@ -89,3 +89,12 @@ def test_the_order_in_which_a_generator_draws_changes_nothing():
     model = models.from_generator(GaussianMixture(2, random_state=0), X)
     far = model.measure("energy", model.truth[None], np.random.default_rng(1))
     assert abs(far[0]) < 0.05
+
+
+def test_a_constant_column_has_no_tail_and_no_determinant():
+    """It is left out of both, whatever is drawn of it."""
+    both = np.stack([REAL, np.full(400, 7.0)], axis=1)
+    half = both * [0.5, 1.0] + [1.5, 0.0]
+    for name, value in (("determinant", 0.25), ("tail", 0.5), ("variance", 0.25)):
+        assert measured(name, half, both) == pytest.approx(value)
+    assert not {"variance", "determinant", "tail"} & set(names(Table(both[:, 1:]), -1))

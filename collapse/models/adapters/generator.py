@@ -142,7 +142,7 @@ class Generated:
         self.scipy = all(hasattr(generator, name) for name in ("fit", "rvs"))
         self.makes = callable(generator) and not self.scipy
         self.name = _named(generator)
-        tried = self._made()
+        tried = self._tried("the call", "without arguments", self._made)
         for name in ("fit", "sample"):
             require(
                 given[name] is not None or self.scipy or callable(getattr(tried, name, None)),
@@ -306,9 +306,10 @@ class Generated:
             return _sampled(fitted, rows, rng)
 
         with _seeded(int(rng.integers(2**32))):
-            table = self._tried("sample", f"to draw {rows:,} rows from what fit gave", drawn)
+            told = f"to draw {rows:,} rows from what fit gave"
+            table = self.rows.framed(_first(self._tried("sample", told, drawn)))
         name = f"the sample of {rows:,} rows from {self.name}"
-        return _first(table) if loose else self.rows.read(table, rows, name)
+        return table if loose else self.rows.read(table, rows, name)
 
     def _mixed(self, fitted: Any, rng: np.random.Generator) -> Any:
         """Rows to measure a fit by, in random order: some draw one component after the other."""

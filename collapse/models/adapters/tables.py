@@ -48,6 +48,7 @@ class Table:
         self.centre = np.array([cells[i].astype(np.float64).mean() for i in self.numeric])
         spread = np.array([cells[i].astype(np.float64).std() for i in self.numeric])
         self.scale = np.where(spread > 0, spread, 1.0)
+        self.varies = spread > 0
         self.known = {
             int(i): {value: at for at, value in enumerate(dict.fromkeys(cells[i].tolist()))}
             for i in self.categorical
@@ -73,6 +74,16 @@ class Table:
             ]
         )
         return bool(whole)
+
+    def framed(self, drawn: Any) -> Any:
+        """An array as wide as the DataFrame of numbers that X is, with its names; else as it is."""
+        if not is_frame(self.like) or len(self.categorical) or not isinstance(drawn, np.ndarray):
+            return drawn
+        if drawn.shape[1:] != (self.width,):
+            return drawn
+        import pandas as pd
+
+        return pd.DataFrame(drawn, columns=self.like.columns)
 
     @property
     def width(self) -> int:
@@ -195,7 +206,7 @@ class Table:
 def names(table: Table, target: int) -> tuple[str, ...]:
     """What can be measured of such rows."""
     return (
-        *(("variance", "determinant", "tail") if len(table.numeric) else ()),
+        *(("variance", "determinant", "tail") if table.varies.any() else ()),
         *(("entropy", "support", "rare") if len(table.categorical) else ()),
         *("energy", "wasserstein", "mmd", "copies"),
         *(() if target < 0 else ("tstr",)),
@@ -209,17 +220,24 @@ def variance(table: Table, drawn: Any, real: Any, target: int) -> float:
 
 
 def determinant(table: Table, drawn: Any, real: Any, target: int) -> float:
-    """Determinant of the covariance of numeric columns, as a share of the real one."""
-    one, other = (np.atleast_2d(np.cov(table.numbers(rows).T)) for rows in (drawn, real))
+    """Determinant of the covariance of numeric columns that vary, as a share of the real one."""
+    columns = table.varies
+    one, other = (
+        np.atleast_2d(np.cov(table.numbers(rows)[:, columns].T)) for rows in (drawn, real)
+    )
     return float(np.linalg.det(one) / np.linalg.det(other))
 
 
 def tail(table: Table, drawn: Any, real: Any, target: int) -> float:
-    """Mean over numeric columns of the 0.99 quantile less the real mean, as a share of the real
-    rows'.
+    """Mean over numeric columns that vary of the 0.99 quantile less the real mean, as a share of
+    the real rows'.
     """
-    one, other = (np.quantile(table.numbers(rows), TAIL, axis=0) for rows in (drawn, real))
-    middle = table.numbers(real).mean(axis=0)
+    at, to = (table.numbers(rows)[:, table.varies] for rows in (drawn, real))
+    one, other, middle = (
+        np.quantile(at, TAIL, axis=0),
+        np.quantile(to, TAIL, axis=0),
+        to.mean(axis=0),
+    )
     return float(((one - middle) / (other - middle)).mean())
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from collapse.checks import brief, check_number, choice, require, whole
+from collapse.checks import brief, check_number, choice, is_number, require, whole
 from collapse.models.generators.base import Counting, Places, entropy
 from collapse.models.protocols import Array, by_parts
 from collapse.models.registry import register
@@ -131,10 +131,14 @@ class NGram(Counting):
         )
         self.length = whole(length, "length", "tokens of a row", least=self.order, most=10**4)
         self.numbers = self.length
-        self.add = float(check_number(add, "add", -1e-300, 1e9))
-        self.backoff = float(check_number(backoff, "backoff", -1e-300, 1e9))
+        self.add = _from_zero(add, "add")
+        self.backoff = _from_zero(backoff, "backoff")
         self.temperature = float(check_number(temperature, "temperature", 0, 1e6))
-        self.top_p = float(check_number(top_p, "top_p", 0, 1 + 1e-12))
+        require(
+            is_number(top_p) and 0 < float(top_p) <= 1,
+            lambda _: f"top_p must be a number above 0 and at most 1; it is {brief(top_p)}.",
+        )
+        self.top_p = float(top_p)
         self.V, self.contexts = V, V ** (self.order - 1)
         at = {token: place for place, token in enumerate(self.tokens)}
         ring = np.array([at[token] for token in (*text, *text[: self.order - 1])])
@@ -295,3 +299,11 @@ def lumped(words: Sequence[str], most: int, other: str = "·") -> list[str]:
     """
     kept = {word for word, _ in Counter(words).most_common(most)}
     return [word if word in kept else other for word in words]
+
+
+def _from_zero(value: Any, name: str) -> float:
+    require(
+        is_number(value) and 0 <= float(value) < 1e9,
+        lambda _: f"{name} must be a number from 0 to 1e9; it is {brief(value)}.",
+    )
+    return float(value)
