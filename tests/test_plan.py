@@ -378,7 +378,7 @@ def test_printing_shows_the_tables():
 def test_printing_a_large_plan_shows_its_corner():
     lines = str(workflows.augment(100_000)).splitlines()
     assert lines[0] == "augment: 100,000 fits, 100,000 batches"
-    assert lines[-1] == "... (100000 fits, 100000 batches in all)"
+    assert lines[-1] == "... (100,000 fits, 100,000 batches in all)"
     assert len(lines) == 14
     assert lines[6].split() == ["fit", "2", "1/2", "1/2", *["."] * 6]
 

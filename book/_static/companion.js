@@ -166,3 +166,10 @@
   addEventListener("DOMContentLoaded", moved);
   addEventListener("hashchange", moved);
 })();
+
+// The list of pages scrolls by itself; the page that is read stands in its middle.
+addEventListener("DOMContentLoaded", () => {
+  const page = document.querySelector("nav.bd-links li.current.active > a");
+  const list = page?.closest(".sidebar-primary-item");
+  if (list) list.scrollTop += page.getBoundingClientRect().top - list.getBoundingClientRect().top - list.clientHeight / 2;
+});

@@ -38,7 +38,8 @@ def copy(target):
         "format: jb-book\nroot: book/first\nchapters:\n  - file: book/second\n"
     )
     config = (target / "_config.yml").read_text()  # its paths lead through other chapters
-    config = re.sub(r"(?m)^    reading_paths:.*\n(?: {6}.*\n)+", "    reading_paths: {}\n", config)
+    for key in ("reading_paths", "moved_pages"):  # of pages that are not in this book
+        config = re.sub(rf"(?m)^    {key}:.*\n(?: {{6}}.*\n)+", f"    {key}: {{}}\n", config)
     (target / "_config.yml").write_text(config)
     rocket = "```{only} published\nRocket.\n```"
     card = f"::::{{grid}} 1\n:::{{grid-item-card}} Card\nWords.\n\n{rocket}\n:::\n::::"
