@@ -62,6 +62,10 @@ function drawLeft(svg, width, height, means, runs, count, generation) {
     for (let g = 5; g <= GENERATIONS; g += 5) dot(svg, frame, g, left(runs[name][g - 1]), { "data-family": name, r: 3 });
     dot(svg, frame, generation, left(runs[name][generation - 1]), { "data-family": name, r: 6 });
   }
+  grip(svg, {
+    control: "generation", at: [frame.x(generation), frame.y(means.discard[generation - 1])],
+    place: (g) => [frame.x(g), 0], line: true,
+  });
   // names at the ends of the curves, no two on one another
   let last = -Infinity;
   for (const name of Object.keys(means).sort((a, b) => means[b].at(-1) - means[a].at(-1))) {
