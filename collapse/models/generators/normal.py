@@ -24,6 +24,7 @@ _rows = partial(register, group="whole rows", page="generators")
     "Normal mean and covariance",
     at=((1.0, 0.0), ((2.0, 0.5), (0.5, 1.0))),
     n=1000,
+    effort=1.25,
     why="maximum likelihood in a regular family; the covariance shrinks by the order of 1/n",
     allowance=0.13,
 )
