@@ -411,9 +411,8 @@ def _controlled(
     def slope(half: slice) -> Array:
         apart = square[half] - square[half].sum(axis=0) / max(len(square[half]), 1)
         spread = (apart**2).sum(axis=0)
-        return np.divide(
-            (apart * loss[half]).sum(axis=0), spread, np.zeros(len(known)), where=spread > 0
-        )
+        both = (apart * loss[half]).sum(axis=0)
+        return np.asarray(np.divide(both, spread, np.zeros(len(known)), where=spread > 0))
 
     left = np.concatenate(
         [loss[own] - slope(other) * (square[own] - known) for own, other in (halves, halves[::-1])]
