@@ -173,6 +173,27 @@ def test_normal_mean_and_variance_under_discard() -> None:
     is_of_order_two(exact, lambda n: second(PLANS["discard"], model, n), 200)
 
 
+@pytest.mark.parametrize("p", [1, 2, 3])
+def test_normal_mean_and_covariance_under_discard(p: int) -> None:
+    g = np.arange(1, G + 1)
+
+    def exact(n: int) -> Array:
+        # the covariance is multiplied by Wishart(n - 1) / n in every generation
+        inverse = n / (n - p - 2)
+        log = g * sum(digamma((n - 1 - i) / 2) + np.log(2 / n) for i in range(p))
+        apart = np.array([sum(inverse ** (k - j + 1) for j in range(1, k + 1)) / n for k in g])
+        return (p * (inverse**g - 1) + log + p * apart) / 2
+
+    shape = np.tril(np.ones((p, p)))
+    model = models.NormalMeanCovariance(np.arange(p), shape @ shape.T)
+    is_of_order_two(exact, lambda n: second(PLANS["discard"], model, n), 400)
+    level, spread, _, inherited, curvature = model.second_order()
+    assert ((spread + inherited) / 2 + curvature) / level == pytest.approx(p + 2)
+    if p == 1:
+        assert model.second_order() == pytest.approx(models.NormalMeanVariance(0, 1).second_order())
+    assert models.NormalMeanCovariance([0], [[1]], divisor="n-1").second_order() is None
+
+
 def chances(n: int, total: Array) -> Array:
     return np.asarray(binom.pmf(np.arange(n + 1), n, total[:, None]))
 
@@ -248,7 +269,7 @@ KNOWN = [
 
 
 def test_the_registry_has_second_orders() -> None:
-    assert len(KNOWN) == 20
+    assert len(KNOWN) == 21
     # of a fixed design with constant noise nothing is left to say
     least_squares = next(e for e in KNOWN if e.name == "Least squares").make()
     assert least_squares.second_order() == (least_squares.limit_risk, 0, 0, 0, 0)

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from collapse.checks import choice
+from collapse.models.expansion import SecondOrder, of_normal
 from collapse.models.families.vector import MultivariateNormal
 from collapse.models.generators.base import TAIL, Counting
 from collapse.models.protocols import Array
@@ -94,6 +95,9 @@ class NormalMeanCovariance(Counting):
     @property
     def limit_risk(self) -> float:
         return len(self.truth) / 2
+
+    def second_order(self) -> SecondOrder | None:
+        return of_normal(len(self.mean)) if self.divisor == "n" else None
 
     @property
     def numbers(self) -> int:  # type: ignore[override]
