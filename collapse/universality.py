@@ -400,15 +400,23 @@ def _controlled(
     found: Risk, model: Location, plan: Plan | Reservoir, n: int
 ) -> tuple[Array, Array, Array]:
     """Risks, ratios and standard errors with the control of a coupled chain: the squares of its
-    fits, whose means are known at every n. The slope is estimated from the same replications: a
-    bias of the order of 1 over their number, of the variance that is left.
+    fits, whose means are known at every n. Of two halves of the replications each takes the slope
+    that the other estimates, so that the mean risk stays without bias at any number of them.
     """
     loss = np.asarray((found.fits[:, :, 0] - model.truth) ** 2)
     square = np.asarray(found.fits[:, :, 1] ** 2)
     known = np.asarray(derive(plan, model=Normal(0, 1), n=n).risk) * model.influence_covariance[0]
-    apart = square - square.mean(axis=0)
-    slope = (apart * loss).sum(axis=0) / (apart**2).sum(axis=0)
-    left = loss - slope * (square - known)
+    halves = slice(len(loss) // 2), slice(len(loss) // 2, None)
+
+    def slope(half: slice) -> Array:
+        apart = square[half] - square[half].sum(axis=0) / max(len(square[half]), 1)
+        spread = (apart**2).sum(axis=0)
+        both = (apart * loss[half]).sum(axis=0)
+        return np.asarray(np.divide(both, spread, np.zeros(len(known)), where=spread > 0))
+
+    left = np.concatenate(
+        [loss[own] - slope(other) * (square[own] - known) for own, other in (halves, halves[::-1])]
+    )
     risk = left.mean(axis=0)
     ratio = risk / risk[0]
     error = (left - ratio * left[:, :1]).std(axis=0) / risk[0] / np.sqrt(len(left))

@@ -555,7 +555,7 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
         "ProbitRegression": regression(models.ProbitRegression),
         "RandomDesignRegression": (
             models.RandomDesignRegression,
-            {"columns": 2, "beta": [1, 2], "sigma": 1, "ridge": 0.5},
+            {"columns": 2, "beta": [1, 2], "sigma": 1, "ridge": 0.5, "shortest": False},
         ),
         "RidgeLogisticRegression": regression(
             models.RidgeLogisticRegression, penalty=1.0, classes=2

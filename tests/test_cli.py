@@ -64,6 +64,26 @@ def test_simulate_tells_what_a_model_has_lost(capsys: pytest.CaptureFixture[str]
     assert "must be one of variance, entropy, support, rare" in capsys.readouterr().err
 
 
+def test_simulate_behind_a_gate(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["simulate", "discard", "-g", "4", "-r", "60", "--json"]
+    discard = collapse.workflows.discard(4)
+    for text, gate in (("1/2", 0.5), ("2", 2.0), ("inf", np.inf)):
+        assert main([*asked, "--gate", text]) == 0
+        told = json.loads(capsys.readouterr().out)
+        known = collapse.simulate(discard, gate=gate, replications=60, rng=0)
+        assert told["ratio"] == known.ratio.tolist()
+        assert told["gate"] == ("inf" if text == "inf" else gate)
+    assert main(asked) == 0
+    assert json.loads(capsys.readouterr().out)["gate"] is None
+    for text, message in (
+        ("half", "--gate must be a number such as 1/2, or inf; it is 'half'."),
+        ("1/0", "--gate must be a number such as 1/2, or inf; it is '1/0'."),
+        ("-1", "gate must be a positive number"),
+    ):
+        assert main([*asked, f"--gate={text}"]) == 2
+        assert message in capsys.readouterr().err
+
+
 def test_wrong_arguments_have_status_two(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["derive", "augment", "-g", "0"]) == 2
     assert (

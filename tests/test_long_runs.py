@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.special import digamma, eval_jacobi
-from scipy.stats import binom
+from scipy.special import digamma, eval_jacobi, gammaln
+from scipy.stats import binom, gamma, poisson
 
 from collapse import models, simulate, workflows
 from collapse.derivation.finite import fixation
@@ -88,6 +88,44 @@ def test_extinction_of_counts_in_the_limit() -> None:
                for n in (50, 200, 3200)]  # fmt: skip
         assert off[0] > 2 * off[1] > 8 * off[2]
         assert off[2] < 0.01
+
+
+@pytest.mark.parametrize("t", [0.5, 2.0])
+def test_a_chain_has_the_law_of_its_diffusion_in_the_limit(t: float) -> None:
+    """Counts by the Laplace transform of Feller's diffusion, scales by the moments of a geometric
+    Brownian motion: what n leaves falls like 1 / n.
+    """
+    off: list[list[float]] = []
+    for n in (200, 400, 800):
+        steps, apart = int(t * n), []
+        for decay in (0.5, 1.0, 3.0):
+            of = decay  # E exp(-decay mu_g) = exp(-mu of)
+            for _ in range(steps):
+                of = -n * np.expm1(-of / n)
+            apart.append(of - decay / (1 + decay * t / 2))
+        for shape in (1.0, 3.0):
+            rows = n * shape  # mu_g is mu times a product of gamma variates over n shape
+            for power in (-1.0, 1.5, 2.0):
+                moment = gammaln(rows + power) - gammaln(rows) - power * np.log(rows)
+                apart.append(steps * moment - power * (power - 1) * t / (2 * shape))
+        off.append(apart)
+    first, second, third = np.abs(off)
+    np.testing.assert_allclose(first / second, 2, rtol=0.03)
+    np.testing.assert_allclose(second / third, 2, rtol=0.03)
+    assert (first < 0.05).all()
+
+
+@pytest.mark.parametrize("n", [1, 7, 40])
+def test_fourth_moments_of_a_step_in_a_diffusion(n: int) -> None:
+    p, mean, shape = 0.3, 1.7, 2.5  # of a coin, a count, a scale
+    for (V, dV, ddV), step in (
+        ((p * (1 - p), 1 - 2 * p, -2), binom(n, p)),
+        ((mean, 1, 0), poisson(n * mean)),
+        ((mean**2 / shape, 2 * mean / shape, 2 / shape), gamma(n * shape, scale=mean / shape)),
+    ):
+        fourth = (step.stats("k") + 3) * step.var() ** 2 / n**4
+        assert fourth == pytest.approx(3 * V**2 / n**2 + V * (dV**2 + V * ddV) / n**3)
+        assert step.var() == pytest.approx(n * V)
 
 
 @pytest.mark.statistical

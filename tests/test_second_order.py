@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.special import digamma, zeta
-from scipy.stats import binom
+from scipy.stats import binom, hypergeom
 
 import collapse
 from collapse import models, workflows
@@ -28,6 +28,13 @@ PLANS = {
     "fixed real share": workflows.fixed_real_share(G, 0.3),
     "small batches": workflows.augment(G, size=2),
     "ring": workflows.ring(3, 4, share=0.2),
+}
+LATER = [[1, 0, 0], [0.5, 0.5, 0], [0.2, 0.3, 0.5]], [[1, 1, 1], [0.5, 0.5, 1], [0.25, 0.5, 0.5]]
+DRAWN = {
+    "subsample": workflows.subsample(4),
+    "bootstrap": workflows.bootstrap(4),
+    "some of each": collapse.Plan([0, 1, 2], [1, 1, 2], *LATER),
+    "some of each, with replacement": collapse.Plan([0, 1, 2], [1, 1, 2], *LATER, replace=True),
 }
 FOUR = {
     "discard": workflows.discard(4),
@@ -76,13 +83,66 @@ def is_of_order_two(exact: Any, approximate: Any, small: int = 40) -> None:
     assert np.all(off[0] < 0.3 * scale)
 
 
-@pytest.mark.parametrize("name", PLANS)
+@pytest.mark.parametrize("name", [*PLANS, *DRAWN])
 @pytest.mark.parametrize("model", MORRIS, ids=repr)
 def test_means_of_quadratic_variance_are_exact_but_for_third_order(model: Any, name: str) -> None:
-    plan = PLANS[name]
+    plan = (PLANS | DRAWN)[name]
     is_of_order_two(
-        lambda n: collapse.derive(plan, model=model, n=n).risk, lambda n: second(plan, model, n)
+        lambda n: collapse.derive(plan, model=model, n=n).risk,
+        lambda n: second(plan, model, n),
+        48 if name in DRAWN else 40,
     )
+
+
+@pytest.mark.parametrize("replace", [False, True], ids=["without", "with replacement"])
+def test_a_function_of_drawn_coins_by_enumeration(replace: bool) -> None:
+    """exp of the weighted mean of half of the real coins and half of those of a first fit."""
+    p, w = 0.3, np.array([0.3, 0.7])
+    numbers = of_mean((p * (1 - p), 1 - 2 * p, -2.0), (np.exp(p),) * 3)
+    plan = collapse.Plan([0, 1], [1, 1], [[1, 0], w], [[1, 1], [0.5, 0.5]], replace=replace)
+
+    def exact(n: int) -> Array:
+        k, heads = n // 2, np.arange(n + 1)
+        real, again = binom.pmf(heads, n, p), chances(n, heads / n)
+        # by how many of a batch's coins are heads
+        half = (
+            chances(k, heads / n)
+            if replace
+            else hypergeom.pmf(heads[: k + 1], n, heads[:, None], k)
+        )
+        later = (again @ again if replace else again) @ half
+        mean = (w[0] * heads[: k + 1, None] + w[1] * heads[: k + 1]) / k
+        loss = (np.exp(mean) - np.exp(p)) ** 2
+        return np.einsum("h,hi,hj,ij->", real, half, later, loss)[None]
+
+    def told(n: int) -> Array:
+        c = np.asarray(collapse.derive(plan).contributions)
+        C, D, A, E = tables(plan, c, plan.rows(n).astype(float), n)
+        level, spread, skewness, inherited, curvature = numbers
+        return level * C + spread * D + skewness * A + inherited * E + curvature * C * C
+
+    is_of_order_two(exact, lambda n: told(n)[1:])
+    # what comes of draws in the third moments is of the second order, and seen
+    assert abs(told(80)[1] - exact(80)[0]) < 0.02 * abs(told(80)[1] - numbers.level / 80)
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize(
+    ("model", "name", "n"),
+    [
+        (LIKELIHOOD[0], "subsample", 60),
+        (LIKELIHOOD[1], "bootstrap", 120),
+        (LIKELIHOOD[4], "some of each", 60),
+    ],
+)
+def test_simulated_levels_of_drawn_rows(model: Any, name: str, n: int) -> None:
+    plan = DRAWN[name]
+    told = second(plan, model, n)
+    found = collapse.simulate(plan, model=model, n=n, replications=20_000, rng=5)
+    first = model.limit_risk * collapse.derive(plan).risk / n
+    next_order = 2 * (told - first) ** 2 / first
+    assert np.all(np.abs(found.risk - told) < 4.5 * found.risk_stderr + next_order)
+    assert abs(found.risk[-1] - first[-1]) > 6 * found.risk_stderr[-1]
 
 
 def test_the_rate_of_an_exponential_under_discard() -> None:
@@ -111,6 +171,27 @@ def test_normal_mean_and_variance_under_discard() -> None:
 
     model = models.NormalMeanVariance(3, 0.25)
     is_of_order_two(exact, lambda n: second(PLANS["discard"], model, n), 200)
+
+
+@pytest.mark.parametrize("p", [1, 2, 3])
+def test_normal_mean_and_covariance_under_discard(p: int) -> None:
+    g = np.arange(1, G + 1)
+
+    def exact(n: int) -> Array:
+        # the covariance is multiplied by Wishart(n - 1) / n in every generation
+        inverse = n / (n - p - 2)
+        log = g * sum(digamma((n - 1 - i) / 2) + np.log(2 / n) for i in range(p))
+        apart = np.array([sum(inverse ** (k - j + 1) for j in range(1, k + 1)) / n for k in g])
+        return (p * (inverse**g - 1) + log + p * apart) / 2
+
+    shape = np.tril(np.ones((p, p)))
+    model = models.NormalMeanCovariance(np.arange(p), shape @ shape.T)
+    is_of_order_two(exact, lambda n: second(PLANS["discard"], model, n), 400)
+    level, spread, _, inherited, curvature = model.second_order()
+    assert ((spread + inherited) / 2 + curvature) / level == pytest.approx(p + 2)
+    if p == 1:
+        assert model.second_order() == pytest.approx(models.NormalMeanVariance(0, 1).second_order())
+    assert models.NormalMeanCovariance([0], [[1]], divisor="n-1").second_order() is None
 
 
 def chances(n: int, total: Array) -> Array:
@@ -188,7 +269,7 @@ KNOWN = [
 
 
 def test_the_registry_has_second_orders() -> None:
-    assert len(KNOWN) == 20
+    assert len(KNOWN) == 21
     # of a fixed design with constant noise nothing is left to say
     least_squares = next(e for e in KNOWN if e.name == "Least squares").make()
     assert least_squares.second_order() == (least_squares.limit_risk, 0, 0, 0, 0)
@@ -228,7 +309,7 @@ def test_tables_of_a_plan_by_hand() -> None:
     plan = collapse.Plan([0, 1], [1, 2], [[1, 0], [0.5, 0.5]])
     c = np.asarray(collapse.derive(plan).contributions)
     np.testing.assert_array_equal(c, [[1, 0], [1, 0.5]])
-    C, D, A, E = tables(plan, c, np.array([4.0, 8.0]))
+    C, D, A, E = tables(plan, c, np.array([4.0, 8.0]), 4)
     np.testing.assert_allclose(C, [1 / 4, 1 / 4 + 1 / 32])
     np.testing.assert_allclose(D, [0, 0.25 / 8 * (1 / 4)])
     np.testing.assert_allclose(A, [1 / 16, 1 / 16 + 0.125 / 64])
@@ -300,10 +381,18 @@ def test_what_has_no_second_order_is_refused(arguments: dict[str, Any], told: st
         collapse.derive(PLANS["discard"], **{"order": 2} | arguments)
 
 
-@pytest.mark.parametrize("plan", [workflows.subsample(4), workflows.reservoir(4)], ids=str)
-def test_rows_that_are_drawn_are_refused(plan: Any) -> None:
-    with pytest.raises(ValueError, match=r"where every batch is read whole, and .* draws"):
-        collapse.derive(plan, model=models.Poisson(3), n=50, order=2)
+@pytest.mark.parametrize(
+    ("plan", "model", "what"),
+    [
+        (workflows.reservoir(4), models.Poisson(3), "that persist"),
+        (workflows.subsample(4), REGRESSION[0], "of a design"),
+    ],
+)
+def test_rows_that_persist_or_have_a_design_and_are_drawn_are_refused(
+    plan: Any, model: Any, what: str
+) -> None:
+    with pytest.raises(ValueError, match=f"draws rows {what}, and no second order is known then"):
+        collapse.derive(plan, model=model, n=design_of(model) or 50, order=2)
 
 
 def test_part_of_a_design_is_refused() -> None:

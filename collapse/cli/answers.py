@@ -8,8 +8,9 @@ import math
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -136,12 +137,22 @@ def run_simulate(options: argparse.Namespace) -> int:
             model=model,
             n=options.n,
             measures=options.measure,
+            gate=_gate(options.gate),
             replications=replications,
             rng=options.seed,
             folder=options.folder,
             **where,
         )
     return _risk(risk, options)
+
+
+def _gate(text: str | None) -> float | None:
+    """Read held-out rows as a multiple of n: a number, a fraction or "inf"."""
+    if text is None:
+        return None
+    with suppress(ValueError, ZeroDivisionError):
+        return float("inf") if text == "inf" else float(Fraction(text))
+    raise ValueError(f"--gate must be a number such as 1/2, or inf; it is {text!r}.")
 
 
 @contextmanager

@@ -94,7 +94,7 @@ ONE_RISK = (
         help="write the whole answer to this file, which collapse.Risk.load reads",
     ),
     _json(
-        "workflow, model, n, replications, seed, versions, and by generation: ratio, risk,"
+        "workflow, model, n, gate, replications, seed, versions, and by generation: ratio, risk,"
         " stderr, risk_stderr, failed; and measures, by name"
     ),
 )
@@ -126,6 +126,12 @@ COMMANDS: dict[str, tuple[Runner | None, str, Sequence[Argument]]] = {
                 default=[],
                 metavar="NAME",
                 help="tell what is lost beside risk, such as variance or support; may be repeated",
+            ),
+            _option(
+                "--gate",
+                metavar="K",
+                help="publish a fit only where it is nearer than the last one to that of K n real"
+                " rows that are held out: a number, such as 1/2, or inf",
             ),
             *WHERE,
             _option("--folder", help=KEPT),

@@ -19,7 +19,7 @@ from collapse.risk import Risk
 from collapse.sweeping.answer import COLUMNS
 
 RISK = (
-    *("model", "n", "replications", "seed", "versions"),
+    *("model", "n", "gate", "replications", "seed", "versions"),
     *("ratio", "risk", "stderr", "risk_stderr", "failed", "measures"),
 )
 """What --json tells of a risk beside its workflow and its generations."""

@@ -72,8 +72,8 @@ def derive(
         Answer in `fractions.Fraction`. Needs a plan (and a model) of int and Fraction entries.
     order : int, optional
         2: with a model that has no exact form, the risk up to terms of order n^-3, for maximum
-        likelihood in an exponential family (regressions with a canonical link too) and smooth
-        functions of its mean (a model's `second_order`), where every batch is read whole. Where the
+        likelihood in an exponential family (regressions with a canonical link too, where every
+        batch is read whole) and smooth functions of its mean: a model's `second_order`. Where the
         risk has no mean, since a fit may not exist, as in logistic regression, it is the mean over
         the fits that do. Default: exact, or not at all.
 

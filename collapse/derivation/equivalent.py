@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 LARGEST = 2 * 10**7
 """Numbers held at once: a hundred generations of augment are a matter of seconds."""
 
+SHORTEST = 1e-8
+"""Ridge in place of none where the shortest coefficients are taken: what it changes is as small."""
+
 CLOSE = 1e-14
 """Relative change at which Newton's method ends."""
 
@@ -29,7 +32,7 @@ def deterministic_equivalent(plan: Plan | Reservoir, model: RandomDesignRegressi
 
     As n and p grow with p / n and beta'beta fixed, the risk of each fit converges in probability to
     what is returned for these n and p. Any weights of whole batches, of any sizes; a ridge of any
-    strength; more columns than rows where there is a ridge.
+    strength; more columns than rows where there is a ridge, or the shortest coefficients are taken.
 
     Parameters
     ----------
@@ -85,16 +88,17 @@ def deterministic_equivalent(plan: Plan | Reservoir, model: RandomDesignRegressi
     )
     assert isinstance(plan, Plan)
     rows = plan.rows(whole(n, "n", "rows of real data")).astype(np.float64)
-    p, ridge, G, B = model.columns, model.ridge, plan.generations, plan.batches
+    p, G, B = model.columns, plan.generations, plan.batches
+    ridge = model.ridge or SHORTEST * model.shortest
     name = f"matrices (G, G) for each batch of {plan.name}"
     held(4 * B * G * G, name, "take fewer generations", LARGEST)
     weight = plan.weight / rows
     total = (weight > 0) @ rows
     require(
-        (total > p) | (ridge > 0),
+        (total > p) | ((ridge > 0) & (total != p)) | (model.ridge > 0),
         lambda g: (
             f"fit {g + 1} reads {int(total[g]):,} rows, no more than the {p:,} columns: without a"
-            " ridge it does not exist. Take a larger n, or a model with a ridge."
+            " ridge it does not exist. Take a larger n, or a model with a ridge or shortest=True."
         ),
     )
     H, unlike = _resolvent(weight, plan.source, rows, p, ridge)

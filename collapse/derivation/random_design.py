@@ -23,7 +23,9 @@ def random_design(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
 
     Then theta_g = theta_s + S^-1 X'e, S the Gram matrix of all its M rows, X and e the new ones;
     they are exchangeable, so that the step has the share (new rows) / M of E S^-1 = 1 / (M - p - 1)
-    in each column.
+    in each column. With M < p rows the shortest coefficients have S^+ for S^-1, of mean trace M /
+    (p - M - 1); where all rows are new they are these plus theta_s turned into the rows' span, of
+    which the share M / p of any vector is left.
     """
     p = whole(model.columns, "columns", f"covariates of {model!r}")
     check_size(model.sigma, f"sigma of {model!r}")
@@ -36,7 +38,8 @@ def random_design(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
         " replications=...).",
     )
     weight, rows = plan.weight, plan.rows(n)
-    read, steps, behind = weight > 0, [0 * noise], []
+    read, risks, single = weight > 0, [0 * noise], True
+    signal = float(np.vecdot(model.truth, model.truth))
     total = read @ rows
     alike = np.abs(weight * total[:, None] - read * rows) <= TOLERANCE * total[:, None]
     require(
@@ -55,16 +58,24 @@ def random_design(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
             f"fit {g + 1} of {plan.name} reads batches of several fits, and not all that its last"
             f" source read: no exact form is known then. {OTHERWISE}",
         )
+        short = bool(model.shortest) and p > M
         require(
-            p + 1 < M,
+            p + 1 < M or (short and p > M + 1),
             f"fit {g + 1} reads {M:,} rows, and with {p:,} columns at least {p + 2:,} are needed"
-            " for a risk that has a mean; take a larger n or fewer columns.",
+            + f", or {p - 2:,} at the most," * bool(model.shortest)
+            + " for a risk that has a mean; take a larger n or fewer columns.",
         )
-        steps.append(steps[source] + noise * int(rows[new].sum()) / number(M * (M - p - 1), exact))
-        behind.append(source)
-    risk = np.array(steps[1:], dtype=object if exact else np.float64)
+        rational((signal,) * short, f"at least {p + 2:,} rows, or a rational beta: it holds", exact)
+        apart = p * (p - M - 1) if short else M * (M - p - 1)
+        step = noise * int(rows[new].sum()) / number(apart, exact)
+        turned = short and not old.any()  # of what is outside the rows' span nothing is left
+        risks.append(risks[source] + step)
+        if turned:
+            risks[-1] += (1 - M / p) * (signal - risks[source])
+        single &= source == g and not (turned and source)
+    risk = np.array(risks[1:], dtype=object if exact else np.float64)
     tables: dict[str, Any] = {}
-    if behind == list(range(plan.generations)):  # one line: errors are sums of the same steps
+    if single:  # one line: errors are sums of the same steps
         at = np.arange(plan.generations)
         tables["covariance"] = lambda: risk[np.minimum.outer(at, at)]
     return Risk(risk, risk / risk[0], plan, model=repr(model), n=n, tables=tables)

@@ -80,6 +80,12 @@ def of_log_loss(d: int, shared: float, cubed: float, fourth: float) -> SecondOrd
     return SecondOrder(d / 2, moved / 4, -cubed / 3, -cubed, curvature)
 
 
+def of_normal(p: int) -> SecondOrder:
+    """The same for the mean and the covariance of a normal law in p dimensions."""
+    shared, cubed = 2 * p * (p + 2) ** 2, p * (p * p + 6 * p + 7)
+    return of_log_loss(p * (p + 3) // 2, shared, cubed, p * (p + 3) * (2 * p + 3))
+
+
 def of_two_statistics(cumulant: Callable[[int, int], float]) -> SecondOrder:
     """The same for a family with two statistics; `cumulant(i, j)` is the joint one of i times the
     first and j times the second, for a row.

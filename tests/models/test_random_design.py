@@ -179,6 +179,118 @@ def test_a_penalised_fit_has_no_exact_form():
         derive(workflows.augment(3), model=model, n=20)
 
 
+# --- more columns than rows ---------------------------------------------------------------------
+
+WIDE = models.RandomDesignRegression(24, 0.2, sigma=1, shortest=True)
+CROSSING = workflows.augment(4, size=[1, 8, 2])  # 5, 10, 50, 60 rows
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize(
+    "plan", [workflows.discard(4), workflows.augment(3), CROSSING], ids=["discard", "pool", "past"]
+)
+def test_more_columns_than_rows_are_exact_at_n(plan):
+    simulated = simulate(plan, model=WIDE, n=5, replications=6000, rng=3)
+    assert_risks_agree(simulated, derive(plan, model=WIDE, n=5), detects=0.15)
+
+
+@pytest.mark.statistical
+def test_the_shortest_coefficients_without_the_package():
+    """lstsq on stacked rows, which takes the shortest: a tree that pools, begins anew and pools."""
+    n, p, R = 6, 30, 4000
+    plan = Plan(
+        [0, 1, 2, 3],
+        [1] * 4,
+        [[1, 0, 0, 0], [1 / 2, 1 / 2, 0, 0], [0, 0, 1, 0], [0, 0, 1 / 2, 1 / 2]],
+    )
+    rng, risk = np.random.default_rng(4), np.zeros((R, 4))
+    for r in range(R):
+        theta, X, y = np.full(p, 0.2), np.zeros((0, p)), np.zeros(0)
+        for g in range(4):
+            new = rng.standard_normal((n, p))
+            labels = new @ theta + rng.standard_normal(n)
+            pools = g in (1, 3)
+            X = np.concatenate([X[: n * pools], new])
+            y = np.concatenate([y[: n * pools], labels])
+            theta = np.linalg.lstsq(X, y, rcond=None)[0]
+            risk[r, g] = ((theta - 0.2) ** 2).sum()
+    model = models.RandomDesignRegression(p, 0.2, 1, shortest=True)
+    expected = derive(plan, model=model, n=n).risk
+    assert_agree(risk.mean(axis=0), risk.std(axis=0) / np.sqrt(R), expected, detects=0.12)
+    simulated = simulate(plan, model=model, n=n, replications=4000, rng=5)
+    assert_risks_agree(simulated, derive(plan, model=model, n=n), detects=0.12)
+
+
+def test_a_fit_to_fewer_rows_than_columns_is_the_shortest():
+    rng = np.random.default_rng(7)
+    rows, weight = WIDE.draw(rng.standard_normal((3, 24)), 9, rng), rng.uniform(0.5, 2, (3, 9))
+    fits = WIDE.fit(rows, weight, None)
+    for fit, batch in zip(fits, rows, strict=True):
+        expected = np.linalg.lstsq(batch[:, :-1], batch[:, -1], rcond=None)[0]
+        np.testing.assert_allclose(fit, expected, atol=1e-9)
+
+
+def test_discard_forgets_where_columns_are_more_than_rows():
+    n, p = 40, 100
+    g, x = np.arange(1, 31), n / p
+    for beta, sigma in ((0, 1), (0.3, 0.1), (2, 5)):
+        model = models.RandomDesignRegression(p, beta, sigma, shortest=True)
+        risk = derive(workflows.discard(30), model=model, n=n)
+        np.testing.assert_allclose(risk.ratio, (1 - x**g) / (1 - x))
+        end = p * beta**2 + sigma**2 * n * p / ((p - n - 1) * (p - n))
+        np.testing.assert_allclose(risk.risk, (1 - x**g) * end)
+        assert risk.risk[-1] > p * beta**2
+    # 40 and 80 rows are fewer than the columns, 120 and more are not
+    model = models.RandomDesignRegression(p, 0.3, 2, shortest=True)
+    steps = [1 / 59, 1 / 19, *(p / (40 * k * (40 * k - 101)) for k in (3, 4, 5))]
+    expected = 9 * 0.6 + 4 * n * np.cumsum(steps)
+    risk = derive(workflows.augment(5), model=model, n=n)
+    np.testing.assert_allclose(risk.risk, expected)
+    np.testing.assert_allclose(risk.covariance[1, 2:], expected[1])
+    assert "covariance" not in derive(workflows.discard(3), model=model, n=n).tables
+    for few in (99, 100, 101):
+        with pytest.raises(ValueError, match=f"reads {few} rows, .* 102 are needed, or 98 at the"):
+            derive(workflows.discard(3), model=model, n=few)
+    with pytest.raises(ValueError, match="exact=True needs at least 102 rows, or a rational beta"):
+        derive(workflows.discard(3), model=model, n=50, exact=True)
+
+
+def test_shortest_coefficients_are_the_limit_of_ridge():
+    """p - M - 1 becomes p - M in the limit of many rows and columns."""
+    n, p, beta = 40, 100, 0.1
+    model = models.RandomDesignRegression(p, beta, 1, shortest=True)
+    for plan, counts in ((workflows.discard(5), None), (workflows.augment(5), n * np.arange(1, 6))):
+        risk = deterministic_equivalent(plan, model, n).risk
+        if counts is None:
+            first = 0.6 + n / (p - n)
+            expected = first * (1 - 0.4 ** np.arange(1, 6)) / 0.6
+        else:
+            over = counts > p
+            steps = np.where(over, p / (counts * np.abs(counts - p)), 1 / np.abs(p - counts))
+            expected = 0.6 + n * np.cumsum(steps)
+        np.testing.assert_allclose(risk, expected, rtol=1e-6)
+        less = models.RandomDesignRegression(p, beta, 1, ridge=1e-5)
+        np.testing.assert_allclose(deterministic_equivalent(plan, less, n).risk, risk, rtol=5e-3)
+    with pytest.raises(ValueError, match=r"fit 1 reads 100 rows, no more than .* or shortest=True"):
+        deterministic_equivalent(workflows.discard(2), model, 100)
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize(
+    "plan",
+    [workflows.window(4, k=2), workflows.fixed_real_share(4, share=0.3)],
+    ids=lambda plan: plan.name,
+)
+def test_other_weights_of_shortest_coefficients_agree_with_simulation(plan):
+    """What is off is of order 1 / n."""
+    model = models.RandomDesignRegression(120, 0.1, 1, shortest=True)
+    simulated = simulate(plan, model=model, n=40, replications=150, rng=6)
+    derived = deterministic_equivalent(plan, model, 40)
+    assert_risks_agree(simulated, derived, detects=0.3, allowance=0.05)
+    plain = derive(plan)
+    assert abs(simulated.ratio[-1] / plain.ratio[-1] - 1) > 0.2
+
+
 # --- the deterministic equivalent ---------------------------------------------------------------
 
 

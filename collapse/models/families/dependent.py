@@ -27,7 +27,7 @@ _dependent = partial(register, group="dependent data", page="latent")
     "AR(1)",
     at=(0.5,),
     n=400,
-    effort=20,
+    effort=30,
     why=(
         "inside the unit circle the likelihood of a series is locally asymptotically normal, and"
         " scores are martingale differences"

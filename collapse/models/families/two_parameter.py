@@ -213,7 +213,7 @@ class _GammaLaw(Matching):
 
 
 # effort: where the mean of a batch's statistic is no variate of a known law, all its rows are drawn
-@_likelihood("Gamma shape and rate", at=(2.0, 1.0), effort=250)
+@_likelihood("Gamma shape and rate", at=(2.0, 1.0), n=600, effort=250)
 @dataclass(frozen=True)
 class GammaShapeRate(_GammaLaw, Sufficient):
     """Gamma law with shape and rate unknown, by maximum likelihood: log shape - digamma(shape) =
@@ -257,7 +257,7 @@ class GammaShapeRate(_GammaLaw, Sufficient):
         return np.stack([shape, shape / statistic[:, 0]], axis=1)
 
 
-@_likelihood("Beta", at=(2.0, 3.0), effort=300)
+@_likelihood("Beta", at=(2.0, 3.0), n=400, effort=300)
 @dataclass(frozen=True)
 class Beta(Sufficient):
     """Beta law with both parameters unknown, by maximum likelihood: the means of log x and log(1 -

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from collapse.checks import choice
+from collapse.models.expansion import SecondOrder, of_normal
 from collapse.models.families.vector import MultivariateNormal
 from collapse.models.generators.base import TAIL, Counting
 from collapse.models.protocols import Array
@@ -24,6 +25,7 @@ _rows = partial(register, group="whole rows", page="generators")
     "Normal mean and covariance",
     at=((1.0, 0.0), ((2.0, 0.5), (0.5, 1.0))),
     n=1000,
+    effort=1.25,
     why="maximum likelihood in a regular family; the covariance shrinks by the order of 1/n",
     allowance=0.13,
 )
@@ -93,6 +95,9 @@ class NormalMeanCovariance(Counting):
     @property
     def limit_risk(self) -> float:
         return len(self.truth) / 2
+
+    def second_order(self) -> SecondOrder | None:
+        return of_normal(len(self.mean)) if self.divisor == "n" else None
 
     @property
     def numbers(self) -> int:  # type: ignore[override]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from collapse.checks import LARGE, check_size, is_number, numbers, require, whole
+from collapse.checks import LARGE, check_size, flag, is_number, numbers, require, whole
 from collapse.exact import Scalar
 from collapse.models.protocols import Array, DrawsFromTruth
 from collapse.models.registry import register
@@ -45,7 +45,10 @@ class RandomDesignRegression(DrawsFromTruth):
     sigma : float
         Standard deviation of the errors.
     ridge : float, optional
-        Penalty, at least 0. With 0 a fit to fewer than p rows does not exist.
+        Penalty, at least 0. With 0 a fit to fewer than p rows does not exist, unless
+    shortest : bool, optional
+        where many coefficients fit equally well, the shortest are taken (of least norm: the limit
+        of a ridge that goes to 0).
 
     Attributes
     ----------
@@ -73,6 +76,7 @@ class RandomDesignRegression(DrawsFromTruth):
     beta: Any
     sigma: Scalar
     ridge: float = 0.0
+    shortest: bool = False
 
     def __post_init__(self) -> None:
         p = whole(self.columns, "columns", "covariates", most=LARGEST_COLUMNS)
@@ -88,6 +92,7 @@ class RandomDesignRegression(DrawsFromTruth):
             "beta": float(table[0]) if is_number(self.beta) else tuple(table.tolist()),
             "sigma": check_size(self.sigma, "sigma"),
             "ridge": float(check_size(self.ridge, "ridge", 0.0)),
+            "shortest": flag(self.shortest, "shortest"),
         }
         for name, value in given.items():
             object.__setattr__(self, name, value)
@@ -134,8 +139,8 @@ class RandomDesignRegression(DrawsFromTruth):
         return np.asarray(np.vecdot(error, error))
 
     def _minimum(self, gram: Array, moment: Array) -> Array:
-        """Coefficients (R, p) from means of x x' (R, p, p) and x (y - x'beta) (R, p); NaN where the
-        rows do not span and nothing is penalised.
+        """Coefficients (R, p) from means of x x' (R, p, p) and x (y - x'beta) (R, p); where the
+        rows do not span and nothing is penalised the shortest, or NaN.
         """
         gram = gram + self.ridge * np.eye(self.columns)
         moment = moment - self.ridge * self.truth
@@ -144,5 +149,11 @@ class RandomDesignRegression(DrawsFromTruth):
         except np.linalg.LinAlgError:
             levels = np.linalg.eigvalsh(gram)
         poor = levels.min(axis=1) <= 1e-10 * levels.max(axis=1)
-        gram[poor], moment[poor] = np.eye(self.columns), np.nan
+        if self.shortest:  # from 0 in place of the truth
+            few, at = gram[poor], moment[poor]
+            at = np.linalg.pinv(few, 1e-10, hermitian=True) @ (at + few @ self.truth)[:, :, None]
+            moment[poor] = at[:, :, 0] - self.truth
+        else:
+            moment[poor] = np.nan
+        gram[poor] = np.eye(self.columns)
         return np.asarray(self.truth + np.linalg.solve(gram, moment[:, :, None])[:, :, 0])
