@@ -817,7 +817,7 @@ def test_a_fit_that_runs_away_is_none_and_the_columns_are_named(seed: int) -> No
     assert any(said in sentence for sentence in answer.warnings)
     made = prepare(paid(seed), "y")
     share = (
-        LogisticRegression(C=1.0, solver="newton-cholesky", tol=1e-10)
+        LogisticRegression(C=1.0, solver="newton-cg", tol=1e-10)
         .fit(made.X[:, 1:], made.y)
         .predict_proba(made.X_test[:, 1:])
     )

@@ -632,7 +632,7 @@ def test_what_does_not_fit_is_said_in_a_sentence(name):
 @pytest.mark.parametrize("threshold", [None, 0.36])
 def test_soft_labels_of_an_unpenalised_fit_give_it_back(pool, threshold):
     more = np.random.default_rng(1).standard_normal((pool, 2)) if pool else None
-    free = linear_model.LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-12)
+    free = linear_model.LogisticRegression(C=np.inf, solver="newton-cg", tol=1e-12)
     model = from_estimator(free, X, WORDS, labels="soft", threshold=threshold, pool=more)
     for plan in (workflows.discard(3), workflows.augment(3)):
         risk = simulate(plan, model=model, replications=2, rng=0).risk

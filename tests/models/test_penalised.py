@@ -241,7 +241,7 @@ def test_ridge_of_several_classes_agrees_with_scikit_learn(classes: int, penalty
     np.testing.assert_allclose(near, fitted, atol=1e-8)
     for r in range(6):
         fit = linear_model.LogisticRegression(
-            C=1 / penalty, solver="newton-cholesky", tol=1e-12, max_iter=1000
+            C=1 / penalty, solver="newton-cg", tol=1e-12, max_iter=1000
         )
         fit.fit(X[index[r], 1:], label[r], sample_weight=weight[r] / weight[r].mean())
         table = np.column_stack([fit.intercept_, fit.coef_])
@@ -264,9 +264,9 @@ def test_ridge_of_several_classes_on_separated_and_on_missing_labels() -> None:
     X = design(15, n=90)
     y = np.digitize(X[:, 1], [-0.5, 0.5])
     model = RidgeLogisticRegression(X, y=y, penalty=1e-3, classes=3)
-    fit = linear_model.LogisticRegression(
-        C=1e3, solver="newton-cholesky", tol=1e-12, max_iter=1000
-    ).fit(X[:, 1:], y)
+    fit = linear_model.LogisticRegression(C=1e3, solver="newton-cg", tol=1e-12, max_iter=1000).fit(
+        X[:, 1:], y
+    )
     table = np.column_stack([fit.intercept_, fit.coef_])
     np.testing.assert_allclose(model.truth.reshape(2, -1), table[1:] - table[0], atol=1e-5)
     two = np.stack([np.arange(90), np.minimum(y, 1)], axis=1)[None].astype(float)
