@@ -115,7 +115,7 @@ def clean(
     ValueError
         Where a column holds numbers or dates and something else, or cells that are no values.
     """
-    out, absent = Cells(told.notes, told.cautions), {str(value): 0 for value in na}
+    out, absent = Cells(told.notes, told.cautions, told.names), {str(value): 0 for value in na}
     what = {name: f"column {name!r}" for name in frame.columns}
     what |= {} if target is None else {target: f"the target {target!r}"}
     found = {name: _values(frame[name], what[name], place, out) for name in frame.columns}
@@ -286,7 +286,11 @@ def _levels(column: Texts, is_target: bool, place: Callable[[int], str], out: Ce
         folded,
         f"{'Classes of the target' if is_target else 'Levels of'} {column.name!r} that differ in"
         " capitals or blanks are one"
-        + (f": {listed(folded)}." if len(most) <= NAMED else f", in {len(folded):,} cases."),
+        + (
+            f": {listed(folded)}."
+            if out.names and len(most) <= NAMED
+            else f", in {len(folded):,} cases."
+        ),
     )
     return column.spread(name, None)
 

@@ -344,6 +344,9 @@ def _workflows(answer: Forecast) -> Drawing:
         ax.locator_params(axis="x", nbins=6 if wide else 4)
 
     height = 1.0 + 0.32 * len(order)
+    strokes = "" if answer.whole else " Upright strokes: derived for many rows."
+    dashed = f"; dashed, where it is in the picture: {100 * worse:g} % worse"
+    dashed = "" if answer.whole else dashed
     return Drawing(
         draw,
         {"workflow": [row.name for row in order]}
@@ -352,11 +355,9 @@ def _workflows(answer: Forecast) -> Drawing:
         height + 0.2,
         f"Test loss at generation {G} for each workflow, with a bar for single runs; a dotted line"
         " marks the loss of the first fit.",
-        f"Test loss after {counted(G, 'generation')}. Upright strokes: derived for many rows."
-        " Dots: simulated."
+        f"Test loss after {counted(G, 'generation')}.{strokes} Dots: simulated."
         " Bars: where 90 % of single runs lie. Dotted: the first fit's loss, which training on the"
-        f" real rows alone keeps; dashed, where it is in the picture: {100 * worse:g} % worse. An"
-        " arrow points to a loss outside the picture.",
+        f" real rows alone keeps{dashed}. An arrow points to a loss outside the picture.",
     )
 
 

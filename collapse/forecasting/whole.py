@@ -49,7 +49,7 @@ def rows_of(
         f"test_share must lie strictly between 0 and 1; it is {test_share}.",
     )
     codes = several(na, "na", "a number or text that stands for a missing value", numbers=True)
-    told = Told()
+    told = Told(names=False)
     whole, n, place, decimal = joined(frame, test, target, exclude, codes, told)
     cells = clean(whole, target, told, codes, decimal, place, n)
     counts = identifiers(cells.frame.iloc[:n], cells.whole, {*cells.dates})
