@@ -52,7 +52,9 @@ class Columns:
         ]
         frame = pandas().DataFrame(dict(enumerate(made)))
         frame.columns = self.like.columns
-        return frame.astype(dict(zip(self.like.columns, self.like.dtypes, strict=True)))
+        kinds = zip(frame.columns, frame.dtypes, self.like.dtypes, strict=True)
+        other = {name: wanted for name, own, wanted in kinds if own != wanted}
+        return frame.astype(other) if other else frame
 
     def points(self, cells: Sequence[Any]) -> Array:
         """Numbers, and an indicator of each level, of the first columns: (m, k)."""
