@@ -346,6 +346,7 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
                 "workflow": "augment",
                 "generations": 2,
                 "estimator": None,
+                "generator": None,
                 "labels": "drawn",
                 "threshold": None,
                 "pool": None,

@@ -36,7 +36,17 @@ from collapse.sweeping import sweep
 
 FORECAST = (
     *("generations", "task", "test_share", "test_file", "exclude", "na", "encoding"),
-    *("worse", "budget", "workflow", "estimator", "labels", "threshold", "pool", "outsider"),
+    *(
+        "worse",
+        "budget",
+        "workflow",
+        "estimator",
+        "generator",
+        "labels",
+        "threshold",
+        "pool",
+        "outsider",
+    ),
 )
 """Options that `forecast` takes under their own names."""
 
@@ -276,10 +286,14 @@ def _risk(risk: Risk, options: argparse.Namespace) -> int:
 
 
 def run_forecast(options: argparse.Namespace) -> int:
+    require(
+        options.target is not None or options.generator is not None,
+        "give the column to predict, --target, or what draws whole rows, --generator.",
+    )
     limit = None if options.fail_over is None else _share(options.fail_over, "--fail-over")
     share = options.real_share
     workflow = options.workflow if share is None else f"fixed_real_share({share})"
-    name = _slug(f"{Path(options.data).stem}-{options.target}-{workflow}")
+    name = _slug(f"{Path(options.data).stem}-{options.target or options.generator}-{workflow}")
     folder = Path("forecasts") / name if options.folder is None else path(options.folder, "folder")
     given = {name: getattr(options, name) for name in FORECAST}
     given["real_share"] = share.split(",") if share and "," in share else share
@@ -313,7 +327,8 @@ def _files(folder: Path, answer: Forecast) -> tuple[Path, Path]:
 
     def about(other: Forecast) -> tuple[str, str, str]:
         data, settings = other.document["data"], other.document["settings"]
-        return data["source"], data["target"], settings["workflow"]
+        of = data["target"] or other.document["model"]["name"]
+        return data["source"], of, settings["workflow"]
 
     plain = folder / "report.html", folder / "forecast.json"
     if not any(file.exists() for file in plain):

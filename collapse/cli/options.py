@@ -247,7 +247,9 @@ COMMANDS: dict[str, tuple[Runner | None, str, Sequence[Argument]]] = {
                 help="a CSV, Excel (.xlsx) or parquet file with a header, packed (.gz, .zip) or"
                 " not; - for standard input",
             ),
-            _option("--target", required=True, metavar="COLUMN", help="column to predict"),
+            _option(
+                "--target", metavar="COLUMN", help="column to predict; not needed with --generator"
+            ),
             _option(
                 "--workflow",
                 default="augment",
@@ -271,6 +273,13 @@ COMMANDS: dict[str, tuple[Runner | None, str, Sequence[Argument]]] = {
                 help="what is fitted in place of a regression, such as"
                 " sklearn.ensemble:RandomForestClassifier or"
                 " 'sklearn.svm:SVC(probability=true)'; or path/file.py:name, whose code is run",
+            ),
+            _option(
+                "--generator",
+                metavar="NAME",
+                help="whole rows are synthetic, drawn by gaussian-copula, mixture, kernel-density"
+                " or cart, or 'mixture(components=3)'; or a class as for --estimator: what is lost"
+                " is told",
             ),
             _option(
                 "--labels",

@@ -18,6 +18,7 @@ from collapse.checks import (
 )
 from collapse.forecasting import report
 from collapse.forecasting.common import SMALL, Array, in_percent, in_short
+from collapse.forecasting.lost import GENERATOR, NO_SHARE
 from collapse.publishing import plot
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Data:
     """The table: what was read, what is used of it, and what was done to it."""
 
     source: str
-    target: str
+    target: str | None
     rows: int
     unlabelled: int
     real_rows: int
@@ -109,6 +110,7 @@ class First:
     constant: float | None = None
     gain: float | None = None
     gain_stderr: float | None = None
+    real: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -145,6 +147,7 @@ class Workflow:
     simulated_median: Array | None = None
     simulated_high: Array | None = None
     failed: Array | None = None
+    lost: dict[str, dict[str, Array]] = field(default_factory=dict)
     worse: dict[str, int | None]
     worse_why: dict[str, str | None] = field(default_factory=lambda: dict.fromkeys(WORSE))
 
@@ -191,6 +194,16 @@ class Forecast(Answer):
     workflows: tuple[Workflow, ...]
     warnings: list[str] = field(default_factory=list)
     answers: list[str] = field(default_factory=list)
+
+    @property
+    def whole(self) -> bool:
+        """Whether whole rows are synthetic."""
+        return self.model.estimator == GENERATOR
+
+    @property
+    def bad(self) -> float:
+        """The test loss that is worse by the share asked for; NaN where no share has a sense."""
+        return np.nan if self.whole else (1 + self.settings.worse) * self.first.loss
 
     @property
     def document(self) -> dict[str, Any]:
@@ -243,6 +256,7 @@ class Forecast(Answer):
             "nothing was derived or simulated": getattr(asked, kind) is None,
             f"its mean does not exist: {in_percent(lost)} of the simulated runs have no"
             " estimate": np.isnan(loss),
+            NO_SHARE.removeprefix("not told: "): self.whole,
             f"the first test loss is {in_short(first)}, and no share of it tells how much the loss"
             " may rise": first <= SMALL,
         }
@@ -261,7 +275,8 @@ class Forecast(Answer):
 
     def __repr__(self) -> str:
         return (
-            f"<Forecast of {self.data.target} in {self.data.source}: {self.settings.workflow},"
+            f"<Forecast of {self.data.target or 'whole rows'} in {self.data.source}:"
+            f" {self.settings.workflow},"
             f" {counted(self.settings.generations, 'generation')}>"
         )
 
@@ -340,7 +355,14 @@ def _of(kind: type, values: dict[str, Any]) -> Any:
     What the documents of format 1 lack, reasons and the comparison with a constant, is None.
     """
     curves = [name for name in values if kind.__annotations__[name].startswith("Array")]
-    arrays = {name: np.array(values[name], np.float64) for name in curves if values[name]}
+    arrays: dict[str, Any] = {
+        name: np.array(values[name], np.float64) for name in curves if values[name]
+    }
+    if values.get("lost"):
+        arrays["lost"] = {
+            name: {key: np.array(curve, np.float64) for key, curve in told.items()}
+            for name, told in values["lost"].items()
+        }
     return kind(**(values | arrays))
 
 

@@ -82,7 +82,7 @@ class Cells(Told):
 
 def clean(
     frame: pd.DataFrame,
-    target: str,
+    target: str | None,
     told: Told,
     na: Sequence[Any],
     decimal: str,
@@ -95,8 +95,8 @@ def clean(
     ----------
     frame : pandas.DataFrame
         The table, rows numbered from 0.
-    target : str
-        Its target: never left out, and named as such.
+    target : str or None
+        Its target, where it has one: never left out, and named as such.
     told : Told
         Takes notes and cautions.
     na : sequence of numbers and texts
@@ -115,8 +115,9 @@ def clean(
     ValueError
         Where a column holds numbers or dates and something else, or cells that are no values.
     """
-    out, absent = Cells(told.notes, told.cautions), {str(value): 0 for value in na}
-    what = {name: f"column {name!r}" for name in frame.columns} | {target: f"the target {target!r}"}
+    out, absent = Cells(told.notes, told.cautions, told.names), {str(value): 0 for value in na}
+    what = {name: f"column {name!r}" for name in frame.columns}
+    what |= {} if target is None else {target: f"the target {target!r}"}
     found = {name: _values(frame[name], what[name], place, out) for name in frame.columns}
     texts = [
         texts_of(name, values, absent, rows)
@@ -285,7 +286,11 @@ def _levels(column: Texts, is_target: bool, place: Callable[[int], str], out: Ce
         folded,
         f"{'Classes of the target' if is_target else 'Levels of'} {column.name!r} that differ in"
         " capitals or blanks are one"
-        + (f": {listed(folded)}." if len(most) <= NAMED else f", in {len(folded):,} cases."),
+        + (
+            f": {listed(folded)}."
+            if out.names and len(most) <= NAMED
+            else f", in {len(folded):,} cases."
+        ),
     )
     return column.spread(name, None)
 

@@ -50,8 +50,8 @@ def design(
     scikit-learn's own pipeline makes them, fitted to the real part. Columns that earlier ones
     explain are left out, where there are fewer columns than rows.
     """
-    frame, numbers, texts = _used(frame, train, place, told)
-    _scale(frame, numbers, train, told)
+    frame, numbers, texts = used(frame, train, place, told)
+    scaled(frame, numbers, train, told)
     frame[texts] = frame[texts].astype(object).where(frame[texts].notna(), ABSENT)
     rare = _levels(frame, texts, train, test, told) + _all_but_constant(frame, numbers, train)
     width = 1 + len(numbers) + sum(min(frame[name].nunique(), LEVELS) for name in texts)
@@ -101,7 +101,7 @@ def design(
     return X, X_test, numbers + texts, [labels[j] for j in keep], rare
 
 
-def _used(
+def used(
     frame: pd.DataFrame, train: Rows, place: Callable[[int], str], told: Told
 ) -> tuple[pd.DataFrame, list[str], list[str]]:
     """The columns that can be used, of numbers first, and the names of both kinds."""
@@ -131,7 +131,7 @@ def _used(
     numbers, texts = list(frame.columns[kept & ~text]), list(frame.columns[kept & text])
     require(
         bool(numbers or texts),
-        f"no column can be used to predict the target: {' '.join(told.notes)}",
+        f"no column can be used to predict the target, or to be drawn: {' '.join(told.notes)}",
     )
     holes = real[numbers + texts].isna().sum()
     total = int(holes.sum())
@@ -143,7 +143,7 @@ def _used(
     return frame[numbers + texts].copy(), numbers, texts
 
 
-def _scale(frame: pd.DataFrame, numbers: list[str], train: Rows, told: Told) -> None:
+def scaled(frame: pd.DataFrame, numbers: list[str], train: Rows, told: Told) -> None:
     """Bring enormous or tiny columns to the order of 1, in place; powers of two change no digit."""
     done = []
     for name in numbers:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
 
+from collapse import disk
 from collapse.checks import brief, require
 
 
@@ -67,10 +69,13 @@ def _module(place: str) -> Any:
         if path.suffix != ".py":
             return importlib.import_module(place)
         require(path.is_file(), f"there is no file {place} with an estimator.")
-        spec = importlib.util.spec_from_file_location(path.stem, path)
+        # objects of its classes are written down by the module's name: another one for other code
+        name = f"{path.stem}_{disk.digest(path.read_bytes())[:12]}"
+        spec = importlib.util.spec_from_file_location(name, path)
         if spec is None or spec.loader is None:
             raise ImportError(place)
         module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
         spec.loader.exec_module(module)
         return module
     except ImportError as error:

@@ -1,7 +1,7 @@
 """The first fit: by maximum likelihood with its law, or by ridge where no estimate exists."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,44 @@ class Teaching:
     threshold: float | None = None
 
 
+def check_teaching(
+    how: Teaching, pool: object, outsider: tuple[float, float] | None, na: Any
+) -> None:
+    """Refuse what does not go together."""
+    own = how.estimator is None
+    require(
+        not own or (pool is None and how.threshold is None),
+        "threshold and pool go with an estimator, such as"
+        " estimator=sklearn.ensemble.HistGradientBoostingClassifier().",
+    )
+    require(
+        pool is None or (pool is not False and how.labels != "drawn"),
+        "pool goes with labels='hard' or 'soft': what a fit writes on unlabelled rows; where it is"
+        " not wanted leave it out.",
+    )
+    require(
+        outsider is None or (own and how.labels == "drawn"),
+        "what an outsider does is derived for maximum likelihood and drawn labels; leave estimator"
+        " and labels out.",
+    )
+    none = na is None or (isinstance(na, (tuple, list)) and not na)
+    require(
+        own or none,
+        "na is for the package's own preparation; an estimator is handed the table untouched: make"
+        " these cells missing beforehand.",
+    )
+
+
+def check_alone(how: Teaching, pool: object, outsider: object, task: object) -> None:
+    """Refuse beside a generator what is said of labels alone."""
+    plain = how.estimator is None and how.labels == "drawn" and task is None
+    require(
+        plain and how.threshold is None and pool is None and outsider is None,
+        "a generator makes whole rows: leave estimator, task, labels, threshold, pool and outsider"
+        " out.",
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Fit:
     """A table with its first fit to all real rows.
@@ -58,7 +96,7 @@ class Fit:
         Loss on every test row, of the fit and of the best constant on the real rows.
     estimate : ndarray or model
         The coefficients, or for ridge the model.
-    kind : {"likelihood", "ridge", "estimator"}
+    kind : {"likelihood", "ridge", "estimator", "generator"}
         What is fitted.
     called : bool
         Whether a fit is a call of scikit-learn.
@@ -70,6 +108,10 @@ class Fit:
         None but for maximum likelihood.
     dispersion : float or None
         For counts: of the labels beside the Poisson law's.
+    floor : float
+        Loss that is added to the model's risk.
+    real : dict of str to float
+        What is measured of a generator's fits, and its values among real rows.
     """
 
     table: Table
@@ -84,6 +126,13 @@ class Fit:
     family: Family | None = None
     law: Law | None = None
     dispersion: float | None = None
+    floor: float = 0.0
+    real: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """What is measured of every fit beside its loss."""
+        return tuple(self.real)
 
     def observed(self, part: Table) -> tuple[Any, Any]:
         """Models of rows of the table: one with their labels, and one in whose world the first fit

@@ -10,6 +10,7 @@ from collapse.checks import (
     counted,
     plural,
 )
+from collapse.forecasting import lost
 from collapse.forecasting.common import (
     SMALL,
     in_percent,
@@ -131,6 +132,8 @@ def _of_the_derived(answer: Forecast, found: Fit, remedy: str) -> Doubts:
 
 
 def _of_the_loss(answer: Forecast, found: Fit) -> Doubts:
+    if answer.whole:  # neither a constant nor a share of the loss says anything of it
+        return []
     data, first, worse = answer.data, answer.first, answer.settings.worse
     gain, noise, spread = first.gain or 0.0, first.gain_stderr, found.dispersion or 1.0
     what = "the classes' shares among" if data.classes else "the mean of"
@@ -185,8 +188,8 @@ def _of_the_simulation(
     asked, simulated = answer.workflows[0], len(unknown) < len(answer.workflows)
     names = {why: [name for name in unknown if unknown[name] == why] for why in unknown.values()}
     said = "; ".join(f"{', '.join(names[why])}: {why}" for why in names)
-    lost = [(row.name, row.last("failed")) for row in answer.workflows if row.last("failed") > 0]
-    shares = ", ".join(f"{in_percent(share)} under {name}" for name, share in lost)
+    gone = [(row.name, row.last("failed")) for row in answer.workflows if row.last("failed") > 0]
+    shares = ", ".join(f"{in_percent(share)} under {name}" for name, share in gone)
     rise, theory = asked.last("simulated") - first, asked.last("derived") - first
     off = abs(rise - theory) > 0.25 * abs(theory) + 4 * asked.last("stderr")
     known = "nothing" if found.law is None else "only what is derived"
@@ -206,7 +209,7 @@ def _of_the_simulation(
             f"Not simulated, so that {known} is known of it: {said}.",
         ),
         (
-            bool(lost),
+            bool(gone),
             (
                 f"Some runs have no estimate any more at generation {answer.settings.generations}:"
                 f" {shares}. Such a run's loss counts as infinite; the mean does not exist, and"
@@ -214,7 +217,7 @@ def _of_the_simulation(
             ),
         ),
         (
-            not lost and off and theory != 0,
+            not gone and off and theory != 0,
             (
                 f"The simulated rise of the loss is {rise / (theory or np.nan):.2g} times the"
                 f" derived one: {n:,} rows are not many for this table. Beyond the simulated"
@@ -226,6 +229,8 @@ def _of_the_simulation(
 
 def answers(answer: Forecast) -> list[str]:
     """The answers in plain language."""
+    if answer.whole:
+        return lost.answers(answer, _better(answer))
     asked, G, first = answer.workflows[0], answer.settings.generations, answer.first.loss
     loss, low, high = (asked.last(asked.kind + end) for end in ("", "_low", "_high"))
     start = f"starts at {in_short(first)}"
@@ -342,6 +347,9 @@ def _better(answer: Forecast) -> list[str]:
     def loss(row: Workflow) -> float:
         return float(np.nan_to_num(row.last(row.kind), nan=np.inf, posinf=np.inf))
 
+    def change(last: float, first: float) -> str:
+        return f"{last - first:+.2g}" if answer.whole else _change(last, first)
+
     better = [row for row in others if loss(row) < loss(asked)]
     if not better:
         some = any(np.isinf(loss(row)) for row in others)
@@ -361,7 +369,7 @@ def _better(answer: Forecast) -> list[str]:
         times = "as many as" if round(share, 2) == 1 else f"{share:.3g} times"
         out.append(
             f"{which} of the workflows compared that does better is {row.name}: its loss after"
-            f" {G} generations is {in_short(loss(row))} ({_change(loss(row), first)}). It carries"
+            f" {G} generations is {in_short(loss(row))} ({change(loss(row), first)}). It carries"
             f" {row.rows_stored:,} rows over to the last fit ({times} your real ones), which reads"
             f" {row.rows_read:,}; {asked.name} carries {asked.rows_stored:,} over and reads"
             f" {asked.rows_read:,}."

@@ -140,10 +140,13 @@ def _refused(what: str, *errors: type[Exception]) -> Iterator[None]:
         raise ValueError(f"{what}: {why.splitlines()[0].rstrip('.')}.") from error
 
 
-def check_columns(frame: pd.DataFrame, target: str, name: str) -> None:
-    """Refuse a table that has no header, no rows, no column `target` or nothing but it."""
+def check_columns(frame: pd.DataFrame, target: str | None, name: str) -> None:
+    """Refuse a table that has no header, no rows, no column `target` or nothing but it; with no
+    target, one whose names are all numbers.
+    """
     names = [str(column) for column in frame.columns]
-    absent, numbers = target not in names, [column for column in names if is_written(column)]
+    numbers = [column for column in names if is_written(column)]
+    absent = target not in names if target is not None else numbers == names
     require(
         not (absent and numbers),
         f"{name} seems to have no header, since its first line holds the number"
@@ -151,12 +154,15 @@ def check_columns(frame: pd.DataFrame, target: str, name: str) -> None:
     )
     hint = "" if len(names) > 1 else " alone (separate columns by a comma, semicolon or tab)"
     known = _some(names, 12)
-    require(not absent, f"{name} has no column {target!r} to be the target; it has {known}{hint}.")
+    require(
+        target is None or not absent,
+        f"{name} has no column {target!r} to be the target; it has {known}{hint}.",
+    )
     often, times = Counter(names).most_common(1)[0]
     require(not (times > 1), f"{name} has {times} columns called {often!r}; rename all but one.")
     require(bool(len(frame)), f"{name} has a header and no rows.")
     require(
-        len(names) >= 2,
+        target is None or len(names) >= 2,
         f"{name} has no column beside the target {target!r} to predict it from.",
     )
 

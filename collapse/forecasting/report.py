@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from collapse.checks import counted
+from collapse.forecasting import lost
 from collapse.forecasting.common import Array, module
 from collapse.publishing import figures, panel, plot
 from collapse.publishing.panel import DASHED, DOTTED
@@ -27,12 +28,14 @@ HEADINGS = {
     "loss": "The loss on the test set",
     "ratio": "What your rows are worth",
     "workflows": "Keeping more, or less",
+    "lost": "What is lost",
 }
 WHAT = {
     "binary": "two classes",
     "multiclass": "classes",
     "counts": "counts",
     "continuous": "a continuous number",
+    lost.TASK: "whole rows are synthetic",
 }
 """What a target is, by the task."""
 MEDIA = {
@@ -97,7 +100,8 @@ class Drawing:
 
 
 def drawings(answer: Forecast) -> dict[str, Drawing]:
-    """Return the figures of a forecast: "loss", "ratio" and "workflows", as far as they are known.
+    """Return the figures of a forecast: "loss", "ratio", "lost" and "workflows", as far as they are
+    known.
 
     Parameters
     ----------
@@ -121,6 +125,7 @@ def drawings(answer: Forecast) -> dict[str, Drawing]:
     made = {
         "loss": _loss if known[0] else None,
         "ratio": _ratio if answer.ratio.low is not None and drawn else None,
+        "lost": _lost if answer.workflows[0].lost else None,
         "workflows": _workflows if any(known) else None,
     }
     return {name: make(answer) for name, make in made.items() if make}
@@ -174,7 +179,7 @@ def _window(first: float, level: float, most: float, *curves: Array) -> tuple[fl
 
 def _loss(answer: Forecast) -> Drawing:
     row, first, worse = answer.workflows[0], answer.first.loss, answer.settings.worse
-    G, simulation, level = answer.settings.generations, answer.simulation, first * (1 + worse)
+    G, simulation, level = answer.settings.generations, answer.simulation, answer.bad
     ends = curves(row, G, "derived_low", "derived_high", "simulated_low", "simulated_high")
     derived, simulated, stderr = curves(row, G, "derived", "simulated", "stderr")
     band = ends[2:] if row.kind == "simulated" else ends[:2]
@@ -258,6 +263,54 @@ def _ratio(answer: Forecast) -> Drawing:
     )
 
 
+def _lost(answer: Forecast) -> Drawing:
+    """What is lost under the workflow asked for, and in thin lines under the others."""
+    asked, *others = answer.workflows
+    G, real = answer.settings.generations, answer.first.real
+    shown = [name for name in ("variance", "support", "energy", "copies") if name in asked.lost]
+    g = np.arange(1, G + 1)
+
+    def draw(figure: Figure) -> None:
+        from matplotlib.ticker import MaxNLocator
+
+        for ax, name in zip(plot.panels(figure, len(shown)), shown, strict=True):
+            for row in others:
+                if name in row.lost:
+                    ax.plot(g, row.lost[name]["mean"], color=plot.colour(row.family), linewidth=0.9)
+            told, colour = asked.lost[name], plot.colour(asked.family)
+            ax.fill_between(g, told["low"], told["high"], color=colour, alpha=0.2, linewidth=0)
+            ax.plot(g, told["mean"], color=colour, linewidth=2)
+            ax.axhline(real[name], color=plot.muted(), linewidth=0.9, linestyle=DOTTED, zorder=1.5)
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+            panel.frame(ax, SHORT[name], x="generation")
+
+    beside = ", ".join(row.name for row in others if row.lost)
+    numbers = {
+        f"{name} {key}": values
+        for name in shown
+        for key, values in _columns(**asked.lost[name]).items()
+    }
+    return Drawing(
+        draw,
+        {"generation": g} | numbers,
+        2.4,
+        1.9 * len(shown),
+        f"{', '.join(SHORT[name] for name in shown)} against generation under {asked.name}.",
+        f"What is lost under {asked.name}, of 1,000 rows drawn from each fit. Line: mean of"
+        f" {answer.simulation.replications:,} simulated runs. Band: where 90 % of single runs lie."
+        f" Dotted: real rows.{f' Thin lines: {beside}.' if beside else ''}",
+    )
+
+
+SHORT = {
+    "variance": "variance",
+    "support": "categories",
+    "energy": "energy distance",
+    "copies": "nearest real row",
+}
+"""Titles of what is drawn of what is lost."""
+
+
 def _workflows(answer: Forecast) -> Drawing:
     first, worse, G = answer.first.loss, answer.settings.worse, answer.settings.generations
 
@@ -271,7 +324,7 @@ def _workflows(answer: Forecast) -> Drawing:
         np.array([row.last(name.format(row.kind)) for row in order])
         for name in ("derived", "simulated", "stderr", "{}_low", "{}_high")
     )
-    level = first * (1 + worse)
+    level = answer.bad
     least, ceiling, span = _window(first, level, 2, derived, simulated, low, high)
     y = np.arange(len(order), dtype=np.float64)[::-1]
 
@@ -291,6 +344,9 @@ def _workflows(answer: Forecast) -> Drawing:
         ax.locator_params(axis="x", nbins=6 if wide else 4)
 
     height = 1.0 + 0.32 * len(order)
+    strokes = "" if answer.whole else f" Upright strokes: {_derived(answer)}."
+    dashed = f"; dashed, where it is in the picture: {100 * worse:g} % worse"
+    dashed = "" if answer.whole else dashed
     return Drawing(
         draw,
         {"workflow": [row.name for row in order]}
@@ -299,11 +355,9 @@ def _workflows(answer: Forecast) -> Drawing:
         height + 0.2,
         f"Test loss at generation {G} for each workflow, with a bar for single runs; a dotted line"
         " marks the loss of the first fit.",
-        f"Test loss after {counted(G, 'generation')}. Upright strokes: {_derived(answer)}."
-        " Dots: simulated."
+        f"Test loss after {counted(G, 'generation')}.{strokes} Dots: simulated."
         " Bars: where 90 % of single runs lie. Dotted: the first fit's loss, which training on the"
-        f" real rows alone keeps; dashed, where it is in the picture: {100 * worse:g} % worse. An"
-        " arrow points to a loss outside the picture.",
+        f" real rows alone keeps{dashed}. An arrow points to a loss outside the picture.",
     )
 
 
@@ -368,6 +422,7 @@ def html(answer: Forecast) -> str:
         figures=pictures(answer, drawings(answer), HEADINGS),
         rows=[_cells(answer, row) for row in answer.workflows],
         what=WHAT[answer.task.name],
+        lost=lost.table(answer),
     )
 
 
@@ -400,9 +455,17 @@ def pictures(
     return out
 
 
+def _rise(answer: Forecast, loss: float) -> str:
+    """The change of the loss: a share of the first, or of a generator's loss the difference."""
+    first = answer.first.loss
+    if np.isnan(loss) or (first <= 0 and not answer.whole):
+        return "—"
+    return f"{loss - first:+.2g}" if answer.whole else f"{100 * (loss / first - 1):+.2g} %"
+
+
 def _cells(answer: Forecast, row: Workflow) -> dict[str, Any]:
     """A row of the table, and why it has a dash under “worse”."""
-    first, worse = answer.first.loss, row.worse
+    worse = row.worse
     kind = "simulated" if row.derived is None else row.kind
     loss, known = row.last(kind), getattr(row, kind) is not None
     at = worse["derived"] if worse["simulated"] is None else worse["simulated"]
@@ -414,7 +477,7 @@ def _cells(answer: Forecast, row: Workflow) -> dict[str, Any]:
         row.name,
         "—" if row.worth is None else f"{row.last('worth'):,.0f}",
         "not known" if not known else "no mean" if np.isnan(loss) else f"{loss:.4g}",
-        "—" if np.isnan(loss) or first <= 0 else f"{100 * (loss / first - 1):+.2g} %",
+        _rise(answer, loss),
         "—" if at is None else f"generation {at:,}",
         f"{row.rows_read:,}",
         f"{row.rows_stored:,}",

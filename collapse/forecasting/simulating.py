@@ -23,10 +23,13 @@ Teller = Callable[..., None]
 """Told what is being done, as text, and in a simulation of replications done and their total."""
 
 BAND = (0.05, 0.95)
-REPLICATIONS = {"likelihood": (100, 1000), "ridge": (20, 200), "estimator": (20, 200)}
+REPLICATIONS = {
+    "likelihood": (100, 1000),
+    **dict.fromkeys(("ridge", "estimator", "generator"), (20, 200)),
+}
 """Fewest and most."""
-BUDGET = 5.0
-"""Nominal seconds that a simulation takes at most where no budget is given."""
+BUDGET, LONG = 5.0, 25.0
+"""Nominal seconds that a simulation takes at most where no budget is given; that of a generator."""
 ERROR = 0.02
 """Standard error of a mean loss, as a share of the width of the band of single runs, at which it
 then stops."""
@@ -49,8 +52,11 @@ ROW_COST = 150e-9
 """Nominal seconds for each row that is drawn or read by itself."""
 CLASSES_COST = 60e-9
 """Nominal seconds of one fit of ridge logistic regression, for each row, column and class."""
-CALL_COST = {"ridge": 2e-3, "estimator": 20e-3}
-"""Nominal seconds of one fit of scikit-learn's ridge regression, and of any other estimator."""
+CALL_COST = {"ridge": 2e-3, "estimator": 20e-3, "generator": 20e-3}
+"""Nominal seconds of one fit of scikit-learn's ridge regression, of any other estimator, and of a
+generator with what is measured of it."""
+WHATEVER = ("estimator", "generator")
+"""Of what the workflow asked for is simulated whatever it costs."""
 CERTAIN = "nothing is left to chance: every fit is the first one"
 LOST = "on the part of the rows that was simulated some runs lost their estimate"
 
@@ -79,6 +85,8 @@ class Runs:
         fit is the truth; the second is None without a law.
     law : Law or None
         For the rows that are simulated.
+    measures : tuple of str
+        What is told of every fit beside its loss.
     """
 
     part: Table
@@ -90,6 +98,7 @@ class Runs:
     observed: Any = None
     world: Any = None
     law: Law | None = None
+    measures: tuple[str, ...] = ()
 
 
 def afford(found: Fit, plans: Plans, budget: float | None, seed: int) -> Runs:
@@ -97,12 +106,13 @@ def afford(found: Fit, plans: Plans, budget: float | None, seed: int) -> Runs:
     table, n, chosen = found.table, len(found.table.y), list(plans)
     if found.constant_law:
         return Runs(table, 0, CERTAIN, ())
-    spent = BUDGET if budget is None else budget
+    most = LONG if found.kind == "generator" else BUDGET
+    spent = most if budget is None else budget
     rows, replications, why = _affordable(found, plans, spent)
     while found.law is None and rows < n:
         # a part of the rows would tell of a fit that shrinks more; rather some workflows on all
-        if found.kind == "estimator" and len(chosen) == 1:
-            rows, replications = n, REPLICATIONS["estimator"][0]
+        if found.kind in WHATEVER and len(chosen) == 1:
+            rows, replications = n, REPLICATIONS[found.kind][0]
             why = why if len(plans) > 1 else None
             break
         chosen.pop()
@@ -127,7 +137,18 @@ def afford(found: Fit, plans: Plans, budget: float | None, seed: int) -> Runs:
     if found.family is not None and rows < n:
         law = law_of(found.family, observed.truth, part.X, part.X_test, part.y_test)
     first = PILOT if budget is None and replications >= 2 * PILOT else replications
-    return Runs(part, replications, why, tuple(chosen), first, rows < n, observed, world, law)
+    return Runs(
+        part,
+        replications,
+        why,
+        tuple(chosen),
+        first,
+        rows < n,
+        observed,
+        world,
+        law,
+        found.measures,
+    )
 
 
 def _affordable(found: Fit, plans: Plans, budget: float) -> tuple[int, int, str | None]:
@@ -139,9 +160,7 @@ def _affordable(found: Fit, plans: Plans, budget: float) -> tuple[int, int, str 
     q = max(len(found.table.classes) - 1, 1)
     fewest, most = REPLICATIONS[found.kind]
     lawless, called = found.law is None, found.called
-    linear, square = COST[found.table.task]
-    if lawless:
-        linear, square = CLASSES_COST, 0.0
+    linear, square = (CLASSES_COST, 0.0) if lawless else COST[found.table.task]
     fixed = steady = 0.0
     # the workflow asked for is simulated twice where there is a law
     for times, plan in zip([1 if lawless else 2, *[1] * len(plans)], plans.values(), strict=False):
@@ -155,7 +174,7 @@ def _affordable(found: Fit, plans: Plans, budget: float) -> tuple[int, int, str 
         return fixed + steady * rows
 
     rows, least = n, min(n, max(LEAST_ROWS, 0 if lawless else 5 * p * q))
-    least = 1 if found.kind == "estimator" else least  # a sign that fewer workflows are to be
+    least = 1 if found.kind in WHATEVER else least  # a sign that fewer workflows are to be
     while rows > least and (
         fewest * cost(rows) > budget or (not lawless and rows * p * (p + 1) / 2 > PRODUCTS)
     ):
@@ -245,7 +264,9 @@ def _simulated(
     for name, model in tasks:
         plan = plans[runs.only[0] if name is None else name]
         try:
-            asked[name] = Experiment.asked(plan, model, None, each, seed, levels)
+            asked[name] = Experiment.asked(
+                plan, model, None, each, seed, levels, measures=runs.measures
+            )
         except ValueError as error:  # it asks for parts of rows, or for less than one
             out[name] = str(error).rstrip(".")
     experiments = list(asked.values())

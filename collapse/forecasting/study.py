@@ -31,8 +31,10 @@ from collapse.forecasting.answer import (
 )
 from collapse.forecasting.common import Array
 from collapse.forecasting.estimators import estimator_of
-from collapse.forecasting.fitting import Fit, Teaching, fit
+from collapse.forecasting.fitting import Fit, Teaching, check_alone, check_teaching, fit
+from collapse.forecasting.generators import generator_of
 from collapse.forecasting.law import Law
+from collapse.forecasting.lost import NO_SHARE, curves_of
 from collapse.forecasting.policies import (
     inherited,
     outsider_of,
@@ -52,6 +54,7 @@ from collapse.forecasting.simulating import (
     teller,
 )
 from collapse.forecasting.table import load, prepare
+from collapse.forecasting.whole import fit_rows, rows_of
 from collapse.models.adapters.estimator import LABELS
 from collapse.plan import Plan
 from collapse.publishing import plot
@@ -71,17 +74,20 @@ COMPARED = (
     "fixed_real_share(share=1/2)",
 )
 """Workflows that every forecast compares."""
+GENERATED = ("discard", "augment", "fixed_real_share(share=1/2)")
+"""Those that a forecast of a generator compares, whose runs take longer."""
 FAR = 1000
 """Generations up to which the derived curve is followed."""
 
 
 def forecast(
     data: str | Path | pd.DataFrame,
-    target: str,
+    target: str | None = None,
     workflow: str | Plan | Reservoir = "augment",
     generations: int | None = None,
     *,
     estimator: Any = None,
+    generator: Any = None,
     labels: str = "drawn",
     threshold: float | None = None,
     pool: bool | str | Path | pd.DataFrame | None = None,
@@ -112,8 +118,8 @@ def forecast(
     ----------
     data : path or pandas.DataFrame
         A CSV, Excel (.xlsx) or parquet file with a header, packed or not, or the table itself.
-    target : str
-        Column to predict.
+    target : str, optional
+        Column to predict. With a `generator` it is not needed; where it is given, "tstr" is told.
     workflow : str, Plan or Reservoir
         What each generation is trained on: a name, as `collapse.workflows.named` takes it
         ("augment", "window(k=3)"), or any workflow with one real batch and one model.
@@ -125,6 +131,13 @@ def forecast(
         parameters in parentheses, or "path/file.py:name". Its table is handed to it
         untouched, texts and missing values included, but for rows without a target. Nothing is
         derived for it: the forecast is the simulation.
+    generator : object or str, optional
+        What draws whole rows, so that every column is synthetic: "gaussian-copula", "mixture",
+        "kernel-density" or "cart", with parameters as in "mixture(components=3)"; text as for
+        `estimator`; or any object with fit and sample, as `collapse.models.from_generator` takes
+        it. It is handed a DataFrame of numbers and texts without missing values: a number is
+        replaced by its column's median, beside a column that says where. Nothing is derived for
+        it: its loss and what is lost are simulated.
     labels : {"drawn", "hard", "soft"}, optional
         What a fit writes on synthetic rows: labels drawn from its predictive distribution; its most
         probable class (self-training); or the probabilities of all classes (distillation). For
@@ -148,7 +161,8 @@ def forecast(
     task : {"binary", "multiclass", "counts", "continuous"}, optional
         What the target is. Default: guessed, and said.
     against : str, Plan or Reservoir, or a sequence of them
-        Workflows to compare with.
+        Workflows to compare with. Default with a generator: discard, augment, and a fixed real
+        share of one half.
     test_share : float
         Share of the rows that are kept as a test set, where there is no `test_file`.
     test_file : path or pandas.DataFrame, optional
@@ -168,7 +182,8 @@ def forecast(
         as 20 ms whatever it takes, and the workflow asked for gets 20 runs at least. Default: the
         simulation stops where the standard error of every mean is about 2 % of the width of its
         band, as the first 100 runs tell, or after 5 nominal seconds; up to 500 rows are simulated
-        whole, 100 times (20 where no law is known), whatever that costs.
+        whole, 100 times (20 where no law is known), whatever that costs. A generator's fit, with
+        what is measured of it, counts as 20 ms too, and the default is 25 nominal seconds.
     rng : int, numpy.random.SeedSequence, numpy.random.Generator or None
         Of the split and of all simulations; the same seed gives the same numbers, and the document
         tells it. A Generator is asked for a seed; None is a fresh one.
@@ -192,8 +207,9 @@ def forecast(
           (what was done to the data)
         - ``task``: ``name``, ``guessed``
         - ``model``: ``name``, ``coefficients`` (null for an estimator), ``estimator`` ("maximum
-          likelihood", "ridge" or "of scikit-learn"), ``fallback`` (why not maximum likelihood, or
-          null), ``separating`` (the columns of the design that separate the classes, or null),
+          likelihood", "ridge", "of scikit-learn" or, for a generator, "of whole rows"),
+          ``fallback`` (why not maximum likelihood, or null), ``separating`` (the columns
+          of the design that separate the classes, or null),
           ``loss`` (its name and unit)
         - ``settings``: ``workflow``, ``generations``, ``real_share``, ``against``, ``worse``,
           ``budget``, ``band``, ``test_share`` (null with a ``test_file``), ``test_file`` (name),
@@ -206,7 +222,8 @@ def forecast(
           choice of test rows, and ``kappa``: for many rows the loss rises by (ratio - 1) kappa /
           n; null for ridge. ``constant``: the test loss of the best constant on the real rows
           (mean, or shares of the classes), ``gain``: by how much the model's is less,
-          ``gain_stderr`` for the choice of test rows
+          ``gain_stderr`` for the choice of test rows (of a generator null); ``real``: the measures
+          of ``lost`` among real rows
         - ``ratio``: of excess risk, for the workflow asked for: ``derived`` with the band of one
           run, ``low`` and ``high``; ``simulated``, ``stderr``, ``simulated_low``,
           ``simulated_high``: experiments in a world in which the first fit is the truth
@@ -217,8 +234,10 @@ def forecast(
           the band of one run, ``derived_low`` and ``derived_high``; ``simulated`` with ``stderr``,
           ``simulated_low``, ``simulated_median``, ``simulated_high`` (a subsample's are rescaled to
           n rows, and it has no band), ``failed``: the share of replications without an estimate,
-          null where not all rows were simulated; ``worse``, the generation at which the loss is
-          worse by the share asked for, null where there is none or it was not found: ``derived``
+          null where not all rows were simulated; ``lost``: for a generator, by name of a measure
+          (`collapse.models.MEASURES`) its ``mean``, ``stderr``, ``low`` and ``high``;
+          ``worse``, the generation at which the loss is worse by the share asked for, null where
+          there is none or it was not found: ``derived``
           and ``simulated`` for the mean, and with ``_earliest`` and ``_latest`` for the upper and
           the lower end of the band; ``worse_why``, with the same keys: in words, why it is null
         - ``answers``, ``warnings``: sentences
@@ -253,10 +272,12 @@ def forecast(
     >>> answer.document["task"], [round(row["ratio"][-1], 4) for row in rows]
     ({'name': 'continuous', 'guessed': True}, [5.0, 1.4636])
     """
+    needed = str if generator is None else (str, type(None))
     require(
-        isinstance(target, str),
+        isinstance(target, needed),
         f"target must be the name of a column, as text; it is {brief(target)}.",
     )
+    generator = generator_of(generator)
     if real_share is not None:
         given_shares: Any = real_share
         row = isinstance(given_shares, np.ndarray) and given_shares.ndim == 1
@@ -274,8 +295,11 @@ def forecast(
     budget = None if budget is None else float(check_number(budget, "budget", 0))
     estimator = estimator_of(estimator)
     seed, how = checks.seed(rng), Teaching(estimator, choice(labels, "labels", LABELS), threshold)
+    against = GENERATED if generator is not None and against is COMPARED else against
     plans, outside = plans_of(workflow, against, generations), outsider_of(outsider)
-    _check_teaching(how, pool, outside, na)
+    check_teaching(how, pool, outside, na)
+    if generator is not None:
+        check_alone(how, pool, outside, task)
     if outside is not None:
         plans = {name: with_outsider(plan, outside[0]) for name, plan in plans.items()}
     store = None if folder is None else Store(disk.folder(folder) / "finished")
@@ -287,20 +311,14 @@ def forecast(
     test = None if test_file is None else load(test_file, target, encoding, "test_file")
     tell("preparing the design")
     unlabelled = pool if pool is None or pool is True else load(pool, None, encoding, "pool")
-    table = prepare(
-        frame,
-        target,
-        task,
-        test_share,
-        seed,
-        na=na,
-        exclude=exclude,
-        test=test,
-        untouched=estimator is not None,
-        pool=unlabelled,
-    )
+    cells: dict[str, Any] = {"na": na, "exclude": exclude, "test": test}
+    if generator is None:
+        cells |= {"untouched": estimator is not None, "pool": unlabelled}
+        table = prepare(frame, str(target), task, test_share, seed, **cells)
+    else:
+        table = rows_of(frame, target, test_share, seed, **cells)
     tell(f"fitting {counted(len(table.y), 'row')}, {counted(table.X.shape[1], 'column')}")
-    found = fit(table, how)
+    found = fit(table, how) if generator is None else fit_rows(table, generator, target)
     runs = Runs(table, 0, OUTSIDE, ()) if outside else afford(found, plans, budget, seed)
     outcomes, replications = simulations(
         found, runs, plans, seed, tell, folder=store, workers=workers, executor=executor
@@ -329,38 +347,10 @@ def forecast(
 OUTSIDE = "what an outsider of a stated bias does is derived alone"
 
 
-def _check_teaching(
-    how: Teaching, pool: object, outsider: tuple[float, float] | None, na: Any
-) -> None:
-    """Refuse what does not go together."""
-    own = how.estimator is None
-    require(
-        not own or (pool is None and how.threshold is None),
-        "threshold and pool go with an estimator, such as"
-        " estimator=sklearn.ensemble.HistGradientBoostingClassifier().",
-    )
-    require(
-        pool is None or (pool is not False and how.labels != "drawn"),
-        "pool goes with labels='hard' or 'soft': what a fit writes on unlabelled rows; where it is"
-        " not wanted leave it out.",
-    )
-    require(
-        outsider is None or (own and how.labels == "drawn"),
-        "what an outsider does is derived for maximum likelihood and drawn labels; leave estimator"
-        " and labels out.",
-    )
-    none = na is None or (isinstance(na, (tuple, list)) and not na)
-    require(
-        own or none,
-        "na is for the package's own preparation; an estimator is handed the table untouched: make"
-        " these cells missing beforehand.",
-    )
-
-
 def _answer(
     settings: Settings,
     source: str,
-    target: str,
+    target: str | None,
     seed: int,
     plans: Plans,
     found: Fit,
@@ -414,9 +404,12 @@ RARE = ("column", "level", "rows")
 def _first(found: Fit) -> First:
     """The first fit on the test set."""
     m, gain = len(found.each), found.constant - found.each
+    stderr = float(found.each.std(ddof=1) / np.sqrt(m)) if m > 1 else None
+    if found.kind == "generator":
+        return First(loss=found.floor, stderr=stderr, kappa=None, real=found.real)
     return First(
         loss=float(found.each.mean()),
-        stderr=float(found.each.std(ddof=1) / np.sqrt(m)) if m > 1 else None,
+        stderr=stderr,
         kappa=found.law.kappa if found.law else None,
         constant=float(found.constant.mean()),
         gain=float(gain.mean()),
@@ -508,11 +501,12 @@ def _row(
         curves["stderr"] = abs(scale) * outcome.risk_stderr
         why |= dict.fromkeys(WORSE[3:], "not computed: not all rows were simulated")
     elif isinstance(outcome, Risk):
-        low, middle, high = outcome.quantiles
-        curves |= {"simulated": outcome.risk, "stderr": outcome.risk_stderr}
+        low, middle, high = outcome.quantiles + found.floor
+        mean = outcome.risk + found.floor
+        curves |= {"simulated": mean, "stderr": outcome.risk_stderr}
         curves |= {"simulated_low": low, "simulated_median": middle, "simulated_high": high}
         curves["failed"] = outcome.failed
-        reach |= dict(zip(WORSE[3:], (outcome.risk, high, low), strict=True))
+        reach |= dict(zip(WORSE[3:], (mean, high, low), strict=True))
         within = f"not within the {plan.generations:,} generations simulated"
         why |= dict.fromkeys(WORSE[3:], within)
         if outcome.failed.any():
@@ -521,6 +515,8 @@ def _row(
                 f"{within} as far as there is a mean: from generation {lost} on"
                 " some runs have no estimate"
             )
+    if found.kind == "generator":
+        reach, why = {}, dict.fromkeys(WORSE, NO_SHARE)
     worse = {key: _reached(reach[key], bad) if key in reach else None for key in WORSE}
     return Workflow(
         name=plan.name,
@@ -533,6 +529,7 @@ def _row(
         rows_stored=round(float(costs.stored[0]) * n),
         worse=worse,
         worse_why={key: None if worse[key] else why[key] for key in WORSE},
+        lost={} if isinstance(outcome, str) else curves_of(outcome),
         **curves,
     )
 

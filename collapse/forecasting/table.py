@@ -164,7 +164,7 @@ def prepare(
     task = None if task is None else choice(task, "task", TASKS)
     codes = several(na, "na", "a number or text that stands for a missing value", numbers=True)
     told = Told()
-    whole, n, place, decimal = _joined(frame, test, target, exclude, codes, told)
+    whole, n, place, decimal = joined(frame, test, target, exclude, codes, told)
     cells = clean(whole[[target]] if untouched else whole, target, told, codes, decimal, place, n)
     skipped = {*cells.frame.columns} if untouched else {target, *cells.dates}
     counts = identifiers(cells.frame.iloc[:n], cells.whole, skipped)
@@ -185,9 +185,9 @@ def prepare(
         _tell_guess(table[target], kind, classes, told)
     features = (whole.loc[~missing] if untouched else table).drop(columns=target)
     if test is None:
-        train, tested = _split(y, bool(classes), test_share, seed)
+        train, tested = split(y, bool(classes), test_share, seed)
         if not untouched:
-            train, tested = _with_all_levels(features, train, tested)
+            train, tested = with_all_levels(features, train, tested)
     else:
         train, tested = np.arange(labelled), np.arange(labelled, len(table))
         _check_test(y, labelled, classes, table[target], place)
@@ -286,10 +286,10 @@ def _doubts(frame: pd.DataFrame, target: str) -> list[str]:
     ]
 
 
-def _joined(
+def joined(
     frame: pd.DataFrame,
     test: pd.DataFrame | None,
-    target: str,
+    target: str | None,
     exclude: Any,
     na: Sequence[Any],
     told: Told,
@@ -305,8 +305,10 @@ def _joined(
     require(not absent, f"the table has no {columns_named(absent, 'column')} to exclude.")
     table = table.drop(columns=list(exclude))
     require(
-        len(table.columns) >= 2,
-        "every column beside the target is excluded; leave at least one to predict it from.",
+        len(table.columns) > (target is not None),
+        "every column beside the target is excluded; leave at least one to predict it from."
+        if target is not None
+        else "every column is excluded; leave at least one.",
     )
     told.note(exclude, f"{columns_named(exclude)} {were(len(exclude))} excluded.")
     if test is None:
@@ -337,7 +339,7 @@ def _joined(
 
 
 def _part(
-    frame: pd.DataFrame, what: str, target: str, told: Told, before: str = ""
+    frame: pd.DataFrame, what: str, target: str | None, told: Told, before: str = ""
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """A table with texts for names and rows counted from 0, and what `read` said of its file."""
     require(
@@ -447,7 +449,7 @@ def _check_test(
         )
 
 
-def _with_all_levels(frame: pd.DataFrame, train: Rows, tested: Rows) -> tuple[Rows, Rows]:
+def with_all_levels(frame: pd.DataFrame, train: Rows, tested: Rows) -> tuple[Rows, Rows]:
     """Move test rows to the real part until it has each level of every column with few levels."""
     for name in frame.columns:
         if frame[name].dtype == object and frame[name].nunique() <= LEVELS:
@@ -459,7 +461,7 @@ def _with_all_levels(frame: pd.DataFrame, train: Rows, tested: Rows) -> tuple[Ro
     return train, tested
 
 
-def _split(y: Array, classified: bool, share: float, seed: int) -> tuple[Rows, Rows]:
+def split(y: Array, classified: bool, share: float, seed: int) -> tuple[Rows, Rows]:
     """Real and test rows, at random; classes keep their shares, and each has a real row."""
     order = np.random.default_rng([seed, 0]).permutation(len(y))
     if classified:

@@ -73,6 +73,8 @@ class Told:
 
     notes: list[str] = field(default_factory=list)
     cautions: list[str] = field(default_factory=list)
+    names: bool = True
+    """Whether a note may name levels."""
 
     def note(self, when: object, sentence: str) -> None:
         """Say what was done, where it was."""

@@ -338,6 +338,13 @@ class Generated:
             return energy(self.rows, rows, self.test, -1)
         return self._mean_loss(self._loss_of(fitted))
 
+    def losses(self) -> Array:
+        """Loss of the fit to the real rows on each test row, (m,); or its mean alone, (1,)."""
+        score = self._loss_of(self.truth[0]) if self.scores else None
+        each = None if score is None else np.asarray(score(self.rows.table(self.test)), np.float64)
+        rowwise = each is not None and each.shape == (len(self.test),)
+        return -each if rowwise and each is not None else np.array([self._loss(self.truth[0])])
+
     def _mean_loss(self, score: Any) -> float:
         table = self.rows.table(self.test)
         with np.errstate(divide="ignore"):

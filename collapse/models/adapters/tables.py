@@ -132,7 +132,12 @@ class Table:
         out = self.empty(len(table))
         for i, column in enumerate(self.like.columns):
             values, kind = table[column], self.like.dtypes.iloc[i]
-            odd = values.isna() | values.isin([np.inf, -np.inf])
+            plain = isinstance(values.dtype, np.dtype) and values.dtype.kind == "f"
+            odd = (
+                ~np.isfinite(values.to_numpy())
+                if plain
+                else values.isna() | values.isin([np.inf, -np.inf])
+            )
             require(
                 not odd.any(),
                 f"{name} must be finite; column {column!r} is not: drop or impute missing values.",
