@@ -952,6 +952,7 @@ def test_every_public_callable_and_parameter_is_tried(server: Any) -> None:
 
 SEEDED = {
     "from_generator": "generator",
+    "forecast": "generator",
     # labels of what was drawn elsewhere, as a figure's files and its colophon tell them
     "write": "seed",
     "colophon": "seed",
