@@ -22,8 +22,7 @@ from collapse.checks import counted
 from collapse.derivation import derive
 from collapse.exact import Array
 from collapse.models import Example, Normal, WithStatistic
-from collapse.models.adapters.coupled import Coupled
-from collapse.models.families.location import Location
+from collapse.models.adapters.coupled import Coupled, coupled
 from collapse.models.protocols import design_of
 from collapse.plan import Plan
 from collapse.publishing.picture import plot_matrix
@@ -57,8 +56,8 @@ class Cell:
     replications : int
         Repetitions simulated.
     risk : ndarray, shape (G,)
-        Simulated mean risk of each generation; of an estimator of location with the chain of the
-        influences of its rows as control variate. At n some models have no finite mean, since
+        Simulated mean risk of each generation; where the standard scores of rows are known, with
+        the chain of their means as control variate. At n some models have no finite mean, since
         with some probability no estimate exists (`example.conditional`): theirs is the mean given
         an estimate, over replications that all have one, and NaN where one has none.
     ratio, stderr : ndarray, shape (G,)
@@ -365,17 +364,19 @@ def matrix(
         count = min(replications, max(FEWEST, int(replications * CHEAP / cost)))
         stream = np.random.SeedSequence([seed, crc32(f"{example.name} | {plan.name}".encode())])
         pairs.append((example, model, plan, count))
-        control = _controls(model)
-        world = Coupled(model) if control else model
-        asked.append(Experiment.asked(plan, world, example.n, count, stream, fits=control))
+        world = coupled(model)
+        asked.append(
+            Experiment.asked(plan, world or model, example.n, count, stream, fits=bool(world))
+        )
     found = answers(asked, executor=executor, workers=workers, folder=folder)
     for (example, model, plan, count), risk in zip(pairs, found, strict=True):
         if isinstance(risk, Failed):
             raise risk.error
         law = _law(plan, example, model)
         told = risk.risk, risk.ratio, risk.stderr
-        if _controls(model):
-            told = _controlled(risk, model, plan, example.n)
+        world = coupled(model)
+        if world:
+            told = _controlled(risk, world, plan, example.n)
         cells[example.name, plan.name] = Cell(example, plan.name, count, *told, *law)
         tell(len(cells), len(pairs))
     return Matrix(rows, tuple(plan.name for plan in columns), columns[0].generations, cells)
@@ -391,21 +392,17 @@ def _members(given: Any, name: str, kind: type | tuple[type, ...], such: str) ->
     return tuple(members)
 
 
-def _controls(model: Any) -> bool:
-    """Whether a model estimates a location alone: a chain of influences is then its control."""
-    return isinstance(model, Location) and len(model.truth) == 1
-
-
 def _controlled(
-    found: Risk, model: Location, plan: Plan | Reservoir, n: int
+    found: Risk, world: Coupled, plan: Plan | Reservoir, n: int
 ) -> tuple[Array, Array, Array]:
     """Risks, ratios and standard errors with the control of a coupled chain: the squares of its
-    fits, whose means are known at every n. Of two halves of the replications each takes the slope
-    that the other estimates, so that the mean risk stays without bias at any number of them.
+    second fits, whose means are known at every n. Of two halves of the replications each takes the
+    slope that the other estimates, so that the mean risk stays without bias at any number of them.
     """
-    loss = np.asarray((found.fits[:, :, 0] - model.truth) ** 2)
-    square = np.asarray(found.fits[:, :, 1] ** 2)
-    known = np.asarray(derive(plan, model=Normal(0, 1), n=n).risk) * model.influence_covariance[0]
+    generations = range(found.fits.shape[1])
+    loss = np.transpose([world.risk(found.fits[:, g]) for g in generations])
+    square = np.transpose([world.square(found.fits[:, g]) for g in generations])
+    known = np.asarray(derive(plan, model=Normal(0, 1), n=n).risk) * world.d
     halves = slice(len(loss) // 2), slice(len(loss) // 2, None)
 
     def slope(half: slice) -> Array:

@@ -123,6 +123,24 @@ class WithInfluence(Model, Protocol):
 
 
 @runtime_checkable
+class WithStandardScore(Model, Protocol):
+    """A model that knows what each row adds to the limit of its fit, in units of its noise."""
+
+    def standard_score(self, rows: Array, theta: Array) -> Array:
+        """Rows (R, N, ...) drawn at theta (R, d) to (R, N, d): each has mean 0, and their mean
+        covariance is the identity, wherever theta is.
+        """
+
+
+@runtime_checkable
+class WithStandardStatistic(WithStandardScore, WithStatistic, Protocol):
+    """A model that knows the mean of that over a whole batch from the batch's statistic alone."""
+
+    def standard_statistic(self, statistic: Array, theta: Array) -> Array:
+        """Statistic (R, k) of a batch drawn at theta (R, d) to the mean standard score (R, d)."""
+
+
+@runtime_checkable
 class WithSecondOrder(Model, Protocol):
     """A model whose risk is known to the second order in 1/n."""
 

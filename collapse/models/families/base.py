@@ -115,10 +115,14 @@ class Family(DrawsFromTruth):
         values = (getattr(self, name) for name in self.estimated or self.__match_args__)
         return np.hstack([np.asarray(value, np.float64) for value in values])
 
+    def influence_variance(self: Any, theta: Array) -> Array:
+        """V (R, d, d) of rows drawn at theta (R, d): the inverse of the information."""
+        return np.asarray(np.linalg.inv(self.information(theta)))
+
     @property
-    def influence_covariance(self: Any) -> Array:
-        """V (d, d): the inverse of the information."""
-        return np.asarray(np.linalg.inv(self.information(self.truth[None])[0]))
+    def influence_covariance(self) -> Array:
+        """V (d, d) at the truth."""
+        return np.asarray(self.influence_variance(self.truth[None])[0])
 
     @property
     def risk_hessian(self: Any) -> Array:
@@ -129,6 +133,18 @@ class Family(DrawsFromTruth):
     def limit_risk(self) -> float:
         """Limit of n times the risk of the first fit: trace(Hessian V) / 2."""
         return float(np.trace(self.risk_hessian @ self.influence_covariance) / 2)
+
+
+class Standardised:
+    """A family whose influence function has mean 0 and the variance V at any source."""
+
+    def standard_score(self: Any, rows: Array, theta: Array) -> Array:
+        return np.asarray(self.in_units(self.influence_function(rows, theta), theta))
+
+    def in_units(self: Any, effect: Array, theta: Array) -> Array:
+        """Effects (R, N, d) on the fit in units in which V is the identity."""
+        root = np.linalg.cholesky(self.influence_variance(theta))
+        return np.asarray(np.linalg.solve(root, effect.mT).mT)
 
 
 class SquaredError(Family):

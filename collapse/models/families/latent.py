@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from collapse.checks import LARGE, check_size, floats, require, whole
 from collapse.exact import Scalar
-from collapse.models.families.base import Share, SquaredError, decreasing_roots
+from collapse.models.families.base import Share, SquaredError, Standardised, decreasing_roots
 from collapse.models.protocols import Array, DrawsFromTruth, by_parts
 from collapse.models.registry import register
 
@@ -46,7 +46,7 @@ def _steps(value: Any, name: str) -> int | None:
     allowance=0.07,
 )
 @dataclass(frozen=True)
-class NormalMixture(SquaredError):
+class NormalMixture(Standardised, SquaredError):
     """Weight of the second of two known normal components, standard normal and the same shifted by
     `separation`.
 

@@ -10,7 +10,7 @@ import numpy as np
 import scipy
 
 from collapse.checks import check_number, check_place, check_size, choice
-from collapse.models.families.base import SquaredError, decreasing_roots
+from collapse.models.families.base import SquaredError, Standardised, decreasing_roots
 from collapse.models.families.medians import (
     greatest,
     least,
@@ -79,7 +79,7 @@ def no_fraction(value: Any, name: str) -> Any:
 
 
 @dataclass(frozen=True)
-class Location(SquaredError):
+class Location(Standardised, SquaredError):
     """What the estimators share: the law, its location and known scale; risk is squared error.
 
     An estimator adds its fit; and for rows of the standard law its `influence` (x to the same
@@ -91,10 +91,9 @@ class Location(SquaredError):
     scale: Annotated[float, check_size, no_fraction] = 1.0
     estimated: ClassVar[tuple[str, ...]] = ("location",)
 
-    @cached_property
-    def influence_covariance(self: Any) -> Array:
-        """V (d, d): the covariance of the influence function."""
-        return np.array([[self.scale**2 * self.variance]])
+    def influence_variance(self: Any, theta: Array) -> Array:
+        """V (R, 1, 1): the variance of the influence function, wherever the location is."""
+        return np.full((len(theta), 1, 1), self.scale**2 * self.variance)
 
     def influence_function(self: Any, rows: Array, theta: Array) -> Array:
         """Rows (R, N) at locations (R, 1): the first-order effect of each on the fit, (R, N, 1)."""
@@ -367,12 +366,10 @@ class MedianMAD(Location):
         law = LAWS[self.law].distribution
         return float(law.ppf(0.75)), float(law.pdf(law.ppf(0.75)))
 
-    @cached_property
-    def influence_covariance(self) -> Array:
+    def influence_variance(self, theta: Array) -> Array:
         q, f = self._quartile
-        return self.scale**2 * np.diag(
-            [1 / (2 * LAWS[self.law].density) ** 2, 1 / (4 * q * f) ** 2]
-        )
+        table = np.diag([1 / (2 * LAWS[self.law].density) ** 2, 1 / (4 * q * f) ** 2])
+        return np.asarray(theta[:, 1:, None] ** 2 * table)
 
     def draw(self, theta: Array, rows: int, rng: np.random.Generator) -> Array:
         return theta[:, :1] + theta[:, 1:] * LAWS[self.law].sample(rng, (len(theta), rows))

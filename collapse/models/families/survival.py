@@ -9,7 +9,14 @@ import scipy
 
 from collapse.checks import check_size
 from collapse.exact import Scalar
-from collapse.models.families.base import Family, Size, between, decreasing_roots, tables
+from collapse.models.families.base import (
+    Family,
+    Size,
+    Standardised,
+    between,
+    decreasing_roots,
+    tables,
+)
 from collapse.models.protocols import Array, by_parts, replicate
 from collapse.models.registry import register
 
@@ -153,7 +160,7 @@ class CensoredExponential(Censored):
 
 @_censored("Weibull, censored", at=(1, 1.5, 0.75), n=400, why=_ALIKE, allowance=0.23, effort=0.25)
 @dataclass(frozen=True)
-class CensoredWeibull(Censored):
+class CensoredWeibull(Standardised, Censored):
     """Weibull lifetimes with independent Weibull censoring, scale and shape by maximum likelihood.
 
     The survival function is exp(-(t / scale)^shape). Given the shape the scale is explicit; the

@@ -12,7 +12,7 @@ import scipy
 
 from collapse.checks import require
 from collapse.models.expansion import SecondOrder, of_mean, of_two_statistics
-from collapse.models.families.base import Family, Place, Size, SquaredError, tables
+from collapse.models.families.base import Family, Place, Size, SquaredError, Standardised, tables
 from collapse.models.families.digamma import (
     beta_parameters,
     excess,
@@ -62,11 +62,14 @@ class Matching(Family):
         """Rows (R, N) at parameters (R, d): the first-order effect of each on the fit, (R, N,
         d).
         """
-        moments = self.expectation(theta)
-        mean = moments[:, :1]
-        away = np.concatenate([(rows - mean)[..., None], self.divergence(rows, mean)], axis=2)
-        away[..., 1:] -= moments[:, None, 1:]
-        return np.asarray(np.linalg.solve(self.jacobian(theta)[:, None], away[..., None])[..., 0])
+        mean = self.expectation(theta)[:, :1]
+        return np.asarray(self.effect(rows, self.divergence(rows, mean), theta))
+
+    def effect(self: Any, rows: Array, divergence: Array, theta: Array) -> Array:
+        """The same of rows that have these divergences (R, N, q) from the source's mean."""
+        away = np.concatenate([rows[..., None], divergence], axis=2)
+        away -= self.expectation(theta)[:, None]
+        return np.asarray(np.linalg.solve(self.jacobian(theta), away.mT).mT)
 
     @np.errstate(all="ignore")  # a row or a mean that has underflown: no estimate
     def moments(self: Any, rows: Array, weight: Array) -> Array:
@@ -95,6 +98,17 @@ class Matching(Family):
             return np.asarray(self.moments(batch, np.ones(batch.shape)))
 
         return by_parts(moments, len(theta), rows, VALUES)
+
+
+class Standard(Standardised):
+    """A family whose batches' moments tell their mean standard score: divergences within a batch
+    add to that of its mean from the source's.
+    """
+
+    def standard_statistic(self: Any, statistic: Array, theta: Array) -> Array:
+        mean, at = statistic[:, :1], self.expectation(theta)[:, :1]
+        divergence = self.divergence(mean, at) + statistic[:, None, 1:]
+        return np.asarray(self.in_units(self.effect(mean, divergence, theta), theta)[:, 0])
 
 
 class Sufficient(Matching):
@@ -215,7 +229,7 @@ class _GammaLaw(Matching):
 # effort: where the mean of a batch's statistic is no variate of a known law, all its rows are drawn
 @_likelihood("Gamma shape and rate", at=(2.0, 1.0), n=600, effort=250)
 @dataclass(frozen=True)
-class GammaShapeRate(_GammaLaw, Sufficient):
+class GammaShapeRate(Standard, _GammaLaw, Sufficient):
     """Gamma law with shape and rate unknown, by maximum likelihood: log shape - digamma(shape) =
     log(mean x) - mean log x.
 
@@ -259,7 +273,7 @@ class GammaShapeRate(_GammaLaw, Sufficient):
 
 @_likelihood("Beta", at=(2.0, 3.0), n=400, effort=300)
 @dataclass(frozen=True)
-class Beta(Sufficient):
+class Beta(Standard, Sufficient):
     """Beta law with both parameters unknown, by maximum likelihood: the means of log x and log(1 -
     x) are matched.
 
@@ -305,12 +319,12 @@ class Beta(Sufficient):
         spread = log_less_digamma(theta) - log_less_digamma(total)
         return np.concatenate([theta[:, :1] / total, spread], axis=1)
 
-    def influence_function(self, rows: Array, theta: Array) -> Array:
-        """Rows (R, N) at parameters (R, 2): inverse information times scores, (R, N, 2)."""
+    def effect(self, rows: Array, divergence: Array, theta: Array) -> Array:
+        """Inverse information times scores, (R, N, 2)."""
         moments = self.expectation(theta)
         mean = moments[:, :1]
         u = np.stack([(rows - mean) / mean, (mean - rows) / (1 - mean)], axis=2)
-        score = u - (self.divergence(rows, mean) - moments[:, None, 1:])
+        score = u - (divergence - moments[:, None, 1:])
         return np.asarray(np.linalg.solve(self.information(theta), score.mT).mT)
 
     def fit_statistic(self, statistic: Array, start: Array | None) -> Array:
@@ -416,7 +430,7 @@ class InverseGaussian(Sufficient):
     effort=250,
 )
 @dataclass(frozen=True)
-class GammaMoments(_GammaLaw):
+class GammaMoments(Standard, _GammaLaw):
     """Gamma law with shape and rate unknown, by the method of moments: shape = mean^2 / variance,
     rate = mean / variance.
 
@@ -435,12 +449,11 @@ class GammaMoments(_GammaLaw):
     1.79
     """
 
-    @property
-    def influence_covariance(self) -> Array:
-        a, b = self.truth
-        change = np.linalg.inv(self.jacobian(self.truth[None])[0])
-        second = np.array([[a / b**2, 2 * a / b**3], [2 * a / b**3, 2 * a * (a + 3) / b**4]])
-        return np.asarray(change @ second @ change.T)
+    def influence_variance(self, theta: Array) -> Array:
+        a, b = theta.T
+        change = np.linalg.inv(self.jacobian(theta))
+        second = tables(a / b**2, 2 * a / b**3, 2 * a / b**3, 2 * a * (a + 3) / b**4)
+        return np.asarray(change @ second @ change.mT)
 
     def divergence(self, rows: Array, mean: Array) -> Array:
         return ((rows - mean) ** 2)[..., None]

@@ -387,6 +387,38 @@ class Regression(LabelsOnDesign):
         score, hessian = self._curved(self.X[index], margin, self.family.coded(rows[:, :, 1]))
         return np.asarray(np.linalg.solve(hessian, score.mT).mT)
 
+    def standard_score(self, rows: Array, theta: Array) -> Array:
+        """Rows (R, N, 2) labelled at theta (R, d) to their scores (R, N, d), in units in which
+        their mean covariance over the design is the identity.
+        """
+        index = rows[:, :, 0].astype(np.intp)
+        margin = np.take_along_axis(margins(theta, self.X), index[:, None], axis=-1)
+        score, _ = self._curved(self.X[index], margin, self.family.coded(rows[:, :, 1]))
+        return np.asarray(np.linalg.solve(self._root(theta)[0], score.mT).mT)
+
+    def standard_statistic(self, statistic: Array, theta: Array) -> Array:
+        """Statistics (R, k) of whole batches at theta (R, d) to their mean standard scores, (R,
+        d).
+        """
+        root, mean = self._root(theta)
+        if self.family.canonical:
+            score = statistic - self._summary(mean)
+        else:
+            each, _ = self.family.derivatives(margins(theta, self.X), 1.0, statistic[:, None])
+            score = each[:, 0] @ self.X / self.design_rows
+        return np.asarray(np.linalg.solve(root, score[..., None])[..., 0])
+
+    def _root(self, theta: Array) -> tuple[Array, Array]:
+        """Return the Cholesky factor (R, d, d) of the mean covariance of rows' scores over the
+        design, and the labels' means (R, q, n).
+        """
+        margin = margins(theta, self.X)
+        mean = self.family.mean(margin)[:, -self.family.outputs :]
+        # the curvature is linear in the label, so that at its mean it is the information
+        x = np.broadcast_to(self.X, (len(theta), *self.X.shape))
+        information = self.family.dispersion * self._curved(x, margin, mean)[1]
+        return np.asarray(np.linalg.cholesky(information)), mean
+
     def _curved(self, x: Array, margin: Array, label: Array) -> tuple[Array, Array]:
         """Return the scores (R, N, d) of rows x (R, N, p), and minus the mean Hessian (R, d, d) of
         the log-likelihood.

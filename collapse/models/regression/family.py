@@ -90,6 +90,8 @@ class Family(ABC):
         Largest margin at which no row's curvature is below FLAT, whatever its labels.
     scale : float
         What the loss that is told of a fit is in units of minus its log-likelihood.
+    dispersion : float
+        Variance of a row's derivative as `derivatives` tells it, in units of minus the mean second.
     """
 
     outputs: int = 1
@@ -98,6 +100,7 @@ class Family(ABC):
     reach: ClassVar[tuple[float, float]] = -LARGE, LARGE
     clear: ClassVar[float] = 0.0
     scale: float = 1.0
+    dispersion: float = 1.0
 
     @abstractmethod
     def mean(self, margin: Array) -> Array:
@@ -305,6 +308,10 @@ class Positive(Family):
     reach = Counts.reach
 
     mean = staticmethod(exponential)
+
+    @property
+    def dispersion(self) -> float:  # type: ignore[override]
+        return 1 / self.shape
 
     def variance(self, mean: Array) -> Array:
         return mean**2 / self.shape

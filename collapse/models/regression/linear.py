@@ -248,6 +248,7 @@ class HuberRegression(NormalErrors):
         inside = 2 * scipy.special.ndtr(self.k) - 1
         density = np.exp(-0.5 * self.k**2) / np.sqrt(2 * np.pi)
         square = inside - 2 * self.k * density + self.k**2 * (1 - inside)
+        self._square = float(square)  # mean square of a clipped error
         self.deviation = self._deviation
         self.limit_risk = self.sigma**2 * p * float(square / inside**2)
 
@@ -306,6 +307,15 @@ class HuberRegression(NormalErrors):
         curvature = self._gram(index, (np.abs(rest) <= self.k) / rest.shape[1])
         score = np.clip(rest, -self.k, self.k)[:, :, None] * self._design[index]
         return np.asarray(np.linalg.solve(curvature, score.mT).mT @ self._lift * self.sigma)
+
+    def standard_score(self, rows: Array, theta: Array) -> Array:
+        """Rows (R, N, 2) labelled at theta (R, p) to their scores (R, N, p), in units in which
+        their mean covariance over the design is the identity.
+        """
+        index = rows[:, :, 0].astype(np.intp)
+        rest = (rows[:, :, 1] - np.take_along_axis(theta @ self.X.T, index, axis=1)) / self.sigma
+        score = np.clip(rest, -self.k, self.k) / np.sqrt(self._square)
+        return np.asarray(score[:, :, None] * self._design[index])
 
     def _gram(self, index: NDArray[np.intp], weight: Array) -> Array:
         """Weighted Gram matrices (R, p, p) of the whitened design."""
