@@ -404,6 +404,24 @@ def module(name: str, refusal: str) -> Any:
         raise ImportError(refusal) from error
 
 
+GRAMMARS = "rfc3987_syntax"
+"""With it jsonschema checks international addresses, of which notebooks have none; to make its
+grammars takes a second, in each kernel.
+"""
+
+
+@contextmanager
+def without(*modules: str) -> Iterator[None]:
+    """Import in here as if these modules were not installed, unless they are imported already."""
+    absent = [name for name in modules if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in absent:
+            del sys.modules[name]
+
+
 def whole_numbers(values: object, name: str) -> NDArray[np.int64]:
     """Return a list of whole numbers, as JSON holds it, as an array; raise a ValueError
     otherwise.

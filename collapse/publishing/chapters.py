@@ -48,7 +48,8 @@ def parameters(chapter: str | Path) -> dict[str, Any]:
 
 def read(chapter: Path) -> Any:
     """Return a chapter as a notebook of Python, whichever way it is written."""
-    jupytext = checks.module("jupytext", EXTRA)
+    with checks.without(checks.GRAMMARS):
+        jupytext = checks.module("jupytext", EXTRA)
     try:
         # a page's code cells tell its format, whether a header names it or not
         notebook = jupytext.read(chapter, fmt="md:myst" if _has_cells(chapter) else None)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from collapse.checks import counted
+from collapse.checks import GRAMMARS, counted, without
 from collapse.datasets import Dataset, with_intercept
 from collapse.derivation import derive
 from collapse.models import LogisticRegression
@@ -95,7 +95,8 @@ class Page:
         Whole numbers are written with separators from 1,000 on, but for seeds; text stays as it
         is; all else is a float, which the prose itself rounds.
         """
-        from myst_nb import glue
+        with without(GRAMMARS):
+            from myst_nb.ext.glue import glue
 
         for key, value in numbers.items():
             name, number = "_".join(map(str, (*of, key))), _own(value)

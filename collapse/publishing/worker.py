@@ -17,13 +17,15 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
-import nbformat
-import papermill
 import psutil
-from nbclient.exceptions import DeadKernelError
 
-from collapse import disk
+from collapse import checks, disk
 from collapse.publishing import chapters
+
+with checks.without(checks.GRAMMARS, "pyarrow"):  # papermill looks for a cluster with it
+    import nbformat
+    import papermill
+    from nbclient.exceptions import DeadKernelError
 
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 STARTS = 3

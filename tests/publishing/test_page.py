@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -303,3 +305,20 @@ def test_remarks_and_reference_lines() -> None:
     half, circle = ax.texts
     assert (half.get_text(), half.get_ha(), half.get_va()) == ("half", "left", "bottom")
     assert (circle.get_ha(), circle.get_va()) == ("right", "bottom")
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "import collapse.publishing.worker",
+        "from collapse.publishing.page import Page; Page('golden').say(rows=1)",
+        "from collapse.publishing import chapters; chapters.read(chapters.chapters()['teach'])",
+    ],
+)
+def test_what_executes_chapters_makes_no_grammars_of_addresses(use: str) -> None:
+    """To make them takes longer than all else that starts; who wants them afterwards has them."""
+    seen = "print('rfc3987_syntax' in sys.modules)"
+    code = f"import sys; {use}; {seen}; import rfc3987_syntax; {seen}"
+    command = [sys.executable, "-c", code]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert run.stdout.split()[-2:] == ["False", "True"]
