@@ -96,12 +96,12 @@ class Page:
         is; all else is a float, which the prose itself rounds.
         """
         with without(GRAMMARS):
-            from myst_nb.ext.glue import glue
+            import myst_nb.ext.glue
 
         for key, value in numbers.items():
             name, number = "_".join(map(str, (*of, key))), _own(value)
             self._told[name] = number
-            glue(f"{self.name}_{name}", _spoken(name, number), display=False)
+            myst_nb.glue(f"{self.name}_{name}", _spoken(name, number), display=False)
 
     def figure(
         self,
