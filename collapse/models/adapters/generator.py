@@ -7,6 +7,7 @@ import inspect
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from threading import RLock
 from typing import Any
 
@@ -388,10 +389,18 @@ def _rows_of(X: Any, name: str) -> Any:
 
 
 def _parameters(function: Any) -> tuple[str, ...]:
+    own = getattr(function, "__func__", None)  # a method is one of each fit, its function is not
+    return _names(function) if own is None else _names_of(own)
+
+
+def _names(function: Any) -> tuple[str, ...]:
     try:
         return tuple(inspect.signature(function).parameters)
     except (TypeError, ValueError):  # of compiled code
         return ()
+
+
+_names_of = lru_cache(maxsize=64)(_names)
 
 
 def _sampled(fitted: Any, rows: int, rng: np.random.Generator) -> Any:
