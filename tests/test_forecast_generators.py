@@ -71,7 +71,7 @@ def plain(n: int = 60) -> pd.DataFrame:
 def test_a_plain_loop_over_the_same_generator(workflow: str) -> None:
     real, test, G = plain(40), plain(61).iloc[40:].reset_index(drop=True), 4
     answer = collapse.forecast(
-        real, None, workflow, G, generator=Independent(), test_file=test, against=[], budget=4
+        real, None, workflow, G, generator=Independent(), test_file=test, against=[], budget=1.2
     )
     row, rng, runs = answer.workflows[0], np.random.default_rng(5), 150
     losses, shares = np.empty((2, runs, G))
@@ -110,7 +110,7 @@ def test_variance_is_lost_at_the_rate_of_the_normal_law() -> None:
         generator=Independent(),
         test_file=test,
         against=[],
-        budget=6,
+        budget=1.8,
     )
     told = answer.workflows[0].lost["variance"]
     scale = frame[["u", "v"]].var(ddof=0)
@@ -140,7 +140,7 @@ def test_the_report_says_what_is_lost_and_has_no_row_of_the_table(tmp_path: Path
         generations=3,
         generator="gaussian-copula",
         against=["augment"],
-        budget=3,
+        budget=0.6,
     )
     page = answer.save_html(tmp_path / "report.html").read_text()
     words = re.sub(r'src(set)?="data:[^"]*"', "", page)
@@ -304,7 +304,7 @@ def test_what_makes_no_sense_is_refused(name: str) -> None:
 def test_the_command_needs_no_target(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data, folder = tmp_path / "data.csv", tmp_path / "out"
     mixed().to_csv(data, index=False)
-    fast = ["-g", "2", "--against", "discard", "--budget", "1", "--quiet"]
+    fast = ["-g", "2", "--against", "discard", "--budget", "0.2", "--quiet"]
     command = ["forecast", str(data), *fast, "--folder", str(folder)]
     assert main([*command, "--generator", "mixture(components=2)", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)

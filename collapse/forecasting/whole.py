@@ -13,6 +13,7 @@ from collapse.forecasting.cells import clean
 from collapse.forecasting.common import quoted
 from collapse.forecasting.design import ABSENT, scaled, used
 from collapse.forecasting.fitting import Fit
+from collapse.forecasting.generators import PRICE
 from collapse.forecasting.lost import GENERATOR, LOST, TASK
 from collapse.forecasting.suspects import identifiers
 from collapse.forecasting.table import Table, joined, split, with_all_levels
@@ -123,5 +124,6 @@ def fit_rows(table: Table, generator: Any, target: str | None) -> Fit:
         "generator",
         called=True,
         floor=float(made.least),
+        price=getattr(generator, "price", PRICE),
         real=real,
     )
