@@ -112,7 +112,8 @@ def fit_rows(table: Table, generator: Any, target: str | None) -> Fit:
     )
     each = made.losses()
     real = {}
-    for measure in (measure for measure in LOST if measure in made.measures):
+    told = {*made.measures} - (set() if made.scores else {"energy"})  # which is its loss
+    for measure in (measure for measure in LOST if measure in told):
         pair = (made.test, made.X) if measure == "copies" else (made.X, made.test)
         real[measure] = BY_NAME[measure](made.rows, *pair, made.target)
     return Fit(
