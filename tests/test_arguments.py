@@ -952,11 +952,12 @@ def test_every_public_callable_and_parameter_is_tried(server: Any) -> None:
 
 SEEDED = {
     "from_generator": "generator",
+    "forecast": "generator",
     # labels of what was drawn elsewhere, as a figure's files and its colophon tell them
     "write": "seed",
     "colophon": "seed",
 }
-"""Parameters that tell a seed, and draw nothing."""
+"""Parameters that tell a seed, or are no stream but what draws rows."""
 
 GENERATOR = "int | np.random.SeedSequence | np.random.Generator | None"
 TELLER = "bool | checks.Progress | None"
