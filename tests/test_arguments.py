@@ -957,7 +957,7 @@ SEEDED = {
     "write": "seed",
     "colophon": "seed",
 }
-"""Parameters that tell a seed, and draw nothing."""
+"""Parameters that tell a seed, or are no stream but what draws rows."""
 
 GENERATOR = "int | np.random.SeedSequence | np.random.Generator | None"
 TELLER = "bool | checks.Progress | None"

@@ -247,6 +247,23 @@ def test_a_hundred_thousand_words() -> None:
     assert np.all(error < 0.02 * left)
 
 
+def test_two_thousand_rows_of_a_hundred_thousand_words() -> None:
+    """The chain of each distinct share, by the whole matrix of transitions."""
+    n, G, many = 2000, 4, np.array([10, 990, 99_000])
+    shares = np.array([0.04, 4e-4, 0.204 / 99_000])
+    words = models.Multinomial(np.repeat(shares, many))
+    counts = np.arange(n + 1)
+    step = binom.pmf(counts, n, counts[:, None] / n)
+    law, left, entropy = binom.pmf(counts, n, shares[:, None]), [], []
+    for _ in range(G):
+        left.append(many @ (1 - law[:, 0]))
+        entropy.append(-many @ law @ (counts / n * np.log(np.maximum(counts, 1) / n)))
+        law = law @ step
+    found = expected(workflows.discard(G), model=words, n=n, measures=("support", "entropy"))
+    np.testing.assert_allclose(found["support"], left, rtol=1e-8)
+    np.testing.assert_allclose(found["entropy"], entropy, rtol=1e-8)
+
+
 def test_zipf_is_a_power() -> None:
     share = models.Multinomial.zipf(50, 1.3).truth
     np.testing.assert_allclose(share / share[0], np.arange(1, 51) ** -1.3)

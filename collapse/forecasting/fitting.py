@@ -110,6 +110,8 @@ class Fit:
         For counts: of the labels beside the Poisson law's.
     floor : float
         Loss that is added to the model's risk.
+    price : float
+        Nominal seconds of a fit without a law, for each row and column that it reads (and class).
     real : dict of str to float
         What is measured of a generator's fits, and its values among real rows.
     """
@@ -127,6 +129,7 @@ class Fit:
     law: Law | None = None
     dispersion: float | None = None
     floor: float = 0.0
+    price: float = 60e-9
     real: dict[str, float] = field(default_factory=dict)
 
     @property

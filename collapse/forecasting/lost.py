@@ -98,7 +98,11 @@ def answers(answer: Forecast, better: list[str]) -> list[str]:
             if np.isfinite([low, high]).all()
             else ""
         )
-        out.append(f"{named} and {in_short(loss)} {after} ({loss - first:+.2g}{band}).")
+        runs, error = answer.simulation.replications, asked.last("stderr")
+        out.append(
+            f"{named} and {in_short(loss)} {after} ({loss - first:+.2g} ± {error:.1g}, the standard"
+            f" error of {counted(runs, 'run')}{band}). Four times the budget halves such errors."
+        )
     elif asked.failed is not None:
         lost = in_percent(asked.last("failed"))
         out.append(f"{named}. Its mean {after} does not exist: {lost} of the runs have none.")

@@ -25,10 +25,11 @@ Teller = Callable[..., None]
 BAND = (0.05, 0.95)
 REPLICATIONS = {
     "likelihood": (100, 1000),
-    **dict.fromkeys(("ridge", "estimator", "generator"), (20, 200)),
+    **dict.fromkeys(("ridge", "estimator"), (20, 200)),
+    "generator": (8, 200),
 }
 """Fewest and most."""
-BUDGET, LONG = 5.0, 25.0
+BUDGET, LONG = 5.0, 8.0
 """Nominal seconds that a simulation takes at most where no budget is given; that of a generator."""
 ERROR = 0.02
 """Standard error of a mean loss, as a share of the width of the band of single runs, at which it
@@ -50,9 +51,7 @@ FIT_COST = 50e-6
 """Nominal seconds of any fit."""
 ROW_COST = 150e-9
 """Nominal seconds for each row that is drawn or read by itself."""
-CLASSES_COST = 60e-9
-"""Nominal seconds of one fit of ridge logistic regression, for each row, column and class."""
-CALL_COST = {"ridge": 2e-3, "estimator": 20e-3, "generator": 20e-3}
+CALL_COST = {"ridge": 2e-3, "estimator": 20e-3, "generator": 6e-3}
 """Nominal seconds of one fit of scikit-learn's ridge regression, of any other estimator, and of a
 generator with what is measured of it."""
 WHATEVER = ("estimator", "generator")
@@ -160,7 +159,7 @@ def _affordable(found: Fit, plans: Plans, budget: float) -> tuple[int, int, str 
     q = max(len(found.table.classes) - 1, 1)
     fewest, most = REPLICATIONS[found.kind]
     lawless, called = found.law is None, found.called
-    linear, square = (CLASSES_COST, 0.0) if lawless else COST[found.table.task]
+    linear, square = (found.price, 0.0) if lawless else COST[found.table.task]
     fixed = steady = 0.0
     # the workflow asked for is simulated twice where there is a law
     for times, plan in zip([1 if lawless else 2, *[1] * len(plans)], plans.values(), strict=False):

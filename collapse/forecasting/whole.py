@@ -13,6 +13,7 @@ from collapse.forecasting.cells import clean
 from collapse.forecasting.common import quoted
 from collapse.forecasting.design import ABSENT, scaled, used
 from collapse.forecasting.fitting import Fit
+from collapse.forecasting.generators import PRICE
 from collapse.forecasting.lost import GENERATOR, LOST, TASK
 from collapse.forecasting.suspects import identifiers
 from collapse.forecasting.table import Table, joined, split, with_all_levels
@@ -111,7 +112,8 @@ def fit_rows(table: Table, generator: Any, target: str | None) -> Fit:
     )
     each = made.losses()
     real = {}
-    for measure in (measure for measure in LOST if measure in made.measures):
+    told = {*made.measures} - (set() if made.scores else {"energy"})  # which is its loss
+    for measure in (measure for measure in LOST if measure in told):
         pair = (made.test, made.X) if measure == "copies" else (made.X, made.test)
         real[measure] = BY_NAME[measure](made.rows, *pair, made.target)
     return Fit(
@@ -123,5 +125,6 @@ def fit_rows(table: Table, generator: Any, target: str | None) -> Fit:
         "generator",
         called=True,
         floor=float(made.least),
+        price=getattr(generator, "price", PRICE),
         real=real,
     )

@@ -36,6 +36,7 @@ from collapse.models.generators.ngram import NGram
 from collapse.models.generators.normal import NormalMeanCovariance
 from collapse.models.protocols import (
     Measured,
+    MeasuredByRows,
     Model,
     WithDesign,
     WithDeviation,
@@ -93,6 +94,7 @@ __all__ = [
     "LinearResponse",
     "LogisticRegression",
     "Measured",
+    "MeasuredByRows",
     "Median",
     "MedianMAD",
     "Model",

@@ -484,6 +484,18 @@ def _measures(trial: _Trial) -> Iterable[Expectation]:
         )
 
 
+def _measured_rows(trial: _Trial) -> Iterable[Expectation]:
+    model, many = trial.model, trial.model.measured_rows
+    rows = model.draw(trial.theta, many, np.random.default_rng(0))
+    for name in model.measures:
+        one = model.measure(name, trial.theta, np.random.default_rng(0))
+        yield (
+            np.array_equal(one, model.measure_rows(name, rows), equal_nan=True),
+            f"measure_rows({name!r}, ...) of the {many} rows that measure draws to agree with it",
+            "let measure draw them by draw, and measure them by measure_rows",
+        )
+
+
 CHECKS: dict[str, Callable[[_Trial], Iterable[Expectation]]] = {
     "members and shapes": _shapes,
     "replications do not touch each other": _loop,
@@ -501,5 +513,6 @@ DECLARED: dict[str, Callable[[_Trial], Iterable[Expectation]]] = {
     "deviation": _deviation,
     "influence function": _influence,
     "measures": _measures,
+    "measures of rows": _measured_rows,
 }
 """What goes with a capability that a model declares."""

@@ -168,6 +168,18 @@ class Measured(Model, Protocol):
         """Measure fits theta (R, d): (R,) float64. What is exact leaves the generator alone."""
 
 
+@runtime_checkable
+class MeasuredByRows(Measured, Protocol):
+    """A model whose fits are measured by rows that they draw, the same ones for all measures."""
+
+    @property
+    def measured_rows(self) -> int:
+        """Rows that are drawn of each fit."""
+
+    def measure_rows(self, name: str, rows: Any) -> Array:
+        """Measure rows (R, measured_rows, ...): (R,) float64."""
+
+
 MEASURES: Final[dict[str, str]] = {
     "variance": "trace of the fitted covariance, as a share of the truth's",
     "determinant": "determinant of the fitted covariance, as a share of the truth's",
@@ -273,6 +285,7 @@ CAPABILITIES: Final[dict[str, type]] = {
     "deviation": WithDeviation,
     "influence function": WithInfluence,
     "measures": Measured,
+    "measures of rows": MeasuredByRows,
 }
 """What else a model may have, beside what every model has, by having its members."""
 

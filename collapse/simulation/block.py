@@ -13,6 +13,7 @@ from collapse.blocks import Arrays, one_thread
 from collapse.checks import HELD, held, require
 from collapse.models.protocols import (
     Array,
+    MeasuredByRows,
     WithObjects,
     WithStatistic,
     design_of,
@@ -39,6 +40,8 @@ SHARED_BLOCK, SHARED_VALUES = 1024, 2**21
 """Replications, and numbers, that make a block worth a process of its own."""
 LARGEST_BLOCKS = 10**5
 """Blocks of replications in one simulation."""
+DRAWN = "rows that are measured"
+"""Name of the stream of such rows."""
 FIT_VALUES = 8
 """Numbers that a fit holds at once for each row of a design."""
 
@@ -134,7 +137,7 @@ class Trial:
             statistics = not self.n or self.chain is Statistics
             chain = Gated(chain, self.model, held_out(self.gate, self.n), statistics)
         rng = np.random.Generator(np.random.SFC64(seed))
-        own = {name: _stream(seed, name) for name in self.measures}
+        own = {name: _stream(seed, name) for name in (*self.measures, DRAWN)}
         with one_thread():
             for g in range(G):
                 theta = chain.fit(g, theta, len(alive), rng)
@@ -142,8 +145,7 @@ class Trial:
                 if not good.all():
                     alive, theta = alive[good], theta[good]
                     chain.drop(good)
-                told = [model("risk", theta)]
-                told += [model("measure", name, theta, own[name]) for name in self.measures]
+                told = [model("risk", theta), *self._measured(model, theta, own)]
                 each = [_everyone(values, alive, replications) for values in told]
                 # a loss may be infinite: its mean is, and it has no standard error
                 with np.errstate(invalid="ignore", over="ignore"):
@@ -177,6 +179,17 @@ class Trial:
             arrays["fits"] = np.swapaxes(arrays["fits"], 0, 1)
         sums = {"mean": mean.ravel(), "second": second.ravel(), "cross": cross}
         return {"lost": lost, **sums, **arrays}
+
+    def _measured(
+        self, model: Told, theta: Array, own: dict[str, np.random.Generator]
+    ) -> list[Array]:
+        """What is asked for beside risk, each measure from a stream of its own, or all of one draw
+        of rows.
+        """
+        if not self.measures or not isinstance(self.model, MeasuredByRows):
+            return [model("measure", name, theta, own[name]) for name in self.measures]
+        rows = model("draw", theta, self.model.measured_rows, own[DRAWN])
+        return [model("measure_rows", name, rows) for name in self.measures]
 
 
 def held_out(gate: float, n: int) -> float:

@@ -34,6 +34,7 @@ ANSWERS = {
     "risk": "risk",
     "deviation": "deviation",
     "measure": "risk",
+    "measure_rows": "risk",
 }
 """What each method of a model answers. Replications, first, are as many as its first argument says
 or holds; rows as many as its second says."""
@@ -70,7 +71,7 @@ class Told:
                 f"{method} of the model {brief(self.model)} must return an array; it returned a"
                 f" {type(answer).__name__}."
             )
-        many, what = arguments[method == "measure"], ANSWERS[method]
+        many, what = arguments[method.startswith("measure")], ANSWERS[method]
         shape = many if isinstance(many, int) else len(many), *arguments[1 : 1 + (what == "row")]
         shape += self.shapes.setdefault(what, answer.shape[len(shape) :][: 1 + (what == "row")])
         if answer.shape != shape or (

@@ -174,6 +174,7 @@ def test_every_exported_model_is_here():
     assert set(MODELS) == {name for name in models.__all__ if not name.startswith("With")} - {
         "Example",
         "Measured",
+        "MeasuredByRows",
         "Model",
         "check",
         "examples",

@@ -7,6 +7,7 @@ import inspect
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from threading import RLock
 from typing import Any
 
@@ -22,6 +23,8 @@ KNOWN = 5_000
 """Test rows drawn from a known truth, where none are given."""
 DRAWN = 1_000
 """Rows drawn from a fit to measure it by."""
+MIXED = np.random.default_rng(0).permutation(DRAWN)
+"""Their order where some are looked at: a mixture draws one component after the other."""
 LOCK = RLock()
 REFUSALS = (ValueError, ArithmeticError, RuntimeError)
 """What a fit to synthetic rows may raise where they have no estimate."""
@@ -208,6 +211,10 @@ class Generated:
         return len(self.X) if self.world is None else None
 
     @property
+    def measured_rows(self) -> int:
+        return DRAWN
+
+    @property
     def weighs(self) -> bool:
         return self.weight is not None
 
@@ -247,10 +254,13 @@ class Generated:
 
     def measure(self, name: str, theta: NDArray[Any], rng: np.random.Generator) -> Array:
         """What `name` says of rows drawn from each fit, beside the test rows (for "copies", X)."""
+        return self.measure_rows(name, self.draw(theta, DRAWN, rng))
+
+    def measure_rows(self, name: str, rows: Any) -> Array:
         of = BY_NAME[choice(name, "measure", self.measures)]
         real = self.X if name == "copies" else self.test
-        drawn = (self._mixed(fitted, rng) for (fitted,) in theta)
-        return np.array([of(self.rows, rows, real, self.target) for rows in drawn], np.float64)
+        told = [of(self.rows, each[MIXED], real, self.target) for each in rows]
+        return np.array(told, np.float64)
 
     def __repr__(self) -> str:
         shown = f"X {len(self.X)} x {self.rows.width}" if self.world is None else _named(self.world)
@@ -311,10 +321,6 @@ class Generated:
         name = f"the sample of {rows:,} rows from {self.name}"
         return table if loose else self.rows.read(table, rows, name)
 
-    def _mixed(self, fitted: Any, rng: np.random.Generator) -> Any:
-        """Rows to measure a fit by, in random order: some draw one component after the other."""
-        return self._drawn(fitted, DRAWN, rng)[rng.permutation(DRAWN)]
-
     def _from_world(self, rows: int, rng: np.random.Generator) -> Any:
         def drawn() -> Any:
             if hasattr(self.world, "rvs"):
@@ -334,7 +340,8 @@ class Generated:
 
     def _loss(self, fitted: Any) -> float:
         if not self.scores:
-            rows = self._mixed(fitted, np.random.default_rng(0))
+            rng = np.random.default_rng(0)
+            rows = self._drawn(fitted, DRAWN, rng)[rng.permutation(DRAWN)]
             return energy(self.rows, rows, self.test, -1)
         return self._mean_loss(self._loss_of(fitted))
 
@@ -388,10 +395,18 @@ def _rows_of(X: Any, name: str) -> Any:
 
 
 def _parameters(function: Any) -> tuple[str, ...]:
+    own = getattr(function, "__func__", None)  # a method is one of each fit, its function is not
+    return _names(function) if own is None else _names_of(own)
+
+
+def _names(function: Any) -> tuple[str, ...]:
     try:
         return tuple(inspect.signature(function).parameters)
     except (TypeError, ValueError):  # of compiled code
         return ()
+
+
+_names_of = lru_cache(maxsize=64)(_names)
 
 
 def _sampled(fitted: Any, rows: int, rng: np.random.Generator) -> Any:

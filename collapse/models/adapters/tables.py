@@ -36,6 +36,7 @@ class Table:
         )
         self.like = X.iloc[:0] if is_frame(X) else X[:0]
         kinds = X.dtypes.tolist() if is_frame(X) else [X.dtype] * (X.shape[1] if X.ndim == 2 else 1)
+        self.kinds: list[Any] = kinds
         plain = [isinstance(kind, np.dtype) and kind.kind in "biuf" for kind in kinds]
         self.numeric, self.categorical = np.flatnonzero(plain), np.flatnonzero(~np.array(plain))
         named = [
@@ -66,6 +67,7 @@ class Table:
             and getattr(drawn[column].dtype, "kind", "O") == "f"
         ]
         self.like = self.like.astype(dict.fromkeys(whole, np.float64))
+        self.kinds = self.like.dtypes.tolist()
         at = [list(self.like.columns).index(column) for column in whole]
         self.dtype = np.dtype(
             [
@@ -123,39 +125,49 @@ class Table:
             is_frame(table),
             f"{name} must be a DataFrame, as X is one; it is {type(table).__name__}.",
         )
+        columns = list(self.like.columns)
         require(
-            sorted(map(str, table.columns)) == sorted(map(str, self.like.columns)),
-            f"{name} must have the columns of X, {brief(list(self.like.columns))}; it has"
-            f" {brief(list(table.columns))}.",
+            list(table.columns) == columns
+            or sorted(map(str, table.columns)) == sorted(map(str, columns)),
+            lambda _: (
+                f"{name} must have the columns of X, {brief(columns)}; it has"
+                f" {brief(list(table.columns))}."
+            ),
         )
         require(rows in (None, len(table)), f"{name} must be {wanted}; it has {len(table)}.")
         out = self.empty(len(table))
-        for i, column in enumerate(self.like.columns):
-            values, kind = table[column], self.like.dtypes.iloc[i]
-            plain = isinstance(values.dtype, np.dtype) and values.dtype.kind == "f"
-            odd = (
-                ~np.isfinite(values.to_numpy())
-                if plain
-                else values.isna() | values.isin([np.inf, -np.inf])
-            )
-            require(
-                not odd.any(),
-                f"{name} must be finite; column {column!r} is not: drop or impute missing values.",
-            )
-            own = self.dtype[i]
-            given = (values.astype(object) if own == object else values).to_numpy()
-            require(
-                own == object or np.can_cast(given.dtype, own, "same_kind"),
-                f"column {column!r} of {name} must hold {own} data, as in X; it holds"
-                f" {given.dtype}.",
-            )
-            allowed = getattr(kind, "categories", None)
-            require(
-                allowed is None or bool(values.isin(allowed).all()),
-                f"column {column!r} of {name} must hold the categories of X alone.",
-            )
-            out[str(i)] = given
+        for i, column in enumerate(columns):
+            out[str(i)] = self._column(table[column], self.kinds[i], self.dtype[i], name)
         return out
+
+    def _column(self, values: Any, kind: Any, own: Any, name: str) -> Any:
+        """Entries of a column that is to be of a kind, here held as `own`."""
+        plain = values.dtype.kind if isinstance(values.dtype, np.dtype) else "O"
+        if plain == "f":
+            good = np.isfinite(values.to_numpy()).all()
+        else:
+            good = plain in "biu" or not (values.isna() | values.isin([np.inf, -np.inf])).any()
+        require(
+            bool(good),
+            lambda _: (
+                f"{name} must be finite; column {values.name!r} is not: drop or impute missing"
+                " values."
+            ),
+        )
+        given = (values.astype(object) if own == object else values).to_numpy()
+        require(
+            own == object or np.can_cast(given.dtype, own, "same_kind"),
+            lambda _: (
+                f"column {values.name!r} of {name} must hold {own} data, as in X; it holds"
+                f" {given.dtype}."
+            ),
+        )
+        allowed = getattr(kind, "categories", None)
+        require(
+            allowed is None or bool(values.isin(allowed).all()),
+            lambda _: f"column {values.name!r} of {name} must hold the categories of X alone.",
+        )
+        return given
 
     def table(self, entries: Any) -> Any:
         """The table of entries (m, ...), with the names and kinds of the real one."""
@@ -163,9 +175,11 @@ class Table:
             return entries
         import pandas as pd
 
-        frame = pd.DataFrame({str(i): entries[str(i)] for i in range(self.width)})
+        frame = pd.DataFrame({i: entries[str(i)] for i in range(self.width)})
+        other = {i: kind for i, kind in enumerate(self.kinds) if kind != self.dtype[i]}
+        frame = frame.astype(other) if other else frame
         frame.columns = self.like.columns
-        return frame.astype(dict(zip(self.like.columns, self.like.dtypes, strict=True)))
+        return frame
 
     def cells(self, table: Any) -> list[Any]:
         """Columns (m,) of a table, or of entries."""
@@ -272,10 +286,15 @@ def _unbiased(within: Array) -> float:
     return float((within.sum() - np.trace(within)) / (m * (m - 1)))
 
 
+def _own(points: Array) -> float:
+    """Mean distance of different rows."""
+    return float(scipy.spatial.distance.pdist(points).mean())
+
+
 def energy(table: Table, drawn: Any, real: Any, target: int) -> float:
     """Energy distance, 2 E|x - y| - E|x - x'| - E|y - y'|, without bias."""
     x, y = table.points(drawn[:SEEN]), table.points(real[:SEEN])
-    return float(2 * _apart(x, y).mean() - _unbiased(_apart(x, x)) - _unbiased(_apart(y, y)))
+    return float(2 * _apart(x, y).mean() - _own(x) - _own(y))
 
 
 def mmd(table: Table, drawn: Any, real: Any, target: int) -> float:
