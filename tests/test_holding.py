@@ -43,6 +43,8 @@ RINGS: list[tuple[str, dict[str, Any], str, tuple[int, int]]] = [
     ("morph", {"share": 1.0, "n": 10}, "n", (0, 60)),
     ("tilt", {}, "h", (-80, 0)),
     ("words", {}, "generation", (60, 0)),
+    ("tables", {}, "fit", (-120, 0)),
+    ("bands", {"generation": 40}, "generation", (-90, 0)),
 ]
 """Explorer, its state, the control of a ring, and how far the ring is drawn."""
 PRECISION = {"tilt": 1e-9}

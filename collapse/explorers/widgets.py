@@ -233,7 +233,6 @@ def _files(kind: Explorer) -> dict[str, str]:
 
 
 @cache
-@cache
 def _style() -> str:
     """The style sheet, with the hues of the plots."""
     hues = (
