@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 from scipy.stats import binom
 
 from collapse.explorers import forecasts, survival, widgets
@@ -208,3 +208,18 @@ def test_the_law_of_the_page_is_that_of_the_package_for_any_table(browser: Brows
         for size, level, value in ((0.3, 0.05, found[2]), (2, 0.95, found[3])):
             expected = forecasts.quantile(linear, bent, size, level)
             assert value == pytest.approx(expected, rel=1e-8, abs=1e-10)
+
+
+def test_a_reading_stays_in_a_narrow_drawing(opened: Any) -> None:  # noqa: F811
+    page = opened(widgets.explorer("squares"), width=620)
+    view = page.locator(".collapse-explorer")
+    drawing = view.locator("svg.held")
+    view.locator(".picture").focus()
+    page.keyboard.press("End")
+    text = view.locator(".reading text")
+    expect(text).to_have_text(re.compile(r"^generation 50: ratio 1\.625\d*$"))
+    # what is told has all of it
+    expect(view.get_by_role("status")).to_contain_text("1,000 rows worth 615")
+    inner, outer = text.bounding_box(), drawing.bounding_box()
+    assert inner["x"] >= outer["x"]
+    assert inner["x"] + inner["width"] <= outer["x"] + outer["width"] + 1

@@ -230,6 +230,9 @@ function readOut(svg, index) {
   shape(group, "line", { x1: x, x2: x, y1: frame.top, y2: frame.bottom });
   for (const [px, py, family] of dots) if (py >= frame.top - 4 && py <= frame.bottom + 4) shape(group, "circle", { cx: px, cy: py, r: 4, ...(family && { "data-family": family }) });
   const said = shape(group, "text", { y: frame.top - 6 }, text);
+  // what has no room beside the rest is told and not drawn
+  const room = svg.width.baseVal.value - 8;
+  while (said.getComputedTextLength() > room && said.textContent.includes(", ")) said.textContent = said.textContent.replace(/, (?!.*, ).*/, "");
   const wide = said.getComputedTextLength();
   said.setAttribute("x", Math.max(4, Math.min(x - wide / 2, svg.width.baseVal.value - wide - 4)));
   return text;
