@@ -117,9 +117,11 @@ def forecast_draw(figure: Figure, shown: State) -> None:
     y[shown["row"] - 1] += shown["lift"]
     centre, middle, slope = shown["line"]
     ends, family = np.array([x.min(), x.max()]), plot.family_of(shown["plan"].name)
-    plot.plot_simulated(left, x, y, family="real")
+    left.plot(x, y, "o", color=plot.colour("real"), markersize=3)
     panel.curve(left, ends, middle + slope * (ends - centre), family)
-    panel.frame(left, "40 real rows and their line", *shown["names"])
+    panel.frame(
+        left, "40 real rows and their line", *(name.replace("_", " ") for name in shown["names"])
+    )
     course = shown["law"].mean(shown["risk"].ratio)
     panel.curve(right, np.arange(1, len(course) + 1), course, family)
     panel.frame(right, shown["plan"].name, "generation", "squared error on test rows")

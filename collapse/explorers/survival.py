@@ -100,8 +100,9 @@ def survival_draw(figure: Figure, shown: State) -> None:
     G = len(shown["curves"][0]["alive"])
     for i, one in enumerate(shown["curves"]):
         values, text = np.array(one["alive"]), f"{one['what']}, {one['rule']}"
-        at = int(np.argmin(np.abs(values - (0.8 - 0.15 * i)))) + 1
-        panel.curve(ax, np.arange(1, G + 1), 100 * values, one["rule"], text, at=at)
+        low = np.flatnonzero(values < 0.3 + 0.2 * i)
+        place = {"at": int(low[0]) + 1, "offset": (8, 2)} if len(low) else {"at": G * (i + 1) // 6}
+        panel.curve(ax, np.arange(1, G + 1), 100 * values, one["rule"], text, **place, ha="left")
     ax.axvline(shown["at"], color=plot.colour("real"), linewidth=0.8)
     panel.frame(ax, None, "generation", "chains with an estimate, %", ylim=(0, 105))
 
