@@ -43,6 +43,11 @@ RINGS: list[tuple[str, dict[str, Any], str, tuple[int, int]]] = [
     ("morph", {"share": 1.0, "n": 10}, "n", (0, 60)),
     ("tilt", {}, "h", (-80, 0)),
     ("words", {}, "generation", (60, 0)),
+    ("tables", {}, "fit", (-120, 0)),
+    ("bands", {"generation": 40}, "generation", (-90, 0)),
+    ("survival", {"generation": 20}, "generation", (90, 0)),
+    ("forecast", {"workflow": "window"}, "generations", (-90, 0)),
+    ("forecast", {"row": 31}, "lift", (0, -40)),
 ]
 """Explorer, its state, the control of a ring, and how far the ring is drawn."""
 PRECISION = {"tilt": 1e-9}
@@ -95,7 +100,7 @@ def state_of(view: Locator, kind: record.Explorer) -> dict[str, Any]:
             value = control.values[int(at)] if control.values else at
             # a whole number may stand between the stops of its slider
             if control.kind == "slider" and type(control.default) is int:
-                value = int(text.replace(",", ""))
+                value = int(text.replace(",", "").replace("\N{MINUS SIGN}", "-"))
             state[control.name] = type(control.default)(value)
     return state
 

@@ -96,6 +96,12 @@ STATES: list[tuple[str, dict[str, Any]]] = [
     ("tables", {"table": "0*1*1*1*0", "fit": 1}),
     ("bands", {}),
     ("bands", {"table": "titanic", "rule": "augment", "generation": 50}),
+    ("survival", {}),
+    ("survival", {"generation": 1}),
+    ("survival", {"generation": 50}),
+    *(("forecast", {"workflow": name, "generations": 30}) for name in record.one_model()),
+    ("forecast", {"workflow": "discard", "generations": 1000, "row": 40, "lift": -50}),
+    ("forecast", {"row": 1, "lift": 50, "generations": 2}),
 ]
 
 

@@ -54,7 +54,8 @@ export default explorer(({ state: { table, rule, generation: wanted }, data: { b
       : `Line and band: median and the middle nine tenths of the excess risk on ${table}, as derived for many rows.`,
     summary: [
       `At generation ${generation} of ${rule} on ${table} `, ["alive", one.alive[at], percent(one.alive[at])], " of the chains have an estimate. The excess risk of the middle nine tenths is from ",
-      nats("low", low), " to ", nats("high", high), " nats, its median ", nats("middle", middle), "; derived, the median is ", nats("law", law), ".",
+      nats("low", low), " to ", nats("high", high), " nats, its median ", nats("middle", middle), "; derived, the median is ", nats("law", law),
+      Number.isFinite(high[at]) ? "." : ". Without an estimate it is infinite.",
     ],
   };
 }, { plays: "generation" });

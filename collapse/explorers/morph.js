@@ -92,7 +92,7 @@ export default explorer(({ state: { share, n }, data: { curves, families, rows }
       "variance function v₀ + v₁μ + v₂μ²; solid where v₂ > 0, dotted where it is 0, dashed where v₂ < 0. Dashed in ink: the law.",
     summary: [
       `At generation ${generations} of discard the largest of ${curves.length} curves is `, ["spread", spread, plain(spread, 3)], " times the smallest",
-      share < 1 ? "; divide by generation 1. " : ": they are one curve, but for chance and finite n. ",
+      share < 1 ? "; draw the ring down to divide each by its risk at generation 1. " : ": they are one curve, but for chance and finite n. ",
       `Exact at n = ${whole(n)}: ${far.name} (v₂ = ${signed(far.v2)}) has ratio `, ["highest", far.ratio, plain(far.ratio, 4)],
       `, ${near.name} (v₂ = ${signed(near.v2)}) `, ["lowest", near.ratio, plain(near.ratio, 4)],
       `, and the law says ${generations}. A curve leaves the law to the side of the sign of v₂, and the more the smaller n is.`,

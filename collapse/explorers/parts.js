@@ -6,6 +6,7 @@
 //     family    the family of workflows whose hue the controls take
 //     meaning   what the controls stand for now, one or two sentences
 //     summary   the outcome: pieces of text, and numbers as [name, value, text]; it is read to those who do not see the picture
+//     python    if given, the same as Python, to copy
 // What a pointer moves in a drawing, draw gives to grip(); what a pointer or the keyboard reads there, to reads().
 
 // ---- the document
@@ -148,7 +149,8 @@ function line(svg, frame, points, attributes = {}) {
 const dot = (svg, frame, x, y, attributes = {}) => shape(svg, "circle", { class: "end", cx: frame.x(x), cy: frame.y(y), r: 4, ...attributes });
 
 // Labels that cover neither a curve nor each other. avoid(points) names a curve, [x, y] in data units; write(text, places) takes the
-// first free of some places, each [anchor, x, y] in pixels, anchor "start" or "end".
+// first free of some places, each [anchor, x, y] in pixels, anchor "start" or "end"; where another label is in the way at all of them, a
+// `spare` one is left out.
 function labels(svg, frame) {
   const covered = [];
   const box = (left, right, top, bottom) => ({ left, right, top, bottom });
@@ -167,7 +169,7 @@ function labels(svg, frame) {
     cover(x, y, r) {
       covered.push(box(x - r, x + r, y - r, y + r));
     },
-    write(text, places, attributes = {}) {
+    write(text, places, attributes = {}, spare = false) {
       const node = shape(svg, "text", attributes, text);
       const wide = node.getComputedTextLength();
       const boxes = places.map(([anchor, x, y]) => {
@@ -180,6 +182,7 @@ function labels(svg, frame) {
       const clash = (a) => (inside(a) ? 0 : 1000) + covered.filter((b) => meet(a, b)).reduce((sum, { written }) => sum + (written ? 1000 : 1), 0);
       const clashes = boxes.map(clash);
       const chosen = boxes[clashes.indexOf(Math.min(...clashes))];
+      if (spare && Math.min(...clashes) >= 1000) return node.remove();
       covered.push({ ...chosen, written: true });
       fill(node, { x: chosen.left, y: chosen.bottom - 3 });
       return node;
@@ -193,17 +196,22 @@ const GRIPS = new WeakMap(); // a drawing's grips
 const READINGS = new WeakMap(); // what can be read in it
 
 // A ring in a drawing that a pointer moves: the control `control` follows it. at: where it is, [x, y] in pixels; place(value): where it
-// would be; along: "x", "y" or "xy", what of a distance counts; line: it is a line along the other axis, to be held anywhere.
-function grip(svg, { control, at, place, along = "x", line = false, hue }) {
+// would be; along: "x", "y" or "xy", what of a distance counts; line: it is a line along the other axis, to be held anywhere; also: other controls that
+// are set when it is taken; quiet: no ring is drawn, and it is taken only where it is.
+function grip(svg, { control, at, place, along = "x", line = false, hue, also = {}, quiet = false }) {
   const [x, y] = at;
+  GRIPS.set(svg, [...(GRIPS.get(svg) ?? []), { control, at, place, along, line, also, quiet }]);
+  svg.classList.add("held");
+  if (quiet) {
+    shape(svg, "circle", { class: `quiet ${along}`, cx: x, cy: y, r: 12 });
+    return;
+  }
   const ring = shape(svg, "g", { class: `grip ${along}`, "data-control": control, transform: `translate(${x.toFixed(1)},${y.toFixed(1)})`, ...(hue && { "data-family": hue }) });
   if (along !== "x") ring.classList.add("upright");
   shape(ring, "circle", { class: "around", r: 14 });
   shape(ring, "circle", { class: "ring", r: 8 });
   const arrows = { x: [0, 180], y: [90, 270], xy: [0, 180] }[along];
   for (const turn of arrows) shape(ring, "path", { d: "M11,-5l6,5l-6,5z", transform: `rotate(${turn})` });
-  GRIPS.set(svg, [...(GRIPS.get(svg) ?? []), { control, at, place, along, line }]);
-  svg.classList.add("held");
 }
 
 // What stands at some places of a drawing: at(value) -> { x, text, dots: [[x, y, family]] } in pixels. A pointer over the drawing reads
@@ -222,6 +230,9 @@ function readOut(svg, index) {
   shape(group, "line", { x1: x, x2: x, y1: frame.top, y2: frame.bottom });
   for (const [px, py, family] of dots) if (py >= frame.top - 4 && py <= frame.bottom + 4) shape(group, "circle", { cx: px, cy: py, r: 4, ...(family && { "data-family": family }) });
   const said = shape(group, "text", { y: frame.top - 6 }, text);
+  // what has no room beside the rest is told and not drawn
+  const room = svg.width.baseVal.value - 8;
+  while (said.getComputedTextLength() > room && said.textContent.includes(", ")) said.textContent = said.textContent.replace(/, (?!.*, ).*/, "");
   const wide = said.getComputedTextLength();
   said.setAttribute("x", Math.max(4, Math.min(x - wide / 2, svg.width.baseVal.value - wide - 4)));
   return text;
@@ -235,6 +246,7 @@ function steady(svg, name, to) {
   return ends[name];
 }
 
+const NEAR = 18; // px from a grip to what takes hold of it
 const BESIDE = 8; // px that a finger may slip before it moves something
 
 // The pointer in a picture, be it a mouse, a finger or a pen: it takes hold of the grip that it presses nearest to. A click, or a tap,
@@ -249,8 +261,9 @@ function hold(picture, controls, state, choose, settle) {
   };
   const far = ({ along }, [x, y], [px, py]) => Math.hypot(along === "y" ? 0 : x - px, along === "x" ? 0 : y - py);
   const nearest = (svg, point) => {
-    const grips = GRIPS.get(svg) ?? [];
-    const away = (one) => (one.line ? far(one, one.at, point) : Math.hypot(one.at[0] - point[0], one.at[1] - point[1]));
+    const direct = ({ at }) => Math.hypot(at[0] - point[0], at[1] - point[1]);
+    const grips = (GRIPS.get(svg) ?? []).filter((one) => !one.quiet || direct(one) < NEAR);
+    const away = (one) => (one.line ? far(one, one.at, point) : direct(one));
     return grips.reduce((best, one) => (!best || away(one) < away(best) ? one : best), undefined);
   };
   const move = (event) => {
@@ -260,7 +273,9 @@ function hold(picture, controls, state, choose, settle) {
     const values = held.values;
     let best = values[0];
     for (const value of values) if (far(held.grip, held.grip.place(value), point) < far(held.grip, held.grip.place(best), point)) best = value;
-    if (best !== state()[held.grip.control]) choose({ [held.grip.control]: best });
+    const wanted = { ...held.grip.also, [held.grip.control]: best };
+    const now = state();
+    if (Object.entries(wanted).some(([name, value]) => value !== now[name])) choose(wanted);
   };
   const start = (event) => {
     held.moving = picture.holding = true;
@@ -278,7 +293,7 @@ function hold(picture, controls, state, choose, settle) {
       return;
     }
     const grip = nearest(svg, point);
-    const near = (grip.line ? far(grip, grip.at, point) : Math.hypot(grip.at[0] - point[0], grip.at[1] - point[1])) < 18;
+    const near = (grip.line ? far(grip, grip.at, point) : Math.hypot(grip.at[0] - point[0], grip.at[1] - point[1])) < NEAR;
     const control = controls.find(({ name }) => name === grip.control);
     // what is taken by its rim does not jump
     const off = near ? point.map((value, i) => value - grip.at[i]) : [0, 0];
@@ -479,6 +494,22 @@ const KINDS = {
 // Whether a control is there: always, or with the workflow chosen.
 const belongs = (workflows, state) => workflows.length === 0 || workflows.includes(state.workflow);
 
+// What stands above as Python, folded, to copy; returns the element that holds it.
+function asCode(above) {
+  const box = document.createElement("details");
+  above.after(box);
+  box.className = "python";
+  element(box, "summary", {}, "As Python");
+  const code = element(box, "pre");
+  const copy = element(box, "button", { type: "button" }, "Copy");
+  copy.addEventListener("click", () => {
+    const said = (words) => (copy.textContent = words);
+    navigator.clipboard.writeText(code.textContent).then(() => said("Copied"), () => said("Select it and copy"));
+    setTimeout(said, 4000, "Copy");
+  });
+  return code;
+}
+
 // ---- the address: #explorer-name?control=value&...;explorer-other?..., the explorer that was moved last before the others
 
 const partsOf = (hash) => hash.slice(1).split(";").map((part) => part.split("?"));
@@ -574,6 +605,7 @@ function explorer(draw, { plays } = {}) {
     const picture = element(root, "div", { class: "picture", role: "group", "aria-label": "Drawing: the arrow keys read its values", ...OWN_KEYS });
     const cue = element(root, "p", { class: "cue" }, "Drag a ring, or press where it shall be. Point at a drawing, or tap it, to read it.");
     const summary = element(root, "p", { class: "summary" });
+    let code;
     // told once the controls stand still: a reader of the screen would otherwise hear every step of a slider
     const told = element(root, "p", { class: "told", role: "status" });
     let telling;
@@ -593,6 +625,8 @@ function explorer(draw, { plays } = {}) {
       cue.hidden = !held;
       if (read) picture.tabIndex = 0;
       meaning.textContent = outcome.meaning;
+      if (outcome.python) code ??= asCode(summary);
+      if (code && code.textContent !== outcome.python) code.textContent = outcome.python;
       summary.replaceChildren();
       for (const piece of outcome.summary) {
         if (typeof piece === "string") summary.append(piece);

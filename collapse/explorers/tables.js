@@ -143,16 +143,6 @@ KINDS.tables = (panel, id, { name, label, starts }, put) => {
     input.addEventListener("change", () => edit((told) => change(told, input.checked)));
     return input;
   };
-  const more = element(panel, "details", { class: "python" });
-  element(more, "summary", {}, "As Python");
-  const code = element(more, "pre");
-  const copy = element(more, "button", { type: "button" }, "Copy");
-  copy.addEventListener("click", () => {
-    const said = (words) => (copy.textContent = words);
-    navigator.clipboard.writeText(code.textContent).then(() => said("Copied"), () => said("Select it and copy"));
-    setTimeout(said, 4000, "Copy");
-  });
-
   let draft; // what stands in the cells
   let cells = [];
   let changed; // [fit, batch] of the weight that was typed last
@@ -315,7 +305,6 @@ KINDS.tables = (panel, id, { name, label, starts }, put) => {
       start.value = starts.find(([, known]) => known === text)?.[1] ?? "";
     }
     fillCells();
-    if (code.textContent !== asPython(text)) code.textContent = asPython(text);
   };
 };
 
@@ -372,5 +361,6 @@ export default explorer(({ state: { table, fit }, picture, width }) => {
       ...(G > 1 ? ["; the last fit changes it by ", ["step", step, signed(step, 3)]] : []),
       ".",
     ],
+    python: asPython(table),
   };
 }, { plays: "fit" });

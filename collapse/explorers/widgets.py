@@ -32,11 +32,13 @@ def explorer(
         area, batch by batch), "dial" (the weight that real data must keep), "bill" (what a policy
         adds to the log-loss), "fan" (refitted lines), "morph" (the curves of many models), "tilt"
         (estimates under a moved law), "words" (a vocabulary that loses its rare words), "tables"
-        (any plan, typed in), "bands" (chains on real tables).
+        (any plan, typed in), "bands" (chains on real tables), "survival" (how long chains keep an
+        estimate), "forecast" (a small table, and what retraining costs on it).
     data : mapping, optional
         What it shall show in place of its own example: for "fan" the real points `x` and `y`,
         `sigma` and the number of `lines`; for "morph" what `collapse.explorers.pictures.curves`
-        makes of a matrix; for "bands" what `collapse.explorers.bands.bands` makes of quantiles.
+        makes of a matrix; for "bands" what `collapse.explorers.bands.bands` makes of quantiles; for
+        "survival" what `collapse.explorers.survival.survival` makes of shares.
     **state
         Values of its controls at first, by their names; see `EXPLORERS[name].controls`.
 
@@ -232,7 +234,6 @@ def _files(kind: Explorer) -> dict[str, str]:
     }
 
 
-@cache
 @cache
 def _style() -> str:
     """The style sheet, with the hues of the plots."""

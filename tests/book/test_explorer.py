@@ -28,6 +28,8 @@ EXPECTED = {
     "tables": "book/tables.html",
     "bands": "book/uci.html",
     "words": "book/lost.html",
+    "survival": "book/separation.html",
+    "forecast": "book/forecast.html",
 }
 # the tilt adds up some hundred thousand rows, here and there in another order
 PRECISION = {"tilt": 1e-9}
@@ -76,7 +78,11 @@ def state_of(view, kind):
             at = float(handle.input_value())
             value = control.values[int(at)] if control.values else at
             # a whole number may stand between the stops of its slider
-            told = (handle.get_attribute("aria-valuetext") or "").replace(",", "")
+            told = (
+                (handle.get_attribute("aria-valuetext") or "")
+                .replace(",", "")
+                .replace("\N{MINUS SIGN}", "-")
+            )
             state[control.name] = int(told) if isinstance(control.default, int) else value
     return state
 
