@@ -1,7 +1,7 @@
 """Explorers: their records, in the order in which they are listed."""
 
 # isort: off
-from collapse.explorers import policies, pictures, vocabulary, tables, bands
+from collapse.explorers import policies, pictures, vocabulary, tables, bands, audit
 # isort: on
 
-__all__ = ["bands", "pictures", "policies", "tables", "vocabulary"]
+__all__ = ["audit", "bands", "pictures", "policies", "tables", "vocabulary"]

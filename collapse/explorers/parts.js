@@ -193,8 +193,9 @@ const GRIPS = new WeakMap(); // a drawing's grips
 const READINGS = new WeakMap(); // what can be read in it
 
 // A ring in a drawing that a pointer moves: the control `control` follows it. at: where it is, [x, y] in pixels; place(value): where it
-// would be; along: "x", "y" or "xy", what of a distance counts; line: it is a line along the other axis, to be held anywhere.
-function grip(svg, { control, at, place, along = "x", line = false, hue }) {
+// would be; along: "x", "y" or "xy", what of a distance counts; line: it is a line along the other axis, to be held anywhere. Where the
+// control is no slider, values are those it can be given, and take(value) is told.
+function grip(svg, { control, at, place, along = "x", line = false, hue, ...more }) {
   const [x, y] = at;
   const ring = shape(svg, "g", { class: `grip ${along}`, "data-control": control, transform: `translate(${x.toFixed(1)},${y.toFixed(1)})`, ...(hue && { "data-family": hue }) });
   if (along !== "x") ring.classList.add("upright");
@@ -202,7 +203,7 @@ function grip(svg, { control, at, place, along = "x", line = false, hue }) {
   shape(ring, "circle", { class: "ring", r: 8 });
   const arrows = { x: [0, 180], y: [90, 270], xy: [0, 180] }[along];
   for (const turn of arrows) shape(ring, "path", { d: "M11,-5l6,5l-6,5z", transform: `rotate(${turn})` });
-  GRIPS.set(svg, [...(GRIPS.get(svg) ?? []), { control, at, place, along, line }]);
+  GRIPS.set(svg, [...(GRIPS.get(svg) ?? []), { control, at, place, along, line, ...more }]);
   svg.classList.add("held");
 }
 
@@ -260,7 +261,8 @@ function hold(picture, controls, state, choose, settle) {
     const values = held.values;
     let best = values[0];
     for (const value of values) if (far(held.grip, held.grip.place(value), point) < far(held.grip, held.grip.place(best), point)) best = value;
-    if (best !== state()[held.grip.control]) choose({ [held.grip.control]: best });
+    if (held.grip.take) held.grip.take(best);
+    else if (best !== state()[held.grip.control]) choose({ [held.grip.control]: best });
   };
   const start = (event) => {
     held.moving = picture.holding = true;
@@ -282,7 +284,7 @@ function hold(picture, controls, state, choose, settle) {
     const control = controls.find(({ name }) => name === grip.control);
     // what is taken by its rim does not jump
     const off = near ? point.map((value, i) => value - grip.at[i]) : [0, 0];
-    held = { svg, number: [...picture.children].indexOf(svg), grip, off, values: valuesOf(control, state()), from: [event.clientX, event.clientY], pointer: event.pointerId };
+    held = { svg, number: [...picture.children].indexOf(svg), grip, off, values: grip.values ?? valuesOf(control, state()), from: [event.clientX, event.clientY], pointer: event.pointerId };
     readOut(svg);
     if (event.pointerType === "mouse") event.preventDefault();
     if (event.pointerType === "mouse" || (near && grip.along !== "x")) start(event);
