@@ -50,7 +50,7 @@ RINGS: list[tuple[str, dict[str, Any], str, tuple[int, int]]] = [
     ("forecast", {"row": 31}, "lift", (0, -40)),
 ]
 """Explorer, its state, the control of a ring, and how far the ring is drawn."""
-PRECISION = {"tilt": 1e-9}
+PRECISION = {"tilt": 1e-9, "audit": 1e-7}
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def state_of(view: Locator, kind: record.Explorer) -> dict[str, Any]:
     state: dict[str, Any] = {}
     for control in kind.controls:
         handle = view.locator(f"[name={control.name}]")
-        if control.kind in ("choice", "tables"):
+        if control.kind in ("choice", "tables", "losses"):
             state[control.name] = handle.input_value()
         elif control.kind == "switch":
             state[control.name] = handle.is_checked()

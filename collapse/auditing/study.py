@@ -319,7 +319,7 @@ def _pace(law: Law, losses: Array, world: int, scale: float | None) -> float:
     generation, if the scale is known; else in the second half, by the scale of the first.
     """
     G, mean = losses.shape[1], losses.mean(0)
-    half = 0 if scale is not None else max(G // 2, 2)
+    half = 0 if scale is not None else min(max(G // 2, 2), G - 2)
     if scale is None:
         scale = float(law.fit(losses[None])[1][0, world, half])
     allowed = scale * (law.mean[G - 1] - law.mean[half])

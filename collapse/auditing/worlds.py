@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ DOUBT = 0.01
 """Chance that the true world is left out of those that count as consistent."""
 FAR = 20.0
 """Log-likelihood ratio beyond which a world is not simulated."""
+TIE = 1e-9
+"""Log-likelihood ratios nearer than that are the same: of two workflows alike so far."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +40,17 @@ class World:
 
 
 def consistent(
-    law: Law, losses: Array, replications: int, rng: np.random.SeedSequence, most: int | None = None
+    law: Law,
+    losses: Array,
+    replications: int,
+    rng: np.random.SeedSequence | int,
+    most: int | None = None,
 ) -> list[World]:
     """Return the worlds that losses (R, G) do not contradict, the most likely one first: those
     whose likelihood ratio lies where all but `DOUBT` of their own draws have theirs.
 
-    With `most`, at most so many, those of the extreme degrees of freedom among them.
+    With `most`, at most so many, those of the extreme degrees of freedom among them. A number in
+    place of a seed sequence names streams that a page can repeat, one for each world.
     """
     R, G = losses.shape
     seen = law.fit(losses[None])[0][0, :, G - 1]
@@ -53,11 +61,16 @@ def consistent(
         ends = [near[pick(part)] for part in (nu, linear) for pick in (np.argmin, np.argmax)]
         order = np.array(list(dict.fromkeys([*order[:2], *ends])))[:most]
     out: list[World] = []
-    for seed, world in zip(rng.spawn(len(order)), order, strict=True):
+    streams: list[Any] = (
+        [np.random.RandomState(rng + int(world)) for world in order]
+        if isinstance(rng, int)
+        else [np.random.default_rng(seed) for seed in rng.spawn(len(order))]
+    )
+    for stream, world in zip(streams, order, strict=True):
         behind = seen.max() - seen[world]
         if behind > FAR:
             break
-        draws = law.draw(int(world), (replications, R), np.random.default_rng(seed))
+        draws = law.draw(int(world), (replications, R), stream)
         likelihood, scale = law.fit(draws[..., :G])
         rivals = likelihood[..., -1].max(1) - likelihood[:, world, -1]
         if not out or share(rivals >= behind) > DOUBT:
@@ -95,7 +108,7 @@ def p_values(
     horizon: its error rate is that of the whole course.
     """
     G = losses.shape[1]
-    seen = surplus(law, others, losses[None])[0]
+    seen = surplus(law, others, losses[None])[0] - TIE
     last, ever = np.zeros(len(worlds)), np.zeros((len(worlds), G))
     for k, world in enumerate(worlds):
         drawn = surplus(law, others, world.draws[..., :horizon])

@@ -197,10 +197,11 @@ const READINGS = new WeakMap(); // what can be read in it
 
 // A ring in a drawing that a pointer moves: the control `control` follows it. at: where it is, [x, y] in pixels; place(value): where it
 // would be; along: "x", "y" or "xy", what of a distance counts; line: it is a line along the other axis, to be held anywhere; also: other controls that
-// are set when it is taken; quiet: no ring is drawn, and it is taken only where it is.
-function grip(svg, { control, at, place, along = "x", line = false, hue, also = {}, quiet = false }) {
+// are set when it is taken; quiet: no ring is drawn, and it is taken only where it is. Where the control is no slider, values are those it can be given,
+// and take(value) is told.
+function grip(svg, { control, at, place, along = "x", line = false, hue, also = {}, quiet = false, ...more }) {
   const [x, y] = at;
-  GRIPS.set(svg, [...(GRIPS.get(svg) ?? []), { control, at, place, along, line, also, quiet }]);
+  GRIPS.set(svg, [...(GRIPS.get(svg) ?? []), { control, at, place, along, line, also, quiet, ...more }]);
   svg.classList.add("held");
   if (quiet) {
     shape(svg, "circle", { class: `quiet ${along}`, cx: x, cy: y, r: 12 });
@@ -273,6 +274,10 @@ function hold(picture, controls, state, choose, settle) {
     const values = held.values;
     let best = values[0];
     for (const value of values) if (far(held.grip, held.grip.place(value), point) < far(held.grip, held.grip.place(best), point)) best = value;
+    if (held.grip.take) {
+      held.grip.take(best);
+      return;
+    }
     const wanted = { ...held.grip.also, [held.grip.control]: best };
     const now = state();
     if (Object.entries(wanted).some(([name, value]) => value !== now[name])) choose(wanted);
@@ -297,7 +302,7 @@ function hold(picture, controls, state, choose, settle) {
     const control = controls.find(({ name }) => name === grip.control);
     // what is taken by its rim does not jump
     const off = near ? point.map((value, i) => value - grip.at[i]) : [0, 0];
-    held = { svg, number: [...picture.children].indexOf(svg), grip, off, values: valuesOf(control, state()), from: [event.clientX, event.clientY], pointer: event.pointerId };
+    held = { svg, number: [...picture.children].indexOf(svg), grip, off, values: grip.values ?? valuesOf(control, state()), from: [event.clientX, event.clientY], pointer: event.pointerId };
     readOut(svg);
     if (event.pointerType === "mouse") event.preventDefault();
     if (event.pointerType === "mouse" || (near && grip.along !== "x")) start(event);

@@ -33,7 +33,8 @@ def explorer(
         adds to the log-loss), "fan" (refitted lines), "morph" (the curves of many models), "tilt"
         (estimates under a moved law), "words" (a vocabulary that loses its rare words), "tables"
         (any plan, typed in), "bands" (chains on real tables), "survival" (how long chains keep an
-        estimate), "forecast" (a small table, and what retraining costs on it).
+        estimate), "forecast" (a small table, and what retraining costs on it), "audit" (losses,
+        typed in or drawn).
     data : mapping, optional
         What it shall show in place of its own example: for "fan" the real points `x` and `y`,
         `sigma` and the number of `lines`; for "morph" what `collapse.explorers.pictures.curves`
@@ -65,7 +66,8 @@ def explorer(
     The controls: of "workflow" `workflow`, its parameters, `kept` and `generations`; of "squares"
     `workflow`, its parameters and `generation`; of "dial" `share` and `size`; of "bill" `workflow`,
     its parameters, `generations`, `n`, `p` and `test_rows`; of "tables" `table`, a plan as
-    `collapse.explorers.tables.written` writes it, and `fit`. Parameters have the names that they
+    `collapse.explorers.tables.written` writes it, and `fit`; of "audit" `losses`, as
+    `collapse.explorers.audit.read` reads them, and `rule`. Parameters have the names that they
     have in `collapse.workflows`; a `turnover` of 0 stands for the reservoir's default. Under
     discard, augment, subsample, window and fixed_real_share, `kept` is the share of the rows called
     for by the workflow that each fit after the first reads, drawn anew without replacement for
