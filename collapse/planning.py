@@ -12,7 +12,8 @@ import numpy as np
 
 from collapse import workflows
 from collapse.answers import Answer
-from collapse.checks import brief, check_number, choice, require, whole
+from collapse.checks import Progress, brief, check_number, choice, require, whole
+from collapse.checks import progress as teller
 from collapse.comparison import COSTS, Comparison, compare
 from collapse.derivation import derive
 from collapse.derivation.finite import at_most
@@ -36,13 +37,14 @@ STEPS = tuple(Fraction(i, 1000) for i in range(1, 1000))
 class Ladder(NamedTuple):
     """Workflows in one number, from the cheapest up, each with less risk than the one before.
 
-    Values are those for so many generations, or None for ever; `falling` costs fall on the way up.
+    Values are those for so many generations, or None for ever, at n rows, or None for many;
+    `falling` costs fall on the way up.
     """
 
     name: str
     meaning: str
     make: Callable[[int, Any], Plan | Reservoir]
-    values: Callable[[int | None], Sequence[Any]]
+    values: Callable[[int | None, int | None], Sequence[Any]]
     falling: tuple[str, ...] = ()
 
 
@@ -64,55 +66,75 @@ def _subsampled(generations: int, size: Fraction) -> Plan:
     return plan.replace(name=f"subsample of {float(size):g} n rows")
 
 
+def _sizes(_: int | None, n: int | None) -> Sequence[Fraction]:
+    """Rows of a batch by tenths of n, as far as they are whole rows at n, then by its multiples."""
+    tenths = (Fraction(i, 10) for i in range(1, 200))
+    return [size for size in tenths if n is None or size * n % 1 == 0] + [
+        Fraction(i) for i in range(20, 1001)
+    ]
+
+
+def _reads(long: int | None, n: int | None) -> Sequence[Fraction]:
+    """Rows read of all so far by tenths of n, at n at least one of each batch."""
+    if long is None:
+        require(
+            n is None,
+            "for ever a fit would come to read less than one row of a batch, as there are more"
+            " and more of them; promise it for so many generations.",
+        )
+        return [Fraction(1)]  # a bound is proved for n rows alone
+    least = 1 if n is None else -(-10 * long // n)
+    return [Fraction(i, 10) for i in range(least, 10 * long + 1)]
+
+
 LADDERS = (
     Ladder(
         "discard",
         "rows of each synthetic batch, as a multiple of n",
         _named("discard", "size"),
-        lambda _: range(1, 1001),
+        _sizes,
     ),
     Ladder(
         "window",
         "batches kept",
         _named("window", "k"),
-        lambda long: range(1, (long or BILLED) + 1),
+        lambda long, _: range(1, (long or BILLED) + 1),
     ),
     Ladder(
         "fixed_real_share",
         "weight of the real rows beside the latest synthetic batch",
         _named("fixed_real_share", "share"),
-        lambda _: STEPS,
+        lambda *_: STEPS,
     ),
     Ladder(
         "real_and_average",
         "weight of the real rows beside all synthetic ones",
         _named("real_and_average", "share"),
-        lambda _: STEPS,
+        lambda *_: STEPS,
     ),
     Ladder(
         "fresh_real",
         "weight of n new real rows beside the latest synthetic batch",
         _named("fresh_real", "share"),
-        lambda _: STEPS,
+        lambda *_: STEPS,
     ),
     Ladder(
         "subsample",
         "rows that a fit reads of all so far, as a multiple of n",
         _subsampled,
-        # for ever a bound is proved for n rows alone
-        lambda long: [Fraction(i, 10) for i in range(1, 10 * long + 1)] if long else [Fraction(1)],
+        _reads,
     ),
     Ladder(
         "augment",
         "rows of each synthetic batch, as a multiple of n",
         _named("augment", "size"),
-        lambda _: range(1, 1001),
+        _sizes,
     ),
     Ladder(
         "reservoir",
         "share of a memory of n rows that is replaced, from all downwards",
         _named("reservoir", "turnover"),
-        lambda _: [Fraction(i, 100) for i in range(100, 0, -1)],
+        lambda *_: [Fraction(i, 100) for i in range(100, 0, -1)],
         ("generated",),
     ),
 )
@@ -231,6 +253,7 @@ def plan_for(
     n: int | None = None,
     kappa: float | None = None,
     cost: str = "read",
+    progress: bool | Progress | None = None,
 ) -> Policies:
     """Find the policies that keep a promise: of each kind the cheapest.
 
@@ -257,6 +280,8 @@ def plan_for(
         own log-loss. Needed with a loss.
     cost : {"read", "stored", "peak", "generated", "real"}
         By which cost the policies are sorted.
+    progress : callable or bool, optional
+        Called as progress(done, total) in kinds of policies. True: tell on stderr.
 
     Returns
     -------
@@ -272,7 +297,8 @@ def plan_for(
     -----
     Each kind is a ladder of workflows in one number, from the cheapest up: shares in steps of
     0.001 (`reservoir`: 0.01), subsamples in steps of n / 10 rows (for ever n
-    rows alone, for which a bound is proved), batches of whole multiples of n. Along each the
+    rows alone, for which a bound is proved), batches in steps of n / 10 rows up to 20 n, then of
+    n; with a model only those of whole rows at n. Along each the
     largest ratio falls, so that bisection finds the first that keeps the promise; that it does is
     derived, by `derive` in so many generations and by `diagnose` for ever, and
     that the one before does not; for ever, some bounds that are proved are not the least, and then
@@ -284,7 +310,7 @@ def plan_for(
     >>> import collapse
     >>> answer = collapse.plan_for(ratio=1.5, generations=20)
     >>> answer.policies[0].name, answer.policies[-1].name
-    ('reservoir(turnover=1/100)', 'augment(size=2)')
+    ('reservoir(turnover=1/100)', 'discard(size=38)')
     """
     given = [one for one in (ratio, worth, loss) if one is not None]
     require(
@@ -331,12 +357,14 @@ def plan_for(
         parts = [found.supremum] if least else [found.bound, found.supremum]
         return min((part for part in parts if part is not None and found.certified), default=inf)
 
+    tell = teller(progress)
     largest(workflows.discard(G))  # what nothing is known of at n is refused here, in words
     found: list[tuple[Plan | Reservoir, float, str, float]] = []
     broken: dict[str, str] = {}
-    for ladder in LADDERS:
+    for done, ladder in enumerate(LADDERS):
+        tell(done, len(LADDERS))
         try:
-            values = ladder.values(long)
+            values = ladder.values(long, at_n)
             step = _first(lambda i: largest(ladder.make(G, values[i])), len(values), bound)  # noqa: B023
         except ValueError as error:  # the model has no exact law there, or no whole rows
             broken[ladder.name] = str(error)
@@ -360,6 +388,7 @@ def plan_for(
                 largest(below, least=True) if below else np.nan,
             )
         )
+    tell(len(LADDERS), len(LADDERS))
     require(
         bool(found),
         "no policy that is tried keeps this promise: ask for a larger ratio, or for fewer"

@@ -396,6 +396,7 @@ def table() -> dict[str, tuple[Any, dict[str, Any]]]:
                 "n": 10,
                 "kappa": 1.5,
                 "cost": "stored",
+                "progress": None,
             },
         ),
         "simulate": (

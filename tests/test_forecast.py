@@ -180,7 +180,6 @@ def test_semicolons_tabs_decimal_commas_and_a_byte_order_mark(tmp_path: Path) ->
     ("arguments", "message"),
     [
         ({"workflow": "windo"}, "there is no workflow called 'windo'"),
-        ({"workflow": "fresh_real"}, "fresh_real needs several tables of real data"),
         ({"workflow": "ring(models=2)"}, "several models"),
         ({"real_share": "1/4", "workflow": "discard"}, "give either real_share"),
         ({"generations": 0}, "generations"),
@@ -203,7 +202,10 @@ def test_semicolons_tabs_decimal_commas_and_a_byte_order_mark(tmp_path: Path) ->
             {"workflow": workflows.window(5, 2)},
             r"window\(k=2\) has 5 generations, and 3 are asked for",
         ),
-        ({"workflow": workflows.fresh_real(3)}, "fresh_real needs several tables of real data"),
+        (
+            {"workflow": workflows.fresh_real(3), "labels": "soft"},
+            "fresh_real reads several real batches, and the table is one",
+        ),
         ({"workflow": workflows.ring(3, models=2)}, "several models"),
         ({"workflow": workflows.augment(3), "real_share": 0.5}, "give either real_share"),
         ({"against": 5}, "against must be a workflow or a list of them"),
@@ -1236,6 +1238,30 @@ def test_a_workflow_is_a_name_or_a_plan() -> None:
     other = collapse.Plan([0, 1, 2], [1, 1, 1], np.eye(3), name="$\\half$")
     with pytest.raises(ValueError, match="two different workflows are called"):
         collapse.forecast(table(), "y", own, against=[other])
+
+
+def test_new_real_rows_are_derived_alone_and_simulated_where_the_truth_is_known() -> None:
+    answer = collapse.forecast(table(), "y", "fresh_real", 8, against=["augment"])
+    check_schema(answer.document)
+    row, first = answer.workflows[0], answer.first
+    C = derive(workflows.fresh_real(8)).ratio
+    assert first.kappa is not None
+    assert row.derived is not None
+    np.testing.assert_allclose(
+        row.derived, first.loss + (C - 1) * first.kappa / answer.data.real_rows
+    )
+    assert row.derived[-1] < first.loss
+    assert row.derived_low is None
+    assert row.simulated is None
+    assert row.worse_why["derived_latest"] == "not computed: where new real rows lead is not known"
+    assert answer.ratio.simulated is not None
+    assert answer.ratio.stderr is not None
+    assert_agree(answer.ratio.simulated[-1], answer.ratio.stderr[-1], C[-1], detects=1)
+    assert any("fresh_real: its new real rows are not in the table" in w for w in answer.warnings)
+    assert any("reads real rows that the table has not" in told for told in answer.answers)
+    alone = collapse.forecast(table(), "y", workflows.fresh_real(8), against=[])
+    assert alone.simulation.replications > 0
+    assert not any("Nothing was simulated" in told for told in alone.warnings)
 
 
 def test_rows_are_worth_what_a_fit_to_all_of_them_would_need() -> None:

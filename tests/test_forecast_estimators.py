@@ -201,6 +201,18 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "class": ({"estimator": GaussianNB}, "estimator is the class GaussianNB"),
     "missing": ({"estimator": GaussianNB(), "hole": True}, "GaussianNB cannot be fitted"),
     "na": ({"estimator": GaussianNB(), "na": -9}, "na is for the package's own preparation"),
+    "texts": (
+        {"estimator": GaussianNB(), "text": True},
+        r"OneHotEncoder\(handle_unknown='ignore'\) .* make_column_transformer.*'town' holds texts",
+    ),
+    "missing values": (
+        {"estimator": GaussianNB(), "hole": True},
+        "a pipeline whose first step is sklearn.impute.SimpleImputer for such columns",
+    ),
+    "new real rows of an estimator": (
+        {"estimator": GaussianNB(), "workflow": "fresh_real"},
+        "fresh_real reads several real batches, and the table is one",
+    ),
     "labels": ({"labels": "harder"}, "labels must be one of drawn, hard, soft"),
     "threshold": ({"labels": "hard", "threshold": 0.9}, "threshold and pool go with an estimator"),
     "threshold of 1": (
@@ -242,6 +254,8 @@ def test_what_does_not_go_together_is_refused(name: str) -> None:
     frame, arguments = plain(), dict(arguments)
     if arguments.pop("hole", False):
         frame.loc[3, "a"] = np.nan
+    if arguments.pop("text", False):
+        frame["town"] = "here"
     with pytest.raises(ValueError, match=message):
         collapse.forecast(frame, "y", **({"against": [], "generations": 3} | arguments))
 
@@ -298,9 +312,12 @@ def test_a_share_for_each_generation() -> None:
 def test_a_share_for_each_generation_on_the_command_line(tmp_path: Path) -> None:
     path = tmp_path / "wine.csv"
     wine().to_csv(path, index=False)
-    command = ["forecast", str(path), "--target", "alcohol", "-g", "3", "--real-share", "1/2,1/4"]
-    assert main([*command, "--against", "discard", "--folder", str(tmp_path)]) == 0
-    (document,) = tmp_path.glob("forecast*.json")
+    command = ["forecast", str(path), "--target", "alcohol", "--real-share", "1/2,1/4"]
+    folder = tmp_path / "two"
+    assert main([*command, "--against", "discard", "--folder", str(folder)]) == 0
+    (document,) = folder.glob("forecast*.json")
+    assert collapse.Forecast.load(document).settings.generations == 3
+    assert main([*command, "-g", "4", "--folder", str(tmp_path)]) == 2
     assert collapse.Forecast.load(document).settings.workflow == "real shares 1/2, 1/4"
 
 

@@ -11,7 +11,7 @@ import pytest
 import collapse
 from collapse import models, workflows
 from collapse.cli import main
-from collapse.derivation.finite import augment_supremum, least_share
+from collapse.derivation.finite import augment_supremum, average_supremum, least_share
 from collapse.planning import LADDERS
 
 PROMISES: tuple[dict[str, Any], ...] = (
@@ -21,6 +21,14 @@ PROMISES: tuple[dict[str, Any], ...] = (
     {"loss": 0.004, "n": 1000, "kappa": 5, "generations": 12},
     {"ratio": 2.0, "generations": 20, "model": models.Exponential(1), "n": 20},
     {"ratio": 1.3, "generations": 30, "model": models.Bernoulli(0.3), "n": 10},
+)
+
+
+MEANS = (
+    (None, None, 0),
+    (models.Exponential(1), 20, 1),
+    (models.Exponential(1), 3, 1),
+    (models.Bernoulli(0.3), 10, -1),
 )
 
 
@@ -65,7 +73,7 @@ def test_promises_in_three_units_are_one() -> None:
 
 def test_every_ladder_falls_so_that_bisection_finds_its_first_step() -> None:
     for ladder in LADDERS:
-        steps = ladder.values(6)
+        steps = ladder.values(6, None)
         largest = [
             collapse.derive(ladder.make(6, v)).ratio.max() for v in steps[:: len(steps) // 6]
         ]
@@ -93,15 +101,52 @@ def test_for_ever_the_least_share_is_the_formula(model: Any, n: int | None, v2: 
 def test_for_ever_what_is_cheaper_breaks_the_promise_in_the_end() -> None:
     answer = collapse.plan_for(ratio=1.5)
     known = np.isfinite(answer.cheaper_largest)
-    # a curve that rises and falls again: its bound is proved, its supremum is not known
-    loose = [plan.name for plan, sure in zip(answer.policies, known, strict=True) if not sure]
-    assert [name.split("(")[0] for name in loose] == ["real_and_average"]
+    assert known.all()
     for i in np.flatnonzero(known):
         cheaper, bound = answer.cheaper[i], answer.cheaper_largest[i]
         reached = collapse.derive(workflows.named(cheaper, 4000)).ratio.max()
         assert bound > 1.5
         assert reached == pytest.approx(bound, rel=1e-3)
         assert reached > 1.5
+
+
+@pytest.mark.parametrize(("model", "n", "v2"), MEANS)
+@pytest.mark.parametrize("share", [Fraction(1, 1000), 0.01, 0.1, 0.5, 1])
+def test_real_data_beside_an_average_reach_their_supremum(
+    share: Any, model: Any, n: int | None, v2: int
+) -> None:
+    supremum = average_supremum(share, n, v2)
+    curve = collapse.derive(workflows.real_and_average(1500, share), model=model, n=n).ratio
+    assert supremum == pytest.approx(curve.max(), rel=1e-12)
+    assert (np.diff(curve[int(curve.argmax()) :]) <= 1e-15).all()
+    found = collapse.diagnose(workflows.real_and_average(5, share), model=model, n=n)
+    assert found.supremum == found.bound == supremum
+    assert found.certified
+    assert found.limit == 1
+
+
+def test_sizes_and_reads_at_n_are_whole_rows() -> None:
+    model = models.Exponential(1)
+    answer = collapse.plan_for(ratio=3.2, generations=20, model=model, n=20)
+    found = {plan.name.split("(")[0]: plan for plan in answer.policies}
+    assert found["discard"] == workflows.discard(20, size=Fraction(48, 5))
+    # fewer rows than n would be less than one of a batch in the end
+    assert found["subsample"] == workflows.subsample(20)
+    broken = collapse.plan_for(ratio=3.2, model=model, n=20).broken["subsample"]
+    assert broken.startswith("for ever a fit would come to read less than one row of a batch")
+    rows = collapse.plan_for(ratio=3.2, generations=20, model=model, n=7).policies
+    assert all(plan.rows(7).dtype.kind == "i" for plan in rows if not plan.persistent)
+
+
+def test_progress_is_told_in_kinds_of_policies(capsys: pytest.CaptureFixture[str]) -> None:
+    told: list[tuple[int, int]] = []
+    collapse.plan_for(ratio=2, generations=3, progress=lambda *at: told.append(at))
+    many = len(LADDERS)
+    assert told == [(i, many) for i in range(many + 1)]
+    assert main(["plan-for", "--ratio", "2", "-g", "3"]) == 0
+    assert capsys.readouterr().err.endswith(f"{many} of {many}\n")
+    assert main(["plan-for", "--ratio", "2", "-g", "3", "--quiet", "--json"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_policies_are_sorted_by_the_cost_asked_for() -> None:

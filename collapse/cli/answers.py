@@ -249,7 +249,11 @@ ASKED = ("ratio", "worth", "loss", "generations", "n", "kappa", "cost")
 
 def run_plan_for(options: argparse.Namespace) -> int:
     model = None if options.model is None else models.named(options.model)
-    answer = plan_for(model=model, **{name: getattr(options, name) for name in ASKED})
+    answer = plan_for(
+        model=model,
+        progress=not options.quiet,
+        **{name: getattr(options, name) for name in ASKED},
+    )
     table = {name.replace(" ", "_"): column for name, column in answer.columns().items()}
     promise = {name: getattr(answer, name) for name in PROMISE}
     _show(options, promise | {"at": answer.comparison.generation} | table, answer)

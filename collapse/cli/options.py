@@ -311,7 +311,12 @@ COMMANDS: dict[str, tuple[Runner | None, str, Sequence[Argument]]] = {
                 help="share of later weights on rows that an outsider labels, and how far its loss"
                 " is above the least there is",
             ),
-            _option("-g", "--generations", type=int, default=20),
+            _option(
+                "-g",
+                "--generations",
+                type=int,
+                help="number of fits (default: 20, or as many as --real-share lists)",
+            ),
             *WHERE,
             _option(
                 "--task", choices=TASKS, help="what the target is (default: guessed, and said)"

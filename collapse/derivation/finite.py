@@ -193,6 +193,47 @@ def augment_supremum(n: int | None = None, v2: Scalar = 0, *, size: Scalar = 1) 
     return float((expm1(product) + v * exp(product)) / v)
 
 
+def average_supremum(share: Scalar, n: int | None = None, v2: Scalar = 0) -> float | None:
+    """Supremum of the ratio of `real_and_average`, which it reaches, at n or for many rows.
+
+    Exact for the mean of a family with variance function v0 + v1 mu + v2 mu^2.
+
+    Parameters
+    ----------
+    share : float or Fraction
+        Weight a of the real data.
+    n : int, optional
+        Rows of real data. Default: many.
+    v2 : float or Fraction, optional
+        As in `least_share`.
+
+    Returns
+    -------
+    float or None
+        None where the ratio rises for more than a million generations.
+
+    Notes
+    -----
+    With e = v2 / n and c = (1 - a)^2 the ratio is 1 + c W_(g-1), where W_m = (1 - T_m / m^2)
+    W_(m-1) + (1 + e) / m^2 and T_m = 2 a m - a^2 - e c. It rises at m exactly where T_m W_(m-1) < 1
+    + e. Where it does not, W_m >= (1 + e) / T_m, and T_(m+1) >= T_m: it never rises again.
+
+    Examples
+    --------
+    >>> from collapse.derivation.finite import average_supremum
+    >>> average_supremum(0.5), round(average_supremum(0.01), 4)
+    (1.25, 2.5)
+    """
+    a, e = float(share), 0.0 if n is None else float(v2) / n
+    c, W = (1 - a) ** 2, 0.0
+    for m in range(1, 10**6 if a else 1):
+        T = 2 * a * m - a * a - e * c
+        if 1 + e <= T * W:
+            return 1 + c * W
+        W += (1 + e - T * W) / m**2
+    return None
+
+
 # --- anchored plans --------------------------------------------------------------------------
 
 

@@ -24,6 +24,7 @@ from collapse.derivation.finite import (
     anchored,
     at_most,
     augment_supremum,
+    average_supremum,
     least_share,
     losses,
     read_below,
@@ -364,13 +365,11 @@ def _judged_at_n(
     if form and np.allclose(form.ratios(len(curve)), curve, rtol=AGREEMENT):
         return _anchored(plan, form, n, v2)
     if supremum := _augmented(plan, n, v2):
-        return Judgement(
-            "bounded",
-            f"The ratio rises to {supremum:.4g} (thm-sizes-finite).",
-            limit=supremum,
-            supremum=supremum,
-            bound=supremum,
-        )
+        told, tends = f"The ratio rises to {supremum:.4g} (thm-sizes-finite).", supremum
+        return Judgement("bounded", told, tends, supremum=supremum, bound=supremum)
+    if supremum := _averaged(plan, n, v2):
+        told = f"The ratio rises to {supremum:.4g} and falls to 1 again (thm-zoo-average)."
+        return Judgement("bounded", told, 1.0, supremum=supremum, bound=supremum)
     first = plan.reference(n)
     if v2 < 0:
         bound, why = n / (-v2 * first), "since the means lie in a bounded range"
@@ -455,6 +454,15 @@ def _augmented(plan: Plan | Reservoir, n: int, v2: float) -> float | None:
         return None
     named = plan == workflows.augment(plan.generations, **recipe.parameters)
     return augment_supremum(n, v2, size=recipe.parameters["size"]) if named else None
+
+
+def _averaged(plan: Plan | Reservoir, n: int, v2: float) -> float | None:
+    """Supremum of the ratio of real_and_average at n, if the plan is that."""
+    recipe = plan.recipe
+    if recipe is None or recipe.workflow != "real_and_average":
+        return None
+    named = plan == workflows.real_and_average(plan.generations, **recipe.parameters)
+    return average_supremum(recipe.parameters["share"], n, v2) if named else None
 
 
 def _continued(workflow: Plan | Reservoir, generations: int | None) -> Plan | Reservoir:

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from collapse.closed_forms import ClosedForm, closed_form
+from collapse.derivation.finite import average_supremum
 from collapse.exact import Array
 from collapse.plan import Plan
 from collapse.reservoir import Reservoir
@@ -78,13 +79,16 @@ def _certified(form: ClosedForm, curve: Array) -> Judgement:
         told, power = f"The ratio grows like {form.growth} {source}.", "log" not in str(form.growth)
         return found("collapsing", told, exponent=float(power), supremum=inf)
     bound = None if form.bound is None else float(form.bound)
+    top = None
+    if form.workflow == "real_and_average":  # which reaches its supremum, maybe later on
+        bound = top = average_supremum(float(form.parameters["share"])) or bound
     if form.limit is None:
         told = f"The ratio stays below {form.bound}, however the schedule goes on {source}."
         return found("bounded", told, bound=bound)
     limit, written = float(form.limit), f"{form.limit} = "
     exactly = written if len(written) < 43 and not form.limit.is_Integer else ""
     # a bound that is reached, or approached, is the least one
-    ends = (limit, float(curve.max()))
+    ends = (limit, float(curve.max()), top or limit)
     least = bound and any(abs(bound / end - 1) < AGREEMENT for end in ends)
     return found(
         "bounded",

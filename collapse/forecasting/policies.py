@@ -75,15 +75,20 @@ def _check_plan(plan: Plan | Reservoir, generations: int) -> None:
     )
     real = plan.real_sizes()
     require(
-        not (len(real) > 1 or plan.generations != generations),
-        f"{plan.name} needs several tables of real data, or several models, and there is one of"
-        " each; collapse.derive tells its ratio, which does not depend on the data.",
+        plan.generations == generations,
+        f"{plan.name} needs several models, and there is one; collapse.derive tells its ratio,"
+        " which does not depend on the data.",
     )
     require(
         real[0] == 1,
         f"{plan.name} has a real batch of {float(real[0]):g} times the"
         " real rows, and there are just these; make its size 1.",
     )
+
+
+def buys(plan: Plan | Reservoir) -> bool:
+    """Whether a workflow reads real rows beside those that there are."""
+    return len(plan.real_sizes()) > 1
 
 
 def scheduled(shares: Sequence[Any]) -> Plan:

@@ -185,7 +185,7 @@ def _of_the_simulation(
     answer: Forecast, found: Fit, unknown: dict[str, str], remedy: str
 ) -> Doubts:
     n, simulation, first = answer.data.real_rows, answer.simulation, answer.first.loss
-    asked, simulated = answer.workflows[0], len(unknown) < len(answer.workflows)
+    asked, simulated = answer.workflows[0], answer.simulation.replications > 0
     names = {why: [name for name in unknown if unknown[name] == why] for why in unknown.values()}
     said = "; ".join(f"{', '.join(names[why])}: {why}" for why in names)
     gone = [(row.name, row.last("failed")) for row in answer.workflows if row.last("failed") > 0]
@@ -312,6 +312,11 @@ def _assumed(answer: Forecast) -> list[str]:
             f" labels afresh, whose own loss is taken to be {in_short(excess)} above the least"
             " there is, and whose law to be one of the model's family. Derived for many rows, on"
             " average over real and test rows, and not simulated."
+        )
+    elif asked.derived is not None and asked.derived_low is None:
+        out.append(
+            f"{asked.name} reads real rows that the table has not. Derived for many rows, on"
+            " average over real and test rows; of its loss nothing is simulated."
         )
     return out
 

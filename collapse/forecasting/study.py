@@ -36,6 +36,7 @@ from collapse.forecasting.generators import generator_of
 from collapse.forecasting.law import Law
 from collapse.forecasting.lost import NO_SHARE, curves_of
 from collapse.forecasting.policies import (
+    buys,
     inherited,
     outsider_of,
     plans_of,
@@ -122,7 +123,8 @@ def forecast(
         Column to predict. With a `generator` it is not needed; where it is given, "tstr" is told.
     workflow : str, Plan or Reservoir
         What each generation is trained on: a name, as `collapse.workflows.named` takes it
-        ("augment", "window(k=3)"), or any workflow with one real batch and one model.
+        ("augment", "window(k=3)"), or any workflow with one model. What one with several real
+        batches does is derived alone, on average over real and test rows.
     generations : int, optional
         Number of fits G, the first one to the real data. Default: 20, or as many as a workflow
         that is given as a Plan or Reservoir has.
@@ -298,6 +300,7 @@ def forecast(
     seed, how = checks.seed(rng), Teaching(estimator, choice(labels, "labels", LABELS), threshold)
     against = GENERATED if generator is not None and against is COMPARED else against
     plans, outside = plans_of(workflow, against, generations), outsider_of(outsider)
+    bought = [name for name, plan in plans.items() if buys(plan)]
     check_teaching(how, pool, outside, na)
     if generator is not None:
         check_alone(how, pool, outside, task)
@@ -320,6 +323,14 @@ def forecast(
         table = rows_of(frame, target, test_share, seed, **cells)
     tell(f"fitting {counted(len(table.y), 'row')}, {counted(table.X.shape[1], 'column')}")
     found = fit(table, how) if generator is None else fit_rows(table, generator, target)
+    require(
+        not bought or (found.law is not None and not found.constant_law),
+        lambda _: (
+            f"{bought[0]} reads several real batches, and the table is one: what more of them would"
+            " do is derived, by maximum likelihood and with drawn labels alone; take a workflow"
+            " with one."
+        ),
+    )
     runs = Runs(table, 0, OUTSIDE, ()) if outside else afford(found, plans, budget, seed)
     outcomes, replications = simulations(
         found, runs, plans, seed, tell, folder=store, workers=workers, executor=executor
@@ -362,7 +373,7 @@ def _answer(
     """Put together what was read, fitted, derived and simulated, and say it."""
     table, first = found.table, _first(found)
     unknown = {name: why for name in plans if isinstance(why := outcomes[name], str)}
-    simulated = len(unknown) < len(plans)
+    simulated = len(unknown) < len(plans) or isinstance(outcomes.get(None), Risk)
     kept = {name: getattr(table, name) for name in ("features", "columns", "classes", "notes")}
     answer = Forecast(
         seed=seed,
@@ -472,6 +483,7 @@ def _row(
     n, bad = len(found.table.y), (1 + settings.worse) * first
     curves: dict[str, Array] = {}
     reach: dict[str, Array] = {}
+    banded = settings.outsider is None and not buys(plan)
     unknown = "its rows are drawn" if found.constant_law else f"for {_kind(found)}"
     why: dict[str, str | None] = dict.fromkeys(WORSE, f"not computed: nothing is derived {unknown}")
     why |= dict.fromkeys(WORSE[3:], f"not computed: {outcome}")
@@ -481,7 +493,7 @@ def _row(
         curves["derived"] = law.mean(risk) if found.constant_law else law.mean(derive(plan).risk)
         curves["derived"] = curves["derived"] + bias
         reach["derived"] = curves["derived"] if settings.outsider else law.mean(far)
-        if settings.outsider is None:
+        if banded:
             low, high = law.band(risk, BAND, seed)
             curves |= {"derived_low": low, "derived_high": high}
             low, high = law.band(far, BAND, seed)
@@ -489,6 +501,9 @@ def _row(
         why |= dict.fromkeys(WORSE[:3], f"not within {len(far):,} generations, for many rows")
         if settings.outsider:
             band = "not computed: the direction of the outsider's bias is not known"
+            why |= dict.fromkeys(WORSE[1:3], band)
+        elif not banded:
+            band = "not computed: where new real rows lead is not known"
             why |= dict.fromkeys(WORSE[1:3], band)
         elif found.constant_law:
             why |= dict.fromkeys(WORSE[:3], "never, since every fit is the first one")

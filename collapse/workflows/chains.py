@@ -1,16 +1,15 @@
 """Workflows that read the latest batch, the last few, or all of them."""
 
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from collapse.exact import Numbers, Scalar
 from collapse.plan import Plan
-from collapse.recursion import Recursion
+from collapse.recursion import Entries, Recursion
 from collapse.workflows.record import SIZE, WINDOW, Control, workflow
 from collapse.workflows.symbols import Form, bounded, contributions, indices, trigamma, walk
-from collapse.workflows.tables import Sizes, batches, check_room, divide, read_share, table
+from collapse.workflows.tables import Sizes, batches, check_room, divide, read_share
 
 
 def _discard(sp: Any, g: Any, size: Any) -> Form:
@@ -317,5 +316,9 @@ def window(generations: int, k: int) -> Plan:
     """
     G = generations
     check_room(G * min(k, G))
-    rows = [{b: Fraction(1, min(g, k)) for b in range(max(g - k, 0), g)} for g in range(1, G + 1)]
-    return table([1] * G, range(G), rows)
+    many = np.minimum(np.arange(1, G + 1), k)
+    fit = np.repeat(np.arange(G), many)
+    start = np.repeat(np.cumsum(many) - many, many)  # of a fit's entries
+    batch = fit - many[fit] + 1 + np.arange(len(fit)) - start
+    rows = Recursion.of(Entries(fit, batch, Numbers.ratio(1, many[fit])), G)
+    return Plan(np.arange(G), np.ones(G, int), rows)

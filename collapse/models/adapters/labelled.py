@@ -57,8 +57,9 @@ class OnDesign:
         try:
             self.truth = self.fitted(rows, self.observed, np.ones(len(rows)))
         except (ValueError, TypeError, AttributeError, IndexError, np.linalg.LinAlgError) as error:
+            told = " ".join(str(error).split())
             raise ValueError(
-                f"{self.name} cannot be fitted to the real data: {' '.join(str(error).split())}"
+                f"{self.name} cannot be fitted to the real data: {told}{advice(self.X)}"
             ) from error
         require(
             bool(np.isfinite(self.truth).all()),
@@ -117,6 +118,23 @@ def squared_error(y: Any, mean: Array) -> float:
 def is_frame(X: Any) -> bool:
     """Whether it is a DataFrame of pandas, or like one."""
     return hasattr(X, "iloc") and hasattr(X, "columns")
+
+
+def advice(X: Any) -> str:
+    """What to do about texts and missing values that an estimator may not take; "" without."""
+    if not is_frame(X):
+        return ""
+    texts = [name for name, kind in X.dtypes.items() if getattr(kind, "kind", "O") not in "biuf"]
+    needs = ["sklearn.preprocessing.OneHotEncoder(handle_unknown='ignore')"] * bool(texts)
+    needs += ["sklearn.impute.SimpleImputer"] * bool(X.isna().any(axis=None))
+    if not needs:
+        return ""
+    listed = f" (column {brief(texts[0])} holds texts)" if texts else ""
+    return (
+        f"; give a pipeline whose first step is {' or '.join(needs)} for such columns, such as"
+        " sklearn.pipeline.make_pipeline(sklearn.compose.make_column_transformer(...), estimator)"
+        f"{listed}."
+    )
 
 
 def covariates(X: Any, name: str, like: Any = None, missing: bool = False) -> Any:
