@@ -364,6 +364,24 @@ def test_a_smooth_loss_stays_below_its_bound():
         assert abs(square.mean() / (v / (1 + weight @ bend) ** 2 * h) - 1) < 0.25
 
 
+def test_a_gate_needs_a_fit_to_its_held_out_rows():
+    model = models.RandomDesignRegression(10, 1, 1)
+    many = {"replications": 50, "rng": 0}
+    for n in (12, 4):  # with 4 rows the chain has no fit either
+        with pytest.raises(ValueError, match="gate holds out 6 rows, and no replication has a fit"):
+            collapse.simulate(discard(3), model=model, n=n, gate=6 / n, **many)
+    shortest = models.RandomDesignRegression(10, 1, 1, shortest=True)
+    assert collapse.simulate(discard(3), model=shortest, n=12, gate=0.5, **many).ratio[-1] != 1
+
+
+def test_a_gated_chain_without_any_fit_is_lost_and_not_broken():
+    model = models.RandomDesignRegression(10, 1, 1)
+    for gate in (4, np.inf):
+        lost = collapse.simulate(discard(3), model=model, n=4, gate=gate, replications=20, rng=0)
+        np.testing.assert_array_equal(lost.failed, 1)
+        assert np.isnan(lost.ratio).all()
+
+
 def test_a_gated_chain_of_a_model_has_the_law_of_the_limit():
     many = {"gate": 0.5, "replications": 20_000, "rng": 6}
     for make in (augment, lambda G: window(G, 2)):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -113,6 +115,32 @@ def test_a_chain_has_the_law_of_its_diffusion_in_the_limit(t: float) -> None:
     np.testing.assert_allclose(first / second, 2, rtol=0.03)
     np.testing.assert_allclose(second / third, 2, rtol=0.03)
     assert (first < 0.05).all()
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize(
+    ("model", "told", "limit"),
+    [
+        (models.Poisson(2), lambda x: np.exp(-x), np.exp(-4 / 3)),
+        (models.Gamma(2, 1), lambda x: np.sqrt(1 / x), np.exp(3 / 16)),
+        (models.Bernoulli(0.3), lambda x: x == 0, lost(0.3, 1)),
+    ],
+    ids=["Feller", "geometric Brownian motion", "Kimura"],
+)
+def test_simulated_chains_end_as_their_diffusions_do(model: Any, told: Any, limit: float) -> None:
+    n = 100
+    fits = simulate(workflows.discard(n), model=model, n=n, replications=RUNS, rng=3, fits=True)
+    values = told(fits.fits[:, -1, 0])
+    error = values.std() / np.sqrt(RUNS)
+    assert abs(values.mean() - limit) < ALARM * error + limit / n
+    assert error < 0.02 * limit
+
+
+def test_two_of_twenty_words_are_left_after_as_many_generations_as_rows() -> None:
+    common = 1 / np.arange(1, 21)
+    for n in (50, 200):
+        left = sum(1 - fixation(p, n, n, n)[0] for p in common / common.sum())
+        assert left == pytest.approx(2.1, abs=0.05)
 
 
 @pytest.mark.parametrize("n", [1, 7, 40])

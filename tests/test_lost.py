@@ -123,6 +123,16 @@ def test_the_bound_is_short_by_less_than_half_a_word_up_to_n_generations() -> No
     assert short[[10, 133, 499]] == pytest.approx([0.001, 0.0115, 0.0425], rel=0.02)
 
 
+def test_the_bound_is_a_sample_of_poisson_size_and_not_of_fixed_size() -> None:
+    for n in (20, 50):
+        for p in (0.02, 0.5):
+            lost, _ = fixation(p, n, n, 2)
+            N = rows_for_words(workflows.discard(2), n)[1]
+            assert lost < np.exp(-N * p)
+        # a word as frequent as every second row is lost more often than in N rows
+        assert lost > 1.3 * (1 - p) ** N
+
+
 def test_rows_for_words_of_discard_are_those_of_a_branching_process() -> None:
     s, found = 1.0, rows_for_words(workflows.discard(200), 1000)
     for g in range(200):

@@ -98,7 +98,10 @@ def deterministic_equivalent(plan: Plan | Reservoir, model: RandomDesignRegressi
         (total > p) | ((ridge > 0) & (total != p)) | (model.ridge > 0),
         lambda g: (
             f"fit {g + 1} reads {int(total[g]):,} rows, no more than the {p:,} columns: without a"
-            " ridge it does not exist. Take a larger n, or a model with a ridge or shortest=True."
+            " ridge "
+            + ("it has no limit." if model.shortest else "it does not exist.")
+            + " Take a larger n, or a model with a ridge"
+            + (" or shortest=True." if total[g] < p else ".")
         ),
     )
     H, unlike = _resolvent(weight, plan.source, rows, p, ridge)

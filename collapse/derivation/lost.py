@@ -108,11 +108,12 @@ def expected(
 
 
 def rows_for_words(plan: Plan, n: int) -> Array:
-    """How many real rows hold no more words than the fits of a plan are left with.
+    """How many real rows, on average, hold no more words than the fits of a plan are left with.
 
     The mean number of classes left in generation g is at least that in a real sample whose size is
     a Poisson variate with mean N_g, whatever the classes are and for every n: a class of share p is
-    lost with probability exp(-N_g p) at most.
+    lost with probability exp(-N_g p) at most. A sample of exactly N_g rows lacks a frequent class
+    less often, with probability (1 - p)^N_g, and may be better than the fits.
 
     Parameters
     ----------

@@ -62,10 +62,14 @@ def random_design(plan: Plan, model: Any, n: int, exact: bool) -> Risk:
         require(
             p + 1 < M or (short and p > M + 1),
             f"fit {g + 1} reads {M:,} rows, and with {p:,} columns at least {p + 2:,} are needed"
-            + f", or {p - 2:,} at the most," * bool(model.shortest)
+            + f", or {p - 2:,} at the most," * (bool(model.shortest) and p > 2)
             + " for a risk that has a mean; take a larger n or fewer columns.",
         )
-        rational((signal,) * short, f"at least {p + 2:,} rows, or a rational beta: it holds", exact)
+        require(
+            not (exact and short),
+            f"fit {g + 1} reads {M:,} rows, fewer than the {p:,} columns, and its risk holds beta,"
+            f" which is kept in floats; leave exact out, or take at least {p + 2:,} rows.",
+        )
         apart = p * (p - M - 1) if short else M * (M - p - 1)
         step = noise * int(rows[new].sum()) / number(apart, exact)
         turned = short and not old.any()  # of what is outside the rows' span nothing is left

@@ -69,8 +69,9 @@ def second_order(plan: Plan | Reservoir, model: Any, n: int) -> Risk:
     if not isinstance(numbers, SecondOrder):
         raise ValueError(
             f"no second order is known for model {brief(model)}; it is for means of exponential"
-            " families, maximum likelihood in one of two parameters, and regressions with a"
-            " canonical link whose real labels are drawn from beta. Leave order out, or simulate."
+            " families, maximum likelihood in one of two parameters or of a normal law in any"
+            " dimension, and regressions with a canonical link whose real labels are drawn from"
+            " beta. Leave order out, or simulate."
         )
     design = design_of(model) is not None
     if isinstance(plan, Reservoir) or (design and not plan.reads_whole_batches):

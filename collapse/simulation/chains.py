@@ -13,9 +13,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from collapse.checks import brief
+from collapse.checks import brief, require
 from collapse.exact import Array
-from collapse.models.protocols import WithObjects, WithPooling
+from collapse.models.protocols import WithObjects, WithPooling, estimated
 from collapse.plan import Plan
 from collapse.reservoir import Reservoir
 
@@ -225,12 +225,17 @@ class Gated:
         else:
             rows = self.model("draw_real", alive, self.rows, rng)
             best = self.model("fit", rows, np.full((alive, self.rows), 1 / self.rows), None)
+        require(
+            bool(estimated(best).any()),
+            f"the gate holds out {self.rows:g} rows, and no replication has a fit to them; take a"
+            " larger gate.",
+        )
         # where there is no fit to the held-out rows, nothing is nearer to it: no new fit passes
         return self.model("deviation", np.array(best))
 
     def _far(self, theta: Array) -> Array:
-        off = (self.model("deviation", theta) - self.target).reshape(len(theta), -1)
-        return np.asarray((off**2).sum(axis=1))
+        off = self.model("deviation", theta) - self.target
+        return np.asarray((off**2).sum(axis=tuple(range(1, off.ndim))))
 
 
 def last_read(plan: Plan) -> NDArray[np.int64]:

@@ -286,6 +286,26 @@ def test_the_clock_of_a_window(model, V, v2, k):
     assert apart[2] < 0.3 * apart[1]
 
 
+def test_how_much_of_a_batch_late_fits_hold():
+    """The conditions of the clocks: of all but the first k - 1 batches a window keeps 2 / (k + 1),
+    of the real one everything; the squares under augment and a share of real data have bounds.
+    """
+    for k in (2, 3, 5):
+        kept = derive(window(60, k=k)).contributions
+        np.testing.assert_allclose(kept[:, 0], 1)
+        lag = np.subtract.outer(np.arange(60), np.arange(60))
+        late = (lag >= 40) & (np.arange(60) >= k - 1)
+        np.testing.assert_allclose(kept[late], 2 / (k + 1), rtol=1e-4)
+        early = kept[-1, : k - 1]  # these stay apart from it
+        assert np.all(early > 2 / (k + 1) * 1.04)
+    for share in (0.1, 0.3):
+        squares = (derive(fixed_real_share(200, share=share)).contributions ** 2).sum(axis=1)
+        assert np.all(squares <= 1 / (share * (2 - share)) * (1 + 1e-12))
+        assert squares[-1] == pytest.approx(1 / (share * (2 - share)))
+    h = np.cumsum(1 / np.arange(1, 41) ** 2)
+    np.testing.assert_allclose((derive(augment(40)).contributions ** 2).sum(axis=1), h)
+
+
 def test_what_forgets_has_the_clock_of_its_mean_lag():
     """Weights that fall by half each generation: c is the share of noise that stays for ever."""
     n = 400

@@ -230,6 +230,26 @@ def test_a_fit_to_fewer_rows_than_columns_is_the_shortest():
         np.testing.assert_allclose(fit, expected, atol=1e-9)
 
 
+def test_a_chain_that_meets_as_many_rows_as_columns_has_no_mean_then_or_later():
+    for p in (15, 16, 14):  # the third fit of augment reads 15 rows
+        model = models.RandomDesignRegression(p, 0.5, 1, shortest=True)
+        assert np.isfinite(derive(workflows.augment(2), model=model, n=5).risk).all()
+        with pytest.raises(ValueError, match=f"fit 3 reads 15 rows, .* or {p - 2} at the most"):
+            derive(workflows.augment(5), model=model, n=5)
+    for p in (13, 17):
+        model = models.RandomDesignRegression(p, 0.5, 1, shortest=True)
+        assert np.isfinite(derive(workflows.augment(5), model=model, n=5).risk).all()
+    with pytest.raises(ValueError, match="at least 3 are needed for a risk"):
+        derive(workflows.discard(2), model=models.RandomDesignRegression(1, 1, 1, 0, True), n=1)
+    with pytest.raises(ValueError, match="beta, which is kept in floats; leave exact out"):
+        derive(workflows.augment(2), model=model, n=5, exact=True)
+    square = models.RandomDesignRegression(10, 1, 1, shortest=True)
+    with pytest.raises(
+        ValueError, match=r"it has no limit\. Take a larger n, or a model with a ridge\."
+    ):
+        deterministic_equivalent(workflows.discard(2), square, 10)
+
+
 def test_discard_forgets_where_columns_are_more_than_rows():
     n, p = 40, 100
     g, x = np.arange(1, 31), n / p
@@ -251,7 +271,7 @@ def test_discard_forgets_where_columns_are_more_than_rows():
     for few in (99, 100, 101):
         with pytest.raises(ValueError, match=f"reads {few} rows, .* 102 are needed, or 98 at the"):
             derive(workflows.discard(3), model=model, n=few)
-    with pytest.raises(ValueError, match="exact=True needs at least 102 rows, or a rational beta"):
+    with pytest.raises(ValueError, match=r"beta, which is kept in floats; .* 102 rows"):
         derive(workflows.discard(3), model=model, n=50, exact=True)
 
 
@@ -271,7 +291,7 @@ def test_shortest_coefficients_are_the_limit_of_ridge():
         np.testing.assert_allclose(risk, expected, rtol=1e-6)
         less = models.RandomDesignRegression(p, beta, 1, ridge=1e-5)
         np.testing.assert_allclose(deterministic_equivalent(plan, less, n).risk, risk, rtol=5e-3)
-    with pytest.raises(ValueError, match=r"fit 1 reads 100 rows, no more than .* or shortest=True"):
+    with pytest.raises(ValueError, match=r"fit 1 reads 100 rows, no more than .* has no limit"):
         deterministic_equivalent(workflows.discard(2), model, 100)
 
 

@@ -19,7 +19,7 @@ _dependent = partial(register, group="dependent data", page="latent")
     "AR(1), unit root",
     at=(1,),
     n=100,
-    effort=20,
+    effort=13,
     covered=False,
     why="at a unit root the rate is n and the limit is not normal",
 )
@@ -27,7 +27,7 @@ _dependent = partial(register, group="dependent data", page="latent")
     "AR(1)",
     at=(0.5,),
     n=400,
-    effort=30,
+    effort=20,
     why=(
         "inside the unit circle the likelihood of a series is locally asymptotically normal, and"
         " scores are martingale differences"

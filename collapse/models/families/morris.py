@@ -354,7 +354,7 @@ class NegativeBinomial(MeanFamily):
         return counts(rate, rng) / rows
 
 
-@_exact("Hyperbolic secant", at=(1, 0.5), effort=40)
+@_exact("Hyperbolic secant", at=(1, 0.5), effort=18)
 @dataclass(frozen=True)
 class HyperbolicSecant(MeanFamily):
     """Generalised hyperbolic secant law with known shape: V = shape + mu^2 / shape, the sixth

@@ -202,6 +202,7 @@ def on_example_design(
     why: str,
     allowance: float,
     page: str = "glm",
+    effort: float = 1.0,
     conditional: bool = False,
     **more: float,
 ) -> Callable[[Made], Made]:
@@ -215,6 +216,7 @@ def on_example_design(
             why=why,
             page=page,
             allowance=allowance,
+            effort=effort,
             conditional=conditional,
         )(partial(_example, made, beta, more, rows=n))
         return made

@@ -90,6 +90,7 @@ class NormalErrors(OnDesign):
     why="linear in the labels: exact at every n where batches are read whole",
     page="regression",
     allowance=0.25,
+    effort=0.3,
     sigma=1.0,
 )
 class LinearRegression(NormalErrors):
