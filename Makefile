@@ -34,6 +34,7 @@ check: lint
 slow: $(ENVIRONMENT)
 	COLLAPSE_KILLS=20 $(BIN)/python -m pytest tests/publishing/test_kills.py -k killed
 	$(BIN)/python -m pytest -m slow tests
+	$(MAKE) versions KIND=statistical
 
 PYTEST := $(BIN)/python -m pytest -n auto
 
@@ -78,6 +79,8 @@ baselines: book
 	$(BIN)/python -m collapse.publishing.baselines --accept
 
 # The package alone, outside the lock file: on the oldest versions that pyproject.toml allows, then on the newest there are.
+# What is simulated to compare it with a theory takes longer than all else, and is for `make slow`.
+KIND := fast
 PACKAGE := $(addprefix tests/,test_answers.py test_audit.py test_cli.py test_closed_forms.py test_comparison.py test_datasets.py test_derivation.py \
 	test_diagnosis.py test_figures.py test_forecast.py test_gates.py test_long_runs.py test_optimum.py test_pipeline.py test_plan.py test_planning.py \
 	test_rerun.py test_risk.py test_second_order.py test_workflows.py models)
@@ -88,7 +91,7 @@ versions-%: $(UV)
 	$(UV) --no-config venv --quiet --clear --python $(PYTHON) _build/versions/$*
 	$(UV) --no-config pip install --quiet --python _build/versions/$*/bin/python --resolution $* --editable '.[test]'
 	$(UV) --no-config pip freeze --python _build/versions/$*/bin/python | grep -E '^(numpy|scipy|matplotlib|pandas|scikit-learn|sympy)='
-	_build/versions/$*/bin/python -m pytest --quiet -p no:cacheprovider -n auto --dist loadfile $(PACKAGE)
+	_build/versions/$*/bin/python -m pytest --quiet -p no:cacheprovider -n auto --dist loadfile -m "$(KIND)" $(PACKAGE)
 
 # JupyterLab on the chapters, with settings of its own: there a click on a chapter opens the notebook and not its text.
 lab: export JUPYTER_CONFIG_DIR := $(CURDIR)/_build/jupyter
