@@ -419,3 +419,27 @@ def test_arrays_drawn_in_place_of_a_data_frame_of_numbers_get_its_columns():
 def test_what_cannot_be_is_refused_in_words(make, said):
     with pytest.raises(ValueError, match=said):
         make()
+
+
+class Off(models.adapters.generator.Generated):
+    """Measures other rows than it draws."""
+
+    def measure_rows(self, name, rows):
+        return super().measure_rows(name, rows) + 1e-9
+
+    def measure(self, name, theta, rng):
+        return super().measure_rows(name, self.draw(theta, self.measured_rows, rng))
+
+
+def test_all_measures_look_at_one_draw_so_that_what_is_asked_for_changes_no_other():
+    model, plan = MODELS["synthesizer"], workflows.discard(2)
+    alone, both = (
+        simulate(plan, model=model, replications=3, rng=0, measures=names).measures
+        for names in ("support", ("copies", "support", "variance"))
+    )
+    assert alone["support"].mean.tolist() == both["support"].mean.tolist()
+    assert both["variance"].stderr[-1] > 0
+
+    off = Off(scipy.stats.norm, X[:, 0], None, None, None, None, None, None)
+    with pytest.raises(ValueError, match=r"measure_rows\('variance', ...\) of the 1000 rows"):
+        models.check(off)

@@ -453,6 +453,50 @@ def test_bigrams_by_a_plain_loop():
 
 
 @pytest.mark.parametrize(
+    "given", [{"add": 0.5}, {"backoff": 2}, {"temperature": 0.7}, {"top_p": 0.8}], ids=str
+)
+def test_smoothed_and_sharpened_bigrams_by_a_plain_loop(given):
+    n, length, R = 10, 12, 1200
+    model = models.NGram(SMALL, 2, length, **given)
+    visits, true = (part[0] for part in model._split(model.truth[None]))
+    V, rng, risks = len(model.tokens), np.random.default_rng(23), np.empty((R, 3))
+    add, backoff = given.get("add", 0), given.get("backoff", 0)
+
+    def written(shares):
+        powers = shares ** (1 / given.get("temperature", 1))
+        out = powers / powers.sum()
+        if "top_p" in given:
+            kept, mass = np.zeros(V), 0.0
+            for token in sorted(range(V), key=lambda token: -out[token]):
+                if mass < given["top_p"] - 1e-12:
+                    kept[token] = out[token]
+                    mass += out[token]
+            out = kept / kept.sum()
+        return out.cumsum() / out.sum()
+
+    for r in range(R):
+        start, upto = visits.cumsum(), true.cumsum(axis=1)
+        for g in range(3):
+            counts = np.zeros((V, V))
+            for u in rng.random((n, length)):
+                at = min(np.searchsorted(start, u[0]), V - 1)
+                for own in u[1:]:
+                    new = min(np.searchsorted(upto[at], own), V - 1)
+                    counts[at, new] += 1
+                    at = new
+            alone = (counts.sum(axis=0) + add) / (counts.sum() + add * V)
+            step = counts + add + backoff * alone
+            step = np.array([row / row.sum() if row.sum() else alone for row in step])
+            risks[r, g] = (visits[:, None] * (step - true) ** 2).sum()
+            start = counts.sum(axis=1).cumsum() / counts.sum()
+            upto = np.array([written(row) for row in step])
+    found = [model.risk(theta) for theta in chain(model, workflows.discard(3), n, 4000, 24)]
+    for plain, ours in zip(risks.T, found, strict=True):
+        error = np.hypot(plain.std() / np.sqrt(R), ours.std() / np.sqrt(4000))
+        assert_agree(ours.mean(), error, plain.mean(), detects=0.2)
+
+
+@pytest.mark.parametrize(
     ("given", "said"),
     [
         ({"add": -1}, "add must be a number from 0 to 1e9; it is -1"),
