@@ -121,7 +121,7 @@ function drawLoss(svg, width, height, fit, name, values, rivals) {
     for (const [rival, seen, text] of named) {
       const places = [0.95, 0.8, 0.6, 0.45].flatMap((share) => {
         const [g, value] = seen[Math.round(share * (seen.length - 1))];
-        return [["end", frame.x(g), frame.y(value) - 5], ["end", frame.x(g) - 6, frame.y(value) - 14], ["start", frame.x(g) + 6, frame.y(value) + 14]];
+        return [["end", frame.x(g), frame.y(value) - 5], ["start", frame.x(g) + 6, frame.y(value) + 14]];
       });
       label.write(text, places, { class: "tick", "data-family": familyOf(rival) }, true);
     }
