@@ -1,6 +1,7 @@
 // Forecast: a line fitted to a small table by least squares, and what retraining on its own labels does to the loss on other rows.
 
 const [ANGLES, HALVINGS, BAND] = [180, 50, [0.05, 0.95]];
+const DRAWN = 16; // halvings for what is drawn: within a pixel
 const RIVALS = [["discard", {}, "discard"], ["window", { k: 5 }, "window of 5"], ["fixed_real_share", { share: 0.1 }, "10\u00a0% real"], ["subsample", {}, "subsample"], ["augment", {}, "augment"]];
 
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
@@ -23,7 +24,7 @@ export function fitted({ x, y, x_test, y_test }) {
 
 // A quantile of size linear'u + size^2 u'bent u. In a direction it is a parabola in the length r of u, and r^2 / 2 is exponential: the
 // probability is a mean over directions, and is halved.
-export function quantileOf({ linear, bent }, size, level) {
+export function quantileOf({ linear, bent }, size, level, halvings = HALVINGS) {
   if (size === 0) return 0;
   const [a, b] = [new Float64Array(ANGLES), new Float64Array(ANGLES)];
   let [low, high] = [Infinity, 0];
@@ -35,7 +36,7 @@ export function quantileOf({ linear, bent }, size, level) {
     low = Math.min(low, (-a[k] * a[k]) / (4 * b[k]));
     high = Math.max(high, 9 * Math.abs(a[k]) + 81 * b[k]);
   }
-  for (let i = 0; i < HALVINGS; i++) {
+  for (let i = 0; i < halvings; i++) {
     const x = (low + high) / 2;
     let sum = 0;
     for (let k = 0; k < ANGLES; k++) {
@@ -88,8 +89,8 @@ function drawLoss(svg, width, height, fit, name, values, rivals) {
   const G = values.length;
   const loss = (ratio) => fit.first + ((ratio - 1) * fit.kappa) / fit.n;
   const span = G - 1;
-  const stops = [...new Set(Array.from({ length: 15 }, (_, i) => Math.round(span * (i / 14) ** 2)))];
-  const band = stops.map((i) => [i + 1, ...BAND.map((level) => fit.first + quantileOf(fit, sizeOf(fit, values[i]), level))]);
+  const stops = [...new Set(Array.from({ length: 12 }, (_, i) => Math.round(span * (i / 11) ** 2)))];
+  const band = stops.map((i) => [i + 1, ...BAND.map((level) => fit.first + quantileOf(fit, sizeOf(fit, values[i]), level, DRAWN))]);
   const lowest = Math.min(...band.map(([, low]) => low));
   const highest = Math.max(...band.map(([, , high]) => high), 1.25 * fit.first);
   const tops = [1, 10, 100, 1000, 10000, 100000, 1000000].flatMap((power) => [2, 3, 4, 5, 6, 8, 10, 12, 15].map((top) => top * power));
@@ -121,7 +122,7 @@ function drawLoss(svg, width, height, fit, name, values, rivals) {
     for (const [rival, seen, text] of named) {
       const places = [0.95, 0.8, 0.6, 0.45].flatMap((share) => {
         const [g, value] = seen[Math.round(share * (seen.length - 1))];
-        return [["end", frame.x(g), frame.y(value) - 5], ["end", frame.x(g) - 6, frame.y(value) - 14], ["start", frame.x(g) + 6, frame.y(value) + 14]];
+        return [["end", frame.x(g), frame.y(value) - 5], ["start", frame.x(g) + 6, frame.y(value) + 14]];
       });
       label.write(text, places, { class: "tick", "data-family": familyOf(rival) }, true);
     }

@@ -119,9 +119,8 @@ def forecast_draw(figure: Figure, shown: State) -> None:
     ends, family = np.array([x.min(), x.max()]), plot.family_of(shown["plan"].name)
     left.plot(x, y, "o", color=plot.colour("real"), markersize=3)
     panel.curve(left, ends, middle + slope * (ends - centre), family)
-    panel.frame(
-        left, "40 real rows and their line", *(name.replace("_", " ") for name in shown["names"])
-    )
+    age, rate = (name.replace("_", " ") for name in shown["names"])
+    panel.frame(left, f"{len(x)} real rows and their line", age, rate)
     course = shown["law"].mean(shown["risk"].ratio)
     panel.curve(right, np.arange(1, len(course) + 1), course, family)
     panel.frame(right, shown["plan"].name, "generation", "squared error on test rows")

@@ -149,8 +149,8 @@ function line(svg, frame, points, attributes = {}) {
 const dot = (svg, frame, x, y, attributes = {}) => shape(svg, "circle", { class: "end", cx: frame.x(x), cy: frame.y(y), r: 4, ...attributes });
 
 // Labels that cover neither a curve nor each other. avoid(points) names a curve, [x, y] in data units; write(text, places) takes the
-// first free of some places, each [anchor, x, y] in pixels, anchor "start" or "end"; where another label is in the way at all of them, a
-// `spare` one is left out.
+// first free of some places, each [anchor, x, y] in pixels, anchor "start" or "end"; where none is free, a `spare` one is
+// left out.
 function labels(svg, frame) {
   const covered = [];
   const box = (left, right, top, bottom) => ({ left, right, top, bottom });
@@ -182,7 +182,7 @@ function labels(svg, frame) {
       const clash = (a) => (inside(a) ? 0 : 1000) + covered.filter((b) => meet(a, b)).reduce((sum, { written }) => sum + (written ? 1000 : 1), 0);
       const clashes = boxes.map(clash);
       const chosen = boxes[clashes.indexOf(Math.min(...clashes))];
-      if (spare && Math.min(...clashes) >= 1000) return node.remove();
+      if (spare && Math.min(...clashes) > 0) return node.remove();
       covered.push({ ...chosen, written: true });
       fill(node, { x: chosen.left, y: chosen.bottom - 3 });
       return node;

@@ -7,7 +7,7 @@ function drawSurvival(svg, width, height, curves, generation) {
   const frame = axes(
     svg, width, height,
     { from: 1, to: G, title: "generation", most: width < 400 ? 5 : 10 },
-    { from: 0, to: 1, title: "chains with an estimate", say: percent, most: 4 },
+    { from: 0, to: 1.12, title: "chains with an estimate", say: percent, most: 4 },
     { left: 50 },
   );
   const label = labels(svg, frame);
@@ -27,11 +27,11 @@ function drawSurvival(svg, width, height, curves, generation) {
   });
   curves.forEach((one, i) => {
     // beside the curve where it falls, above it or below it where it does not
-    const stops = [0.85, 0.7, 0.5, 0.3, 0.15, 0.95].map((share) => points[i].findIndex(([, value]) => value <= share)).filter((at) => at > 0);
-    const spots = [...stops, ...[0.6, 0.8, 0.4, 0.2].map((share) => Math.round(share * (G - 1)))];
+    const stops = [0.5, 0.3, 0.7, 0.15, 0.85, 0.95].map((share) => points[i].findIndex(([, value]) => value <= share)).filter((at) => at > 0);
+    const spots = stops.length ? stops : [0.5, 0.7, 0.3].map((share) => Math.round(share * (G - 1)));
     const places = spots.flatMap((at) => {
       const [x, y] = place(at + 1, one);
-      return [["start", x + 8, y], ["start", x + 4, y - 8], ["start", x, y + 18]];
+      return [...(stops.length ? [["start", x + 8, y]] : []), ["start", x + 4, y - 8], ["end", x - 8, y + 16]];
     });
     label.write(`${one.what}, ${one.rule}`, places, { class: "name", "data-family": familyOf(one.rule.replaceAll(" ", "_")) });
   });
