@@ -59,7 +59,7 @@ class OnDesign:
         except (ValueError, TypeError, AttributeError, IndexError, np.linalg.LinAlgError) as error:
             told = " ".join(str(error).split())
             raise ValueError(
-                f"{self.name} cannot be fitted to the real data: {told}{advice(self.X)}"
+                f"{self.name} cannot be fitted to the real data: {told}{advice(self.X) or advice(self.test_X)}"
             ) from error
         require(
             bool(np.isfinite(self.truth).all()),
