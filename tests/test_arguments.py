@@ -981,7 +981,7 @@ def test_who_draws_takes_rng_and_who_takes_long_tells_progress_in_one_way() -> N
             elif re.search("seed|random|generator|progress|verbose|callback|teller", label):
                 assert SEEDED.get(name) == label, f"{name}({label})"
     assert drawing == {"simulate", "matrix", "forecast", "Dataset.split", "audit", "power"}
-    assert telling == {"simulate", "matrix", "sweep", "forecast", "rerun"}
+    assert telling == {"simulate", "matrix", "sweep", "forecast", "rerun", "plan_for"}
 
 
 @pytest.mark.parametrize("name", NAMES)

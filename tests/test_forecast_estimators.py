@@ -203,7 +203,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "na": ({"estimator": GaussianNB(), "na": -9}, "na is for the package's own preparation"),
     "texts": (
         {"estimator": GaussianNB(), "text": True},
-        r"OneHotEncoder\(handle_unknown='ignore'\) .* make_column_transformer.*'town' holds texts",
+        r"OneHotEncoder\(handle_unknown='ignore'\) .*make_column_transformer.*'town' holds texts",
     ),
     "missing values": (
         {"estimator": GaussianNB(), "hole": True},

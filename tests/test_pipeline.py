@@ -204,6 +204,22 @@ def test_a_file_of_settings_says_what_flags_say(
     same(["audit", "--settings", "audit.toml", *one], [*flags, *one])
 
 
+def test_one_file_has_a_table_for_each_of_two_commands(
+    there: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("rows.csv").write_text(TABLE)
+    Path("two.toml").write_text(
+        'generations = 3\n[forecast]\ndata = "rows.csv"\ntarget = "y"\nbudget = 0.01\n'
+        'against = ["discard"]\n[plan-for]\nratio = 1.5\n'
+    )
+    capsys.readouterr()
+    assert main(["forecast", "--settings", "two.toml", "--json", "-q"]) == 0
+    assert json.loads(capsys.readouterr().out)["settings"]["generations"] == 3
+    assert main(["plan-for", "--settings", "two.toml", "--json", "-q"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["ratio"], told["generations"]) == (1.5, 3)
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

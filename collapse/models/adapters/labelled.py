@@ -57,10 +57,9 @@ class OnDesign:
         try:
             self.truth = self.fitted(rows, self.observed, np.ones(len(rows)))
         except (ValueError, TypeError, AttributeError, IndexError, np.linalg.LinAlgError) as error:
-            told = " ".join(str(error).split())
-            raise ValueError(
-                f"{self.name} cannot be fitted to the real data: {told}{advice(self.X)}"
-            ) from error
+            told = f"cannot be fitted to the real data: {' '.join(str(error).split())}"
+            more = advice(self.X) or advice(self.test_X)
+            raise ValueError(f"{self.name} {told}{more}") from error
         require(
             bool(np.isfinite(self.truth).all()),
             f"{self.name} has no estimate on the real data: labels are separated, or the fit"
