@@ -22,7 +22,7 @@ pdf: $(ENVIRONMENT)
 
 # Everything: style, types, import order, tests, the book, its pages in a browser.
 test: lint
-	$(PYTEST) --dist loadfile --doctest-modules collapse tests --ignore tests/book --ignore tests/slow
+	$(PYTEST) --dist loadfile --no-loadscope-reorder --doctest-modules collapse tests --ignore tests/book --ignore tests/slow
 	$(BIN)/python book/build.py
 	$(PYTEST) --dist worksteal tests/book
 

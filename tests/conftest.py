@@ -4,6 +4,7 @@ each run many times slower), no window.
 
 import os
 import signal
+from collections import Counter
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"
@@ -21,9 +22,24 @@ settings.register_profile("suite", deadline=None, derandomize=True, max_examples
 settings.load_profile("suite")
 
 
+# begun first, the longest before the others: one begun last leaves all workers but one idle
+LONG = (
+    "test_universality.py",
+    "test_revision.py",
+    "test_kills.py",
+    "test_second_order.py",
+    "test_runs.py",
+    "test_rerun.py",
+    "test_location.py",
+    "test_faults.py",
+    "test_scheduler.py",
+    "test_widgets.py",
+)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark as `book` and `slow` what stands in tests/book and tests/slow, and as `fast` what is not
-    slow by its mark; leave out `slow` where it is not asked for.
+    slow by its mark; leave out `slow` where it is not asked for. Put the long files first.
     """
     for item in items:
         for room in ("book", "slow"):
@@ -36,3 +52,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if not {"statistical", "book", "slow"} & {mark.name for mark in item.iter_markers()}:
             item.add_marker("fast")
+    if not config.getoption("loadscopereorder", True):  # as `make test` has it: ours is kept
+        tests = Counter(item.path for item in items)
+        ranks = {name: rank for rank, name in enumerate(LONG)}
+        items.sort(
+            key=lambda item: (
+                ranks.get(item.path.name, len(LONG)),
+                -tests[item.path],
+                str(item.path),
+            )
+        )
