@@ -182,6 +182,21 @@ class Histogram(Cells):
     covered=False,
     why="each generation smooths what was smoothed: the bandwidth is a bias that adds up",
 )
+@_rows(
+    "Kernel density, shrinking bandwidth",
+    at=(QUANTILES, 1.0, True, 128),
+    n=200,
+    covered=False,
+    why="the bandwidth falls like a fifth root, slower than the noise: the bias leads",
+)
+@_rows(
+    "Kernel density, cross-validated",
+    at=(QUANTILES, None, False, 128),
+    n=200,
+    covered=False,
+    why="the chosen bandwidth falls slower than the noise: the bias leads",
+    effort=10,
+)
 class KernelDensity(Cells):
     """A kernel estimate of the density of one column: draws are rows of the training set, moved by
     normal noise of standard deviation h (a smoothed bootstrap).

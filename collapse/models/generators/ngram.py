@@ -37,6 +37,30 @@ _SENTENCE: Final = "a banana and a bandana "
     why="rows are drawn from another law than was fitted: each generation sharpens it once more",
     effort=150,
 )
+@_rows(
+    "Bigrams of letters, a tenth added",
+    at=(_SENTENCE, 2, 10, 0.1),
+    n=100,
+    why="what is added to the counts is a bias of the order of 1 / n",
+    allowance=0.12,
+    effort=150,
+)
+@_rows(
+    "Bigrams of letters, backed off",
+    at=(_SENTENCE, 2, 10, 0, 1),
+    n=100,
+    why="what is added from single letters is a bias of the order of 1 / n",
+    allowance=0.2,
+    effort=150,
+)
+@_rows(
+    "Bigrams of letters, likeliest 0.7",
+    at=(_SENTENCE, 2, 10, 0, 0, 1, 0.7),
+    n=100,
+    covered=False,
+    why="unlikely tokens are never drawn: each generation cuts them off once more",
+    effort=150,
+)
 class NGram(Counting):
     """A language model that draws the next token by the last `order` - 1 of them.
 
