@@ -108,11 +108,11 @@ def p_values(
     horizon: its error rate is that of the whole course.
     """
     G = losses.shape[1]
-    seen = surplus(law, others, losses[None])[0] - TIE
+    seen = surplus(law, others, losses[None])[0]
     last, ever = np.zeros(len(worlds)), np.zeros((len(worlds), G))
     for k, world in enumerate(worlds):
         drawn = surplus(law, others, world.draws[..., :horizon])
-        last[k] = share(drawn[:, G - 1] >= seen[-1])
+        last[k] = share(drawn[:, G - 1] >= seen[-1] - TIE)
         most = drawn.max(1)
         ever[k] = [share(most >= now) for now in np.maximum.accumulate(seen)]
     return min(1.0, last.max() + DOUBT), np.minimum(1.0, ever.max(0) + DOUBT)

@@ -505,7 +505,7 @@ KINDS.losses = (panel, id, { name, label, starts }, put) => {
       for (let r = 0; r < R; r++) for (let g = 0; g < G; g++) element(which, "option", { value: `${r} ${g}` }, `generation ${g + 1}${R > 1 ? `, run ${r + 1}` : ""}`);
     }
     which.value = point.join(" ");
-    fill(slider, { min: range.from, max: range.to, step: "any" });
+    fill(slider, { min: range.from, max: range.to, step: range.step });
     slider.value = now();
     slider.setAttribute("aria-valuetext", draft.runs[point[0]][point[1]]);
   };
@@ -568,9 +568,13 @@ function drawLosses(svg, width, height, told, runs, metric, editor, hueOf) {
   const { G, at, band, table } = told;
   const { to } = METRICS[metric];
   const later = [told.loss, told.lossLow, told.lossHigh].map(to);
-  const reach = [...runs.flat(), ...band.flat().map(to), ...later, ...told.fitted.map(to)];
   const picture = svg.parentElement;
-  let [from, end] = [Math.min(...reach), Math.max(...reach)];
+  // bands that go far beyond what was logged are cut
+  const logged = [...runs.flat(), ...told.fitted.map(to)];
+  const ends = [Math.min(...logged), Math.max(...logged)];
+  const beyond = 2.5 * (ends[1] - ends[0]);
+  const reach = [...band.flat().map(to), ...later, ...ends];
+  let [from, end] = [Math.max(ends[0] - beyond, Math.min(...reach)), Math.min(ends[1] + beyond, Math.max(...reach))];
   // while a point is held the frame may grow and not shrink
   if (picture.holding && picture.reach) [from, end] = [Math.min(from, picture.reach[0]), Math.max(end, picture.reach[1])];
   picture.reach = [from, end];
@@ -584,7 +588,7 @@ function drawLosses(svg, width, height, told, runs, metric, editor, hueOf) {
   const say = (value) => value.toLocaleString("en", { maximumFractionDigits: digits });
   const x = { from: 0.5, to: G + 2, title: "generation", at: [...marks, slot], say: (g) => (g > G ? whole(at) : whole(g)) };
   const frame = axes(svg, width, height, x, { from: from - room, to: end + room, title: metric, say }, { left: 56 });
-  const y = (value) => frame.y(to(value));
+  const y = (value) => frame.y(Math.max(from - room, Math.min(end + room, to(value))));
   const points = (values) => values.map((value, g) => [g + 1, to(value)]);
   const corner = (value, g) => `${frame.x(g + 1).toFixed(1)},${y(value).toFixed(1)}`;
   shape(svg, "polygon", { class: "band", points: [...band.map(([low], g) => corner(low, g)), ...band.map(([, high], g) => corner(high, g)).reverse()].join(" ") });
@@ -593,9 +597,9 @@ function drawLosses(svg, width, height, told, runs, metric, editor, hueOf) {
   shape(svg, "line", { class: "grid", x1: frame.x(G + 0.75), x2: frame.x(G + 0.75), y1: frame.top, y2: frame.bottom });
   shape(svg, "line", { class: "curve", x1: frame.x(slot), x2: frame.x(slot), y1: y(told.lossLow), y2: y(told.lossHigh) });
   for (const value of [told.lossLow, told.lossHigh]) shape(svg, "line", { class: "curve", x1: frame.x(slot) - 5, x2: frame.x(slot) + 5, y1: y(value), y2: y(value) });
-  dot(svg, frame, slot, later[0], { r: 5 });
+  shape(svg, "circle", { class: "end", cx: frame.x(slot), cy: y(told.loss), r: 5 });
   const chosen = editor.point();
-  const { step: fine } = editor.range();
+  const fine = Math.max(editor.range().step, 10 ** Math.floor(Math.log10((end - from) / 100)));
   const values = [];
   for (let v = Math.ceil((from - room) / fine); v * fine <= end + room; v++) values.push(Number((v * fine).toPrecision(12)));
   runs.forEach((run, r) => {
