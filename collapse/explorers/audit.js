@@ -628,7 +628,7 @@ function drawLosses(svg, width, height, told, runs, metric, editor, hueOf) {
 
 // Each workflow with its p-value as a bar; to press a row is to ask for that workflow.
 function drawTable(svg, width, height, { table, rule }, hueOf, choices) {
-  shape(svg, "text", { class: "title", x: 4, y: 14 }, "p-value; contradicted up to the mark, 5 %");
+  shape(svg, "text", { class: "title", x: 4, y: 14 }, "p-value; the mark: 5 %");
   const [top, left, right] = [34, 4, width - 4];
   const deep = (height - top - 6) / table.length;
   const wide = right - left;
