@@ -34,6 +34,8 @@ LONG = (
     "test_faults.py",
     "test_scheduler.py",
     "test_widgets.py",
+    "test_holding.py",
+    "test_benchmarks.py",
 )
 
 

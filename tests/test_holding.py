@@ -271,7 +271,8 @@ def test_values_are_read_by_pointing_and_by_keys(opened: Any) -> None:
     expect(view.locator(".reading")).to_have_count(0)
 
 
-@pytest.mark.parametrize("name", widgets.EXPLORERS)
+# losses that somebody logged have no course of their own to be played
+@pytest.mark.parametrize("name", sorted(set(widgets.EXPLORERS) - {"audit"}))
 def test_it_plays_and_pauses(opened: Any, name: str) -> None:
     page = opened(widgets.explorer(name))
     view = page.locator(".collapse-explorer")
