@@ -1,9 +1,10 @@
-"""Files of features that nobody vouches for: nothing in them is executed, and no claim of a header
-is taken on trust.
+"""Files that the package ships, and files of features that nobody vouches for: nothing in them is
+executed, and no claim of a header is taken on trust.
 """
 
 import zipfile
 import zlib
+from importlib import resources
 from math import prod
 from pathlib import Path
 from tokenize import TokenError
@@ -13,8 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapse.checks import require
+from collapse.disk import digest
 
 Array = NDArray[np.float64]
+
+SHA256 = {
+    "alice.txt": "cc660e04a3bef809b5436e822536cafefa278d55fb3639fb3e93665590d6fc0a",
+    "titanic.csv": "e30878e34e2a266603c9f69092c5e4004b941878d95539a0b00d99b3972598b3",
+    "heart.csv": "3f4df69fe0a78215fd03b0fb5261fa003dfd3b220838c8944b6c7973d28e5f63",
+    "published_uci.csv": "4f596ba7401458890355d8c4b4c494ccc3f19e352587450d76c920aea518a1c8",
+    "published_normal.csv": "2b4f67beeaaaa11eb480edf79e50448d40c9cf5adc7e0ce3db9e3a2ba467b8f3",
+    "published_ssl.csv": "d309a82492ea0eea5955e7156ea939b1dd717245468ce62e3da95f0aca39ef7c",
+    "glosses.npz": "dfc2b6cfc2ddea31d06ee162ba49f3cf279644a42968e0d070b62ba6c13ec9c6",
+    "fashion.npz": "36fd87bfb05ed8d639724f269fc97e3b458b6523cfb2ef7ba30f2dfe203f9c87",
+}
 
 NEEDED = "X_train", "y_train", "X_test", "y_test"
 """Arrays that a file must hold."""
@@ -128,3 +141,19 @@ def _finite(values: NDArray[Any], name: str, source: str) -> Array:
     odd = np.count_nonzero(~np.isfinite(numbers))
     require(odd == 0, f"{source}: {name} must be finite; {odd:,} of its entries are not.")
     return numbers
+
+
+def shipped(file: str) -> bytes:
+    """Content of a file that the package ships, checked by its SHA-256."""
+    path = resources.files("collapse") / "data" / file
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{file} is missing from the installed package; reinstall collapse-companion."
+        )
+    content = path.read_bytes()
+    require(
+        digest(content) == SHA256[file],
+        f"{file} differs from the file that was shipped (its SHA-256 is another); reinstall"
+        " collapse-companion.",
+    )
+    return content

@@ -9,7 +9,6 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib import resources
 from importlib.util import find_spec
 from math import ceil
 from pathlib import Path
@@ -18,22 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from collapse import checks, disk
-from collapse.archives import read_feature_arrays
+from collapse import checks
+from collapse.archives import read_feature_arrays, shipped
 from collapse.models import MultinomialRegression
 
 Array = NDArray[np.float64]
-
-SHA256 = {
-    "alice.txt": "cc660e04a3bef809b5436e822536cafefa278d55fb3639fb3e93665590d6fc0a",
-    "titanic.csv": "e30878e34e2a266603c9f69092c5e4004b941878d95539a0b00d99b3972598b3",
-    "heart.csv": "3f4df69fe0a78215fd03b0fb5261fa003dfd3b220838c8944b6c7973d28e5f63",
-    "published_uci.csv": "4f596ba7401458890355d8c4b4c494ccc3f19e352587450d76c920aea518a1c8",
-    "published_normal.csv": "2b4f67beeaaaa11eb480edf79e50448d40c9cf5adc7e0ce3db9e3a2ba467b8f3",
-    "published_ssl.csv": "d309a82492ea0eea5955e7156ea939b1dd717245468ce62e3da95f0aca39ef7c",
-    "glosses.npz": "dfc2b6cfc2ddea31d06ee162ba49f3cf279644a42968e0d070b62ba6c13ec9c6",
-    "fashion.npz": "36fd87bfb05ed8d639724f269fc97e3b458b6523cfb2ef7ba30f2dfe203f9c87",
-}
 
 PUBLISHED_ENCODERS = (
     "barlowtwins",
@@ -500,7 +488,7 @@ def alice() -> str:
     >>> text[109:175]
     'alice was beginning to get very tired of sitting by her sister on '
     """
-    return re.sub("[^a-z]+", " ", _read("alice.txt").decode().lower()).strip() + " "
+    return re.sub("[^a-z]+", " ", shipped("alice.txt").decode().lower()).strip() + " "
 
 
 def read_features(path: str | Path) -> Features:
@@ -580,7 +568,7 @@ def published_features(method: str, workflow: str) -> dict[str, Array]:
 
 def _published(files: tuple[str, ...], key: str, name: str, workflow: str) -> dict[str, Array]:
     runs: dict[Any, dict[str, list[float]]] = {}
-    for row in (r for f in files for r in csv.DictReader(_read(f).decode().splitlines())):
+    for row in (r for f in files for r in csv.DictReader(shipped(f).decode().splitlines())):
         run = runs.setdefault((row.pop(key), row.pop("workflow")), {})
         for column, number in row.items():
             run.setdefault(column, []).append(float(number))
@@ -597,25 +585,10 @@ def _published(files: tuple[str, ...], key: str, name: str, workflow: str) -> di
 
 
 def _encoded(name: str, source: str) -> Features:
-    return Features(name, *read_feature_arrays(io.BytesIO(_read(f"{name}.npz")), source), source)
+    return Features(name, *read_feature_arrays(io.BytesIO(shipped(f"{name}.npz")), source), source)
 
 
 def _shipped(name: str, label: str, source: str) -> Dataset:
-    header, *rows = csv.reader(_read(f"{name}.csv").decode().splitlines())
+    header, *rows = csv.reader(shipped(f"{name}.csv").decode().splitlines())
     table = np.array(rows, dtype=np.float64)
     return Dataset(name, table[:, :-1], table[:, -1], tuple(header[:-1]), label, source)
-
-
-def _read(file: str) -> bytes:
-    path = resources.files("collapse") / "data" / file
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{file} is missing from the installed package; reinstall collapse-companion."
-        )
-    content = path.read_bytes()
-    checks.require(
-        disk.digest(content) == SHA256[file],
-        f"{file} differs from the file that was shipped (its SHA-256 is another); reinstall"
-        " collapse-companion.",
-    )
-    return content

@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.model_selection import train_test_split
 
-from collapse import datasets, derive, models, workflows
+from collapse import archives, datasets, derive, models, workflows
 
 SETS = {"titanic": (1045, 4), "heart": (270, 13), "breast_cancer": (569, 30), "diabetes": (442, 10)}
 
@@ -108,21 +108,21 @@ def test_a_run_that_was_not_published_is_refused_with_the_list(name, workflow):
         datasets.published(name, workflow)
 
 
-@pytest.mark.parametrize("file", datasets.SHA256)
+@pytest.mark.parametrize("file", archives.SHA256)
 def test_shipped_files_have_their_checksums(file):
     content = (resources.files("collapse") / "data" / file).read_bytes()
-    assert hashlib.sha256(content).hexdigest() == datasets.SHA256[file]
+    assert hashlib.sha256(content).hexdigest() == archives.SHA256[file]
 
 
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
     """A copy of the data folder that may be damaged."""
     (tmp_path / "data").mkdir()
-    for file in datasets.SHA256:
+    for file in archives.SHA256:
         (tmp_path / "data" / file).write_bytes(
             (resources.files("collapse") / "data" / file).read_bytes()
         )
-    monkeypatch.setattr(datasets.resources, "files", lambda package: tmp_path)
+    monkeypatch.setattr(archives.resources, "files", lambda package: tmp_path)
     return tmp_path / "data"
 
 

@@ -51,3 +51,9 @@ def quoted(names: Sequence[object]) -> str:
 
 def columns_named(names: Sequence[object], one: str = "Column") -> str:
     return f"{plural(len(names), one)} {quoted(names)}"
+
+
+def reached(values: Array, level: float) -> int | None:
+    """The first generation at which a loss is there; None where it is not."""
+    there = np.flatnonzero(np.nan_to_num(values, nan=-np.inf) >= level)
+    return int(there[0]) + 1 if len(there) else None

@@ -33,6 +33,11 @@ SEPARATORS = "\t;|,"
 """Where two split the lines equally well, the earlier one: a comma may be a decimal mark."""
 
 
+def file_name(data: object) -> str:
+    """What a report calls a table."""
+    return Path(data).name if isinstance(data, (str, Path)) else "a data frame"
+
+
 def load(
     data: Any, target: str | None, encoding: str | None = None, name: str = "data"
 ) -> pd.DataFrame:

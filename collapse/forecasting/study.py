@@ -29,7 +29,7 @@ from collapse.forecasting.answer import (
     Task,
     Workflow,
 )
-from collapse.forecasting.common import Array
+from collapse.forecasting.common import Array, reached
 from collapse.forecasting.estimators import estimator_of
 from collapse.forecasting.fitting import Fit, Teaching, check_alone, check_teaching, fit
 from collapse.forecasting.generators import generator_of
@@ -44,6 +44,7 @@ from collapse.forecasting.policies import (
     share_of,
     with_outsider,
 )
+from collapse.forecasting.reading import file_name
 from collapse.forecasting.simulating import (
     BAND,
     Outcomes,
@@ -309,7 +310,7 @@ def forecast(
     store = None if folder is None else Store(disk.folder(folder) / "finished")
     given(executor, workers)
     tell = teller(progress)
-    source, test_source = _file_name(data), _file_name(test_file)
+    source, test_source = file_name(data), file_name(test_file)
     tell(f"reading {source}")
     frame = load(data, target, encoding)
     test = None if test_file is None else load(test_file, target, encoding, "test_file")
@@ -533,7 +534,7 @@ def _row(
             )
     if found.kind == "generator":
         reach, why = {}, dict.fromkeys(WORSE, NO_SHARE)
-    worse = {key: _reached(reach[key], bad) if key in reach else None for key in WORSE}
+    worse = {key: reached(reach[key], bad) if key in reach else None for key in WORSE}
     return Workflow(
         name=plan.name,
         family=plot.family_of(plan.name),
@@ -593,13 +594,3 @@ def _never(law: Law, plan: Plan | Reservoir | None, bad: float) -> str | None:
         f"never, for many rows: the excess risk is at most {bound:.4g} times that of a fit to all "
         f"real rows, and {needed:.4g} times is needed"
     )
-
-
-def _reached(values: Array, level: float) -> int | None:
-    """The first generation at which a loss is there; None where it is not."""
-    there = np.flatnonzero(np.nan_to_num(values, nan=-np.inf) >= level)
-    return int(there[0]) + 1 if len(there) else None
-
-
-def _file_name(data: object) -> str:
-    return Path(data).name if isinstance(data, (str, Path)) else "a data frame"

@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 import collapse
+from collapse.archives import SHA256
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -63,6 +64,6 @@ def test_the_wheel_has_the_packages_version_data_and_types(tmp_path):
         "py.typed",
         "explorers/collapse.js",
         "explorers/formulas.js",
-        *(f"data/{name}" for name in collapse.datasets.SHA256),
+        *(f"data/{name}" for name in SHA256),
     ):
         assert f"collapse/{path}" in names
